@@ -371,7 +371,17 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         return {'is_started': False}
 
     def check_suspend_complete(self, token):
-        return self._after_failover(token, super().handle_suspend, super().check_suspend_complete)
+        def start():
+            # Heat's two parents do not call one another: one disables the user that alarms
+            # sign with, the other suspends the nested stack.
+            signal_responder.SignalResponder.handle_suspend(self)
+            stack_resource.StackResource.handle_suspend(self)
+
+        return self._after_failover(token, start, super().check_suspend_complete)
+
+    def handle_resume(self):
+        signal_responder.SignalResponder.handle_resume(self)
+        stack_resource.StackResource.handle_resume(self)
 
     def handle_delete(self):
         if self.resource_id is not None:
