@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start services in the order of what they need, a few at a time, and wait until each one works.
+
+Nearly all of a start is the import of big Python programs. With more of them at once than the
+machine has cores, all of them get slow together and time out on each other.
+"""
+
+import concurrent.futures
+import datetime
+import os
+import time
+from collections.abc import Sequence
+
+from lab import layout, ports, problems, processes, services
+from lab.progress import Progress
+
+PARALLEL = int(os.environ.get("LAB_PARALLEL", "4"))
+PATIENCE_SECONDS = float(os.environ.get("LAB_PATIENCE", "180"))
+_LOOK_EVERY_SECONDS = 0.2
+
+
+def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
+    """Start what of ``wanted`` does not run, and return when all of it works.
+
+    :raises problems.Problem: for the first service that does not come up.
+    """
+    waiting = [service for service in wanted if not processes.is_alive(service.name)]
+    if not waiting:
+        return
+    for service in waiting:
+        _refuse_taken_port(service)
+    names = {service.name for service in waiting}
+    with (
+        progress.phase("Services", len(waiting)),
+        concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool,
+    ):
+        running: dict[concurrent.futures.Future[float], services.Service] = {}
+        ready: set[str] = set()
+        while waiting or running:
+            able = [
+                service
+                for service in waiting
+                if all(need in ready or need not in names for need in service.needs)
+            ]
+            for service in able[: PARALLEL - len(running)]:
+                waiting.remove(service)
+                running[pool.submit(start_one, service)] = service
+            done, _ = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
+                service = running.pop(future)
+                seconds = future.result()
+                ready.add(service.name)
+                progress.step(f"{service.name} ready", seconds)
+
+
+def start_one(service: services.Service) -> float:
+    """Start one service and wait until it works; return the seconds that it took.
+
+    :raises problems.Problem: when it dies or does not get ready in time.
+    """
+    begin = time.monotonic()
+    since = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    processes.start(service.name, service.command, services.environment(service))
+    log = layout.log_of(service.name)
+    while not service.ready(since):
+        if not processes.is_alive(service.name):
+            raise problems.Problem(
+                f"{service.name} died while it started",
+                f"the log tells why: {log}",
+                problems.tail(log),
+            )
+        if time.monotonic() - begin > PATIENCE_SECONDS:
+            raise problems.Problem(
+                f"{service.name} runs, but was not ready within {PATIENCE_SECONDS:.0f} s",
+                f"look at {log}; on a slow machine set LAB_PATIENCE to more seconds",
+                problems.tail(log),
+            )
+        time.sleep(_LOOK_EVERY_SECONDS)
+    return time.monotonic() - begin
+
+
+def _refuse_taken_port(service: services.Service) -> None:
+    if service.port is None:
+        return
+    holder = ports.holder(service.port)
+    if holder:
+        raise problems.Problem(
+            f"port {service.port} of {service.name} is taken by {holder}",
+            "end that process, or move the lab with LAB_PORT_BASE",
+        )

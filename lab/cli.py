@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's command line: one verb each, ``python3 -m lab VERB``."""
+
+import argparse
+import contextlib
+import fcntl
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from lab import boot, layout, ports, problems, processes, regions, services, status, up
+from lab.progress import Progress
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one verb; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        block = ports.from_environment()
+        options.run(block, options)
+    except problems.Problem as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m lab", description="A small real OpenStack.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    added = verb("up", _up, "Start the cloud; harmless when it runs.")
+    added.add_argument("--region", choices=("one", "both"), default="both")
+    verb("down", _down, "Stop all of it and keep its data.")
+    added = verb("status", _status, "Show what runs.")
+    added.add_argument("--json", action="store_true")
+    for name, run, text in (
+        ("start", _start, "Start a service and wait until it works."),
+        ("stop", _stop, "Ask a service to end."),
+        ("kill", _kill, "End a service at once, as a crash would."),
+        ("freeze", _freeze, "Stop a service's processes in the middle of what they do."),
+        ("thaw", _thaw, "Let a frozen service go on."),
+        ("restart", _restart, "Stop and start services."),
+    ):
+        verb(name, run, text).add_argument("services", nargs="+", metavar="SERVICE")
+    verb("reload", _reload, "Install heat-ha anew and restart Heat's engines and APIs.")
+    added = verb("logs", _logs, "Show the end of a service's log.")
+    added.add_argument("service", metavar="SERVICE")
+    added.add_argument("--lines", type=int, default=60)
+    verb("clean", _clean, "Stop all of it and remove the folder .lab.")
+    return parser
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let only one command at a time change the lab."""
+    layout.LAB.mkdir(exist_ok=True)
+    with layout.LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise problems.Problem(
+                "another lab command is at work in this checkout", "wait until it has ended"
+            ) from exc
+        yield
+
+
+def _up(block: ports.Ports, options: argparse.Namespace) -> None:
+    wanted = regions.ALL if options.region == "both" else (regions.ONE,)
+    with _alone():
+        up.run(block, wanted)
+
+
+def _down(block: ports.Ports, _options: argparse.Namespace) -> None:
+    with _alone():
+        _stop_all(block)
+
+
+def _stop_all(block: ports.Ports) -> None:
+    """Stop the services first and what they stand on after them."""
+    progress = Progress()
+    table = services.table(block)
+    bases = ("rabbitmq", "mariadb")
+    others = [service.name for service in table if service.name not in bases]
+    processes.stop(others, seconds=8)
+    for service in table:
+        if service.name in bases:
+            processes.stop([service.name], service.stop_seconds)
+    progress.say("The lab is down; its data is kept.")
+
+
+def _status(block: ports.Ports, options: argparse.Namespace) -> None:
+    print(status.as_json(block) if options.json else status.as_table(block))
+
+
+def _start(block: ports.Ports, options: argparse.Namespace) -> None:
+    chosen = _chosen(block, options.services)
+    boot.start_all(Progress(), chosen)
+
+
+def _stop(block: ports.Ports, options: argparse.Namespace) -> None:
+    for service in _chosen(block, options.services):
+        processes.stop([service.name], service.stop_seconds)
+        print(f"{service.name} stopped")
+
+
+def _kill(block: ports.Ports, options: argparse.Namespace) -> None:
+    for service in _chosen(block, options.services):
+        _tell(service.name, processes.kill(service.name), "killed")
+
+
+def _freeze(block: ports.Ports, options: argparse.Namespace) -> None:
+    for service in _chosen(block, options.services):
+        _tell(service.name, processes.send(service.name, signal.SIGSTOP), "frozen")
+
+
+def _thaw(block: ports.Ports, options: argparse.Namespace) -> None:
+    for service in _chosen(block, options.services):
+        _tell(service.name, processes.send(service.name, signal.SIGCONT), "thawed")
+
+
+def _tell(name: str, done: bool, word: str) -> None:
+    if not done:
+        raise problems.Problem(f"{name} does not run", f"start it: python3 -m lab start {name}")
+    print(f"{name} {word}")
+
+
+def _restart(block: ports.Ports, options: argparse.Namespace) -> None:
+    chosen = _chosen(block, options.services)
+    for service in reversed(chosen):
+        processes.stop([service.name], service.stop_seconds)
+    boot.start_all(Progress(), chosen)
+
+
+def _reload(block: ports.Ports, _options: argparse.Namespace) -> None:
+    with _alone():
+        up.reload(block)
+
+
+def _logs(block: ports.Ports, options: argparse.Namespace) -> None:
+    (service,) = _chosen(block, [options.service])
+    print(problems.tail(layout.log_of(service.name), options.lines))
+
+
+def _clean(block: ports.Ports, _options: argparse.Namespace) -> None:
+    with _alone():
+        _stop_all(block)
+        shutil.rmtree(layout.LAB)
+    print("Removed .lab")
+
+
+def _chosen(block: ports.Ports, names: Sequence[str]) -> list[services.Service]:
+    """Return the named services in the order of the table."""
+    table = services.table(block)
+    unknown = set(names) - {service.name for service in table}
+    if unknown:
+        known = "\n".join(service.name for service in table)
+        raise problems.Problem(f"there is no service {', '.join(sorted(unknown))}", details=known)
+    return [service for service in table if service.name in names]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the lab up from whatever state it is in. Each phase does only what is not done yet."""
+
+import time
+from collections.abc import Sequence
+
+from lab import (
+    boot,
+    config,
+    database,
+    facts,
+    layout,
+    packages,
+    plugin,
+    ports,
+    problems,
+    processes,
+    regions,
+    schemas,
+    seed,
+    services,
+)
+from lab.progress import Progress
+
+_MAPPING_PATIENCE_SECONDS = 60
+
+
+def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
+    """Install, configure, start and fill what is missing of the wanted regions."""
+    progress = Progress()
+    _check_socket_path()
+    layout.make_folders()
+    packages.install(progress)
+    plugin.install(progress)
+    config.write_all(block)
+    facts.write(block)
+    database.make_data_folder()
+
+    table = services.of_regions(services.table(block), {region.key for region in wanted})
+    by_name = {service.name: service for service in table}
+    boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
+    schemas.sync(progress, block, list(wanted))
+    boot.start_all(progress, [by_name["keystone"]])
+    seed.identity(progress, block)
+    boot.start_all(progress, table)
+    seed.shared(progress, block)
+    for region in wanted:
+        seed.region(progress, block, region)
+    _wait_for_hosts(wanted)
+    progress.summary()
+    _say_where(progress, table)
+
+
+def reload(block: ports.Ports) -> None:
+    """Bring a changed heat-ha into the running lab: only Heat's own programs are started again."""
+    progress = Progress()
+    plugin.install(progress, force=True)
+    config.write_all(block)
+    heat = [
+        service
+        for service in services.table(block)
+        if service.name.startswith("heat-") and processes.is_alive(service.name)
+    ]
+    processes.stop([service.name for service in heat], seconds=8)
+    boot.start_all(progress, heat)
+    progress.summary()
+
+
+def _check_socket_path() -> None:
+    length = len(str(layout.DATABASE_SOCKET))
+    if length > layout.LONGEST_SOCKET_PATH:
+        raise problems.Problem(
+            f"the checkout's path is too long for a socket in it ({length} characters)",
+            "move the checkout to a shorter path",
+        )
+
+
+def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
+    """Wait until Nova can schedule to each host: its scheduler looks every ten seconds."""
+    deadline = time.monotonic() + _MAPPING_PATIENCE_SECONDS
+    for region in wanted:
+        while not seed.hosts_are_mapped(region):
+            if time.monotonic() > deadline:
+                raise problems.Problem(
+                    f"Nova's scheduler did not find the hosts of {region.name}",
+                    f"look at {layout.log_of(f'nova-scheduler-{region.key}')}",
+                )
+            time.sleep(0.5)
+
+
+def _say_where(progress: Progress, table: Sequence[services.Service]) -> None:
+    memory = sum(processes.look(service.name).memory_kib for service in table)
+    shown = layout.CLOUDS.relative_to(layout.ROOT)
+    progress.say("")
+    progress.say(f"{len(table)} services run, {memory / 2**20:.1f} GiB of memory. Try:")
+    progress.say(
+        f"  OS_CLIENT_CONFIG_FILE={shown} .lab/venv/bin/openstack --os-cloud demo stack list"
+    )
