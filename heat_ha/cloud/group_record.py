@@ -35,7 +35,7 @@ class MarkChanged(exceptions.HaError):
     """The mark is not what it was when it was read."""
 
 
-class _Cooldown(heat_cooldown.CooldownMixin):
+class _Cooldown(heat_cooldown.CooldownMixin):  # type: ignore[misc]
     """Heat's own rules of the cooldown, on metadata that are a value."""
 
     def __init__(self, name: str, metadata: dict[str, Any]) -> None:
