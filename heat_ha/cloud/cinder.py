@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder, as far as a failover needs it: bounded calls, answers as values."""
+
+from typing import Any
+
+import requests
+from cinderclient import client as cinder_client
+from cinderclient import exceptions as cinder_exceptions
+from keystoneauth1 import exceptions as keystone_exceptions
+
+from heat_ha.failover import model
+
+# 3.44 is the attachments API, in every Cinder since Pike.
+MICROVERSION = '3.44'
+
+
+class Cinder:
+    """One region's Cinder as one tenant sees it.
+
+    :param session: a keystoneauth session with a timeout of its own (seconds a call).
+    """
+
+    def __init__(self, session: Any, region: str | None, interface: str) -> None:
+        self._client = cinder_client.Client(
+            MICROVERSION,
+            session=session,
+            region_name=region,
+            interface=interface,
+            service_type='volumev3',
+        )
+
+    def volume(self, volume_id: str) -> model.Volume:
+        """Look at one volume; a failed call is COULD_NOT_ASK, never GONE."""
+        try:
+            found = self._client.volumes.get(volume_id)
+        except cinder_exceptions.NotFound:
+            return model.Volume(volume_id, model.VolumeStatus.GONE)
+        except (
+            cinder_exceptions.ClientException,
+            keystone_exceptions.ClientException,
+            requests.RequestException,
+        ) as exc:
+            wording = f'{type(exc).__name__}: {exc}'[:200]
+            return model.Volume(volume_id, model.VolumeStatus.COULD_NOT_ASK, wording=wording)
+        return model.Volume(
+            volume_id,
+            model.VolumeStatus.of(found.status),
+            frozenset(a['server_id'] for a in found.attachments if a.get('server_id')),
+            bool(getattr(found, 'multiattach', False)),
+            wording=found.status,
+        )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova, as far as a failover needs it: bounded calls, answers as values."""
+
+import enum
+from typing import Any
+
+import requests
+from keystoneauth1 import exceptions as keystone_exceptions
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+
+from heat_ha import exceptions
+from heat_ha.failover import model
+
+# 2.60 is the first that attaches multiattach volumes and the newest that is needed; every
+# Nova since Queens has it.
+MICROVERSION = '2.60'
+
+
+class Reply(enum.Enum):
+    """What came of a request that changes something."""
+
+    ACCEPTED = 'accepted'
+    CONFLICT = 'conflict'
+    NOT_FOUND = 'not found'
+    REFUSED = 'refused'
+    UNKNOWN = 'unknown'
+
+
+class Nova:
+    """One region's Nova as one tenant sees it.
+
+    :param session: a keystoneauth session with a timeout of its own (seconds a call).
+    """
+
+    def __init__(self, session: Any, region: str | None, interface: str) -> None:
+        self._client = nova_client.Client(
+            MICROVERSION, session=session, region_name=region, endpoint_type=interface
+        )
+
+    def server(self, server_id: str) -> model.Server:
+        """Look at one server; a failed call is COULD_NOT_ASK, never GONE."""
+        try:
+            found = self._client.servers.get(server_id)
+        except nova_exceptions.NotFound:
+            return model.Server(server_id, model.ServerStatus.GONE)
+        except _FAILURES as exc:
+            return model.Server(server_id, model.ServerStatus.COULD_NOT_ASK, wording=_short(exc))
+        return model.Server(
+            server_id,
+            model.ServerStatus.of(found.status),
+            host=getattr(found, 'hostId', '') or '',
+            wording=found.status,
+        )
+
+    def detach(self, server_id: str, volume_id: str) -> tuple[Reply, str]:
+        """Ask for a volume to be taken from a server; the end of it is seen in Cinder."""
+        return _send(self._client.volumes.delete_server_volume, server_id, volume_id)
+
+    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[Reply, str]:
+        """Ask for a volume to be given to a server; the end of it is seen in Cinder."""
+        return _send(self._client.volumes.create_server_volume, server_id, volume_id, device)
+
+    def stop(self, server_id: str) -> tuple[Reply, str]:
+        """Ask for a server to be shut off; the end of it is seen in its status."""
+        return _send(self._client.servers.stop, server_id)
+
+
+_FAILURES = (
+    nova_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)
+
+
+def _short(exc: Exception) -> str:
+    return f'{type(exc).__name__}: {exc}'[:200]
+
+
+def _send(call: Any, *args: Any) -> tuple[Reply, str]:
+    try:
+        call(*args)
+    except nova_exceptions.NotFound as exc:
+        return Reply.NOT_FOUND, _short(exc)
+    except nova_exceptions.Conflict as exc:
+        return Reply.CONFLICT, _short(exc)
+    except (nova_exceptions.BadRequest, nova_exceptions.Forbidden) as exc:
+        return Reply.REFUSED, _short(exc)
+    except (keystone_exceptions.Unauthorized, keystone_exceptions.MissingAuthPlugin) as exc:
+        raise exceptions.Stopped(
+            f'the stack\'s credentials are not accepted any more ({_short(exc)})',
+            'Update the stack as its owner to renew its trust, then send the signal resume',
+        ) from exc
+    except _FAILURES as exc:
+        # The request may have been carried out: only a look can tell.
+        return Reply.UNKNOWN, _short(exc)
+    return Reply.ACCEPTED, ''

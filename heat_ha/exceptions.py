@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of heat-ha, told apart by what the caller may do next.
+
+Arguments are facts; the sentence is built here, once. Modules under ``cloud`` translate the
+errors of clients into these; the plugin modules translate these into Heat's.
+"""
+
+
+class HaError(Exception):
+    """Root of all heat-ha errors."""
+
+
+class Refused(HaError):
+    """The request was not accepted and nothing changed.
+
+    :param reason: what was wrong, naming the property or the key.
+    :param way_out: what the sender can do instead.
+    """
+
+    def __init__(self, reason: str, way_out: str = '') -> None:
+        self.reason = reason
+        self.way_out = way_out
+        super().__init__(f'{reason}. {way_out}' if way_out else reason)
+
+
+class TryAgain(HaError):
+    """The world is busy; nothing changed. Look again after ``delay`` seconds."""
+
+    def __init__(self, reason: str, *, delay: float = 1.0) -> None:
+        self.reason = reason
+        self.delay = delay
+        super().__init__(reason)
+
+
+class CouldNotAsk(HaError):
+    """A service did not answer. Says nothing about the thing that was asked for."""
+
+    def __init__(self, service: str, question: str, cause: str) -> None:
+        self.service = service
+        self.question = question
+        super().__init__(f'could not ask {service} for {question}: {cause}')
+
+
+class Stopped(HaError):
+    """The work stopped in a safe state and goes on after a person has acted.
+
+    :param reason: why it stopped.
+    :param way_out: what to do before the signal ``resume``.
+    """
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        self.reason = reason
+        self.way_out = way_out
+        super().__init__(f'{reason}. {way_out}')

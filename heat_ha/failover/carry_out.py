@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry a plan out: look, decide, act, write down, until no step is left.
+
+Called by the FailoverPolicy with the group's lock held. Steps that only talk to Nova and
+Cinder run side by side in threads; those that change Heat's own record run in the calling
+thread. Every step starts with a look, so a step that an engine had already done before it
+died is recognised and not done again (S4).
+"""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import cinder as cinder_cloud
+from heat_ha.cloud import nova as nova_cloud
+from heat_ha.failover import decide, graph, model
+from heat_ha.failover.model import StepKind, StepState
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two looks at a volume or server. A volume changes hands in about a second on
+# a quick cloud, so looks come often at first and then thin out to spare the services.
+FIRST_LOOK, SLOWEST_LOOK, THINNING = 0.05, 2.0, 1.15
+
+# Seconds that one step may take. Nova's own limit for a detach that the guest does not answer
+# is 8 attempts of 20 s; beyond that it gives the volume back as in-use.
+STEP_LIMIT = 180.0
+
+# How often a request is sent again after the services let it fail (in-use again after a
+# detach, available again after an attach).
+MAX_REQUESTS = 5
+
+MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.QUIESCE})
+
+
+class Shell(Protocol):
+    """What a plan needs from the policy that it belongs to."""
+
+    def save(self, plan: model.Plan) -> None:
+        """Make the plan durable. :raises LostLock: another engine has taken over."""
+
+    def tell(self, step: model.Step, plan: model.Plan) -> None:
+        """Make an event of a step that ended."""
+
+    def add_member(self, plan: model.Plan) -> model.Holder:
+        """Make one more member and return it once it is complete."""
+
+    def hand_over(self, plan: model.Plan) -> None:
+        """Bring Heat's record of what is handed over, and all but volumes, to the new active."""
+
+    def replace(self, plan: model.Plan, step: model.Step) -> str:
+        """Replace the members that the step names; return what was done in words."""
+
+    def moved(self, plan: model.Plan) -> None:
+        """Called once the new active holds every volume."""
+
+
+class LostLock(exceptions.HaError):
+    """Another engine carries the plan now; this one must not touch anything more."""
+
+
+def now() -> str:
+    """UTC in ISO 8601: the times of a record are read by other engines."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds')
+
+
+@dataclasses.dataclass
+class Services:
+    """The clouds' services as the movers use them."""
+
+    nova: nova_cloud.Nova
+    cinder: cinder_cloud.Cinder
+
+
+class Carrier:
+    """Carries one plan to its end, or to the step that cannot be done safely."""
+
+    def __init__(self, plan: model.Plan, shell: Shell, services: Services) -> None:
+        self.plan = plan
+        self._shell = shell
+        self._services = services
+        self._give_up = threading.Event()
+
+    def run(self) -> model.Plan:
+        """Do every step that is left, in the graph's order.
+
+        :returns: the plan with every step done.
+        :raises Stopped: a step cannot be done; the plan is saved as it stands.
+        :raises LostLock: another engine has taken the plan.
+        """
+        sorter = graph.sorter(self.plan)
+        open_moves = [s for s in self.plan.steps if s.kind in MOVERS]
+        with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(open_moves)))) as pool:
+            try:
+                self._run_steps(sorter, pool)
+            finally:
+                self._give_up.set()
+        return self.plan
+
+    def _run_steps(self, sorter, pool) -> None:  # type: ignore[no-untyped-def]
+        running: dict[concurrent.futures.Future[tuple[str, float]], str] = {}
+        failure: Exception | None = None
+        while True:
+            ready = sorter.get_ready() if failure is None else ()
+            if ready:
+                for name in ready:
+                    self._mark(name, state=StepState.RUNNING, started=now(), reason='')
+                # Before the first side effect of any of them (S4).
+                self._shell.save(self.plan)
+            movers = [n for n in ready if self.plan.step(n).kind in MOVERS]
+            for name in movers:
+                running[pool.submit(self._timed, self._move, name)] = name
+            for name in ready:
+                if name not in movers:
+                    try:
+                        self._ended(name, self._timed(self._do, name))
+                        sorter.done(name)
+                    except exceptions.HaError as exc:
+                        failure = failure or self._failed(name, exc)
+            if not running:
+                if failure is not None:
+                    self._shell.save(self.plan)
+                    raise failure
+                if not sorter.is_active():
+                    return
+                continue
+            done, _ = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
+                name = running.pop(future)
+                try:
+                    self._ended(name, future.result())
+                    sorter.done(name)
+                except exceptions.HaError as exc:
+                    failure = failure or self._failed(name, exc)
+                    self._give_up.set()
+
+    def _mark(self, name: str, **changes: object) -> model.Step:
+        step = dataclasses.replace(self.plan.step(name), **changes)  # type: ignore[arg-type]
+        self.plan = self.plan.with_step(step)
+        return step
+
+    def _ended(self, name: str, outcome: tuple[str, float]) -> None:
+        reason, seconds = outcome
+        step = self._mark(name, state=StepState.DONE, reason=reason, seconds=round(seconds, 3))
+        LOG.info('plan %s: %s is done after %.2f s: %s', self.plan.plan_id, name, seconds, reason)
+        if step.kind is StepKind.ATTACH and all(
+            s.state is StepState.DONE for s in self.plan.steps if s.kind is StepKind.ATTACH
+        ):
+            self._shell.moved(self.plan)
+        self._shell.tell(step, self.plan)
+
+    def _failed(self, name: str, exc: Exception) -> Exception:
+        step = self._mark(name, state=StepState.FAILED, reason=str(exc))
+        LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
+        if not isinstance(exc, LostLock):
+            self._shell.tell(step, self.plan)
+        return exc
+
+    @staticmethod
+    def _timed(do: Callable[[str], str], name: str) -> tuple[str, float]:
+        start = time.monotonic()
+        reason = do(name)
+        return reason, time.monotonic() - start
+
+    # --- steps that change Heat's record ----------------------------------------------------
+
+    def _do(self, name: str) -> str:
+        step = self.plan.step(name)
+        if step.kind is StepKind.ADD_MEMBER:
+            self.plan = dataclasses.replace(self.plan, new=self._shell.add_member(self.plan))
+            self._shell.save(self.plan)
+            assert self.plan.new is not None
+            return f'member {self.plan.new.member} is the heir'
+        if step.kind is StepKind.HAND_OVER:
+            self._shell.hand_over(self.plan)
+            return 'Heat has on record what the new active holds'
+        return self._shell.replace(self.plan, step)
+
+    # --- steps that talk to Nova and Cinder -------------------------------------------------
+
+    def _move(self, name: str) -> str:
+        step = self.plan.step(name)
+        old = self.plan.old.server if self.plan.old else None
+        new = self.plan.new.server if self.plan.new else None
+        nova, cinder = self._services.nova, self._services.cinder
+        if step.kind is StepKind.QUIESCE:
+            server = step.target
+            return self._until(
+                step,
+                lambda: decide.next_for_stop(nova.server(server)),
+                lambda: nova.stop(server),
+            )
+        volume = step.target
+        if step.kind is StepKind.DETACH:
+            return self._until(
+                step,
+                lambda: decide.next_for_detach(cinder.volume(volume), old, new),
+                lambda: nova.detach(old or '', volume),
+            )
+        assert new is not None
+        heir = new
+        return self._until(
+            step,
+            lambda: decide.next_for_attach(cinder.volume(volume), old, heir),
+            lambda: nova.attach(heir, volume, step.detail or None),
+        )
+
+    def _until(
+        self,
+        step: model.Step,
+        look: Callable[[], decide.Move],
+        ask: Callable[[], tuple[nova_cloud.Reply, str]],
+    ) -> str:
+        deadline = time.monotonic() + STEP_LIMIT
+        pause = FIRST_LOOK
+        accepted = 0
+        last = 'nothing was seen yet'
+        while True:
+            move = look()
+            if isinstance(move, decide.Done):
+                return move.reason
+            if isinstance(move, decide.Stop):
+                raise exceptions.Stopped(move.reason, move.way_out)
+            if self._give_up.is_set():
+                raise exceptions.Stopped(
+                    f'{step.name} was left because another step stopped', 'Send the signal resume'
+                )
+            if isinstance(move, decide.Look):
+                last = move.reason
+            else:
+                reply, text = ask()
+                if reply is nova_cloud.Reply.ACCEPTED:
+                    accepted += 1
+                    last = f'Nova accepted the request {accepted} times'
+                elif reply is nova_cloud.Reply.REFUSED:
+                    raise exceptions.Stopped(
+                        f'{step.name} is refused by Nova ({text})',
+                        'Mend what Nova names, then send the signal resume',
+                    )
+                else:
+                    last = f'Nova says {reply.value} ({text})'
+                    pause = max(pause, 0.5)
+                if accepted > MAX_REQUESTS:
+                    raise exceptions.Stopped(
+                        f'{step.name} was accepted {MAX_REQUESTS} times by Nova and undone each '
+                        'time',
+                        "Look at the server's host and at its actions, then send the signal "
+                        'resume',
+                    )
+            if time.monotonic() > deadline:
+                raise exceptions.Stopped(
+                    f'{step.name} was not done within {STEP_LIMIT:.0f} s: {last}',
+                    "If the server's host is dead, let it be fenced; then send the signal resume",
+                )
+            # Jitter keeps the looks at many volumes apart.
+            self._give_up.wait(pause * random.uniform(0.9, 1.1))
+            pause = min(pause * THINNING, SLOWEST_LOOK)

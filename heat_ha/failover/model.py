@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a failover: values only, made at the border, never changed in place.
+
+``decide`` chooses from them, ``carry_out`` acts on them, ``record`` keeps them.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+from heat_ha.groups import model as groups
+
+
+class State(enum.Enum):
+    """What a FailoverPolicy is doing, as its attribute ``state`` says it."""
+
+    READY = 'ready'
+    RUNNING = 'running'
+    WAITING_FOR_FENCE = 'waiting_for_fence'
+    STOPPED = 'stopped'
+    PAUSED = 'paused'
+
+
+class StepKind(enum.Enum):
+    """The kinds of step, in the order in which a plan may hold them."""
+
+    ADD_MEMBER = 'add_member'
+    QUIESCE = 'quiesce'
+    DETACH = 'detach'
+    ATTACH = 'attach'
+    HAND_OVER = 'hand_over'
+    REPLACE = 'replace'
+
+
+class StepState(enum.Enum):
+    """How far one step is. Only DONE is final: every other is looked at again on resume."""
+
+    PENDING = 'pending'
+    RUNNING = 'running'
+    DONE = 'done'
+    FAILED = 'failed'
+
+
+class Cause(enum.Enum):
+    """Why the active changes: because it is sick, or because a person asked."""
+
+    FAILOVER = 'failover'
+    SWITCHOVER = 'switchover'
+    REPLACE_STANDBY = 'replace_standby'
+
+
+class Quiesce(enum.Enum):
+    """What is done to the old active's server before its volumes are taken."""
+
+    NONE = 'none'
+    STOP = 'stop'
+
+
+class Fencing(enum.Enum):
+    """Which proof is wanted before the new active may write."""
+
+    REQUIRED = 'required'
+    CONFIRMED_BY_NOVA = 'confirmed_by_nova'
+    NONE = 'none'
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """A member in its part of active or heir: its name in the group and its server."""
+
+    member: str
+    server: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing that is done. ``after`` names the steps that must be done before."""
+
+    name: str
+    kind: StepKind
+    target: str
+    after: tuple[str, ...] = ()
+    state: StepState = StepState.PENDING
+    reason: str = ''
+    started: str = ''
+    seconds: float | None = None
+    detail: str = ''
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as JSON can hold it."""
+        plain = dataclasses.asdict(self)
+        return plain | {'kind': self.kind.value, 'state': self.state.value}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Step':
+        """The step that :meth:`to_dict` wrote."""
+        return cls(
+            **plain
+            | {
+                'kind': StepKind(plain['kind']),
+                'state': StepState(plain['state']),
+                'after': tuple(plain['after']),
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The graph of steps of one failover, with what it starts from and what it leads to.
+
+    ``revision`` is the SHA-256 of what is to be handed over; ``epoch`` the number that the
+    group will have once the new active has it. ``new`` is None until ADD_MEMBER is done.
+    """
+
+    plan_id: str
+    cause: Cause
+    reason: str
+    requested_by: str
+    created: str
+    epoch: int
+    revision: str
+    old: Holder | None
+    new: Holder | None
+    steps: tuple[Step, ...]
+    chained: groups.Chained | None = None
+    quiesce: Quiesce = Quiesce.NONE
+
+    def step(self, name: str) -> Step:
+        """The step of that name. :raises KeyError: there is none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
+
+    def with_step(self, changed: Step) -> 'Plan':
+        """The same plan with one step replaced by its newer self."""
+        steps = tuple(changed if s.name == changed.name else s for s in self.steps)
+        return dataclasses.replace(self, steps=steps)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return all(s.state is StepState.DONE for s in self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON can hold it."""
+        return {
+            'plan_id': self.plan_id,
+            'cause': self.cause.value,
+            'reason': self.reason,
+            'requested_by': self.requested_by,
+            'created': self.created,
+            'epoch': self.epoch,
+            'revision': self.revision,
+            'old': self.old and dataclasses.asdict(self.old),
+            'new': self.new and dataclasses.asdict(self.new),
+            'steps': [s.to_dict() for s in self.steps],
+            'chained': self.chained and self.chained.to_dict(),
+            'quiesce': self.quiesce.value,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Plan':
+        """The plan that :meth:`to_dict` wrote."""
+        return cls(
+            **plain
+            | {
+                'cause': Cause(plain['cause']),
+                'old': plain['old'] and Holder(**plain['old']),
+                'new': plain['new'] and Holder(**plain['new']),
+                'steps': tuple(Step.from_dict(s) for s in plain['steps']),
+                'chained': plain['chained'] and groups.Chained.from_dict(plain['chained']),
+                'quiesce': Quiesce(plain['quiesce']),
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Attachment:
+    """One volume that the template hands over, as the nested stack has it on record.
+
+    ``after`` names volumes whose attachments the template wants to have been made before.
+    """
+
+    volume: str
+    device: str | None = None
+    after: tuple[str, ...] = ()
+
+
+class VolumeStatus(enum.Enum):
+    """Cinder's states of a volume, as far as moving it cares."""
+
+    AVAILABLE = 'available'
+    RESERVED = 'reserved'
+    ATTACHING = 'attaching'
+    DETACHING = 'detaching'
+    IN_USE = 'in-use'
+    OTHER = 'other'
+    GONE = 'gone'
+    COULD_NOT_ASK = 'could_not_ask'
+
+    @classmethod
+    def of(cls, text: str) -> 'VolumeStatus':
+        """The state that Cinder's word stands for."""
+        try:
+            return cls(text)
+        except ValueError:
+            return cls.OTHER
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """One look at a volume: Cinder's state and the servers that it is attached to."""
+
+    volume: str
+    status: VolumeStatus
+    servers: frozenset[str] = frozenset()
+    is_multiattach: bool = False
+    wording: str = ''
+
+
+class ServerStatus(enum.Enum):
+    """Nova's states of a server, as far as failover cares."""
+
+    ACTIVE = 'ACTIVE'
+    SHUTOFF = 'SHUTOFF'
+    ERROR = 'ERROR'
+    OTHER = 'OTHER'
+    GONE = 'GONE'
+    COULD_NOT_ASK = 'COULD_NOT_ASK'
+
+    @classmethod
+    def of(cls, text: str) -> 'ServerStatus':
+        """The state that Nova's word stands for."""
+        try:
+            return cls(text)
+        except ValueError:
+            return cls.OTHER
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """One look at a server. ``host`` is Nova's hash of host and project, '' when unknown."""
+
+    server: str
+    status: ServerStatus
+    host: str = ''
+    wording: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A member with what Nova says of its server, or the reason why it has none."""
+
+    member: groups.Member
+    server: Server | None
+    problem: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How often the active may change, all in seconds but the count."""
+
+    cooldown: float = 0.0
+    max_failovers: int = 0
+    period: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """One line of the history."""
+
+    plan_id: str
+    time: str
+    cause: str
+    reason: str
+    requested_by: str
+    old_member: str
+    old_server: str
+    new_member: str
+    new_server: str
+    outcome: str
+    handoff_seconds: float
+    seconds: float
+    steps: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as JSON can hold it."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """All that a FailoverPolicy must not forget; written before the first side effect (S4)."""
+
+    state: State = State.READY
+    epoch: int = 0
+    active: Holder | None = None
+    plan: Plan | None = None
+    reason: str = ''
+    way_out: str = ''
+    suspects: tuple[str, ...] = ()
+    is_paused: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return {
+            'state': self.state.value,
+            'epoch': self.epoch,
+            'active': self.active and dataclasses.asdict(self.active),
+            'plan': self.plan and self.plan.to_dict(),
+            'reason': self.reason,
+            'way_out': self.way_out,
+            'suspects': list(self.suspects),
+            'is_paused': self.is_paused,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Record':
+        """The record that :meth:`to_dict` wrote."""
+        return cls(
+            state=State(plain['state']),
+            epoch=plain['epoch'],
+            active=plain['active'] and Holder(**plain['active']),
+            plan=plain['plan'] and Plan.from_dict(plain['plan']),
+            reason=plain['reason'],
+            way_out=plain['way_out'],
+            suspects=tuple(plain['suspects']),
+            is_paused=plain['is_paused'],
+        )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the record of a FailoverPolicy where every engine can read it.
+
+The record and the history are two entries in the resource's data, which Heat's database holds
+and which, unlike the resource's row, can be written while Heat itself works on the resource.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from heat_ha import exceptions
+from heat_ha.failover import model
+
+RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
+
+# Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
+MAX_BYTES = 60_000
+MAX_PAST = 50
+
+
+class Data(Protocol):
+    """A Heat resource's data: texts under keys, in the database."""
+
+    def data(self) -> Mapping[str, str]:
+        """All entries, as they were when first asked for in this object's life."""
+
+    def data_set(self, key: str, value: str) -> None:
+        """Write one entry; it is durable on return."""
+
+
+def fresh(resource: Any) -> Mapping[str, str]:
+    """All entries of the resource's data as the database has them now."""
+    resource._data = None
+    found: Mapping[str, str] = resource.data()
+    return found
+
+
+def read(resource: Any) -> model.Record:
+    """The record as it is in the database now; an empty one before the first write."""
+    text = fresh(resource).get(RECORD)
+    return model.Record() if text is None else model.Record.from_dict(json.loads(text))
+
+
+def write(resource: Data, record: model.Record) -> None:
+    """Write the record. :raises Refused: it is larger than the database's column."""
+    text = json.dumps(record.to_dict(), separators=(',', ':'), sort_keys=True)
+    if len(text.encode()) > MAX_BYTES:
+        raise exceptions.Refused(
+            f'the plan takes {len(text.encode())} bytes and {MAX_BYTES} can be kept',
+            'Hand over fewer things with one policy',
+        )
+    resource.data_set(RECORD, text)
+
+
+def read_history(resource: Any) -> list[dict[str, Any]]:
+    """The failovers so far, oldest first."""
+    text = fresh(resource).get(HISTORY)
+    found: list[dict[str, Any]] = [] if text is None else json.loads(text)
+    return found
+
+
+def add_to_history(resource: Any, past: model.Past) -> None:
+    """Append one line; the oldest lines go when there are too many."""
+    lines = [
+        line for line in read_history(resource) if line.get('plan_id') != past.plan_id
+    ] + [past.to_dict()]
+    lines = lines[-MAX_PAST:]
+    while len(text := json.dumps(lines, separators=(',', ':'))) > MAX_BYTES:
+        lines.pop(0)
+    resource.data_set(HISTORY, text)
+
+
+def read_definition(resource: Any) -> dict[str, Any] | None:
+    """What is to be handed over, with ``%active%`` where the active's server belongs."""
+    text = fresh(resource).get(DEFINITION)
+    found: dict[str, Any] | None = None if text is None else json.loads(text)
+    return found
+
+
+def write_definition(resource: Data, definition: Mapping[str, Any]) -> None:
+    """Keep what is to be handed over as the last stack action resolved it."""
+    resource.data_set(DEFINITION, json.dumps(definition, sort_keys=True))
+
+
+def revision(definition: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical form of what is to be handed over."""
+    canonical = json.dumps(definition, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(canonical.encode()).hexdigest()

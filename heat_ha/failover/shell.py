@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A FailoverPolicy at work: gather what is seen, ask ``decide``, carry out, tell.
+
+The plugin module holds the schemas and hands over to this. ``policy`` is always the Heat
+resource; what of it is used is in ``PolicyResource``.
+"""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import time
+import uuid
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import heat, heat_group, heat_handoff, services
+from heat_ha.failover import carry_out, decide, graph, model, record
+from heat_ha.failover.model import StepKind
+from heat_ha.groups import model as groups
+from heat_ha.groups import replacing
+
+LOG = logging.getLogger(__name__)
+
+DELETING = 'ha_deleting'
+
+# The words under which events appear in `openstack stack event list`.
+FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
+IN_PROGRESS, COMPLETE, FAILED = 'IN_PROGRESS', 'COMPLETE', 'FAILED'
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The policy's properties as the failover uses them; times in seconds."""
+
+    limits: model.Limits
+    quiesce: model.Quiesce
+
+
+def observe(
+    group: Any, clouds: services.StackServices
+) -> tuple[groups.Group, tuple[model.Candidate, ...]]:
+    """Look at the group's members and, side by side, at their servers."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        # The token is fetched while Heat is asked for the members.
+        pool.submit(clouds.warm_up)
+        seen = heat_group.look(group)
+        chosen = [(m, *_server_of(group, m)) for m in seen.members]
+        looks = {m.name: pool.submit(clouds.nova.server, s) for m, s, _ in chosen if s is not None}
+        return seen, tuple(
+            model.Candidate(m, looks[m.name].result() if s is not None else None, problem)
+            for m, s, problem in chosen
+        )
+
+
+def _server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
+    if len(member.servers) == 1:
+        return member.servers[0], ''
+    if not member.servers:
+        return None, 'it has no server'
+    group._outputs = None
+    reference = (group.get_attribute('refs_map') or {}).get(member.name)
+    if reference in member.servers:
+        return reference, ''
+    return None, (
+        f'it has {len(member.servers)} servers: give its template the output OS::stack_id with '
+        'the id of the one that is to be active'
+    )
+
+
+class Failover:
+    """One policy's failover, from one signal, in one engine."""
+
+    def __init__(self, policy: Any, group: Any, options: Options) -> None:
+        self._policy = policy
+        self._group = group
+        self._options = options
+        self._lock = heat.Lock(policy.context, policy.resource_id)
+        self._record = model.Record()
+        self._accepted = 0.0
+        self._handoff_seconds: float | None = None
+
+    def handle(
+        self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
+    ) -> str:
+        """Do what the signal asks for and return what was done, in words.
+
+        :raises Refused: nothing was done; the reason is for the sender.
+        :raises Stopped: the failover stopped in a safe state.
+        """
+        self._accepted = time.monotonic()
+        if signal.action is None and signal.alarm_state is not signals.AlarmState.ALARM:
+            return f'nothing to do: the alarm says {signal.alarm_state.value}'
+        try:
+            with self._lock.held():
+                return self._handle_locked(signal, chained, requested_by)
+        except heat.GroupBusy as exc:
+            raise exceptions.Refused(
+                f'a failover of this group is running already ({exc}), so this signal joins it'
+            ) from exc
+
+    def _handle_locked(
+        self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
+    ) -> str:
+        self._record = record.read(self._policy)
+        definition = record.read_definition(self._policy) or {}
+        clouds = services.StackServices(self._policy)
+        _seen, candidates = observe(self._group, clouds)
+        active = self._record.active
+        nested = self._policy.nested()
+        attachments = heat_handoff.attachments(nested, active.server) if active else ()
+        seen = decide.Seen(
+            record=self._record,
+            candidates=candidates,
+            attachments=attachments,
+            revision=record.revision(definition),
+            limits=self._options.limits,
+            past_failovers=tuple(_times(record.read_history(self._policy))),
+            now=datetime.datetime.now(datetime.timezone.utc),
+            plan_id=uuid.uuid4().hex[:8],
+            requested_by=requested_by,
+            chained=chained,
+            quiesce=self._options.quiesce,
+        )
+        answer = decide.answer(signal, seen)
+        if isinstance(answer, decide.Nothing):
+            return answer.reason
+        if isinstance(answer, decide.Refuse):
+            raise exceptions.Refused(answer.reason)
+        if isinstance(answer, decide.Pause):
+            self._write(is_paused=answer.paused)
+            return 'paused: alarms move nothing now' if answer.paused else 'no longer paused'
+        if isinstance(answer, decide.Drop):
+            self._write(plan=None, state=model.State.READY, reason='', way_out='')
+            return f'plan {answer.plan.plan_id} is cancelled; nothing had been touched'
+        if isinstance(answer, decide.Show):
+            return self._show(answer)
+        if isinstance(answer, decide.GoOn):
+            self._tell(IN_PROGRESS, f'plan {answer.plan.plan_id} is taken up: {_goal(answer.plan)}')
+            return self._carry(answer.plan, clouds, candidates)
+        self._tell_start(answer.plan)
+        return self._carry(answer.plan, clouds, candidates)
+
+    def _carry(
+        self,
+        plan: model.Plan,
+        clouds: services.StackServices,
+        candidates: tuple[model.Candidate, ...],
+    ) -> str:
+        carrier = carry_out.Carrier(plan, self, carry_out.Services(clouds.nova, clouds.cinder))
+        try:
+            plan = carrier.run()
+        except exceptions.Stopped as exc:
+            self._write(
+                plan=carrier.plan, state=model.State.STOPPED, reason=exc.reason, way_out=exc.way_out
+            )
+            self._remember(carrier.plan, 'stopped')
+            raise
+        self._finish(plan, candidates)
+        seconds = time.monotonic() - self._accepted
+        return f'{_goal(plan)}: done after {seconds:.1f} s'
+
+    def _finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
+        suspects = set(self._record.suspects) & {c.member.name for c in candidates}
+        replaced = {n for s in plan.steps if s.kind is StepKind.REPLACE for n in s.target.split(',')}
+        if plan.cause is model.Cause.FAILOVER and plan.old is not None:
+            suspects.add(plan.old.member)
+        if plan.new is not None:
+            suspects.discard(plan.new.member)
+        self._write(
+            plan=plan,
+            state=model.State.READY,
+            reason='',
+            way_out='',
+            suspects=tuple(sorted(suspects - replaced)),
+        )
+        self._remember(plan, 'done')
+        self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
+
+    # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
+
+    def save(self, plan: model.Plan) -> None:
+        """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
+        self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
+
+    def tell(self, step: model.Step, plan: model.Plan) -> None:
+        """Make an event of a step that ended."""
+        if step.state is model.StepState.FAILED:
+            self._tell(FAILED, f'{step.name} stopped: {step.reason}', plan)
+            return
+        where = f' ({plan.new.member})' if step.kind is StepKind.ATTACH and plan.new else ''
+        self._tell(
+            IN_PROGRESS, f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s', plan
+        )
+
+    def moved(self, plan: model.Plan) -> None:
+        """Put on record that the new active holds every volume."""
+        self._handoff_seconds = time.monotonic() - self._accepted
+        self._write(plan=plan, active=plan.new, epoch=plan.epoch)
+
+    def hand_over(self, plan: model.Plan) -> None:
+        """Update the nested stack to the new active and wait for it."""
+        if self._handoff_seconds is None:
+            self._handoff_seconds = time.monotonic() - self._accepted
+        self._write(plan=plan, active=plan.new, epoch=plan.epoch)
+        policy = self._policy
+        policy.update_with_template(policy.child_template())
+        heat.wait_for_nested_update(
+            policy,
+            timeout=policy.stack.timeout_secs(),
+            still_wanted=self._still_wanted,
+        )
+
+    def add_member(self, plan: model.Plan) -> model.Holder:
+        """Make one more member of a group of one; it becomes the heir."""
+        added = replacing.add_member(
+            self._group, requested_by=plan.requested_by, name=f'ha{plan.plan_id}'
+        )
+        _seen, candidates = observe(self._group, services.StackServices(self._policy))
+        for candidate in candidates:
+            if candidate.member.name == added:
+                why_not = decide.limitation(candidate, plan.old, ())
+                if why_not is None and candidate.server is not None:
+                    return model.Holder(added, candidate.server.server)
+                raise exceptions.Stopped(
+                    f'the new member {added} cannot take over: {why_not}',
+                    'Look at its resource in the group, then send the signal resume',
+                )
+        raise exceptions.Stopped(
+            f'the new member {added} is not in the group any more', 'Send the signal resume'
+        )
+
+    def replace(self, plan: model.Plan, step: model.Step) -> str:
+        """Replace what the step names; the new active is never among it."""
+        chained = plan.chained or groups.Chained(
+            policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
+        )
+        cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
+        outcome = replacing.replace(
+            self._group,
+            requested_by=plan.requested_by,
+            order=chained.order,
+            count=chained.count,
+            named=tuple(step.target.split(',')),
+            spare=(plan.new.member,) if plan.new else (),
+            new_names=(plan.new.member,) if cold and plan.new else (),
+            cooldown=chained.cooldown,
+        )
+        return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
+
+    # --- the record and the events -----------------------------------------------------------
+
+    def _still_wanted(self) -> None:
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
+
+    def _write(self, **changes: Any) -> None:
+        self._record = dataclasses.replace(self._record, **changes)
+        record.write(self._policy, self._record)
+
+    def _remember(self, plan: model.Plan, outcome: str) -> None:
+        seconds = {s.name: s.seconds for s in plan.steps if s.seconds is not None}
+        record.add_to_history(
+            self._policy,
+            model.Past(
+                plan_id=plan.plan_id,
+                time=plan.created,
+                cause=plan.cause.value,
+                reason=plan.reason,
+                requested_by=plan.requested_by,
+                old_member=plan.old.member if plan.old else '',
+                old_server=plan.old.server if plan.old else '',
+                new_member=plan.new.member if plan.new else '',
+                new_server=plan.new.server if plan.new else '',
+                outcome=outcome,
+                handoff_seconds=round(self._handoff_seconds or 0.0, 3),
+                seconds=round(time.monotonic() - self._accepted, 3),
+                steps=seconds,
+            ),
+        )
+
+    def _show(self, answer: decide.Show) -> str:
+        why = '; '.join(f'{name}: {text}' for name, text in answer.reasons.items())
+        if isinstance(answer.answer, decide.Refuse):
+            return f'plan: nothing would be done, {answer.answer.reason}'
+        plan = answer.answer.plan
+        verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
+        steps = ' -> '.join(s.name for s in plan.steps)
+        return f'plan: {_goal(plan)} {verb} by {steps} (others: {why or "none"})'
+
+    def _tell_start(self, plan: model.Plan) -> None:
+        steps = ', '.join(s.name for s in plan.steps)
+        self._tell(IN_PROGRESS, f'{_goal(plan)} because {plan.reason}; steps: {steps}', plan)
+
+    def _tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
+        prefix = f'[{plan.plan_id}] ' if plan else ''
+        self._policy._add_event(FAILOVER, status, prefix + text)
+
+
+def _goal(plan: model.Plan) -> str:
+    if plan.cause is model.Cause.REPLACE_STANDBY:
+        return f'replacing standby {", ".join(s.target for s in plan.steps)}'
+    old = plan.old.member if plan.old else 'none'
+    new = plan.new.member if plan.new else 'a new member'
+    return f'{plan.cause.value} from {old} to {new}'
+
+
+def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:
+    return [
+        datetime.datetime.fromisoformat(line['time'])
+        for line in history
+        if line['cause'] == model.Cause.FAILOVER.value
+    ]
+
+
+def standbys(group: Any, found: model.Record) -> list[str]:
+    """The attribute ``standbys``: the members beside the active, oldest first."""
+    active = found.active.member if found.active else None
+    return [m.name for m in heat_group.look(group).members if m.name != active]
+
+
+def graph_attribute(found: model.Record) -> dict[str, Any] | None:
+    """The attribute ``plan``: the last plan's graph as JSON, with Graphviz text beside it."""
+    if found.plan is None:
+        return None
+    return graph.to_dict(found.plan) | {'graphviz': graph.to_dot(found.plan)}

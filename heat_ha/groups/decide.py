@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which members go, and what to do next on the way there. No clock, no client.
+
+``heat_ha.groups.replacing`` looks, asks ``next_step`` and does what it says, until there is
+nothing left to do. Each step is chosen from what the group is now, so that it does not matter
+which engine did the steps before, or whether it lived to see their end.
+"""
+
+import collections.abc
+import dataclasses
+
+from heat_ha import exceptions
+from heat_ha.groups import model
+
+# Between setting the mark and changing the nested stack Heat needs a second or two, and as long
+# between the end of the change and the taking back of the mark. Thirty times that, so that a
+# busy engine is not taken for a dead one.
+UNTRACED_MARK_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """Bring these members into the group and take those out of it, in one update."""
+
+    reason: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    is_new_batch: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """Somebody else changes the group."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GiveUp:
+    """Put on record that this new member is not to be had."""
+
+    reason: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocked:
+    """Nothing more can be done in this run."""
+
+    reason: str
+    way_out: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """All pairs are settled."""
+
+    reason: str
+
+
+Step = Change | Wait | GiveUp | Blocked | Finished
+
+
+def named_member(group: model.Group, name: str) -> model.Member:
+    """Find the member that a sender calls by its name, its reference or the id of a server.
+
+    :raises exceptions.Refused: there is none, which is also the answer to names of foreign
+        servers: who holds a signed URL must not learn what exists elsewhere.
+    """
+    for member in group.members:
+        if name == member.name:
+            return member
+    for member in group.members:
+        if name == member.reference or name in member.servers:
+            return member
+    raise exceptions.Refused(
+        f'{name[:60]!r} is not in group {group.name}',
+        'Name a member of the group, or one of its servers',
+    )
+
+
+def victims(
+    group: model.Group,
+    count: int,
+    named: collections.abc.Sequence[str] = (),
+    spare: collections.abc.Collection[str] = (),
+) -> tuple[model.Member, ...]:
+    """Choose the members to replace: the named ones, then failed, then oldest, then by name.
+
+    :raises exceptions.Refused: a name is foreign or must stay, or there are too few members.
+    """
+    chosen = []
+    for name in named:
+        member = named_member(group, name)
+        if member.name in spare:
+            raise exceptions.Refused(
+                f'member {member.name} must stay', 'Name another member, or none'
+            )
+        if member not in chosen:
+            chosen.append(member)
+    if len(chosen) > count:
+        raise exceptions.Refused(
+            f'{len(chosen)} members are named, but {count} may be replaced at a time'
+        )
+    rest = [m for m in group.members if m not in chosen and m.name not in spare]
+    if len(chosen) + len(rest) < count:
+        raise exceptions.Refused(
+            f'{count} members are to be replaced, but group {group.name} has '
+            f'{len(chosen) + len(rest)} that may go',
+            'Lower scaling_adjustment',
+        )
+    return tuple(chosen + rest[: count - len(chosen)])
+
+
+def check_pauses(count: int, rolling: model.Rolling, timeout: float) -> None:
+    """Refuse what could not end in time, as Heat's rolling updates do.
+
+    :param timeout: of the stack, in seconds.
+    """
+    batches = -(-count // rolling.max_batch_size)
+    pauses = rolling.pause_seconds * (batches - 1)
+    if pauses >= timeout:
+        raise exceptions.Refused(
+            f'{batches} batches with pauses of {rolling.pause_seconds:.0f} s do not fit into the '
+            f'timeout of {timeout:.0f} s',
+            'Lower pause_time, or raise max_batch_size',
+        )
+
+
+def why_chosen(member: model.Member, named: collections.abc.Collection[str]) -> str:
+    """Say why this member goes before the others."""
+    if member.is_failed:
+        return 'failed'
+    called = {member.name, member.reference, *member.servers}
+    return 'named by the signal' if called.intersection(named) else 'oldest'
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What this run has asked Heat for already.
+
+    What a run before this one asked for is asked again, for nobody may be working on it; what
+    this run asked for in vain is not.
+    """
+
+    brought: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+    def and_for(self, change: Change) -> 'Asked':
+        """Return this with one more change."""
+        return Asked(self.brought.union(change.add), self.taken.union(change.remove))
+
+
+def next_step(
+    seen: model.Group,
+    wanted: model.Replacement,
+    rolling: model.Rolling,
+    spare: collections.abc.Collection[str] = (),
+    asked: Asked = Asked(),
+) -> Step:
+    """Choose the one step that brings the group closer to all pairs being settled.
+
+    Invariants: a member goes under create_first only when its new one is in service, or when
+    nothing of it exists. A member in ``spare`` never goes. What takes members out of service
+    leaves ``min_in_service`` of them in it. At most ``max_batch_size`` new members are on their
+    way. The group never gets smaller than ``wanted.size`` in the end, nor larger.
+    """
+    if seen.is_in_progress:
+        if asked != Asked():
+            return Wait(f'group {seen.name} is being changed by somebody else')
+        return _send_again(seen, wanted)
+    states = [_PairState(seen, wanted, pair) for pair in wanted.pairs]
+    for state in states:
+        failure = state.failure(spare, asked)
+        if failure:
+            return GiveUp(failure, state.pair.new)
+    surplus = _surplus(seen, states, wanted.size)
+    if surplus:
+        return _in_vain(seen, surplus, asked) or Change('removing what is replaced', (), surplus)
+    missing = _missing(seen, states, wanted.size)[: rolling.max_batch_size]
+    if missing:
+        return Change('bringing the new members', missing)
+    waiting = [s for s in states if s.is_untouched]
+    if waiting:
+        return _new_batch(seen, waiting, wanted.order, rolling, asked)
+    return Finished('nothing is left to do')
+
+
+class _PairState:
+    """How far one pair is, as far as the group shows."""
+
+    def __init__(self, seen: model.Group, wanted: model.Replacement, pair: model.Pair) -> None:
+        self.pair = pair
+        self.is_given_up = pair.new in wanted.given_up
+        self.victim = seen.member(pair.victim)
+        self.new = seen.member(pair.new)
+        leaving = {m.name for m in seen.leaving}
+        self.is_victim_leaving = pair.victim in leaving
+        self.is_new_leaving = pair.new in leaving
+        self._makes_room_first = wanted.order is model.Order.DELETE_FIRST
+
+    @property
+    def is_untouched(self) -> bool:
+        return self.victim is not None and self.new is None and not self.is_given_up
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the new member is in the group, but neither in service nor failed."""
+        return self.new is not None and not self.is_given_up and self.new.is_in_progress
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the victim has gone first and the new member may come."""
+        is_victim_gone = self.victim is None and not self.is_victim_leaving
+        return (
+            self._makes_room_first and is_victim_gone and self.new is None and not self.is_given_up
+        )
+
+    def failure(self, spare: collections.abc.Collection[str], asked: Asked) -> str:
+        """Say why the new member is not to be had, empty while it may still come."""
+        if self.is_given_up:
+            return ''
+        if self.victim is not None and self.pair.victim in spare:
+            return f'member {self.pair.victim} must stay now'
+        was_asked = self.pair.new in asked.brought
+        if self.new is None:
+            is_expected = self.is_untouched or self.has_room
+            return 'Heat did not take it into the group' if was_asked and is_expected else ''
+        if self.new.is_failed:
+            return self.new.reason or 'it failed'
+        return 'it was left unfinished' if was_asked and self.new.is_in_progress else ''
+
+
+def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
+    """Repeat what is under way: the engine that did it may be gone, and twice does no harm."""
+    coming = tuple(n for n in wanted.new_names if seen.member(n) and n not in wanted.given_up)
+    ours = wanted.victims + wanted.given_up
+    going = tuple(m.name for m in seen.leaving if m.name in ours)
+    return Change('sending the change again that another engine left', coming, going)
+
+
+def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
+    """Choose what goes now: what Heat failed to delete, failed new ones, replaced members."""
+    leaving = [s.pair.victim for s in states if s.is_victim_leaving]
+    leaving += [s.pair.new for s in states if s.is_new_leaving and s.is_given_up]
+    failed = [
+        s.pair.new for s in states if s.is_given_up and s.new and (s.victim or not s.pair.victim)
+    ]
+    replaced = [
+        s.pair.victim
+        for s in states
+        if s.victim and s.new and s.new.is_in_service and not s.is_given_up
+    ]
+    # Somebody may have made the group smaller meanwhile; then fewer may go.
+    room = max(len(seen.members) - len(failed) - size, 0)
+    return tuple(leaving + failed + replaced[:room])
+
+
+def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
+    """Choose the new members that were asked for, or have room, and are not there."""
+    unfinished = [s.pair.new for s in states if s.is_unfinished]
+    # Somebody may have filled the room meanwhile.
+    room = max(size - len(seen.members), 0)
+    return tuple(unfinished + [s.pair.new for s in states if s.has_room][:room])
+
+
+def _in_vain(seen: model.Group, names: tuple[str, ...], asked: Asked) -> Blocked | None:
+    for name in names:
+        if name in asked.taken:
+            left = next((m for m in seen.leaving + seen.members if m.name == name), None)
+            cause = (left.reason if left else '') or seen.reason or 'Heat gave no reason'
+            return Blocked(
+                f'member {name} could not be removed: {cause}',
+                'Mend the cause and signal again: the same replacement goes on',
+            )
+    return None
+
+
+def _new_batch(
+    seen: model.Group,
+    waiting: list[_PairState],
+    order: model.Order,
+    rolling: model.Rolling,
+    asked: Asked,
+) -> Step:
+    batch = waiting[: rolling.max_batch_size]
+    if order is model.Order.CREATE_FIRST:
+        # Heat would make a failed member of which nothing exists anew, beside its successor.
+        hollow = tuple(s.pair.victim for s in batch if s.victim and s.victim.is_hollow)
+        new = tuple(s.pair.new for s in batch)
+        return Change('bringing the new members', new, hollow, is_new_batch=True)
+    room = len(seen.in_service) - rolling.min_in_service
+    going: list[str] = []
+    for state in batch:
+        if state.victim and state.victim.is_in_service:
+            if room <= 0:
+                continue
+            room -= 1
+        going.append(state.pair.victim)
+    if not going:
+        return Blocked(
+            f'min_in_service {rolling.min_in_service} leaves no member of group {seen.name} to '
+            f'delete first: {len(seen.in_service)} are in service',
+            'Lower min_in_service, or use replacement_order create_first',
+        )
+    blocked = _in_vain(seen, tuple(going), asked)
+    return blocked or Change('making room', (), tuple(going), is_new_batch=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class MarkEvidence:
+    """What can be seen around a mark: times in seconds before now.
+
+    ``is_holder_alive`` is None where the mark has no trace of who set it. ``changed_ago`` is
+    the age of the last change of the nested stack's members, ``seen_for`` how long the very same
+    mark has been seen.
+    """
+
+    mark: model.Mark | None
+    is_holder_alive: bool | None
+    is_nested_in_progress: bool
+    changed_ago: float
+    seen_for: float
+    timeout: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """Nobody scales the group. ``reason`` says what speaks against a mark that there is."""
+
+    reason: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Somebody scales the group."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Unclear:
+    """Look again in ``seconds``: by then it is known whether somebody scales the group."""
+
+    reason: str
+    seconds: float
+
+
+def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
+    """Tell a mark that somebody stands behind from one that a dead engine left.
+
+    A mark without a trace counts as left over when the nested stack has been at rest, and the
+    same mark in place, for ``UNTRACED_MARK_SECONDS``; a nested stack that is in progress for
+    longer than its timeout is at rest, for then Heat has stopped working on it.
+    """
+    if seen.mark is None:
+        return Free()
+    if seen.is_holder_alive is False:
+        return Free(f'engine {seen.mark.engine}, which held it since {seen.mark.since}, is gone')
+    if seen.is_holder_alive:
+        return Held(
+            f'{seen.mark.holder or "another policy"} changes it since {seen.mark.since} '
+            f'in engine {seen.mark.engine}'
+        )
+    if seen.is_nested_in_progress and seen.changed_ago <= seen.timeout:
+        return Held('it is being scaled')
+    rest = UNTRACED_MARK_SECONDS - min(seen.changed_ago, seen.seen_for)
+    if rest > 0:
+        return Unclear('it is marked as being scaled, but nothing happens', rest)
+    return Free(
+        f'it has been marked as being scaled for {UNTRACED_MARK_SECONDS:.0f} s and nothing happened'
+    )

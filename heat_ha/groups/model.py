@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a group and of one replacement in it: values only.
+
+``heat_ha.cloud.heat_group`` makes them from what Heat answers, ``heat_ha.groups.decide``
+chooses from them, ``heat_ha.groups.replacing`` acts on them.
+"""
+
+import dataclasses
+import enum
+import json
+from typing import Any
+
+
+class Order(enum.Enum):
+    """Whether the new member or the room for it comes first."""
+
+    CREATE_FIRST = 'create_first'
+    DELETE_FIRST = 'delete_first'
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One resource of a group as Heat has it on record.
+
+    ``servers`` are the ids of the Nova servers in the member, nested ones too;
+    ``reference`` is the member's physical resource id. A member is failed when it, or anything
+    nested in it, is failed or marked unhealthy.
+    """
+
+    name: str
+    reference: str | None
+    servers: tuple[str, ...]
+    created_at: str
+    is_failed: bool
+    is_in_progress: bool = False
+    reason: str = ''
+
+    @property
+    def is_in_service(self) -> bool:
+        """Whether Heat holds the member for complete and healthy."""
+        return not self.is_failed and not self.is_in_progress
+
+    @property
+    def is_hollow(self) -> bool:
+        """Whether the member failed before anything of it came to be."""
+        return self.is_failed and self.reference is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A group's members in Heat's own order of removal: failed, then oldest, then by name.
+
+    ``leaving`` are former members that Heat has yet to delete, or failed to. ``is_in_progress``
+    and ``reason`` are the state of the nested stack that holds the members.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    leaving: tuple[Member, ...] = ()
+    is_in_progress: bool = False
+    reason: str = ''
+
+    @property
+    def healthy(self) -> tuple[Member, ...]:
+        """Members that Heat does not hold for failed, oldest first."""
+        return tuple(m for m in self.members if not m.is_failed)
+
+    @property
+    def in_service(self) -> tuple[Member, ...]:
+        """Members that are complete and healthy, oldest first."""
+        return tuple(m for m in self.members if m.is_in_service)
+
+    def member(self, name: str) -> Member | None:
+        """Return the member of this name, if there is one."""
+        return next((m for m in self.members if m.name == name), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rolling:
+    """The bounds that a group's ``rolling_updates`` set for every change of its members."""
+
+    min_in_service: int = 0
+    max_batch_size: int = 1
+    pause_seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Chained:
+    """The replacement that a ScalingPolicy wants after the failover that it goes through.
+
+    ``cooldown`` is in seconds; None means the group's own.
+    """
+
+    policy_name: str
+    count: int
+    order: Order
+    cooldown: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a form that JSON can hold."""
+        return {**dataclasses.asdict(self), 'order': self.order.value}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> 'Chained':
+        """Read what ``to_dict`` made."""
+        return cls(**{**stored, 'order': Order(stored['order'])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """One member that goes and the name of the one that comes for it.
+
+    ``victim`` is empty for a member that comes in addition.
+    """
+
+    victim: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldBack:
+    """A failed resource that is shown to Heat as healthy while its group is changed.
+
+    Heat replaces whatever is failed at each update of a stack, under the same name and all at
+    once. ``stack`` is the identity of the stack that the resource is in, as Heat's RPC takes it.
+    """
+
+    member: str
+    stack: tuple[tuple[str, str], ...]
+    resource: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Replacement:
+    """The intent to replace members, on record before anything is done.
+
+    Which phase it is in is not on record: ``heat_ha.groups.decide.next_step`` sees that from the
+    group, so that the record can never be at odds with the members. ``size`` is how many
+    members the group is to have afterwards, ``named`` what the request named, ``given_up`` are
+    the names of new members that failed, ``since`` is UTC in ISO form.
+    """
+
+    id: str
+    requested_by: str
+    order: Order
+    size: int
+    named: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    engine: str
+    since: str
+    given_up: tuple[str, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
+
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """Names of the members that go."""
+        return tuple(p.victim for p in self.pairs)
+
+    @property
+    def new_names(self) -> tuple[str, ...]:
+        """Names of the members that come."""
+        return tuple(p.new for p in self.pairs)
+
+    def to_json(self) -> str:
+        """Return the form that is on record."""
+        return json.dumps({**dataclasses.asdict(self), 'order': self.order.value})
+
+    @classmethod
+    def from_json(cls, stored: str) -> 'Replacement':
+        """Read what ``to_json`` made.
+
+        :raises ValueError: it is something else.
+        """
+        try:
+            fields = json.loads(stored)
+            return cls(
+                **{
+                    **fields,
+                    'order': Order(fields['order']),
+                    'named': tuple(fields['named']),
+                    'pairs': tuple(Pair(**p) for p in fields['pairs']),
+                    'given_up': tuple(fields['given_up']),
+                    'held_back': tuple(_held_back(h) for h in fields['held_back']),
+                }
+            )
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f'not the record of a replacement: {exc}') from exc
+
+
+def _held_back(fields: dict[str, Any]) -> HeldBack:
+    stack = tuple((str(key), str(value)) for key, value in fields['stack'])
+    return HeldBack(**{**fields, 'stack': stack})
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What marks a group as being scaled, and what is known of who set it.
+
+    ``engine`` and ``since`` are None where Heat's own code set the mark and left no trace.
+    """
+
+    engine: str | None = None
+    since: str | None = None
+    holder: str = ''
+    id: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a replacement came to. ``seconds`` is how long this run of it took."""
+
+    replaced: tuple[str, ...]
+    new: tuple[str, ...]
+    seconds: float

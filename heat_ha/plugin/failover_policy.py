@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource type OS::Heat::FailoverPolicy."""
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine import attributes, constraints, properties, support
+from heat.engine.resources import signal_responder, stack_resource
+from heat.engine.resources.aws.autoscaling import autoscaling_group
+from oslo_log import log as logging
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import heat, heat_handoff, services
+from heat_ha.failover import decide, model, record, shell
+
+LOG = logging.getLogger(__name__)
+
+
+class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResource):
+    """A resource that hands volumes and more from a sick active member to a standby.
+
+    One member of an `OS::Heat::AutoScalingGroup` is the active one: the oldest healthy member
+    when the stack is created. What the property `resource` names is attached to it. On a
+    signal, usually of an alarm, it is handed over to a healthy standby, which then is the
+    active one. With an `OS::Heat::ScalingPolicy` of `adjustment_type: replace_oldest` in front,
+    the member that was left is replaced afterwards.
+    """
+
+    support_status = support.SupportStatus(
+        status=support.UNSUPPORTED, message=_('Provided by heat-ha, not part of Heat.')
+    )
+
+    # A failed check says something of what is handed over, never that the record of who is
+    # active may be thrown away.
+    always_replace_on_check_failed = False
+
+    PROPERTIES = (
+        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING,
+    ) = (
+        'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
+        'fencing',
+    )  # fmt: skip
+
+    _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
+
+    _ACTIONS = frozenset(
+        {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan'}
+    )
+
+    ATTRIBUTES = (
+        ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
+        ALARM_URL, SIGNAL_URL,
+    ) = (
+        'active', 'active_server', 'standbys', 'state', 'epoch', 'plan', 'history',
+        'last_failover_seconds', 'reason', 'alarm_url', 'signal_url',
+    )  # fmt: skip
+
+    properties_schema = {
+        GROUP: properties.Schema(
+            properties.Schema.STRING,
+            _('The OS::Heat::AutoScalingGroup of the same template whose members stand in for '
+              'one another.'),
+            required=True,
+            update_allowed=True,
+        ),
+        RESOURCE: properties.Schema(
+            properties.Schema.MAP,
+            _('What is handed over: the definition of a resource in HOT format, usually an '
+              'OS::Cinder::VolumeAttachment or a provider template with several of them. Where '
+              'the server of the active member belongs, write %active% or a reference to a '
+              'member of the group, such as {get_attr: [group, refs, 1]}; whichever member it '
+              'names, it stands for the one that is active now.'),
+            required=True,
+            update_allowed=True,
+        ),
+        COOLDOWN: properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds after the start of a failover in which alarms are refused. A switchover '
+              'that a person asks for is not held back.'),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        MAX_FAILOVERS: properties.Schema(
+            properties.Schema.INTEGER,
+            _('How many failovers there may be within the period before further alarms are '
+              'refused, because a group that flaps needs a person. 0 sets no limit.'),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        PERIOD: properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds over which max_failovers counts.'),
+            default=3600,
+            constraints=[constraints.Range(min=1)],
+            update_allowed=True,
+        ),
+        QUIESCE: properties.Schema(
+            properties.Schema.MAP,
+            _('What is done to the old active before anything is taken from it.'),
+            schema={
+                SERVER_ACTION: properties.Schema(
+                    properties.Schema.STRING,
+                    _('none leaves the server running while its volumes are detached; stop '
+                      'shuts it off first, so that its file systems are unmounted.'),
+                    default=model.Quiesce.NONE.value,
+                    constraints=[
+                        constraints.AllowedValues([q.value for q in model.Quiesce]),
+                    ],
+                ),
+            },
+            default={},
+            update_allowed=True,
+        ),
+        FENCING: properties.Schema(
+            properties.Schema.STRING,
+            _('Which proof that the old active no longer writes is wanted beside the volumes '
+              'being seen as detached. required: its server must be seen shut off or gone. '
+              'confirmed_by_nova: where volumes cannot be seen as detached, Nova must show the '
+              'host as forced down. none: a volume that is seen as detached is enough, and '
+              'there is no other way.'),
+            default=model.Fencing.CONFIRMED_BY_NOVA.value,
+            constraints=[constraints.AllowedValues([f.value for f in model.Fencing])],
+            update_allowed=True,
+        ),
+    }
+
+    attributes_schema = {
+        ACTIVE: attributes.Schema(
+            _('The name of the active member.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        ACTIVE_SERVER: attributes.Schema(
+            _('The id of the server of the active member.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        STANDBYS: attributes.Schema(
+            _('The names of the other members, oldest first.'),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        STATE: attributes.Schema(
+            _('What the policy is doing: ready, running, waiting_for_fence, stopped or paused.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        EPOCH: attributes.Schema(
+            _('A number that grows each time that another member becomes the active one.'),
+            type=attributes.Schema.INTEGER,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        PLAN: attributes.Schema(
+            _('The steps of the running or last failover as a graph: nodes with state and '
+              'seconds, edges, and under graphviz the text for dot.'),
+            type=attributes.Schema.MAP,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        HISTORY: attributes.Schema(
+            _('The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
+              'of each step.'),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        LAST_SECONDS: attributes.Schema(
+            _('Seconds from the acceptance of the last signal that moved something until the '
+              'new active held every volume.'),
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        REASON: attributes.Schema(
+            _('Why the policy is stopped and what to do about it; empty otherwise.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        ALARM_URL: attributes.Schema(
+            _('A signed url that an alarm can post to without further credentials.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        SIGNAL_URL: attributes.Schema(
+            _('A url to signal the policy with the native API, for alarms with trust+http.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+    }
+
+    # --- validation --------------------------------------------------------------------------
+
+    def validate(self):
+        """Refuse a group that is none, and a definition that does not name the active."""
+        group = self._group()
+        if group is None or not isinstance(group, autoscaling_group.AutoScalingGroup):
+            found = group.type() if group is not None else self.properties[self.GROUP]
+            raise exception.StackValidationFailed(
+                message=_('%(prop)s of %(name)s must be an OS::Heat::AutoScalingGroup of the '
+                          'same template; it is %(found)s')
+                % {'prop': self.GROUP, 'name': self.name, 'found': found}
+            )  # fmt: skip
+        definition = self._wanted_definition()
+        if not isinstance(definition.get('type'), str):
+            raise exception.StackValidationFailed(
+                message=_('%(prop)s of %(name)s needs a "type", as in an AutoScalingGroup')
+                % {'prop': self.RESOURCE, 'name': self.name}
+            )
+        if not heat_handoff.mentions_active(definition.get('properties')):
+            raise exception.StackValidationFailed(
+                message=_('%(prop)s of %(name)s does not say where the active member belongs: '
+                          'write %%active%% or {get_attr: [%(group)s, refs, 0]} in its '
+                          'properties')
+                % {'prop': self.RESOURCE, 'name': self.name, 'group': group.name}
+            )  # fmt: skip
+        super().validate()
+
+    # --- helpers -----------------------------------------------------------------------------
+
+    def _group(self):
+        return heat.sibling(self, self.properties[self.GROUP])
+
+    def _wanted_definition(self):
+        return heat_handoff.wanted_definition(self, self.RESOURCE, self._group().name)
+
+    def _options(self):
+        quiesce = model.Quiesce((self.properties[self.QUIESCE] or {}).get(self.SERVER_ACTION))
+        if self.properties[self.FENCING] == model.Fencing.REQUIRED.value:
+            quiesce = model.Quiesce.STOP
+        return shell.Options(
+            model.Limits(
+                cooldown=float(self.properties[self.COOLDOWN]),
+                max_failovers=self.properties[self.MAX_FAILOVERS],
+                period=float(self.properties[self.PERIOD]),
+            ),
+            quiesce,
+        )
+
+    def _choose_first(self):
+        """The oldest healthy member and all candidates, asked of Heat and Nova now."""
+        _seen, candidates = shell.observe(self._group(), services.StackServices(self))
+        return decide.first_active(candidates), candidates
+
+    def _warn_of_shared_host(self, candidates):
+        text = decide.shared_host_warning(candidates, record.read(self).active)
+        if text is not None:
+            self._add_event('CHECK', 'COMPLETE', text)
+
+    def child_template(self):
+        definition = record.read_definition(self) if self.id is not None else None
+        if definition is None:
+            # Validation and preview come before there is a member to name.
+            return heat_handoff.nested_template(
+                self, self._wanted_definition(), heat_handoff.ACTIVE
+            )
+        active = record.read(self).active
+        return heat_handoff.nested_template(self, definition, active and active.server)
+
+    def child_params(self):
+        return heat_handoff.child_environment()
+
+    # --- create and update -------------------------------------------------------------------
+
+    def handle_create(self):
+        self._create_user()
+        record.write_definition(self, self._wanted_definition())
+        active, candidates = self._choose_first()
+        if active is None:
+            told = '; '.join(
+                f'{c.member.name}: {decide.limitation(c, None, ())}' for c in candidates
+            )
+            raise exception.ResourceInError(
+                resource_status='no active member',
+                status_reason=_('no member of the group is healthy (%s)')
+                % (told or _('the group is empty')),
+            )
+        record.write(self, model.Record(epoch=1, active=active))
+        self.create_with_template(self.child_template())
+        return candidates
+
+    def check_create_complete(self, candidates):
+        done = super().check_create_complete(candidates)
+        if done:
+            self._warn_of_shared_host(candidates)
+        return done
+
+    def _needs_update(self, *args, **kwargs):
+        # The nested stack decides for itself; a policy that was made is never replaced, since
+        # a second one would attach what the first still holds.
+        if self.resource_id is None:
+            return super()._needs_update(*args, **kwargs)
+        return True
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        self.properties = json_snippet.properties(self.properties_schema, self.context)
+        return {'lock': heat.Lock(self.context, self.resource_id), 'is_updating': False}
+
+    def check_update_complete(self, token):
+        lock = token['lock']
+        if token['is_updating']:
+            try:
+                done = super().check_update_complete()
+            except BaseException:
+                lock.release()
+                raise
+            if done:
+                lock.release()
+            return done
+        try:
+            lock.acquire()
+        except heat.GroupBusy:
+            # A failover is running: the update comes after it.
+            return False
+        try:
+            self._start_update()
+        except BaseException:
+            lock.release()
+            raise
+        token['is_updating'] = True
+        return False
+
+    def _start_update(self):
+        found = record.read(self)
+        if found.plan is not None and not found.plan.is_done:
+            raise exception.ResourceInError(
+                resource_status=found.state.value,
+                status_reason=_('failover %(plan)s is not at its end (%(reason)s): send the '
+                                'signal resume, then update again')
+                % {'plan': found.plan.plan_id, 'reason': found.reason},
+            )  # fmt: skip
+        first, candidates = self._choose_first()
+        servers = {c.server.server for c in candidates if c.server is not None}
+        if found.active is None or found.active.server not in servers:
+            # The update itself removed the active member, so the oldest healthy one follows.
+            record.write(self, decide.with_active(found, first))
+        record.write_definition(self, self._wanted_definition())
+        self.update_with_template(self.child_template())
+        self._warn_of_shared_host(candidates)
+
+    def handle_update_cancel(self, token):
+        if token is not None:
+            token['lock'].release()
+        super().handle_update_cancel(token)
+
+    # --- the other actions -------------------------------------------------------------------
+
+    def _is_busy(self):
+        return heat.is_held_by_living(self.context, self.resource_id)
+
+    def _after_failover(self, token, start, check):
+        """Wait until no failover runs, then start the nested stack's action and wait for it."""
+        if not token['is_started']:
+            if self._is_busy():
+                return False
+            start()
+            token['is_started'] = True
+            return False
+        return check()
+
+    def handle_check(self):
+        return {'is_started': False}
+
+    def check_check_complete(self, token):
+        return self._after_failover(token, super().handle_check, super().check_check_complete)
+
+    def handle_suspend(self):
+        return {'is_started': False}
+
+    def check_suspend_complete(self, token):
+        def start():
+            # Heat's two parents do not call one another: one disables the user that alarms
+            # sign with, the other suspends the nested stack.
+            signal_responder.SignalResponder.handle_suspend(self)
+            stack_resource.StackResource.handle_suspend(self)
+
+        return self._after_failover(token, start, super().check_suspend_complete)
+
+    def handle_resume(self):
+        signal_responder.SignalResponder.handle_resume(self)
+        stack_resource.StackResource.handle_resume(self)
+
+    def handle_delete(self):
+        if self.resource_id is not None:
+            # A running failover sees this before its next step and leaves off.
+            self.data_set(shell.DELETING, 'true')
+        return {'is_started': False}
+
+    def check_delete_complete(self, token):
+        def start():
+            self._delete_signals()
+            self._delete_user()
+            self.delete_nested()
+
+        if self.resource_id is None:
+            start()
+            return True
+        return self._after_failover(token, start, super().check_delete_complete)
+
+    # --- signals -----------------------------------------------------------------------------
+
+    def handle_signal(self, details=None):
+        try:
+            signal = signals.parse(details, self._ACTIONS)
+        except exceptions.Refused as exc:
+            return self._refuse(exc)
+        return self.fail_over(signal, None, self.name)
+
+    def fail_over(self, signal, chained, requested_by=None):
+        """Do what the signal asks for; also called by a ScalingPolicy in front of this one.
+
+        :param chained: what that policy wants replaced afterwards, or None.
+        :returns: what was done in words; Heat makes an event of it.
+        """
+        asked_by = requested_by or (chained.policy_name if chained else self.name)
+        if self.resource_id is None:
+            return self._refuse(exceptions.Refused('the policy is not created yet'))
+        with self.frozen_properties():
+            failover = shell.Failover(self, self._group(), self._options())
+            try:
+                return failover.handle(signal, chained, asked_by)
+            except exceptions.Refused as exc:
+                return self._refuse(exc)
+            except exceptions.HaError as exc:
+                LOG.warning('%s stopped: %s', self.name, exc)
+                self._add_event(shell.FAILOVER, 'FAILED', str(exc))
+                return f'stopped: {exc}'
+
+    def _refuse(self, exc):
+        LOG.info('%s refuses a signal: %s', self.name, exc)
+        self._add_event('SIGNAL', 'FAILED', f'refused: {exc}')
+        return f'refused: {exc}'
+
+    # --- attributes --------------------------------------------------------------------------
+
+    def _resolve_attribute(self, name):
+        if self.resource_id is None:
+            return None
+        if name == self.ALARM_URL:
+            return str(self._get_ec2_signed_url(never_expire=True))
+        if name == self.SIGNAL_URL:
+            return str(self._get_heat_signal_url())
+        if name == self.HISTORY:
+            return record.read_history(self)
+        if name == self.LAST_SECONDS:
+            moved = [p['handoff_seconds'] for p in record.read_history(self)]
+            return moved[-1] if moved else None
+        found = record.read(self)
+        if name == self.STANDBYS:
+            return shell.standbys(self._group(), found)
+        return {
+            self.ACTIVE: found.active and found.active.member,
+            self.ACTIVE_SERVER: found.active and found.active.server,
+            self.STATE: decide.state(found).value,
+            self.EPOCH: found.epoch,
+            self.REASON: f'{found.reason}. {found.way_out}' if found.reason else '',
+            self.PLAN: shell.graph_attribute(found),
+        }[name]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Nova and a Cinder in memory, for the volumes of one failover.
+
+Every request takes a few looks until it has taken effect, as on a real cloud, and may be lost,
+refused or answered wrongly on demand. A second attachment of a volume is a violation that the
+fake keeps, whoever asks for it.
+"""
+
+import dataclasses
+import random
+import threading
+
+from heat_ha.cloud import nova
+from heat_ha.failover import model
+from heat_ha.failover.model import ServerStatus, VolumeStatus
+
+
+@dataclasses.dataclass
+class _Volume:
+    status: VolumeStatus = VolumeStatus.AVAILABLE
+    server: str | None = None
+    target: str | None = None
+    looks_left: int = 0
+
+
+class FakeCloud:
+    """Volumes and servers; ``faults`` is the share of calls that fail, 0.0 to 1.0.
+
+    :ivar violations: what must never have happened (S1), in words.
+    :ivar requests: the requests that took effect, in their order.
+    """
+
+    def __init__(self, *, looks: int = 2, faults: float = 0.0, seed: int = 0) -> None:
+        self._volumes: dict[str, _Volume] = {}
+        self._servers: dict[str, ServerStatus] = {}
+        self._looks = looks
+        self._faults = faults
+        self._random = random.Random(seed)
+        self._guard = threading.Lock()
+        self.violations: list[str] = []
+        self.requests: list[tuple[str, str, str]] = []
+
+    def add_server(self, server: str, status: ServerStatus = ServerStatus.ACTIVE) -> None:
+        """Let a server be there."""
+        self._servers[server] = status
+
+    def add_volume(self, volume: str, server: str | None = None) -> None:
+        """Let a volume be there, in use on ``server`` when one is named."""
+        in_use = VolumeStatus.IN_USE if server else VolumeStatus.AVAILABLE
+        self._volumes[volume] = _Volume(in_use, server)
+
+    def holder(self, volume: str) -> str | None:
+        """The server that the volume is attached to."""
+        return self._volumes[volume].server
+
+    def _fails(self) -> bool:
+        return self._random.random() < self._faults
+
+    # --- Cinder ------------------------------------------------------------------------------
+
+    def volume(self, volume_id: str) -> model.Volume:
+        """Look at a volume; each look brings a request under way one step further."""
+        with self._guard:
+            found = self._volumes.get(volume_id)
+            if found is None:
+                return model.Volume(volume_id, VolumeStatus.GONE)
+            if self._fails():
+                return model.Volume(volume_id, VolumeStatus.COULD_NOT_ASK, wording='HTTP 503')
+            self._advance(found)
+            servers = frozenset({found.server} if found.server else ())
+            return model.Volume(volume_id, found.status, servers, wording=found.status.value)
+
+    def _advance(self, found: _Volume) -> None:
+        if found.looks_left > 0:
+            found.looks_left -= 1
+            return
+        if found.status is VolumeStatus.DETACHING:
+            found.status, found.server = VolumeStatus.AVAILABLE, None
+        elif found.status is VolumeStatus.ATTACHING:
+            found.status, found.server = VolumeStatus.IN_USE, found.target
+
+    # --- Nova --------------------------------------------------------------------------------
+
+    def server(self, server_id: str) -> model.Server:
+        """Look at a server."""
+        with self._guard:
+            if self._fails():
+                return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording='HTTP 503')
+            status = self._servers.get(server_id, ServerStatus.GONE)
+            return model.Server(server_id, status, wording=status.value)
+
+    def detach(self, server_id: str, volume_id: str) -> tuple[nova.Reply, str]:
+        """Ask for a volume to be taken from a server."""
+        with self._guard:
+            found = self._volumes[volume_id]
+            if self._fails():
+                return nova.Reply.UNKNOWN, 'HTTP 500'
+            if found.server != server_id:
+                return nova.Reply.NOT_FOUND, 'HTTP 404'
+            if found.status is not VolumeStatus.IN_USE:
+                return nova.Reply.CONFLICT, 'HTTP 409'
+            found.status, found.looks_left = VolumeStatus.DETACHING, self._looks
+            self.requests.append(('detach', volume_id, server_id))
+            return self._reply()
+
+    def attach(
+        self, server_id: str, volume_id: str, device: str | None
+    ) -> tuple[nova.Reply, str]:
+        """Ask for a volume to be given to a server."""
+        with self._guard:
+            found = self._volumes[volume_id]
+            if found.server is not None and found.server != server_id:
+                self.violations.append(f'{volume_id} asked for {server_id} while on {found.server}')
+            if self._fails():
+                return nova.Reply.UNKNOWN, 'HTTP 500'
+            if found.status is not VolumeStatus.AVAILABLE:
+                return nova.Reply.CONFLICT, 'HTTP 409'
+            found.status, found.target = VolumeStatus.ATTACHING, server_id
+            found.looks_left = self._looks
+            self.requests.append(('attach', volume_id, server_id))
+            return self._reply()
+
+    def stop(self, server_id: str) -> tuple[nova.Reply, str]:
+        """Ask for a server to be shut off."""
+        with self._guard:
+            if self._fails():
+                return nova.Reply.UNKNOWN, 'HTTP 500'
+            self._servers[server_id] = ServerStatus.SHUTOFF
+            self.requests.append(('stop', '', server_id))
+            return self._reply()
+
+    def _reply(self) -> tuple[nova.Reply, str]:
+        # A reply can be lost after the request has taken effect.
+        if self._fails():
+            return nova.Reply.UNKNOWN, 'the reply was lost'
+        return nova.Reply.ACCEPTED, ''
