@@ -4,7 +4,7 @@
 LAB = python3 -m lab
 
 .PHONY: lab lab-one lab-down lab-status lab-start lab-stop lab-kill lab-freeze lab-thaw \
-	lab-restart lab-reload lab-logs lab-clean
+	lab-restart lab-reload lab-logs lab-reset lab-clean
 
 lab:
 	$(LAB) up
@@ -12,7 +12,7 @@ lab:
 lab-one:
 	$(LAB) up --region one
 
-lab-down lab-status lab-reload lab-clean:
+lab-down lab-status lab-reload lab-reset lab-clean:
 	$(LAB) $(patsubst lab-%,%,$@)
 
 lab-start lab-stop lab-kill lab-freeze lab-thaw lab-restart lab-logs:

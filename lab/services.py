@@ -324,7 +324,7 @@ def _alarming(block: ports.Ports) -> list[Service]:
         Service(
             name="aodh-evaluator",
             command=(_bin("aodh-evaluator"), *file),
-            ready=readiness.log_says("aodh-evaluator", "."),
+            ready=readiness.log_says("aodh-evaluator", "initiating evaluation cycle"),
             needs=("mariadb", "rabbitmq"),
         ),
         Service(

@@ -9,6 +9,7 @@ from lab import (
     config,
     database,
     facts,
+    golden,
     layout,
     packages,
     plugin,
@@ -32,21 +33,29 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     layout.make_folders()
     packages.install(progress)
     plugin.install(progress)
+    ports.settle(block)
+    golden.restore(progress, block, wanted)
     config.write_all(block)
     facts.write(block)
     database.make_data_folder()
+    schemas.check_versions()
 
     table = services.of_regions(services.table(block), {region.key for region in wanted})
     by_name = {service.name: service for service in table}
-    boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
-    schemas.sync(progress, block, list(wanted))
-    boot.start_all(progress, [by_name["keystone"]])
-    seed.identity(progress, block)
+    is_new = not seed.is_complete(wanted)
+    if is_new:
+        boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
+        schemas.sync(progress, block, wanted)
+        boot.start_all(progress, [by_name["keystone"]])
+        seed.identity(progress, block)
     boot.start_all(progress, table)
-    seed.shared(progress, block)
-    for region in wanted:
-        seed.region(progress, block, region)
+    if is_new:
+        seed.shared(progress, block)
+        for region in wanted:
+            seed.region(progress, block, region)
     _wait_for_hosts(wanted)
+    if is_new:
+        golden.save(progress, block, wanted)
     progress.summary()
     _say_where(progress, table)
 
