@@ -48,4 +48,4 @@ def log_of(service: str) -> pathlib.Path:
 
 def heat_plugin_dirs() -> list[pathlib.Path]:
     """Return the folders into which an installed heat-ha puts its Heat types."""
-    return [VENV / "lib" / "heat" / "resources", VENV / "lib" / "heat" / "policies"]
+    return [VENV / "lib" / "heat"]

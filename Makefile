@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up what it needs, inside the checkout. `make help` lists them.
+
+SHELL = /bin/bash
+.SHELLFLAGS = -euo pipefail -c
+.DEFAULT_GOAL = help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+UV = .tools/uv/bin/uv
+BIN = .venv/bin
+
+# Heat's releases that the plugins are tested with. The newest is the development environment's.
+RELEASES = 22 24 26 27
+OLDEST = $(firstword $(RELEASES))
+NEWEST = $(lastword $(RELEASES))
+
+CONSTRAINTS = lab/constraints.txt tools/constraints.txt
+PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
+WITHOUT_CLOUD = tests/unit tests/plugin
+
+NAME ?=
+RUNS ?= 100
+SEED ?= 1
+
+-include lab/lab.mk
+
+.PHONY: help dev unit lint test functional matrix docs demo bench chaos wheel clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
+
+dev: .venv/stamp ## Make the development environment, .venv.
+
+unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
+	$(BIN)/pytest $(WITHOUT_CLOUD)
+
+lint: dev ## Check style, types, imports and documents.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
+
+test: lint unit matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
+
+functional: dev ## Start the lab, run the functional tests on it, stop it.
+	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
+	$(MAKE) --no-print-directory lab; \
+	$(BIN)/pytest -m functional tests/functional
+
+matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
+
+# The wheel is installed, checked as an operator would, and tested.
+matrix-%: .matrix/heat%/stamp wheel
+	@echo "== Heat $*: $$($(UV) pip freeze -q --python .matrix/heat$*/bin/python | grep openstack-heat)"
+	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
+	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
+	.matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
+
+docs: dev ## Build the documents and the release notes; a warning is an error.
+	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
+	$(BIN)/sphinx-build -q -W --keep-going -b html releasenotes/source releasenotes/build/html
+	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
+
+demo: dev ## Show a failover on the real cloud, with its figures.
+	$(BIN)/python -m demo.run
+
+bench: dev ## Measure on the real cloud; NAME= chooses one benchmark.
+	$(BIN)/python -m bench.run $(NAME)
+
+chaos: dev ## Kill engines at random steps; RUNS= how often, SEED= which order.
+	$(BIN)/python -m bench.chaos --runs $(RUNS) --seed $(SEED)
+
+# By way of the source distribution: a build in place would take along what an older one left.
+wheel: dev
+	rm -rf build/wheel
+	$(UV) build -q --python $(PYTHON) -o build/wheel .
+
+clean: ## Remove the environments and what was built; the lab has lab-clean.
+	rm -rf .venv .matrix .tools build doc/build releasenotes/build *.egg-info
+
+.tools/uv/stamp: lab/constraints.txt
+	$(PYTHON) -m venv .tools/uv
+	.tools/uv/bin/pip install -q "$$(grep ^uv== $<)"
+	touch $@
+
+.venv/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
+	test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
+	$(UV) pip install -q --python $(BIN)/python $(CONSTRAINTS:%=-c %) \
+		-e '.[test,lint,docs]' 'openstack-heat==$(NEWEST).*'
+	touch $@
+
+.matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
+	mkdir -p .matrix
+	grep -hv '^openstack-heat==' $(CONSTRAINTS) > .matrix/constraints.txt
+	test -x .matrix/heat$*/bin/python || $(UV) venv -q --python $(PYTHON) .matrix/heat$*
+	$(UV) pip install -q --python .matrix/heat$*/bin/python -c .matrix/constraints.txt \
+		'.[test]' 'openstack-heat==$*.*'
+	touch $@
+
+.PRECIOUS: .matrix/heat%/stamp
