@@ -135,9 +135,7 @@ def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused()
         found = decide.answer(signal, worlds.seen(group, record=running))
         assert found == decide.GoOn(started.plan)
         paused = dataclasses.replace(running, is_paused=True)
-        assert isinstance(
-            decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse
-        )
+        assert isinstance(decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse)
 
 
 @pytest.mark.parametrize('state', [signals.AlarmState.OK, signals.AlarmState.INSUFFICIENT_DATA])
