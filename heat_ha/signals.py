@@ -86,6 +86,11 @@ def parse(details: object, known_actions: collections.abc.Collection[str]) -> Si
     return _alarm(details)
 
 
+def without_action(signal: Signal) -> Signal:
+    """Return the signal as one that names no action, for a policy with other actions."""
+    return dataclasses.replace(signal, action=None)
+
+
 def _request(
     details: collections.abc.Mapping[str, object],
     known_actions: collections.abc.Collection[str],

@@ -16,6 +16,7 @@ from typing import Any
 from heat.common import exception as heat_exception
 from heat.common import service_utils
 from heat.engine import service as heat_service
+from heat.engine import stack as heat_stack
 from heat.engine import stack_lock
 from heat.objects import stack as stack_object
 from heat.objects import stack_lock as stack_lock_object
@@ -122,6 +123,24 @@ def is_held_by_living(context: Any, stack_id: str) -> bool:
     """Whether some living engine holds the lock of the nested stack."""
     holder = stack_lock_object.StackLock.get_engine_id(context, stack_id)
     return holder is not None and engine_is_alive(context, holder)
+
+
+def sibling(resource: Any, refid: str | None) -> Any:
+    """The resource of the same stack that ``refid`` refers to, or None.
+
+    While Heat acts on one resource it loads the others without their state, so then they are
+    taken from the stack as the database has it. Unlike Heat's ``resource_by_refid`` this finds
+    a resource whose last action failed: that is when it is wanted.
+    """
+    stack = resource.stack
+    if getattr(stack, 'in_convergence_check', False) and stack.id is not None:
+        stack = heat_stack.Stack.load(resource.context, stack_id=stack.id, force_reload=True)
+    for found in stack.values():
+        if refid is not None and refid in (found.FnGetRefId(), found.name):
+            # A resource holds its stack by a weak reference only.
+            found._ha_stack = stack
+            return found
+    return None
 
 
 def wait_for_nested_update(

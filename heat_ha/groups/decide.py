@@ -112,6 +112,21 @@ def victims(
     return tuple(chosen + rest[: count - len(chosen)])
 
 
+def check_pauses(count: int, rolling: model.Rolling, timeout: float) -> None:
+    """Refuse what could not end in time, as Heat's rolling updates do.
+
+    :param timeout: of the stack, in seconds.
+    """
+    batches = -(-count // rolling.max_batch_size)
+    pauses = rolling.pause_seconds * (batches - 1)
+    if pauses >= timeout:
+        raise exceptions.Refused(
+            f'{batches} batches with pauses of {rolling.pause_seconds:.0f} s do not fit into the '
+            f'timeout of {timeout:.0f} s',
+            'Lower pause_time, or raise max_batch_size',
+        )
+
+
 def why_chosen(member: model.Member, named: collections.abc.Collection[str]) -> str:
     """Say why this member goes before the others."""
     if member.is_failed:
@@ -120,43 +135,55 @@ def why_chosen(member: model.Member, named: collections.abc.Collection[str]) -> 
     return 'named by the signal' if called.intersection(named) else 'oldest'
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What this run has asked Heat for already.
+
+    What a run before this one asked for is asked again, for nobody may be working on it; what
+    this run asked for in vain is not.
+    """
+
+    brought: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+    def and_for(self, change: Change) -> 'Asked':
+        """Return this with one more change."""
+        return Asked(self.brought.union(change.add), self.taken.union(change.remove))
+
+
 def next_step(
     seen: model.Group,
     wanted: model.Replacement,
     rolling: model.Rolling,
-    *,
     spare: collections.abc.Collection[str] = (),
-    tried: collections.abc.Collection[str] = (),
+    asked: Asked = Asked(),
 ) -> Step:
     """Choose the one step that brings the group closer to all pairs being settled.
 
     Invariants: a member goes under create_first only when its new one is in service, or when
     nothing of it exists. A member in ``spare`` never goes. What takes members out of service
-    leaves ``min_in_service`` of them in it. No step touches more new members than
-    ``max_batch_size``.
-
-    :param tried: members that this run has already asked Heat to bring or to take away. What
-        was tried by a run before this one is tried again, for nobody may be working on it.
+    leaves ``min_in_service`` of them in it. At most ``max_batch_size`` new members are on their
+    way. The group never gets smaller than ``wanted.size`` in the end, nor larger.
     """
     if seen.is_in_progress:
-        if tried:
-            return Wait(f'group {seen.name} is being changed')
-        return Change('sending the change again: its engine may be gone', *_under_way(seen, wanted))
+        if asked != Asked():
+            return Wait(f'group {seen.name} is being changed by somebody else')
+        return _send_again(seen, wanted)
     states = [_PairState(seen, wanted, pair) for pair in wanted.pairs]
     for state in states:
-        failure = state.failure(spare, tried)
+        failure = state.failure(spare, asked)
         if failure:
             return GiveUp(failure, state.pair.new)
-    surplus = tuple(name for state in states for name in state.surplus())
+    surplus = _surplus(seen, states, wanted.size)
     if surplus:
-        return _once_more(seen, surplus, tried) or Change('removing what is replaced', (), surplus)
-    missing = tuple(s.pair.new for s in states if s.is_begun)[: rolling.max_batch_size]
+        return _in_vain(seen, surplus, asked) or Change('removing what is replaced', (), surplus)
+    missing = _missing(seen, states, wanted.size)[: rolling.max_batch_size]
     if missing:
         return Change('bringing the new members', missing)
     waiting = [s for s in states if s.is_untouched]
     if waiting:
-        return _new_batch(seen, waiting, wanted.order, rolling)
-    return Finished('all members are replaced')
+        return _new_batch(seen, waiting, wanted.order, rolling, asked)
+    return Finished('nothing is left to do')
 
 
 class _PairState:
@@ -164,74 +191,83 @@ class _PairState:
 
     def __init__(self, seen: model.Group, wanted: model.Replacement, pair: model.Pair) -> None:
         self.pair = pair
-        self.order = wanted.order
         self.is_given_up = pair.new in wanted.given_up
         self.victim = seen.member(pair.victim)
         self.new = seen.member(pair.new)
         leaving = {m.name for m in seen.leaving}
         self.is_victim_leaving = pair.victim in leaving
         self.is_new_leaving = pair.new in leaving
-
-    @property
-    def is_victim_gone(self) -> bool:
-        return self.victim is None and not self.is_victim_leaving
+        self._makes_room_first = wanted.order is model.Order.DELETE_FIRST
 
     @property
     def is_untouched(self) -> bool:
         return self.victim is not None and self.new is None and not self.is_given_up
 
     @property
-    def is_begun(self) -> bool:
-        """Whether the new member was asked for, or the room for it made, and it is not there."""
-        if self.is_given_up:
-            return False
-        if self.new is not None:
-            return not self.new.is_in_service
-        return self.is_victim_gone and self.order is model.Order.DELETE_FIRST
+    def is_unfinished(self) -> bool:
+        """Whether the new member is in the group, but neither in service nor failed."""
+        return self.new is not None and not self.is_given_up and self.new.is_in_progress
 
-    def failure(
-        self, spare: collections.abc.Collection[str], tried: collections.abc.Collection[str]
-    ) -> str:
+    @property
+    def has_room(self) -> bool:
+        """Whether the victim has gone first and the new member may come."""
+        is_victim_gone = self.victim is None and not self.is_victim_leaving
+        return (
+            self._makes_room_first and is_victim_gone and self.new is None and not self.is_given_up
+        )
+
+    def failure(self, spare: collections.abc.Collection[str], asked: Asked) -> str:
         """Say why the new member is not to be had, empty while it may still come."""
         if self.is_given_up:
             return ''
-        if self.pair.victim in spare and self.victim is not None:
+        if self.victim is not None and self.pair.victim in spare:
             return f'member {self.pair.victim} must stay now'
-        was_tried = self.pair.new in tried
+        was_asked = self.pair.new in asked.brought
         if self.new is None:
-            return 'Heat did not take it into the group' if was_tried and self.is_begun else ''
+            is_expected = self.is_untouched or self.has_room
+            return 'Heat did not take it into the group' if was_asked and is_expected else ''
         if self.new.is_failed:
             return self.new.reason or 'it failed'
-        return 'it was left unfinished' if was_tried and self.new.is_in_progress else ''
-
-    def surplus(self) -> tuple[str, ...]:
-        """Names of members that are to go now."""
-        if self.is_given_up:
-            if self.is_new_leaving or (self.new is not None and self.victim is not None):
-                return (self.pair.new,)
-            return ()
-        if self.is_victim_leaving:
-            return (self.pair.victim,)
-        if self.victim is not None and self.new is not None and self.new.is_in_service:
-            return (self.pair.victim,)
-        return ()
+        return 'it was left unfinished' if was_asked and self.new.is_in_progress else ''
 
 
-def _under_way(
-    seen: model.Group, wanted: model.Replacement
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the change that is under way brings and takes, as far as it is ours."""
+def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
+    """Repeat what is under way: the engine that did it may be gone, and twice does no harm."""
     coming = tuple(n for n in wanted.new_names if seen.member(n) and n not in wanted.given_up)
-    going = tuple(m.name for m in seen.leaving if m.name in wanted.victims + wanted.given_up)
-    return coming, going
+    ours = wanted.victims + wanted.given_up
+    going = tuple(m.name for m in seen.leaving if m.name in ours)
+    return Change('sending the change again that another engine left', coming, going)
 
 
-def _once_more(
-    seen: model.Group, names: tuple[str, ...], tried: collections.abc.Collection[str]
-) -> Blocked | None:
+def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
+    """Choose what goes now: what Heat failed to delete, failed new ones, replaced members."""
+    leaving = [s.pair.victim for s in states if s.is_victim_leaving]
+    leaving += [s.pair.new for s in states if s.is_new_leaving and s.is_given_up]
+    failed = [
+        s.pair.new for s in states if s.is_given_up and s.new and (s.victim or not s.pair.victim)
+    ]
+    replaced = [
+        s.pair.victim
+        for s in states
+        if s.victim and s.new and s.new.is_in_service and not s.is_given_up
+    ]
+    # Somebody may have made the group smaller meanwhile; then fewer may go.
+    room = max(len(seen.members) - len(failed) - size, 0)
+    return tuple(leaving + failed + replaced[:room])
+
+
+def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
+    """Choose the new members that were asked for, or have room, and are not there."""
+    unfinished = [s.pair.new for s in states if s.is_unfinished]
+    # Somebody may have filled the room meanwhile.
+    room = max(size - len(seen.members), 0)
+    return tuple(unfinished + [s.pair.new for s in states if s.has_room][:room])
+
+
+def _in_vain(seen: model.Group, names: tuple[str, ...], asked: Asked) -> Blocked | None:
     for name in names:
-        if name in tried:
-            left = next((m for m in seen.members + seen.leaving if m.name == name), None)
+        if name in asked.taken:
+            left = next((m for m in seen.leaving + seen.members if m.name == name), None)
             cause = (left.reason if left else '') or seen.reason or 'Heat gave no reason'
             return Blocked(
                 f'member {name} could not be removed: {cause}',
@@ -245,20 +281,16 @@ def _new_batch(
     waiting: list[_PairState],
     order: model.Order,
     rolling: model.Rolling,
+    asked: Asked,
 ) -> Step:
     batch = waiting[: rolling.max_batch_size]
     if order is model.Order.CREATE_FIRST:
         # Heat would make a failed member of which nothing exists anew, beside its successor.
-        hollow = tuple(
-            s.pair.victim
-            for s in batch
-            if s.victim and s.victim.is_failed and s.victim.reference is None
-        )
-        return Change(
-            'bringing the new members', tuple(s.pair.new for s in batch), hollow, is_new_batch=True
-        )
+        hollow = tuple(s.pair.victim for s in batch if s.victim and s.victim.is_hollow)
+        new = tuple(s.pair.new for s in batch)
+        return Change('bringing the new members', new, hollow, is_new_batch=True)
     room = len(seen.in_service) - rolling.min_in_service
-    going = []
+    going: list[str] = []
     for state in batch:
         if state.victim and state.victim.is_in_service:
             if room <= 0:
@@ -267,11 +299,12 @@ def _new_batch(
         going.append(state.pair.victim)
     if not going:
         return Blocked(
-            f'min_in_service {rolling.min_in_service} leaves no member of {seen.name} to delete '
-            f'first: {len(seen.in_service)} are in service',
+            f'min_in_service {rolling.min_in_service} leaves no member of group {seen.name} to '
+            f'delete first: {len(seen.in_service)} are in service',
             'Lower min_in_service, or use replacement_order create_first',
         )
-    return Change('making room for the new members', (), tuple(going), is_new_batch=True)
+    blocked = _in_vain(seen, tuple(going), asked)
+    return blocked or Change('making room', (), tuple(going), is_new_batch=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,6 +368,5 @@ def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
     if rest > 0:
         return Unclear('it is marked as being scaled, but nothing happens', rest)
     return Free(
-        f'it has been marked as being scaled for {UNTRACED_MARK_SECONDS:.0f} s and '
-        'nothing happened'
+        f'it has been marked as being scaled for {UNTRACED_MARK_SECONDS:.0f} s and nothing happened'
     )

@@ -40,6 +40,11 @@ class Member:
         """Whether Heat holds the member for complete and healthy."""
         return not self.is_failed and not self.is_in_progress
 
+    @property
+    def is_hollow(self) -> bool:
+        """Whether the member failed before anything of it came to be."""
+        return self.is_failed and self.reference is None
+
 
 @dataclasses.dataclass(frozen=True)
 class Group:
@@ -103,7 +108,10 @@ class Chained:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """One member that goes and the name of the one that comes for it."""
+    """One member that goes and the name of the one that comes for it.
+
+    ``victim`` is empty for a member that comes in addition.
+    """
 
     victim: str
     new: str
@@ -128,14 +136,15 @@ class Replacement:
     """The intent to replace members, on record before anything is done.
 
     Which phase it is in is not on record: ``heat_ha.groups.decide.next_step`` sees that from the
-    group, so that the record can never be at odds with the members. ``named`` is what the
-    request named, ``given_up`` are the names of new members that failed and go again, ``since``
-    is UTC in ISO form.
+    group, so that the record can never be at odds with the members. ``size`` is how many
+    members the group is to have afterwards, ``named`` what the request named, ``given_up`` are
+    the names of new members that failed, ``since`` is UTC in ISO form.
     """
 
     id: str
     requested_by: str
     order: Order
+    size: int
     named: tuple[str, ...]
     pairs: tuple[Pair, ...]
     engine: str
@@ -194,6 +203,7 @@ class Mark:
     engine: str | None = None
     since: str | None = None
     holder: str = ''
+    id: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

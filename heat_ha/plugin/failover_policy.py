@@ -166,7 +166,6 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         LAST_SECONDS: attributes.Schema(
             _('Seconds from the acceptance of the last signal that moved something until the '
               'new active held every volume.'),
-            type=attributes.Schema.NUMBER,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         REASON: attributes.Schema(
@@ -216,13 +215,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     # --- helpers -----------------------------------------------------------------------------
 
     def _group(self):
-        wanted = self.properties[self.GROUP]
-        for res in self.stack.values():
-            # Not resource_by_refid: it hides a group whose last action failed, and that is
-            # when a failover is wanted.
-            if wanted in (res.FnGetRefId(), res.name):
-                return res
-        return None
+        return heat.sibling(self, self.properties[self.GROUP])
 
     def _wanted_definition(self):
         return heat_handoff.wanted_definition(self, self.RESOURCE, self._group().name)

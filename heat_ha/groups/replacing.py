@@ -1,0 +1,493 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replacing members of a scaling group, from the request to the last look.
+
+The ScalingPolicy calls ``replace`` and ``adjusting``; the FailoverPolicy calls ``replace`` for
+the members that it has moved everything off, and ``add_member``. What to do is decided in
+``heat_ha.groups.decide``; ``heat_ha.cloud.heat_group`` and ``heat_ha.cloud.group_record`` do it.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import time
+import uuid
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import group_record, heat, heat_group
+from heat_ha.groups import decide, model
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two looks at a mark of which it is not known whether it is somebody's.
+WATCH_SECONDS = 2.0
+
+Tell = collections.abc.Callable[[str], None]
+
+# Ids of the marks that threads of this process stand behind: a mark of this engine that is not
+# among them was left by a thread that died.
+_RUNNING: set[str] = set()
+
+
+def replace(
+    group_resource: Any,
+    *,
+    requested_by: str,
+    order: model.Order,
+    count: int = 1,
+    named: tuple[str, ...] = (),
+    spare: tuple[str, ...] = (),
+    new_names: tuple[str, ...] = (),
+    respect_cooldown: bool = True,
+    cooldown: float | None = None,
+    tell: Tell = LOG.info,
+) -> model.Outcome:
+    """Replace members of the group and wait until it is done.
+
+    An intent that an earlier run left is carried to its end first. When it was for the same
+    request, that is all. A named member that is not in the group any more counts as replaced.
+
+    :param named: names of members to replace before others.
+    :param spare: names of members that stay in any case.
+    :param new_names: names for the new members, when the caller has them on its own record;
+        a member that has such a name already is taken as the new one.
+    :param cooldown: in seconds; None means the group's own.
+    :param tell: called with a sentence about each step.
+    :raises exceptions.Refused: nothing was changed.
+    :raises exceptions.TryAgain: nothing was changed, for somebody else changes the group.
+    :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
+    """
+    started = time.monotonic()
+    with group_resource.frozen_properties():
+        _refuse_if_unready(group_resource)
+        seen = heat_group.look(group_resource)
+        chosen = None
+        if group_record.read_replacement(group_resource) is None:
+            gone = _gone(seen, named)
+            if named and len(gone) == len(named):
+                present = tuple(n for n in new_names if seen.member(n))
+                return model.Outcome(named, present, time.monotonic() - started)
+            chosen = _choose(group_resource, seen, count, named, spare, new_names)
+        allowed = _cooldown(group_resource, cooldown)
+        with _Claim(
+            group_resource,
+            requested_by,
+            cooldown=allowed if respect_cooldown and chosen is not None else None,
+            finished_cooldown=allowed,
+            reason=f'replace_oldest : {count}',
+        ) as claim:
+            left = group_record.read_replacement(group_resource)
+            if left is not None:
+                tell(
+                    f'taking up the replacement of {_and(left.victims)} that '
+                    f'{left.requested_by} began at {left.since}'
+                )
+                outcome = _Run(group_resource, claim, left, spare, tell).carry_out()
+                if left.requested_by == requested_by and set(named) <= set(left.victims):
+                    return outcome
+                seen = heat_group.look(group_resource)
+                if named and len(_gone(seen, named)) == len(named):
+                    return outcome
+                chosen = None
+            if chosen is None:
+                chosen = _choose(group_resource, seen, count, named, spare, new_names)
+            new = new_names or tuple(heat_group.new_name() for _ in chosen)
+            pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
+            wanted = model.Replacement(
+                id=claim.mark.id,
+                requested_by=requested_by,
+                order=order,
+                size=len([m for m in seen.members if m.name not in new]),
+                named=named,
+                pairs=pairs,
+                engine=heat.own_engine_id(),
+                since=group_record.now(),
+            )
+            why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
+            tell(f'replacing member {why} by {_and(wanted.new_names)}')
+            return _Run(group_resource, claim, wanted, spare, tell).carry_out()
+
+
+def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell = LOG.info) -> str:
+    """Bring one more member into the group, under a name that the caller has on its record.
+
+    :returns: the name.
+    :raises exceptions.TryAgain: somebody else changes the group.
+    :raises exceptions.Stopped: the member failed and was removed again.
+    """
+    with group_resource.frozen_properties():
+        _refuse_if_unready(group_resource)
+        with _Claim(group_resource, requested_by, reason='add_member : 1') as claim:
+            left = group_record.read_replacement(group_resource)
+            if left is not None:
+                _Run(group_resource, claim, left, (), tell).carry_out()
+            seen = heat_group.look(group_resource)
+            there = seen.member(name)
+            if there is not None and there.is_in_service and not seen.is_in_progress:
+                return name
+            wanted = model.Replacement(
+                id=claim.mark.id,
+                requested_by=requested_by,
+                order=model.Order.DELETE_FIRST,
+                size=len([m for m in seen.members if m.name != name]) + 1,
+                named=(),
+                pairs=(model.Pair('', name),),
+                engine=heat.own_engine_id(),
+                since=group_record.now(),
+            )
+            tell(f'adding member {name}')
+            _Run(group_resource, claim, wanted, (), tell).carry_out()
+    return name
+
+
+@contextlib.contextmanager
+def adjusting(
+    group_resource: Any, requested_by: str, tell: Tell = LOG.info
+) -> collections.abc.Iterator[None]:
+    """Let Heat's own scaling of the group run in the body, and be found if its engine dies.
+
+    A mark that a dead engine left, and a replacement that it did not end, are dealt with first.
+    A mark that is somebody's stays: Heat's own code refuses then.
+    """
+    if group_resource.id is None or group_resource.resource_id is None:
+        yield
+        return
+    try:
+        stale = _wait_until_free(group_resource)
+    except exceptions.TryAgain as exc:
+        LOG.info('Group %s: %s', group_resource.name, exc)
+        yield
+        return
+    if group_record.read_replacement(group_resource) is not None:
+        _finish_what_was_left(group_resource, requested_by, tell)
+    elif stale is not None:
+        group_record.clear_stale(group_resource, stale)
+    mark = _new_mark(requested_by)
+    group_record.write_adjustment(group_resource, mark)
+    _RUNNING.add(mark.id)
+    try:
+        yield
+    finally:
+        _RUNNING.discard(mark.id)
+        group_record.drop_adjustment(group_resource)
+
+
+def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
+    with group.frozen_properties():
+        try:
+            with _Claim(group, requested_by, reason='replace_oldest : 0') as claim:
+                left = group_record.read_replacement(group)
+                if left is not None:
+                    _Run(group, claim, left, (), tell).carry_out()
+        except exceptions.HaError as exc:
+            tell(f'the replacement that was interrupted could not be ended: {exc}')
+
+
+class _Claim:
+    """The right to change the members of one group, while the ``with`` lasts."""
+
+    def __init__(
+        self,
+        group: Any,
+        requested_by: str,
+        *,
+        reason: str,
+        cooldown: float | None = None,
+        finished_cooldown: float | None = None,
+    ) -> None:
+        self._group = group
+        self._reason = reason
+        self._cooldown = cooldown
+        self._finished_cooldown = finished_cooldown
+        self.mark = _new_mark(requested_by)
+        self.has_changed = False
+
+    def __enter__(self) -> '_Claim':
+        over = _wait_until_free(self._group)
+        _RUNNING.add(self.mark.id)
+        try:
+            group_record.take(self._group, self.mark, over, self._cooldown)
+        except group_record.MarkChanged as exc:
+            _RUNNING.discard(self.mark.id)
+            raise exceptions.TryAgain(str(exc)) from exc
+        except BaseException:
+            _RUNNING.discard(self.mark.id)
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        _RUNNING.discard(self.mark.id)
+        group_record.give_back(
+            self._group, self.mark, self._finished_cooldown, self._reason, self.has_changed
+        )
+
+
+class _Run:
+    """One run of one replacement: from what is there to its end, or to where it stops."""
+
+    def __init__(
+        self,
+        group: Any,
+        claim: _Claim,
+        wanted: model.Replacement,
+        spare: tuple[str, ...],
+        tell: Tell,
+    ) -> None:
+        self._group = group
+        self._claim = claim
+        self._spare = spare
+        self._tell = tell
+        self._rolling = heat_group.rolling(group)
+        self._asked = decide.Asked()
+        self._batches = 0
+        self._started = time.monotonic()
+        self._deadline = self._started + group.stack.timeout_secs()
+        self._failures: dict[str, str] = {}
+        # From here on the work is this engine's.
+        self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
+
+    def carry_out(self) -> model.Outcome:
+        """Do all that is left to do. :raises exceptions.Stopped: not all of it could be done."""
+        self._record()
+        try:
+            seen = self._work()
+        except exceptions.CouldNotAsk as exc:
+            self._leave()
+            raise exceptions.Stopped(
+                str(exc), 'Signal again when it answers: the same replacement goes on'
+            ) from exc
+        except BaseException:
+            self._leave()
+            raise
+        self._end(seen)
+        return self._outcome(seen)
+
+    def _work(self) -> model.Group:
+        while True:
+            self._still_wanted()
+            seen = heat_group.look(self._group)
+            step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
+            LOG.debug('Group %s: %s', self._group.name, step)
+            if isinstance(step, decide.Finished):
+                return seen
+            if isinstance(step, decide.Blocked):
+                raise exceptions.Stopped(step.reason, step.way_out)
+            if isinstance(step, decide.GiveUp):
+                self._give_up(step.new, step.reason)
+            elif isinstance(step, decide.Wait):
+                self._wait(step.reason)
+            else:
+                self._change(step)
+
+    def _change(self, step: decide.Change) -> None:
+        self._batches += step.is_new_batch
+        if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
+            self._tell(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
+            self._pause(self._rolling.pause_seconds)
+        self._hold_back(step)
+        asked_at = time.monotonic()
+        self._asked = self._asked.and_for(step)
+        try:
+            heat_group.change(self._group, step.add, step.remove)
+        except exceptions.Refused as exc:
+            if not step.add:
+                raise exceptions.Stopped(
+                    str(exc), 'Mend the cause and signal again: the same replacement goes on'
+                ) from exc
+            for new in step.add:
+                self._give_up(new, exc.reason)
+            return
+        self._claim.has_changed = True
+        self._tell(f'{step.reason}: {_both(step)}')
+        self._wait(step.reason)
+        self._tell(f'{step.reason}: {_both(step)}, done after {time.monotonic() - asked_at:.1f} s')
+
+    def _wait(self, reason: str) -> None:
+        if not heat_group.wait(self._group, self._deadline, self._still_wanted):
+            raise exceptions.Stopped(
+                f'{reason}: group {self._group.name} was not done within the '
+                f"{self._group.stack.timeout_secs()} s of its stack's timeout",
+                'Signal again: the same replacement goes on',
+            )
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._still_wanted()
+            time.sleep(min(heat_group.POLL_SECONDS, seconds))
+
+    def _still_wanted(self) -> None:
+        """Stop when another engine, that took this one for dead, has taken the work up."""
+        found = group_record.read_replacement(self._group)
+        if found is None or found.id != self._wanted.id:
+            raise _TakenOver(
+                f"the replacement in group {self._group.name} is another engine's now",
+                'Nothing is to be done',
+            )
+
+    def _give_up(self, new: str, reason: str) -> None:
+        self._failures[new] = reason
+        self._wanted = dataclasses.replace(self._wanted, given_up=(*self._wanted.given_up, new))
+        self._record()
+        self._tell(f'new member {new} is not to be had: {reason}')
+
+    def _hold_back(self, step: decide.Change) -> None:
+        known = {(h.stack, h.resource) for h in self._wanted.held_back}
+        for held in heat_group.to_hold_back(self._group, step.remove, self._wanted.victims):
+            if (held.stack, held.resource) in known:
+                continue
+            self._wanted = dataclasses.replace(
+                self._wanted, held_back=(*self._wanted.held_back, held)
+            )
+            # On record first: a look takes the member for failed all the while.
+            self._record()
+            heat_group.hold_back(self._group, held)
+
+    def _put_back(self, seen: model.Group | None) -> None:
+        left = []
+        for held in self._wanted.held_back:
+            if seen is not None and seen.member(held.member) is None:
+                continue
+            try:
+                heat_group.put_back(self._group, held)
+            except exceptions.CouldNotAsk as exc:
+                LOG.warning('Group %s: %s', self._group.name, exc)
+                left.append(held)
+        self._wanted = dataclasses.replace(self._wanted, held_back=tuple(left))
+
+    def _record(self) -> None:
+        group_record.write_replacement(self._group, self._wanted)
+
+    def _leave(self) -> None:
+        """Leave the intent on record for the next signal, as nobody's."""
+        found = group_record.read_replacement(self._group)
+        if found is None or found.id != self._wanted.id:
+            return
+        self._put_back(None)
+        self._wanted = dataclasses.replace(self._wanted, engine='')
+        self._record()
+
+    def _end(self, seen: model.Group) -> None:
+        self._put_back(seen)
+        if self._wanted.held_back:
+            # The next signal finds nothing to do but this.
+            self._wanted = dataclasses.replace(self._wanted, engine='')
+            self._record()
+        else:
+            group_record.drop_replacement(self._group)
+
+    def _outcome(self, seen: model.Group) -> model.Outcome:
+        done, failed = [], []
+        for pair in self._wanted.pairs:
+            new = seen.member(pair.new)
+            is_failed = pair.new in self._wanted.given_up or seen.member(pair.victim) is not None
+            if not is_failed:
+                done.append((pair.victim, pair.new if new else ''))
+                continue
+            why = self._failures.get(pair.new) or 'it had failed before'
+            old = f', member {pair.victim} is still there' if seen.member(pair.victim) else ''
+            failed.append(f'no new member {pair.new}: {why}{old}')
+        if failed:
+            replaced = f'; replaced: {_and([v for v, _ in done])}' if done else ''
+            raise exceptions.Stopped(
+                '; '.join(failed) + replaced, 'Mend the cause and signal again'
+            )
+        return model.Outcome(
+            tuple(victim for victim, _ in done if victim),
+            tuple(new for _, new in done if new),
+            time.monotonic() - self._started,
+        )
+
+
+class _TakenOver(exceptions.Stopped):
+    """Another engine took this one for dead, and its work up."""
+
+
+def _refuse_if_unready(group: Any) -> None:
+    if group.resource_id is None:
+        raise exceptions.Refused(f'group {group.name} is not created yet', 'Signal again later')
+    if group.action in (group.DELETE, group.SUSPEND):
+        raise exceptions.Refused(f'group {group.name} is in {group.action}', 'Resume its stack')
+    if group.status == group.IN_PROGRESS:
+        raise exceptions.TryAgain(f'group {group.name} is in {group.action}_{group.status}')
+
+
+def _choose(
+    group: Any,
+    seen: model.Group,
+    count: int,
+    named: tuple[str, ...],
+    spare: tuple[str, ...],
+    new_names: tuple[str, ...],
+) -> tuple[model.Member, ...]:
+    gone = _gone(seen, named)
+    there = tuple(n for n in named if n not in gone)
+    if gone:
+        # The first run chose the others; which they were is not known any more.
+        count = len(there)
+    if new_names and len(new_names) != count:
+        raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
+    chosen = decide.victims(seen, count, there, (*spare, *new_names))
+    decide.check_pauses(count, heat_group.rolling(group), group.stack.timeout_secs())
+    return chosen
+
+
+def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for n in named if seen.member(n) is None)
+
+
+def _cooldown(group: Any, given: float | None) -> float:
+    wanted = group.properties[group.COOLDOWN] if given is None else given
+    return float(wanted or 0)
+
+
+def _new_mark(holder: str) -> model.Mark:
+    return model.Mark(heat.own_engine_id(), group_record.now(), holder, uuid.uuid4().hex)
+
+
+def _wait_until_free(group: Any) -> model.Mark | None:
+    """Return the mark that may be taken over, None when there is none.
+
+    :raises exceptions.TryAgain: somebody stands behind the mark.
+    """
+    while True:
+        mark = group_record.read_mark(group)
+        verdict = decide.who_holds(_evidence(group, mark))
+        if isinstance(verdict, decide.Held):
+            raise exceptions.TryAgain(f'group {group.name} is busy: {verdict.reason}')
+        if isinstance(verdict, decide.Free):
+            if verdict.reason:
+                LOG.info('Group %s is taken over: %s', group.name, verdict.reason)
+            return mark
+        LOG.info('Group %s: %s; looking on', group.name, verdict.reason)
+        time.sleep(min(WATCH_SECONDS, verdict.seconds))
+
+
+def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
+    is_nested_in_progress, changed_ago = group_record.nested_state(group)
+    is_alive = None
+    if mark is not None and mark.engine is not None:
+        if mark.engine == heat.own_engine_id():
+            is_alive = mark.id in _RUNNING
+        else:
+            is_alive = heat.engine_is_alive(group.context, mark.engine)
+    return decide.MarkEvidence(
+        mark=mark,
+        is_holder_alive=is_alive,
+        is_nested_in_progress=is_nested_in_progress,
+        changed_ago=changed_ago,
+        seen_for=group_record.seen_for(group) if mark is not None and is_alive is None else 0.0,
+        timeout=group.stack.timeout_secs(),
+    )
+
+
+def _and(names: collections.abc.Sequence[str]) -> str:
+    return ', '.join(n for n in names if n) or 'none'
+
+
+def _both(step: decide.Change) -> str:
+    parts = [f'+{_and(step.add)}'] if step.add else []
+    parts += [f'-{_and(step.remove)}'] if step.remove else []
+    return ' '.join(parts) or 'the same members'

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource type OS::Heat::ScalingPolicy: Heat's own, and replacing members."""
+
+import contextlib
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine import constraints, properties, resource
+from heat.engine.resources.openstack.heat import scaling_policy
+from heat.scaling import scalingutil
+from oslo_log import log as logging
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import heat_group
+from heat_ha.groups import decide, model, replacing
+
+LOG = logging.getLogger(__name__)
+
+REPLACE_OLDEST = 'replace_oldest'
+
+
+class ScalingPolicy(scaling_policy.AutoScalingPolicy):
+    """A policy that scales an `OS::Heat::AutoScalingGroup` or replaces members of it.
+
+    Everything that Heat's own policy does, it does too. With the adjustment type
+    `replace_oldest` a signal replaces members by new ones: failed and unhealthy members first,
+    then the oldest, or the one that the signal names by its member name, its reference or the
+    id of its server, in the key `member` or as an Aodh event alarm does. The group has the same
+    size afterwards, a replaced member never comes back under the same name, and the old member
+    stays where the new one cannot be created first.
+    """
+
+    PROPERTIES = (
+        AUTO_SCALING_GROUP_NAME,
+        SCALING_ADJUSTMENT,
+        ADJUSTMENT_TYPE,
+        COOLDOWN,
+        MIN_ADJUSTMENT_STEP,
+        AUTO_SCALING_POLICY,
+        REPLACEMENT_ORDER,
+    ) = (
+        *scaling_policy.AutoScalingPolicy.PROPERTIES,
+        'auto_scaling_policy_id',
+        'replacement_order',
+    )
+
+    # The one action that a signal may ask for by name; it is what a signal without one means.
+    _ACTIONS = ('replace',)
+
+    properties_schema = {
+        **scaling_policy.AutoScalingPolicy.properties_schema,
+        AUTO_SCALING_GROUP_NAME: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'The AutoScalingGroup to apply the policy to. Exactly one of this and '
+                'auto_scaling_policy_id is needed.'
+            ),
+        ),
+        AUTO_SCALING_POLICY: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'A FailoverPolicy of the same stack to go through first: it moves what it hands '
+                'over to another member, then the old member is replaced. Only with the '
+                'adjustment type replace_oldest. Exactly one of this and auto_scaling_group_id '
+                'is needed.'
+            ),
+            update_allowed=True,
+        ),
+        SCALING_ADJUSTMENT: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'The size of the adjustment. With replace_oldest: how many members each signal '
+                'replaces, a whole number from 1 to the size of the group.'
+            ),
+            required=True,
+            update_allowed=True,
+        ),
+        ADJUSTMENT_TYPE: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'The type of the adjustment: of the capacity by a number of members, by percent '
+                'or to an exact size, or replace_oldest, which replaces members and leaves the '
+                'capacity as it is.'
+            ),
+            required=True,
+            constraints=[
+                constraints.AllowedValues(
+                    [
+                        scalingutil.CHANGE_IN_CAPACITY,
+                        scalingutil.EXACT_CAPACITY,
+                        scalingutil.PERCENT_CHANGE_IN_CAPACITY,
+                        REPLACE_OLDEST,
+                    ]
+                ),
+            ],
+            update_allowed=True,
+        ),
+        COOLDOWN: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'The cooldown period, in seconds: after a change of the group, signals are '
+                "refused for so long. Without it the group's own cooldown holds."
+            ),
+            update_allowed=True,
+        ),
+        REPLACEMENT_ORDER: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'What comes first when a member is replaced. With create_first the old member '
+                'goes only when the new one is complete, and stays where that fails. '
+                'delete_first is for members that hold something which exists only once. Both '
+                "keep to the group's rolling_updates: at most max_batch_size members are "
+                'replaced at a time, pause_time seconds lie between two batches, and '
+                'delete_first leaves min_in_service members in service. Used with the '
+                'adjustment type replace_oldest only.'
+            ),
+            constraints=[constraints.AllowedValues([o.value for o in model.Order])],
+            default=model.Order.CREATE_FIRST.value,
+            update_allowed=True,
+        ),
+    }
+
+    def validate(self):
+        super().validate()
+        group_id = self.properties[self.AUTO_SCALING_GROUP_NAME]
+        policy_id = self.properties[self.AUTO_SCALING_POLICY]
+        self._validate_exactly_one(group_id, policy_id)
+        if self.properties[self.ADJUSTMENT_TYPE] == REPLACE_OLDEST:
+            self._validate_count()
+            if policy_id is not None:
+                self._validate_chain(policy_id)
+            else:
+                self._validate_group(group_id)
+        elif policy_id is not None:
+            raise exception.ResourcePropertyValueDependency(
+                prop1=self.AUTO_SCALING_POLICY, prop2=self.ADJUSTMENT_TYPE, value=REPLACE_OLDEST
+            )
+
+    def _validate_exactly_one(self, group_id, policy_id):
+        names = (self.AUTO_SCALING_GROUP_NAME, self.AUTO_SCALING_POLICY)
+        # A reference to what does not exist yet may have no value, so ask what is written.
+        given = [n for n in names if self.properties.data.get(n) is not None]
+        if len(given) == 2:
+            raise exception.ResourcePropertyConflict(*names)
+        if not given and group_id is None and policy_id is None:
+            raise exception.PropertyUnspecifiedError(*names)
+
+    def _validate_count(self):
+        count = self.properties[self.SCALING_ADJUSTMENT]
+        if count != int(count) or count < 1:
+            self._invalid(
+                _('%(prop)s is %(value)s; %(type)s needs a whole number of 1 or more')
+                % {'prop': self.SCALING_ADJUSTMENT, 'value': count, 'type': REPLACE_OLDEST}
+            )
+
+    def _validate_group(self, group_id):
+        group = self._named(group_id)
+        if group is None:
+            return
+        if not heat_group.is_group(group):
+            self._invalid(
+                _('%(prop)s names %(name)s, which is an %(type)s and no OS::Heat::AutoScalingGroup')
+                % {
+                    'prop': self.AUTO_SCALING_GROUP_NAME,
+                    'name': group.name,
+                    'type': group.type(),
+                }
+            )
+        largest = group.properties[group.MAX_SIZE]
+        count = self.properties[self.SCALING_ADJUSTMENT]
+        if count > largest:
+            self._invalid(
+                _('%(prop)s is %(count)d, but group %(name)s has at most %(largest)d members')
+                % {
+                    'prop': self.SCALING_ADJUSTMENT,
+                    'count': count,
+                    'name': group.name,
+                    'largest': largest,
+                }
+            )
+
+    def _validate_chain(self, policy_id):
+        chain = [self.name]
+        policy = self._named(policy_id)
+        while policy is not None:
+            chain.append(policy.name)
+            if policy.name in chain[:-1]:
+                self._invalid(
+                    _('%(prop)s makes a loop: %(chain)s')
+                    % {'prop': self.AUTO_SCALING_POLICY, 'chain': ' -> '.join(chain)}
+                )
+            if self.AUTO_SCALING_POLICY not in policy.properties_schema:
+                break
+            policy = self._named(policy.properties[self.AUTO_SCALING_POLICY])
+        target = self._named(policy_id)
+        if target is not None and not callable(getattr(target, 'fail_over', None)):
+            self._invalid(
+                _('%(prop)s names %(name)s, which is an %(type)s and no OS::Heat::FailoverPolicy')
+                % {'prop': self.AUTO_SCALING_POLICY, 'name': target.name, 'type': target.type()}
+            )
+
+    def _invalid(self, message):
+        raise exception.StackValidationFailed(resource=self, message=message)
+
+    def _named(self, refid):
+        """Find a resource of this stack by its reference, None where it is not known yet."""
+        if refid is None:
+            return None
+        found = self.stack.resource_by_refid(refid)
+        if found is not None:
+            return found
+        # Heat passes over what is failed, which is just what is to be mended here.
+        for candidate in self.stack.values():
+            if candidate.id is not None and candidate.FnGetRefId() == refid:
+                return candidate
+        return None
+
+    def handle_signal(self, details=None):
+        if self.properties[self.ADJUSTMENT_TYPE] == REPLACE_OLDEST:
+            return self._replace(details)
+        if details is not None and not isinstance(details, dict):
+            # Heat's own policy fails on these with an error of Python.
+            self._refuse(f'the body of the signal is a {type(details).__name__}, no JSON object')
+        with self._adjusting():
+            return super().handle_signal(details)
+
+    def _adjusting(self):
+        group = self.stack.resource_by_refid(self.properties[self.AUTO_SCALING_GROUP_NAME])
+        if not heat_group.is_group(group):
+            return contextlib.nullcontext()
+        return replacing.adjusting(group, self.name, self._tell)
+
+    def _replace(self, details):
+        try:
+            signal = signals.parse(details, self._ACTIONS)
+            if signal.alarm_state is not signals.AlarmState.ALARM:
+                # No event: Aodh tells each change of an alarm, and there is nothing to see.
+                LOG.info(
+                    'Policy %s replaces nothing: alarm %s is in state %s',
+                    self.name,
+                    signal.alarm,
+                    signal.alarm_state.value,
+                )
+                raise resource.NoActionRequired(
+                    res_name=self.name, reason=f'the alarm says {signal.alarm_state.value}'
+                )
+            if self.properties[self.AUTO_SCALING_POLICY] is not None:
+                return self._fail_over(signal)
+            return self._replace_in_group(signal)
+        except exceptions.HaError as exc:
+            self._refuse(str(exc))
+
+    def _fail_over(self, signal):
+        policy = self._named(self.properties[self.AUTO_SCALING_POLICY])
+        if not callable(getattr(policy, 'fail_over', None)):
+            raise exceptions.Refused(
+                f'{self.AUTO_SCALING_POLICY} names no FailoverPolicy of this stack'
+            )
+        return policy.fail_over(
+            signals.without_action(signal),
+            model.Chained(
+                policy_name=self.name,
+                count=int(self.properties[self.SCALING_ADJUSTMENT]),
+                order=model.Order(self.properties[self.REPLACEMENT_ORDER]),
+                cooldown=self.properties[self.COOLDOWN],
+            ),
+        )
+
+    def _replace_in_group(self, signal):
+        group = self._named(self.properties[self.AUTO_SCALING_GROUP_NAME])
+        if not heat_group.is_group(group):
+            raise exceptions.Refused(
+                f'{self.AUTO_SCALING_GROUP_NAME} names no AutoScalingGroup of this stack'
+            )
+        named = ()
+        if signal.member is not None:
+            named = (decide.named_member(heat_group.look(group), signal.member).name,)
+        outcome = replacing.replace(
+            group,
+            requested_by=self.name,
+            order=model.Order(self.properties[self.REPLACEMENT_ORDER]),
+            count=int(self.properties[self.SCALING_ADJUSTMENT]),
+            named=named,
+            cooldown=self.properties[self.COOLDOWN],
+            tell=self._tell,
+        )
+        return (
+            f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)} '
+            f'in {outcome.seconds:.1f} s'
+        )
+
+    def _tell(self, text):
+        LOG.info('Policy %s: %s', self.name, text)
+        self._add_event('SIGNAL', self.IN_PROGRESS, text)
+
+    def _refuse(self, reason):
+        """Show why the signal did not do what it was to do, and change nothing more."""
+        LOG.info('Policy %s refused a signal: %s', self.name, reason)
+        self._add_event('SIGNAL', self.FAILED, reason)
+        raise resource.NoActionRequired(res_name=self.name, reason=reason)
