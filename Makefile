@@ -62,8 +62,8 @@ matrix-%: .matrix/heat%/stamp wheel
 
 docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
-	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
-	$(BIN)/sphinx-build -q -W --keep-going -b html releasenotes/source releasenotes/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html doc/source doc/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
 demo: dev ## Show a failover on the real cloud, with its figures.
