@@ -88,7 +88,7 @@ def _send(call: Any, *args: Any) -> tuple[Reply, str]:
         return Reply.REFUSED, _short(exc)
     except (keystone_exceptions.Unauthorized, keystone_exceptions.MissingAuthPlugin) as exc:
         raise exceptions.Stopped(
-            f'the stack\'s credentials are not accepted any more ({_short(exc)})',
+            f"the stack's credentials are not accepted any more ({_short(exc)})",
             'Update the stack as its owner to renew its trust, then send the signal resume',
         ) from exc
     except _FAILURES as exc:

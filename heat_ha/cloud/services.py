@@ -31,15 +31,17 @@ class StackServices:
         self.nova = nova.Nova(self._session, *_place(resource, 'nova'))
         self.cinder = cinder.Cinder(self._session, *_place(resource, 'cinder'))
 
-    def warm_up(self) -> None:
-        """Get the token now, so that the first request need not wait for it.
+    def warm_up(self, volumes: tuple[str, ...]) -> None:
+        """Get the token, and let Cinder check it, while Heat is asked for other things.
 
-        Errors are left to that request: it reports them with what it was about.
+        Errors are left to the request that meets them: it knows what it was about.
         """
         try:
             self._session.get_token()
         except Exception:
             return
+        for volume in volumes:
+            self.cinder.volume(volume)
 
 
 def _place(resource: Any, client: str) -> tuple[str | None, str]:

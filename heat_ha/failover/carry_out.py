@@ -10,6 +10,7 @@ died is recognised and not done again (S4).
 import concurrent.futures
 import dataclasses
 import datetime
+import graphlib
 import random
 import threading
 import time
@@ -105,9 +106,13 @@ class Carrier:
                 self._give_up.set()
         return self.plan
 
-    def _run_steps(self, sorter, pool) -> None:  # type: ignore[no-untyped-def]
+    def _run_steps(
+        self,
+        sorter: 'graphlib.TopologicalSorter[str]',
+        pool: concurrent.futures.ThreadPoolExecutor,
+    ) -> None:
         running: dict[concurrent.futures.Future[tuple[str, float]], str] = {}
-        failure: Exception | None = None
+        failure: exceptions.HaError | None = None
         while True:
             ready = sorter.get_ready() if failure is None else ()
             if ready:
@@ -123,7 +128,7 @@ class Carrier:
                     try:
                         self._ended(name, self._timed(self._do, name))
                         sorter.done(name)
-                    except exceptions.HaError as exc:
+                    except Exception as exc:
                         failure = failure or self._failed(name, exc)
             if not running:
                 if failure is not None:
@@ -140,7 +145,7 @@ class Carrier:
                 try:
                     self._ended(name, future.result())
                     sorter.done(name)
-                except exceptions.HaError as exc:
+                except Exception as exc:
                     failure = failure or self._failed(name, exc)
                     self._give_up.set()
 
@@ -159,7 +164,11 @@ class Carrier:
             self._shell.moved(self.plan)
         self._shell.tell(step, self.plan)
 
-    def _failed(self, name: str, exc: Exception) -> Exception:
+    def _failed(self, name: str, exc: Exception) -> exceptions.HaError:
+        if not isinstance(exc, (exceptions.Stopped, LostLock)):
+            LOG.exception('plan %s: %s failed', self.plan.plan_id, name)
+            way_out = 'The log of the engine has the details; send the signal resume to go on'
+            exc = exceptions.Stopped(f'{name} failed: {exc}', way_out)
         step = self._mark(name, state=StepState.FAILED, reason=str(exc))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
         if not isinstance(exc, LostLock):
@@ -254,8 +263,7 @@ class Carrier:
                     raise exceptions.Stopped(
                         f'{step.name} was accepted {MAX_REQUESTS} times by Nova and undone each '
                         'time',
-                        "Look at the server's host and at its actions, then send the signal "
-                        'resume',
+                        "Look at the server's host and at its actions, then send the signal resume",
                     )
             if time.monotonic() > deadline:
                 raise exceptions.Stopped(

@@ -305,9 +305,7 @@ def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     return Refuse(_no_heir(reasons))
 
 
-def _replace_standby(
-    signal: signals.Signal, seen: Seen, named: model.Candidate
-) -> Start | Refuse:
+def _replace_standby(signal: signals.Signal, seen: Seen, named: model.Candidate) -> Start | Refuse:
     if seen.chained is None:
         return Refuse(
             f'member {named.member.name} is a standby: nothing is to be moved, and only a '

@@ -39,18 +39,34 @@ class Options:
 
 
 def observe(
-    group: Any, clouds: services.StackServices
-) -> tuple[groups.Group, tuple[model.Candidate, ...]]:
-    """Look at the group's members and, side by side, at their servers."""
+    group: Any,
+    clouds: services.StackServices,
+    *,
+    active: model.Holder | None = None,
+    volumes: tuple[str, ...] = (),
+) -> tuple[model.Candidate, ...]:
+    """Look at the group's members and, side by side, at their servers.
+
+    :param active: its server is not looked at in a group of two, where its host decides
+        nothing: a look takes time in which nothing has moved yet.
+    :param volumes: what is to be moved; Cinder is asked for one of them meanwhile, since each
+        service checks a new token at its first use.
+    """
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        # The token is fetched while Heat is asked for the members.
-        pool.submit(clouds.warm_up)
+        pool.submit(clouds.warm_up, volumes[:1])
         seen = heat_group.look(group)
-        chosen = [(m, *_server_of(group, m)) for m in seen.members]
-        looks = {m.name: pool.submit(clouds.nova.server, s) for m, s, _ in chosen if s is not None}
-        return seen, tuple(
-            model.Candidate(m, looks[m.name].result() if s is not None else None, problem)
-            for m, s, problem in chosen
+        chosen = {m.name: _server_of(group, m) for m in seen.members}
+        spared = {active.member} if active is not None and len(seen.members) == 2 else set()
+        looks = {
+            name: pool.submit(clouds.nova.server, server)
+            for name, (server, _) in chosen.items()
+            if server is not None and name not in spared
+        }
+        return tuple(
+            model.Candidate(
+                m, looks[m.name].result() if m.name in looks else None, chosen[m.name][1]
+            )
+            for m in seen.members
         )
 
 
@@ -106,16 +122,22 @@ class Failover:
         self._record = record.read(self._policy)
         definition = record.read_definition(self._policy) or {}
         clouds = services.StackServices(self._policy)
-        _seen, candidates = observe(self._group, clouds)
         active = self._record.active
         nested = self._policy.nested()
         attachments = heat_handoff.attachments(nested, active.server) if active else ()
+        candidates = observe(
+            self._group, clouds, active=active, volumes=tuple(a.volume for a in attachments)
+        )
+        limits = self._options.limits
+        if chained is not None:
+            longest = max(limits.cooldown, chained.cooldown or 0.0)
+            limits = dataclasses.replace(limits, cooldown=longest)
         seen = decide.Seen(
             record=self._record,
             candidates=candidates,
             attachments=attachments,
             revision=record.revision(definition),
-            limits=self._options.limits,
+            limits=limits,
             past_failovers=tuple(_times(record.read_history(self._policy))),
             now=datetime.datetime.now(datetime.timezone.utc),
             plan_id=uuid.uuid4().hex[:8],
@@ -163,7 +185,12 @@ class Failover:
 
     def _finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         suspects = set(self._record.suspects) & {c.member.name for c in candidates}
-        replaced = {n for s in plan.steps if s.kind is StepKind.REPLACE for n in s.target.split(',')}
+        replaced = {
+            name
+            for step in plan.steps
+            if step.kind is StepKind.REPLACE
+            for name in step.target.split(',')
+        }
         if plan.cause is model.Cause.FAILOVER and plan.old is not None:
             suspects.add(plan.old.member)
         if plan.new is not None:
@@ -221,9 +248,12 @@ class Failover:
     def add_member(self, plan: model.Plan) -> model.Holder:
         """Make one more member of a group of one; it becomes the heir."""
         added = replacing.add_member(
-            self._group, requested_by=plan.requested_by, name=f'ha{plan.plan_id}'
+            self._group,
+            requested_by=plan.requested_by,
+            name=f'ha{plan.plan_id}',
+            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
-        _seen, candidates = observe(self._group, services.StackServices(self._policy))
+        candidates = observe(self._group, services.StackServices(self._policy))
         for candidate in candidates:
             if candidate.member.name == added:
                 why_not = decide.limitation(candidate, plan.old, ())
@@ -251,7 +281,10 @@ class Failover:
             named=tuple(step.target.split(',')),
             spare=(plan.new.member,) if plan.new else (),
             new_names=(plan.new.member,) if cold and plan.new else (),
+            # The cooldown was asked for before anything was moved.
+            respect_cooldown=False,
             cooldown=chained.cooldown,
+            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 

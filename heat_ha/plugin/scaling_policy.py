@@ -39,7 +39,11 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         AUTO_SCALING_POLICY,
         REPLACEMENT_ORDER,
     ) = (
-        *scaling_policy.AutoScalingPolicy.PROPERTIES,
+        'auto_scaling_group_id',
+        'scaling_adjustment',
+        'adjustment_type',
+        'cooldown',
+        'min_adjustment_step',
         'auto_scaling_policy_id',
         'replacement_order',
     )
@@ -272,7 +276,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
             raise exceptions.Refused(
                 f'{self.AUTO_SCALING_GROUP_NAME} names no AutoScalingGroup of this stack'
             )
-        named = ()
+        named: tuple[str, ...] = ()
         if signal.member is not None:
             named = (decide.named_member(heat_group.look(group), signal.member).name,)
         outcome = replacing.replace(

@@ -103,9 +103,7 @@ class FakeCloud:
             self.requests.append(('detach', volume_id, server_id))
             return self._reply()
 
-    def attach(
-        self, server_id: str, volume_id: str, device: str | None
-    ) -> tuple[nova.Reply, str]:
+    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[nova.Reply, str]:
         """Ask for a volume to be given to a server."""
         with self._guard:
             found = self._volumes[volume_id]

@@ -68,7 +68,7 @@ def main(names):
         load_our_types(place_beside(pathlib.Path(folder)))
         suite = unittest.defaultTestLoader.loadTestsFromNames(names or all_modules())
         result = unittest.TextTestRunner(verbosity=1).run(suite)
-    print(f'{result.testsRun} of Heat\'s own tests ran with our types')
+    print(f"{result.testsRun} of Heat's own tests ran with our types")
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
