@@ -33,6 +33,7 @@ help: ## List the targets.
 dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
+	$(BIN)/python -m tests.heat_own.run
 	$(BIN)/pytest $(WITHOUT_CLOUD)
 
 lint: dev ## Check style, types, imports and documents.
@@ -56,11 +57,13 @@ matrix-%: .matrix/heat%/stamp wheel
 	@echo "== Heat $*: $$($(UV) pip freeze -q --python .matrix/heat$*/bin/python | grep openstack-heat)"
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
+	.matrix/heat$*/bin/python -m tests.heat_own.run
 	.matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
 
+docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
-	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
-	$(BIN)/sphinx-build -q -W --keep-going -b html releasenotes/source releasenotes/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html doc/source doc/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
 demo: dev ## Show a failover on the real cloud, with its figures.
