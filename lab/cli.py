@@ -91,7 +91,7 @@ def _stop_all(block: ports.Ports) -> None:
     table = services.table(block)
     bases = ("rabbitmq", "mariadb")
     others = [service.name for service in table if service.name not in bases]
-    processes.stop(others, seconds=8)
+    processes.stop(others, seconds=4)
     for service in table:
         if service.name in bases:
             processes.stop([service.name], service.stop_seconds)

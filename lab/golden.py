@@ -12,13 +12,14 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from lab import layout, ports, processes, regions, stamps
+from lab import database, layout, ports, processes, regions, stamps
 from lab.progress import Progress
 
 # The image, the keys that made the tokens and passwords readable, and the marks of what is done.
 _FOLDERS = ("mariadb", "stamps", "keystone", "glance")
-# Writes that the kernel has begun go on while the process is stopped.
-_SETTLE_SECONDS = 0.2
+# InnoDB writes its log once a second here (innodb_flush_log_at_trx_commit = 0), and the kernel
+# finishes writes that it has begun.
+_SETTLE_SECONDS = 2.0
 
 
 def key(block: ports.Ports) -> str:
@@ -45,9 +46,9 @@ def restore(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Reg
 
 
 def save(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
-    """Copy the databases of a cloud that nobody has used yet."""
+    """Copy the databases, if nobody has used the cloud yet."""
     target = layout.GOLDEN / f"{key(block)}-{_suffix(wanted)}"
-    if target.exists():
+    if target.exists() or _is_used(wanted):
         return
     making = layout.GOLDEN / "making"
     with progress.phase("Golden copy of the databases"):
@@ -62,6 +63,13 @@ def _suffix(wanted: Sequence[regions.Region]) -> str:
     return "-".join(region.key for region in wanted)
 
 
+def _is_used(wanted: Sequence[regions.Region]) -> bool:
+    """Tell whether there ever was a stack, a server or a volume."""
+    tables = ("heat_{}.stack", "nova_{}.instances", "cinder_{}.volumes")
+    names = [table.format(region.key) for region in wanted for table in tables]
+    return any(database.query(f"SELECT 1 FROM {name} LIMIT 1") for name in names)
+
+
 @contextlib.contextmanager
 def _still_database() -> Iterator[None]:
     """Let nothing be written: no statement is under way, and the server does not run."""
@@ -73,11 +81,11 @@ def _still_database() -> Iterator[None]:
     )
     assert client.stdin and client.stdout
     try:
-        client.stdin.write("FLUSH TABLES WITH READ LOCK; SELECT 'locked';\n")
+        client.stdin.write("FLUSH TABLES WITH READ LOCK; FLUSH ENGINE LOGS; SELECT 'locked';\n")
         client.stdin.flush()
         client.stdout.readline()
-        processes.send("mariadb", signal.SIGSTOP)
         time.sleep(_SETTLE_SECONDS)
+        processes.send("mariadb", signal.SIGSTOP)
         yield
     finally:
         processes.send("mariadb", signal.SIGCONT)
