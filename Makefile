@@ -33,14 +33,14 @@ help: ## List the targets.
 dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
-	$(BIN)/python -m tests.heat_own.run
+	$(BIN)/python -W ignore -m tests.heat_own.run
 	$(BIN)/pytest $(WITHOUT_CLOUD)
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
 
 test: lint unit matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
@@ -57,7 +57,7 @@ matrix-%: .matrix/heat%/stamp wheel
 	@echo "== Heat $*: $$($(UV) pip freeze -q --python .matrix/heat$*/bin/python | grep openstack-heat)"
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
-	.matrix/heat$*/bin/python -m tests.heat_own.run
+	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
 	.matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
 
 docs: export PYTHONWARNINGS = ignore
