@@ -66,10 +66,10 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
-demo: dev ## Show a failover on the real cloud, with its figures.
+demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
 	$(BIN)/python -m demo.run
 
-bench: dev ## Measure on the real cloud; NAME= chooses one benchmark.
+bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 
 chaos: dev ## Kill engines at random steps; RUNS= how often, SEED= which order.

@@ -263,6 +263,8 @@ def observed(volumes: list[str], out: pathlib.Path) -> Iterator[Callable[[], dic
     process = subprocess.Popen(
         [sys.executable, '-m', 'tests.scenario.observer', LAB / 'env.json', out, *volumes],
         cwd=ROOT,
+        # Ctrl-C is for who watches; the observer is told to end by SIGTERM.
+        start_new_session=True,
     )
 
     def summary() -> dict[str, Any]:
