@@ -20,14 +20,20 @@ import time
 import uuid
 from unittest import mock
 
-from heat.common import config  # noqa: F401  registers options
-from heat.common import context, exception, messaging, policy, template_format
+import sqlalchemy
+from heat.common import (
+    config,  # noqa: F401  registers options
+    context,
+    exception,
+    messaging,
+    policy,
+    template_format,
+)
 from heat.db import api as db_api
 from heat.db import models
-from heat.engine import resource, resources, scheduler, service, stack, worker
-from heat.engine.clients.os.keystone import fake_keystoneclient
+from heat.engine import properties, resource, resources, scheduler, service, stack, worker
 from heat.engine.clients.os import keystone
-from heat.engine import properties
+from heat.engine.clients.os.keystone import fake_keystoneclient
 from heat.objects import event as event_object
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
@@ -37,7 +43,6 @@ from oslo_config import cfg
 from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
-import sqlalchemy
 
 from heat_ha.cloud import heat, heat_group
 from heat_ha.groups import replacing
@@ -406,7 +411,5 @@ def engines_of(rows):
 
 def rows_of(engine, identity):
     """Every row of a stack's resources that Heat has not done with."""
-    found = resource_object.Resource.get_all_active_by_stack(
-        engine.context(), identity['stack_id']
-    )
+    found = resource_object.Resource.get_all_active_by_stack(engine.context(), identity['stack_id'])
     return list((found or {}).values())
