@@ -297,7 +297,8 @@ class Engine:
                 work()
                 os._exit(0)
             except BaseException as exc:
-                print(f'{type(exc).__name__}: {exc}', file=sys.stderr, flush=True)
+                sys.stderr.write(f'{type(exc).__name__}: {exc}\n')
+                sys.stderr.flush()
                 os._exit(2)
         _pid, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)

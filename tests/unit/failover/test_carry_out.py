@@ -123,7 +123,7 @@ def test_a_failover_ends_right_whatever_save_it_was_killed_at():
             assert run(shell.plan(), shell, cloud).is_done
         else:
             # Four saves at the least: before detaching, attaching, handing over, replacing.
-                assert kill_at > 4, 'every save was tried'
+            assert kill_at > 4, 'every save was tried'
             break
         assert is_handed_over(cloud, shell, ('v1', 'v2')), kill_at
         assert not cloud.violations, kill_at
