@@ -65,6 +65,15 @@ class Heat:
 
     def begin(self, change):
         """Take a change, up to where its engine dies: nothing is done, all is on record."""
+        if self.is_worker_dead:
+            # Heat makes anew what the worker was at, and deletes the old at the update after.
+            self.leaving += [
+                dataclasses.replace(m, is_failed=True, reason='left behind')
+                for m in self.members
+                if m.is_in_progress
+            ]
+        else:
+            self.leaving = [m for m in self.leaving if m.reason != 'left behind']
         self.is_in_progress = True
         self.is_worker_dead = False
         for name in change.add:
@@ -89,7 +98,7 @@ class Heat:
             dataclasses.replace(m, is_in_progress=False, is_failed=True, reason='it hangs')
             for m in self.leaving
             if m.name in self.cannot_delete
-        ]
+        ] + [m for m in self.leaving if m.reason == 'left behind']
         self._count()
 
     def _ended(self, coming):
