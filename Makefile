@@ -91,7 +91,7 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 .venv/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
 	test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
 	$(UV) pip install -q --python $(BIN)/python $(CONSTRAINTS:%=-c %) \
-		-e '.[test,lint,docs]' 'openstack-heat==$(NEWEST).*'
+		-e '.[test,cloud,lint,docs]' 'openstack-heat==$(NEWEST).*'
 	touch $@
 
 .matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)

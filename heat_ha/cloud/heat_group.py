@@ -36,6 +36,9 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at the state of a nested stack: one small read of Heat's database.
 POLL_SECONDS = 0.5
 
+# What else is a server in Nova is known by its class.
+SERVER_TYPES = ('OS::Nova::Server', 'AWS::EC2::Instance')
+
 Row = dict[str, Any]
 
 
@@ -290,6 +293,8 @@ def _stack_of(row: Row) -> str:
 
 
 def _is_server(group: Any, resource_type: str) -> bool:
+    if resource_type in SERVER_TYPES:
+        return True
     try:
         kind = group.stack.env.get_class_to_instantiate(resource_type)
     except heat_exception.HeatException:

@@ -245,6 +245,8 @@ class _Run:
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
         self._failures: dict[str, str] = {}
+        self._last_change: decide.Change | None = None
+        self._changed_at = self._started
         # From here on the work is this engine's.
         self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
 
@@ -268,6 +270,7 @@ class _Run:
         while True:
             self._still_wanted()
             seen = heat_group.look(self._group)
+            self._tell_what_came_of_it(seen)
             step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
             LOG.debug('Group %s: %s', self._group.name, step)
             if isinstance(step, decide.Finished):
@@ -287,8 +290,8 @@ class _Run:
             self._tell(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
             self._pause(self._rolling.pause_seconds)
         self._hold_back(step)
-        asked_at = time.monotonic()
         self._asked = self._asked.and_for(step)
+        self._changed_at = time.monotonic()
         try:
             heat_group.change(self._group, step.add, step.remove)
         except exceptions.Refused as exc:
@@ -300,9 +303,23 @@ class _Run:
                 self._give_up(new, exc.reason)
             return
         self._claim.has_changed = True
-        self._tell(f'{step.reason}: {_both(step)}')
+        self._last_change = step
+        self._tell(f'{step.reason}: {_signed(step)}')
         self._wait(step.reason)
-        self._tell(f'{step.reason}: {_both(step)}, done after {time.monotonic() - asked_at:.1f} s')
+
+    def _tell_what_came_of_it(self, seen: model.Group) -> None:
+        change, self._last_change = self._last_change, None
+        if change is None:
+            return
+        seconds = time.monotonic() - self._changed_at
+        for name in change.add:
+            new = seen.member(name)
+            if new is not None and new.is_in_service:
+                self._tell(f'new member {name} is complete after {seconds:.1f} s')
+        left = {m.name for m in (*seen.members, *seen.leaving)}
+        for name in change.remove:
+            if name not in left:
+                self._tell(f'member {name} is gone after {seconds:.1f} s')
 
     def _wait(self, reason: str) -> None:
         if not heat_group.wait(self._group, self._deadline, self._still_wanted):
@@ -487,7 +504,5 @@ def _and(names: collections.abc.Sequence[str]) -> str:
     return ', '.join(n for n in names if n) or 'none'
 
 
-def _both(step: decide.Change) -> str:
-    parts = [f'+{_and(step.add)}'] if step.add else []
-    parts += [f'-{_and(step.remove)}'] if step.remove else []
-    return ' '.join(parts) or 'the same members'
+def _signed(step: decide.Change) -> str:
+    return ' '.join([*(f'+{n}' for n in step.add), *(f'-{n}' for n in step.remove)]) or 'no members'
