@@ -11,7 +11,8 @@ from lab.progress import Progress
 
 # ha_observer may list Nova's services and nothing else: the credential of heat-ha.
 _OBSERVER = "ha_observer"
-_ROLES = (_OBSERVER, "service", "member", "reader", "creator", "heat_stack_owner", "heat_stack_user")
+_KEYSTONE_ROLES = ("service", "member", "reader", "creator")
+_ROLES = (_OBSERVER, *_KEYSTONE_ROLES, "heat_stack_owner", "heat_stack_user")
 _SERVICE_USERS = ("glance", "neutron", "placement", "nova", "cinder", "heat", "aodh", "ceilometer")
 _TINY_IMAGE_BYTES = 1024 * 1024
 
