@@ -267,7 +267,11 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
 
 
 def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:
-    """Find former members that Heat lists no more, because their template is gone, yet keeps."""
+    """Find former members that Heat keeps without listing them.
+
+    That are those whose template is gone, and those that Heat replaced under the same name
+    after an engine had died in their creation: it deletes the latter at the next update only.
+    """
     rows = resource_object.Resource.get_all_active_by_stack(group.context, group.resource_id)
     return tuple(
         model.Member(
@@ -280,7 +284,7 @@ def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:
             reason=row.status_reason or '',
         )
         for row in (rows or {}).values()
-        if row.name not in known
+        if row.name not in known or row.replaced_by is not None
     )
 
 

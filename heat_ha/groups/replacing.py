@@ -24,6 +24,9 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at a mark of which it is not known whether it is somebody's.
 WATCH_SECONDS = 2.0
 
+# Seconds before a look that got no answer is tried again.
+LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
 Tell = collections.abc.Callable[[str], None]
 
 # Ids of the marks that threads of this process stand behind: a mark of this engine that is not
@@ -251,7 +254,11 @@ class _Run:
         self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
 
     def carry_out(self) -> model.Outcome:
-        """Do all that is left to do. :raises exceptions.Stopped: not all of it could be done."""
+        """Do all that is left to do.
+
+        :raises exceptions.Refused: nothing could be done.
+        :raises exceptions.Stopped: not all of it could be done.
+        """
         self._record()
         try:
             seen = self._work()
@@ -269,7 +276,7 @@ class _Run:
     def _work(self) -> model.Group:
         while True:
             self._still_wanted()
-            seen = heat_group.look(self._group)
+            seen = self._look()
             self._tell_what_came_of_it(seen)
             step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
             LOG.debug('Group %s: %s', self._group.name, step)
@@ -283,6 +290,16 @@ class _Run:
                 self._wait(step.reason)
             else:
                 self._change(step)
+
+    def _look(self) -> model.Group:
+        """Look, and again when there is no answer: one lost reply is no reason to stop."""
+        for seconds in LOOK_AGAIN_SECONDS:
+            try:
+                return heat_group.look(self._group)
+            except exceptions.CouldNotAsk as exc:
+                LOG.info('%s; asking again in %s s', exc, seconds)
+                time.sleep(seconds)
+        return heat_group.look(self._group)
 
     def _change(self, step: decide.Change) -> None:
         self._batches += step.is_new_batch

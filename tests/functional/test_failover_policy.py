@@ -64,7 +64,7 @@ def refused(stack, body, why, resource='failover'):
     assert why in event, event
 
 
-def test_a_pair_with_three_volumes_hands_them_over_in_the_templates_order(make_stack, tenant, watch):
+def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant, watch):
     stack = make_stack('failover_three_volumes.yaml')
     volumes = stack.volumes()
     assert len(volumes) == 3

@@ -13,23 +13,32 @@ and what was waiting in its memory is lost. The parent is then an engine that fi
 
 import collections
 import contextlib
+import dataclasses  # noqa: F401  for tests
+import datetime
 import os
 import pathlib
 import sys
 import time
 import uuid
+from typing import ClassVar
 from unittest import mock
 
-from heat.common import config  # noqa: F401  registers options
-from heat.common import context, exception, messaging, policy, template_format
+import sqlalchemy
+from heat.common import (
+    config,  # noqa: F401  registers options
+    context,
+    exception,
+    messaging,
+    policy,
+    template_format,
+)
 from heat.db import api as db_api
 from heat.db import models
-from heat.engine import resource, resources, scheduler, service, stack, worker
-from heat.engine.clients.os.keystone import fake_keystoneclient
+from heat.engine import properties, resource, resources, scheduler, service, stack, worker
 from heat.engine.clients.os import keystone
-from heat.engine import properties
+from heat.engine.clients.os.keystone import fake_keystoneclient
+from heat.engine.resources.openstack.heat import scaling_policy  # noqa: F401  for tests
 from heat.objects import event as event_object
-from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from heat.rpc import client as engine_client
 from heat.rpc import listener_client, worker_client
@@ -37,9 +46,8 @@ from oslo_config import cfg
 from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
-import sqlalchemy
 
-from heat_ha.cloud import heat, heat_group
+from heat_ha.cloud import group_record, heat, heat_group
 from heat_ha.groups import replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -72,10 +80,9 @@ class Server(resource.Resource):
         # The id is on record first: what Heat itself leaks is not what is tested here.
         self.resource_id_set(str(uuid.uuid4()))
         (self.folder / self.resource_id).write_text(self.physical_resource_name())
+        self._log('+')
         if (self.folder / 'no-valid-host').exists():
-            raise exception.ResourceInError(
-                resource_status='ERROR', status_reason='No valid host was found'
-            )
+            raise exception.Error('No valid host was found')
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         pass
@@ -88,7 +95,24 @@ class Server(resource.Resource):
             return
         if (self.folder / f'stuck-{self.resource_id}').exists():
             raise exception.Error('the server cannot be deleted')
-        (self.folder / self.resource_id).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / self.resource_id).unlink()
+            self._log('-')
+
+    def _log(self, sign):
+        with (self.folder.parent / 'servers.log').open('a') as log:
+            log.write(sign)
+
+
+class FailOver(resource.Resource):
+    """Something that a policy may be chained to."""
+
+    asked: ClassVar[list] = []
+    properties_schema: ClassVar[dict] = {}
+
+    def fail_over(self, signal, chained):
+        self.asked.append((signal, chained))
+        return 'failed over'
 
 
 def _remote(exc):
@@ -141,7 +165,8 @@ class Engine:
         self._idle = 0
         self._service = None
         self._worker = None
-        self._seconds = 0.0
+        self.slept = 0.0
+        self.before_sleep = None
 
     # --- doing ---------------------------------------------------------------------------
 
@@ -168,7 +193,9 @@ class Engine:
 
     def sleep(self, seconds):
         """Pass time: do something of what waits."""
-        self._seconds += seconds or 0
+        self.slept += seconds or 0
+        if self.before_sleep is not None:
+            self.before_sleep()
         if self.step():
             self._idle = 0
             return
@@ -179,7 +206,12 @@ class Engine:
 
     def monotonic(self):
         """The time as our code sees it: real time and what it has slept."""
-        return time.monotonic() + self._seconds
+        return time.monotonic() + self.slept
+
+    def now(self):
+        """The same as ``group_record.now`` puts it on record."""
+        later = datetime.timedelta(seconds=self.slept)
+        return (datetime.datetime.now(datetime.timezone.utc) + later).isoformat(timespec='seconds')
 
     # --- asking --------------------------------------------------------------------------
 
@@ -275,6 +307,27 @@ class Engine:
             if not f.name.startswith(('no-valid-host', 'stuck-'))
         }
 
+    def _counts(self):
+        count = 0
+        for sign in (self.folder / 'servers.log').read_text():
+            count += 1 if sign == '+' else -1
+            yield count
+
+    @property
+    def most_servers(self):
+        """The most servers that there were at once."""
+        return max(self._counts())
+
+    def fewest_servers(self, after):
+        """The fewest servers that there were at once since there were so many."""
+        counts = list(self._counts())
+        return min(counts[counts.index(after) :])
+
+    def age(self, identity, by):
+        """Let the last update of a stack be longer ago."""
+        found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
+        found.update_and_save({'updated_at': (found.updated_at or found.created_at) - by})
+
     # --- dying ---------------------------------------------------------------------------
 
     def dies(self, work, before_commit):
@@ -292,7 +345,8 @@ class Engine:
                 work()
                 os._exit(0)
             except BaseException as exc:
-                print(f'{type(exc).__name__}: {exc}', file=sys.stderr, flush=True)
+                sys.stderr.write(f'{type(exc).__name__}: {exc}\n')
+                sys.stderr.flush()
                 os._exit(2)
         _pid, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -319,6 +373,7 @@ class Engine:
             for target, name, new in self._patches():
                 patches.enter_context(mock.patch.object(target, name, new))
             Server.folder = self.servers
+            FailOver.asked.clear()
             self.servers.mkdir(exist_ok=True)
             self._service = service.EngineService('host', 'engine')
             self._service.engine_id = self.engine_id
@@ -368,6 +423,7 @@ class Engine:
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
             (heat_group, 'time', own_clock),
             (replacing, 'time', own_clock),
+            (group_record, 'now', self.now),
             (heat, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),
@@ -387,9 +443,14 @@ def start_heat(folder):
     cfg.CONF.set_override('deferred_auth_method', 'password')
     cfg.CONF.set_override('environment_dir', str(folder / 'environment.d'))
     messaging.setup('fake://', optional=True)
+    for table in models.BASE.metadata.tables.values():
+        # As the databases do that Heat is made for: never give an id twice.
+        if isinstance(next(iter(table.primary_key)).type, sqlalchemy.Integer):
+            table.dialect_options['sqlite']['autoincrement'] = True
     models.BASE.metadata.create_all(_engine())
     resources.initialise()
     resources.global_env().register_class('OS::Nova::Server', Server)
+    resources.global_env().register_class('Test::FailOver', FailOver)
 
 
 def forget_stacks():
@@ -397,16 +458,3 @@ def forget_stacks():
     with _engine().connect() as connection, connection.begin():
         for table in reversed(models.BASE.metadata.sorted_tables):
             connection.execute(table.delete())
-
-
-def engines_of(rows):
-    """The engines that hold resources."""
-    return {row.engine_id for row in rows}
-
-
-def rows_of(engine, identity):
-    """Every row of a stack's resources that Heat has not done with."""
-    found = resource_object.Resource.get_all_active_by_stack(
-        engine.context(), identity['stack_id']
-    )
-    return list((found or {}).values())

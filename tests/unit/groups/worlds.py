@@ -65,6 +65,15 @@ class Heat:
 
     def begin(self, change):
         """Take a change, up to where its engine dies: nothing is done, all is on record."""
+        if self.is_worker_dead:
+            # Heat makes anew what the worker was at, and deletes the old at the update after.
+            self.leaving += [
+                dataclasses.replace(m, is_failed=True, reason='left behind')
+                for m in self.members
+                if m.is_in_progress
+            ]
+        else:
+            self.leaving = [m for m in self.leaving if m.reason != 'left behind']
         self.is_in_progress = True
         self.is_worker_dead = False
         for name in change.add:
@@ -89,7 +98,7 @@ class Heat:
             dataclasses.replace(m, is_in_progress=False, is_failed=True, reason='it hangs')
             for m in self.leaving
             if m.name in self.cannot_delete
-        ]
+        ] + [m for m in self.leaving if m.reason == 'left behind']
         self._count()
 
     def _ended(self, coming):
@@ -118,10 +127,10 @@ class Run:
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
 
-    def __init__(self, heat, wanted, rolling=model.Rolling(), spare=(), crash_at=0):
+    def __init__(self, heat, wanted, rolling=None, spare=(), crash_at=0):
         self.heat = heat
         self.wanted = wanted
-        self.rolling = rolling
+        self.rolling = rolling or model.Rolling()
         self.spare = spare
         self.steps = []
         self._asked = decide.Asked()
