@@ -6,15 +6,16 @@ machine has cores, all of them get slow together and time out on each other.
 """
 
 import concurrent.futures
-import datetime
 import os
+import signal
 import time
 from collections.abc import Sequence
 
 from lab import layout, ports, problems, processes, services
 from lab.progress import Progress
 
-PARALLEL = int(os.environ.get("LAB_PARALLEL", "4"))
+# Twice the cores and one: a program that is loaded still waits for its first sign of life.
+PARALLEL = int(os.environ.get("LAB_PARALLEL", "5"))
 PATIENCE_SECONDS = float(os.environ.get("LAB_PATIENCE", "180"))
 _LOOK_EVERY_SECONDS = 0.2
 
@@ -22,20 +23,34 @@ _LOOK_EVERY_SECONDS = 0.2
 def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
     """Start what of ``wanted`` does not run, and return when all of it works.
 
+    What runs already is looked at too: an earlier command may have been ended while it started.
+
     :raises problems.Problem: for the first service that does not come up.
     """
-    waiting = [service for service in wanted if not processes.is_alive(service.name)]
-    if not waiting:
-        return
-    for service in waiting:
-        _refuse_taken_port(service)
+    missing = []
+    for service in wanted:
+        state = processes.look(service.name).state
+        if state is processes.State.FROZEN:
+            processes.send(service.name, signal.SIGCONT)
+            progress.say(f"{service.name} was frozen and goes on")
+        elif state is not processes.State.RUNNING:
+            _refuse_taken_port(service)
+            missing.append(service.name)
+    if missing:
+        with progress.phase("Services", len(missing)):
+            _start_in_order(progress, wanted, missing)
+    else:
+        _start_in_order(progress, wanted, missing)
+
+
+def _start_in_order(
+    progress: Progress, wanted: Sequence[services.Service], missing: Sequence[str]
+) -> None:
+    waiting = list(wanted)
     names = {service.name for service in waiting}
-    with (
-        progress.phase("Services", len(waiting)),
-        concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool,
-    ):
-        running: dict[concurrent.futures.Future[float], services.Service] = {}
-        ready: set[str] = set()
+    running: dict[concurrent.futures.Future[float], services.Service] = {}
+    ready: set[str] = set()
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         while waiting or running:
             able = [
                 service
@@ -44,7 +59,7 @@ def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
             ]
             for service in able[: PARALLEL - len(running)]:
                 waiting.remove(service)
-                running[pool.submit(start_one, service)] = service
+                running[pool.submit(_bring_up, service)] = service
             done, _ = concurrent.futures.wait(
                 running, return_when=concurrent.futures.FIRST_COMPLETED
             )
@@ -52,19 +67,20 @@ def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
                 service = running.pop(future)
                 seconds = future.result()
                 ready.add(service.name)
-                progress.step(f"{service.name} ready", seconds)
+                if service.name in missing:
+                    progress.step(f"{service.name} ready", seconds)
 
 
-def start_one(service: services.Service) -> float:
-    """Start one service and wait until it works; return the seconds that it took.
+def _bring_up(service: services.Service) -> float:
+    """Start one service unless it runs, wait until it works, and return the seconds that it took.
 
     :raises problems.Problem: when it dies or does not get ready in time.
     """
     begin = time.monotonic()
-    since = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    processes.start(service.name, service.command, services.environment(service))
+    if not processes.is_alive(service.name):
+        processes.start(service.name, service.command, services.environment(service))
     log = layout.log_of(service.name)
-    while not service.ready(since):
+    while not _is_ready(service):
         if not processes.is_alive(service.name):
             raise problems.Problem(
                 f"{service.name} died while it started",
@@ -79,6 +95,11 @@ def start_one(service: services.Service) -> float:
             )
         time.sleep(_LOOK_EVERY_SECONDS)
     return time.monotonic() - begin
+
+
+def _is_ready(service: services.Service) -> bool:
+    since = processes.started_at(service.name)
+    return since is not None and service.ready(since)
 
 
 def _refuse_taken_port(service: services.Service) -> None:

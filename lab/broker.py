@@ -28,7 +28,7 @@ class Refused(Exception):
 class Connection:
     """One login to one virtual host."""
 
-    def __init__(self, port: int, virtual_host: str, timeout: float = 5.0) -> None:
+    def __init__(self, port: int, virtual_host: str, timeout: float = 2.0) -> None:
         self._socket = socket.create_connection((ports.ADDRESS, port), timeout)
         try:
             self._log_in(virtual_host)

@@ -1,19 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-# The lab's targets; the Makefile at the top includes this file. SERVICE names one service or more.
+# The lab's targets; the Makefile at the top includes this file. SERVICE names one service or more,
+# as `make lab-status` shows them.
 
 LAB = python3 -m lab
+ONE_SERVICE = $(or $(SERVICE),$(error say which, for instance: make $@ SERVICE=nova-compute-c1))
 
 .PHONY: lab lab-one lab-down lab-status lab-start lab-stop lab-kill lab-freeze lab-thaw \
-	lab-restart lab-reload lab-logs lab-clean
+	lab-restart lab-reload lab-logs lab-reset lab-clean
 
-lab:
-	$(LAB) up
+lab: ## Start the lab, a small real OpenStack cloud in two regions.
+	@$(LAB) up
 
-lab-one:
-	$(LAB) up --region one
+lab-one: ## Start the lab with its first region only.
+	@$(LAB) up --region one
 
-lab-down lab-status lab-reload lab-clean:
-	$(LAB) $(patsubst lab-%,%,$@)
+lab-down: ## Stop the lab and keep its data.
+	@$(LAB) down
 
-lab-start lab-stop lab-kill lab-freeze lab-thaw lab-restart lab-logs:
-	$(LAB) $(patsubst lab-%,%,$@) $(or $(SERVICE),$(error say which: make $@ SERVICE=nova-compute-c1))
+lab-status: ## Show the lab's services.
+	@$(LAB) status
+
+lab-start: ## Start SERVICE of the lab.
+	@$(LAB) start $(ONE_SERVICE)
+
+lab-stop: ## Stop SERVICE of the lab in order.
+	@$(LAB) stop $(ONE_SERVICE)
+
+lab-kill: ## End SERVICE of the lab as a crash would.
+	@$(LAB) kill $(ONE_SERVICE)
+
+lab-freeze: ## Halt SERVICE of the lab in the middle of what it does.
+	@$(LAB) freeze $(ONE_SERVICE)
+
+lab-thaw: ## Let a frozen SERVICE go on.
+	@$(LAB) thaw $(ONE_SERVICE)
+
+lab-restart: ## Stop and start SERVICE of the lab.
+	@$(LAB) restart $(ONE_SERVICE)
+
+lab-reload: ## Install heat-ha into the running lab anew.
+	@$(LAB) reload
+
+lab-logs: ## Show the end of the log of SERVICE.
+	@$(LAB) logs $(ONE_SERVICE)
+
+lab-reset: ## Stop the lab and forget all stacks, servers and volumes.
+	@$(LAB) reset
+
+lab-clean: ## Stop the lab and remove all of it.
+	@$(LAB) clean

@@ -25,6 +25,7 @@ STAMPS = LAB / "stamps"
 CLOUDS = LAB / "clouds.yaml"
 ENV_JSON = LAB / "env.json"
 LOCK = LAB / "lock"
+PORT_BASE = LAB / "port_base"
 
 DATABASE_DIR = DATA / "mariadb"
 DATABASE_SOCKET = RUN / "mariadb.sock"

@@ -11,15 +11,18 @@ from lab.progress import Progress
 _SETUP = layout.ROOT / "setup.cfg"
 
 
-def install(progress: Progress, force: bool = False) -> None:
-    """Install the checkout's files when they differ from what was installed last."""
+def install(progress: Progress, force: bool = False) -> bool:
+    """Install the checkout's files when they differ from what was installed last.
+
+    Return whether something was installed.
+    """
     if not _SETUP.exists():
         progress.say("heat-ha has no setup.cfg yet: the lab runs without it")
-        return
+        return False
     files = _files()
     wanted = stamps.digest(*(part for name in files for part in (name, layout.ROOT / name)))
     if not force and stamps.is_set(layout.STAMPS, "heat-ha", wanted):
-        return
+        return False
     with progress.phase("heat-ha from this checkout"):
         tree = _copy(files)
         packages.uv(
@@ -37,6 +40,7 @@ def install(progress: Progress, force: bool = False) -> None:
             {"PBR_VERSION": _version()},
         )
     stamps.put(layout.STAMPS, "heat-ha", wanted)
+    return True
 
 
 def _files() -> list[str]:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's block of TCP ports, all on the loopback address, and who holds one that is taken.
 
-``LAB_PORT_BASE`` moves the whole block, so that two labs run side by side.
+``LAB_PORT_BASE`` moves the whole block, so that two labs run side by side. It is needed for the
+first ``up`` only: the lab remembers it.
 """
 
 import dataclasses
 import os
 import pathlib
 
-from lab import problems
+from lab import layout, problems
 
 ADDRESS = "127.0.0.1"
 DEFAULT_BASE = 21000
@@ -52,13 +53,35 @@ class Ports:
 
 
 def from_environment() -> Ports:
-    """Read the base port from ``LAB_PORT_BASE``."""
-    text = os.environ.get("LAB_PORT_BASE", str(DEFAULT_BASE))
+    """Take the base port from ``LAB_PORT_BASE``, else from the lab's last ``up``."""
+    text = os.environ.get("LAB_PORT_BASE", "") or _remembered() or str(DEFAULT_BASE)
     if not text.isdigit() or not 1024 <= int(text) <= 65000:
         raise problems.Problem(
             f"LAB_PORT_BASE is {text!r}", "set it to a number between 1024 and 65000"
         )
     return Ports(int(text))
+
+
+def settle(block: Ports) -> None:
+    """Remember the block.
+
+    :raises problems.Problem: when databases are there that were made with another one.
+    """
+    before = _remembered()
+    has_data = any(layout.DATA_STAMPS.glob("schema-*"))
+    if before and before != str(block.base) and has_data:
+        raise problems.Problem(
+            f"this lab was made with LAB_PORT_BASE={before}, and the service catalogue says so",
+            f"use that base, or make the lab new: LAB_PORT_BASE={before} python3 -m lab reset",
+        )
+    layout.PORT_BASE.write_text(str(block.base))
+
+
+def _remembered() -> str:
+    try:
+        return layout.PORT_BASE.read_text().strip()
+    except OSError:
+        return ""
 
 
 def holder(port: int) -> str | None:

@@ -8,7 +8,10 @@ another.
 
 import contextlib
 import dataclasses
+import datetime
 import enum
+import functools
+import math
 import os
 import pathlib
 import signal
@@ -29,6 +32,9 @@ echo $$ > "$1.pid"
 shift
 exec "$@"
 """
+
+
+_LONGEST_LOG_BYTES = 20_000_000
 
 
 class State(enum.Enum):
@@ -65,6 +71,7 @@ def start(service: str, command: Sequence[str], environment: Mapping[str, str]) 
     if send(service, signal.SIGKILL):
         wait_gone([service], seconds=5)
     forget(service)
+    _rotate(layout.log_of(service))
     with layout.log_of(service).open("ab") as log:
         subprocess.Popen(
             ["/bin/sh", "-c", _RECORD_THEN_RUN, "start", str(layout.RUN / service), *command],
@@ -97,6 +104,19 @@ def look(service: str) -> Seen:
 def is_alive(service: str) -> bool:
     """Tell whether a service's leading process is there, frozen or not."""
     return look(service).state in (State.RUNNING, State.FROZEN)
+
+
+def started_at(service: str) -> datetime.datetime | None:
+    """Return the moment (UTC) of a service's start, rounded up to a second; None when it is gone.
+
+    The databases round times to seconds as well: only what is later than this moment is surely
+    of this life.
+    """
+    members = _members(service)
+    if not members:
+        return None
+    seconds = _boot_time() + members[0].start_time / os.sysconf("SC_CLK_TCK")
+    return datetime.datetime.fromtimestamp(math.ceil(seconds), datetime.UTC)
 
 
 def send(service: str, number: signal.Signals) -> bool:
@@ -175,6 +195,21 @@ def _members(service: str) -> list[Process]:
         if process and process.group == group and process.letter != "Z":
             found.append(process)
     return found
+
+
+@functools.cache
+def _boot_time() -> int:
+    """Return the moment of the machine's start, from which /proc counts."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        if line.startswith("btime "):
+            return int(line.split()[1])
+    return 0
+
+
+def _rotate(log: pathlib.Path) -> None:
+    """Put a log that has grown big aside."""
+    if log.exists() and log.stat().st_size > _LONGEST_LOG_BYTES:
+        log.rename(log.with_suffix(".log.1"))
 
 
 def _has_children(pid: int) -> bool:

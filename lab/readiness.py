@@ -53,7 +53,7 @@ def nova_service(region: str, binary: str, host: str) -> Check:
     """Ready when the service has reported itself to its cell since it started."""
     return row(
         f"SELECT 1 FROM nova_{region}.services WHERE deleted = 0 AND host = '{host}'"
-        f" AND `binary` = '{binary}' AND last_seen_up >= {{since}}"
+        f" AND `binary` = '{binary}' AND last_seen_up > {{since}}"
     )
 
 
@@ -61,7 +61,7 @@ def cinder_service(region: str, binary: str, host: str) -> Check:
     """Ready when the service has reported itself since it started."""
     return row(
         f"SELECT 1 FROM cinder_{region}.services WHERE deleted = 0 AND host = '{host}'"
-        f" AND `binary` = '{binary}' AND COALESCE(updated_at, created_at) >= {{since}}"
+        f" AND `binary` = '{binary}' AND COALESCE(updated_at, created_at) > {{since}}"
     )
 
 
@@ -69,7 +69,7 @@ def heat_engine(region: str, host: str) -> Check:
     """Ready when the engine has entered itself since it started."""
     return row(
         f"SELECT 1 FROM heat_{region}.service WHERE deleted_at IS NULL AND host = '{host}'"
-        f" AND COALESCE(updated_at, created_at) >= {{since}}"
+        f" AND COALESCE(updated_at, created_at) > {{since}}"
     )
 
 
@@ -83,9 +83,10 @@ def log_says(service: str, pattern: str) -> Check:
     wanted = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\S* .*" + pattern)
 
     def check(since: datetime.datetime) -> bool:
+        local = since.astimezone().replace(tzinfo=None)
         for line in problems.tail(layout.log_of(service), 400).splitlines():
             match = wanted.match(line)
-            if match and datetime.datetime.fromisoformat(match[1]) >= since.replace(tzinfo=None):
+            if match and datetime.datetime.fromisoformat(match[1]) > local:
                 return True
         return False
 

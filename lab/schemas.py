@@ -9,7 +9,7 @@ import concurrent.futures
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lab import database, layout, ports, problems, regions, services, stamps
 from lab.progress import Progress
@@ -20,13 +20,22 @@ PARALLEL = int(os.environ.get("LAB_PARALLEL", "3"))
 Step = Callable[[], None]
 
 
-def sync(progress: Progress, block: ports.Ports, wanted: list[regions.Region]) -> None:
+def check_versions() -> None:
+    """Refuse databases that other versions of the services have made.
+
+    :raises problems.Problem: when there is one.
+    """
+    made = [path for path in layout.DATA_STAMPS.glob("schema-*") if path.is_file()]
+    if any(path.read_text() != _version() for path in made):
+        raise problems.Problem(
+            "the lab's databases were made with other versions of the services",
+            "make them new, which forgets all stacks and servers: python3 -m lab reset",
+        )
+
+
+def sync(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     """Bring all schemas of the shared services and of the wanted regions about."""
-    steps = {
-        name: step
-        for name, step in _steps(block, wanted).items()
-        if not stamps.is_set(layout.DATA_STAMPS, name)
-    }
+    steps = _missing(block, wanted)
     if not steps:
         return
     with (
@@ -38,11 +47,24 @@ def sync(progress: Progress, block: ports.Ports, wanted: list[regions.Region]) -
             for future in concurrent.futures.as_completed(running):
                 name = running[future]
                 seconds = future.result()
-                stamps.put(layout.DATA_STAMPS, name)
+                stamps.put(layout.DATA_STAMPS, name, _version())
                 progress.step(f"{name} ready", seconds)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _missing(block: ports.Ports, wanted: Sequence[regions.Region]) -> dict[str, Step]:
+    """Return the steps that are not done yet."""
+    return {
+        name: step
+        for name, step in _steps(block, wanted).items()
+        if not stamps.is_set(layout.DATA_STAMPS, name, _version())
+    }
+
+
+def _version() -> str:
+    return stamps.digest(layout.SOURCES / "constraints.txt")
 
 
 def _timed(step: Step) -> float:
@@ -51,7 +73,7 @@ def _timed(step: Step) -> float:
     return time.monotonic() - begin
 
 
-def _steps(block: ports.Ports, wanted: list[regions.Region]) -> dict[str, Step]:
+def _steps(block: ports.Ports, wanted: Sequence[regions.Region]) -> dict[str, Step]:
     """Return the steps, the longest first: then the last one to end is a short one."""
     steps: dict[str, Step] = {}
     for region in wanted:

@@ -4,6 +4,8 @@
 Each step looks before it creates, so one that was cut off is done again without harm.
 """
 
+from collections.abc import Sequence
+
 from lab import database, layout, ports, regions, rest, stamps
 from lab.progress import Progress
 
@@ -14,36 +16,55 @@ _TINY_IMAGE_BYTES = 1024 * 1024
 
 def identity(progress: Progress, block: ports.Ports) -> None:
     """Create users, roles and the catalogue. Needs Keystone alone."""
-    if stamps.is_set(layout.DATA_STAMPS, "seed-identity"):
+    if _is_done("seed-identity"):
         return
     with progress.phase("Users and catalogue"):
         admin = rest.Cloud(block, "admin", regions.ONE.name)
         _Identity(admin).fill(block)
-    stamps.put(layout.DATA_STAMPS, "seed-identity")
+    _mark("seed-identity")
 
 
 def shared(progress: Progress, block: ports.Ports) -> None:
     """Create the image and the networks, which both regions use."""
-    if stamps.is_set(layout.DATA_STAMPS, "seed-shared"):
+    if _is_done("seed-shared"):
         return
     with progress.phase("Image and networks"):
         admin = rest.Cloud(block, "admin", regions.ONE.name)
         demo = rest.Cloud(block, "demo", regions.ONE.name)
         _image(admin)
         _networks(admin, demo)
-    stamps.put(layout.DATA_STAMPS, "seed-shared")
+    _mark("seed-shared")
 
 
 def region(progress: Progress, block: ports.Ports, which: regions.Region) -> None:
     """Create what a region has for itself: flavors and the volume type."""
     stamp = f"seed-{which.key}"
-    if stamps.is_set(layout.DATA_STAMPS, stamp):
+    if _is_done(stamp):
         return
     with progress.phase(f"Flavors and volume type of {which.name}"):
         admin = rest.Cloud(block, "admin", which.name)
         _flavors(admin)
         _volume_type(admin)
-    stamps.put(layout.DATA_STAMPS, stamp)
+    _mark(stamp)
+
+
+def is_complete(wanted: Sequence[regions.Region]) -> bool:
+    """Tell whether nothing is left to fill."""
+    steps = ("seed-identity", "seed-shared", *(f"seed-{region.key}" for region in wanted))
+    return all(_is_done(step) for step in steps)
+
+
+def _is_done(stamp: str) -> bool:
+    return stamps.is_set(layout.DATA_STAMPS, stamp, _version())
+
+
+def _mark(stamp: str) -> None:
+    stamps.put(layout.DATA_STAMPS, stamp, _version())
+
+
+def _version() -> str:
+    """Return what makes a finished step due again: a change of this module."""
+    return stamps.digest(layout.SOURCES / "seed.py", layout.SOURCES / "regions.py")
 
 
 def hosts_are_mapped(which: regions.Region) -> bool:

@@ -12,7 +12,8 @@ class Service:
     """One program of the lab. ``name`` is also the name of its records and of its log.
 
     ``region`` is None for what both regions share. ``stop_seconds`` is how long it may take to end
-    by itself; the databases get long enough to end in order.
+    by itself. Heat's and Nova's programs sign off at once and then wait for threads that never end;
+    the database gets long enough to end in order.
     """
 
     name: str
@@ -22,7 +23,7 @@ class Service:
     region: str | None = None
     port: int | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    stop_seconds: float = 8.0
+    stop_seconds: float = 4.0
 
 
 def table(block: ports.Ports) -> list[Service]:
@@ -324,7 +325,7 @@ def _alarming(block: ports.Ports) -> list[Service]:
         Service(
             name="aodh-evaluator",
             command=(_bin("aodh-evaluator"), *file),
-            ready=readiness.log_says("aodh-evaluator", "."),
+            ready=readiness.log_says("aodh-evaluator", "initiating evaluation cycle"),
             needs=("mariadb", "rabbitmq"),
         ),
         Service(

@@ -9,6 +9,7 @@ from lab import (
     config,
     database,
     facts,
+    golden,
     layout,
     packages,
     plugin,
@@ -31,22 +32,32 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     _check_socket_path()
     layout.make_folders()
     packages.install(progress)
-    plugin.install(progress)
+    is_heat_ha_new = plugin.install(progress)
+    ports.settle(block)
+    golden.restore(progress, block, wanted)
     config.write_all(block)
     facts.write(block)
     database.make_data_folder()
+    schemas.check_versions()
 
+    if is_heat_ha_new:
+        _stop_heat(block)
     table = services.of_regions(services.table(block), {region.key for region in wanted})
     by_name = {service.name: service for service in table}
-    boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
-    schemas.sync(progress, block, list(wanted))
-    boot.start_all(progress, [by_name["keystone"]])
-    seed.identity(progress, block)
+    is_new = not seed.is_complete(wanted)
+    if is_new:
+        boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
+        schemas.sync(progress, block, wanted)
+        boot.start_all(progress, [by_name["keystone"]])
+        seed.identity(progress, block)
     boot.start_all(progress, table)
-    seed.shared(progress, block)
-    for region in wanted:
-        seed.region(progress, block, region)
+    if is_new:
+        seed.shared(progress, block)
+        for region in wanted:
+            seed.region(progress, block, region)
     _wait_for_hosts(wanted)
+    if is_new:
+        golden.save(progress, block, wanted)
     progress.summary()
     _say_where(progress, table)
 
@@ -56,14 +67,19 @@ def reload(block: ports.Ports) -> None:
     progress = Progress()
     plugin.install(progress, force=True)
     config.write_all(block)
-    heat = [
+    boot.start_all(progress, _stop_heat(block))
+    progress.summary()
+
+
+def _stop_heat(block: ports.Ports) -> list[services.Service]:
+    """Stop Heat's running programs, which have loaded an older heat-ha, and return them."""
+    running = [
         service
         for service in services.table(block)
         if service.name.startswith("heat-") and processes.is_alive(service.name)
     ]
-    processes.stop([service.name for service in heat], seconds=8)
-    boot.start_all(progress, heat)
-    progress.summary()
+    processes.stop([service.name for service in running], seconds=4)
+    return running
 
 
 def _check_socket_path() -> None:

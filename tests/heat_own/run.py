@@ -21,8 +21,12 @@ TYPE = 'OS::Heat::ScalingPolicy'
 
 
 def use_threads():
-    """Choose threads, where oslo.service has a choice, before anything of Heat is imported."""
-    with contextlib.suppress(ImportError):
+    """Choose threads, where Heat does, before anything of Heat is imported.
+
+    Older releases of Heat run on eventlet. Beside them oslo.service has no choice, or lacks what
+    its threads need, which only newer releases of Heat ask for.
+    """
+    with contextlib.suppress(ImportError, ValueError):
         from oslo_service import backend
 
         backend.init_backend(backend.BackendType.THREADING)

@@ -23,14 +23,20 @@ import uuid
 from typing import ClassVar
 from unittest import mock
 
-from heat.common import config  # noqa: F401  registers options
-from heat.common import context, exception, messaging, policy, template_format
+import sqlalchemy
+from heat.common import (
+    config,  # noqa: F401  registers options
+    context,
+    exception,
+    messaging,
+    policy,
+    template_format,
+)
 from heat.db import api as db_api
 from heat.db import models
-from heat.engine import resource, resources, scheduler, service, stack, worker
-from heat.engine.clients.os.keystone import fake_keystoneclient
+from heat.engine import properties, resource, resources, scheduler, service, stack, worker
 from heat.engine.clients.os import keystone
-from heat.engine import properties
+from heat.engine.clients.os.keystone import fake_keystoneclient
 from heat.engine.resources.openstack.heat import scaling_policy  # noqa: F401  for tests
 from heat.objects import event as event_object
 from heat.objects import stack as stack_object
@@ -40,9 +46,8 @@ from oslo_config import cfg
 from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
-import sqlalchemy
 
-from heat_ha.cloud import group_record, heat, heat_group  # noqa: F401  for tests
+from heat_ha.cloud import group_record, heat, heat_group
 from heat_ha.groups import replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -50,10 +55,6 @@ PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
 
 # So many times may something look again while nobody works: then it waits in vain.
 IDLE_LIMIT = 200
-
-
-class Died(BaseException):
-    """The engine is gone."""
 
 
 class WaitsInVain(AssertionError):
@@ -251,6 +252,14 @@ class Engine:
         self.run()
         return dict(identity)
 
+    def refusal(self, template):
+        """The reason with which Heat refuses to create the stack."""
+        try:
+            self.create(template)
+        except exception.HeatException as exc:
+            return str(exc).split('\nTraceback')[0]
+        raise AssertionError('it was not refused')
+
     def update(self, identity, template, files=None):
         """Update a stack and wait for it."""
         parsed = template_format.parse(template)
@@ -325,7 +334,7 @@ class Engine:
 
     # --- dying ---------------------------------------------------------------------------
 
-    def dies(self, work, before_commit):
+    def dies(self, before_commit, work, *args):
         """Let another engine do ``work`` and die before the n-th time that it writes.
 
         :returns: False when it lived to the end.
@@ -337,10 +346,11 @@ class Engine:
                 _engine().dispose(close=False)
                 self.engine_id = self._service.engine_id = self._worker.engine_id = other
                 self._count_down(before_commit)
-                work()
+                work(*args)
                 os._exit(0)
             except BaseException as exc:
-                print(f'{type(exc).__name__}: {exc}', file=sys.stderr, flush=True)
+                sys.stderr.write(f'{type(exc).__name__}: {exc}\n')
+                sys.stderr.flush()
                 os._exit(2)
         _pid, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)

@@ -185,13 +185,6 @@ def real_modules():
     return sorted(path for folder in REAL_FOLDERS for path in pathlib.Path(folder).glob('*.py'))
 
 
-unguarded = pytest.mark.xfail(
-    any('\nclass ' in module.read_text() for module in real_modules()),
-    reason='a class is still in the plugin module itself (H1 in HACKING.rst)',
-)
-
-
-@unguarded
 def test_no_real_module_stops_the_engine_when_heat_ha_is_missing(engine):
     seen = engine(REAL_FOLDERS, blocked=['heat_ha'])
 
@@ -200,7 +193,6 @@ def test_no_real_module_stops_the_engine_when_heat_ha_is_missing(engine):
     assert seen['errors'].count('is not available') == len(real_modules()), seen['errors']
 
 
-@unguarded
 def test_no_real_module_stops_the_engine_when_heat_ha_is_empty(engine, tmp_path):
     (tmp_path / 'heat_ha').mkdir()
     (tmp_path / 'heat_ha' / '__init__.py').touch()
@@ -211,7 +203,6 @@ def test_no_real_module_stops_the_engine_when_heat_ha_is_empty(engine, tmp_path)
     assert seen['types']['OS::Heat::ScalingPolicy'] == HEATS_OWN
 
 
-@unguarded
 def test_every_real_module_loads_from_the_folder_of_the_wheel(engine, tmp_path):
     for module in real_modules():
         shutil.copy(module, tmp_path)

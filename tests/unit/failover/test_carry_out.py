@@ -122,7 +122,8 @@ def test_a_failover_ends_right_whatever_save_it_was_killed_at():
             shell.kill_at = None
             assert run(shell.plan(), shell, cloud).is_done
         else:
-            assert kill_at > 5, 'every save was tried'
+            # Four saves at the least: before detaching, attaching, handing over, replacing.
+            assert kill_at > 4, 'every save was tried'
             break
         assert is_handed_over(cloud, shell, ('v1', 'v2')), kill_at
         assert not cloud.violations, kill_at

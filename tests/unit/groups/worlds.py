@@ -127,10 +127,10 @@ class Run:
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
 
-    def __init__(self, heat, wanted, rolling=model.Rolling(), spare=(), crash_at=0):
+    def __init__(self, heat, wanted, rolling=None, spare=(), crash_at=0):
         self.heat = heat
         self.wanted = wanted
-        self.rolling = rolling
+        self.rolling = rolling or model.Rolling()
         self.spare = spare
         self.steps = []
         self._asked = decide.Asked()
