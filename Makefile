@@ -33,13 +33,14 @@ help: ## List the targets.
 dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
+	$(BIN)/python -W ignore -m tests.heat_own.run
 	$(BIN)/pytest $(WITHOUT_CLOUD)
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
 
 test: lint unit matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
@@ -56,17 +57,19 @@ matrix-%: .matrix/heat%/stamp wheel
 	@echo "== Heat $*: $$($(UV) pip freeze -q --python .matrix/heat$*/bin/python | grep openstack-heat)"
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
+	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
 	.matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
 
+docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
-	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
-	$(BIN)/sphinx-build -q -W --keep-going -b html releasenotes/source releasenotes/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html doc/source doc/build/html
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
-demo: dev ## Show a failover on the real cloud, with its figures.
+demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
 	$(BIN)/python -m demo.run
 
-bench: dev ## Measure on the real cloud; NAME= chooses one benchmark.
+bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 
 chaos: dev ## Kill engines at random steps; RUNS= how often, SEED= which order.
@@ -88,7 +91,7 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 .venv/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
 	test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
 	$(UV) pip install -q --python $(BIN)/python $(CONSTRAINTS:%=-c %) \
-		-e '.[test,lint,docs]' 'openstack-heat==$(NEWEST).*'
+		-e '.[test,cloud,lint,docs]' 'openstack-heat==$(NEWEST).*'
 	touch $@
 
 .matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)

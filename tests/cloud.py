@@ -120,7 +120,7 @@ class Stack:
         assert answer.status_code in (200, 201, 202), answer.text
         self.wait(name.upper())
 
-    def wait(self, action: str, seconds: float = 240) -> None:
+    def wait(self, action: str, seconds: float = 240, every: float = 0.5) -> None:
         """Wait until the action is complete. :raises AssertionError: it failed."""
 
         def look() -> bool:
@@ -130,7 +130,7 @@ class Stack:
             )
             return bool(found['stack_status'] == f'{action}_COMPLETE')
 
-        until(look, f'{self.name} {action}_COMPLETE', seconds=seconds, every=0.5)
+        until(look, f'{self.name} {action}_COMPLETE', seconds=seconds, every=every)
 
     def delete(self, seconds: float = 240) -> None:
         """Delete the stack and wait until it is gone."""
@@ -263,6 +263,8 @@ def observed(volumes: list[str], out: pathlib.Path) -> Iterator[Callable[[], dic
     process = subprocess.Popen(
         [sys.executable, '-m', 'tests.scenario.observer', LAB / 'env.json', out, *volumes],
         cwd=ROOT,
+        # Ctrl-C is for who watches; the observer is told to end by SIGTERM.
+        start_new_session=True,
     )
 
     def summary() -> dict[str, Any]:

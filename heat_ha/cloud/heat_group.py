@@ -36,6 +36,9 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at the state of a nested stack: one small read of Heat's database.
 POLL_SECONDS = 0.5
 
+# What else is a server in Nova is known by its class.
+SERVER_TYPES = ('OS::Nova::Server', 'AWS::EC2::Instance')
+
 Row = dict[str, Any]
 
 
@@ -264,7 +267,11 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
 
 
 def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:
-    """Find former members that Heat lists no more, because their template is gone, yet keeps."""
+    """Find former members that Heat keeps without listing them.
+
+    That are those whose template is gone, and those that Heat replaced under the same name
+    after an engine had died in their creation: it deletes the latter at the next update only.
+    """
     rows = resource_object.Resource.get_all_active_by_stack(group.context, group.resource_id)
     return tuple(
         model.Member(
@@ -277,7 +284,7 @@ def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:
             reason=row.status_reason or '',
         )
         for row in (rows or {}).values()
-        if row.name not in known
+        if row.name not in known or row.replaced_by is not None
     )
 
 
@@ -290,6 +297,8 @@ def _stack_of(row: Row) -> str:
 
 
 def _is_server(group: Any, resource_type: str) -> bool:
+    if resource_type in SERVER_TYPES:
+        return True
     try:
         kind = group.stack.env.get_class_to_instantiate(resource_type)
     except heat_exception.HeatException:

@@ -26,7 +26,7 @@ def _is_member_reference(snippet: Mapping[str, Any], group: str) -> bool:
     """
     if len(snippet) != 1:
         return False
-    (key, args), = snippet.items()
+    ((key, args),) = snippet.items()
     if key not in _REFERENCES or not isinstance(args, list) or len(args) < 2:
         return False
     if args[0] != group or not isinstance(args[1], str):

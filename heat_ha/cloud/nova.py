@@ -65,6 +65,10 @@ class Nova:
         """Ask for a server to be shut off; the end of it is seen in its status."""
         return _send(self._client.servers.stop, server_id)
 
+    def delete(self, server_id: str) -> tuple[Reply, str]:
+        """Ask for a server to be deleted; the end of it is that Nova no longer has it."""
+        return _send(self._client.servers.delete, server_id)
+
 
 _FAILURES = (
     nova_exceptions.ClientException,
@@ -88,7 +92,7 @@ def _send(call: Any, *args: Any) -> tuple[Reply, str]:
         return Reply.REFUSED, _short(exc)
     except (keystone_exceptions.Unauthorized, keystone_exceptions.MissingAuthPlugin) as exc:
         raise exceptions.Stopped(
-            f'the stack\'s credentials are not accepted any more ({_short(exc)})',
+            f"the stack's credentials are not accepted any more ({_short(exc)})",
             'Update the stack as its owner to renew its trust, then send the signal resume',
         ) from exc
     except _FAILURES as exc:

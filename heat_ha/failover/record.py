@@ -63,9 +63,9 @@ def read_history(resource: Any) -> list[dict[str, Any]]:
 
 def add_to_history(resource: Any, past: model.Past) -> None:
     """Append one line; the oldest lines go when there are too many."""
-    lines = [
-        line for line in read_history(resource) if line.get('plan_id') != past.plan_id
-    ] + [past.to_dict()]
+    lines = [line for line in read_history(resource) if line.get('plan_id') != past.plan_id] + [
+        past.to_dict()
+    ]
     lines = lines[-MAX_PAST:]
     while len(text := json.dumps(lines, separators=(',', ':'))) > MAX_BYTES:
         lines.pop(0)

@@ -25,6 +25,9 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# Seconds between two looks at a host that is to be fenced.
+FENCE_LOOK = 1.0
+
 # The words under which events appear in `openstack stack event list`.
 FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
 IN_PROGRESS, COMPLETE, FAILED = 'IN_PROGRESS', 'COMPLETE', 'FAILED'
@@ -36,21 +39,39 @@ class Options:
 
     limits: model.Limits
     quiesce: model.Quiesce
+    on_dead_host: model.OnDeadHost
+    fencing_timeout: float
 
 
 def observe(
-    group: Any, clouds: services.StackServices
-) -> tuple[groups.Group, tuple[model.Candidate, ...]]:
-    """Look at the group's members and, side by side, at their servers."""
+    group: Any,
+    clouds: services.StackServices,
+    *,
+    active: model.Holder | None = None,
+    volumes: tuple[str, ...] = (),
+) -> tuple[model.Candidate, ...]:
+    """Look at the group's members and, side by side, at their servers.
+
+    :param active: its server is not looked at in a group of two, where its host decides
+        nothing: a look takes time in which nothing has moved yet.
+    :param volumes: what is to be moved; Cinder is asked for one of them meanwhile, since each
+        service checks a new token at its first use.
+    """
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        # The token is fetched while Heat is asked for the members.
-        pool.submit(clouds.warm_up)
+        pool.submit(clouds.warm_up, volumes[:1])
         seen = heat_group.look(group)
-        chosen = [(m, *_server_of(group, m)) for m in seen.members]
-        looks = {m.name: pool.submit(clouds.nova.server, s) for m, s, _ in chosen if s is not None}
-        return seen, tuple(
-            model.Candidate(m, looks[m.name].result() if s is not None else None, problem)
-            for m, s, problem in chosen
+        chosen = {m.name: _server_of(group, m) for m in seen.members}
+        spared = {active.member} if active is not None and len(seen.members) == 2 else set()
+        looks = {
+            name: pool.submit(clouds.nova.server, server)
+            for name, (server, _) in chosen.items()
+            if server is not None and name not in spared
+        }
+        return tuple(
+            model.Candidate(
+                m, looks[m.name].result() if m.name in looks else None, chosen[m.name][1]
+            )
+            for m in seen.members
         )
 
 
@@ -106,22 +127,29 @@ class Failover:
         self._record = record.read(self._policy)
         definition = record.read_definition(self._policy) or {}
         clouds = services.StackServices(self._policy)
-        _seen, candidates = observe(self._group, clouds)
         active = self._record.active
         nested = self._policy.nested()
         attachments = heat_handoff.attachments(nested, active.server) if active else ()
+        candidates = observe(
+            self._group, clouds, active=active, volumes=tuple(a.volume for a in attachments)
+        )
+        limits = self._options.limits
+        if chained is not None:
+            longest = max(limits.cooldown, chained.cooldown or 0.0)
+            limits = dataclasses.replace(limits, cooldown=longest)
         seen = decide.Seen(
             record=self._record,
             candidates=candidates,
             attachments=attachments,
             revision=record.revision(definition),
-            limits=self._options.limits,
+            limits=limits,
             past_failovers=tuple(_times(record.read_history(self._policy))),
             now=datetime.datetime.now(datetime.timezone.utc),
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,
             chained=chained,
             quiesce=self._options.quiesce,
+            on_dead_host=self._options.on_dead_host,
         )
         answer = decide.answer(signal, seen)
         if isinstance(answer, decide.Nothing):
@@ -148,22 +176,55 @@ class Failover:
         clouds: services.StackServices,
         candidates: tuple[model.Candidate, ...],
     ) -> str:
-        carrier = carry_out.Carrier(plan, self, carry_out.Services(clouds.nova, clouds.cinder))
-        try:
-            plan = carrier.run()
-        except exceptions.Stopped as exc:
-            self._write(
-                plan=carrier.plan, state=model.State.STOPPED, reason=exc.reason, way_out=exc.way_out
+        deadline = time.monotonic() + self._options.fencing_timeout
+        while not plan.is_done:
+            carrier = carry_out.Carrier(
+                plan, self, carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts)
             )
-            self._remember(carrier.plan, 'stopped')
-            raise
+            try:
+                plan = carrier.run()
+            except exceptions.FencingUnconfirmed as exc:
+                plan = carrier.plan
+                self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
+                if not self._is_fenced_in_time(plan, clouds, deadline):
+                    raise
+            except exceptions.Stopped as exc:
+                self._stop(carrier.plan, model.State.STOPPED, exc)
+                raise
         self._finish(plan, candidates)
         seconds = time.monotonic() - self._accepted
         return f'{_goal(plan)}: done after {seconds:.1f} s'
 
+    def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
+        self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
+        self._remember(plan, state.value)
+
+    def _is_fenced_in_time(
+        self, plan: model.Plan, clouds: services.StackServices, deadline: float
+    ) -> bool:
+        """Wait until the old active's host is confirmed down, or answers again."""
+        self._tell(
+            IN_PROGRESS,
+            f'waiting for the fence: {self._record.reason}. {self._record.way_out}',
+            plan,
+        )
+        while plan.old is not None and time.monotonic() < deadline:
+            self._still_wanted()
+            host = clouds.hosts.state(clouds.nova.server(plan.old.server))
+            if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
+                self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
+                return True
+            time.sleep(FENCE_LOOK)
+        return False
+
     def _finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         suspects = set(self._record.suspects) & {c.member.name for c in candidates}
-        replaced = {n for s in plan.steps if s.kind is StepKind.REPLACE for n in s.target.split(',')}
+        replaced = {
+            name
+            for step in plan.steps
+            if step.kind is StepKind.REPLACE
+            for name in step.target.split(',')
+        }
         if plan.cause is model.Cause.FAILOVER and plan.old is not None:
             suspects.add(plan.old.member)
         if plan.new is not None:
@@ -182,12 +243,7 @@ class Failover:
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
-        if DELETING in record.fresh(self._policy):
-            raise exceptions.Stopped(
-                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
-            )
+        self._still_wanted()
         self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
@@ -221,9 +277,12 @@ class Failover:
     def add_member(self, plan: model.Plan) -> model.Holder:
         """Make one more member of a group of one; it becomes the heir."""
         added = replacing.add_member(
-            self._group, requested_by=plan.requested_by, name=f'ha{plan.plan_id}'
+            self._group,
+            requested_by=plan.requested_by,
+            name=f'ha{plan.plan_id}',
+            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
-        _seen, candidates = observe(self._group, services.StackServices(self._policy))
+        candidates = observe(self._group, services.StackServices(self._policy))
         for candidate in candidates:
             if candidate.member.name == added:
                 why_not = decide.limitation(candidate, plan.old, ())
@@ -251,7 +310,10 @@ class Failover:
             named=tuple(step.target.split(',')),
             spare=(plan.new.member,) if plan.new else (),
             new_names=(plan.new.member,) if cold and plan.new else (),
+            # The cooldown was asked for before anything was moved.
+            respect_cooldown=False,
             cooldown=chained.cooldown,
+            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 
@@ -260,6 +322,10 @@ class Failover:
     def _still_wanted(self) -> None:
         if not self._lock.is_held():
             raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
 
     def _write(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, **changes)

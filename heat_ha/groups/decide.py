@@ -20,12 +20,20 @@ UNTRACED_MARK_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """Bring these members into the group and take those out of it, in one update."""
+    """Bring these members into the group and take those out of it, in one update.
+
+    Without either, the update has Heat delete what it left behind.
+    """
 
     reason: str
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     is_new_batch: bool = False
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether the members stay as they are."""
+        return not self.add and not self.remove
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,10 +153,15 @@ class Asked:
 
     brought: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    is_swept: bool = False
 
     def and_for(self, change: Change) -> 'Asked':
         """Return this with one more change."""
-        return Asked(self.brought.union(change.add), self.taken.union(change.remove))
+        return Asked(
+            self.brought.union(change.add),
+            self.taken.union(change.remove),
+            self.is_swept or change.is_sweep,
+        )
 
 
 def next_step(
@@ -166,7 +179,7 @@ def next_step(
     way. The group never gets smaller than ``wanted.size`` in the end, nor larger.
     """
     if seen.is_in_progress:
-        if asked != Asked():
+        if asked.brought or asked.taken:
             return Wait(f'group {seen.name} is being changed by somebody else')
         return _send_again(seen, wanted)
     states = [_PairState(seen, wanted, pair) for pair in wanted.pairs]
@@ -183,6 +196,8 @@ def next_step(
     waiting = [s for s in states if s.is_untouched]
     if waiting:
         return _new_batch(seen, waiting, wanted.order, rolling, asked)
+    if seen.leaving and not asked.is_swept:
+        return Change('having Heat delete what it left behind')
     return Finished('nothing is left to do')
 
 
@@ -241,8 +256,8 @@ def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
 
 def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
     """Choose what goes now: what Heat failed to delete, failed new ones, replaced members."""
-    leaving = [s.pair.victim for s in states if s.is_victim_leaving]
-    leaving += [s.pair.new for s in states if s.is_new_leaving and s.is_given_up]
+    leaving = [s.pair.victim for s in states if s.is_victim_leaving and not s.victim]
+    leaving += [s.pair.new for s in states if s.is_new_leaving and s.is_given_up and not s.new]
     failed = [
         s.pair.new for s in states if s.is_given_up and s.new and (s.victim or not s.pair.victim)
     ]
@@ -298,10 +313,10 @@ def _new_batch(
             room -= 1
         going.append(state.pair.victim)
     if not going:
-        return Blocked(
+        return GiveUp(
             f'min_in_service {rolling.min_in_service} leaves no member of group {seen.name} to '
-            f'delete first: {len(seen.in_service)} are in service',
-            'Lower min_in_service, or use replacement_order create_first',
+            f'delete first, for {len(seen.in_service)} are in service',
+            batch[0].pair.new,
         )
     blocked = _in_vain(seen, tuple(going), asked)
     return blocked or Change('making room', (), tuple(going), is_new_batch=True)

@@ -24,6 +24,9 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at a mark of which it is not known whether it is somebody's.
 WATCH_SECONDS = 2.0
 
+# Seconds before a look that got no answer is tried again.
+LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
 Tell = collections.abc.Callable[[str], None]
 
 # Ids of the marks that threads of this process stand behind: a mark of this engine that is not
@@ -245,11 +248,17 @@ class _Run:
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
         self._failures: dict[str, str] = {}
+        self._last_change: decide.Change | None = None
+        self._changed_at = self._started
         # From here on the work is this engine's.
         self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
 
     def carry_out(self) -> model.Outcome:
-        """Do all that is left to do. :raises exceptions.Stopped: not all of it could be done."""
+        """Do all that is left to do.
+
+        :raises exceptions.Refused: nothing could be done.
+        :raises exceptions.Stopped: not all of it could be done.
+        """
         self._record()
         try:
             seen = self._work()
@@ -267,7 +276,8 @@ class _Run:
     def _work(self) -> model.Group:
         while True:
             self._still_wanted()
-            seen = heat_group.look(self._group)
+            seen = self._look()
+            self._tell_what_came_of_it(seen)
             step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
             LOG.debug('Group %s: %s', self._group.name, step)
             if isinstance(step, decide.Finished):
@@ -281,14 +291,24 @@ class _Run:
             else:
                 self._change(step)
 
+    def _look(self) -> model.Group:
+        """Look, and again when there is no answer: one lost reply is no reason to stop."""
+        for seconds in LOOK_AGAIN_SECONDS:
+            try:
+                return heat_group.look(self._group)
+            except exceptions.CouldNotAsk as exc:
+                LOG.info('%s; asking again in %s s', exc, seconds)
+                time.sleep(seconds)
+        return heat_group.look(self._group)
+
     def _change(self, step: decide.Change) -> None:
         self._batches += step.is_new_batch
         if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
             self._tell(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
             self._pause(self._rolling.pause_seconds)
         self._hold_back(step)
-        asked_at = time.monotonic()
         self._asked = self._asked.and_for(step)
+        self._changed_at = time.monotonic()
         try:
             heat_group.change(self._group, step.add, step.remove)
         except exceptions.Refused as exc:
@@ -300,9 +320,23 @@ class _Run:
                 self._give_up(new, exc.reason)
             return
         self._claim.has_changed = True
-        self._tell(f'{step.reason}: {_both(step)}')
+        self._last_change = step
+        self._tell(f'{step.reason}: {_signed(step)}')
         self._wait(step.reason)
-        self._tell(f'{step.reason}: {_both(step)}, done after {time.monotonic() - asked_at:.1f} s')
+
+    def _tell_what_came_of_it(self, seen: model.Group) -> None:
+        change, self._last_change = self._last_change, None
+        if change is None:
+            return
+        seconds = time.monotonic() - self._changed_at
+        for name in change.add:
+            new = seen.member(name)
+            if new is not None and new.is_in_service:
+                self._tell(f'new member {name} is complete after {seconds:.1f} s')
+        left = {m.name for m in (*seen.members, *seen.leaving)}
+        for name in change.remove:
+            if name not in left:
+                self._tell(f'member {name} is gone after {seconds:.1f} s')
 
     def _wait(self, reason: str) -> None:
         if not heat_group.wait(self._group, self._deadline, self._still_wanted):
@@ -487,7 +521,5 @@ def _and(names: collections.abc.Sequence[str]) -> str:
     return ', '.join(n for n in names if n) or 'none'
 
 
-def _both(step: decide.Change) -> str:
-    parts = [f'+{_and(step.add)}'] if step.add else []
-    parts += [f'-{_and(step.remove)}'] if step.remove else []
-    return ' '.join(parts) or 'the same members'
+def _signed(step: decide.Change) -> str:
+    return ' '.join([*(f'+{n}' for n in step.add), *(f'-{n}' for n in step.remove)]) or 'no members'

@@ -3,7 +3,7 @@
 
 from heat.common import exception
 from heat.common.i18n import _
-from heat.engine import attributes, constraints, properties, support
+from heat.engine import attributes, constraints, properties, resource, support
 from heat.engine.resources import signal_responder, stack_resource
 from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
@@ -34,17 +34,16 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     always_replace_on_check_failed = False
 
     PROPERTIES = (
-        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING,
+        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
+        ON_DEAD_HOST,
     ) = (
         'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
-        'fencing',
+        'fencing', 'fencing_timeout', 'on_dead_host',
     )  # fmt: skip
 
     _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
 
-    _ACTIONS = frozenset(
-        {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan'}
-    )
+    _ACTIONS = frozenset({'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan'})
 
     ATTRIBUTES = (
         ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
@@ -57,33 +56,41 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     properties_schema = {
         GROUP: properties.Schema(
             properties.Schema.STRING,
-            _('The OS::Heat::AutoScalingGroup of the same template whose members stand in for '
-              'one another.'),
+            _(
+                'The OS::Heat::AutoScalingGroup of the same template whose members stand in for '
+                'one another.'
+            ),
             required=True,
             update_allowed=True,
         ),
         RESOURCE: properties.Schema(
             properties.Schema.MAP,
-            _('What is handed over: the definition of a resource in HOT format, usually an '
-              'OS::Cinder::VolumeAttachment or a provider template with several of them. Where '
-              'the server of the active member belongs, write %active% or a reference to a '
-              'member of the group, such as {get_attr: [group, refs, 1]}; whichever member it '
-              'names, it stands for the one that is active now.'),
+            _(
+                'What is handed over: the definition of a resource in HOT format, usually an '
+                'OS::Cinder::VolumeAttachment or a provider template with several of them. Where '
+                'the server of the active member belongs, write %active% or a reference to a '
+                'member of the group, such as {get_attr: [group, refs, 1]}; whichever member it '
+                'names, it stands for the one that is active now.'
+            ),
             required=True,
             update_allowed=True,
         ),
         COOLDOWN: properties.Schema(
             properties.Schema.NUMBER,
-            _('Seconds after the start of a failover in which alarms are refused. A switchover '
-              'that a person asks for is not held back.'),
+            _(
+                'Seconds after the start of a failover in which alarms are refused. A switchover '
+                'that a person asks for is not held back.'
+            ),
             default=0,
             constraints=[constraints.Range(min=0)],
             update_allowed=True,
         ),
         MAX_FAILOVERS: properties.Schema(
             properties.Schema.INTEGER,
-            _('How many failovers there may be within the period before further alarms are '
-              'refused, because a group that flaps needs a person. 0 sets no limit.'),
+            _(
+                'How many failovers there may be within the period before further alarms are '
+                'refused, because a group that flaps needs a person. 0 sets no limit.'
+            ),
             default=0,
             constraints=[constraints.Range(min=0)],
             update_allowed=True,
@@ -101,8 +108,10 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             schema={
                 SERVER_ACTION: properties.Schema(
                     properties.Schema.STRING,
-                    _('none leaves the server running while its volumes are detached; stop '
-                      'shuts it off first, so that its file systems are unmounted.'),
+                    _(
+                        'none leaves the server running while its volumes are detached; stop '
+                        'shuts it off first, so that its file systems are unmounted.'
+                    ),
                     default=model.Quiesce.NONE.value,
                     constraints=[
                         constraints.AllowedValues([q.value for q in model.Quiesce]),
@@ -114,13 +123,38 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         ),
         FENCING: properties.Schema(
             properties.Schema.STRING,
-            _('Which proof that the old active no longer writes is wanted beside the volumes '
-              'being seen as detached. required: its server must be seen shut off or gone. '
-              'confirmed_by_nova: where volumes cannot be seen as detached, Nova must show the '
-              'host as forced down. none: a volume that is seen as detached is enough, and '
-              'there is no other way.'),
+            _(
+                'Which proof that the old active no longer writes is wanted. required: its '
+                'server must be seen shut off or gone, or its host confirmed down, before any '
+                'volume is taken. confirmed_by_nova: a volume that is seen as detached is '
+                'enough; where its host does not answer, Nova must show the host as forced '
+                'down. none: as confirmed_by_nova, but a failover stops at once instead of '
+                'waiting for a host to be fenced.'
+            ),
             default=model.Fencing.CONFIRMED_BY_NOVA.value,
             constraints=[constraints.AllowedValues([f.value for f in model.Fencing])],
+            update_allowed=True,
+        ),
+        FENCING_TIMEOUT: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds that a failover waits for the host of the old active to be fenced '
+                'before it stops. A later signal takes it up again.'
+            ),
+            default=300,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        ON_DEAD_HOST: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'How what the server on a confirmed-dead host still holds is freed. '
+                'delete_server deletes it, where the old active is replaced anyway; in all '
+                'other cases, and with wait, the failover waits until a person has evacuated '
+                'or deleted it.'
+            ),
+            default=model.OnDeadHost.DELETE_SERVER.value,
+            constraints=[constraints.AllowedValues([o.value for o in model.OnDeadHost])],
             update_allowed=True,
         ),
     }
@@ -152,20 +186,26 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         PLAN: attributes.Schema(
-            _('The steps of the running or last failover as a graph: nodes with state and '
-              'seconds, edges, and under graphviz the text for dot.'),
+            _(
+                'The steps of the running or last failover as a graph: nodes with state and '
+                'seconds, edges, and under graphviz the text for dot.'
+            ),
             type=attributes.Schema.MAP,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         HISTORY: attributes.Schema(
-            _('The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
-              'of each step.'),
+            _(
+                'The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
+                'of each step.'
+            ),
             type=attributes.Schema.LIST,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         LAST_SECONDS: attributes.Schema(
-            _('Seconds from the acceptance of the last signal that moved something until the '
-              'new active held every volume.'),
+            _(
+                'Seconds from the acceptance of the last signal that moved something until the '
+                'new active held every volume.'
+            ),
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         REASON: attributes.Schema(
@@ -222,8 +262,10 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
 
     def _options(self):
         quiesce = model.Quiesce((self.properties[self.QUIESCE] or {}).get(self.SERVER_ACTION))
-        if self.properties[self.FENCING] == model.Fencing.REQUIRED.value:
+        fencing = model.Fencing(self.properties[self.FENCING])
+        if fencing is model.Fencing.REQUIRED:
             quiesce = model.Quiesce.STOP
+        timeout = float(self.properties[self.FENCING_TIMEOUT])
         return shell.Options(
             model.Limits(
                 cooldown=float(self.properties[self.COOLDOWN]),
@@ -231,11 +273,13 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 period=float(self.properties[self.PERIOD]),
             ),
             quiesce,
+            model.OnDeadHost(self.properties[self.ON_DEAD_HOST]),
+            0.0 if fencing is model.Fencing.NONE else timeout,
         )
 
     def _choose_first(self):
         """The oldest healthy member and all candidates, asked of Heat and Nova now."""
-        _seen, candidates = shell.observe(self._group(), services.StackServices(self))
+        candidates = shell.observe(self._group(), services.StackServices(self))
         return decide.first_active(candidates), candidates
 
     def _warn_of_shared_host(self, candidates):
@@ -251,7 +295,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 self, self._wanted_definition(), heat_handoff.ACTIVE
             )
         active = record.read(self).active
-        return heat_handoff.nested_template(self, definition, active and active.server)
+        return heat_handoff.nested_template(self, definition, active.server if active else None)
 
     def child_params(self):
         return heat_handoff.child_environment()
@@ -399,33 +443,40 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         try:
             signal = signals.parse(details, self._ACTIONS)
         except exceptions.Refused as exc:
-            return self._refuse(exc)
-        return self.fail_over(signal, None, self.name)
+            self._refused(exc)
+            raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
+        try:
+            return self.fail_over(signal, None)
+        except exceptions.HaError as exc:
+            # fail_over has made an event of it.
+            raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
-    def fail_over(self, signal, chained, requested_by=None):
+    def fail_over(self, signal, chained):
         """Do what the signal asks for; also called by a ScalingPolicy in front of this one.
 
         :param chained: what that policy wants replaced afterwards, or None.
         :returns: what was done in words; Heat makes an event of it.
+        :raises HaError: it was refused or stopped; an event says so.
         """
-        asked_by = requested_by or (chained.policy_name if chained else self.name)
-        if self.resource_id is None:
-            return self._refuse(exceptions.Refused('the policy is not created yet'))
-        with self.frozen_properties():
-            failover = shell.Failover(self, self._group(), self._options())
-            try:
-                return failover.handle(signal, chained, asked_by)
-            except exceptions.Refused as exc:
-                return self._refuse(exc)
-            except exceptions.HaError as exc:
-                LOG.warning('%s stopped: %s', self.name, exc)
-                self._add_event(shell.FAILOVER, 'FAILED', str(exc))
-                return f'stopped: {exc}'
+        try:
+            if self.resource_id is None:
+                raise exceptions.Refused('the policy is not created yet')
+            with self.frozen_properties():
+                failover = shell.Failover(self, self._group(), self._options())
+                return failover.handle(
+                    signal, chained, chained.policy_name if chained else self.name
+                )
+        except exceptions.Refused as exc:
+            self._refused(exc)
+            raise
+        except exceptions.HaError as exc:
+            LOG.warning('%s stopped: %s', self.name, exc)
+            self._add_event(shell.FAILOVER, 'FAILED', f'stopped: {exc}')
+            raise
 
-    def _refuse(self, exc):
+    def _refused(self, exc):
         LOG.info('%s refuses a signal: %s', self.name, exc)
         self._add_event('SIGNAL', 'FAILED', f'refused: {exc}')
-        return f'refused: {exc}'
 
     # --- attributes --------------------------------------------------------------------------
 

@@ -21,8 +21,12 @@ TYPE = 'OS::Heat::ScalingPolicy'
 
 
 def use_threads():
-    """Choose threads, where oslo.service has a choice, before anything of Heat is imported."""
-    with contextlib.suppress(ImportError):
+    """Choose threads, where Heat does, before anything of Heat is imported.
+
+    Older releases of Heat run on eventlet. Beside them oslo.service has no choice, or lacks what
+    its threads need, which only newer releases of Heat ask for.
+    """
+    with contextlib.suppress(ImportError, ValueError):
         from oslo_service import backend
 
         backend.init_backend(backend.BackendType.THREADING)
@@ -68,7 +72,7 @@ def main(names):
         load_our_types(place_beside(pathlib.Path(folder)))
         suite = unittest.defaultTestLoader.loadTestsFromNames(names or all_modules())
         result = unittest.TextTestRunner(verbosity=1).run(suite)
-    print(f'{result.testsRun} of Heat\'s own tests ran with our types')
+    print(f"{result.testsRun} of Heat's own tests ran with our types")
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 

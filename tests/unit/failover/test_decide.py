@@ -135,9 +135,7 @@ def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused()
         found = decide.answer(signal, worlds.seen(group, record=running))
         assert found == decide.GoOn(started.plan)
         paused = dataclasses.replace(running, is_paused=True)
-        assert isinstance(
-            decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse
-        )
+        assert isinstance(decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse)
 
 
 @pytest.mark.parametrize('state', [signals.AlarmState.OK, signals.AlarmState.INSUFFICIENT_DATA])
@@ -260,3 +258,37 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
     assert ('quiesce' in edges) is (quiesce is model.Quiesce.STOP)
     assert model.Plan.from_dict(plan.to_dict()) == plan
     assert plan.plan_id in graph.to_dot(plan)
+
+
+# --- a server whose host does not do what Nova was asked for -------------------------------------
+
+
+def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
+    for status, state, wish in itertools.product(ServerStatus, model.HostState, (False, True)):
+        server, host = model.Server('s', status), model.Host(state, state.value)
+        for judge in (
+            lambda s, h, w=wish: decide.next_for_stuck(s, h, w),
+            decide.next_for_stuck_stop,
+        ):
+            move = judge(server, host)
+            if isinstance(move, decide.Delete):
+                assert wish, (status, state)
+                confirmed = state is model.HostState.CONFIRMED_DOWN
+                assert confirmed or (
+                    state is model.HostState.UP and status is ServerStatus.ERROR
+                ), (status, state)
+            if isinstance(move, decide.Done):
+                assert status is ServerStatus.GONE or state is model.HostState.CONFIRMED_DOWN, (
+                    status,
+                    state,
+                )
+            if state is model.HostState.UNKNOWN:
+                # S2: without an answer nothing is decided but what the server itself shows.
+                assert isinstance(move, decide.Look) or status is ServerStatus.GONE
+
+
+def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
+    move = decide.next_for_stuck(
+        model.Server('s', ServerStatus.ACTIVE), model.Host(model.HostState.DOWN, 'silent'), True
+    )
+    assert isinstance(move, decide.AwaitFence) and 'set --down' in move.way_out

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups in small, that change as Heat changes them."""
+
+import dataclasses
+
+from heat_ha.groups import decide, model
+
+
+def member(name, **changes):
+    plain = model.Member(
+        name=name,
+        reference=f'ref-{name}',
+        servers=(f'server-{name}',),
+        created_at='2026-01-01T00:00:00Z',
+        is_failed=False,
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def group(*members, **changes):
+    found = tuple(m if isinstance(m, model.Member) else member(m) for m in members)
+    return dataclasses.replace(model.Group('group', found), **changes)
+
+
+def replacement(*pairs, order=model.Order.CREATE_FIRST, size=3, **changes):
+    plain = model.Replacement(
+        id='r1',
+        requested_by='policy',
+        order=order,
+        size=size,
+        named=(),
+        pairs=tuple(model.Pair(*pair) for pair in pairs),
+        engine='engine-1',
+        since='2026-01-01T00:00:00+00:00',
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+class Heat:
+    """A group's nested stack: takes changes, and fails where it is told to.
+
+    :ivar cannot_bring: names that fail when they are to be created.
+    :ivar cannot_delete: names that fail when they are to be deleted.
+    :ivar least_in_service: the fewest members that were in service at once.
+    :ivar most: the most members that there were at once.
+    """
+
+    def __init__(self, *members, cannot_bring=(), cannot_delete=()):
+        self.members = [m if isinstance(m, model.Member) else member(m) for m in members]
+        self.leaving = []
+        self.cannot_bring = set(cannot_bring)
+        self.cannot_delete = set(cannot_delete)
+        self.is_in_progress = False
+        self.is_worker_dead = False
+        self.ever = {m.name for m in self.members}
+        self.least_in_service = len(self.seen().in_service)
+        self.most = len(self.members)
+        self.brought_at_once = 0
+
+    def seen(self):
+        order = sorted(self.members, key=lambda m: (not m.is_failed, m.created_at))
+        return model.Group(
+            'group', tuple(order), tuple(self.leaving), is_in_progress=self.is_in_progress
+        )
+
+    def begin(self, change):
+        """Take a change, up to where its engine dies: nothing is done, all is on record."""
+        if self.is_worker_dead:
+            # Heat makes anew what the worker was at, and deletes the old at the update after.
+            self.leaving += [
+                dataclasses.replace(m, is_failed=True, reason='left behind')
+                for m in self.members
+                if m.is_in_progress
+            ]
+        else:
+            self.leaving = [m for m in self.leaving if m.reason != 'left behind']
+        self.is_in_progress = True
+        self.is_worker_dead = False
+        for name in change.add:
+            if name not in {m.name for m in self.members}:
+                assert name not in self.ever, f'{name} comes back'
+                self.ever.add(name)
+                self.members.append(
+                    member(name, is_in_progress=True, created_at='2026-01-02T00:00:00Z')
+                )
+        self.brought_at_once = max(self.brought_at_once, len(change.add))
+        gone = [m for m in self.members if m.name in change.remove]
+        self.members = [m for m in self.members if m.name not in change.remove]
+        self.leaving += [dataclasses.replace(m, is_in_progress=True) for m in gone]
+        self._count()
+
+    def end(self):
+        """Do what was taken."""
+        assert not self.is_worker_dead, 'waiting for nobody'
+        self.is_in_progress = False
+        self.members = [self._ended(m) if m.is_in_progress else m for m in self.members]
+        self.leaving = [
+            dataclasses.replace(m, is_in_progress=False, is_failed=True, reason='it hangs')
+            for m in self.leaving
+            if m.name in self.cannot_delete
+        ] + [m for m in self.leaving if m.reason == 'left behind']
+        self._count()
+
+    def _ended(self, coming):
+        if coming.name in self.cannot_bring:
+            return dataclasses.replace(
+                coming, is_in_progress=False, is_failed=True, reason='no valid host'
+            )
+        return dataclasses.replace(coming, is_in_progress=False)
+
+    def _count(self):
+        self.least_in_service = min(self.least_in_service, len(self.seen().in_service))
+        self.most = max(self.most, len(self.members))
+
+    @property
+    def names(self):
+        return {m.name for m in self.members}
+
+
+class Crash(Exception):
+    """The engine dies."""
+
+
+class Run:
+    """Carries out what is decided, as ``heat_ha.groups.replacing`` does, until it crashes.
+
+    :param crash_at: dies before the n-th thing that it does; 0 for never.
+    """
+
+    def __init__(self, heat, wanted, rolling=None, spare=(), crash_at=0):
+        self.heat = heat
+        self.wanted = wanted
+        self.rolling = rolling or model.Rolling()
+        self.spare = spare
+        self.steps = []
+        self._asked = decide.Asked()
+        self._left = crash_at or None
+
+    def to_the_end(self):
+        while True:
+            step = decide.next_step(
+                self.heat.seen(), self.wanted, self.rolling, self.spare, self._asked
+            )
+            self.steps.append(step)
+            assert len(self.steps) < 50, self.steps
+            if isinstance(step, decide.Finished | decide.Blocked):
+                return step
+            self._maybe_crash()
+            if isinstance(step, decide.GiveUp):
+                self.wanted = dataclasses.replace(
+                    self.wanted, given_up=(*self.wanted.given_up, step.new)
+                )
+            elif isinstance(step, decide.Wait):
+                self.heat.end()
+            else:
+                self._asked = self._asked.and_for(step)
+                self.heat.begin(step)
+                self._maybe_crash(self.heat)
+                self.heat.end()
+
+    def _maybe_crash(self, heat=None):
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0:
+                if heat is not None:
+                    heat.is_worker_dead = True
+                raise Crash

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+import json
+
+import pytest
+
+from heat_ha import exceptions, signals
+from heat_ha.signals import AlarmState
+
+ACTIONS = ('replace', 'plan')
+SERVER = 'e5d6f7a8-0000-4000-8000-000000000001'
+
+
+def parse(details):
+    return signals.parse(details, ACTIONS)
+
+
+def aodh(**changes):
+    """What Aodh 23 posts to an alarm action."""
+    return {
+        'severity': 'low',
+        'alarm_name': 'sick',
+        'alarm_id': 'b2c3d4e5-0000-4000-8000-000000000002',
+        'current': 'alarm',
+        'previous': 'ok',
+        'reason': 'Event <id=1,event_type=compute.instance.update> hits the query',
+        'reason_data': {'type': 'event', 'event': {}},
+    } | changes
+
+
+def event(*traits):
+    return {
+        'type': 'event',
+        'event': {
+            'event_type': 'compute.instance.update',
+            'traits': [list(trait) for trait in traits],
+            'message_id': 'm',
+        },
+    }
+
+
+def test_nothing_at_all_means_that_there_is_an_alarm():
+    for details in (None, {}):
+        assert parse(details) == signals.Signal(alarm_state=AlarmState.ALARM), details
+
+
+def test_an_action_and_a_member_are_taken_as_they_are():
+    for action, member in itertools.product((None, *ACTIONS), (None, 'abc', SERVER)):
+        details = {'action': action, 'member': member}
+        assert parse(details) == signals.Signal(action=action, member=member), details
+
+
+def test_the_state_of_an_alarm_is_read_in_every_spelling():
+    spellings = {
+        'alarm': AlarmState.ALARM,
+        'ALARM': AlarmState.ALARM,
+        'ok': AlarmState.OK,
+        'OK': AlarmState.OK,
+        'NORMAL': AlarmState.OK,
+        'insufficient data': AlarmState.INSUFFICIENT_DATA,
+        'Insufficient Data': AlarmState.INSUFFICIENT_DATA,
+        'NODATA': AlarmState.INSUFFICIENT_DATA,
+    }
+    for key, (spelling, state) in itertools.product(('current', 'state'), spellings.items()):
+        assert parse({key: spelling}).alarm_state is state, spelling
+
+
+def test_an_alarm_without_a_state_counts_as_an_alarm():
+    assert parse({'alarm_id': 'x'}).alarm_state is AlarmState.ALARM
+    assert parse({'current': None}).alarm_state is AlarmState.ALARM
+
+
+def test_an_event_alarm_names_the_server_of_its_traits():
+    for name in ('instance_id', 'resource_id'):
+        details = aodh(reason_data=event(('state', 1, 'error'), (name, 1, SERVER)))
+        assert parse(details).member == SERVER, name
+
+
+def test_the_instance_is_surer_than_the_resource():
+    traits = [('resource_id', 1, 'volume'), ('instance_id', 1, SERVER)]
+    for order in itertools.permutations(traits):
+        assert parse(aodh(reason_data=event(*order))).member == SERVER
+
+
+@pytest.mark.parametrize(
+    'reason_data',
+    [
+        None,
+        'text',
+        [],
+        {},
+        {'type': 'threshold', 'disposition': 'outside', 'count': 1, 'most_recent': 97.5},
+        {'event': 'text'},
+        {'event': {'traits': 'instance_id'}},
+        {'event': {'traits': [['instance_id'], 7, None, ['instance_id', 1, 7], ['x', 1, '']]}},
+    ],
+)
+def test_other_reason_data_name_no_member(reason_data):
+    assert parse(aodh(reason_data=reason_data)).member is None
+
+
+def test_alarms_may_carry_keys_that_a_later_aodh_adds():
+    assert parse(aodh(some_key_of_later=1)).alarm == 'sick'
+
+
+def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
+    details = {'Status': 'SUCCESS', 'Reason': 'r', 'Data': 'd', 'UniqueId': 'u'}
+    assert parse(details) == signals.Signal()
+
+
+@pytest.mark.parametrize(
+    ('details', 'what'),
+    [
+        ('text', 'text'),
+        (7, 'number'),
+        ([{'action': 'replace'}], 'list'),
+        (True, 'boolean'),
+        ({'action': 'explode'}, "'explode'"),
+        ({'action': ''}, "''"),
+        ({'action': 7}, 'action is a number'),
+        ({'action': ['replace']}, 'action is a list'),
+        ({'member': {'name': 'abc'}}, 'member is a dict'),
+        ({'member': ''}, 'member is empty'),
+        ({'member': 'x' * 256}, '256'),
+        ({'action': 'replace', 'membr': 'abc'}, "'membr'"),
+        ({'member': 'abc', 'force': True}, "'force'"),
+        ({'action': 'replace', 'reason': 1}, 'reason is a number'),
+        ({'current': 'burning'}, "'burning'"),
+        ({'state': 3}, 'state is 3'),
+        (aodh(reason_data=event(('instance_id', 1, 'x' * 300))), 'instance_id'),
+        ({'alarm_id': object()}, 'no JSON'),
+        ({'alarm_id': 'x' * signals.MAX_BODY_BYTES}, 'bytes'),
+        ({'member': 'x' * 1_000_000}, 'bytes'),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(details, what):
+    with pytest.raises(exceptions.Refused) as refused:
+        parse(details)
+    assert what in refused.value.reason
+    assert refused.value.way_out
+
+
+def test_a_body_that_contains_itself_is_refused():
+    details = {}
+    details['reason_data'] = details
+    with pytest.raises(exceptions.Refused):
+        parse(details)
+
+
+def test_a_body_of_the_allowed_size_is_read():
+    filler = signals.MAX_BODY_BYTES - len(json.dumps({'alarm_id': ''}))
+    assert parse({'alarm_id': 'x' * filler}) == signals.Signal()
+
+
+def test_a_refusal_is_one_short_line_whatever_was_sent():
+    for value in ('x' * 10_000, 'a\nb\r\x1b[31mc', '\u202e'):
+        for details in ({'action': value}, {'action': 'plan', value: 1}, {'current': value}):
+            with pytest.raises(exceptions.Refused) as refused:
+                parse(details)
+            assert len(refused.value.reason) < 200
+            assert refused.value.reason.isprintable()
+
+
+def test_what_is_shown_to_people_is_made_safe_to_show():
+    signal = parse(aodh(reason='a\nb' + 'x' * 10_000, alarm_name='\x1b[31m'))
+    for text in (signal.reason, signal.alarm):
+        assert len(text) <= 250 and text.isprintable()
