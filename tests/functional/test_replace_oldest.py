@@ -51,14 +51,6 @@ def ended(stack, policy='policy', before=0, seconds=180):
     return cloud.until(look, f'{policy} has ended', seconds=seconds, every=0.5)[-1]
 
 
-def in_nova(tenant, stack):
-    """The servers that Nova has for the stack, whatever Heat thinks."""
-    found = tenant.compute.get('/servers/detail').json()['servers']
-    prefix = stack.name[:2]
-    ids = {s['id'] for s in found if s['name'].startswith(prefix)}
-    return ids & {s['id'] for s in found}
-
-
 def all_servers(tenant):
     return {s['id'] for s in tenant.compute.get('/servers').json()['servers']}
 
@@ -127,12 +119,18 @@ def test_foreign_servers_and_nonsense_are_refused(make_stack, tenant):
         {'member': foreign.servers()[0]},
         {'action': 'explode'},
         {'action': 'replace', 'surprise': 1},
-        ['a list'],
         {'reason': 'x' * 100_000},
     ):
         count = len(stack.events('policy'))
         stack.signal('policy', body)
         assert 'SIGNAL_FAILED' in ended(stack, before=count, seconds=60), body
+    # What is longer than Heat's API takes, or looks like JSON and is none, it refuses itself.
+    path = f'/stacks/{stack.name}/{stack.id}/resources/policy/signal'
+    for text in ('{not JSON', '{"reason": "' + 'x' * 1_100_000 + '"}'):
+        answer = tenant.orchestration.request(
+            path, 'POST', data=text, headers={'Content-Type': 'application/json'}
+        )
+        assert answer.status_code == 400, text[:20]
     assert stack.servers() == before
     assert len(foreign.servers()) == 1
 
@@ -141,7 +139,6 @@ def test_the_old_server_stays_where_the_new_one_cannot_be_made(make_stack, tenan
     others = all_servers(tenant)
     stack = make_stack(GROUP.format(size=1))
     (old,) = stack.servers()
-    stack_path = f'/stacks/{stack.name}/{stack.id}'
     nested = stack.resource('group')['physical_resource_id']
     name = tenant.orchestration.get(f'/stacks/{nested}', allow_redirects=True).json()['stack'][
         'stack_name'
@@ -151,10 +148,8 @@ def test_the_old_server_stays_where_the_new_one_cannot_be_made(make_stack, tenan
         f'/stacks/{name}/{nested}/resources/{member}',
         json={'mark_unhealthy': True, 'resource_status_reason': 'the test says so'},
     )
-    limit = tenant.compute.get('/limits').json()['limits']['absolute']
-    assert limit['maxTotalInstances'] != 0, stack_path
     count = len(stack.events('policy'))
-    with too_many_servers(stack):
+    with NoMoreServers(stack):
         stack.signal('policy')
         event = ended(stack, before=count, seconds=240)
     assert 'SIGNAL_FAILED' in event and 'is still there' in event
@@ -169,7 +164,7 @@ def test_the_old_server_stays_where_the_new_one_cannot_be_made(make_stack, tenan
     assert stack.servers() != [old]
 
 
-class too_many_servers:
+class NoMoreServers:
     """Let the tenant have no more servers than there are."""
 
     def __init__(self, stack):
@@ -181,7 +176,7 @@ class too_many_servers:
         found = self._admin.compute.get(self._path).json()['quota_set']
         self._limit = found['instances']
         answer = self._admin.compute.put(
-            self._path, json={'quota_set': {'instances': 1, 'force': True}}
+            self._path, json={'quota_set': {'instances': 0, 'force': True}}
         )
         assert answer.status_code == 200, answer.text
 

@@ -262,9 +262,13 @@ class Engine:
 
     def update(self, identity, template, files=None):
         """Update a stack and wait for it."""
+        self.begin_update(identity, template, files)
+        self.run()
+
+    def begin_update(self, identity, template, files=None):
+        """Update a stack."""
         parsed = template_format.parse(template)
         self.call('update_stack', identity, parsed, {'parameters': {}}, files or {}, {})
-        self.run()
 
     def signal(self, identity, resource_name, details=None):
         """Signal a resource and wait until nothing is left to do."""
@@ -279,6 +283,10 @@ class Engine:
         """Say how a stack stands: action and status, and the reason."""
         found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
         return f'{found.action}_{found.status}', found.status_reason
+
+    def is_gone(self, identity):
+        """Whether Heat has deleted the stack."""
+        return stack_object.Stack.get_by_id(self.context(), identity['stack_id']) is None
 
     def events(self, identity, resource_name):
         """List the events of a resource: status and reason, oldest first."""

@@ -281,6 +281,19 @@ def test_the_new_member_is_in_the_groups_attributes_at_once(engine):
     assert loaded['group'].FnGetAtt('current_size') == 3
 
 
+def test_a_group_that_heat_holds_for_failed_is_mended_all_the_same(engine):
+    stack = engine.create(template())
+    oldest = names(engine, stack)[0]
+    loaded = engine.stack(stack)
+    group = loaded['group']
+    group.state_set('CHECK', 'FAILED', 'sick')
+
+    engine.signal(stack, 'policy')
+
+    assert oldest not in names(engine, stack)
+    in_order(engine, stack)
+
+
 # --- what is not -------------------------------------------------------------------------------
 
 
@@ -483,6 +496,48 @@ def test_a_member_that_never_came_up_is_replaced_and_no_other(engine, member):
     assert failed not in after and before.items() <= after.items()
     in_order(engine, stack, 4)
     assert not engine.errors
+
+
+def test_a_stack_may_be_deleted_in_the_middle_of_a_replacement(engine):
+    for after in (1, 5, 10, 20):
+        stack = engine.create(template(), name=f'stack{after}')
+        left = [after]
+
+        def delete(left=left, stack=stack):
+            left[0] -= 1
+            if left[0] == 0:
+                engine.call('delete_stack', stack)
+
+        engine.before_sleep = delete
+        engine.signal(stack, 'policy')
+        engine.before_sleep = None
+
+        assert not engine.servers_there()
+        assert engine.is_gone(stack)
+        assert not engine.errors
+        is_told = 'SIGNAL_COMPLETE' in str(engine.events(stack, 'policy'))
+        assert is_told == (after == 20), engine.events(stack, 'policy')
+
+
+def test_a_stack_may_be_updated_in_the_middle_of_a_replacement(engine):
+    for after in (1, 5, 10, 20):
+        stack = engine.create(template(), name=f'stack{after}')
+        others = engine.servers_there() - {s for m in servers(engine, stack).values() for s in m}
+        left = [after]
+
+        def update(left=left, stack=stack):
+            left[0] -= 1
+            if left[0] == 0:
+                engine.begin_update(stack, template(size=3))
+
+        engine.before_sleep = update
+        engine.signal(stack, 'policy')
+        engine.before_sleep = None
+        engine.signal(stack, 'policy')
+
+        held = {s for ids in servers(engine, stack).values() for s in ids}
+        assert len(held) == 3, (after, engine.events(stack, 'policy'))
+        assert engine.servers_there() - others == held
 
 
 # --- an engine dies ----------------------------------------------------------------------------
