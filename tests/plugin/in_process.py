@@ -17,6 +17,7 @@ import dataclasses  # noqa: F401  for tests
 import datetime
 import os
 import pathlib
+import sqlite3
 import sys
 import time
 import uuid
@@ -448,6 +449,9 @@ def _engine():
 
 def start_heat(folder):
     """Set Heat up once in a process: options, database, types."""
+    with contextlib.closing(sqlite3.connect(folder / 'heat.sqlite')) as connection:
+        # One connection may read while another one writes.
+        connection.execute('PRAGMA journal_mode=WAL')
     # Nobody pulls the plug: a killed process loses nothing that it has written.
     options.cfg.set_defaults(options.database_opts, sqlite_synchronous=False)
     options.set_defaults(cfg.CONF, connection=f'sqlite:///{folder / "heat.sqlite"}')
