@@ -23,7 +23,7 @@ NAME ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit lint test functional matrix docs demo bench wheel clean
+.PHONY: help dev unit engine lint test functional matrix docs demo bench wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -32,7 +32,10 @@ dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
 	$(BIN)/python -W ignore -m tests.heat_own.run
-	$(BIN)/pytest $(WITHOUT_CLOUD)
+	$(BIN)/pytest -m 'not functional and not engine' $(WITHOUT_CLOUD)
+
+engine: dev ## Run the plugin tests that need a whole engine of Heat; no cloud, minutes.
+	$(BIN)/pytest -m engine tests/plugin
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
@@ -41,7 +44,7 @@ lint: dev ## Check style, types, imports and documents.
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
 
-test: lint unit matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
+test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
 
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
