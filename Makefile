@@ -20,12 +20,10 @@ PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
 WITHOUT_CLOUD = tests/unit tests/plugin
 
 NAME ?=
-RUNS ?= 100
-SEED ?= 1
 
 -include lab/lab.mk
 
-.PHONY: help dev unit lint test functional matrix docs demo bench chaos wheel clean
+.PHONY: help dev unit lint test functional matrix docs demo bench wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -71,9 +69,6 @@ demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1
 
 bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
-
-chaos: dev ## Kill engines at random steps; RUNS= how often, SEED= which order.
-	$(BIN)/python -m bench.chaos --runs $(RUNS) --seed $(SEED)
 
 # By way of the source distribution: a build in place would take along what an older one left.
 wheel: dev

@@ -111,7 +111,7 @@ def give_back(
 
     try:
         group.metadata_set({}, merge_metadata=merged)
-    except heat_exception.NotFound:
+    except (heat_exception.NotFound, heat_exception.ResourceNotAvailable):
         LOG.info('Group %s is gone', group.name)
 
 

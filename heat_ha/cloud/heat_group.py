@@ -309,13 +309,16 @@ def _is_server(group: Any, resource_type: str) -> bool:
 
 def _nested_status(group: Any) -> tuple[str, str]:
     try:
-        _action, status, reason, _updated = stack_object.Stack.get_status(
+        action, status, reason, _updated = stack_object.Stack.get_status(
             group.context, group.resource_id
         )
     except heat_exception.NotFound as exc:
         raise exceptions.Refused(
             f'the nested stack of group {group.name} is gone', 'Update the stack of the group'
         ) from exc
+    if action == group.DELETE:
+        # Heat keeps the row of a deleted stack.
+        raise exceptions.Refused(f'group {group.name} is being deleted')
     return status, reason or ''
 
 

@@ -233,6 +233,8 @@ def answer(signal: signals.Signal, seen: Seen) -> Answer:
     if record.is_paused:
         return Refuse('the policy is paused: send the signal unpause first')
     if unfinished and record.plan is not None:
+        if signal.member is not None and not _concerns(signal.member, seen, record.plan):
+            return Refuse(_foreign(signal.member, seen))
         return GoOn(record.plan)
     if signal.action == 'resume':
         return Refuse('there is nothing to resume')
@@ -326,6 +328,15 @@ def _replace_standby(signal: signals.Signal, seen: Seen, named: model.Candidate)
 
 def _names_holder(named: str, holder: model.Holder | None) -> bool:
     return holder is not None and named in (holder.member, holder.server)
+
+
+def _concerns(named: str, seen: Seen, plan: model.Plan) -> bool:
+    """Whether a name is of the group now or was so when the plan was made."""
+    return (
+        find_member(seen.candidates, named) is not None
+        or _names_holder(named, plan.old)
+        or _names_holder(named, plan.new)
+    )
 
 
 def _foreign(named: str, seen: Seen) -> str:

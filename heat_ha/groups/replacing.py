@@ -15,7 +15,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, signals
 from heat_ha.cloud import group_record, heat, heat_group
 from heat_ha.groups import decide, model
 
@@ -26,6 +26,9 @@ WATCH_SECONDS = 2.0
 
 # Seconds before a look that got no answer is tried again.
 LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
+# Signs of another's error message that fit into an event beside what it is about.
+MAX_CAUSE_LENGTH = 120
 
 Tell = collections.abc.Callable[[str], None]
 
@@ -420,9 +423,7 @@ class _Run:
             if not is_failed:
                 done.append((pair.victim, pair.new if new else ''))
                 continue
-            why = self._failures.get(pair.new) or 'it had failed before'
-            old = f', member {pair.victim} is still there' if seen.member(pair.victim) else ''
-            failed.append(f'no new member {pair.new}: {why}{old}')
+            failed.append(self._why_not(pair, seen))
         if failed:
             replaced = f'; replaced: {_and([v for v, _ in done])}' if done else ''
             raise exceptions.Stopped(
@@ -433,6 +434,13 @@ class _Run:
             tuple(new for _, new in done if new),
             time.monotonic() - self._started,
         )
+
+    def _why_not(self, pair: model.Pair, seen: model.Group) -> str:
+        # An event holds 255 signs: what matters comes first.
+        is_there = seen.member(pair.victim) is not None
+        old = f'member {pair.victim} is still there, ' if is_there else ''
+        why = self._failures.get(pair.new, 'it had failed before')
+        return f'{old}no new member {pair.new}: {signals.shorten(why, MAX_CAUSE_LENGTH)}'
 
 
 class _TakenOver(exceptions.Stopped):

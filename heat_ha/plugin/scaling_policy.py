@@ -140,13 +140,12 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
                 prop1=self.AUTO_SCALING_POLICY, prop2=self.ADJUSTMENT_TYPE, value=REPLACE_OLDEST
             )
 
-    def _validate_exactly_one(self, group_id, policy_id):
+    def _validate_exactly_one(self, *ids):
         names = (self.AUTO_SCALING_GROUP_NAME, self.AUTO_SCALING_POLICY)
-        # A reference to what does not exist yet may have no value, so ask what is written.
-        given = [n for n in names if self.properties.data.get(n) is not None]
-        if len(given) == 2:
+        if None not in ids:
             raise exception.ResourcePropertyConflict(*names)
-        if not given and group_id is None and policy_id is None:
+        # What is written may have no value as long as it refers to what does not exist yet.
+        if all(self.properties.data.get(name) is None for name in names):
             raise exception.PropertyUnspecifiedError(*names)
 
     def _validate_count(self):
@@ -297,10 +296,8 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
             cooldown=self.properties[self.COOLDOWN],
             tell=self._tell,
         )
-        return (
-            f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)} '
-            f'in {outcome.seconds:.1f} s'
-        )
+        new = ', '.join(outcome.new) or 'nothing, for somebody else had removed it'
+        return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s'
 
     def _tell(self, text):
         LOG.info('Policy %s: %s', self.name, text)

@@ -57,10 +57,6 @@ PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
 IDLE_LIMIT = 200
 
 
-class Died(BaseException):
-    """The engine is gone."""
-
-
 class WaitsInVain(AssertionError):
     """Something waits for what nobody does."""
 
@@ -256,11 +252,23 @@ class Engine:
         self.run()
         return dict(identity)
 
+    def refusal(self, template):
+        """The reason with which Heat refuses to create the stack."""
+        try:
+            self.create(template)
+        except exception.HeatException as exc:
+            return str(exc).split('\nTraceback')[0]
+        raise AssertionError('it was not refused')
+
     def update(self, identity, template, files=None):
         """Update a stack and wait for it."""
+        self.begin_update(identity, template, files)
+        self.run()
+
+    def begin_update(self, identity, template, files=None):
+        """Update a stack."""
         parsed = template_format.parse(template)
         self.call('update_stack', identity, parsed, {'parameters': {}}, files or {}, {})
-        self.run()
 
     def signal(self, identity, resource_name, details=None):
         """Signal a resource and wait until nothing is left to do."""
@@ -275,6 +283,10 @@ class Engine:
         """Say how a stack stands: action and status, and the reason."""
         found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
         return f'{found.action}_{found.status}', found.status_reason
+
+    def is_gone(self, identity):
+        """Whether Heat has deleted the stack."""
+        return stack_object.Stack.get_by_id(self.context(), identity['stack_id']) is None
 
     def events(self, identity, resource_name):
         """List the events of a resource: status and reason, oldest first."""
@@ -330,7 +342,7 @@ class Engine:
 
     # --- dying ---------------------------------------------------------------------------
 
-    def dies(self, work, before_commit):
+    def dies(self, before_commit, work, *args):
         """Let another engine do ``work`` and die before the n-th time that it writes.
 
         :returns: False when it lived to the end.
@@ -342,7 +354,7 @@ class Engine:
                 _engine().dispose(close=False)
                 self.engine_id = self._service.engine_id = self._worker.engine_id = other
                 self._count_down(before_commit)
-                work()
+                work(*args)
                 os._exit(0)
             except BaseException as exc:
                 sys.stderr.write(f'{type(exc).__name__}: {exc}\n')

@@ -138,6 +138,18 @@ def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused()
         assert isinstance(decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse)
 
 
+def test_a_plan_is_taken_up_for_its_own_members_and_never_for_a_foreign_one():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = decide.answer(ALARM, worlds.seen(group)).plan
+    record = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
+    # The old active may be gone from the group already.
+    world = worlds.seen(group[1:], record=record)
+    for name in ('a', 'server-a', 'b', 'server-b', None):
+        assert decide.answer(signals.Signal(member=name), world) == decide.GoOn(plan)
+    found = decide.answer(signals.Signal(member='server-of-somebody'), world)
+    assert isinstance(found, decide.Refuse)
+
+
 @pytest.mark.parametrize('state', [signals.AlarmState.OK, signals.AlarmState.INSUFFICIENT_DATA])
 def test_an_alarm_that_is_over_moves_nothing(state):
     group = (worlds.candidate('a'), worlds.candidate('b'))
