@@ -182,7 +182,8 @@ def _is_of(plan: dict[str, Any] | None, stopped: float) -> bool:
 def _answer(look: Callable[[], Found]) -> Found | None:
     try:
         return look()
-    except watching.NO_ANSWER:
+    except (*lab.NO_ANSWER, AssertionError):
+        # A service that is being restarted, or is busy. The next look tells.
         return None
 
 
@@ -285,7 +286,7 @@ def main() -> int:
     except AssertionError as exc:
         print(f'\nThe demo did not get to its end: {exc}', file=sys.stderr)
         return 1
-    except watching.NO_ANSWER as exc:
+    except lab.NO_ANSWER as exc:
         print(f'\nThe cloud does not answer (make lab-status): {exc}', file=sys.stderr)
         return 1
     print(json.dumps(figures), flush=True)

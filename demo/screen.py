@@ -81,7 +81,7 @@ class _Lines:
                 took = f', {step.seconds:.2f} s' if is_over else ''
                 self._tell(seen.since, f'{step.words}: {step.state}{took}')
             self._steps[step.words] = step.state
-        group = ', '.join(f'{m.name} {part}{_trouble(m.status)}' for m, part in seen.members)
+        group = '; '.join(f'{m.name} {part}{_trouble(m.status)}' for m, part in seen.members)
         if seen.members and group != self._group:
             self._group = group
             self._tell(seen.since, f'group: {group}')

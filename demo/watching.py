@@ -7,24 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import keystoneauth1.exceptions
-import openstack.exceptions
-import requests
-
 from demo import scene
 from tests import cloud as lab
 
 # Seconds between two questions about the volume. Often enough to see it on its way, seldom
 # enough not to slow two cores.
 PERIOD = 0.25
-
-# What a service that is being restarted, or is busy, answers with. The next look tells.
-NO_ANSWER = (
-    AssertionError,
-    keystoneauth1.exceptions.ClientException,
-    openstack.exceptions.SDKException,
-    requests.RequestException,
-)
 
 
 class VolumeWatch:
@@ -51,7 +39,7 @@ class VolumeWatch:
 
     def _sample(self) -> None:
         while not self._is_over.wait(PERIOD):
-            with contextlib.suppress(*NO_ANSWER):
+            with contextlib.suppress(*lab.NO_ANSWER, AssertionError):
                 self._look()
 
     def _look(self) -> None:
