@@ -20,12 +20,10 @@ PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
 WITHOUT_CLOUD = tests/unit tests/plugin
 
 NAME ?=
-RUNS ?= 100
-SEED ?= 1
 
 -include lab/lab.mk
 
-.PHONY: help dev unit lint test functional matrix docs demo bench chaos wheel clean
+.PHONY: help dev unit engine lint test functional matrix docs demo bench wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -34,7 +32,10 @@ dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
 	$(BIN)/python -W ignore -m tests.heat_own.run
-	$(BIN)/pytest $(WITHOUT_CLOUD)
+	$(BIN)/pytest -m 'not functional and not engine' $(WITHOUT_CLOUD)
+
+engine: dev ## Run the plugin tests that need a whole engine of Heat; no cloud, minutes.
+	$(BIN)/pytest -m engine tests/plugin
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
@@ -43,7 +44,7 @@ lint: dev ## Check style, types, imports and documents.
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
 
-test: lint unit matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
+test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
 
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
@@ -66,14 +67,11 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
-demo: dev ## Show a failover on the real cloud, with its figures.
+demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
 	$(BIN)/python -m demo.run
 
-bench: dev ## Measure on the real cloud; NAME= chooses one benchmark.
+bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
-
-chaos: dev ## Kill engines at random steps; RUNS= how often, SEED= which order.
-	$(BIN)/python -m bench.chaos --runs $(RUNS) --seed $(SEED)
 
 # By way of the source distribution: a build in place would take along what an older one left.
 wheel: dev

@@ -291,7 +291,9 @@ CONTENDERS = (Bare, Peer, Ours)
 @contextlib.contextmanager
 def _made(cloud: Any, count: int) -> Iterator[list[Contender]]:
     with tempfile.TemporaryDirectory() as folder:
-        contenders = [one(cloud, pathlib.Path(folder), count) for one in CONTENDERS]
+        contenders: list[Contender] = [
+            one(cloud, pathlib.Path(folder), count) for one in CONTENDERS
+        ]
         with concurrent.futures.ThreadPoolExecutor(len(contenders)) as pool:
             try:
                 list(pool.map(lambda c: c.create(), contenders))

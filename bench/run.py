@@ -57,6 +57,9 @@ def main() -> int:
     except AssertionError as exc:
         print(f'\nThe benchmark did not get to its end: {exc}', file=sys.stderr)
         return 1
+    except cloud.NO_ANSWER as exc:
+        print(f'\nThe lab does not answer (make lab-status): {exc}', file=sys.stderr)
+        return 1
     return 0
 
 

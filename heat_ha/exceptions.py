@@ -52,3 +52,7 @@ class Stopped(HaError):
         self.reason = reason
         self.way_out = way_out
         super().__init__(f'{reason}. {way_out}')
+
+
+class FencingUnconfirmed(Stopped):
+    """The old active may still write. Nothing goes on before somebody confirms its end."""

@@ -103,8 +103,13 @@ def _status(block: ports.Ports, options: argparse.Namespace) -> None:
 
 
 def _start(block: ports.Ports, options: argparse.Namespace) -> None:
-    chosen = _chosen(block, options.services)
-    boot.start_all(Progress(), chosen)
+    _need_installation()
+    boot.start_all(Progress(), _chosen(block, options.services))
+
+
+def _need_installation() -> None:
+    if not layout.ENV_JSON.exists():
+        raise problems.Problem("there is no lab here yet", "make it: python3 -m lab up")
 
 
 def _stop(block: ports.Ports, options: argparse.Namespace) -> None:
@@ -135,6 +140,7 @@ def _tell(name: str, done: bool, word: str) -> None:
 
 
 def _restart(block: ports.Ports, options: argparse.Namespace) -> None:
+    _need_installation()
     chosen = _chosen(block, options.services)
     for service in reversed(chosen):
         processes.stop([service.name], service.stop_seconds)
@@ -142,6 +148,7 @@ def _restart(block: ports.Ports, options: argparse.Namespace) -> None:
 
 
 def _reload(block: ports.Ports, _options: argparse.Namespace) -> None:
+    _need_installation()
     with _alone():
         up.reload(block)
 

@@ -39,6 +39,8 @@ def install(progress: Progress, force: bool = False) -> bool:
             # The copy has no history from which pbr could make a version and a change log.
             {"PBR_VERSION": _version()},
         )
+        # Heat's engines would not start without what heat-ha imports.
+        packages.uv(["pip", "check", f"--python={layout.VENV}/bin/python"])
     stamps.put(layout.STAMPS, "heat-ha", wanted)
     return True
 

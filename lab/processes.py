@@ -73,7 +73,7 @@ def start(service: str, command: Sequence[str], environment: Mapping[str, str]) 
     forget(service)
     _rotate(layout.log_of(service))
     with layout.log_of(service).open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             ["/bin/sh", "-c", _RECORD_THEN_RUN, "start", str(layout.RUN / service), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -82,9 +82,8 @@ def start(service: str, command: Sequence[str], environment: Mapping[str, str]) 
             env=dict(environment),
             start_new_session=True,
         )
-    # The record is there within milliseconds; the caller may look at once.
-    deadline = time.monotonic() + 10
-    while not _pid_file(service).exists() and time.monotonic() < deadline:
+    # The caller may look at once: the record must be there, whole, unless all is over already.
+    while process.poll() is None and not is_alive(service):
         time.sleep(0.005)
 
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from lab import database, layout, ports, regions, rest, stamps
 from lab.progress import Progress
 
-_ROLES = ("service", "member", "reader", "creator", "heat_stack_owner", "heat_stack_user")
+# ha_observer may list Nova's services and nothing else: the credential of heat-ha.
+_OBSERVER = "ha_observer"
+_KEYSTONE_ROLES = ("service", "member", "reader", "creator")
+_ROLES = (_OBSERVER, *_KEYSTONE_ROLES, "heat_stack_owner", "heat_stack_user")
 _SERVICE_USERS = ("glance", "neutron", "placement", "nova", "cinder", "heat", "aodh", "ceilometer")
 _TINY_IMAGE_BYTES = 1024 * 1024
 
@@ -88,11 +91,12 @@ class _Identity:
             self._ensure("roles", role, {})
         self._ensure("projects", "service", {"domain_id": "default"})
         self._ensure("projects", "demo", {"domain_id": "default"})
-        for user in (*_SERVICE_USERS, "demo"):
+        for user in (*_SERVICE_USERS, "demo", "heat-ha"):
             self._ensure("users", user, {"domain_id": "default", "password": regions.PASSWORD})
         for user in _SERVICE_USERS:
             self._grant(user, "service", ("admin", "service"))
         self._grant("demo", "demo", ("member", "heat_stack_owner"))
+        self._grant("heat-ha", "service", (_OBSERVER,))
         self._heat_domain()
         self._catalogue(block)
 

@@ -183,13 +183,6 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
     placement_port, api_port = block.of("placement", key), block.of("nova-api", key)
     services = [
         Service(
-            name=f"nova-conductor-{key}",
-            command=(_bin("nova-conductor"), *files),
-            ready=readiness.nova_service(key, "nova-conductor", f"nova-{key}"),
-            needs=("mariadb", "rabbitmq"),
-            region=key,
-        ),
-        Service(
             name=f"placement-{key}",
             command=_uwsgi("placement.wsgi.api", placement_port),
             ready=readiness.http(block.url("placement", key, "/")),
@@ -199,10 +192,18 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
             environment={"OS_PLACEMENT_CONFIG_DIR": str(layout.ETC / key / "placement")},
         ),
         Service(
+            name=f"nova-conductor-{key}",
+            command=(_bin("nova-conductor"), *files),
+            ready=readiness.nova_service(key, "nova-conductor", f"nova-{key}"),
+            # It asks Placement for its version when it starts, and ends without an answer.
+            needs=("rabbitmq", f"placement-{key}"),
+            region=key,
+        ),
+        Service(
             name=f"nova-api-{key}",
             command=_uwsgi("nova.wsgi.osapi_compute", api_port),
             ready=readiness.http(block.url("nova-api", key, "/")),
-            needs=("keystone", "rabbitmq"),
+            needs=("rabbitmq", f"placement-{key}"),
             region=key,
             port=api_port,
             environment={
@@ -217,7 +218,7 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
             name=f"nova-scheduler-{key}",
             command=(_bin("nova-scheduler"), *files),
             ready=readiness.nova_service(key, "nova-scheduler", f"nova-{key}"),
-            needs=("rabbitmq", "keystone", f"placement-{key}"),
+            needs=("rabbitmq", f"placement-{key}"),
             region=key,
         ),
     ]

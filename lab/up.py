@@ -72,14 +72,18 @@ def reload(block: ports.Ports) -> None:
 
 
 def _stop_heat(block: ports.Ports) -> list[services.Service]:
-    """Stop Heat's running programs, which have loaded an older heat-ha, and return them."""
-    running = [
+    """Stop Heat's programs, which have loaded an older heat-ha, and return them.
+
+    Those that died are among them: the older heat-ha may have been the reason.
+    """
+    stopped = processes.State.STOPPED
+    found = [
         service
         for service in services.table(block)
-        if service.name.startswith("heat-") and processes.is_alive(service.name)
+        if service.name.startswith("heat-") and processes.look(service.name).state is not stopped
     ]
-    processes.stop([service.name for service in running], seconds=4)
-    return running
+    processes.stop([service.name for service in found], seconds=4)
+    return found
 
 
 def _check_socket_path() -> None:

@@ -16,13 +16,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keystoneauth1.exceptions
 import openstack
+import openstack.exceptions
+import requests
 from heatclient.common import template_utils
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LAB = ROOT / '.lab'
 EXAMPLES = ROOT / 'examples'
 PATIENCE = float(os.environ.get('HEAT_HA_PATIENCE', '1'))
+
+# What a request to a service that is down or being restarted may raise.
+NO_ANSWER = (
+    keystoneauth1.exceptions.ClientException,
+    openstack.exceptions.SDKException,
+    requests.RequestException,
+)
 
 
 def environment() -> dict[str, Any]:
@@ -263,6 +273,8 @@ def observed(volumes: list[str], out: pathlib.Path) -> Iterator[Callable[[], dic
     process = subprocess.Popen(
         [sys.executable, '-m', 'tests.scenario.observer', LAB / 'env.json', out, *volumes],
         cwd=ROOT,
+        # Ctrl-C is for who watches; the observer is told to end by SIGTERM.
+        start_new_session=True,
     )
 
     def summary() -> dict[str, Any]:

@@ -148,3 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for report in reports:
         print(f'{"ok " if report.is_good else "NOT"} {report.subject}: {report.text}')
     return 0 if all(report.is_good for report in reports) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -65,6 +65,10 @@ class Nova:
         """Ask for a server to be shut off; the end of it is seen in its status."""
         return _send(self._client.servers.stop, server_id)
 
+    def delete(self, server_id: str) -> tuple[Reply, str]:
+        """Ask for a server to be deleted; the end of it is that Nova no longer has it."""
+        return _send(self._client.servers.delete, server_id)
+
 
 _FAILURES = (
     nova_exceptions.ClientException,

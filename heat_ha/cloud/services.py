@@ -5,7 +5,7 @@ from typing import Any
 
 from keystoneauth1 import session as keystone_session
 
-from heat_ha.cloud import cinder, nova
+from heat_ha.cloud import cinder, hosts, nova
 
 # Seconds until one HTTP call is given up. Nova answers a request for an attachment after it
 # has asked the server's host, which may take a minute on a loaded cloud; Heat itself sets no
@@ -30,6 +30,7 @@ class StackServices:
         self._session = _session(resource)
         self.nova = nova.Nova(self._session, *_place(resource, 'nova'))
         self.cinder = cinder.Cinder(self._session, *_place(resource, 'cinder'))
+        self.hosts = hosts.Hosts(_place(resource, 'nova')[0], resource.context.project_id)
 
     def warm_up(self, volumes: tuple[str, ...]) -> None:
         """Get the token, and let Cinder check it, while Heat is asked for other things.

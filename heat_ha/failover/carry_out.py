@@ -21,6 +21,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import cinder as cinder_cloud
+from heat_ha.cloud import hosts as hosts_cloud
 from heat_ha.cloud import nova as nova_cloud
 from heat_ha.failover import decide, graph, model
 from heat_ha.failover.model import StepKind, StepState
@@ -34,6 +35,10 @@ FIRST_LOOK, SLOWEST_LOOK, THINNING = 0.05, 2.0, 1.15
 # Seconds that one step may take. Nova's own limit for a detach that the guest does not answer
 # is 8 attempts of 20 s; beyond that it gives the volume back as in-use.
 STEP_LIMIT = 180.0
+
+# Seconds until a request that Nova accepted counts as stuck, and between two looks at why: a
+# living host detaches in a second or two.
+STUCK_AFTER = 5.0
 
 # How often a request is sent again after the services let it fail (in-use again after a
 # detach, available again after an attach).
@@ -79,6 +84,7 @@ class Services:
 
     nova: nova_cloud.Nova
     cinder: cinder_cloud.Cinder
+    hosts: hosts_cloud.Hosts
 
 
 class Carrier:
@@ -208,6 +214,7 @@ class Carrier:
                 step,
                 lambda: decide.next_for_stop(nova.server(server)),
                 lambda: nova.stop(server),
+                lambda: self._why_stuck(server, decide.next_for_stuck_stop),
             )
         volume = step.target
         if step.kind is StepKind.DETACH:
@@ -215,6 +222,7 @@ class Carrier:
                 step,
                 lambda: decide.next_for_detach(cinder.volume(volume), old, new),
                 lambda: nova.detach(old or '', volume),
+                lambda: self._why_stuck(old, self._next_for_stuck_detach),
             )
         assert new is not None
         heir = new
@@ -224,52 +232,100 @@ class Carrier:
             lambda: nova.attach(heir, volume, step.detail or None),
         )
 
+    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> decide.Move:
+        move = decide.next_for_stuck(server, host, self.plan.may_delete_old)
+        # Once the server is gone, what is left is Cinder's: the looks at the volume go on.
+        return decide.Look(move.reason) if isinstance(move, decide.Done) else move
+
+    def _why_stuck(
+        self, server_id: str | None, judge: Callable[[model.Server, model.Host], decide.Move]
+    ) -> decide.Move:
+        if server_id is None:
+            return decide.Look('there is no old active')
+        server = self._services.nova.server(server_id)
+        return judge(server, self._services.hosts.state(server))
+
     def _until(
         self,
         step: model.Step,
         look: Callable[[], decide.Move],
         ask: Callable[[], tuple[nova_cloud.Reply, str]],
+        why_stuck: Callable[[], decide.Move] | None = None,
     ) -> str:
-        deadline = time.monotonic() + STEP_LIMIT
+        """Look and ask until the step is done; returns why it is.
+
+        :raises Stopped: it cannot be done. :raises FencingUnconfirmed: not before a fence.
+        """
+        start = time.monotonic()
         pause = FIRST_LOOK
         accepted = 0
-        last = 'nothing was seen yet'
+        next_doubt = start + STUCK_AFTER
+        told = 'nothing was seen yet'
+        freed_by = ''
         while True:
             move = look()
             if isinstance(move, decide.Done):
-                return move.reason
-            if isinstance(move, decide.Stop):
-                raise exceptions.Stopped(move.reason, move.way_out)
+                return f'{freed_by}{move.reason}'
             if self._give_up.is_set():
                 raise exceptions.Stopped(
                     f'{step.name} was left because another step stopped', 'Send the signal resume'
                 )
+            is_stuck = time.monotonic() > next_doubt
             if isinstance(move, decide.Look):
-                last = move.reason
-            else:
+                told = move.reason
+            elif isinstance(move, decide.Ask):
                 reply, text = ask()
+                told = f'Nova says {reply.value} ({text})'
                 if reply is nova_cloud.Reply.ACCEPTED:
                     accepted += 1
-                    last = f'Nova accepted the request {accepted} times'
+                    told = f'Nova accepted the request {accepted} times'
                 elif reply is nova_cloud.Reply.REFUSED:
                     raise exceptions.Stopped(
                         f'{step.name} is refused by Nova ({text})',
                         'Mend what Nova names, then send the signal resume',
                     )
-                else:
-                    last = f'Nova says {reply.value} ({text})'
-                    pause = max(pause, 0.5)
+                elif reply is nova_cloud.Reply.CONFLICT and accepted == 0:
+                    # Nova says at once that a host does not answer.
+                    is_stuck = is_stuck or pause == FIRST_LOOK
+                if reply is not nova_cloud.Reply.ACCEPTED:
+                    pause = max(pause, 0.25)
                 if accepted > MAX_REQUESTS:
                     raise exceptions.Stopped(
                         f'{step.name} was accepted {MAX_REQUESTS} times by Nova and undone each '
                         'time',
                         "Look at the server's host and at its actions, then send the signal resume",
                     )
-            if time.monotonic() > deadline:
+            else:
+                _raise(step, move)
+            if is_stuck and why_stuck is not None:
+                next_doubt = time.monotonic() + STUCK_AFTER
+                doubt = why_stuck()
+                if isinstance(doubt, decide.Done):
+                    return doubt.reason
+                if isinstance(doubt, decide.Delete):
+                    reply, text = self._services.nova.delete(self._old_server())
+                    freed_by = f'{doubt.reason}, so its server was deleted; '
+                    LOG.info('plan %s: %s (%s)', self.plan.plan_id, freed_by, reply.value)
+                    pause = FIRST_LOOK
+                elif isinstance(doubt, decide.Look):
+                    told = f'{told}; {doubt.reason}'
+                else:
+                    _raise(step, doubt)
+            if time.monotonic() > start + STEP_LIMIT:
                 raise exceptions.Stopped(
-                    f'{step.name} was not done within {STEP_LIMIT:.0f} s: {last}',
-                    "If the server's host is dead, let it be fenced; then send the signal resume",
+                    f'{step.name} was not done within {STEP_LIMIT:.0f} s: {told}',
+                    'Mend what was seen, then send the signal resume',
                 )
             # Jitter keeps the looks at many volumes apart.
             self._give_up.wait(pause * random.uniform(0.9, 1.1))
             pause = min(pause * THINNING, SLOWEST_LOOK)
+
+    def _old_server(self) -> str:
+        return self.plan.old.server if self.plan.old else ''
+
+
+def _raise(step: model.Step, move: decide.Move) -> None:
+    if isinstance(move, decide.AwaitFence):
+        raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.way_out)
+    if isinstance(move, decide.Stop):
+        raise exceptions.Stopped(move.reason, move.way_out)

@@ -181,6 +181,7 @@ class Seen:
     requested_by: str
     chained: groups.Chained | None = None
     quiesce: model.Quiesce = model.Quiesce.NONE
+    on_dead_host: model.OnDeadHost = model.OnDeadHost.DELETE_SERVER
 
 
 def find_member(candidates: Sequence[model.Candidate], named: str) -> model.Candidate | None:
@@ -232,6 +233,8 @@ def answer(signal: signals.Signal, seen: Seen) -> Answer:
     if record.is_paused:
         return Refuse('the policy is paused: send the signal unpause first')
     if unfinished and record.plan is not None:
+        if signal.member is not None and not _concerns(signal.member, seen, record.plan):
+            return Refuse(_foreign(signal.member, seen))
         return GoOn(record.plan)
     if signal.action == 'resume':
         return Refuse('there is nothing to resume')
@@ -327,6 +330,15 @@ def _names_holder(named: str, holder: model.Holder | None) -> bool:
     return holder is not None and named in (holder.member, holder.server)
 
 
+def _concerns(named: str, seen: Seen, plan: model.Plan) -> bool:
+    """Whether a name is of the group now or was so when the plan was made."""
+    return (
+        find_member(seen.candidates, named) is not None
+        or _names_holder(named, plan.old)
+        or _names_holder(named, plan.new)
+    )
+
+
 def _foreign(named: str, seen: Seen) -> str:
     names = ', '.join(c.member.name for c in seen.candidates) or 'none'
     return f'{named!r} is neither a member of the group nor a server in one (members: {names})'
@@ -410,6 +422,7 @@ def make_plan(
         steps=tuple(steps),
         chained=seen.chained,
         quiesce=seen.quiesce,
+        on_dead_host=seen.on_dead_host,
     )
 
 
@@ -443,7 +456,22 @@ class Stop:
     way_out: str
 
 
-Move = Ask | Look | Done | Stop
+@dataclasses.dataclass(frozen=True)
+class Delete:
+    """Delete the old active's server: the way that Nova allows to free what it holds."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AwaitFence:
+    """Somebody has to confirm that the host is down before anything more is safe."""
+
+    reason: str
+    way_out: str
+
+
+Move = Ask | Look | Done | Stop | Delete | AwaitFence
 
 _ON_THE_WAY = frozenset({VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.DETACHING})
 
@@ -546,3 +574,50 @@ def next_for_stop(seen: model.Server) -> Move:
     if seen.status is ServerStatus.SHUTOFF:
         return Done('the server is shut off')
     return Ask()
+
+
+def next_for_stuck(server: model.Server, host: model.Host, may_delete: bool) -> Move:
+    """What to do when Nova does not carry out a request for the old active's server.
+
+    By evidence, never by a timer. Invariant: Delete only where the template wishes the server
+    to go (S8), and only when its host is confirmed down or the living host itself deletes it;
+    Done, that the server writes no more, only when it is gone or its host is confirmed down.
+    """
+    if server.status is ServerStatus.COULD_NOT_ASK:
+        return Look(f'Nova did not answer ({server.wording})')
+    if server.status is ServerStatus.GONE:
+        return Done('the server does not exist any more')
+    if host.state is model.HostState.CONFIRMED_DOWN:
+        if may_delete:
+            return Delete(host.wording)
+        return AwaitFence(
+            f'{host.wording}, but nothing may delete the server to free what it holds',
+            'Evacuate or delete the server, then send the signal resume',
+        )
+    if host.state is model.HostState.DOWN:
+        return AwaitFence(
+            host.wording,
+            'Make sure that it is off, then: openstack compute service set --down HOST '
+            'nova-compute',
+        )
+    if server.status is ServerStatus.ERROR and host.state is model.HostState.UP:
+        if may_delete:
+            return Delete('its server is in ERROR, where Nova detaches nothing, and its host is up')
+        return Stop(
+            'its server is in ERROR, where Nova detaches nothing',
+            'Bring it out of ERROR (openstack server set --state active) or delete it, then '
+            'send the signal resume',
+        )
+    return Look(host.wording)
+
+
+def next_for_stuck_stop(server: model.Server, host: model.Host) -> Move:
+    """What to do when Nova does not shut the old active's server off.
+
+    Invariant: Done only when the server is gone or its host is confirmed down.
+    """
+    found = next_for_stuck(server, host, may_delete=False)
+    if host.state is model.HostState.CONFIRMED_DOWN:
+        return Done(host.wording)
+    # A server in ERROR can be shut off, only not be asked for its volumes.
+    return Look(found.reason) if isinstance(found, Stop) else found

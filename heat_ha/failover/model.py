@@ -64,6 +64,13 @@ class Fencing(enum.Enum):
     NONE = 'none'
 
 
+class OnDeadHost(enum.Enum):
+    """How what a server on a confirmed-dead host still holds is freed."""
+
+    DELETE_SERVER = 'delete_server'
+    WAIT = 'wait'
+
+
 @dataclasses.dataclass(frozen=True)
 class Holder:
     """A member in its part of active or heir: its name in the group and its server."""
@@ -124,6 +131,7 @@ class Plan:
     steps: tuple[Step, ...]
     chained: groups.Chained | None = None
     quiesce: Quiesce = Quiesce.NONE
+    on_dead_host: OnDeadHost = OnDeadHost.WAIT
 
     def step(self, name: str) -> Step:
         """The step of that name. :raises KeyError: there is none."""
@@ -136,6 +144,16 @@ class Plan:
         """The same plan with one step replaced by its newer self."""
         steps = tuple(changed if s.name == changed.name else s for s in self.steps)
         return dataclasses.replace(self, steps=steps)
+
+    @property
+    def may_delete_old(self) -> bool:
+        """Whether the template wishes the old active to go, by a policy that replaces it (S8)."""
+        if self.old is None or self.on_dead_host is not OnDeadHost.DELETE_SERVER:
+            return False
+        return any(
+            s.kind is StepKind.REPLACE and self.old.member in s.target.split(',')
+            for s in self.steps
+        )
 
     @property
     def is_done(self) -> bool:
@@ -157,6 +175,7 @@ class Plan:
             'steps': [s.to_dict() for s in self.steps],
             'chained': self.chained and self.chained.to_dict(),
             'quiesce': self.quiesce.value,
+            'on_dead_host': self.on_dead_host.value,
         }
 
     @classmethod
@@ -171,6 +190,7 @@ class Plan:
                 'steps': tuple(Step.from_dict(s) for s in plain['steps']),
                 'chained': plain['chained'] and groups.Chained.from_dict(plain['chained']),
                 'quiesce': Quiesce(plain['quiesce']),
+                'on_dead_host': OnDeadHost(plain['on_dead_host']),
             }
         )
 
@@ -246,6 +266,23 @@ class Server:
     status: ServerStatus
     host: str = ''
     wording: str = ''
+
+
+class HostState(enum.Enum):
+    """What is known of a compute host. Only CONFIRMED_DOWN says that nothing on it writes."""
+
+    UP = 'up'
+    DOWN = 'down'
+    CONFIRMED_DOWN = 'confirmed_down'
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """One look at the host of a server, with what was seen in words."""
+
+    state: HostState
+    wording: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,9 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# Seconds between two looks at a host that is to be fenced.
+FENCE_LOOK = 1.0
+
 # The words under which events appear in `openstack stack event list`.
 FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
 IN_PROGRESS, COMPLETE, FAILED = 'IN_PROGRESS', 'COMPLETE', 'FAILED'
@@ -36,6 +39,8 @@ class Options:
 
     limits: model.Limits
     quiesce: model.Quiesce
+    on_dead_host: model.OnDeadHost
+    fencing_timeout: float
 
 
 def observe(
@@ -144,6 +149,7 @@ class Failover:
             requested_by=requested_by,
             chained=chained,
             quiesce=self._options.quiesce,
+            on_dead_host=self._options.on_dead_host,
         )
         answer = decide.answer(signal, seen)
         if isinstance(answer, decide.Nothing):
@@ -170,18 +176,46 @@ class Failover:
         clouds: services.StackServices,
         candidates: tuple[model.Candidate, ...],
     ) -> str:
-        carrier = carry_out.Carrier(plan, self, carry_out.Services(clouds.nova, clouds.cinder))
-        try:
-            plan = carrier.run()
-        except exceptions.Stopped as exc:
-            self._write(
-                plan=carrier.plan, state=model.State.STOPPED, reason=exc.reason, way_out=exc.way_out
+        deadline = time.monotonic() + self._options.fencing_timeout
+        while not plan.is_done:
+            carrier = carry_out.Carrier(
+                plan, self, carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts)
             )
-            self._remember(carrier.plan, 'stopped')
-            raise
+            try:
+                plan = carrier.run()
+            except exceptions.FencingUnconfirmed as exc:
+                plan = carrier.plan
+                self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
+                if not self._is_fenced_in_time(plan, clouds, deadline):
+                    raise
+            except exceptions.Stopped as exc:
+                self._stop(carrier.plan, model.State.STOPPED, exc)
+                raise
         self._finish(plan, candidates)
         seconds = time.monotonic() - self._accepted
         return f'{_goal(plan)}: done after {seconds:.1f} s'
+
+    def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
+        self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
+        self._remember(plan, state.value)
+
+    def _is_fenced_in_time(
+        self, plan: model.Plan, clouds: services.StackServices, deadline: float
+    ) -> bool:
+        """Wait until the old active's host is confirmed down, or answers again."""
+        self._tell(
+            IN_PROGRESS,
+            f'waiting for the fence: {self._record.reason}. {self._record.way_out}',
+            plan,
+        )
+        while plan.old is not None and time.monotonic() < deadline:
+            self._still_wanted()
+            host = clouds.hosts.state(clouds.nova.server(plan.old.server))
+            if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
+                self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
+                return True
+            time.sleep(FENCE_LOOK)
+        return False
 
     def _finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         suspects = set(self._record.suspects) & {c.member.name for c in candidates}
@@ -209,12 +243,7 @@ class Failover:
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
-        if DELETING in record.fresh(self._policy):
-            raise exceptions.Stopped(
-                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
-            )
+        self._still_wanted()
         self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
@@ -293,6 +322,10 @@ class Failover:
     def _still_wanted(self) -> None:
         if not self._lock.is_held():
             raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
 
     def _write(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, **changes)

@@ -34,10 +34,11 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     always_replace_on_check_failed = False
 
     PROPERTIES = (
-        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING,
+        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
+        ON_DEAD_HOST,
     ) = (
         'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
-        'fencing',
+        'fencing', 'fencing_timeout', 'on_dead_host',
     )  # fmt: skip
 
     _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
@@ -123,14 +124,37 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         FENCING: properties.Schema(
             properties.Schema.STRING,
             _(
-                'Which proof that the old active no longer writes is wanted beside the volumes '
-                'being seen as detached. required: its server must be seen shut off or gone. '
-                'confirmed_by_nova: where volumes cannot be seen as detached, Nova must show the '
-                'host as forced down. none: a volume that is seen as detached is enough, and '
-                'there is no other way.'
+                'Which proof that the old active no longer writes is wanted. required: its '
+                'server must be seen shut off or gone, or its host confirmed down, before any '
+                'volume is taken. confirmed_by_nova: a volume that is seen as detached is '
+                'enough; where its host does not answer, Nova must show the host as forced '
+                'down. none: as confirmed_by_nova, but a failover stops at once instead of '
+                'waiting for a host to be fenced.'
             ),
             default=model.Fencing.CONFIRMED_BY_NOVA.value,
             constraints=[constraints.AllowedValues([f.value for f in model.Fencing])],
+            update_allowed=True,
+        ),
+        FENCING_TIMEOUT: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds that a failover waits for the host of the old active to be fenced '
+                'before it stops. A later signal takes it up again.'
+            ),
+            default=300,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        ON_DEAD_HOST: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'How what the server on a confirmed-dead host still holds is freed. '
+                'delete_server deletes it, where the old active is replaced anyway; in all '
+                'other cases, and with wait, the failover waits until a person has evacuated '
+                'or deleted it.'
+            ),
+            default=model.OnDeadHost.DELETE_SERVER.value,
+            constraints=[constraints.AllowedValues([o.value for o in model.OnDeadHost])],
             update_allowed=True,
         ),
     }
@@ -238,8 +262,10 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
 
     def _options(self):
         quiesce = model.Quiesce((self.properties[self.QUIESCE] or {}).get(self.SERVER_ACTION))
-        if self.properties[self.FENCING] == model.Fencing.REQUIRED.value:
+        fencing = model.Fencing(self.properties[self.FENCING])
+        if fencing is model.Fencing.REQUIRED:
             quiesce = model.Quiesce.STOP
+        timeout = float(self.properties[self.FENCING_TIMEOUT])
         return shell.Options(
             model.Limits(
                 cooldown=float(self.properties[self.COOLDOWN]),
@@ -247,6 +273,8 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 period=float(self.properties[self.PERIOD]),
             ),
             quiesce,
+            model.OnDeadHost(self.properties[self.ON_DEAD_HOST]),
+            0.0 if fencing is model.Fencing.NONE else timeout,
         )
 
     def _choose_first(self):

@@ -12,7 +12,7 @@ import threading
 
 from heat_ha.cloud import nova
 from heat_ha.failover import model
-from heat_ha.failover.model import ServerStatus, VolumeStatus
+from heat_ha.failover.model import HostState, ServerStatus, VolumeStatus
 
 
 @dataclasses.dataclass
@@ -37,6 +37,8 @@ class FakeCloud:
         self._faults = faults
         self._random = random.Random(seed)
         self._guard = threading.Lock()
+        self._dead = ''
+        self.host = model.Host(HostState.UP, 'its host is up')
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
 
@@ -95,6 +97,8 @@ class FakeCloud:
             found = self._volumes[volume_id]
             if self._fails():
                 return nova.Reply.UNKNOWN, 'HTTP 500'
+            if self._is_dead(server_id):
+                return nova.Reply.CONFLICT, 'HTTP 409'
             if found.server != server_id:
                 return nova.Reply.NOT_FOUND, 'HTTP 404'
             if found.status is not VolumeStatus.IN_USE:
@@ -118,11 +122,47 @@ class FakeCloud:
             self.requests.append(('attach', volume_id, server_id))
             return self._reply()
 
+    def delete(self, server_id: str) -> tuple[nova.Reply, str]:
+        """Ask for a server to be deleted; Nova frees its volumes itself, on a dead host too."""
+        with self._guard:
+            if self._fails():
+                return nova.Reply.UNKNOWN, 'HTTP 500'
+            if self.host.state is not HostState.CONFIRMED_DOWN and self._is_dead(server_id):
+                self.violations.append(f'{server_id} deleted while its host was not confirmed')
+            self._servers.pop(server_id, None)
+            for found in self._volumes.values():
+                if found.server == server_id:
+                    found.status, found.server = VolumeStatus.AVAILABLE, None
+            self.requests.append(('delete', '', server_id))
+            return self._reply()
+
+    # --- the hosts ---------------------------------------------------------------------------
+
+    def let_die(self, server_id: str) -> None:
+        """Let the host of a server not answer from now on; nobody has confirmed anything."""
+        self.host = model.Host(HostState.DOWN, 'its host does not answer')
+        self._dead = server_id
+
+    def confirm(self) -> None:
+        """Confirm that the dead host is down."""
+        self.host = model.Host(HostState.CONFIRMED_DOWN, 'its host is confirmed down')
+
+    def _is_dead(self, server_id: str) -> bool:
+        return self._dead == server_id
+
+    def state(self, server: model.Server) -> model.Host:
+        """Look at the host of a server."""
+        if self._is_dead(server.server):
+            return self.host
+        return model.Host(HostState.UP, 'its host is up')
+
     def stop(self, server_id: str) -> tuple[nova.Reply, str]:
         """Ask for a server to be shut off."""
         with self._guard:
             if self._fails():
                 return nova.Reply.UNKNOWN, 'HTTP 500'
+            if self._is_dead(server_id):
+                return nova.Reply.CONFLICT, 'HTTP 409'
             self._servers[server_id] = ServerStatus.SHUTOFF
             self.requests.append(('stop', '', server_id))
             return self._reply()

@@ -116,7 +116,6 @@ def compute() -> Iterator[str]:
     """A compute host that may be maltreated: it works again after the test."""
     name = 'nova-compute-c3'
     yield name
-    lab('stop', name)
     lab('start', name)
 
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import itertools
 import json
 
@@ -80,7 +81,7 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, **cloud_options):
 
 
 def run(plan, shell, cloud):
-    return carry_out.Carrier(plan, shell, carry_out.Services(cloud, cloud)).run()
+    return carry_out.Carrier(plan, shell, carry_out.Services(cloud, cloud, cloud)).run()
 
 
 def is_handed_over(cloud, shell, volumes):
@@ -191,3 +192,42 @@ def test_a_group_of_one_makes_its_heir_first():
     shell = FakeShell()
     assert run(plan, shell, cloud).new == worlds.holder('n')
     assert cloud.holder('v1') == 'server-n' and shell.replaced == ['a']
+
+
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+def test_a_dead_host_stops_the_failover_until_it_is_confirmed_and_then_frees_the_volumes(quiesce):
+    cloud, plan = make(('v1', 'v2'), quiesce)
+    cloud.let_die('server-a')
+    shell = FakeShell()
+    with pytest.raises(exceptions.FencingUnconfirmed, match='does not answer'):
+        run(plan, shell, cloud)
+    assert cloud.requests == [] and cloud.holder('v1') == cloud.holder('v2') == 'server-a'
+    cloud.confirm()
+    assert run(shell.plan(), shell, cloud).is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+def test_nothing_is_deleted_on_a_dead_host_unless_the_template_replaces_the_member():
+    cloud, plan = make(('v1',))
+    kept = tuple(s for s in plan.steps if s.kind is not StepKind.REPLACE)
+    plan = dataclasses.replace(plan, steps=kept)
+    cloud.let_die('server-a')
+    cloud.confirm()
+    with pytest.raises(exceptions.FencingUnconfirmed, match='nothing may delete'):
+        run(plan, FakeShell(), cloud)
+    assert cloud.requests == []
+
+
+def test_a_failover_from_a_dead_host_ends_right_whatever_save_it_was_killed_at():
+    for kill_at in (1, 2, 3, 4):
+        cloud, plan = make()
+        cloud.let_die('server-a')
+        cloud.confirm()
+        shell = FakeShell()
+        shell.save(plan)
+        shell.kill_at = kill_at + 1
+        with pytest.raises(Killed):
+            run(shell.plan(), shell, cloud)
+        shell.kill_at = None
+        assert run(shell.plan(), shell, cloud).is_done
+        assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations

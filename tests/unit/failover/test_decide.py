@@ -138,6 +138,18 @@ def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused()
         assert isinstance(decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse)
 
 
+def test_a_plan_is_taken_up_for_its_own_members_and_never_for_a_foreign_one():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = decide.answer(ALARM, worlds.seen(group)).plan
+    record = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
+    # The old active may be gone from the group already.
+    world = worlds.seen(group[1:], record=record)
+    for name in ('a', 'server-a', 'b', 'server-b', None):
+        assert decide.answer(signals.Signal(member=name), world) == decide.GoOn(plan)
+    found = decide.answer(signals.Signal(member='server-of-somebody'), world)
+    assert isinstance(found, decide.Refuse)
+
+
 @pytest.mark.parametrize('state', [signals.AlarmState.OK, signals.AlarmState.INSUFFICIENT_DATA])
 def test_an_alarm_that_is_over_moves_nothing(state):
     group = (worlds.candidate('a'), worlds.candidate('b'))
@@ -258,3 +270,37 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
     assert ('quiesce' in edges) is (quiesce is model.Quiesce.STOP)
     assert model.Plan.from_dict(plan.to_dict()) == plan
     assert plan.plan_id in graph.to_dot(plan)
+
+
+# --- a server whose host does not do what Nova was asked for -------------------------------------
+
+
+def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
+    for status, state, wish in itertools.product(ServerStatus, model.HostState, (False, True)):
+        server, host = model.Server('s', status), model.Host(state, state.value)
+        for judge in (
+            lambda s, h, w=wish: decide.next_for_stuck(s, h, w),
+            decide.next_for_stuck_stop,
+        ):
+            move = judge(server, host)
+            if isinstance(move, decide.Delete):
+                assert wish, (status, state)
+                confirmed = state is model.HostState.CONFIRMED_DOWN
+                assert confirmed or (
+                    state is model.HostState.UP and status is ServerStatus.ERROR
+                ), (status, state)
+            if isinstance(move, decide.Done):
+                assert status is ServerStatus.GONE or state is model.HostState.CONFIRMED_DOWN, (
+                    status,
+                    state,
+                )
+            if state is model.HostState.UNKNOWN:
+                # S2: without an answer nothing is decided but what the server itself shows.
+                assert isinstance(move, decide.Look) or status is ServerStatus.GONE
+
+
+def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
+    move = decide.next_for_stuck(
+        model.Server('s', ServerStatus.ACTIVE), model.Host(model.HostState.DOWN, 'silent'), True
+    )
+    assert isinstance(move, decide.AwaitFence) and 'set --down' in move.way_out

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the compute host that a server is on, seen with a credential of its own.
+
+A tenant does not see hosts, only ``hostId``: the SHA-224 of the project's id followed by the
+host's name (nova.utils.generate_hostid). So the credential needs to list Nova's services and
+nothing else; which of the hosts is meant follows from the hash.
+"""
+
+import functools
+import hashlib
+from typing import Any
+
+import requests
+from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import loading
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from heat_ha.conf import nova_hosts
+from heat_ha.failover import model
+
+# 2.53 is the first that lists services of all cells by their unique ids.
+MICROVERSION = '2.53'
+
+# Seconds until a call is given up: without an answer nothing is decided, so it may be short.
+CALL_LIMIT = 15
+
+NO_CREDENTIAL = (
+    'the state of its host cannot be asked for: heat.conf has no credential in '
+    f'[{nova_hosts.GROUP}]'
+)
+
+
+@functools.cache
+def _session() -> Any:
+    """One session a process, so that its token is used again; None without a credential."""
+    nova_hosts.register(cfg.CONF)
+    auth = loading.load_auth_from_conf_options(cfg.CONF, nova_hosts.GROUP)
+    if auth is None:
+        return None
+    return loading.load_session_from_conf_options(
+        cfg.CONF, nova_hosts.GROUP, auth=auth, timeout=CALL_LIMIT
+    )
+
+
+def host_id(project: str, host: str) -> str:
+    """What Nova shows the project's members instead of the host's name."""
+    return hashlib.sha224((project + host).encode()).hexdigest()
+
+
+class Hosts:
+    """The compute hosts of one region, as far as a project's servers are on them."""
+
+    def __init__(self, region: str | None, project: str) -> None:
+        self._region = region
+        self._project = project
+
+    def state(self, server: model.Server) -> model.Host:
+        """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
+        try:
+            session = _session()
+            if session is None:
+                return model.Host(model.HostState.UNKNOWN, NO_CREDENTIAL)
+            client = nova_client.Client(
+                MICROVERSION,
+                session=session,
+                region_name=self._region,
+                endpoint_type=cfg.CONF[nova_hosts.GROUP].interface,
+            )
+            services = client.services.list(binary='nova-compute')
+        except (
+            nova_exceptions.ClientException,
+            keystone_exceptions.ClientException,
+            requests.RequestException,
+        ) as exc:
+            return model.Host(
+                model.HostState.UNKNOWN, f'Nova did not tell of its host ({exc})'[:250]
+            )
+        for service in services:
+            if host_id(self._project, service.host) == server.host:
+                return _host(service)
+        return model.Host(model.HostState.UNKNOWN, "none of Nova's hosts is the one of its server")
+
+
+def _host(service: Any) -> model.Host:
+    if service.forced_down:
+        return model.Host(
+            model.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)'
+        )
+    if service.state == 'up':
+        return model.Host(model.HostState.UP, 'its host is up')
+    return model.Host(
+        model.HostState.DOWN,
+        'its host does not answer, and nobody has confirmed that it is down',
+    )

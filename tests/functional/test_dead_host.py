@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host of the active dies, and so does the engine that carries the failover."""
+
+import contextlib
+import subprocess
+import sys
+
+import pymysql
+import pytest
+
+from tests import cloud
+
+
+def lab(verb, service):
+    subprocess.run(
+        [sys.executable, '-m', 'lab', verb, service], cwd=cloud.ROOT, check=True, timeout=180
+    )
+
+
+def service_of(admin, host):
+    services = admin.compute.get('/os-services?binary=nova-compute', microversion='2.53').json()
+    return next(s for s in services['services'] if s['host'] == host)
+
+
+def confirm_down(admin, host, is_down):
+    service = service_of(admin, host)
+    answer = admin.compute.put(
+        f'/os-services/{service["id"]}', json={'forced_down': is_down}, microversion='2.53'
+    )
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def dead_host(admin):
+    """Freeze the host of a server, as a host does that hangs; it is back after the test."""
+    dead = []
+
+    def die(server):
+        host = admin.compute.get(f'/servers/{server}').json()['server']['OS-EXT-SRV-ATTR:host']
+        lab('freeze', f'nova-compute-{host}')
+        dead.append(host)
+        cloud.until(
+            lambda: service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
+        )
+        return host
+
+    yield die
+    for host in dead:
+        lab('thaw', f'nova-compute-{host}')
+        confirm_down(admin, host, False)
+        cloud.until(lambda h=host: service_of(admin, h)['state'] == 'up', f'{host} is up')
+
+
+def carrying_engine():
+    """The service of the engine that holds the lock of a failover."""
+    env = cloud.environment()
+    connection = pymysql.connect(
+        unix_socket=env['database']['root_socket'], user='root', autocommit=True
+    )
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT s.host FROM heat_one.stack_lock l '
+            'JOIN heat_one.service s ON s.engine_id = l.engine_id AND s.deleted_at IS NULL'
+        )
+        ((host,),) = cursor.fetchall()
+    return host
+
+
+def state(stack):
+    return stack.attribute('server_failover_policy', 'state')
+
+
+def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies_too(
+    make_stack, admin, tenant, dead_host, watch
+):
+    stack = make_stack('failover_pair.yaml')
+    volume = stack.output('volume')
+    old = cloud.holder(tenant, volume)
+    summary = watch([volume])
+    host = dead_host(old)
+    alarm_url = stack.output('alarm_url')
+    assert stack.post_alarm(alarm_url) == 200
+    cloud.until(lambda: state(stack) == 'waiting_for_fence', 'it waits for the fence', every=0.5)
+    # Nothing has been touched, and everyone can see why and what to do.
+    reason = stack.attribute('server_failover_policy', 'reason')
+    assert 'set --down' in reason
+    assert cloud.holder(tenant, volume) == old
+    # The engine that waits dies; the record stays, and the next signal finds it.
+    engine = carrying_engine()
+    lab('kill', engine)
+    try:
+        confirm_down(admin, host, True)
+        assert stack.post_alarm(alarm_url) == 200
+        new = cloud.until(
+            lambda: (now := cloud.holder(tenant, volume)) not in (None, old) and now,
+            'the volume is free of the dead host',
+            seconds=60,
+        )
+        cloud.until(lambda: state(stack) == 'ready', 'it is ready', seconds=180, every=1)
+    finally:
+        lab('start', engine)
+    servers = stack.servers()
+    assert old not in servers and new in servers and len(servers) == 2
+    events = '\n'.join(stack.events('server_failover_policy'))
+    assert 'waiting for the fence' in events and 'is taken up' in events
+    assert 'its server was deleted' in events
+    assert stack.output('history')[-1]['outcome'] == 'done'
+    assert summary()['violations'] == []
+
+
+def test_many_signals_at_once_through_both_engines_make_one_failover(make_stack, tenant, watch):
+    stack = make_stack('failover_pair.yaml')
+    volume = stack.output('volume')
+    old = cloud.holder(tenant, volume)
+    summary = watch([volume])
+    url = stack.output('alarm_url')
+    senders = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                '-c',
+                f'import urllib.request as r; r.urlopen(r.Request({url!r}, b""))',
+            ]
+        )
+        for _ in range(12)
+    ]
+    assert [s.wait(timeout=120) for s in senders] == [0] * 12
+    cloud.until(
+        lambda: stack.attribute('server_failover_policy', 'epoch') == 2 and state(stack) == 'ready',
+        'one failover is done',
+        seconds=180,
+        every=1,
+    )
+    assert len(stack.output('history')) == 1
+    assert cloud.holder(tenant, volume) not in (None, old)
+    assert len(stack.members('server_group')) == 2
+    joined = [e for e in stack.events('server_failover_policy') if 'joins it' in e]
+    assert len(joined) == 11
+    assert summary()['violations'] == []
