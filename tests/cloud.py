@@ -154,7 +154,8 @@ class Stack:
                 return True
             found = answer.json()['stack']
             assert found['stack_status'] != 'DELETE_FAILED', found['stack_status_reason']
-            return bool(found['stack_status'] == 'DELETE_COMPLETE')
+            # Heat shows DELETE_COMPLETE before it deletes the stack's trust and, last, its name.
+            return bool(self.cloud.orchestration.get(f'/stacks/{self.name}').status_code == 404)
 
         until(look, f'{self.name} is gone', seconds=seconds, every=0.5)
 
