@@ -16,6 +16,7 @@ from heat.common import exception as heat_exception
 from heat.common import short_id
 from heat.engine import environment, template
 from heat.engine import resource as heat_resource
+from heat.engine.notification import autoscaling as notification
 from heat.engine.resources.aws.ec2 import instance
 from heat.engine.resources.openstack.heat import autoscaling_group
 from heat.engine.resources.openstack.nova import server
@@ -124,6 +125,24 @@ def refresh(group: Any) -> None:
     except Exception:
         # As in Heat's own scaling the members are right by now; the next change reloads again.
         LOG.exception('Load balancers of group %s were not told of its members', group.name)
+
+
+def notify(group: Any, suffix: str, count: int, size: int, message: str) -> None:
+    """Send the notification of a scaling that Heat sends: ``start``, ``end`` or ``error``."""
+    if suffix != 'error':
+        message = f'{message} replacing members of the group {group.FnGetRefId()}'
+    try:
+        notification.send(
+            stack=group.stack,
+            adjustment=count,
+            adjustment_type='replace_oldest',
+            capacity=size,
+            groupname=group.FnGetRefId(),
+            message=message,
+            suffix=suffix,
+        )
+    except Exception:
+        LOG.exception('The notification of group %s was not sent', group.name)
 
 
 def to_hold_back(

@@ -10,19 +10,15 @@ import collections.abc
 import contextlib
 import dataclasses
 import time
-import uuid
 from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import group_record, heat, heat_group
-from heat_ha.groups import decide, model
+from heat_ha.groups import claiming, decide, model
 
 LOG = logging.getLogger(__name__)
-
-# Seconds between two looks at a mark of which it is not known whether it is somebody's.
-WATCH_SECONDS = 2.0
 
 # Seconds before a look that got no answer is tried again.
 LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
@@ -31,10 +27,6 @@ LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
 MAX_CAUSE_LENGTH = 120
 
 Tell = collections.abc.Callable[[str], None]
-
-# Ids of the marks that threads of this process stand behind: a mark of this engine that is not
-# among them was left by a thread that died.
-_RUNNING: set[str] = set()
 
 
 def replace(
@@ -77,11 +69,11 @@ def replace(
                 return model.Outcome(named, present, time.monotonic() - started)
             chosen = _choose(group_resource, seen, count, named, spare, new_names)
         allowed = _cooldown(group_resource, cooldown)
-        with _Claim(
+        with claiming.Claim(
             group_resource,
             requested_by,
             cooldown=allowed if respect_cooldown and chosen is not None else None,
-            finished_cooldown=allowed,
+            next_cooldown=allowed,
             reason=f'replace_oldest : {count}',
         ) as claim:
             left = group_record.read_replacement(group_resource)
@@ -97,6 +89,8 @@ def replace(
                 if named and len(_gone(seen, named)) == len(named):
                     return outcome
                 chosen = None
+            elif claim.over is None:
+                _refuse_if_in_progress(group_resource)
             if chosen is None:
                 chosen = _choose(group_resource, seen, count, named, spare, new_names)
             new = new_names or tuple(heat_group.new_name() for _ in chosen)
@@ -125,7 +119,7 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
     """
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
-        with _Claim(group_resource, requested_by, reason='add_member : 1') as claim:
+        with claiming.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_record.read_replacement(group_resource)
             if left is not None:
                 _Run(group_resource, claim, left, (), tell).carry_out()
@@ -161,7 +155,7 @@ def adjusting(
         yield
         return
     try:
-        stale = _wait_until_free(group_resource)
+        stale = claiming.wait_until_free(group_resource)
     except exceptions.TryAgain as exc:
         LOG.info('Group %s: %s', group_resource.name, exc)
         yield
@@ -170,64 +164,24 @@ def adjusting(
         _finish_what_was_left(group_resource, requested_by, tell)
     elif stale is not None:
         group_record.clear_stale(group_resource, stale)
-    mark = _new_mark(requested_by)
-    group_record.write_adjustment(group_resource, mark)
-    _RUNNING.add(mark.id)
+    mark = claiming.begin(requested_by)
     try:
+        group_record.write_adjustment(group_resource, mark)
         yield
     finally:
-        _RUNNING.discard(mark.id)
+        claiming.end(mark)
         group_record.drop_adjustment(group_resource)
 
 
 def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
     with group.frozen_properties():
         try:
-            with _Claim(group, requested_by, reason='replace_oldest : 0') as claim:
+            with claiming.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
                 left = group_record.read_replacement(group)
                 if left is not None:
                     _Run(group, claim, left, (), tell).carry_out()
         except exceptions.HaError as exc:
             tell(f'the replacement that was interrupted could not be ended: {exc}')
-
-
-class _Claim:
-    """The right to change the members of one group, while the ``with`` lasts."""
-
-    def __init__(
-        self,
-        group: Any,
-        requested_by: str,
-        *,
-        reason: str,
-        cooldown: float | None = None,
-        finished_cooldown: float | None = None,
-    ) -> None:
-        self._group = group
-        self._reason = reason
-        self._cooldown = cooldown
-        self._finished_cooldown = finished_cooldown
-        self.mark = _new_mark(requested_by)
-        self.has_changed = False
-
-    def __enter__(self) -> '_Claim':
-        over = _wait_until_free(self._group)
-        _RUNNING.add(self.mark.id)
-        try:
-            group_record.take(self._group, self.mark, over, self._cooldown)
-        except group_record.MarkChanged as exc:
-            _RUNNING.discard(self.mark.id)
-            raise exceptions.TryAgain(str(exc)) from exc
-        except BaseException:
-            _RUNNING.discard(self.mark.id)
-            raise
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        _RUNNING.discard(self.mark.id)
-        group_record.give_back(
-            self._group, self.mark, self._finished_cooldown, self._reason, self.has_changed
-        )
 
 
 class _Run:
@@ -236,7 +190,7 @@ class _Run:
     def __init__(
         self,
         group: Any,
-        claim: _Claim,
+        claim: claiming.Claim,
         wanted: model.Replacement,
         spare: tuple[str, ...],
         tell: Tell,
@@ -248,6 +202,7 @@ class _Run:
         self._rolling = heat_group.rolling(group)
         self._asked = decide.Asked()
         self._batches = 0
+        self._has_changed = False
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
         self._failures: dict[str, str] = {}
@@ -263,18 +218,26 @@ class _Run:
         :raises exceptions.Stopped: not all of it could be done.
         """
         self._record()
+        self._notify('start', 'Start')
         try:
             seen = self._work()
+            self._end(seen)
+            outcome = self._outcome(seen)
         except exceptions.CouldNotAsk as exc:
             self._leave()
+            self._notify('error', str(exc))
             raise exceptions.Stopped(
                 str(exc), 'Signal again when it answers: the same replacement goes on'
             ) from exc
-        except BaseException:
+        except BaseException as exc:
             self._leave()
+            self._notify('error', str(exc))
             raise
-        self._end(seen)
-        return self._outcome(seen)
+        self._notify('end', 'End')
+        return outcome
+
+    def _notify(self, suffix: str, message: str) -> None:
+        heat_group.notify(self._group, suffix, len(self._wanted.pairs), self._wanted.size, message)
 
     def _work(self) -> model.Group:
         while True:
@@ -322,7 +285,7 @@ class _Run:
             for new in step.add:
                 self._give_up(new, exc.reason)
             return
-        self._claim.has_changed = True
+        self._has_changed = True
         self._last_change = step
         self._tell(f'{step.reason}: {_signed(step)}')
         self._wait(step.reason)
@@ -424,11 +387,12 @@ class _Run:
                 done.append((pair.victim, pair.new if new else ''))
                 continue
             failed.append(self._why_not(pair, seen))
+        self._claim.has_scaled = self._claim.has_scaled or bool(done)
         if failed:
-            replaced = f'; replaced: {_and([v for v, _ in done])}' if done else ''
-            raise exceptions.Stopped(
-                '; '.join(failed) + replaced, 'Mend the cause and signal again'
-            )
+            if done:
+                failed.append(f'replaced: {_and([victim for victim, _ in done])}')
+            kind = exceptions.Stopped if self._has_changed else exceptions.Refused
+            raise kind('; '.join(failed), 'Mend the cause and signal again')
         return model.Outcome(
             tuple(victim for victim, _ in done if victim),
             tuple(new for _, new in done if new),
@@ -454,6 +418,13 @@ def _refuse_if_unready(group: Any) -> None:
         raise exceptions.Refused(f'group {group.name} is in {group.action}', 'Resume its stack')
     if group.status == group.IN_PROGRESS:
         raise exceptions.TryAgain(f'group {group.name} is in {group.action}_{group.status}')
+
+
+def _refuse_if_in_progress(group: Any) -> None:
+    """Leave a nested stack alone that somebody changes, who has not marked the group."""
+    is_in_progress, seconds = group_record.nested_state(group)
+    if is_in_progress and seconds <= group.stack.timeout_secs():
+        raise exceptions.TryAgain(f'the nested stack of group {group.name} is being changed')
 
 
 def _choose(
@@ -483,46 +454,6 @@ def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:
 def _cooldown(group: Any, given: float | None) -> float:
     wanted = group.properties[group.COOLDOWN] if given is None else given
     return float(wanted or 0)
-
-
-def _new_mark(holder: str) -> model.Mark:
-    return model.Mark(heat.own_engine_id(), group_record.now(), holder, uuid.uuid4().hex)
-
-
-def _wait_until_free(group: Any) -> model.Mark | None:
-    """Return the mark that may be taken over, None when there is none.
-
-    :raises exceptions.TryAgain: somebody stands behind the mark.
-    """
-    while True:
-        mark = group_record.read_mark(group)
-        verdict = decide.who_holds(_evidence(group, mark))
-        if isinstance(verdict, decide.Held):
-            raise exceptions.TryAgain(f'group {group.name} is busy: {verdict.reason}')
-        if isinstance(verdict, decide.Free):
-            if verdict.reason:
-                LOG.info('Group %s is taken over: %s', group.name, verdict.reason)
-            return mark
-        LOG.info('Group %s: %s; looking on', group.name, verdict.reason)
-        time.sleep(min(WATCH_SECONDS, verdict.seconds))
-
-
-def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
-    is_nested_in_progress, changed_ago = group_record.nested_state(group)
-    is_alive = None
-    if mark is not None and mark.engine is not None:
-        if mark.engine == heat.own_engine_id():
-            is_alive = mark.id in _RUNNING
-        else:
-            is_alive = heat.engine_is_alive(group.context, mark.engine)
-    return decide.MarkEvidence(
-        mark=mark,
-        is_holder_alive=is_alive,
-        is_nested_in_progress=is_nested_in_progress,
-        changed_ago=changed_ago,
-        seen_for=group_record.seen_for(group) if mark is not None and is_alive is None else 0.0,
-        timeout=group.stack.timeout_secs(),
-    )
 
 
 def _and(names: collections.abc.Sequence[str]) -> str:

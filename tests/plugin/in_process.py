@@ -49,7 +49,7 @@ from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
 from heat_ha.cloud import group_record, heat, heat_group
-from heat_ha.groups import replacing
+from heat_ha.groups import claiming, replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
@@ -341,6 +341,11 @@ class Engine:
         found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
         found.update_and_save({'updated_at': (found.updated_at or found.created_at) - by})
 
+    def set_status(self, identity, status):
+        """Let a stack have this status, without anybody working on it."""
+        found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
+        found.update_and_save({'status': status})
+
     # --- dying ---------------------------------------------------------------------------
 
     def dies(self, before_commit, work, *args):
@@ -436,6 +441,7 @@ class Engine:
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
             (heat_group, 'time', own_clock),
             (replacing, 'time', own_clock),
+            (claiming, 'time', own_clock),
             (group_record, 'now', self.now),
             (heat, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),

@@ -409,6 +409,23 @@ def test_a_group_that_is_being_updated_is_left_alone(engine):
     assert 'UPDATE_IN_PROGRESS' in last_event(engine, stack)[1]
 
 
+def test_a_nested_stack_that_somebody_changes_is_left_alone_until_its_timeout(engine):
+    stack = engine.create(template())
+    before = servers(engine, stack)
+    nested = engine.nested(stack)
+    engine.set_status(nested, 'IN_PROGRESS')
+    engine.age(nested, datetime.timedelta(0))
+
+    engine.signal(stack, 'policy')
+
+    assert servers(engine, stack) == before
+    assert 'is being changed' in last_event(engine, stack)[1]
+    engine.age(nested, datetime.timedelta(hours=2))
+    engine.signal(stack, 'policy')
+    assert servers(engine, stack) != before
+    in_order(engine, stack)
+
+
 def test_min_in_service_that_leaves_no_room_is_refused(engine):
     stack = engine.create(template(DELETES_FIRST, group='rolling_updates: {min_in_service: 3}'))
     before = servers(engine, stack)
@@ -445,6 +462,20 @@ def test_the_old_member_stays_where_the_new_one_fails(engine, member, is_marked)
     (engine.servers / 'no-valid-host').unlink()
     engine.signal(stack, 'policy')
     assert oldest not in names(engine, stack)
+    in_order(engine, stack)
+
+
+def test_a_replacement_that_failed_begins_no_cooldown(engine):
+    stack = engine.create(template(REPLACES + 'cooldown: 300\n'))
+    before = servers(engine, stack)
+    (engine.servers / 'no-valid-host').touch()
+    engine.signal(stack, 'policy')
+    assert servers(engine, stack) == before
+    (engine.servers / 'no-valid-host').unlink()
+
+    engine.signal(stack, 'policy')
+
+    assert servers(engine, stack) != before
     in_order(engine, stack)
 
 
