@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remember which regions do not answer, so that not every stack waits to find it out again.
+
+One memory a process. A region that has failed to answer is suspect: one call at a time may try
+it, the others are told at once. After ``patience`` seconds of that it is known to be silent, and
+is tried once every ``pause`` seconds, or when a person asks for it.
+"""
+
+import dataclasses
+import threading
+import time
+
+
+@dataclasses.dataclass
+class _Silence:
+    since: float
+    tried: float
+    reason: str
+    is_trying: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether a call may be made; if not, why, and whether the region is known to be silent."""
+
+    may_call: bool
+    reason: str = ''
+    is_known: bool = False
+
+
+class Circuit:
+    """The regions of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._silent: dict[str, _Silence] = {}
+
+    def enter(self, region: str, patience: float, pause: float, is_asked_for: bool) -> Verdict:
+        """Ask before a call; each permitted call is followed by ``leave``."""
+        now = time.monotonic()
+        with self._lock:
+            silence = self._silent.get(region)
+            if silence is None:
+                return Verdict(True)
+            is_known = now - silence.since >= patience
+            if silence.is_trying:
+                return Verdict(False, f'{silence.reason}; it is being tried', is_known)
+            if is_known and not is_asked_for and now - silence.tried < pause:
+                ago = now - silence.since
+                return Verdict(False, f'{silence.reason}; silent for {ago:.0f} s', True)
+            silence.is_trying = True
+            return Verdict(True)
+
+    def leave(self, region: str, began: float, failure: str) -> None:
+        """Tell how a call ended: why there was no answer, or nothing."""
+        now = time.monotonic()
+        with self._lock:
+            if not failure:
+                self._silent.pop(region, None)
+                return
+            silence = self._silent.setdefault(region, _Silence(began, now, failure))
+            silence.tried, silence.reason, silence.is_trying = now, failure, False
+
+
+CIRCUIT = Circuit()

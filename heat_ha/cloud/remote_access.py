@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the owner of a stack gets into another region: whose token, which catalogue, which CA.
+
+With a region's name alone, the token and the catalogue are those of the parent stack. With a
+credential from Barbican all three come from the Keystone that the credential names.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from typing import Any
+
+from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import loading
+from keystoneauth1 import session as keystone_session
+from oslo_config import cfg
+
+from heat_ha.cloud import remote_heat
+from heat_ha.conf import regions as options
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a part belongs, as the template says it.
+
+    ``region`` is None for the region of whatever Keystone is asked.
+    """
+
+    region: str | None
+    credential_secret_id: str = ''
+    ca_cert: str = ''
+    insecure: bool = False
+
+    def to_text(self) -> str:
+        """What is put on record; empty where the region's name says all."""
+        found = dataclasses.asdict(self)
+        if found == dataclasses.asdict(Place(self.region)):
+            return ''
+        return json.dumps(found, sort_keys=True)
+
+    @classmethod
+    def of(cls, region: str, text: str) -> 'Place':
+        """Read what ``to_text`` gave."""
+        return cls(**json.loads(text)) if text else cls(region)
+
+    @property
+    def key(self) -> str:
+        """What tells this place from others in the memory of silent regions."""
+        return f'{self.credential_secret_id}/{self.region}'
+
+
+def limits() -> remote_heat.Limits:
+    """The limits of calls, from heat.conf."""
+    options.register(cfg.CONF)
+    group = cfg.CONF[options.GROUP]
+    return remote_heat.Limits(
+        connect=group.connect_timeout,
+        look=group.look_timeout,
+        write=group.write_timeout,
+        patience=group.patience,
+        pause=group.pause,
+    )
+
+
+# A credential's plugin keeps its token; secrets are read once a process and project.
+_CREDENTIALS: dict[tuple[str, str], Any] = {}
+_LOCK = threading.Lock()
+
+
+class Accesses:
+    """The ways from one Heat resource into the regions; each is made at its first use."""
+
+    def __init__(self, resource: Any) -> None:
+        self._context = resource.context
+        self._limits = limits()
+        self._made: dict[Place, remote_heat.Access] = {}
+        self._lock = threading.Lock()
+
+    def port(self, place: Place, *, is_asked_for: bool = False) -> remote_heat.RemoteHeat:
+        """Heat in one place; nothing is asked yet."""
+        return remote_heat.RemoteHeat(
+            place.key,
+            lambda: self._access(place),
+            self._limits,
+            is_asked_for=is_asked_for,
+        )
+
+    def _access(self, place: Place) -> remote_heat.Access:
+        with self._lock:
+            found = self._made.get(place)
+        if found is None:
+            found = self._make(place)
+            with self._lock:
+                self._made[place] = found
+        return found
+
+    def _make(self, place: Place) -> remote_heat.Access:
+        heats = self._context.keystone_session
+        verify: Any = heats.verify
+        if place.insecure:
+            verify = False
+        elif place.ca_cert:
+            verify = _ca_file(place.ca_cert)
+        interface = cfg.CONF.clients_heat.endpoint_type or cfg.CONF.clients.endpoint_type
+        if not place.credential_secret_id:
+            # The local Keystone has the certificate that Heat knows, the region its own.
+            session = self._session(heats.auth, heats.verify, heats.cert)
+            return remote_heat.Access(session, place.region, interface, verify)
+        auth = self._credential(place.credential_secret_id)
+        return remote_heat.Access(
+            self._session(auth, verify, None),
+            place.region,
+            interface,
+            verify,
+            lambda: self._forget(place.credential_secret_id),
+        )
+
+    def _session(self, auth: Any, verify: Any, cert: Any) -> keystone_session.Session:
+        return keystone_session.Session(
+            auth=auth, verify=verify, cert=cert, timeout=self._limits.look
+        )
+
+    # --- credentials ------------------------------------------------------------------------
+
+    def _credential(self, secret: str) -> Any:
+        key = (str(self._context.project_id), secret)
+        with _LOCK:
+            found = _CREDENTIALS.get(key)
+        if found is None:
+            found = _plugin(self._payload(secret))
+            with _LOCK:
+                _CREDENTIALS[key] = found
+        return found
+
+    def _forget(self, secret: str) -> None:
+        """Read the secret anew next time: it was not accepted."""
+        with _LOCK:
+            _CREDENTIALS.pop((str(self._context.project_id), secret), None)
+        with self._lock:
+            self._made.clear()
+
+    def _payload(self, secret: str) -> str:
+        heats = self._context.keystone_session
+        session = self._session(heats.auth, heats.verify, heats.cert)
+        url = secret if '://' in secret else f'/v1/secrets/{secret}'
+        answer = session.get(
+            f'{url.rstrip("/")}/payload',
+            headers={'Accept': 'text/plain'},
+            endpoint_filter={
+                'service_type': 'key-manager',
+                'region_name': self._context.region_name or cfg.CONF.region_name_for_services,
+            },
+        )
+        return str(answer.text)
+
+
+def _plugin(payload: str) -> Any:
+    try:
+        found = json.loads(payload)
+        loader: Any = loading.get_plugin_loader(found['auth_type'])
+        return loader.load_from_options(**found['auth'])
+    except (ValueError, KeyError, TypeError, keystone_exceptions.ClientException) as exc:
+        # What the secret holds stays out of the message.
+        raise remote_heat.BadCredential(
+            'the secret of credential_secret_id is no JSON with auth_type and auth, or lacks an '
+            f'option of that type ({type(exc).__name__})'
+        ) from None
+
+
+@functools.cache
+def _ca_file(text: str) -> str:
+    """The certificate as a file, which requests needs; one for each certificate and process."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    handle, path = tempfile.mkstemp(prefix=f'heat-ha-ca-{digest}-', suffix='.pem')
+    with os.fdopen(handle, 'w') as file:
+        file.write(text)
+    return path

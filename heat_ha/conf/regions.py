@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group ``heat_ha_regions``: how long another region is waited for."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = 'heat_ha_regions'
+
+OPTIONS = [
+    cfg.FloatOpt(
+        'connect_timeout',
+        default=3.0,
+        min=0.1,
+        help="Seconds until a connection to another region's Heat counts as refused.",
+    ),
+    cfg.FloatOpt(
+        'look_timeout',
+        default=8.0,
+        min=1.0,
+        help='Seconds until a look at a remote stack, with its whole answer, is given up. An '
+        'engine thread is held no longer by it.',
+    ),
+    cfg.FloatOpt(
+        'write_timeout',
+        default=30.0,
+        min=1.0,
+        help='Seconds until a request that changes something is given up. It may have been '
+        'carried out nevertheless, which the next look finds out. The remote Heat validates the '
+        'template before it answers.',
+    ),
+    cfg.FloatOpt(
+        'patience',
+        default=8.0,
+        min=0.0,
+        help='Seconds that a region may be silent before an action goes on without it '
+        '(on_unreachable: defer), or fails (fail). Not below look_timeout, or one slow answer '
+        'is taken for a cut.',
+    ),
+    cfg.FloatOpt(
+        'pause',
+        default=15.0,
+        min=0.0,
+        help='Seconds between two attempts to reach a region that is known to be silent. The '
+        'signal sync tries at once.',
+    ),
+]
+
+
+def register(conf: Any) -> None:
+    """Make the group known; harmless when it is already."""
+    conf.register_opts(OPTIONS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """The group as oslo.config's generator wants it."""
+    return [(GROUP, OPTIONS)]

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a RemoteStack and a tombstone share: work in other regions, beside Heat's actions."""
+
+import threading
+import time
+
+from heat.common import context as heat_context
+from heat.engine import resource
+from heat.engine import stack as heat_stack
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import heat, remote_access
+from heat_ha.regions import apply, record
+
+LOG = logging.getLogger(__name__)
+
+# Signals whose regions are still at work, in one process. Each has a thread that mostly sleeps.
+MAX_FOLLOWED = 32
+
+_FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
+
+# The word under which events appear in `openstack stack event list`.
+REGIONS = 'REGIONS'
+
+
+class RegionWork(resource.Resource):
+    """A resource that works in other regions, one short step at a time."""
+
+    # The regions are told with what the owner of the stack has delegated.
+    requires_deferred_auth = True
+
+    # What a check finds is a state of a region's; making everything anew does not mend it (S8).
+    always_replace_on_check_failed = False
+
+    def needs_replace_failed(self):
+        return False
+
+    def _work(self, *, is_asked_for=False, may_repair=True, only=None, wanted=True):
+        """Start work on what is wanted, or with ``wanted`` false on the end of all parts."""
+        store = record.Store(self)
+        accesses = remote_access.Accesses(self)
+
+        def port(region, place):
+            return accesses.port(remote_access.Place.of(region, place), is_asked_for=is_asked_for)
+
+        return apply.Work(
+            store,
+            self._wishes(store, may_repair=may_repair, wanted=wanted),
+            port,
+            self._tell,
+            None if only is None else frozenset({only}),
+        )
+
+    def _wishes(self, store, *, may_repair, wanted):
+        raise NotImplementedError
+
+    def _tell(self, text, is_failure):
+        LOG.info('%s: %s', self.name, text)
+        self._add_event(REGIONS, self.FAILED if is_failure else self.COMPLETE, text)
+
+    # --- actions: Heat looks once a second ----------------------------------------------------
+
+    def _go_on(self, token):
+        """Do a step, unless a signal is at work. :returns: whether all is done."""
+        if heat.is_held_by_living(self.context, self.stack.id):
+            # A signal looked before this action began; it leaves off after its step.
+            return False
+        token.setdefault('since', time.monotonic())
+        work = token.get('work')
+        if work is None:
+            work = token['work'] = token['make']()
+        if work.step():
+            return True
+        waited = time.monotonic() - token['since']
+        if waited > 20:
+            # A region that works for minutes is not asked each second.
+            raise resource.PollDelay(min(5, int(waited / 15) + 1))
+        return False
+
+    # --- signals: an engine's thread is not held while a region works -------------------------
+
+    def _start_following(self, only):
+        """Go on in a thread of our own until the region is done; the record is durable."""
+        if not _FOLLOWED.acquire(blocking=False):
+            LOG.warning('%s: too many signals at work; a later one goes on', self.name)
+            return
+        thread = threading.Thread(
+            target=_follow,
+            args=(
+                self.context.to_dict(),
+                self.stack.id,
+                self.name,
+                only,
+                self.stack.timeout_secs(),
+            ),
+            daemon=True,
+        )
+        thread.start()
+
+    def _step_for_signal(self, work):
+        """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
+        try:
+            with heat.Lock(self.context, self.stack.id).held():
+                # Heat writes its state before it looks for the lock, and we look after taking
+                # it: one of the two always sees the other.
+                if self._is_in_action():
+                    return None
+                return work.step()
+        except heat.GroupBusy:
+            return False
+
+    def _is_in_action(self):
+        from heat.objects import resource as resource_object
+
+        row = resource_object.Resource.get_obj(
+            self.context, self.id, refresh=True, fields=('status',)
+        )
+        return row.status == self.IN_PROGRESS
+
+
+def _follow(context, stack_id, name, only, timeout):
+    deadline = time.monotonic() + timeout
+    try:
+        loaded = heat_stack.Stack.load(
+            heat_context.RequestContext.from_dict(context),
+            stack_id=stack_id,
+            use_stored_context=True,
+        )
+        found = loaded[name]
+        with found.frozen_properties():
+            work = found._work(only=only)
+            while time.monotonic() < deadline:
+                if found._step_for_signal(work) is not False:
+                    found._after_signal(work)
+                    return
+                time.sleep(1)
+    except exceptions.HaError as exc:
+        LOG.warning('%s: %s', name, exc)
+    except Exception:
+        # The stack may be gone; whoever comes next starts from the record.
+        LOG.exception('%s: work for a signal ended', name)
+    finally:
+        _FOLLOWED.release()

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource type OS::Heat::RemoteStackTombstone: deletes that outlive their stack.
+
+A RemoteStack that is deleted while a region is cut off is gone at once. What that region was not
+told is kept in a small stack of its own in the same project: the owner sees it in the list of
+stacks, and it has a credential of its own to tell the region with. It goes by itself when the
+region was told; deleting it gives the deletes up.
+"""
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine import attributes, properties, support
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import remote_access
+from heat_ha.plugin import region_work
+from heat_ha.regions import apply, model, record, report, wish
+
+LOG = logging.getLogger(__name__)
+
+TYPE = 'OS::Heat::RemoteStackTombstone'
+
+RESOURCE_NAME = 'tombstone'
+
+
+class RemoteStackTombstone(region_work.RegionWork):
+    """A resource that deletes stacks in regions as soon as they answer, and then its own stack.
+
+    Made by an `OS::Heat::RemoteStack` that was deleted while a region was cut off; nobody writes
+    one into a template. A check of its stack, or a signal, tries the regions again.
+    """
+
+    support_status = support.SupportStatus(
+        status=support.UNSUPPORTED, message=_('Provided by heat-ha, not part of Heat.')
+    )
+
+    PROPERTIES = (OWNER, TOMBSTONES) = ('owner', 'tombstones')
+
+    ATTRIBUTES = (PENDING, LEFT) = ('pending', 'left')
+
+    properties_schema = {
+        OWNER: properties.Schema(
+            properties.Schema.STRING, _('The region that deletes.'), required=True
+        ),
+        TOMBSTONES: properties.Schema(
+            properties.Schema.LIST,
+            _('What is to be deleted: the entries of the record of the RemoteStack.'),
+            required=True,
+            schema=properties.Schema(properties.Schema.MAP),
+        ),
+    }
+
+    attributes_schema = {
+        PENDING: attributes.Schema(
+            _('The regions that are still to be told.'),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        LEFT: attributes.Schema(
+            _('What is still to be deleted: region, stack, since, reason.'),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+    }
+
+    def _wishes(self, store, *, may_repair, wanted):
+        on_delete = model.OnDelete.DEFER if wanted else model.OnDelete.RETAIN
+        return apply.Wishes(
+            contents=dict,
+            rollout=model.Rollout(()),
+            rules=model.Rules(on_delete=on_delete, patience=remote_access.limits().patience),
+            base_name=self.physical_resource_name(),
+            is_single=False,
+            owner=self.properties[self.OWNER],
+        )
+
+    def handle_create(self):
+        self.resource_id_set(self.physical_resource_name())
+        record.Store(self).write(
+            model.Record(
+                owner=self.properties[self.OWNER],
+                tombstones=tuple(
+                    model.Tombstone.from_dict(t) for t in self.properties[self.TOMBSTONES]
+                ),
+            )
+        )
+
+    def handle_check(self):
+        return {'make': self._work}
+
+    def check_check_complete(self, token):
+        if not self._go_on(token):
+            return False
+        failures = token['work'].failures()
+        if failures:
+            raise exception.ResourceInError(
+                resource_status='CHECK failed', status_reason='; '.join(failures)
+            )
+        self._after_signal(token['work'])
+        return True
+
+    def handle_delete(self):
+        found = record.Store(self).read()
+        if found is None or not found.tombstones:
+            return None
+        # The user gives it up: one more attempt for each region, and none is waited for.
+        return {'make': lambda: self._work(wanted=False)}
+
+    def check_delete_complete(self, token):
+        return token is None or self._go_on(token)
+
+    def handle_signal(self, details=None):
+        found = record.Store(self).read()
+        try:
+            regions = {t.region for t in found.tombstones} if found else set()
+            asked = wish.parse(details, regions)
+            if asked.action is not wish.Action.SYNC:
+                raise exceptions.Refused(
+                    f'a tombstone knows no {asked.action.value}',
+                    'Send sync; or delete this stack to give the deletes up',
+                )
+        except exceptions.Refused as exc:
+            self._add_event('SIGNAL', self.FAILED, f'refused: {exc}')
+            return None
+        with self.frozen_properties():
+            work = self._work(is_asked_for=True, only=asked.region)
+            done = self._step_for_signal(work)
+            if done is None:
+                return 'an action is at work, and tells the regions itself'
+            if done:
+                self._after_signal(work)
+            else:
+                self._start_following(asked.region)
+        return f'sync: {len(work.record.tombstones)} left'
+
+    def _after_signal(self, work):
+        """Let the stack go when there is nothing left to delete."""
+        if not work.record.tombstones:
+            self.rpc_client().delete_stack(self.context, dict(self.stack.identifier()), cast=True)
+
+    def _resolve_attribute(self, name):
+        found = record.Store(self).read()
+        if found is None:
+            return None
+        if name == self.PENDING:
+            return report.pending(found)
+        return report.attribute(found, 'tombstones')
+
+
+def hand_over(resource, found):
+    """Make the stack that keeps the tombstones of a resource that goes.
+
+    :raises ResourceInError: it could not be made, so the resource stays to keep them itself.
+    """
+    marks = sorted(t.mark for t in found.tombstones)
+    # The same for the same tombstones, so that a second attempt finds the first.
+    name = f'{resource.stack.name[:180]}-tombstone-{marks[0][:12]}'
+    template = {
+        'heat_template_version': '2016-10-14',
+        'description': f'Deletes of {resource.name} that a region was not told yet',
+        'resources': {
+            RESOURCE_NAME: {
+                'type': TYPE,
+                'properties': {
+                    'owner': found.owner,
+                    'tombstones': [t.to_dict() for t in found.tombstones],
+                },
+            }
+        },
+    }
+    try:
+        resource.rpc_client().create_stack(
+            resource.context, name, template, {}, {}, {'tags': ['heat-ha', 'heat-ha:tombstone']}
+        )
+    except Exception as exc:
+        if type(exc).__name__.split('_Remote')[0] == 'StackExists':
+            return
+        LOG.exception('%s: no stack for its tombstones', resource.name)
+        raise exception.ResourceInError(
+            resource_status='DELETE deferred',
+            status_reason=_(
+                'what %(regions)s was not told cannot be kept (%(why)s): delete again when the '
+                'region is back, or set partition.on_delete to retain'
+            )
+            % {
+                'regions': ', '.join(sorted({t.region for t in found.tombstones})),
+                'why': str(exc)[:200],
+            },
+        ) from exc

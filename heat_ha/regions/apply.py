@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the parts of a RemoteStack to what is wanted: look, decide, write down, send.
+
+``Work`` is one action or signal at work. Each call of ``step`` looks at every region that is
+due once, all side by side, sends at most one request to each, and returns; Heat, or the timer
+of a signal, calls it again a second later. What is known is in the record after each call, so
+that any engine can go on at any point.
+"""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.regions import decide, model, record, revision
+
+LOG = logging.getLogger(__name__)
+
+# How often one action tells one part: its inputs come from parts that may depend on it in turn.
+MAX_TELLINGS = 6
+
+# Regions that are asked side by side.
+SIDE_BY_SIDE = 32
+
+T = TypeVar('T')
+
+
+class Port(Protocol):
+    """One region's Heat; every call is bounded, and answers in values."""
+
+    def look(self, part: model.Part | model.Tombstone, with_outputs: bool) -> model.Seen:
+        """Look at one stack, by its id or by its mark."""
+
+    def send(
+        self, request: model.Request, part: model.Part | model.Tombstone, body: Mapping[str, Any]
+    ) -> model.Reply:
+        """Send a request that changes something."""
+
+    def cause(self, part: model.Part) -> str:
+        """The path and the reason of what failed inside of the stack; empty if not known."""
+
+
+class Store(Protocol):
+    """Where the record is kept."""
+
+    def read(self) -> model.Record | None: ...
+    def write(self, record: model.Record) -> None: ...
+    def outputs(self, region: str) -> record.Outputs | None: ...
+    def write_outputs(self, region: str, outputs: record.Outputs) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What the template says, as ``Work`` needs it.
+
+    ``contents`` is called again after each look, since a part may need another's outputs.
+    ``options`` go with each request and are no part of a revision.
+    """
+
+    contents: Callable[[], Mapping[str, model.Wanted]]
+    rollout: model.Rollout
+    rules: model.Rules
+    base_name: str
+    is_single: bool
+    owner: str
+    adopts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Work:
+    """One action or signal that tells regions what is wanted of them.
+
+    :param port: makes the port to a region's Heat, from its name and its place.
+    :param say: takes an event's text, and whether it is of a failure.
+    :param only: the regions that are looked at; None for all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        wishes: Wishes,
+        port: Callable[[str, str], Port],
+        say: Callable[[str, bool], None],
+        only: frozenset[str] | None = None,
+    ) -> None:
+        self._store = store
+        self._wishes = wishes
+        self._port = port
+        self._say = say
+        self._only = only
+        self._attempt = uuid.uuid4().hex[:12]
+        self._settled: dict[str, str] = {}
+        self._begun: set[str] = set()
+        self._tellings: dict[str, int] = {}
+        self._record = store.read() or model.Record(owner=wishes.owner)
+        self._bodies: dict[str, Mapping[str, Any]] = {}
+        self._waited: dict[str, float] = {}
+        self._buried: set[model.Tombstone] = set()
+
+    @property
+    def record(self) -> model.Record:
+        """The record after the last step."""
+        return self._record
+
+    def plan(self) -> None:
+        """Put on record what is wanted now; no region is asked, and nothing is sent."""
+        self._plan()
+        self._store.write(self._record)
+
+    def _plan(self) -> None:
+        contents = self._wishes.contents()
+        planned = decide.plan(
+            self._record,
+            contents,
+            self._wishes.base_name,
+            self._wishes.is_single,
+            now_text(),
+            lambda: uuid.uuid4().hex,
+        )
+        parts = tuple(self._with_way(p) for p in planned.parts)
+        self._bodies = {r: c.body for r, c in contents.items() if isinstance(c, model.Content)}
+        manifest = revision.of({p.region: p.desired for p in parts})
+        self._record = dataclasses.replace(planned, parts=parts, manifest=manifest)
+
+    def _with_way(self, part: model.Part) -> model.Part:
+        adopts = part.adopts if part.may_exist else self._wishes.adopts.get(part.region, '')
+        place = self._wishes.places.get(part.region, '')
+        return dataclasses.replace(part, adopts=adopts, place=place)
+
+    def step(self) -> bool:
+        """Do the next step in each region that is due. :returns: whether all is done."""
+        self._plan()
+        self._settle_what_needs_no_look()
+        # Who waits for another part's output neither works nor keeps others from it.
+        lacking = {p.region for p in self._record.parts if p.region not in self._bodies}
+        due = decide.may_work(
+            self._record, self._wishes.rollout, {*self._settled, *lacking}, self._begun
+        )
+        graves = self._open_graves()
+        if due or graves:
+            self._pass([p for p in self._record.parts if p.region in due], graves)
+        self._store.write(self._record)
+        # What the looks brought may be another part's input.
+        self._plan()
+        return not self._open_graves() and all(
+            self._settled.get(p.region) == p.desired
+            for p in self._record.parts
+            if p.region in self._bodies
+        )
+
+    def _open_graves(self) -> list[model.Tombstone]:
+        return [
+            t for t in self._record.tombstones if t not in self._buried and self._is_meant(t.region)
+        ]
+
+    def failures(self) -> list[str]:
+        """What has failed, one sentence for each part or tombstone."""
+        told = [
+            f'{p.region}: {p.error_class.value}: {p.reason}'
+            for p in self._record.parts
+            if p.state is model.State.FAILED and p.error_class and self._is_meant(p.region)
+        ]
+        return told + [
+            f'{t.region}: {t.error_class.value}: {t.reason}'
+            for t in self._record.tombstones
+            if t.error_class not in (None, model.ErrorClass.UNREACHABLE)
+            or (t.error_class and self._wishes.rules.on_delete is model.OnDelete.FAIL)
+        ]  # fmt: skip
+
+    # --- which parts ------------------------------------------------------------------------
+
+    def _is_meant(self, region: str) -> bool:
+        return self._only is None or region in self._only
+
+    def _settle_what_needs_no_look(self) -> None:
+        for part in self._record.parts:
+            earlier = self._settled.get(part.region)
+            if earlier is not None and earlier != part.desired:
+                # Another part's outputs have changed what this one is to hold.
+                del self._settled[part.region]
+            is_refused = part.state is model.State.FAILED and part.attempt == self._attempt
+            if part.state is model.State.ABANDONED or part.paused or is_refused:
+                self._settled[part.region] = part.desired
+            if not self._is_meant(part.region):
+                self._settled[part.region] = part.desired
+        reason = decide.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
+        for part in self._record.parts:
+            if reason and part.region not in self._settled:
+                self._settled[part.region] = part.desired
+                self._record = self._record.with_part(dataclasses.replace(part, reason=reason))
+
+    # --- one pass ---------------------------------------------------------------------------
+
+    def _pass(self, parts: list[model.Part], graves: list[model.Tombstone]) -> None:
+        begin = time.monotonic()
+        calls: dict[Any, Callable[[], model.Seen]] = {p: self._looker(p) for p in parts}
+        calls |= {t: self._looker(t) for t in graves}
+        looks = _side_by_side(calls)
+        took = time.monotonic() - begin
+        requests: dict[Any, Callable[[], Any]] = {}
+        for part in parts:
+            self._decide_part(part, looks[part], requests)
+        for grave in graves:
+            self._decide_grave(grave, looks[grave], took, requests)
+        # One write for all intents, durable before the first of the requests.
+        self._store.write(self._record)
+        answers = _side_by_side(requests)
+        for key, answer in answers.items():
+            self._take_answer(key, answer)
+
+    def _looker(self, one: model.Part | model.Tombstone) -> Callable[[], model.Seen]:
+        with_outputs = isinstance(one, model.Part) and one.is_current
+        return lambda: self._port(one.region, one.place).look(one, with_outputs)
+
+    def _decide_part(
+        self, part: model.Part, seen: model.Seen, requests: dict[Any, Callable[[], Any]]
+    ) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self._begun.add(part.region)
+        found = decide.after_look(part, seen, now_text())
+        step = decide.next_step(found, seen, self._wishes.rules, self._attempt, now)
+        if isinstance(step, model.Send) and self._tellings.get(part.region, 0) >= MAX_TELLINGS:
+            step = model.Fail(
+                model.ErrorClass.CONFLICT,
+                f'it was told {MAX_TELLINGS} times and its inputs still change: peer_inputs that '
+                'depend on one another must come to rest',
+            )
+        # Not what was seen: outputs may be secrets.
+        LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
+        if isinstance(step, model.Send):
+            sent = decide.intended(found, step.request, self._attempt, now_text())
+            self._record = self._record.with_part(sent)
+            self._tellings[part.region] = self._tellings.get(part.region, 0) + 1
+            body = self._body(sent)
+            request = step.request
+            requests[('part', found, sent)] = lambda: self._port(part.region, part.place).send(
+                request, sent, body
+            )
+            return
+        done = decide.after_step(found, step, seen)
+        self._record = self._record.with_part(done)
+        if isinstance(step, model.Wait):
+            return
+        if isinstance(step, model.Done) and isinstance(seen, model.Present):
+            if seen.outputs is None:
+                requests[('outputs', done)] = lambda: self._port(part.region, part.place).look(
+                    done, True
+                )
+            else:
+                self._keep_outputs(done, seen)
+        if isinstance(step, model.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED:
+            requests[('cause', done)] = lambda: self._port(part.region, part.place).cause(done)
+        self._settle(part, done, step)
+
+    def _settle(self, before: model.Part, after: model.Part, step: model.Step) -> None:
+        self._settled[after.region] = after.desired
+        if isinstance(step, model.Fail):
+            self._say(f'{after.region}: {step.error_class.value}: {step.reason}', True)
+        elif isinstance(step, model.Defer):
+            self._say(f'{after.region} is told later (pending): {step.reason}', False)
+        elif before.state is not after.state or before.applied != after.applied:
+            self._say(f'{after.region} has revision {after.applied[:12]}', False)
+        elif after.drifted and not before.drifted:
+            self._say(f'{after.region}: {after.reason}', True)
+
+    def _body(self, part: model.Part) -> Mapping[str, Any]:
+        return {
+            **self._wishes.options,
+            **self._bodies[part.region],
+            'tags': tags(part.mark, part.desired, self._record),
+        }
+
+    def _decide_grave(
+        self,
+        grave: model.Tombstone,
+        seen: model.Seen,
+        took: float,
+        requests: dict[Any, Callable[[], Any]],
+    ) -> None:
+        since = self._waited.setdefault(grave.mark, time.monotonic() - took)
+        waited = time.monotonic() - since
+        step = decide.burial_step(grave, seen, self._wishes.rules, self._attempt, waited)
+        LOG.debug('%s, delete of %s: %s', grave.region, grave.name, step)
+        if isinstance(step, model.Send):
+            sent = dataclasses.replace(
+                grave, attempt=self._attempt, error_class=None, reason=step.reason
+            )
+            if isinstance(seen, model.Present):
+                sent = dataclasses.replace(sent, stack_id=seen.stack_id, name=seen.name)
+            self._record = self._record.with_tombstone(grave, sent)
+            requests[('grave', sent)] = lambda: self._port(grave.region, grave.place).send(
+                model.Request.DELETE, sent, {}
+            )
+        elif isinstance(step, model.Forget):
+            self._record = self._record.with_tombstone(grave, None)
+            self._say(f'{grave.region}, delete of {grave.name}: {step.reason}', False)
+        elif isinstance(step, model.Defer | model.Fail):
+            error = step.error_class if isinstance(step, model.Fail) else UNREACHABLE
+            kept = dataclasses.replace(grave, error_class=error, reason=step.reason)
+            self._record = self._record.with_tombstone(grave, kept)
+            self._buried.add(kept)
+            word = 'failed' if isinstance(step, model.Fail) else 'is told later (tombstone)'
+            self._say(
+                f'{grave.region}, delete of {grave.name} {word}: {step.reason}',
+                isinstance(step, model.Fail),
+            )
+
+    def _take_answer(self, key: tuple[Any, ...], answer: Any) -> None:
+        kind = key[0]
+        if kind == 'part':
+            part, end = decide.after_reply(key[1], key[2], answer, now_text())
+            LOG.debug('%s answers: %s', part.region, answer)
+            if end is not None:
+                part = decide.after_step(part, end, model.Absent())
+                self._settle(key[1], part, end)
+            self._record = self._record.with_part(part)
+        elif kind == 'outputs':
+            if isinstance(answer, model.Present):
+                self._keep_outputs(key[1], answer)
+        elif kind == 'cause':
+            if answer:
+                told = dataclasses.replace(key[1], reason=f'{key[1].reason} ({answer})'[:1000])
+                self._record = self._record.with_part(told)
+        elif answer.answer is model.Answer.REFUSED:
+            kept = dataclasses.replace(
+                key[1],
+                error_class=answer.error_class or model.ErrorClass.REFUSED,
+                reason=answer.reason,
+            )
+            self._record = self._record.with_tombstone(key[1], kept)
+            self._buried.add(kept)
+        elif answer.answer is not model.Answer.ACCEPTED:
+            again = dataclasses.replace(key[1], attempt='', reason=answer.reason)
+            self._record = self._record.with_tombstone(key[1], again)
+
+    # --- keeping ----------------------------------------------------------------------------
+
+    def _keep_outputs(self, part: model.Part, seen: model.Present) -> None:
+        outputs = dict(seen.outputs or {})
+        try:
+            self._store.write_outputs(
+                part.region, record.Outputs(outputs, now_text(), part.applied)
+            )
+        except exceptions.Refused as exc:
+            self._say(f'{part.region}: {exc}', True)
+
+
+UNREACHABLE = model.ErrorClass.UNREACHABLE
+
+TAG, MARK, REVISION, EPOCH, OWNER = 'heat-ha', 'heat-ha:part:', 'heat-ha:rev:', 'heat-ha:epoch:', \
+    'heat-ha:owner:'  # fmt: skip
+
+
+def tags(mark: str, revision: str, found: model.Record) -> tuple[str, ...]:
+    """The tags of a part's stack: whose it is, what it holds, and who may change it."""
+    # Heat takes 80 signs, and no commas.
+    owner = (OWNER + found.owner.replace(',', '_'))[:80]
+    return (TAG, MARK + mark, REVISION + revision, f'{EPOCH}{found.epoch}', owner)
+
+
+def now_text() -> str:
+    """UTC in ISO form, as it is put on record."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+
+
+def _side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+    if not calls:
+        return {}
+    with concurrent.futures.ThreadPoolExecutor(min(len(calls), SIDE_BY_SIDE)) as pool:
+        waiting = {key: pool.submit(call) for key, call in calls.items()}
+        return {key: future.result() for key, future in waiting.items()}

@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done next for each part of a RemoteStack.
+
+Called with what was seen once; the next look starts from what is there then. So it does not
+matter who carried out the last step, or whether it was.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Collection, Mapping
+
+from heat_ha.regions import model
+from heat_ha.regions.model import (
+    Absent,
+    Defer,
+    Done,
+    Drift,
+    ErrorClass,
+    Fail,
+    Forget,
+    OnDelete,
+    OnUnreachable,
+    Part,
+    Present,
+    Request,
+    Send,
+    Silent,
+    State,
+    Step,
+    Tombstone,
+    Wait,
+)
+
+# Seconds after a request without an answer before "there is no such stack" is believed: a slow
+# service may still be making it.
+SETTLE = 8.0
+
+# Remote actions after whose end the stack holds what its tags say.
+_COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
+
+
+def plan(
+    record: model.Record,
+    wanted: Mapping[str, model.Wanted],
+    base_name: str,
+    is_single: bool,
+    now: str,
+    new_mark: Callable[[], str],
+) -> model.Record:
+    """Bring the record in line with what the template wants now; no region is asked.
+
+    Invariant: what leaves the template leaves a tombstone if its region may hold a stack, and a
+    part that comes back gets a mark and a name of its own, so that the tombstone is not for it.
+    """
+    parts: list[Part] = []
+    generations = dict(record.generations)
+    for region, content in wanted.items():
+        part = record.part(region)
+        if part is None:
+            count = generations.get(region, 0) + 1
+            generations[region] = count
+            name = base_name if is_single else f'{base_name}-{_as_name(region)}'
+            part = Part(region, new_mark(), name if count == 1 else f'{name}-{count}')
+        parts.append(_with_wanted(part, content))
+    gone = (p for p in record.parts if p.region not in wanted)
+    tombstones = [*record.tombstones, *(bury(p, now) for p in gone if is_to_bury(p))]
+    return dataclasses.replace(
+        record, parts=tuple(parts), tombstones=tuple(tombstones), generations=generations
+    )
+
+
+def _as_name(region: str) -> str:
+    """A region's name with nothing in it that a stack's name may not have."""
+    return ''.join(c if c.isascii() and (c.isalnum() or c in '_.-') else '-' for c in region)
+
+
+def _with_wanted(part: Part, content: model.Wanted) -> Part:
+    if part.state is State.ABANDONED:
+        return part
+    if isinstance(content, model.Lacking):
+        # What the region has stays as it is until the input is known.
+        if part.may_exist:
+            return dataclasses.replace(part, reason=content.reason)
+        return dataclasses.replace(part, state=State.WAITING, reason=content.reason)
+    if part.desired == content.revision:
+        return part
+    return dataclasses.replace(
+        part,
+        desired=content.revision,
+        state=State.READY if part.applied == content.revision else State.PENDING,
+        reason='' if part.applied == content.revision else 'the region is not told yet',
+    )
+
+
+def is_to_bury(part: Part) -> bool:
+    """Whether leaving this part out means that something has to be deleted."""
+    return part.may_exist and part.state is not State.ABANDONED
+
+
+def bury(part: Part, now: str) -> Tombstone:
+    """The delete that follows from the end of a part."""
+    return Tombstone(part.region, part.mark, part.name, part.stack_id, now, part.place)
+
+
+# --- who may be at work ---------------------------------------------------------------------
+
+
+def may_work(
+    record: model.Record,
+    rollout: model.Rollout,
+    settled: Collection[str],
+    begun: Collection[str],
+) -> tuple[str, ...]:
+    """The regions that may be at work now, in the order of the rollout.
+
+    Invariant: no part is begun before all of the waves before its own are settled, nor while
+    more parts have failed than are tolerated; and one that is begun is seen to its end.
+
+    :param settled: regions that this action is through with.
+    :param begun: regions that this action was at work in.
+    """
+    failed = sum(1 for p in record.parts if p.region in settled and p.state is State.FAILED)
+    may_begin = failed <= rollout.failure_tolerance
+    chosen: list[str] = []
+    for wave in rollout.waves:
+        open_ones = [r for r in wave if r not in settled]
+        in_flight = [r for r in open_ones if r in begun]
+        chosen.extend(in_flight)
+        if may_begin:
+            fresh = [r for r in open_ones if r not in begun]
+            limit = rollout.max_in_flight
+            room = len(fresh) if limit == 0 else max(0, limit - len(in_flight))
+            chosen.extend(fresh[:room])
+        if open_ones:
+            break
+    return tuple(chosen)
+
+
+def not_begun(
+    record: model.Record, rollout: model.Rollout, settled: Collection[str], begun: Collection[str]
+) -> str:
+    """Why the regions that are left are not begun any more; empty while they may be."""
+    failed = [p.region for p in record.parts if p.region in settled and p.state is State.FAILED]
+    if len(failed) <= rollout.failure_tolerance:
+        return ''
+    if any(r not in settled for r in begun):
+        return ''
+    return f'not begun, because {", ".join(failed)} failed (failure_tolerance)'
+
+
+# --- one part -------------------------------------------------------------------------------
+
+
+def next_step(
+    part: Part, seen: model.Seen, rules: model.Rules, attempt: str, now: datetime.datetime
+) -> Step:
+    """Choose the one step that brings the part closer to its newest revision.
+
+    Invariant: nothing is sent on "could not ask"; nothing is sent when the region holds what is
+    wanted; what was sent in this attempt and failed there is not sent again in it.
+    """
+    if isinstance(seen, Silent):
+        return _of_silent(part, seen, rules, now)
+    if isinstance(seen, Absent):
+        return _of_absent(part, rules, now)
+    if seen.status == 'IN_PROGRESS':
+        return _of_busy(part, seen)
+    if seen.action == 'DELETE':
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
+        )
+    if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
+        if seen.revision == part.desired:
+            return Send(Request.UPDATE, 'the stack is taken over as it is')
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'stack {seen.name} is not what the template wants; set adopt.conflict to overwrite, '
+            'or make them equal',
+        )
+    if seen.status == 'COMPLETE' and seen.action in _COMPLETING:
+        return _of_complete(part, seen, rules, attempt)
+    return _of_failed(part, seen, rules, attempt)
+
+
+def _of_silent(part: Part, seen: Silent, rules: model.Rules, now: datetime.datetime) -> Step:
+    if seen.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(seen.error_class, seen.reason)
+    if part.is_current:
+        return Done('the region has what is wanted, and does not answer now')
+    if rules.on_unreachable is OnUnreachable.WAIT:
+        return Wait(seen.reason)
+    if not seen.is_known and _seconds(part.silent_since, now) < rules.patience:
+        return Wait(seen.reason)
+    if rules.on_unreachable is OnUnreachable.FAIL:
+        return Fail(ErrorClass.UNREACHABLE, seen.reason)
+    return Defer(seen.reason)
+
+
+def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
+    if part.adopts and not part.may_exist:
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'there is no stack {part.adopts} to adopt; correct adopt, or leave it out',
+        )
+    if part.doubtful_since and _seconds(part.doubtful_since, now) < SETTLE:
+        return Wait('the answer to a request was lost; looking for what it did')
+    if part.is_current and rules.drift is not Drift.CORRECT:
+        reason = 'the stack is gone there, and not by us; an update with a change makes it anew'
+        return Done(reason, is_drifted=rules.drift is Drift.REPORT)
+    return Send(Request.CREATE, 'the region has no such stack')
+
+
+def _of_busy(part: Part, seen: Present) -> Step:
+    if seen.action == 'DELETE':
+        return Fail(ErrorClass.CONFLICT, 'somebody else deletes the stack there')
+    if part.is_current:
+        return Done(f'{seen.action} is in progress there, and is not ours')
+    if seen.revision == part.desired:
+        return Wait(f'{seen.action} is in progress there')
+    return Send(Request.UPDATE, 'a newer revision takes over from the one at work')
+
+
+def _of_complete(part: Part, seen: Present, rules: model.Rules, attempt: str) -> Step:
+    is_foreign = _is_foreign(part, seen)
+    if seen.revision == part.desired and not (is_foreign and part.is_current):
+        return Done()
+    if part.is_current and rules.drift is Drift.REPORT:
+        return Done('somebody else has changed the stack there', is_drifted=True)
+    if part.is_current and rules.drift is Drift.IGNORE:
+        return Done()
+    sent = part.attempt == attempt and part.told == part.desired
+    if is_foreign and (sent or rules.drift is Drift.REPORT):
+        return Fail(
+            ErrorClass.CONFLICT,
+            'somebody else has changed the stack there, and the newest revision would undo that; '
+            'set drift to correct or ignore to go on',
+        )
+    return Send(Request.UPDATE, 'the region holds another revision')
+
+
+def _is_foreign(part: Part, seen: Present) -> bool:
+    """Whether somebody else changed the stack since it was last seen as we made it."""
+    if not part.applied:
+        return False
+    if seen.revision not in (part.applied, part.told, part.desired):
+        return True
+    is_new = seen.action == 'UPDATE' and bool(part.changed) and seen.changed != part.changed
+    # A request of ours whose end was not seen explains the change.
+    return is_new and part.told == part.applied
+
+
+def _of_failed(part: Part, seen: Present, rules: model.Rules, attempt: str) -> Step:
+    sent = part.attempt == attempt and part.told == part.desired
+    if not sent and (rules.may_repair or part.told != part.desired):
+        return Send(Request.UPDATE, f'{seen.action}_{seen.status} there; it is told again')
+    return Fail(
+        ErrorClass.REMOTE_FAILED,
+        f'{seen.action}_{seen.status} there: {seen.reason or "no reason given"}',
+    )
+
+
+def intended(part: Part, request: Request, attempt: str, now: str) -> Part:
+    """The part as it is put on record before a request is sent (S4).
+
+    Until there is an answer, a request counts as one that may have been carried out.
+    """
+    return dataclasses.replace(
+        part,
+        told=part.desired,
+        attempt=attempt,
+        # A second request for the same revision has an end of its own to be waited for.
+        applied='' if part.is_current else part.applied,
+        stack_id='' if request is Request.CREATE else part.stack_id,
+        doubtful_since=now,
+        state=State.WORKING,
+        drifted=False,
+    )
+
+
+def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple[Part, Fail | None]:
+    """The part as a request's answer leaves it; with it the end, if it was refused.
+
+    :param before: the part before the request was put on record.
+    :param sent: the part as ``intended`` made it.
+    """
+    answer = reply.answer
+    if answer is model.Answer.NOT_SENT:
+        silent = before.silent_since or now
+        return dataclasses.replace(
+            before, reachable=False, silent_since=silent, reason=reply.reason
+        ), None
+    if answer is model.Answer.UNKNOWN:
+        return dataclasses.replace(sent, reason=reply.reason), None
+    seen = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
+    if answer is model.Answer.ACCEPTED:
+        return dataclasses.replace(
+            seen,
+            stack_id=reply.stack_id or sent.stack_id,
+            doubtful_since='',
+            error_class=None,
+            reason='the region is at work',
+        ), None
+    if answer is model.Answer.REFUSED:
+        # Nothing was made of it; what the region may hold is what it held before.
+        kept = dataclasses.replace(seen, told=before.told, doubtful_since=before.doubtful_since)
+        return kept, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
+    if answer is model.Answer.TAKEN and before.doubtful_since:
+        # Looked for by its mark since, and not found: it is not ours.
+        kept = dataclasses.replace(seen, told=before.told, doubtful_since='')
+        reason = f'another stack has the name {before.name} there; delete or rename it'
+        return kept, Fail(ErrorClass.CONFLICT, reason)
+    # Taken for the first time, busy or gone: the next look tells.
+    return dataclasses.replace(seen, attempt='', reason=reply.reason), None
+
+
+def after_look(part: Part, seen: model.Seen, now: str) -> Part:
+    """The part with what a look says of its region and its stack."""
+    if isinstance(seen, Silent):
+        if seen.error_class is not ErrorClass.UNREACHABLE:
+            return part
+        return dataclasses.replace(part, reachable=False, silent_since=part.silent_since or now)
+    # Not with each look: the record is written only when it has changed.
+    is_fresh = part.reachable and part.last_seen[:15] == now[:15]
+    found = dataclasses.replace(
+        part,
+        reachable=True,
+        last_seen=part.last_seen if is_fresh else now,
+        silent_since='',
+    )
+    if isinstance(seen, Present):
+        return dataclasses.replace(
+            found, stack_id=seen.stack_id, name=seen.name, doubtful_since='', adopts=''
+        )
+    return found
+
+
+def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
+    """The part with what was decided about it."""
+    if isinstance(step, Done):
+        return dataclasses.replace(
+            part,
+            state=State.READY,
+            applied=part.desired,
+            told=part.desired,
+            error_class=ErrorClass.CONFLICT if step.is_drifted else None,
+            reason=step.reason,
+            drifted=step.is_drifted,
+            changed=seen.changed if isinstance(seen, Present) and not step.is_drifted
+            else part.changed,
+        )  # fmt: skip
+    if isinstance(step, Defer):
+        return dataclasses.replace(
+            part, state=State.PENDING, error_class=ErrorClass.UNREACHABLE, reason=step.reason
+        )
+    if isinstance(step, Fail):
+        return dataclasses.replace(
+            part, state=State.FAILED, error_class=step.error_class, reason=step.reason
+        )
+    return dataclasses.replace(part, reason=step.reason)
+
+
+# --- one tombstone --------------------------------------------------------------------------
+
+
+def burial_step(
+    grave: Tombstone, seen: model.Seen, rules: model.Rules, attempt: str, waited: float
+) -> Step:
+    """Choose the one step that brings a delete closer to its end.
+
+    Invariant: a delete is sent only for a stack with the id or the mark of the tombstone.
+
+    :param waited: for how many seconds this action has found the region silent.
+    """
+    if isinstance(seen, Absent):
+        return Forget('the region has no such stack')
+    if isinstance(seen, Present):
+        if grave.stack_id != seen.stack_id and grave.mark != seen.mark:
+            return Forget('what the region shows is another stack')
+        if seen.action == 'DELETE' and seen.status == 'COMPLETE':
+            return Forget('the region has deleted it')
+        if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
+            return Wait('the region deletes it')
+        if grave.attempt == attempt and seen.action == 'DELETE':
+            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
+        if grave.attempt == attempt and grave.error_class is None:
+            return Wait('the region was told')
+        return Send(Request.DELETE, 'the template no longer has it')
+    if seen.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(seen.error_class, seen.reason)
+    if not seen.is_known and waited < rules.patience:
+        return Wait(seen.reason)
+    if rules.on_delete is OnDelete.RETAIN:
+        return Forget('on_delete is retain: the stack stays where it is')
+    if rules.on_delete is OnDelete.FAIL:
+        return Fail(ErrorClass.UNREACHABLE, seen.reason)
+    return Defer(seen.reason)
+
+
+def _seconds(since: str, now: datetime.datetime) -> float:
+    if not since:
+        return 0.0
+    return max(0.0, (now - datetime.datetime.fromisoformat(since)).total_seconds())
+
+
+# --- signals --------------------------------------------------------------------------------
+
+
+def abandoned(record: model.Record, region: str) -> model.Record:
+    """Give up one region: nothing is sent there any more, and nothing waits to be deleted."""
+    parts = tuple(
+        dataclasses.replace(
+            p,
+            state=State.ABANDONED,
+            error_class=None,
+            reason=f'given up; stack {p.name} may be left there. The signal resume takes it back',
+        )
+        if p.region == region
+        else p
+        for p in record.parts
+    )
+    graves = tuple(t for t in record.tombstones if t.region != region)
+    return dataclasses.replace(record, parts=parts, tombstones=graves)
+
+
+def paused(record: model.Record, region: str | None, is_paused: bool) -> model.Record:
+    """Tell a region nothing until it is resumed; what was given up is taken back by that too."""
+    parts = []
+    for part in record.parts:
+        if region in (None, part.region):
+            part = dataclasses.replace(part, paused=is_paused)
+            if not is_paused and part.state is State.ABANDONED:
+                part = dataclasses.replace(
+                    part, state=State.PENDING, desired='', reason='the region is not told yet'
+                )
+        parts.append(part)
+    return dataclasses.replace(record, parts=tuple(parts))

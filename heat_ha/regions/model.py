@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that a RemoteStack is decided with: its record, what was seen, what to do next.
+
+Times are UTC in ISO form with seconds: they are stored, and another engine reads them.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+VERSION = 1
+
+
+class ErrorClass(enum.Enum):
+    """What kind of obstacle a part has met; it decides what a person can do."""
+
+    UNREACHABLE = 'unreachable'
+    AUTH = 'auth'
+    REFUSED = 'refused'
+    INVALID = 'invalid'
+    REMOTE_FAILED = 'remote_failed'
+    CONFLICT = 'conflict'
+
+
+class State(enum.Enum):
+    """How far a part is."""
+
+    # The newest revision was not told yet, and will be told as soon as the region answers.
+    PENDING = 'pending'
+    # It needs an output of another part first.
+    WAITING = 'waiting'
+    # The region was told, and is at work or has not been seen to be done.
+    WORKING = 'working'
+    READY = 'ready'
+    FAILED = 'failed'
+    # A person gave it up: nothing is sent there any more.
+    ABANDONED = 'abandoned'
+
+
+class OnUnreachable(enum.Enum):
+    """What an action does with a region that does not answer."""
+
+    DEFER = 'defer'
+    WAIT = 'wait'
+    FAIL = 'fail'
+
+
+class OnDelete(enum.Enum):
+    """What becomes of a part that is to be deleted while its region does not answer."""
+
+    DEFER = 'defer'
+    RETAIN = 'retain'
+    FAIL = 'fail'
+
+
+class Drift(enum.Enum):
+    """What is done when somebody else has changed the remote stack."""
+
+    REPORT = 'report'
+    CORRECT = 'correct'
+    IGNORE = 'ignore'
+
+
+# --- the record ---------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one region holds of the RemoteStack, as far as it is known here.
+
+    ``mark`` is a tag that no other stack has, and is made before the region is told of anything.
+    ``told`` and ``attempt`` are the revision and the action of the last request, on record
+    before it is sent; ``applied`` is the revision that was seen complete. ``doubtful_since`` is
+    set while the answer to a request is not known, ``silent_since`` while the region does not
+    answer. ``changed`` is when the region says that the stack was changed last. ``place`` is what
+    ``cloud`` needs to get there beside the region's name.
+    """
+
+    region: str
+    mark: str
+    name: str
+    stack_id: str = ''
+    desired: str = ''
+    told: str = ''
+    applied: str = ''
+    attempt: str = ''
+    state: State = State.PENDING
+    error_class: ErrorClass | None = None
+    reason: str = ''
+    reachable: bool | None = None
+    last_seen: str = ''
+    silent_since: str = ''
+    doubtful_since: str = ''
+    changed: str = ''
+    drifted: bool = False
+    adopts: str = ''
+    paused: bool = False
+    place: str = ''
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether the region may hold a stack of this part."""
+        return bool(self.stack_id or self.told)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the region was seen to have what is wanted."""
+        return bool(self.desired) and self.applied == self.desired
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part as JSON holds it; what has its default is left out."""
+        return _lean(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> 'Part':
+        """Read what ``to_dict`` wrote."""
+        error = found.get('error_class')
+        return cls(
+            **{
+                **found,
+                'state': State(found.get('state', State.PENDING.value)),
+                'error_class': None if error is None else ErrorClass(error),
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tombstone:
+    """A delete that a region was not seen to have carried out.
+
+    It names a stack by its id, or by a mark that only this stack can have, never by its name: a
+    later stack of the same name is somebody else's.
+    """
+
+    region: str
+    mark: str
+    name: str
+    stack_id: str = ''
+    since: str = ''
+    place: str = ''
+    attempt: str = ''
+    error_class: ErrorClass | None = None
+    reason: str = ''
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tombstone as JSON holds it."""
+        return _lean(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> 'Tombstone':
+        """Read what ``to_dict`` wrote."""
+        error = found.get('error_class')
+        return cls(**{**found, 'error_class': None if error is None else ErrorClass(error)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """All that is known of a RemoteStack, in the region of its parent.
+
+    ``owner`` and ``epoch`` say which region may change the parts; each part carries both as
+    tags, so that another region can see whom it would take over from. ``manifest`` is the
+    revision of all parts together. ``generations`` counts the stacks that each region got.
+    """
+
+    owner: str = ''
+    epoch: int = 1
+    manifest: str = ''
+    parts: tuple[Part, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+    generations: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def part(self, region: str) -> Part | None:
+        """The part of one region."""
+        return next((p for p in self.parts if p.region == region), None)
+
+    def with_part(self, part: Part) -> 'Record':
+        """The record with one part as it is now."""
+        return dataclasses.replace(
+            self, parts=tuple(part if p.region == part.region else p for p in self.parts)
+        )
+
+    def with_tombstone(self, old: Tombstone, new: Tombstone | None) -> 'Record':
+        """The record with one tombstone as it is now, or without it."""
+        changed = (new if t == old else t for t in self.tombstones)
+        return dataclasses.replace(self, tombstones=tuple(t for t in changed if t is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON holds it."""
+        return {
+            'version': VERSION,
+            'owner': self.owner,
+            'epoch': self.epoch,
+            'manifest': self.manifest,
+            'parts': [p.to_dict() for p in self.parts],
+            'tombstones': [t.to_dict() for t in self.tombstones],
+            'generations': dict(self.generations),
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> 'Record':
+        """Read what ``to_dict`` wrote."""
+        return cls(
+            found['owner'],
+            found['epoch'],
+            found['manifest'],
+            tuple(Part.from_dict(p) for p in found['parts']),
+            tuple(Tombstone.from_dict(t) for t in found['tombstones']),
+            found['generations'],
+        )
+
+
+def _lean(value: Any) -> dict[str, Any]:
+    kept = {}
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if found != field.default:
+            kept[field.name] = found.value if isinstance(found, enum.Enum) else found
+    return kept
+
+
+# --- what is wanted -----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What one region is to hold: the body of the request without its tags, and its revision."""
+
+    revision: str
+    body: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lacking:
+    """A part cannot be told yet: another part's output is not known."""
+
+    reason: str
+
+
+Wanted: TypeAlias = Content | Lacking
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """Which parts may be at work at once. ``waves`` has every region exactly once.
+
+    ``max_in_flight`` 0 sets no limit; ``failure_tolerance`` is how many parts may fail before no
+    further one is begun.
+    """
+
+    waves: tuple[tuple[str, ...], ...]
+    max_in_flight: int = 0
+    failure_tolerance: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What the template says of partitions, and what the present action may do.
+
+    ``patience`` is for how many seconds a region may be silent before an action goes on without
+    it; ``may_repair`` whether the action may send again what has failed, as a check must not.
+    """
+
+    on_unreachable: OnUnreachable = OnUnreachable.DEFER
+    on_delete: OnDelete = OnDelete.DEFER
+    drift: Drift = Drift.REPORT
+    adopt_overwrites: bool = False
+    patience: float = 10.0
+    may_repair: bool = True
+
+
+# --- what was seen ------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Silent:
+    """The region could not be asked. Says nothing about the stack (S2).
+
+    ``is_known`` says that it has been silent for others too, so that waiting is of no use.
+    """
+
+    error_class: ErrorClass
+    reason: str
+    is_known: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    """The region answered, and has no such stack."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Present:
+    """The region answered, and shows the stack."""
+
+    stack_id: str
+    name: str
+    action: str
+    status: str
+    reason: str = ''
+    changed: str = ''
+    mark: str = ''
+    revision: str = ''
+    outputs: Mapping[str, Any] | None = None
+
+
+Seen: TypeAlias = Silent | Absent | Present
+
+
+class Answer(enum.Enum):
+    """What came of a request that changes something."""
+
+    ACCEPTED = 'accepted'
+    # It did not reach the service.
+    NOT_SENT = 'not sent'
+    # It may have been carried out: only a look can tell.
+    UNKNOWN = 'unknown'
+    # The stack is at work, and cannot be changed now.
+    BUSY = 'busy'
+    # Another stack has the name.
+    TAKEN = 'taken'
+    GONE = 'gone'
+    REFUSED = 'refused'
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """The answer to a request that changes something, with its facts."""
+
+    answer: Answer
+    reason: str = ''
+    error_class: ErrorClass | None = None
+    stack_id: str = ''
+
+
+# --- what to do next ----------------------------------------------------------------------
+
+
+class Request(enum.Enum):
+    """A request that changes something in a region."""
+
+    CREATE = 'create'
+    UPDATE = 'update'
+    DELETE = 'delete'
+
+
+@dataclasses.dataclass(frozen=True)
+class Send:
+    """Send a request."""
+
+    request: Request
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """Look again later."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """The region holds what is wanted; ``is_drifted`` if somebody else has changed it."""
+
+    reason: str = ''
+    is_drifted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Defer:
+    """Go on without the region, and tell it later."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fail:
+    """The part has failed, and a person has to act."""
+
+    error_class: ErrorClass
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Forget:
+    """Nothing is left to delete, or a person does not want it deleted."""
+
+    reason: str
+
+
+Step: TypeAlias = Send | Wait | Done | Defer | Fail | Forget

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the record of a RemoteStack, and its outputs, where every engine can read them.
+
+Both are entries in the resource's data, which Heat's database holds and which, unlike the
+resource's row, can be written while Heat itself works on the resource.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from heat_ha import exceptions
+from heat_ha.regions import model
+
+RECORD, OUTPUTS = 'ha_regions', 'ha_outputs_'
+
+# Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
+MAX_BYTES = 60_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """One part's outputs as they were read last: when (UTC, ISO), and of which revision."""
+
+    values: Mapping[str, Any]
+    read_at: str
+    revision: str
+    errors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Store:
+    """The entries of one Heat resource."""
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+        self._written: dict[str, str] = {}
+
+    def _fresh(self) -> Mapping[str, str]:
+        # Another engine may have written since this object looked.
+        self._resource._data = None
+        found: Mapping[str, str] = self._resource.data()
+        return found
+
+    def _write(self, key: str, value: Any, what: str) -> None:
+        text = json.dumps(value, separators=(',', ':'), sort_keys=True)
+        if len(text.encode()) > MAX_BYTES:
+            raise exceptions.Refused(
+                f'{what} take {len(text.encode())} bytes and {MAX_BYTES} can be kept',
+                'Spread them over several resources',
+            )
+        # Each look at a region would be a write to the database otherwise.
+        if self._written.get(key) != text:
+            self._resource.data_set(key, text)
+            self._written[key] = text
+
+    def read(self) -> model.Record | None:
+        """The record as it is in the database now; None before the first write."""
+        text = self._fresh().get(RECORD)
+        return None if text is None else model.Record.from_dict(json.loads(text))
+
+    def write(self, record: model.Record) -> None:
+        """Write the record; durable on return. :raises Refused: it is too large to be kept."""
+        self._write(RECORD, record.to_dict(), 'the records of all regions')
+
+    def outputs(self, region: str) -> Outputs | None:
+        """The outputs of one region's part as they were read last."""
+        text = self._fresh().get(_key(region))
+        return None if text is None else Outputs(**json.loads(text))
+
+    def write_outputs(self, region: str, outputs: Outputs) -> None:
+        """Keep the outputs of one region. :raises Refused: they are too large to be kept."""
+        self._write(_key(region), dataclasses.asdict(outputs), f'the outputs of {region}')
+
+
+def _key(region: str) -> str:
+    return OUTPUTS + hashlib.sha256(region.encode()).hexdigest()[:12]
