@@ -98,3 +98,104 @@ def far(admin):
         yield made
     finally:
         made.close()
+
+
+PARENT = """
+heat_template_version: 2016-10-14
+parameters:
+  text: {type: string, default: one}
+  local: {type: string, default: ''}
+  delay: {type: number, default: 0}
+  regions: {type: json}
+  partition: {type: json, default: {}}
+  more: {type: json, default: {}}
+resources:
+  here:
+    type: OS::Heat::Value
+    properties: {value: {get_param: local}}
+  remote:
+    type: OS::Heat::RemoteStack
+    properties:
+      regions: {get_param: regions}
+      partition: {get_param: partition}
+      parameters:
+        map_merge:
+          - {text: {get_param: text}, delay: {get_param: delay}}
+          - {get_param: more}
+      template: |
+        TEMPLATE
+outputs:
+  outputs: {value: {get_attr: [remote, outputs]}}
+  local: {value: {get_attr: [here, value]}}
+""".replace('TEMPLATE', TEMPLATE.strip().replace('\n', '\n        '))
+
+
+class Parent:
+    """A parent stack with one RemoteStack, called ``remote``."""
+
+    def __init__(self, stack, far):
+        self.stack = stack
+        self.far = far
+        self.wanted = {'regions': ['RegionOne', far.name]}
+
+    @property
+    def prefix(self):
+        """How the names of the stacks in the regions begin."""
+        return f'{self.stack.name}-remote-'
+
+    def create(self, **changes):
+        """Create the parent and wait for the end."""
+        self.wanted |= changes
+        self.stack.create(self.wanted)
+        return self
+
+    def update(self, **changes):
+        """Update the parent and wait for the end."""
+        self.wanted |= changes
+        self.stack.update(self.wanted)
+
+    def sync(self, seconds=30):
+        """Tell the RemoteStack that the region is back, and wait until nothing is pending."""
+        self.stack.signal('remote', {'action': 'sync'})
+        cloud.until(lambda: not self.attributes['pending'], 'nothing is pending', seconds=seconds)
+
+    @property
+    def attributes(self):
+        """All attributes of the RemoteStack now."""
+        return self.stack.resource('remote')['attributes']
+
+    def of_far(self, name):
+        """One attribute, of the far region."""
+        return self.attributes[name][self.far.name]
+
+    def assert_settled(self):
+        """Applied is wanted everywhere, nothing is twice, and a second pass writes nothing."""
+        found = self.attributes
+        for name, revision in found['revision'].items():
+            assert revision['applied'] == revision['desired'] != '', (name, found['reason'])
+        assert self.far.show(self.prefix)['id'] == found['stack_ids'][self.far.name]
+        self.far.cut.forget()
+        self.stack.signal('remote')
+        cloud.until(lambda: self.far.cut.requests, 'the region is asked')
+        cloud.until(lambda: not self.attributes['pending'], 'nothing is pending')
+        assert not self.far.cut.writes
+
+    def tombstones(self):
+        """The stacks that keep this parent's tombstones."""
+        found = self.stack.cloud.orchestration.get('/stacks').json()['stacks']
+        made = []
+        for one in found:
+            if one['stack_name'].startswith(f'{self.stack.name}-tombstone-'):
+                made.append(cloud.Stack(self.stack.cloud, one['stack_name'], ''))
+                made[-1].id = one['id']
+        return made
+
+    def clean(self):
+        """Take away what a test has left; the way is open again."""
+        self.far.cut.be(cut.Mode.OPEN)
+        self.stack.delete()
+        for stack in self.tombstones():
+            stack.delete()
+        for left in self.far.stacks(self.prefix):
+            self.far.tenant.orchestration.delete(f'/stacks/{left["stack_name"]}/{left["id"]}')
+        self.far.wait_gone(self.prefix)

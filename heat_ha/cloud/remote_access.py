@@ -19,7 +19,7 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as keystone_session
 from oslo_config import cfg
 
-from heat_ha.cloud import remote_heat
+from heat_ha.cloud import delegation, remote_heat
 from heat_ha.conf import regions as options
 
 
@@ -76,6 +76,7 @@ class Accesses:
 
     def __init__(self, resource: Any) -> None:
         self._context = resource.context
+        self._delegated = delegation.auth(resource)
         self._limits = limits()
         self._made: dict[Place, remote_heat.Access] = {}
         self._lock = threading.Lock()
@@ -108,7 +109,8 @@ class Accesses:
         interface = cfg.CONF.clients_heat.endpoint_type or cfg.CONF.clients.endpoint_type
         if not place.credential_secret_id:
             # The local Keystone has the certificate that Heat knows, the region its own.
-            session = self._session(heats.auth, heats.verify, heats.cert)
+            auth = self._delegated or heats.auth
+            session = self._session(auth, heats.verify, heats.cert)
             return remote_heat.Access(session, place.region, interface, verify)
         auth = self._credential(place.credential_secret_id)
         return remote_heat.Access(

@@ -23,6 +23,8 @@ from heat_ha.regions.model import Answer, ErrorClass
 # A stack with all of its outputs; what is longer is no answer of Heat's.
 MAX_BYTES = 16 * 1024 * 1024
 
+OWN_HANDS = 'update the parent stack as its owner, whose own token can do it'
+
 # How deep the cause of a failure is looked for.
 DEPTH = 5
 
@@ -200,7 +202,9 @@ class RemoteHeat:
             failure = exc.reason if exc.error is ErrorClass.UNREACHABLE else ''
             raise
         finally:
-            circuit.CIRCUIT.leave(self._name, began, failure)
+            # A write may rightly take longer than patience lasts, so its time is no silence.
+            since = began if method == 'GET' else time.monotonic()
+            circuit.CIRCUIT.leave(self._name, since, failure)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Answer:
         access, base = self._enter()
@@ -233,6 +237,10 @@ class RemoteHeat:
         if answer.status == 401:
             access.forget()
             reason = f'the credentials are not accepted: {answer.message}'
+            raise _Silent(ErrorClass.AUTH, reason, was_sent=False)
+        if answer.status >= 500 and answer.error in ('Forbidden', 'Unauthorized'):
+            # Its Keystone refused it what it needs for a stack: a trust from this token.
+            reason = f"the region's Heat was refused by Keystone ({answer.message}); {OWN_HANDS}"
             raise _Silent(ErrorClass.AUTH, reason, was_sent=False)
         is_heats = answer.status < 300 or bool(answer.error)
         if answer.status >= 500 or answer.status == 429 or not is_heats:

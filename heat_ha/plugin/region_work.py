@@ -36,13 +36,24 @@ class RegionWork(resource.Resource):
     def needs_replace_failed(self):
         return False
 
-    def _work(self, *, is_asked_for=False, may_repair=True, only=None, wanted=True):
-        """Start work on what is wanted, or with ``wanted`` false on the end of all parts."""
+    def _work(self, *, is_asked_for=True, may_repair=True, only=None, wanted=True):
+        """Start work on what is wanted, or with ``wanted`` false on the end of all parts.
+
+        :param is_asked_for: a person waits for it, so a region that is known to be silent is
+            tried once more.
+        """
         store = record.Store(self)
         accesses = remote_access.Accesses(self)
 
+        ports = {}
+
         def port(region, place):
-            return accesses.port(remote_access.Place.of(region, place), is_asked_for=is_asked_for)
+            key = (region, place)
+            if key not in ports:
+                ports[key] = accesses.port(
+                    remote_access.Place.of(region, place), is_asked_for=is_asked_for
+                )
+            return ports[key]
 
         return apply.Work(
             store,
@@ -129,7 +140,7 @@ def _follow(context, stack_id, name, only, timeout):
         )
         found = loaded[name]
         with found.frozen_properties():
-            work = found._work(only=only)
+            work = found._work(is_asked_for=False, only=only)
             while time.monotonic() < deadline:
                 if found._step_for_signal(work) is not False:
                     found._after_signal(work)

@@ -9,6 +9,7 @@ from heat.engine import attributes, constraints, properties, resource, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import delegation
 from heat_ha.plugin import region_work, remote_tombstone, remote_wishes
 from heat_ha.regions import apply, decide, model, record, report, wish
 
@@ -334,6 +335,7 @@ class RemoteStack(region_work.RegionWork):
     def handle_create(self):
         # Something to go on with, whatever happens: without an id Heat would begin anew.
         self.resource_id_set(self.physical_resource_name())
+        delegation.delegate(self)
         self._work().plan()
         return {'make': self._work}
 
@@ -348,6 +350,7 @@ class RemoteStack(region_work.RegionWork):
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
+        delegation.delegate(self)
         # The newest wish is on record before anything else, whoever carries it out.
         self._work().plan()
         return {'make': self._work}
@@ -387,14 +390,17 @@ class RemoteStack(region_work.RegionWork):
         return self._finish(token, self.CHECK)
 
     def handle_delete(self):
-        store = record.Store(self)
-        if store.read() is None:
+        found = record.Store(self).read()
+        if found is None:
             return None
+        # Whether a stack is left somewhere that may live by what was delegated.
+        leaves = any(p.state is model.State.ABANDONED for p in found.parts)
         self._work(wanted=False).plan()
-        return {'make': lambda: self._work(wanted=False)}
+        return {'make': lambda: self._work(wanted=False), 'leaves_stacks': leaves}
 
     def check_delete_complete(self, token):
         if token is None:
+            delegation.revoke(self)
             return True
         if not self._go_on(token):
             return False
@@ -407,6 +413,8 @@ class RemoteStack(region_work.RegionWork):
         if work.record.tombstones:
             # They outlive the stack: what the regions were not told is kept in one of its own.
             remote_tombstone.hand_over(self, work.record)
+        if not token['leaves_stacks'] and not work.has_left_stacks:
+            delegation.revoke(self)
         return True
 
     # --- signals -----------------------------------------------------------------------------
@@ -448,7 +456,7 @@ class RemoteStack(region_work.RegionWork):
 
     def _sync(self, region):
         with self.frozen_properties():
-            work = self._work(is_asked_for=True, only=region)
+            work = self._work(only=region)
             done = self._step_for_signal(work)
             if done is None:
                 return 'an action is at work, and tells the regions itself'

@@ -3,8 +3,8 @@
 
 A RemoteStack that is deleted while a region is cut off is gone at once. What that region was not
 told is kept in a small stack of its own in the same project: the owner sees it in the list of
-stacks, and it has a credential of its own to tell the region with. It goes by itself when the
-region was told; deleting it gives the deletes up.
+stacks, and it has a credential of its own to tell the region with. A check of it tells the region,
+and ends it when nothing is left; deleting it gives the deletes up.
 """
 
 from heat.common import exception
@@ -124,7 +124,7 @@ class RemoteStackTombstone(region_work.RegionWork):
             self._add_event('SIGNAL', self.FAILED, f'refused: {exc}')
             return None
         with self.frozen_properties():
-            work = self._work(is_asked_for=True, only=asked.region)
+            work = self._work(only=asked.region)
             done = self._step_for_signal(work)
             if done is None:
                 return 'an action is at work, and tells the regions itself'
@@ -136,7 +136,13 @@ class RemoteStackTombstone(region_work.RegionWork):
 
     def _after_signal(self, work):
         """Let the stack go when there is nothing left to delete."""
-        if not work.record.tombstones:
+        if work.record.tombstones:
+            return
+        if self.context.trust_id:
+            # Heat deletes a stack's trust before it is through with deleting the stack, so
+            # one that deletes itself with its own trust would end in DELETE_FAILED.
+            self._tell('nothing is left to delete: check or delete this stack, and it goes', False)
+        else:
             self.rpc_client().delete_stack(self.context, dict(self.stack.identifier()), cast=True)
 
     def _resolve_attribute(self, name):

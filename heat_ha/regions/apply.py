@@ -103,6 +103,8 @@ class Work:
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._waited: dict[str, float] = {}
         self._buried: set[model.Tombstone] = set()
+        # Whether a stack was left in a region because the template wants that.
+        self.has_left_stacks = False
 
     @property
     def record(self) -> model.Record:
@@ -235,7 +237,7 @@ class Work:
         # Not what was seen: outputs may be secrets.
         LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
         if isinstance(step, model.Send):
-            sent = decide.intended(found, step.request, self._attempt, now_text())
+            sent = decide.intended(found, step.request, seen, self._attempt, now_text())
             self._record = self._record.with_part(sent)
             self._tellings[part.region] = self._tellings.get(part.region, 0) + 1
             body = self._body(sent)
@@ -299,6 +301,7 @@ class Work:
                 model.Request.DELETE, sent, {}
             )
         elif isinstance(step, model.Forget):
+            self.has_left_stacks |= isinstance(seen, model.Silent)
             self._record = self._record.with_tombstone(grave, None)
             self._say(f'{grave.region}, delete of {grave.name}: {step.reason}', False)
         elif isinstance(step, model.Defer | model.Fail):

@@ -260,7 +260,7 @@ def _of_failed(part: Part, seen: Present, rules: model.Rules, attempt: str) -> S
     )
 
 
-def intended(part: Part, request: Request, attempt: str, now: str) -> Part:
+def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: str) -> Part:
     """The part as it is put on record before a request is sent (S4).
 
     Until there is an answer, a request counts as one that may have been carried out.
@@ -271,7 +271,8 @@ def intended(part: Part, request: Request, attempt: str, now: str) -> Part:
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current else part.applied,
-        stack_id='' if request is Request.CREATE else part.stack_id,
+        stack_id=seen.stack_id if isinstance(seen, Present) else '',
+        name=seen.name if isinstance(seen, Present) else part.name,
         doubtful_since=now,
         state=State.WORKING,
         drifted=False,
@@ -328,10 +329,12 @@ def after_look(part: Part, seen: model.Seen, now: str) -> Part:
         last_seen=part.last_seen if is_fresh else now,
         silent_since='',
     )
-    if isinstance(seen, Present):
-        return dataclasses.replace(
-            found, stack_id=seen.stack_id, name=seen.name, doubtful_since='', adopts=''
-        )
+    is_ours = isinstance(seen, Present) and (
+        seen.mark == part.mark or seen.stack_id == part.stack_id
+    )
+    if isinstance(seen, Present) and is_ours:
+        return dataclasses.replace(found, stack_id=seen.stack_id, name=seen.name, doubtful_since='')
+    # One that is to be adopted is not ours, and so never deleted, before it is told.
     return found
 
 
