@@ -20,6 +20,8 @@ from heat_ha.cloud import circuit
 from heat_ha.regions import apply, model
 from heat_ha.regions.model import Answer, ErrorClass
 
+_FAILURES = (keystone_exceptions.ClientException, requests.RequestException)
+
 # A stack with all of its outputs; what is longer is no answer of Heat's.
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -229,7 +231,7 @@ class RemoteHeat:
         except keystone_exceptions.Unauthorized as exc:
             access.forget()
             raise _Silent(ErrorClass.AUTH, _short(exc), was_sent=False) from exc
-        except (keystone_exceptions.ClientException, requests.RequestException) as exc:
+        except (*_FAILURES, urllib3.exceptions.HTTPError) as exc:
             raise _Silent(
                 ErrorClass.UNREACHABLE, _short(exc), was_sent=not _never_connected(exc)
             ) from exc
@@ -263,7 +265,9 @@ class RemoteHeat:
             raise _Silent(ErrorClass.INVALID, str(exc), was_sent=False) from exc
         except (keystone_exceptions.Unauthorized, keystone_exceptions.Forbidden) as exc:
             raise _Silent(ErrorClass.AUTH, _short(exc), was_sent=False) from exc
-        except (keystone_exceptions.ClientException, requests.RequestException) as exc:
+        except keystone_exceptions.CatalogException:
+            found = None
+        except _FAILURES as exc:
             reason = f'its Keystone did not let us in: {_short(exc)}'
             raise _Silent(ErrorClass.UNREACHABLE, reason, was_sent=False) from exc
         if not found:
@@ -337,7 +341,8 @@ def _parsed(text: bytes) -> Mapping[str, Any]:
 def _until(deadline: float, response: Any) -> Iterator[bytes]:
     """The answer's body as it comes, but not longer than until the deadline."""
     size = 0
-    for piece in response.iter_content(64 * 1024):
+    # read1 gives what has come; iter_content would wait until a whole piece is full.
+    while piece := response.raw.read1(64 * 1024, decode_content=True):
         size += len(piece)
         if time.monotonic() > deadline or size > MAX_BYTES:
             response.close()

@@ -5,6 +5,8 @@ import threading
 import time
 
 from heat.common import context as heat_context
+from heat.common import exception
+from heat.common.i18n import _
 from heat.engine import resource
 from heat.engine import stack as heat_stack
 from oslo_log import log as logging
@@ -22,6 +24,15 @@ _FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
 
 # The word under which events appear in `openstack stack event list`.
 REGIONS = 'REGIONS'
+
+
+def failure(status, reason):
+    """The end of an action that failed.
+
+    Not Heat's ResourceInError: on that, Heat deletes what was made and makes it anew, up to
+    ``action_retry_limit`` times, in all regions.
+    """
+    return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
 
 
 class RegionWork(resource.Resource):

@@ -363,15 +363,11 @@ class RemoteStack(region_work.RegionWork):
             if not self._go_on(token):
                 return False
         except exceptions.Refused as exc:
-            raise exception.ResourceInError(
-                resource_status=f'{action} refused', status_reason=str(exc)
-            ) from exc
+            raise region_work.failure(f'{action} refused', str(exc)) from exc
         self._show_id(token['work'].record)
         failures = token['work'].failures()
         if failures:
-            raise exception.ResourceInError(
-                resource_status=f'{action} failed', status_reason='; '.join(failures)
-            )
+            raise region_work.failure(f'{action} failed', '; '.join(failures))
         return True
 
     def _show_id(self, found):
@@ -407,9 +403,7 @@ class RemoteStack(region_work.RegionWork):
         work = token['work']
         failures = work.failures()
         if failures:
-            raise exception.ResourceInError(
-                resource_status='DELETE failed', status_reason='; '.join(failures)
-            )
+            raise region_work.failure('DELETE failed', '; '.join(failures))
         if work.record.tombstones:
             # They outlive the stack: what the regions were not told is kept in one of its own.
             remote_tombstone.hand_over(self, work.record)

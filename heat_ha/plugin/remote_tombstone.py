@@ -7,7 +7,6 @@ stacks, and it has a credential of its own to tell the region with. A check of i
 and ends it when nothing is left; deleting it gives the deletes up.
 """
 
-from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import attributes, properties, support
 from oslo_log import log as logging
@@ -94,9 +93,7 @@ class RemoteStackTombstone(region_work.RegionWork):
             return False
         failures = token['work'].failures()
         if failures:
-            raise exception.ResourceInError(
-                resource_status='CHECK failed', status_reason='; '.join(failures)
-            )
+            raise region_work.failure('CHECK failed', '; '.join(failures))
         self._after_signal(token['work'])
         return True
 
@@ -157,7 +154,7 @@ class RemoteStackTombstone(region_work.RegionWork):
 def hand_over(resource, found):
     """Make the stack that keeps the tombstones of a resource that goes.
 
-    :raises ResourceInError: it could not be made, so the resource stays to keep them itself.
+    :raises Error: it could not be made, so the resource stays to keep them itself.
     """
     marks = sorted(t.mark for t in found.tombstones)
     # The same for the same tombstones, so that a second attempt finds the first.
@@ -183,9 +180,9 @@ def hand_over(resource, found):
         if type(exc).__name__.split('_Remote')[0] == 'StackExists':
             return
         LOG.exception('%s: no stack for its tombstones', resource.name)
-        raise exception.ResourceInError(
-            resource_status='DELETE deferred',
-            status_reason=_(
+        raise region_work.failure(
+            'DELETE deferred',
+            _(
                 'what %(regions)s was not told cannot be kept (%(why)s): delete again when the '
                 'region is back, or set partition.on_delete to retain'
             )

@@ -9,10 +9,17 @@ from tests import cloud, regions
 from tests.scenario.cut import Mode
 
 
-@pytest.fixture
-def far(admin):
+@pytest.fixture(scope='module')
+def the_far(admin):
     with regions.far(admin) as made:
         yield made
+
+
+@pytest.fixture
+def far(the_far):
+    the_far.cut.be(Mode.OPEN)
+    the_far.cut.forget()
+    return the_far
 
 
 @pytest.fixture

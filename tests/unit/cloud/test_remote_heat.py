@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls to another region's Heat end in time, and their answers are told apart."""
+
+import contextlib
+import http.server
+import json
+import socket
+import threading
+import time
+
+import pytest
+from keystoneauth1 import session as keystone_session
+from keystoneauth1 import token_endpoint
+
+from heat_ha.cloud import circuit, remote_heat
+from heat_ha.regions import model
+from heat_ha.regions.model import Answer, ErrorClass, Request
+from tests.scenario.cut import Cut, Mode
+
+LIMITS = remote_heat.Limits(connect=0.3, look=0.6, write=0.6, patience=0.0, pause=60.0)
+PART = model.Part('B', 'mark', 'name', 'id')
+STACK = {
+    'id': 'id', 'stack_name': 'name', 'stack_status': 'UPDATE_COMPLETE', 'updated_time': 'then',
+    'tags': ['heat-ha', 'heat-ha:part:mark', 'heat-ha:rev:r1'],
+    'outputs': [{'output_key': 'a', 'output_value': 1}],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch):
+    monkeypatch.setattr(circuit, 'CIRCUIT', circuit.Circuit())
+
+
+@pytest.fixture
+def heat():
+    """A server that gives the answer that a test puts on it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get('Content-Length') or 0))
+            status, body = self.server.answer
+            text = json.dumps(body).encode() if not isinstance(body, bytes) else body
+            self.send_response(status)
+            self.send_header('Content-Length', str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.answer = (200, {'stack': STACK})
+    serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    serving.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def port_to(port, limits=LIMITS, **more):
+    auth = token_endpoint.Token(endpoint=f'http://127.0.0.1:{port}', token='t')
+    access = remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public')
+    return remote_heat.RemoteHeat('B', lambda: access, limits, **more)
+
+
+@pytest.fixture
+def region(heat):
+    return port_to(heat.server_address[1])
+
+
+@pytest.mark.parametrize(
+    'mode', [Mode.REFUSED, Mode.DROPPED, Mode.SILENT, Mode.EATEN, Mode.EATEN_HELD]
+)
+@pytest.mark.parametrize('request_', list(Request))
+def test_a_write_over_a_cut_ends_in_time_and_says_whether_it_may_have_arrived(heat, mode, request_):
+    cut = Cut(heat.server_address)
+    cut.be(mode)
+    begin = time.monotonic()
+    reply = port_to(cut.port).send(request_, PART, {'tags': ('x',)})
+    took = time.monotonic() - begin
+    cut.close()
+    assert took < LIMITS.connect + LIMITS.write + 0.5
+    assert reply.answer is (
+        Answer.NOT_SENT if mode in (Mode.REFUSED, Mode.DROPPED) else Answer.UNKNOWN
+    )
+
+
+@pytest.mark.parametrize('mode', [Mode.REFUSED, Mode.DROPPED, Mode.SILENT])
+def test_a_look_over_a_cut_ends_in_time_and_says_nothing_of_the_stack(heat, mode):
+    cut = Cut(heat.server_address)
+    cut.be(mode)
+    begin = time.monotonic()
+    seen = port_to(cut.port).look(PART, True)
+    assert time.monotonic() - begin < LIMITS.connect + LIMITS.look + 0.5
+    cut.close()
+    assert isinstance(seen, model.Silent) and seen.error_class is ErrorClass.UNREACHABLE
+
+
+def test_an_answer_that_drips_ends_in_time():
+    with socket.create_server(('127.0.0.1', 0)) as server:
+
+        def drip():
+            client, _ = server.accept()
+            with client, contextlib.suppress(OSError):
+                client.recv(65536)
+                client.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')
+                for _ in range(100):
+                    client.sendall(b' ')
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        begin = time.monotonic()
+        seen = port_to(server.getsockname()[1]).look(PART, True)
+        assert time.monotonic() - begin < 3
+    assert isinstance(seen, model.Silent)
+
+
+def test_a_stack_is_read_as_it_is_shown(region):
+    seen = region.look(PART, True)
+    assert seen == model.Present(
+        'id', 'name', 'UPDATE', 'COMPLETE', '', 'then', 'mark', 'r1', {'a': 1}
+    )
+
+
+def error(status, kind, message='why'):
+    return status, {'code': status, 'error': {'type': kind, 'message': message}}
+
+
+@pytest.mark.parametrize(
+    ('answer', 'told'),
+    [
+        (error(404, 'EntityNotFound'), model.Absent),
+        ((404, b'<html>not here</html>'), ErrorClass.UNREACHABLE),
+        ((200, b'<html>welcome</html>'), ErrorClass.UNREACHABLE),
+        ((503, b''), ErrorClass.UNREACHABLE),
+        (error(500, 'MessagingTimeout'), ErrorClass.UNREACHABLE),
+        (error(500, 'Forbidden'), ErrorClass.AUTH),
+        (error(401, ''), ErrorClass.AUTH),
+        (error(403, 'Forbidden'), ErrorClass.REFUSED),
+    ],
+)
+def test_only_heats_own_word_means_that_there_is_no_stack(heat, region, answer, told):
+    heat.answer = answer
+    seen = region.look(PART, False)
+    if told is model.Absent:
+        assert seen == model.Absent()
+    else:
+        assert isinstance(seen, model.Silent) and seen.error_class is told
+
+
+@pytest.mark.parametrize(
+    ('answer', 'told'),
+    [
+        ((201, {'stack': {'id': 'new'}}), (Answer.ACCEPTED, None)),
+        ((202, b''), (Answer.ACCEPTED, None)),
+        (error(400, 'StackValidationFailed'), (Answer.REFUSED, ErrorClass.INVALID)),
+        (error(403, 'Forbidden'), (Answer.REFUSED, ErrorClass.REFUSED)),
+        (error(401, ''), (Answer.REFUSED, ErrorClass.AUTH)),
+        (error(500, 'Forbidden'), (Answer.REFUSED, ErrorClass.AUTH)),
+        (error(404, 'EntityNotFound'), (Answer.GONE, None)),
+        (error(409, 'ActionInProgress'), (Answer.BUSY, None)),
+        (error(409, 'StackExists'), (Answer.TAKEN, None)),
+        (error(409, 'Other'), (Answer.REFUSED, ErrorClass.CONFLICT)),
+        (error(500, 'MessagingTimeout'), (Answer.UNKNOWN, None)),
+        ((502, b'bad gateway'), (Answer.UNKNOWN, None)),
+    ],
+)
+def test_answers_to_a_write_are_told_apart_by_what_may_be_done_next(heat, region, answer, told):
+    heat.answer = answer
+    reply = region.send(Request.UPDATE, PART, {'tags': ()})
+    assert (reply.answer, reply.error_class) == told
+
+
+def test_a_region_that_is_known_to_be_silent_is_not_waited_for_again(heat):
+    cut = Cut(heat.server_address)
+    cut.be(Mode.SILENT)
+    port_to(cut.port).look(PART, False)
+    begin = time.monotonic()
+    seen = port_to(cut.port).look(PART, False)
+    assert time.monotonic() - begin < 0.2
+    assert seen.is_known and 'silent for' in seen.reason
+    cut.be(Mode.OPEN)
+    assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), model.Present)
+    assert isinstance(port_to(cut.port).look(PART, False), model.Present)
+    cut.close()
+
+
+def test_one_call_at_a_time_tries_a_region_that_is_suspected():
+    memory = circuit.Circuit()
+    assert memory.enter('B', 60, 60, False).may_call
+    memory.leave('B', time.monotonic(), 'no answer')
+    assert memory.enter('B', 60, 60, False).may_call
+    second = memory.enter('B', 60, 60, True)
+    assert not second.may_call and not second.is_known
+    assert memory.enter('C', 60, 60, False).may_call
+    memory.leave('B', time.monotonic(), '')
+    assert memory.enter('B', 60, 60, False).may_call
