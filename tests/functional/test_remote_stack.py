@@ -97,6 +97,8 @@ def test_what_was_deleted_during_a_cut_is_deleted_later_and_its_successor_is_not
     cloud.until(lambda: len(far.stacks(parent.prefix)) == 1, 'the old one is deleted')
     assert far.show(parent.prefix)['id'] != old
     successor.assert_settled()
-    tombstone.action('check')
+    tombstone.cloud.orchestration.post(
+        f'/stacks/{tombstone.name}/{tombstone.id}/actions', json={'check': None}
+    )
     cloud.until(lambda: not parent.tombstones(), 'the tombstone went by itself')
     successor.clean()
