@@ -23,7 +23,7 @@ NAME ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit engine lint test functional matrix docs demo bench wheel clean
+.PHONY: help dev unit engine lint test functional thorough matrix docs demo bench wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,10 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m functional tests/functional
+	$(BIN)/pytest -m 'functional and not thorough' tests/functional
+
+thorough: dev lab-one ## Run the functional tests that take minutes, on the real cloud.
+	$(BIN)/pytest -m 'functional and thorough' tests/functional
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 

@@ -32,18 +32,6 @@ class StackServices:
         self.cinder = cinder.Cinder(self._session, *_place(resource, 'cinder'))
         self.hosts = hosts.Hosts(_place(resource, 'nova')[0], resource.context.project_id)
 
-    def warm_up(self, volumes: tuple[str, ...]) -> None:
-        """Get the token, and let Cinder check it, while Heat is asked for other things.
-
-        Errors are left to the request that meets them: it knows what it was about.
-        """
-        try:
-            self._session.get_token()
-        except Exception:
-            return
-        for volume in volumes:
-            self.cinder.volume(volume)
-
 
 def _place(resource: Any, client: str) -> tuple[str | None, str]:
     plugin = resource.client_plugin(client)

@@ -44,7 +44,8 @@ STUCK_AFTER = 5.0
 # detach, available again after an attach).
 MAX_REQUESTS = 5
 
-MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.QUIESCE})
+MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.STOP_SERVER})
+HOOKS = frozenset({StepKind.QUIESCE, StepKind.ACTIVATE})
 
 
 class Shell(Protocol):
@@ -61,6 +62,9 @@ class Shell(Protocol):
 
     def hand_over(self, plan: model.Plan) -> None:
         """Bring Heat's record of what is handed over, and all but volumes, to the new active."""
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run what the template wants run inside of the old or new active."""
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace the members that the step names; return what was done in words."""
@@ -199,6 +203,8 @@ class Carrier:
         if step.kind is StepKind.HAND_OVER:
             self._shell.hand_over(self.plan)
             return 'Heat has on record what the new active holds'
+        if step.kind in HOOKS:
+            return self._shell.run_hook(self.plan, step)
         return self._shell.replace(self.plan, step)
 
     # --- steps that talk to Nova and Cinder -------------------------------------------------
@@ -208,7 +214,7 @@ class Carrier:
         old = self.plan.old.server if self.plan.old else None
         new = self.plan.new.server if self.plan.new else None
         nova, cinder = self._services.nova, self._services.cinder
-        if step.kind is StepKind.QUIESCE:
+        if step.kind is StepKind.STOP_SERVER:
             server = step.target
             return self._until(
                 step,
