@@ -2,6 +2,7 @@
 """Cinder, as far as a failover needs it: bounded calls, answers as values."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import requests
@@ -40,11 +41,7 @@ class Cinder:
             found = self._client.volumes.get(volume_id)
         except cinder_exceptions.NotFound:
             return model.Volume(volume_id, model.VolumeStatus.GONE)
-        except (
-            cinder_exceptions.ClientException,
-            keystone_exceptions.ClientException,
-            requests.RequestException,
-        ) as exc:
+        except _FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
             return model.Volume(volume_id, model.VolumeStatus.COULD_NOT_ASK, wording=wording)
         return model.Volume(
@@ -59,3 +56,25 @@ class Cinder:
                 if a.get('server_id') and _FIRST_DISK.fullmatch(a.get('device') or '')
             ),
         )
+
+    def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
+        """Which volume is attached to which of the servers, with one request a server.
+
+        :returns: pairs of volume and server; None when Cinder could not be asked.
+        """
+        try:
+            return frozenset(
+                (found.volume_id, server)
+                for server in servers
+                for found in self._client.attachments.list(search_opts={'instance_id': server})
+                if found.status == 'attached'
+            )
+        except _FAILURES:
+            return None
+
+
+_FAILURES = (
+    cinder_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)

@@ -439,6 +439,8 @@ class Record:
     is_paused: bool = False
     previous: Holder | None = None
     kept: tuple[Kept, ...] = ()
+    # Members and servers as last seen: what a failover looks at while Heat lists the members.
+    seen: tuple[Holder, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -453,6 +455,7 @@ class Record:
             'is_paused': self.is_paused,
             'previous': self.previous and dataclasses.asdict(self.previous),
             'kept': [dataclasses.asdict(k) for k in self.kept],
+            'seen': [dataclasses.asdict(h) for h in self.seen],
         }
 
     @classmethod
@@ -469,4 +472,5 @@ class Record:
             is_paused=plain['is_paused'],
             previous=plain['previous'] and Holder(**plain['previous']),
             kept=tuple(Kept(**k) for k in plain['kept']),
+            seen=tuple(Holder(**h) for h in plain.get('seen', ())),
         )

@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# How many volumes are looked at while Heat lists the members.
+LOOKS_AT_ONCE = 8
+
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
 
@@ -58,42 +61,45 @@ def observe(
     clouds: services.StackServices,
     *,
     active: model.Holder | None = None,
-    volumes: tuple[str, ...] = (),
+    likely: tuple[model.Holder, ...] = (),
     health: model.HealthCheck | None = None,
-) -> tuple[tuple[model.Candidate, ...], tuple[model.Volume, ...]]:
-    """Look at the group's members and, side by side, at their servers and the volumes.
+) -> tuple[model.Candidate, ...]:
+    """Look at the group's members and, side by side, at their servers and hosts.
 
     :param active: its server is not looked at in a group of two, where its host decides
         nothing: a look takes time in which nothing has moved yet.
-    :param volumes: what is to be moved. That Cinder is asked for them meanwhile also saves
-        time later: each service checks a new token at its first use.
+    :param likely: the members as they were seen last. Their servers are looked at while Heat
+        still lists the members; a look at one that is none any more is not used.
     :param health: how servers are asked for their health, None for not at all.
     """
+    active_server = active.server if active is not None else ''
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         hosts_look = pool.submit(clouds.hosts.all)
-        volume_looks = [pool.submit(clouds.cinder.volume, v) for v in volumes]
+        looks = {
+            holder.server: pool.submit(clouds.nova.server, holder.server)
+            for holder in likely
+            if holder.server != active_server or len(likely) != 2
+        }
         seen = heat_group.look(group)
         chosen = {m.name: _server_of(group, m) for m in seen.members}
-        spared = {active.member} if active is not None and len(seen.members) == 2 else set()
-        looks = {
-            name: pool.submit(clouds.nova.server, server)
-            for name, (server, _) in chosen.items()
-            if server is not None and name not in spared
-        }
-        servers = {name: look.result() for name, look in looks.items()}
+        for server, _ in chosen.values():
+            if server in looks or server is None:
+                continue
+            if server != active_server or len(seen.members) != 2:
+                looks[server] = pool.submit(clouds.nova.server, server)
+        servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
         asked = {} if health is None else _ask_for_health(pool, servers, health)
         host_of = hosts_look.result()
-        candidates = tuple(
+        return tuple(
             model.Candidate(
                 m,
-                servers.get(m.name),
-                chosen[m.name][1],
-                host_of(servers[m.name]) if m.name in servers else None,
-                asked[m.name].result() if m.name in asked else None,
+                servers.get(server or ''),
+                problem,
+                host_of(servers[server]) if server in servers else None,
+                asked[server].result() if server in asked else None,
             )
-            for m in seen.members
+            for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
         )
-        return candidates, tuple(look.result() for look in volume_looks)
 
 
 def _ask_for_health(
@@ -106,6 +112,17 @@ def _ask_for_health(
         for name, server in servers.items()
         if server.status is model.ServerStatus.ACTIVE
     }
+
+
+def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.Holder, ...]:
+    """The members with their servers, to be put on record."""
+    found = {c.member.name: c.member.servers for c in candidates}
+    found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
+    return tuple(model.Holder(name, own[0]) for name, own in found.items() if len(own) == 1)
+
+
+def _look_at(clouds: services.StackServices, volume: str) -> carry_out.Look:
+    return time.monotonic(), clouds.cinder.volume(volume)
 
 
 def _server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
@@ -134,6 +151,9 @@ class Failover:
         self._record = model.Record()
         self._accepted = 0.0
         self._handoff_seconds: float | None = None
+        self._looks: dict[str, carry_out.Look] = {}
+        self._is_taken_up = False
+        self._has_told_start = False
 
     def handle(
         self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
@@ -168,13 +188,17 @@ class Failover:
         of_active = self._of_active(definition, active) if active else frozenset[str]()
         attachments = heat_handoff.attachments(nested, active.server, of_active) if active else ()
         moved = frozenset(a.volume for a in attachments)
-        candidates, volumes = observe(
-            self._group,
-            clouds,
-            active=active,
-            volumes=tuple(a.volume for a in attachments),
-            health=self._options.health,
-        )
+        with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+            looks = {a.volume: pool.submit(_look_at, clouds, a.volume) for a in attachments}
+            candidates = observe(
+                self._group,
+                clouds,
+                active=active,
+                likely=self._record.seen,
+                health=self._options.health,
+            )
+        self._looks = {volume: look.result() for volume, look in looks.items()}
+        self._record = dataclasses.replace(self._record, seen=holders(candidates))
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
@@ -192,7 +216,7 @@ class Failover:
             chained=chained,
             quiesce=self._options.quiesce,
             on_dead_host=self._options.on_dead_host,
-            volumes=volumes,
+            volumes=tuple(seen for _, seen in self._looks.values()),
             fail_back=self._options.fail_back,
             keep_seconds=self._options.keep_seconds,
             quiesce_hook=self._options.quiesce_hook,
@@ -215,9 +239,8 @@ class Failover:
         if isinstance(answer, decide.Show):
             return self._show(answer)
         if isinstance(answer, decide.GoOn):
-            self._tell(IN_PROGRESS, f'plan {answer.plan.plan_id} is taken up: {_goal(answer.plan)}')
+            self._is_taken_up = True
             return self._carry(answer.plan, clouds, candidates)
-        self._tell_start(answer.plan)
         return self._carry(answer.plan, clouds, candidates)
 
     def _carry(
@@ -229,7 +252,10 @@ class Failover:
         deadline = time.monotonic() + self._options.fencing_timeout
         while not plan.is_done:
             carrier = carry_out.Carrier(
-                plan, self, carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts)
+                plan,
+                self,
+                carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts),
+                self._looks,
             )
             try:
                 plan = carrier.run()
@@ -259,7 +285,7 @@ class Failover:
             plan,
         )
         while plan.old is not None and time.monotonic() < deadline:
-            self._still_wanted()
+            self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
             if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
                 self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
@@ -288,6 +314,7 @@ class Failover:
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
+            seen=self._members_now(),
         )
         self._remember(plan, 'done')
         for run in runs_of(self._policy, plan):
@@ -295,12 +322,44 @@ class Failover:
             heat_hook.end(self._policy, run)
         self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
 
+    def _members_now(self) -> tuple[model.Holder, ...]:
+        """The members after the failover, for the next one; none when Heat does not tell them."""
+        try:
+            members = heat_group.look(self._group).members
+        except exceptions.HaError:
+            return ()
+        chosen = ((m.name, _server_of(self._group, m)[0]) for m in members)
+        return tuple(model.Holder(name, server) for name, server in chosen if server)
+
     # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        self._still_wanted()
+        self.still_wanted()
         self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
+
+    def still_wanted(self) -> None:
+        """Ask whether to go on.
+
+        :raises LostLock: this engine no longer holds the group.
+        :raises Stopped: the policy is being deleted.
+        """
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
+
+    def begun(self, plan: model.Plan) -> None:
+        """Tell of the start, once; the first volumes are on their way by then."""
+        if self._has_told_start:
+            return
+        self._has_told_start = True
+        if self._is_taken_up:
+            self._tell(IN_PROGRESS, f'the plan is taken up: {_goal(plan)}', plan)
+        else:
+            self._tell_start(plan)
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
@@ -327,7 +386,7 @@ class Failover:
         heat.wait_for_nested_update(
             policy,
             timeout=policy.stack.timeout_secs(),
-            still_wanted=self._still_wanted,
+            still_wanted=self.still_wanted,
         )
 
     def add_member(self, plan: model.Plan) -> model.Holder:
@@ -338,7 +397,7 @@ class Failover:
             name=f'ha{plan.plan_id}',
             tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
-        candidates, _ = observe(self._group, services.StackServices(self._policy))
+        candidates = observe(self._group, services.StackServices(self._policy))
         for candidate in candidates:
             if candidate.member.name == added:
                 why_not = decide.limitation(candidate, plan.old, ())
@@ -361,7 +420,7 @@ class Failover:
             return 'there is nothing to run it on'
         clouds = services.StackServices(self._policy)
         run = hook_run.HookRun(self._policy, clouds, wanted, hook_name(plan, step), holder.server)
-        return run.to_end(self._still_wanted)
+        return run.to_end(self.still_wanted)
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace what the step names; the new active is never among it."""
@@ -452,14 +511,6 @@ class Failover:
             self._tell(IN_PROGRESS, f'{kept.member} was kept until {kept.until} and is gone')
 
     # --- the record and the events -----------------------------------------------------------
-
-    def _still_wanted(self) -> None:
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
-        if DELETING in record.fresh(self._policy):
-            raise exceptions.Stopped(
-                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
-            )
 
     def _write(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, **changes)

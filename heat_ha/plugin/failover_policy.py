@@ -504,7 +504,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     def _choose_first(self):
         """The oldest healthy member and all candidates, asked of Heat and Nova now."""
         # Without the health check: what a standby is to answer with may not be started yet.
-        candidates, _volumes = shell.observe(self._group(), services.StackServices(self))
+        candidates = shell.observe(self._group(), services.StackServices(self))
         return decide.first_active(candidates), candidates
 
     def _warn_of_shared_host(self, candidates):
@@ -548,7 +548,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 status_reason=_('no member of the group is healthy (%s)')
                 % (told or _('the group is empty')),
             )
-        record.write(self, model.Record(epoch=1, active=active))
+        record.write(self, model.Record(epoch=1, active=active, seen=shell.holders(candidates)))
         self.create_with_template(self.child_template())
         return {'candidates': candidates, 'is_made': False, 'run': None}
 

@@ -40,6 +40,13 @@ class FakeShell:
             raise Killed
         self.stored = json.dumps(plan.to_dict())
 
+    def still_wanted(self):
+        if self.lost:
+            raise carry_out.LostLock('another engine carries this failover now')
+
+    def begun(self, plan):
+        pass
+
     def plan(self):
         return model.Plan.from_dict(json.loads(self.stored))
 
@@ -69,6 +76,7 @@ class FakeShell:
 def _quick_looks(monkeypatch):
     monkeypatch.setattr(carry_out, 'FIRST_LOOK', 0.001)
     monkeypatch.setattr(carry_out, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(carry_out, 'WATCHED_LOOK', 0.01)
 
 
 HOOK = model.Hook('c1', {'a': 1}, 60.0, 0.0, model.OnFailure.STOP)

@@ -69,6 +69,12 @@ class PolicyLife(stateful.RuleBasedStateMachine):
                 raise Killed
         self.change(plan=plan, state=model.State.RUNNING)
 
+    def still_wanted(self):
+        pass
+
+    def begun(self, plan):
+        pass
+
     def tell(self, step, plan):
         pass
 
