@@ -44,7 +44,9 @@ def _hook_schema(timeout, on_failure):
             _(
                 'Seconds of silence after which it counts as dead before its timeout, for one '
                 'that may take long. It then gets the input heartbeat_url, to which it posts '
-                '{"action": "heartbeat", "member": "<deploy_server_id>"}. 0 expects nothing.'
+                '{"action": "heartbeat", "member": "<deploy_server_id>"}. Give it more than the '
+                "interval at which the servers' agents ask for what is to be done. 0 expects "
+                'nothing.'
             ),
             default=0,
             constraints=[constraints.Range(min=0)],

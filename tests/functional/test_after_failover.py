@@ -3,8 +3,12 @@
 
 import time
 
+import pytest
+
 from tests import cloud
 from tests.functional import test_failover_policy as failover_policy
+
+pytestmark = pytest.mark.thorough
 
 KEEP_SECONDS = 20
 

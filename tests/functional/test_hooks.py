@@ -11,9 +11,9 @@ from tests.functional import test_dead_host as dead_host
 from tests.functional import test_failover_policy as failover_policy
 from tests.scenario import guest
 
-# Six seconds in all, with a sign of life in between.
+# Longer in all than it may be silent, with signs of life in between.
 ACTIVATE = """
-for i in 1 2 3; do
+for i in 1 2 3 4; do
   python3 - "$heartbeat_url" "$deploy_server_id" <<'END'
 import json, sys, urllib.request
 body = json.dumps({'action': 'heartbeat', 'member': sys.argv[2]}).encode()
@@ -23,7 +23,7 @@ END
 done
 echo "the service runs on $mount_point"
 """
-HEARTBEAT = 4
+HEARTBEAT = 6
 
 
 @pytest.fixture

@@ -81,7 +81,10 @@ class Guest:
             for deployment in found:
                 if deployment['id'] not in self._seen:
                     self._seen.add(deployment['id'])
-                    self._run(deployment)
+                    try:
+                        self._run(deployment)
+                    except (OSError, subprocess.SubprocessError) as exc:
+                        self.errors.append(str(exc))
 
     def _deployments(self) -> list[dict[str, Any]]:
         answer = self._heat.get(
