@@ -52,7 +52,7 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m functional tests/functional
+	$(BIN)/pytest -m functional --durations=15 tests/functional
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 
