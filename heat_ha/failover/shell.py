@@ -168,10 +168,12 @@ class Failover:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         try:
             with self._lock.held():
-                told = self._handle_locked(signal, chained, requested_by)
-                if signal.action != 'plan':
-                    self._let_go_of_kept(requested_by)
-                return told
+                try:
+                    return self._handle_locked(signal, chained, requested_by)
+                finally:
+                    # After a refusal too: nothing of what it refuses is done by this.
+                    if signal.action != 'plan':
+                        self._let_go_of_kept(requested_by)
         except heat.GroupBusy as exc:
             raise exceptions.Refused(
                 f'a failover of this group is running already ({exc}), so this signal joins it'
