@@ -77,6 +77,8 @@ def _quick_looks(monkeypatch):
     monkeypatch.setattr(carry_out, 'FIRST_LOOK', 0.001)
     monkeypatch.setattr(carry_out, 'SLOWEST_LOOK', 0.002)
     monkeypatch.setattr(carry_out, 'WATCHED_LOOK', 0.01)
+    # Every state that may be on record when an engine dies.
+    monkeypatch.setattr(carry_out, 'SAVE_EVERY', 0.0)
 
 
 HOOK = model.Hook('c1', {'a': 1}, 60.0, 0.0, model.OnFailure.STOP)
