@@ -4,6 +4,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import threading
 import time
 import urllib.error
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from tests import cloud as lab
 
 # Seconds until a failover that does not get to its end counts as wedged, and until the services
 # are left in peace for it: a person who takes it up again and again would first mend them.
-LIMIT, PEACE_AFTER = 420.0, 150.0
+LIMIT, PEACE_AFTER = 240.0, 100.0
 
 # Seconds that a signal may need until an engine works on it, on a busy machine.
 SETTLING = 4.0
@@ -40,8 +41,14 @@ class Outcome:
     stops: list[str] = dataclasses.field(default_factory=list)
 
 
-def drive(run: Run, member: Member, engines: Engines, say: Callable[[str], None]) -> Outcome:
-    """Signal the stack and see the failover to its end."""
+def drive(
+    run: Run,
+    member: Member,
+    engines: Engines,
+    is_over: threading.Event,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Signal the stack and see the failover to its end, or until ``is_over``."""
     outcome = Outcome(run)
     before = member.record()
     time.sleep(run.signal_after)
@@ -49,7 +56,7 @@ def drive(run: Run, member: Member, engines: Engines, say: Callable[[str], None]
     _burst(run, member)
     quiet_since = time.monotonic()
     last_stop = ''
-    while time.monotonic() < begin + LIMIT * lab.PATIENCE:
+    while time.monotonic() < begin + LIMIT * lab.PATIENCE and not is_over.is_set():
         seen = member.record()
         plan = _new_plan(before, seen)
         is_carried = engines.carrier(member.nested) is not None
@@ -69,6 +76,7 @@ def drive(run: Run, member: Member, engines: Engines, say: Callable[[str], None]
             if seen.reason and seen.reason != last_stop:
                 outcome.stops.append(seen.reason)
             last_stop = seen.reason
+            say(f'run {run.number}: taken up, {seen.state.value}: {seen.reason}')
             _take_up(run, member, plan, time.monotonic() - begin)
             outcome.take_ups += 1
             quiet_since = time.monotonic()

@@ -15,6 +15,7 @@ import pathlib
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -100,17 +101,21 @@ class Campaign:
         self, one: choice.Round, mine: Sequence[pool.Member], proxy: faults.Proxy
     ) -> list[drive.Outcome]:
         begin = time.monotonic()
+        is_over = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(len(mine)) as threads:
-            running = {
-                threads.submit(drive.drive, run, member, self._engines, say)
+            running = [
+                threads.submit(drive.drive, run, member, self._engines, is_over, say)
                 for run, member in zip(one.runs, mine, strict=True)
-            }
-            left = running
-            while left:
-                _done, left = concurrent.futures.wait(left, timeout=1.0)
-                if time.monotonic() > begin + drive.PEACE_AFTER and proxy.rate:
-                    say(f'round {one.number}: no more faults, so that it gets to its end')
-                    proxy.rate = 0.0
+            ]
+            left = set(running)
+            try:
+                while left:
+                    _done, left = concurrent.futures.wait(left, timeout=1.0)
+                    if time.monotonic() > begin + drive.PEACE_AFTER and proxy.rate:
+                        say(f'round {one.number}: no more faults, so that it gets to its end')
+                        proxy.rate = 0.0
+            finally:
+                is_over.set()
         found = [r.result() for r in running]
         for o in found:
             say(

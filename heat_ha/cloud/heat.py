@@ -23,6 +23,7 @@ from heat.objects import stack_lock as stack_lock_object
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import dead_workers
 
 LOG = logging.getLogger(__name__)
 
@@ -143,6 +144,11 @@ def sibling(resource: Any, refid: str | None) -> Any:
     return None
 
 
+def watch_over(context: Any, stack_id: str) -> dead_workers.Watch:
+    """Somebody to look for work on a nested stack that has died with its engine."""
+    return dead_workers.Watch(context, stack_id, functools.partial(engine_is_alive, context))
+
+
 def wait_for_nested_update(
     resource: Any, *, timeout: float, poll: float = 0.2, still_wanted: Callable[[], None]
 ) -> None:
@@ -154,8 +160,10 @@ def wait_for_nested_update(
     :raises Stopped: the update failed or did not end in time.
     """
     deadline = time.monotonic() + timeout
+    watch = watch_over(resource.context, resource.resource_id)
     while True:
         still_wanted()
+        watch.look()
         status = stack_object.Stack.get_status(resource.context, resource.resource_id)
         action, state, reason, _updated = status
         if action == 'UPDATE' and state == 'COMPLETE':

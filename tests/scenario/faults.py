@@ -33,6 +33,10 @@ SHORTEST, LONGEST = 0.3, 4.0
 # volume, with or without heat-ha: it keeps the id that the reply names and looks for no other.
 _CREATES = re.compile(r'/(servers|volumes|attachments)/?$')
 
+# What a failover calls. Heat reads the rest (flavors, images, limits) in dozens to validate the
+# members at each update of a group and repeats nothing: hit at 20 %, no such update ever ends.
+_HIT = re.compile(r'/(servers|volumes|attachments|os-services)(/|$)')
+
 # These belong to one connection and not to what is sent over it; the last is made anew.
 _OF_THE_CONNECTION = frozenset(
     {'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length'}
@@ -62,15 +66,19 @@ def choose(seed: int, number: int, rate: float, method: str, path: str) -> Fault
     """What happens to the request of that number, None for nothing.
 
     Of the same seed the same numbers are hit at the same rate, in the same way. A lost reply to
-    a request that creates something becomes one that is refused.
+    a request that creates something becomes one that is refused, and so does a conflict of a
+    request that only reads.
     """
+    bare = path.partition('?')[0]
     rng = random.Random(f'{seed}/{number}')
     is_hit = rng.random() < rate
     kind = rng.choice(list(Kind))
     seconds = rng.uniform(SHORTEST, LONGEST)
-    if not is_hit:
+    if not is_hit or not _HIT.search(bare):
         return None
-    if kind is Kind.LOST_REPLY and method == 'POST' and _CREATES.search(path.partition('?')[0]):
+    if kind is Kind.LOST_REPLY and method == 'POST' and _CREATES.search(bare):
+        kind = Kind.UNAVAILABLE
+    if kind is Kind.CONFLICT and method in ('GET', 'HEAD'):
         kind = Kind.UNAVAILABLE
     return Fault(kind, seconds if kind is Kind.DELAY else 0.0)
 

@@ -69,7 +69,7 @@ def test_each_kind_of_fault_reaches_the_client(service, monkeypatch):
     monkeypatch.setattr(faults, 'SHORTEST', 0.01)
     monkeypatch.setattr(faults, 'LONGEST', 0.01)
     with faults.Proxy({'nova': service}, seed=3, rate=1.0) as proxy:
-        found = {outcome(proxy) for _ in range(60)}
+        found = {outcome(proxy, 'DELETE') for _ in range(60)}
         assert found == {500, 503, 409, 429, 202, 'cut'}
         assert set(proxy.counts) == {k.name.lower() for k in faults.Kind}
         before = sum(Service.seen.values())
@@ -88,14 +88,24 @@ def test_a_dead_service_is_told_from_a_fault():
 
 def test_the_choice_depends_on_seed_and_number_alone():
     def row(seed):
-        return [faults.choose(seed, n, 0.2, 'GET', '/servers/1') for n in range(2000)]
+        return [faults.choose(seed, n, 0.2, 'DELETE', '/servers/1') for n in range(2000)]
 
     assert row(1) == row(1) != row(2)
     hits = [f for f in row(1) if f is not None]
     assert 0.17 < len(hits) / 2000 < 0.23
     assert {f.kind for f in hits} == set(faults.Kind)
     assert all((f.seconds > 0) == (f.kind is faults.Kind.DELAY) for f in hits)
-    assert not any(faults.choose(1, n, 0.0, 'GET', '/') for n in range(500))
+    assert not any(faults.choose(1, n, 0.0, 'GET', '/servers/1') for n in range(500))
+
+
+@pytest.mark.parametrize('path', ['/v2.1/flavors/1', '/v3/abc/limits?x=/servers/', '/'])
+def test_what_a_failover_does_not_call_is_never_hit(path):
+    assert not any(faults.choose(1, n, 1.0, 'GET', path) for n in range(500))
+
+
+def test_a_read_meets_no_conflict():
+    kinds = {faults.choose(5, n, 1.0, 'GET', '/v2.1/servers/1').kind for n in range(300)}
+    assert kinds == set(faults.Kind) - {faults.Kind.CONFLICT}
 
 
 def test_no_reply_to_a_create_is_lost():
