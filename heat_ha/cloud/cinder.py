@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder, as far as a failover needs it: bounded calls, answers as values."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import requests
@@ -35,11 +36,7 @@ class Cinder:
             found = self._client.volumes.get(volume_id)
         except cinder_exceptions.NotFound:
             return model.Volume(volume_id, model.VolumeStatus.GONE)
-        except (
-            cinder_exceptions.ClientException,
-            keystone_exceptions.ClientException,
-            requests.RequestException,
-        ) as exc:
+        except _FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
             return model.Volume(volume_id, model.VolumeStatus.COULD_NOT_ASK, wording=wording)
         return model.Volume(
@@ -49,3 +46,25 @@ class Cinder:
             bool(getattr(found, 'multiattach', False)),
             wording=found.status,
         )
+
+    def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
+        """Which volume is attached to which of the servers, with one request a server.
+
+        :returns: pairs of volume and server; None when Cinder could not be asked.
+        """
+        try:
+            return frozenset(
+                (found.volume_id, server)
+                for server in servers
+                for found in self._client.attachments.list(search_opts={'instance_id': server})
+                if found.status == 'attached'
+            )
+        except _FAILURES:
+            return None
+
+
+_FAILURES = (
+    cinder_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)

@@ -338,6 +338,8 @@ class Record:
     way_out: str = ''
     suspects: tuple[str, ...] = ()
     is_paused: bool = False
+    # Members and servers as last seen: what a failover looks at while Heat lists the members.
+    seen: tuple[Holder, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -350,6 +352,7 @@ class Record:
             'way_out': self.way_out,
             'suspects': list(self.suspects),
             'is_paused': self.is_paused,
+            'seen': [dataclasses.asdict(h) for h in self.seen],
         }
 
     @classmethod
@@ -364,4 +367,5 @@ class Record:
             way_out=plain['way_out'],
             suspects=tuple(plain['suspects']),
             is_paused=plain['is_paused'],
+            seen=tuple(Holder(**h) for h in plain.get('seen', ())),
         )

@@ -25,6 +25,9 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# How many volumes are looked at while Heat lists the members.
+LOOKS_AT_ONCE = 8
+
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
 
@@ -48,31 +51,44 @@ def observe(
     clouds: services.StackServices,
     *,
     active: model.Holder | None = None,
-    volumes: tuple[str, ...] = (),
+    likely: tuple[model.Holder, ...] = (),
 ) -> tuple[model.Candidate, ...]:
     """Look at the group's members and, side by side, at their servers.
 
     :param active: its server is not looked at in a group of two, where its host decides
         nothing: a look takes time in which nothing has moved yet.
-    :param volumes: what is to be moved; Cinder is asked for one of them meanwhile, since each
-        service checks a new token at its first use.
+    :param likely: the members as they were seen last. Their servers are looked at while Heat
+        still lists the members; a look at one that is none any more is not used.
     """
+    active_server = active.server if active is not None else ''
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        pool.submit(clouds.warm_up, volumes[:1])
+        looks = {
+            holder.server: pool.submit(clouds.nova.server, holder.server)
+            for holder in likely
+            if holder.server != active_server or len(likely) != 2
+        }
         seen = heat_group.look(group)
         chosen = {m.name: _server_of(group, m) for m in seen.members}
-        spared = {active.member} if active is not None and len(seen.members) == 2 else set()
-        looks = {
-            name: pool.submit(clouds.nova.server, server)
-            for name, (server, _) in chosen.items()
-            if server is not None and name not in spared
-        }
+        for server, _ in chosen.values():
+            if server in looks or server is None:
+                continue
+            if server != active_server or len(seen.members) != 2:
+                looks[server] = pool.submit(clouds.nova.server, server)
         return tuple(
-            model.Candidate(
-                m, looks[m.name].result() if m.name in looks else None, chosen[m.name][1]
-            )
-            for m in seen.members
+            model.Candidate(m, looks[server].result() if server in looks else None, problem)
+            for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
         )
+
+
+def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.Holder, ...]:
+    """The members with their servers, to be put on record."""
+    found = {c.member.name: c.member.servers for c in candidates}
+    found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
+    return tuple(model.Holder(name, own[0]) for name, own in found.items() if len(own) == 1)
+
+
+def _look_at(clouds: services.StackServices, volume: str) -> carry_out.Look:
+    return time.monotonic(), clouds.cinder.volume(volume)
 
 
 def _server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
@@ -101,6 +117,9 @@ class Failover:
         self._record = model.Record()
         self._accepted = 0.0
         self._handoff_seconds: float | None = None
+        self._looks: dict[str, carry_out.Look] = {}
+        self._is_taken_up = False
+        self._has_told_start = False
 
     def handle(
         self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
@@ -130,9 +149,14 @@ class Failover:
         active = self._record.active
         nested = self._policy.nested()
         attachments = heat_handoff.attachments(nested, active.server) if active else ()
-        candidates = observe(
-            self._group, clouds, active=active, volumes=tuple(a.volume for a in attachments)
-        )
+        with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+            looks = {
+                a.volume: pool.submit(_look_at, clouds, a.volume)
+                for a in attachments[:LOOKS_AT_ONCE]
+            }
+            candidates = observe(self._group, clouds, active=active, likely=self._record.seen)
+        self._looks = {volume: look.result() for volume, look in looks.items()}
+        self._record = dataclasses.replace(self._record, seen=holders(candidates))
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
@@ -165,9 +189,8 @@ class Failover:
         if isinstance(answer, decide.Show):
             return self._show(answer)
         if isinstance(answer, decide.GoOn):
-            self._tell(IN_PROGRESS, f'plan {answer.plan.plan_id} is taken up: {_goal(answer.plan)}')
+            self._is_taken_up = True
             return self._carry(answer.plan, clouds, candidates)
-        self._tell_start(answer.plan)
         return self._carry(answer.plan, clouds, candidates)
 
     def _carry(
@@ -179,7 +202,10 @@ class Failover:
         deadline = time.monotonic() + self._options.fencing_timeout
         while not plan.is_done:
             carrier = carry_out.Carrier(
-                plan, self, carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts)
+                plan,
+                self,
+                carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts),
+                self._looks,
             )
             try:
                 plan = carrier.run()
@@ -209,7 +235,7 @@ class Failover:
             plan,
         )
         while plan.old is not None and time.monotonic() < deadline:
-            self._still_wanted()
+            self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
             if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
                 self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
@@ -235,16 +261,49 @@ class Failover:
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
+            seen=self._members_now(),
         )
         self._remember(plan, 'done')
         self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
+
+    def _members_now(self) -> tuple[model.Holder, ...]:
+        """The members after the failover, for the next one; none when Heat does not tell them."""
+        try:
+            members = heat_group.look(self._group).members
+        except exceptions.HaError:
+            return ()
+        chosen = ((m.name, _server_of(self._group, m)[0]) for m in members)
+        return tuple(model.Holder(name, server) for name, server in chosen if server)
 
     # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        self._still_wanted()
+        self.still_wanted()
         self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
+
+    def still_wanted(self) -> None:
+        """Ask whether to go on.
+
+        :raises LostLock: this engine no longer holds the group.
+        :raises Stopped: the policy is being deleted.
+        """
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
+
+    def begun(self, plan: model.Plan) -> None:
+        """Tell of the start, once; the first volumes are on their way by then."""
+        if self._has_told_start:
+            return
+        self._has_told_start = True
+        if self._is_taken_up:
+            self._tell(IN_PROGRESS, f'the plan is taken up: {_goal(plan)}', plan)
+        else:
+            self._tell_start(plan)
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
@@ -271,7 +330,7 @@ class Failover:
         heat.wait_for_nested_update(
             policy,
             timeout=policy.stack.timeout_secs(),
-            still_wanted=self._still_wanted,
+            still_wanted=self.still_wanted,
         )
 
     def add_member(self, plan: model.Plan) -> model.Holder:
@@ -318,14 +377,6 @@ class Failover:
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 
     # --- the record and the events -----------------------------------------------------------
-
-    def _still_wanted(self) -> None:
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
-        if DELETING in record.fresh(self._policy):
-            raise exceptions.Stopped(
-                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
-            )
 
     def _write(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, **changes)

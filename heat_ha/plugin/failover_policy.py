@@ -315,7 +315,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 status_reason=_('no member of the group is healthy (%s)')
                 % (told or _('the group is empty')),
             )
-        record.write(self, model.Record(epoch=1, active=active))
+        record.write(self, model.Record(epoch=1, active=active, seen=shell.holders(candidates)))
         self.create_with_template(self.child_template())
         return candidates
 

@@ -39,6 +39,13 @@ class FakeShell:
             raise Killed
         self.stored = json.dumps(plan.to_dict())
 
+    def still_wanted(self):
+        if self.lost:
+            raise carry_out.LostLock('another engine carries this failover now')
+
+    def begun(self, plan):
+        pass
+
     def plan(self):
         return model.Plan.from_dict(json.loads(self.stored))
 
@@ -63,6 +70,7 @@ class FakeShell:
 def _quick_looks(monkeypatch):
     monkeypatch.setattr(carry_out, 'FIRST_LOOK', 0.001)
     monkeypatch.setattr(carry_out, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(carry_out, 'WATCHED_LOOK', 0.01)
 
 
 def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, **cloud_options):
