@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host of the active dies, and so does the engine that carries the failover."""
 
-import contextlib
 import subprocess
 import sys
 
-import pymysql
 import pytest
 
-from tests import cloud, hosts
+from tests import cloud, engines, hosts
 
 
 @pytest.fixture
@@ -32,21 +30,6 @@ def dead_host(admin):
         hosts.until_up(admin, host)
 
 
-def carrying_engine():
-    """The service of the engine that holds the lock of a failover."""
-    env = cloud.environment()
-    connection = pymysql.connect(
-        unix_socket=env['database']['root_socket'], user='root', autocommit=True
-    )
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(
-            'SELECT s.host FROM heat_one.stack_lock l '
-            'JOIN heat_one.service s ON s.engine_id = l.engine_id AND s.deleted_at IS NULL'
-        )
-        ((host,),) = cursor.fetchall()
-    return host
-
-
 def state(stack):
     return stack.attribute('server_failover_policy', 'state')
 
@@ -67,7 +50,7 @@ def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies
     assert 'set --down' in reason
     assert cloud.holder(tenant, volume) == old
     # The engine that waits dies; the record stays, and the next signal finds it.
-    engine = carrying_engine()
+    engine = engines.carrying()
     hosts.run_lab('kill', engine)
     try:
         hosts.confirm_down(admin, host, True)
