@@ -19,6 +19,9 @@ CONSTRAINTS = lab/constraints.txt tools/constraints.txt
 PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
 WITHOUT_CLOUD = tests/unit tests/plugin
 
+# One long test at the end of a worker's share would keep it busy alone, so shares are stolen.
+ON_ALL_CORES = -n auto --dist worksteal
+
 NAME ?=
 RUNS ?=
 SEED ?=
@@ -34,10 +37,10 @@ dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
 	$(BIN)/python -W ignore -m tests.heat_own.run
-	$(BIN)/pytest -m 'not functional and not engine' $(WITHOUT_CLOUD)
+	$(BIN)/pytest $(ON_ALL_CORES) -m 'not functional and not engine' $(WITHOUT_CLOUD)
 
 engine: dev ## Run the plugin tests that need a whole engine of Heat; no cloud, minutes.
-	$(BIN)/pytest -m engine tests/plugin
+	$(BIN)/pytest $(ON_ALL_CORES) -m engine tests/plugin
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
@@ -51,7 +54,7 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m functional tests/functional
+	$(BIN)/pytest -m functional --durations=15 tests/functional
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 
@@ -62,7 +65,7 @@ matrix-%: .matrix/heat%/stamp wheel
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
 	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
-	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
+	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest $(ON_ALL_CORES) $(WITHOUT_CLOUD)
 
 docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
