@@ -28,7 +28,7 @@ SEED ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit engine lint test functional matrix docs demo bench chaos wheel clean
+.PHONY: help dev unit engine lint test functional thorough matrix docs demo bench chaos wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -54,7 +54,10 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m functional --durations=15 tests/functional
+	$(BIN)/pytest -m 'functional and not thorough' --durations=15 tests/functional
+
+thorough: dev lab-one ## Run the functional tests that take minutes, on the real cloud.
+	$(BIN)/pytest -m 'functional and thorough' --durations=15 tests/functional
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 

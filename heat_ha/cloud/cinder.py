@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder, as far as a failover needs it: bounded calls, answers as values."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,10 @@ from heat_ha.failover import model
 
 # 3.44 is the attachments API, in every Cinder since Pike.
 MICROVERSION = '3.44'
+
+
+# The first disk of a server is the one that it runs from, whichever bus it is on.
+_FIRST_DISK = re.compile(r'/dev/(xv|v|s|h)da')
 
 
 class Cinder:
@@ -45,6 +50,11 @@ class Cinder:
             frozenset(a['server_id'] for a in found.attachments if a.get('server_id')),
             bool(getattr(found, 'multiattach', False)),
             wording=found.status,
+            first_disk_of=frozenset(
+                a['server_id']
+                for a in found.attachments
+                if a.get('server_id') and _FIRST_DISK.fullmatch(a.get('device') or '')
+            ),
         )
 
     def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:

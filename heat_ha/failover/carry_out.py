@@ -35,6 +35,10 @@ FIRST_LOOK, SLOWEST_LOOK, THINNING, OFTEN_FOR = 0.05, 2.0, 1.15, 3.0
 # Seconds between two looks at a volume of several, all of which are watched with one request.
 WATCHED_LOOK = 1.0
 
+# Seconds between two writes of a plan while volumes are on their way: its steps are on record
+# already, and how far each is shows itself by a look.
+SAVE_EVERY = 0.5
+
 # Seconds for which a look serves a second time: that which ends a volume's detachment shows
 # what its attachment starts from.
 FRESH = 1.0
@@ -51,7 +55,8 @@ STUCK_AFTER = 5.0
 # detach, available again after an attach).
 MAX_REQUESTS = 5
 
-MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.QUIESCE})
+MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.STOP_SERVER})
+HOOKS = frozenset({StepKind.QUIESCE, StepKind.ACTIVATE})
 
 
 # When a volume was looked at, on the monotonic clock, and what was seen.
@@ -78,6 +83,9 @@ class Shell(Protocol):
 
     def hand_over(self, plan: model.Plan) -> None:
         """Bring Heat's record of what is handed over, and all but volumes, to the new active."""
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run what the template wants run inside of the old or new active."""
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace the members that the step names; return what was done in words."""
@@ -126,6 +134,7 @@ class Carrier:
         self._handed_on: dict[str, Look] = dict(looks or {})
         self._untold: list[model.Step] = []
         self._has_begun = False
+        self._saved_at = 0.0
 
     def run(self) -> model.Plan:
         """Do every step that is left, in the graph's order.
@@ -138,7 +147,7 @@ class Carrier:
         open_moves = [
             s for s in self.plan.steps if s.kind in MOVERS and s.state is not StepState.DONE
         ]
-        volumes = {s.target for s in open_moves if s.kind is not StepKind.QUIESCE}
+        volumes = {s.target for s in open_moves if s.kind is not StepKind.STOP_SERVER}
         workers = max(1, min(16, len(open_moves))) + 1
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             if len(volumes) > 1:
@@ -183,11 +192,13 @@ class Carrier:
             movers = [n for n in ready if self.plan.step(n).kind in MOVERS]
             for name in movers:
                 running[pool.submit(self._timed, self._move, name)] = name
-            if ready and self._has_begun:
-                self._shell.save(self.plan)
-            elif ready:
+            if ready and not self._has_begun:
+                self._saved_at = time.monotonic()
                 self._shell.begun(self.plan)
                 self._has_begun = True
+            elif len(movers) < len(ready) or time.monotonic() > self._saved_at + SAVE_EVERY:
+                self._shell.save(self.plan)
+                self._saved_at = time.monotonic()
             self._tell()
             for name in ready:
                 if name not in movers:
@@ -265,6 +276,8 @@ class Carrier:
         if step.kind is StepKind.HAND_OVER:
             self._shell.hand_over(self.plan)
             return 'Heat has on record what the new active holds'
+        if step.kind in HOOKS:
+            return self._shell.run_hook(self.plan, step)
         return self._shell.replace(self.plan, step)
 
     # --- steps that talk to Nova and Cinder -------------------------------------------------
@@ -274,7 +287,7 @@ class Carrier:
         old = self.plan.old.server if self.plan.old else None
         new = self.plan.new.server if self.plan.new else None
         nova = self._services.nova
-        if step.kind is StepKind.QUIESCE:
+        if step.kind is StepKind.STOP_SERVER:
             server = step.target
             return self._until(
                 step,
@@ -338,6 +351,7 @@ class Carrier:
         next_doubt = start + STUCK_AFTER
         told = 'nothing was seen yet'
         freed_by = ''
+        unchanged = self._watch.changes(step.target) if self._watch else 0
         while True:
             known = self._watch.changes(step.target) if self._watch else 0
             move = look()
@@ -395,10 +409,13 @@ class Carrier:
                 )
             # Jitter keeps the looks at many volumes apart.
             seconds = pause * random.uniform(0.9, 1.1)
-            if self._watch is not None and step.kind is not StepKind.QUIESCE:
-                self._watch.wait(step.target, known, max(seconds, WATCHED_LOOK))
-            else:
+            if self._watch is None or step.kind is StepKind.STOP_SERVER:
                 self._give_up.wait(seconds)
+            elif known > unchanged:
+                # Cinder changes a volume's state a moment after its attachment.
+                self._watch.wait(step.target, known, seconds)
+            else:
+                self._watch.wait(step.target, known, max(seconds, WATCHED_LOOK))
             if time.monotonic() > start + OFTEN_FOR:
                 pause = min(pause * THINNING, SLOWEST_LOOK)
 

@@ -42,6 +42,10 @@ def limitation(
         return 'its server does not exist any more'
     if server.status is not ServerStatus.ACTIVE:
         return f'its server is {server.wording or server.status.value}, not ACTIVE'
+    if candidate.host is not None and candidate.host.state in _DOWN:
+        return candidate.host.wording
+    if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
+        return f'its health check fails: {candidate.health.wording}'
     if member.name in suspects:
         return 'it was the active when it was reported sick, and was not replaced since'
     return None
@@ -60,10 +64,11 @@ def eligible(
     active: model.Holder | None,
     suspects: Iterable[str] = (),
 ) -> tuple[tuple[model.Holder, ...], dict[str, str]]:
-    """The members that may take over, oldest first, and the reason for each that may not.
+    """The members that may take over, best first, and the reason for each that may not.
 
-    A server on a host of its own comes before one that shares the active's host: what made
-    the active sick may be its host.
+    A server that proved its health comes before one that could not be asked, then one on
+    another host before one that shares the active's host, for what made the active sick may be
+    its host, and then the older one.
     """
     suspects = tuple(suspects)
     reasons: dict[str, str] = {}
@@ -78,9 +83,58 @@ def eligible(
             good.append(candidate)
         else:
             reasons[candidate.member.name] = why_not
-    good.sort(key=lambda c: bool(active_host and c.server and c.server.host == active_host))
+    good.sort(
+        key=lambda c: (_is_unproved(c), bool(c.server and c.server.host == active_host != ''))
+    )
     holders = tuple(model.Holder(c.member.name, c.server.server) for c in good if c.server)
     return holders, reasons
+
+
+_DOWN = frozenset({model.HostState.DOWN, model.HostState.CONFIRMED_DOWN})
+
+
+def _is_unproved(candidate: model.Candidate) -> bool:
+    return candidate.health is not None and candidate.health.state is not model.HealthState.WELL
+
+
+def considered(
+    candidates: Sequence[model.Candidate],
+    active: model.Holder | None,
+    suspects: Iterable[str],
+    chosen: model.Holder | None,
+) -> dict[str, str]:
+    """For each member in a sentence why it is, or is not, the one that takes over."""
+    heirs, reasons = eligible(candidates, active, suspects)
+    places = {h.member: place for place, h in enumerate(heirs, 1)}
+    active_hosts = {
+        c.server.host
+        for c in candidates
+        if c.server and c.server.host and active and c.member.name == active.member
+    }
+    told: dict[str, str] = {}
+    for candidate in candidates:
+        name = candidate.member.name
+        evidence = _evidence(candidate, active_hosts)
+        if chosen is not None and name == chosen.member:
+            told[name] = f'chosen: {evidence}'
+        elif name in places:
+            told[name] = f'eligible, in place {places[name]} of {len(heirs)}: {evidence}'
+        else:
+            told[name] = f'not eligible: {reasons[name]}'
+    return told
+
+
+def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
+    found = []
+    if candidate.server is not None:
+        found.append(f'its server is {candidate.server.wording or candidate.server.status.value}')
+        if candidate.server.host in active_hosts:
+            found.append('it is on the host of the active')
+    if candidate.host is not None and candidate.host.state is model.HostState.UP:
+        found.append(candidate.host.wording)
+    if candidate.health is not None:
+        found.append(candidate.health.wording)
+    return ', '.join(found)
 
 
 def state(record: model.Record) -> model.State:
@@ -160,7 +214,7 @@ class Show:
     """A dry run: what a failover now would be, or why there would be none."""
 
     answer: 'Start | Refuse | GoOn'
-    reasons: Mapping[str, str]
+    considered: Mapping[str, str]
 
 
 Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
@@ -182,6 +236,12 @@ class Seen:
     chained: groups.Chained | None = None
     quiesce: model.Quiesce = model.Quiesce.NONE
     on_dead_host: model.OnDeadHost = model.OnDeadHost.DELETE_SERVER
+    volumes: tuple[model.Volume, ...] = ()
+    quiesce_hook: model.Hook | None = None
+    activate_hook: model.Hook | None = None
+    moves_more_than_volumes: bool = True
+    fail_back: model.FailBack = model.FailBack.MANUAL
+    keep_seconds: float = 0.0
 
 
 def find_member(candidates: Sequence[model.Candidate], named: str) -> model.Candidate | None:
@@ -240,6 +300,8 @@ def answer(signal: signals.Signal, seen: Seen) -> Answer:
         return Refuse('there is nothing to resume')
     if signal.action == 'switchover':
         return _switchover(signal, seen)
+    if signal.action == 'fail_back':
+        return _fail_back(signal, seen)
     return _failover(signal, seen)
 
 
@@ -257,17 +319,20 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
 
 
 def _show(signal: signals.Signal, seen: Seen, unfinished: bool) -> Answer:
-    reasons = eligible(seen.candidates, seen.record.active, seen.record.suspects)[1]
+    told = considered(seen.candidates, seen.record.active, seen.record.suspects, None)
     if unfinished and seen.record.plan is not None:
-        return Show(GoOn(seen.record.plan), reasons)
+        return Show(GoOn(seen.record.plan), told)
     if seen.record.is_paused:
-        return Show(Refuse('the policy is paused: send the signal unpause first'), reasons)
+        return Show(Refuse('the policy is paused: send the signal unpause first'), told)
     would = _failover(dataclasses.replace(signal, action=None), seen)
-    return Show(would, reasons)
+    return Show(would, would.plan.considered if isinstance(would, Start) else told)
 
 
 def _switchover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     active = seen.record.active
+    unsuited = _unsuited(seen)
+    if unsuited is not None:
+        return unsuited
     heirs, reasons = eligible(seen.candidates, active)
     if signal.member is not None:
         wanted = find_member(seen.candidates, signal.member)
@@ -284,6 +349,29 @@ def _switchover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     )
 
 
+def _fail_back(signal: signals.Signal, seen: Seen) -> Start | Refuse:
+    """A switchover to the member that was active before, as long as it is the same server."""
+    previous = seen.record.previous
+    if seen.fail_back is model.FailBack.NEVER:
+        return Refuse('the property fail_back is never: send switchover to name a member')
+    if previous is None:
+        return Refuse('no member was active before the present one')
+    there = find_member(seen.candidates, previous.server)
+    if there is None:
+        return Refuse(
+            f'member {previous.member}, which was active before, is not in the group any more'
+        )
+    return _switchover(dataclasses.replace(signal, member=there.member.name), seen)
+
+
+def expired(kept: Sequence[model.Kept], now: datetime.datetime) -> tuple[model.Kept, ...]:
+    """Those that were kept long enough; of several, all but the newest."""
+    newest = max((k.until for k in kept), default='')
+    return tuple(
+        k for k in kept if k.until != newest or datetime.datetime.fromisoformat(k.until) <= now
+    )
+
+
 def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     active = seen.record.active
     present = {c.member.name for c in seen.candidates}
@@ -296,6 +384,9 @@ def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     held_back = limits_refusal(seen.limits, seen.past_failovers, seen.now)
     if held_back is not None:
         return Refuse(held_back)
+    unsuited = _unsuited(seen)
+    if unsuited is not None:
+        return unsuited
     replaces = (active.member,) if active is not None and active.member in present else ()
     heirs, reasons = eligible(seen.candidates, active, seen.record.suspects)
     if heirs:
@@ -306,6 +397,15 @@ def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
         # Cold failover: nobody stands by, so the heir has to be made first.
         return Start(make_plan(seen, model.Cause.FAILOVER, signal.reason, active, None, replaces))
     return Refuse(_no_heir(reasons))
+
+
+def _unsuited(seen: Seen) -> Refuse | None:
+    """The refusal when a volume is one that cannot change hands, before anything is touched."""
+    for volume in seen.volumes:
+        why_not = why_never_moved(volume)
+        if why_not is not None:
+            return Refuse(f'{why_not.reason}. {why_not.way_out}')
+    return None
 
 
 def _replace_standby(signal: signals.Signal, seen: Seen, named: model.Candidate) -> Start | Refuse:
@@ -364,7 +464,9 @@ def make_plan(
 
     Without ``new`` the first step makes a member. Invariant: the attach step of a volume comes
     after its own detach step, the hand-over after every attach, the replacement last; volumes
-    are attached in the order of the template's dependencies and detached in the reverse one.
+    are attached in the order of the template's dependencies and detached in the reverse one;
+    nothing is taken before the old active is quiesced, and nothing is activated before every
+    volume is there.
     """
     moves = cause is not model.Cause.REPLACE_STANDBY
     steps: list[model.Step] = []
@@ -372,9 +474,12 @@ def make_plan(
     if moves and new is None:
         steps.append(model.Step('add_member', StepKind.ADD_MEMBER, ''))
         ready = ('add_member',)
-    if moves and old is not None and seen.quiesce is model.Quiesce.STOP:
+    if moves and old is not None and seen.quiesce_hook is not None:
         steps.append(model.Step('quiesce', StepKind.QUIESCE, old.server, ready))
         ready = ('quiesce',)
+    if moves and old is not None and seen.quiesce is model.Quiesce.STOP:
+        steps.append(model.Step('stop_server', StepKind.STOP_SERVER, old.server, ready))
+        ready = ('stop_server',)
     if moves:
         known = {a.volume for a in seen.attachments}
         followers: dict[str, list[str]] = {a.volume: [] for a in seen.attachments}
@@ -399,14 +504,26 @@ def make_plan(
             )
         after = tuple(f'attach:{a.volume}' for a in seen.attachments) or ready
         steps.append(model.Step('hand_over', StepKind.HAND_OVER, '', after))
+    last: tuple[str, ...] = ('hand_over',) if moves else ()
+    if moves and seen.activate_hook is not None:
+        # Heat's record of volumes is of no use to what is activated; a port or an address is.
+        after = ('hand_over',) if seen.moves_more_than_volumes else steps[-1].after
+        steps.append(model.Step('activate', StepKind.ACTIVATE, '', after))
+        last += ('activate',)
     cold = moves and new is None
+    keeps = bool(
+        seen.keep_seconds and cause is model.Cause.FAILOVER and old and old.member in replaces
+    )
+    if keeps and old is not None and (seen.chained is not None or cold):
+        steps.append(model.Step('shut_off_kept', StepKind.STOP_SERVER, old.server, last))
+        last = ('shut_off_kept',)
     if replaces and (seen.chained is not None or cold):
         steps.append(
             model.Step(
                 'replace',
                 StepKind.REPLACE,
                 ','.join(replaces),
-                ('hand_over',) if moves else (),
+                last,
             )
         )
     return model.Plan(
@@ -423,6 +540,15 @@ def make_plan(
         chained=seen.chained,
         quiesce=seen.quiesce,
         on_dead_host=seen.on_dead_host,
+        quiesce_hook=seen.quiesce_hook,
+        activate_hook=seen.activate_hook,
+        considered=considered(
+            seen.candidates,
+            seen.record.active,
+            seen.record.suspects if cause is model.Cause.FAILOVER else (),
+            new if moves else None,
+        ),
+        keep_seconds=seen.keep_seconds if keeps else 0.0,
     )
 
 
@@ -476,6 +602,27 @@ Move = Ask | Look | Done | Stop | Delete | AwaitFence
 _ON_THE_WAY = frozenset({VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.DETACHING})
 
 
+def why_never_moved(seen: model.Volume) -> Stop | None:
+    """Why a volume is of a kind that no policy may hand over, or None.
+
+    Asked when a stack is validated and created, when a plan is made, and at each look since:
+    none of it says anything when the volume could not be asked for (S2).
+    """
+    if seen.is_multiattach:
+        return Stop(
+            f'volume {seen.volume} is a multiattach volume: that it left one server does not '
+            'say that no other writes to it',
+            'Hand over volumes without multiattach only',
+        )
+    if seen.first_disk_of:
+        return Stop(
+            f'volume {seen.volume} is the root disk of server '
+            f'{", ".join(sorted(seen.first_disk_of))}, which Nova detaches from no server',
+            'Keep what is to be handed over on a volume of its own',
+        )
+    return None
+
+
 def _unusable(seen: model.Volume) -> Look | Stop | None:
     if seen.status is VolumeStatus.COULD_NOT_ASK:
         # S2: says nothing about the volume.
@@ -485,12 +632,9 @@ def _unusable(seen: model.Volume) -> Look | Stop | None:
             f'volume {seen.volume} does not exist any more',
             'Take it out of the template, then send the signal resume',
         )
-    if seen.is_multiattach:
-        return Stop(
-            f'volume {seen.volume} is a multiattach volume: that it left one server does not '
-            'say that no other writes to it',
-            'Hand over volumes without multiattach only',
-        )
+    never = why_never_moved(seen)
+    if never is not None:
+        return never
     if seen.status is VolumeStatus.OTHER:
         return Stop(
             f'volume {seen.volume} is in state {seen.wording}',

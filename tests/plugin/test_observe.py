@@ -22,6 +22,10 @@ class Nova:
         return model.Server(server, model.ServerStatus.ACTIVE)
 
 
+def host_of(server):
+    return model.Host(model.HostState.UP, f'the host of {server.server} is up')
+
+
 @pytest.fixture
 def look(monkeypatch):
     def look(names, likely='', active=None):
@@ -30,7 +34,7 @@ def look(monkeypatch):
         nova = Nova()
         candidates = shell.observe(
             None,
-            types.SimpleNamespace(nova=nova),
+            types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
             active=active and worlds.holder(active),
             likely=tuple(worlds.holder(name) for name in likely),
         )

@@ -190,6 +190,33 @@ def test_a_member_that_was_left_as_sick_is_no_standby_until_it_is_replaced():
     assert isinstance(asked, decide.Start) and asked.plan.new == worlds.holder('a')
 
 
+def test_the_dead_and_the_sick_are_not_eligible_and_the_unproved_come_last():
+    states = [None, *model.HostState]
+    healths = [None, *model.HealthState]
+    members = {
+        name: (state, health)
+        for name, (state, health) in zip(
+            'abcdefghijklmnopqrst', itertools.product(states, healths), strict=True
+        )
+    }
+    group = [
+        worlds.candidate(name, host_state=state, health=health)
+        for name, (state, health) in members.items()
+    ]
+    heirs, reasons = decide.eligible(group, None)
+    down = (model.HostState.DOWN, model.HostState.CONFIRMED_DOWN)
+    for name, (state, health) in members.items():
+        unfit = state in down or health is model.HealthState.SICK
+        assert (name in reasons) is unfit, (state, health)
+        if state in down:
+            assert reasons[name] == state.value
+    order = [members[h.member][1] is model.HealthState.COULD_NOT_ASK for h in heirs]
+    assert order == sorted(order), 'who could not be asked comes last'
+    told = decide.considered(group, None, (), heirs[0])
+    assert told.keys() == members.keys()
+    assert [n for n, text in told.items() if text.startswith('chosen')] == [heirs[0].member]
+
+
 def test_a_standby_on_another_host_than_the_active_comes_first():
     group = (
         worlds.candidate('a', host='h1'),
@@ -225,7 +252,11 @@ def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
     found = decide.answer(signals.Signal(action='plan'), worlds.seen(group))
     assert isinstance(found, decide.Show) and isinstance(found.answer, decide.Start)
     assert found.answer.plan.new == worlds.holder('c')
-    assert found.reasons['b'] == 'its server is ERROR, not ACTIVE'
+    assert found.considered == {
+        'a': 'not eligible: it is the active',
+        'b': 'not eligible: its server is ERROR, not ACTIVE',
+        'c': 'chosen: its server is ACTIVE',
+    }
 
 
 def test_only_a_plan_that_touched_nothing_can_be_cancelled():
@@ -267,7 +298,7 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
         )
     assert ('replace' in edges) is (chained is not None or size == 1)
     assert ('add_member' in edges) is (size == 1)
-    assert ('quiesce' in edges) is (quiesce is model.Quiesce.STOP)
+    assert ('stop_server' in edges) is (quiesce is model.Quiesce.STOP)
     assert model.Plan.from_dict(plan.to_dict()) == plan
     assert plan.plan_id in graph.to_dot(plan)
 
