@@ -384,9 +384,9 @@ class Failover:
             self._handoff_seconds = time.monotonic() - self._accepted
         self._write(plan=plan, active=plan.new, epoch=plan.epoch)
         policy = self._policy
-        policy.update_with_template(policy.child_template())
-        heat.wait_for_nested_update(
+        heat.update_nested(
             policy,
+            policy.child_template,
             timeout=policy.stack.timeout_secs(),
             still_wanted=self.still_wanted,
         )
