@@ -19,11 +19,16 @@ CONSTRAINTS = lab/constraints.txt tools/constraints.txt
 PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
 WITHOUT_CLOUD = tests/unit tests/plugin
 
+# One long test at the end of a worker's share would keep it busy alone, so shares are stolen.
+ON_ALL_CORES = -n auto --dist worksteal
+
 NAME ?=
+RUNS ?=
+SEED ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit engine lint test functional regions matrix docs demo bench wheel clean
+.PHONY: help dev unit engine lint test functional thorough regions matrix docs demo bench chaos wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -32,10 +37,10 @@ dev: .venv/stamp ## Make the development environment, .venv.
 
 unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
 	$(BIN)/python -W ignore -m tests.heat_own.run
-	$(BIN)/pytest -m 'not functional and not engine' $(WITHOUT_CLOUD)
+	$(BIN)/pytest $(ON_ALL_CORES) -m 'not functional and not engine' $(WITHOUT_CLOUD)
 
 engine: dev ## Run the plugin tests that need a whole engine of Heat; no cloud, minutes.
-	$(BIN)/pytest -m engine tests/plugin
+	$(BIN)/pytest $(ON_ALL_CORES) -m engine tests/plugin
 
 lint: dev ## Check style, types, imports and documents.
 	$(BIN)/ruff check .
@@ -49,7 +54,10 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m 'functional and not regions' tests/functional
+	$(BIN)/pytest -m 'functional and not thorough and not regions' --durations=15 tests/functional
+
+thorough: dev lab-one ## Run the functional tests that take minutes, on the real cloud.
+	$(BIN)/pytest -m 'functional and thorough' --durations=15 tests/functional
 
 regions: dev ## Start the lab, cut its regions from one another in every way, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
@@ -66,7 +74,7 @@ matrix-%: .matrix/heat%/stamp wheel
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
 	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
-	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest $(WITHOUT_CLOUD)
+	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest $(ON_ALL_CORES) $(WITHOUT_CLOUD)
 
 docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
@@ -79,6 +87,9 @@ demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1
 
 bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
+
+chaos: dev lab-one ## Random failovers while hosts, engines and services fail; RUNS= SEED= MINUTES=.
+	$(BIN)/python -m chaos.run
 
 # By way of the source distribution: a build in place would take along what an older one left.
 wheel: dev

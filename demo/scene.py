@@ -15,10 +15,12 @@ _STATES = {'pending': WAITS, 'running': RUNS, 'done': DONE, 'failed': FAILED}
 
 _WORDS = {
     'add_member': 'make a member',
-    'quiesce': 'shut the old active off',
+    'quiesce': 'let the old active write all that it has',
+    'stop_server': 'shut the old active off',
     'detach': 'take the volume from the old active',
     'attach': 'give it to the standby',
     'hand_over': "bring Heat's record up to date",
+    'activate': 'start the service on the new active',
     'replace': 'replace the member that was left',
 }
 

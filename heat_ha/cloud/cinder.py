@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder, as far as a failover needs it: bounded calls, answers as values."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import requests
@@ -12,6 +14,10 @@ from heat_ha.failover import model
 
 # 3.44 is the attachments API, in every Cinder since Pike.
 MICROVERSION = '3.44'
+
+
+# The first disk of a server is the one that it runs from, whichever bus it is on.
+_FIRST_DISK = re.compile(r'/dev/(xv|v|s|h)da')
 
 
 class Cinder:
@@ -35,11 +41,7 @@ class Cinder:
             found = self._client.volumes.get(volume_id)
         except cinder_exceptions.NotFound:
             return model.Volume(volume_id, model.VolumeStatus.GONE)
-        except (
-            cinder_exceptions.ClientException,
-            keystone_exceptions.ClientException,
-            requests.RequestException,
-        ) as exc:
+        except _FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
             return model.Volume(volume_id, model.VolumeStatus.COULD_NOT_ASK, wording=wording)
         return model.Volume(
@@ -48,4 +50,31 @@ class Cinder:
             frozenset(a['server_id'] for a in found.attachments if a.get('server_id')),
             bool(getattr(found, 'multiattach', False)),
             wording=found.status,
+            first_disk_of=frozenset(
+                a['server_id']
+                for a in found.attachments
+                if a.get('server_id') and _FIRST_DISK.fullmatch(a.get('device') or '')
+            ),
         )
+
+    def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
+        """Which volume is attached to which of the servers, with one request a server.
+
+        :returns: pairs of volume and server; None when Cinder could not be asked.
+        """
+        try:
+            return frozenset(
+                (found.volume_id, server)
+                for server in servers
+                for found in self._client.attachments.list(search_opts={'instance_id': server})
+                if found.status == 'attached'
+            )
+        except _FAILURES:
+            return None
+
+
+_FAILURES = (
+    cinder_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)

@@ -29,7 +29,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record
+from heat_ha.cloud import group_record, heat
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +62,30 @@ def look(group: Any) -> model.Group:
         return model.Group(group.name, ())
     status, reason = _nested_status(group)
     return _as_group(group, _rows(group), status == group.IN_PROGRESS, reason)
+
+
+def member_attribute(group: Any, member: str, path: str) -> Any:
+    """One attribute of a member as it is now: an output of its template, or what its type has.
+
+    :param path: the attribute's name and keys below it, with dots between.
+    :raises exceptions.Refused: the member has no such attribute.
+    """
+    # What the group has loaded is of before the last change.
+    group._nested = None
+    nested = group.nested()
+    try:
+        if nested is None or member not in nested:
+            raise exceptions.Refused(f'member {member} is not in group {group.name}')
+        name, *keys = path.split('.')
+        value = nested[member].FnGetAtt(name, *(int(k) if k.isdigit() else k for k in keys))
+    except heat_exception.HeatException as exc:
+        raise exceptions.Refused(f'member {member} has no attribute {path} ({exc})') from exc
+    if value is None:
+        raise exceptions.Refused(
+            f'member {member} has no attribute {path}',
+            f'Give the template of the members an output {path.partition(".")[0]}',
+        )
+    return value
 
 
 def rolling(group: Any) -> model.Rolling:
@@ -103,8 +127,10 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
     :param still_wanted: called at each look; what it raises ends the wait.
     :returns: False when the deadline came first.
     """
+    watch = heat.watch_over(group.context, group.resource_id)
     while True:
         still_wanted()
+        watch.look()
         status, _reason = _nested_status(group)
         if status != group.IN_PROGRESS and _is_unlocked(group):
             refresh(group)
@@ -189,6 +215,15 @@ def put_back(group: Any, held: model.HeldBack) -> None:
     :raises exceptions.CouldNotAsk: Heat did not, or could not.
     """
     _mark(group, held, True, held.reason or 'it was failed before the group was changed')
+
+
+def mark_unhealthy(group: Any, member: str, reason: str) -> None:
+    """Mark a member as failed, which Heat's own scaling removes before others.
+
+    :raises exceptions.CouldNotAsk: Heat did not, or could not.
+    """
+    identity = tuple((k, str(v)) for k, v in sorted(dict(group.nested_identifier()).items()))
+    _mark(group, model.HeldBack(member, identity, member, reason), True, reason)
 
 
 def _mark(group: Any, held: model.HeldBack, unhealthy: bool, reason: str) -> None:

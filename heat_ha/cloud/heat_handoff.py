@@ -2,7 +2,8 @@
 """What a FailoverPolicy hands over, read from and written as Heat's templates."""
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from heat.common import environment_format
@@ -17,50 +18,85 @@ OWN_ATTACHMENT_TYPE = 'OS::Heat::HandoffVolumeAttachment'
 
 _REFERENCES = ('get_attr', 'Fn::GetAtt')
 
+# %active.port%, %active.networks.private.0%: an attribute of the active member, by its path.
+_OF_ACTIVE = re.compile(r'%active\.([A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*)%')
 
-def _is_member_reference(snippet: Mapping[str, Any], group: str) -> bool:
-    """Whether a template's snippet names one member of the group by its place.
+Attribute = Callable[[str], Any]
+
+
+def _member_reference(snippet: Mapping[str, Any], group: str) -> str | None:
+    """What stands for a snippet that names one member of the group by its place, or None.
 
     Stock Heat ignores the index in ``[group, refs, 1]`` and gives the whole list, so what is
     meant is read from the template as written.
     """
     if len(snippet) != 1:
-        return False
+        return None
     ((key, args),) = snippet.items()
     if key not in _REFERENCES or not isinstance(args, list) or len(args) < 2:
-        return False
+        return None
     if args[0] != group or not isinstance(args[1], str):
-        return False
+        return None
     if args[1] in ('refs', 'refs_map'):
-        return len(args) == 3
-    return args[1].startswith('resource.') and args[1].count('.') == 1 and len(args) == 2
+        return ACTIVE if len(args) == 3 else None
+    kind, _, rest = args[1].partition('.')
+    place, _, attribute = rest.partition('.')
+    if kind != 'resource' or not place:
+        return None
+    path = [attribute] * bool(attribute) + [str(a) for a in args[2:]]
+    return f'%active.{".".join(path)}%' if path else ACTIVE
 
 
 def mark_active(snippet: Any, group: str) -> Any:
     """The snippet with every reference to a member of ``group`` turned into ``%active%``."""
     if isinstance(snippet, Mapping):
-        if _is_member_reference(snippet, group):
-            return ACTIVE
+        reference = _member_reference(snippet, group)
+        if reference is not None:
+            return reference
         return {k: mark_active(v, group) for k, v in snippet.items()}
     if isinstance(snippet, list):
         return [mark_active(v, group) for v in snippet]
     return snippet
 
 
-def put_active(snippet: Any, server: str) -> Any:
-    """The snippet with ``%active%`` turned into the id of the active's server."""
+def put_active(snippet: Any, server: str, attribute: Attribute | None = None) -> Any:
+    """The snippet with ``%active%`` turned into the id of the active's server.
+
+    :param attribute: gives the value of ``%active.PATH%`` for a path; without it they stay.
+    """
     if isinstance(snippet, Mapping):
-        return {k: put_active(v, server) for k, v in snippet.items()}
+        return {k: put_active(v, server, attribute) for k, v in snippet.items()}
     if isinstance(snippet, (list, tuple)):
-        return [put_active(v, server) for v in snippet]
-    if isinstance(snippet, str):
-        return snippet.replace(ACTIVE, server)
-    return snippet
+        return [put_active(v, server, attribute) for v in snippet]
+    if not isinstance(snippet, str):
+        return snippet
+    if attribute is not None:
+        whole = _OF_ACTIVE.fullmatch(snippet)
+        if whole:
+            # A list or a map stays what it is.
+            return attribute(whole[1])
+        snippet = _OF_ACTIVE.sub(lambda found: str(attribute(found[1])), snippet)
+    return snippet.replace(ACTIVE, server)
+
+
+def _texts(snippet: Any) -> Iterator[str]:
+    if isinstance(snippet, Mapping):
+        snippet = list(snippet.values())
+    if isinstance(snippet, (list, tuple)):
+        for one in snippet:
+            yield from _texts(one)
+    elif isinstance(snippet, str):
+        yield snippet
+
+
+def active_attributes(snippet: Any) -> frozenset[str]:
+    """The paths of all ``%active.PATH%`` in the snippet."""
+    return frozenset(path for text in _texts(snippet) for path in _OF_ACTIVE.findall(text))
 
 
 def mentions_active(snippet: Any) -> bool:
-    """Whether ``%active%`` stands anywhere in the snippet."""
-    return bool(put_active(snippet, '') != put_active(snippet, ACTIVE))
+    """Whether ``%active%``, or an attribute of the active, stands anywhere in the snippet."""
+    return any(ACTIVE in text for text in _texts(snippet)) or bool(active_attributes(snippet))
 
 
 def wanted_definition(resource: Any, prop: str, group: str) -> dict[str, Any]:
@@ -89,7 +125,12 @@ def child_environment() -> dict[str, Any]:
     }
 
 
-def nested_template(resource: Any, definition: Mapping[str, Any], server: str | None) -> Any:
+def nested_template(
+    resource: Any,
+    definition: Mapping[str, Any],
+    server: str | None,
+    attribute: Attribute | None = None,
+) -> Any:
     """The template of the nested stack while ``server`` is the active; empty without one."""
     child_env = environment.get_child_environment(
         resource.stack.env, child_environment(), item_to_remove=resource.resource_info
@@ -97,7 +138,7 @@ def nested_template(resource: Any, definition: Mapping[str, Any], server: str | 
     tmpl = template.Template({'heat_template_version': '2016-10-14'}, env=child_env)
     if server is None or not definition:
         return tmpl
-    filled = put_active(definition, server)
+    filled = put_active(definition, server, attribute)
     tmpl.add_resource(
         rsrc_defn.ResourceDefinition(
             HANDOFF,
@@ -112,17 +153,22 @@ def nested_template(resource: Any, definition: Mapping[str, Any], server: str | 
     return tmpl
 
 
-def attachments(nested: Any, server: str) -> tuple[model.Attachment, ...]:
+def attachments(
+    nested: Any, server: str, of_active: frozenset[str] = frozenset()
+) -> tuple[model.Attachment, ...]:
     """The volumes that the nested stack, at any depth, has attached to ``server``.
 
-    An attachment that waits for another resource which itself names the server is left out:
-    the order is then Heat's to keep, so its update moves that volume.
+    An attachment that waits for another resource which itself names the server, or another
+    thing of the active, is left out: the order is then Heat's to keep, so its update moves
+    that volume.
+
+    :param of_active: the values that stand for attributes of the active, such as its port.
     """
-    return _attachments(nested, server, frozenset())[0]
+    return _attachments(nested, server, of_active, frozenset())[0]
 
 
 def _attachments(
-    nested: Any, server: str, before: frozenset[str]
+    nested: Any, server: str, of_active: frozenset[str], before: frozenset[str]
 ) -> tuple[tuple[model.Attachment, ...], frozenset[str]]:
     if nested is None:
         return (), frozenset()
@@ -149,23 +195,40 @@ def _attachments(
             if is_late:
                 left_to_heat.add(res.name)
                 continue
-            inner, _ = _attachments(res.nested(), server, frozenset(earlier))
+            inner, _ = _attachments(res.nested(), server, of_active, frozenset(earlier))
             found.extend(inner)
             volumes_of[res.name] = frozenset(a.volume for a in inner) | earlier
             continue
         volumes_of[res.name] = earlier
-        if is_late or mentions(props, server):
+        if is_late or any(mentions(props, text) for text in (server, *of_active)):
             left_to_heat.add(res.name)
     return tuple(found), frozenset().union(*volumes_of.values())
 
 
+def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
+    """Whether something but the volumes in ``moved`` hangs on the active in the nested stack.
+
+    :param texts: the id of the active's server and the values of its attributes.
+    """
+    if nested is None:
+        return False
+    for res in nested.dependencies:
+        if callable(getattr(res, 'nested', None)) and res.nested() is not None:
+            if has_more(res.nested(), texts, moved):
+                return True
+            continue
+        props = _properties(res)
+        is_attachment = res.type() in (ATTACHMENT_TYPE, OWN_ATTACHMENT_TYPE)
+        if is_attachment and props.get('volume_id') in moved:
+            continue
+        if any(mentions(props, text) for text in texts):
+            return True
+    return False
+
+
 def mentions(snippet: Any, text: str) -> bool:
     """Whether a text stands in any value of the snippet."""
-    if isinstance(snippet, Mapping):
-        return any(mentions(v, text) for v in snippet.values())
-    if isinstance(snippet, (list, tuple)):
-        return any(mentions(v, text) for v in snippet)
-    return isinstance(snippet, str) and text in snippet
+    return any(text in found for found in _texts(snippet))
 
 
 def _properties(res: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ nothing else; which of the hosts is meant follows from the hash.
 
 import functools
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -58,10 +59,14 @@ class Hosts:
 
     def state(self, server: model.Server) -> model.Host:
         """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
+        return self.all()(server)
+
+    def all(self) -> Callable[[model.Server], model.Host]:
+        """Look at all hosts in one call; what is returned finds the one of a server."""
         try:
             session = _session()
             if session is None:
-                return model.Host(model.HostState.UNKNOWN, NO_CREDENTIAL)
+                return lambda _server: model.Host(model.HostState.UNKNOWN, NO_CREDENTIAL)
             client = nova_client.Client(
                 MICROVERSION,
                 session=session,
@@ -74,13 +79,15 @@ class Hosts:
             keystone_exceptions.ClientException,
             requests.RequestException,
         ) as exc:
-            return model.Host(
+            silent = model.Host(
                 model.HostState.UNKNOWN, f'Nova did not tell of its host ({exc})'[:250]
             )
-        for service in services:
-            if host_id(self._project, service.host) == server.host:
-                return _host(service)
-        return model.Host(model.HostState.UNKNOWN, "none of Nova's hosts is the one of its server")
+            return lambda _server: silent
+        by_id = {host_id(self._project, service.host): _host(service) for service in services}
+        foreign = model.Host(
+            model.HostState.UNKNOWN, "none of Nova's hosts is the one of its server"
+        )
+        return lambda server: by_id.get(server.host, foreign)
 
 
 def _host(service: Any) -> model.Host:

@@ -51,6 +51,7 @@ class Nova:
             model.ServerStatus.of(found.status),
             host=getattr(found, 'hostId', '') or '',
             wording=found.status,
+            addresses=_addresses(getattr(found, 'addresses', None) or {}),
         )
 
     def detach(self, server_id: str, volume_id: str) -> tuple[Reply, str]:
@@ -75,6 +76,12 @@ _FAILURES = (
     keystone_exceptions.ClientException,
     requests.RequestException,
 )
+
+
+def _addresses(networks: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+    found = [a for network in networks.values() for a in network if a.get('addr')]
+    found.sort(key=lambda a: a.get('OS-EXT-IPS:type') == 'floating')
+    return tuple(str(a['addr']) for a in found)
 
 
 def _short(exc: Exception) -> str:

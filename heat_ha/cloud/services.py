@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients for one stack's owner: the session that Heat would use, but with bounded calls."""
 
+import functools
 from typing import Any
 
 from keystoneauth1 import session as keystone_session
@@ -13,11 +14,37 @@ from heat_ha.cloud import cinder, hosts, nova
 CALL_LIMIT = 60.0
 
 
+# How many stacks' sessions an engine keeps, with some tens of kilobytes each.
+KEPT_SESSIONS = 256
+
+
+class _Place:
+    """Where the session of one trust is kept."""
+
+    session: keystone_session.Session | None = None
+
+
+@functools.lru_cache(KEPT_SESSIONS)
+def _place_of(_trust: str) -> _Place:
+    return _Place()
+
+
 def _session(resource: Any) -> keystone_session.Session:
-    heats = resource.context.keystone_session
-    return keystone_session.Session(
-        auth=heats.auth, verify=heats.verify, cert=heats.cert, timeout=CALL_LIMIT
-    )
+    """The session of the stack's owner, the same for each signal to the stack.
+
+    Heat makes a new one for each request, and a new token is asked for, and then checked by
+    each service at its first use: most of a second in which nothing has moved yet. A session
+    renews its token by itself, before it expires and when a service refuses it. A stack that
+    gets other credentials gets another trust.
+    """
+    trust = resource.context.trust_id
+    place = _place_of(trust) if trust else _Place()
+    if place.session is None:
+        heats = resource.context.keystone_session
+        place.session = keystone_session.Session(
+            auth=heats.auth, verify=heats.verify, cert=heats.cert, timeout=CALL_LIMIT
+        )
+    return place.session
 
 
 class StackServices:
@@ -27,24 +54,12 @@ class StackServices:
     """
 
     def __init__(self, resource: Any) -> None:
-        self._session = _session(resource)
-        self.nova = nova.Nova(self._session, *_place(resource, 'nova'))
-        self.cinder = cinder.Cinder(self._session, *_place(resource, 'cinder'))
-        self.hosts = hosts.Hosts(_place(resource, 'nova')[0], resource.context.project_id)
-
-    def warm_up(self, volumes: tuple[str, ...]) -> None:
-        """Get the token, and let Cinder check it, while Heat is asked for other things.
-
-        Errors are left to the request that meets them: it knows what it was about.
-        """
-        try:
-            self._session.get_token()
-        except Exception:
-            return
-        for volume in volumes:
-            self.cinder.volume(volume)
+        session = _session(resource)
+        self.nova = nova.Nova(session, *_endpoint(resource, 'nova'))
+        self.cinder = cinder.Cinder(session, *_endpoint(resource, 'cinder'))
+        self.hosts = hosts.Hosts(_endpoint(resource, 'nova')[0], resource.context.project_id)
 
 
-def _place(resource: Any, client: str) -> tuple[str | None, str]:
+def _endpoint(resource: Any, client: str) -> tuple[str | None, str]:
     plugin = resource.client_plugin(client)
     return plugin._get_region_name(), plugin._get_client_option(client, 'endpoint_type')

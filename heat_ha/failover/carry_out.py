@@ -14,7 +14,7 @@ import graphlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from oslo_log import log as logging
@@ -23,14 +23,25 @@ from heat_ha import exceptions
 from heat_ha.cloud import cinder as cinder_cloud
 from heat_ha.cloud import hosts as hosts_cloud
 from heat_ha.cloud import nova as nova_cloud
-from heat_ha.failover import decide, graph, model
+from heat_ha.failover import graph, model, moves, watch
 from heat_ha.failover.model import StepKind, StepState
 
 LOG = logging.getLogger(__name__)
 
 # Seconds between two looks at a volume or server. A volume changes hands in about a second on
-# a quick cloud, so looks come often at first and then thin out to spare the services.
-FIRST_LOOK, SLOWEST_LOOK, THINNING = 0.05, 2.0, 1.15
+# a quick cloud, so looks come often for some seconds and then thin out to spare the services.
+FIRST_LOOK, SLOWEST_LOOK, THINNING, OFTEN_FOR = 0.05, 2.0, 1.15, 3.0
+
+# Seconds between two looks at a volume of several, all of which are watched with one request.
+WATCHED_LOOK = 1.0
+
+# Seconds between two writes of a plan while volumes are on their way: its steps are on record
+# already, and how far each is shows itself by a look.
+SAVE_EVERY = 0.5
+
+# Seconds for which a look serves a second time: that which ends a volume's detachment shows
+# what its attachment starts from.
+FRESH = 1.0
 
 # Seconds that one step may take. Nova's own limit for a detach that the guest does not answer
 # is 8 attempts of 20 s; beyond that it gives the volume back as in-use.
@@ -44,7 +55,12 @@ STUCK_AFTER = 5.0
 # detach, available again after an attach).
 MAX_REQUESTS = 5
 
-MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.QUIESCE})
+MOVERS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.STOP_SERVER})
+HOOKS = frozenset({StepKind.QUIESCE, StepKind.ACTIVATE})
+
+
+# When a volume was looked at, on the monotonic clock, and what was seen.
+Look = tuple[float, model.Volume]
 
 
 class Shell(Protocol):
@@ -52,6 +68,12 @@ class Shell(Protocol):
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: another engine has taken over."""
+
+    def still_wanted(self) -> None:
+        """Ask whether to go on. :raises LostLock: another engine has taken over."""
+
+    def begun(self, plan: model.Plan) -> None:
+        """Called once the first steps are under way."""
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
@@ -61,6 +83,9 @@ class Shell(Protocol):
 
     def hand_over(self, plan: model.Plan) -> None:
         """Bring Heat's record of what is handed over, and all but volumes, to the new active."""
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run what the template wants run inside of the old or new active."""
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace the members that the step names; return what was done in words."""
@@ -88,13 +113,28 @@ class Services:
 
 
 class Carrier:
-    """Carries one plan to its end, or to the step that cannot be done safely."""
+    """Carries one plan to its end, or to the step that cannot be done safely.
 
-    def __init__(self, plan: model.Plan, shell: Shell, services: Services) -> None:
+    :param looks: the volumes that were looked at just now.
+    """
+
+    def __init__(
+        self,
+        plan: model.Plan,
+        shell: Shell,
+        services: Services,
+        looks: Mapping[str, Look] | None = None,
+    ) -> None:
         self.plan = plan
         self._shell = shell
         self._services = services
         self._give_up = threading.Event()
+        self._watch: watch.Watch | None = None
+        self._last_looks: dict[str, Look] = {}
+        self._handed_on: dict[str, Look] = dict(looks or {})
+        self._untold: list[model.Step] = []
+        self._has_begun = False
+        self._saved_at = 0.0
 
     def run(self) -> model.Plan:
         """Do every step that is left, in the graph's order.
@@ -104,13 +144,31 @@ class Carrier:
         :raises LostLock: another engine has taken the plan.
         """
         sorter = graph.sorter(self.plan)
-        open_moves = [s for s in self.plan.steps if s.kind in MOVERS]
-        with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(open_moves)))) as pool:
+        open_moves = [
+            s for s in self.plan.steps if s.kind in MOVERS and s.state is not StepState.DONE
+        ]
+        volumes = {s.target for s in open_moves if s.kind is not StepKind.STOP_SERVER}
+        workers = max(1, min(16, len(open_moves))) + 1
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            if len(volumes) > 1:
+                self._watch = watch.Watch(self._attached, FIRST_LOOK)
+                pool.submit(self._watch.run)
             try:
                 self._run_steps(sorter, pool)
             finally:
-                self._give_up.set()
+                self._stop_moving()
+                if self._watch is not None:
+                    self._watch.end()
         return self.plan
+
+    def _attached(self) -> watch.Attached | None:
+        ends = (self.plan.old, self.plan.new)
+        return self._services.cinder.attached([end.server for end in ends if end])
+
+    def _stop_moving(self) -> None:
+        self._give_up.set()
+        if self._watch is not None:
+            self._watch.end()
 
     def _run_steps(
         self,
@@ -124,11 +182,24 @@ class Carrier:
             if ready:
                 for name in ready:
                     self._mark(name, state=StepState.RUNNING, started=now(), reason='')
-                # Before the first side effect of any of them (S4).
-                self._shell.save(self.plan)
+                if self._has_begun:
+                    # The plan is on record with these steps: only the right to do them is
+                    # asked for, and the volumes do not wait until all is written and told.
+                    self._shell.still_wanted()
+                else:
+                    # Before the first side effect of any of them (S4).
+                    self._shell.save(self.plan)
             movers = [n for n in ready if self.plan.step(n).kind in MOVERS]
             for name in movers:
                 running[pool.submit(self._timed, self._move, name)] = name
+            if ready and not self._has_begun:
+                self._saved_at = time.monotonic()
+                self._shell.begun(self.plan)
+                self._has_begun = True
+            elif len(movers) < len(ready) or time.monotonic() > self._saved_at + SAVE_EVERY:
+                self._shell.save(self.plan)
+                self._saved_at = time.monotonic()
+            self._tell()
             for name in ready:
                 if name not in movers:
                     try:
@@ -136,6 +207,7 @@ class Carrier:
                         sorter.done(name)
                     except Exception as exc:
                         failure = failure or self._failed(name, exc)
+                    self._tell()
             if not running:
                 if failure is not None:
                     self._shell.save(self.plan)
@@ -153,7 +225,12 @@ class Carrier:
                     sorter.done(name)
                 except Exception as exc:
                     failure = failure or self._failed(name, exc)
-                    self._give_up.set()
+                    self._stop_moving()
+
+    def _tell(self) -> None:
+        for step in self._untold:
+            self._shell.tell(step, self.plan)
+        self._untold.clear()
 
     def _mark(self, name: str, **changes: object) -> model.Step:
         step = dataclasses.replace(self.plan.step(name), **changes)  # type: ignore[arg-type]
@@ -168,7 +245,7 @@ class Carrier:
             s.state is StepState.DONE for s in self.plan.steps if s.kind is StepKind.ATTACH
         ):
             self._shell.moved(self.plan)
-        self._shell.tell(step, self.plan)
+        self._untold.append(step)
 
     def _failed(self, name: str, exc: Exception) -> exceptions.HaError:
         if not isinstance(exc, (exceptions.Stopped, LostLock)):
@@ -178,7 +255,7 @@ class Carrier:
         step = self._mark(name, state=StepState.FAILED, reason=str(exc))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
         if not isinstance(exc, LostLock):
-            self._shell.tell(step, self.plan)
+            self._untold.append(step)
         return exc
 
     @staticmethod
@@ -199,6 +276,8 @@ class Carrier:
         if step.kind is StepKind.HAND_OVER:
             self._shell.hand_over(self.plan)
             return 'Heat has on record what the new active holds'
+        if step.kind in HOOKS:
+            return self._shell.run_hook(self.plan, step)
         return self._shell.replace(self.plan, step)
 
     # --- steps that talk to Nova and Cinder -------------------------------------------------
@@ -207,50 +286,60 @@ class Carrier:
         step = self.plan.step(name)
         old = self.plan.old.server if self.plan.old else None
         new = self.plan.new.server if self.plan.new else None
-        nova, cinder = self._services.nova, self._services.cinder
-        if step.kind is StepKind.QUIESCE:
+        nova = self._services.nova
+        if step.kind is StepKind.STOP_SERVER:
             server = step.target
             return self._until(
                 step,
-                lambda: decide.next_for_stop(nova.server(server)),
+                lambda: moves.next_for_stop(nova.server(server)),
                 lambda: nova.stop(server),
-                lambda: self._why_stuck(server, decide.next_for_stuck_stop),
+                lambda: self._why_stuck(server, moves.next_for_stuck_stop),
             )
         volume = step.target
         if step.kind is StepKind.DETACH:
-            return self._until(
+            reason = self._until(
                 step,
-                lambda: decide.next_for_detach(cinder.volume(volume), old, new),
+                lambda: moves.next_for_detach(self._look_at(volume), old, new),
                 lambda: nova.detach(old or '', volume),
                 lambda: self._why_stuck(old, self._next_for_stuck_detach),
             )
+            self._handed_on[volume] = self._last_looks[volume]
+            return reason
         assert new is not None
         heir = new
         return self._until(
             step,
-            lambda: decide.next_for_attach(cinder.volume(volume), old, heir),
+            lambda: moves.next_for_attach(self._look_at(volume), old, heir),
             lambda: nova.attach(heir, volume, step.detail or None),
         )
 
-    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> decide.Move:
-        move = decide.next_for_stuck(server, host, self.plan.may_delete_old)
+    def _look_at(self, volume: str) -> model.Volume:
+        """Look at a volume, or take the look that ended the step before."""
+        seen_at, seen = self._handed_on.pop(volume, (0.0, None))
+        if seen is None or time.monotonic() - seen_at > FRESH:
+            seen_at, seen = time.monotonic(), self._services.cinder.volume(volume)
+        self._last_looks[volume] = (seen_at, seen)
+        return seen
+
+    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> moves.Move:
+        move = moves.next_for_stuck(server, host, self.plan.may_delete_old)
         # Once the server is gone, what is left is Cinder's: the looks at the volume go on.
-        return decide.Look(move.reason) if isinstance(move, decide.Done) else move
+        return moves.Look(move.reason) if isinstance(move, moves.Done) else move
 
     def _why_stuck(
-        self, server_id: str | None, judge: Callable[[model.Server, model.Host], decide.Move]
-    ) -> decide.Move:
+        self, server_id: str | None, judge: Callable[[model.Server, model.Host], moves.Move]
+    ) -> moves.Move:
         if server_id is None:
-            return decide.Look('there is no old active')
+            return moves.Look('there is no old active')
         server = self._services.nova.server(server_id)
         return judge(server, self._services.hosts.state(server))
 
     def _until(
         self,
         step: model.Step,
-        look: Callable[[], decide.Move],
+        look: Callable[[], moves.Move],
         ask: Callable[[], tuple[nova_cloud.Reply, str]],
-        why_stuck: Callable[[], decide.Move] | None = None,
+        why_stuck: Callable[[], moves.Move] | None = None,
     ) -> str:
         """Look and ask until the step is done; returns why it is.
 
@@ -262,18 +351,20 @@ class Carrier:
         next_doubt = start + STUCK_AFTER
         told = 'nothing was seen yet'
         freed_by = ''
+        unchanged = self._watch.changes(step.target) if self._watch else 0
         while True:
+            known = self._watch.changes(step.target) if self._watch else 0
             move = look()
-            if isinstance(move, decide.Done):
+            if isinstance(move, moves.Done):
                 return f'{freed_by}{move.reason}'
             if self._give_up.is_set():
                 raise exceptions.Stopped(
                     f'{step.name} was left because another step stopped', 'Send the signal resume'
                 )
             is_stuck = time.monotonic() > next_doubt
-            if isinstance(move, decide.Look):
+            if isinstance(move, moves.Look):
                 told = move.reason
-            elif isinstance(move, decide.Ask):
+            elif isinstance(move, moves.Ask):
                 reply, text = ask()
                 told = f'Nova says {reply.value} ({text})'
                 if reply is nova_cloud.Reply.ACCEPTED:
@@ -300,14 +391,14 @@ class Carrier:
             if is_stuck and why_stuck is not None:
                 next_doubt = time.monotonic() + STUCK_AFTER
                 doubt = why_stuck()
-                if isinstance(doubt, decide.Done):
+                if isinstance(doubt, moves.Done):
                     return doubt.reason
-                if isinstance(doubt, decide.Delete):
+                if isinstance(doubt, moves.Delete):
                     reply, text = self._services.nova.delete(self._old_server())
                     freed_by = f'{doubt.reason}, so its server was deleted; '
                     LOG.info('plan %s: %s (%s)', self.plan.plan_id, freed_by, reply.value)
                     pause = FIRST_LOOK
-                elif isinstance(doubt, decide.Look):
+                elif isinstance(doubt, moves.Look):
                     told = f'{told}; {doubt.reason}'
                 else:
                     _raise(step, doubt)
@@ -317,15 +408,23 @@ class Carrier:
                     'Mend what was seen, then send the signal resume',
                 )
             # Jitter keeps the looks at many volumes apart.
-            self._give_up.wait(pause * random.uniform(0.9, 1.1))
-            pause = min(pause * THINNING, SLOWEST_LOOK)
+            seconds = pause * random.uniform(0.9, 1.1)
+            if self._watch is None or step.kind is StepKind.STOP_SERVER:
+                self._give_up.wait(seconds)
+            elif known > unchanged:
+                # Cinder changes a volume's state a moment after its attachment.
+                self._watch.wait(step.target, known, seconds)
+            else:
+                self._watch.wait(step.target, known, max(seconds, WATCHED_LOOK))
+            if time.monotonic() > start + OFTEN_FOR:
+                pause = min(pause * THINNING, SLOWEST_LOOK)
 
     def _old_server(self) -> str:
         return self.plan.old.server if self.plan.old else ''
 
 
-def _raise(step: model.Step, move: decide.Move) -> None:
-    if isinstance(move, decide.AwaitFence):
+def _raise(step: model.Step, move: moves.Move) -> None:
+    if isinstance(move, moves.AwaitFence):
         raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.way_out)
-    if isinstance(move, decide.Stop):
+    if isinstance(move, moves.Stop):
         raise exceptions.Stopped(move.reason, move.way_out)

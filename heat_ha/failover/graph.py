@@ -2,11 +2,14 @@
 """The plan as a graph: for the executor an order, for people JSON and Graphviz."""
 
 import graphlib
+import itertools
 from typing import Any
 
 import networkx
 
 from heat_ha.failover import model
+
+_START = ''
 
 _COLOURS = {
     model.StepState.PENDING: '#e0e0e0',
@@ -44,12 +47,50 @@ def to_dict(plan: model.Plan) -> dict[str, Any]:
     return plain
 
 
-def to_dot(plan: model.Plan) -> str:
-    """The graph in Graphviz' language, coloured by state, with the seconds of each step."""
-    lines = [f'digraph "{plan.plan_id}" {{', '  rankdir=LR; node [shape=box, style=filled];']
+def slowest_path(plan: model.Plan) -> tuple[str, ...]:
+    """The steps that the plan's duration is made of: what to make quicker first."""
+    seconds = {s.name: s.seconds or 0.0 for s in plan.steps}
+    weighted: networkx.DiGraph[str] = networkx.DiGraph()
+    weighted.add_nodes_from(seconds)
     for step in plan.steps:
-        seconds = f'\\n{step.seconds:.2f} s' if step.seconds is not None else ''
-        label = f'{step.name}\\n{step.state.value}{seconds}'
-        lines.append(f'  "{step.name}" [label="{label}", fillcolor="{_COLOURS[step.state]}"];')
-    lines += [f'  "{a}" -> "{b}";' for a, b in of(plan).edges]
+        weighted.add_weighted_edges_from((e, step.name, seconds[step.name]) for e in step.after)
+        if not step.after:
+            # The weight of a path is in its edges, so each first step needs one as well.
+            weighted.add_edge(_START, step.name, weight=seconds[step.name])
+    path = networkx.dag_longest_path(weighted) if weighted.edges else []
+    return tuple(name for name in path if name != _START)
+
+
+def to_dot(plan: model.Plan) -> str:
+    """The graph in Graphviz' language, for ``dot -Tsvg``.
+
+    A step is a box in the colour of its state, with its seconds and, as tooltip, its reason.
+    What the duration is made of has a bold frame and bold arrows.
+    """
+    slowest = slowest_path(plan) if any(s.seconds for s in plan.steps) else ()
+    on_path = set(itertools.pairwise(slowest))
+    title = f'plan {plan.plan_id}, epoch {plan.epoch}: {plan.cause.value}'
+    lines = [
+        f'digraph {_quoted(plan.plan_id)} {{',
+        f'  graph [rankdir=LR, labelloc=t, fontname="sans-serif", label={_quoted(title)}];',
+        '  node [shape=box, style="filled,rounded", fontname="sans-serif"];',
+    ]
+    for step in plan.steps:
+        kind, _, what = step.name.partition(':')
+        seconds = f'{step.seconds:.2f} s' if step.seconds is not None else ''
+        label = '\n'.join(part for part in (kind, what, step.state.value, seconds) if part)
+        width = 3 if step.name in slowest else 1
+        lines.append(
+            f'  {_quoted(step.name)} [label={_quoted(label)}, penwidth={width}, '
+            f'fillcolor="{_COLOURS[step.state]}", tooltip={_quoted(step.reason or step.name)}];'
+        )
+    for earlier, later in of(plan).edges:
+        width = 3 if (earlier, later) in on_path else 1
+        lines.append(f'  {_quoted(earlier)} -> {_quoted(later)} [penwidth={width}];')
     return '\n'.join([*lines, '}'])
+
+
+def _quoted(text: str) -> str:
+    """A text as Graphviz takes it: a reason may hold whatever a service has answered."""
+    escaped = text.replace('\\', '\\\\').replace('"', '\\"').replace('\n', '\\n')
+    return f'"{escaped}"'

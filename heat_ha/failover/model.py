@@ -6,6 +6,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from typing import Any
 
 from heat_ha.groups import model as groups
@@ -26,9 +27,11 @@ class StepKind(enum.Enum):
 
     ADD_MEMBER = 'add_member'
     QUIESCE = 'quiesce'
+    STOP_SERVER = 'stop_server'
     DETACH = 'detach'
     ATTACH = 'attach'
     HAND_OVER = 'hand_over'
+    ACTIVATE = 'activate'
     REPLACE = 'replace'
 
 
@@ -56,6 +59,20 @@ class Quiesce(enum.Enum):
     STOP = 'stop'
 
 
+class OnFailure(enum.Enum):
+    """What becomes of the failover when a hook does not succeed."""
+
+    CONTINUE = 'continue'
+    STOP = 'stop'
+
+
+class FailBack(enum.Enum):
+    """Whether the active may be brought back to where it was before."""
+
+    NEVER = 'never'
+    MANUAL = 'manual'
+
+
 class Fencing(enum.Enum):
     """Which proof is wanted before the new active may write."""
 
@@ -77,6 +94,40 @@ class Holder:
 
     member: str
     server: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A member that was left as sick and is kept, shut off, for a look. ``until`` is UTC."""
+
+    member: str
+    server: str
+    until: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Hook:
+    """A software config that is run on the old or the new active; times in seconds.
+
+    ``heartbeat`` is how long it may be silent, 0 for as long as ``timeout``; an empty
+    ``signal_transport`` leaves the way of the answer to Heat.
+    """
+
+    config: str
+    input_values: Mapping[str, Any]
+    timeout: float
+    heartbeat: float
+    on_failure: OnFailure
+    signal_transport: str = ''
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hook as JSON can hold it."""
+        return dataclasses.asdict(self) | {'on_failure': self.on_failure.value}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Hook':
+        """The hook that :meth:`to_dict` wrote."""
+        return cls(**plain | {'on_failure': OnFailure(plain['on_failure'])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +183,10 @@ class Plan:
     chained: groups.Chained | None = None
     quiesce: Quiesce = Quiesce.NONE
     on_dead_host: OnDeadHost = OnDeadHost.WAIT
+    quiesce_hook: Hook | None = None
+    activate_hook: Hook | None = None
+    considered: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    keep_seconds: float = 0.0
 
     def step(self, name: str) -> Step:
         """The step of that name. :raises KeyError: there is none."""
@@ -176,6 +231,10 @@ class Plan:
             'chained': self.chained and self.chained.to_dict(),
             'quiesce': self.quiesce.value,
             'on_dead_host': self.on_dead_host.value,
+            'quiesce_hook': self.quiesce_hook and self.quiesce_hook.to_dict(),
+            'activate_hook': self.activate_hook and self.activate_hook.to_dict(),
+            'considered': dict(self.considered),
+            'keep_seconds': self.keep_seconds,
         }
 
     @classmethod
@@ -191,6 +250,8 @@ class Plan:
                 'chained': plain['chained'] and groups.Chained.from_dict(plain['chained']),
                 'quiesce': Quiesce(plain['quiesce']),
                 'on_dead_host': OnDeadHost(plain['on_dead_host']),
+                'quiesce_hook': plain['quiesce_hook'] and Hook.from_dict(plain['quiesce_hook']),
+                'activate_hook': plain['activate_hook'] and Hook.from_dict(plain['activate_hook']),
             }
         )
 
@@ -230,13 +291,17 @@ class VolumeStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """One look at a volume: Cinder's state and the servers that it is attached to."""
+    """One look at a volume: Cinder's state and the servers that it is attached to.
+
+    ``first_disk_of`` are those of them that have it as their first disk: they run from it.
+    """
 
     volume: str
     status: VolumeStatus
     servers: frozenset[str] = frozenset()
     is_multiattach: bool = False
     wording: str = ''
+    first_disk_of: frozenset[str] = frozenset()
 
 
 class ServerStatus(enum.Enum):
@@ -260,12 +325,16 @@ class ServerStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """One look at a server. ``host`` is Nova's hash of host and project, '' when unknown."""
+    """One look at a server. ``host`` is Nova's hash of host and project, '' when unknown.
+
+    ``addresses`` are those on its networks, fixed ones before floating ones.
+    """
 
     server: str
     status: ServerStatus
     host: str = ''
     wording: str = ''
+    addresses: tuple[str, ...] = ()
 
 
 class HostState(enum.Enum):
@@ -286,12 +355,42 @@ class Host:
 
 
 @dataclasses.dataclass(frozen=True)
+class HealthCheck:
+    """How a standby is asked whether it is well; ``path`` is None where TCP is enough."""
+
+    port: int
+    path: str | None
+    timeout: float
+
+
+class HealthState(enum.Enum):
+    """What came of a health check. COULD_NOT_ASK counts neither for nor against a server."""
+
+    WELL = 'well'
+    SICK = 'sick'
+    COULD_NOT_ASK = 'could_not_ask'
+
+
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """One answer to a health check, with what was seen in words."""
+
+    state: HealthState
+    wording: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A member with what Nova says of its server, or the reason why it has none."""
+    """A member with what Nova says of its server and host, or why it has no server.
+
+    ``host`` and ``health`` are None where nobody asked.
+    """
 
     member: groups.Member
     server: Server | None
     problem: str = ''
+    host: Host | None = None
+    health: Health | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,6 +437,10 @@ class Record:
     way_out: str = ''
     suspects: tuple[str, ...] = ()
     is_paused: bool = False
+    previous: Holder | None = None
+    kept: tuple[Kept, ...] = ()
+    # Members and servers as last seen: what a failover looks at while Heat lists the members.
+    seen: tuple[Holder, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -350,6 +453,9 @@ class Record:
             'way_out': self.way_out,
             'suspects': list(self.suspects),
             'is_paused': self.is_paused,
+            'previous': self.previous and dataclasses.asdict(self.previous),
+            'kept': [dataclasses.asdict(k) for k in self.kept],
+            'seen': [dataclasses.asdict(h) for h in self.seen],
         }
 
     @classmethod
@@ -364,4 +470,7 @@ class Record:
             way_out=plain['way_out'],
             suspects=tuple(plain['suspects']),
             is_paused=plain['is_paused'],
+            previous=plain['previous'] and Holder(**plain['previous']),
+            kept=tuple(Kept(**k) for k in plain['kept']),
+            seen=tuple(Holder(**h) for h in plain.get('seen', ())),
         )

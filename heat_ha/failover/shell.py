@@ -10,13 +10,15 @@ import dataclasses
 import datetime
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_group, heat_handoff, services
-from heat_ha.failover import carry_out, decide, graph, model, record
+from heat_ha.cloud import health as health_cloud
+from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
+from heat_ha.failover import carry_out, decide, graph, hook_run, model, record, standbys
 from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
@@ -25,8 +27,14 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# How many volumes are looked at while Heat lists the members.
+LOOKS_AT_ONCE = 8
+
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
+
+# Signs of an event that a look at the list of events shows.
+MAX_EVENT = 230
 
 # The words under which events appear in `openstack stack event list`.
 FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
@@ -41,6 +49,11 @@ class Options:
     quiesce: model.Quiesce
     on_dead_host: model.OnDeadHost
     fencing_timeout: float
+    quiesce_hook: model.Hook | None = None
+    activate_hook: model.Hook | None = None
+    health: model.HealthCheck | None = None
+    fail_back: model.FailBack = model.FailBack.MANUAL
+    keep_seconds: float = 0.0
 
 
 def observe(
@@ -48,31 +61,68 @@ def observe(
     clouds: services.StackServices,
     *,
     active: model.Holder | None = None,
-    volumes: tuple[str, ...] = (),
+    likely: tuple[model.Holder, ...] = (),
+    health: model.HealthCheck | None = None,
 ) -> tuple[model.Candidate, ...]:
-    """Look at the group's members and, side by side, at their servers.
+    """Look at the group's members and, side by side, at their servers and hosts.
 
     :param active: its server is not looked at in a group of two, where its host decides
         nothing: a look takes time in which nothing has moved yet.
-    :param volumes: what is to be moved; Cinder is asked for one of them meanwhile, since each
-        service checks a new token at its first use.
+    :param likely: the members as they were seen last. Their servers are looked at while Heat
+        still lists the members; a look at one that is none any more is not used.
+    :param health: how servers are asked for their health, None for not at all.
     """
+    active_server = active.server if active is not None else ''
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        pool.submit(clouds.warm_up, volumes[:1])
+        hosts_look = pool.submit(clouds.hosts.all)
+        looks = {
+            holder.server: pool.submit(clouds.nova.server, holder.server)
+            for holder in likely
+            if holder.server != active_server or len(likely) != 2
+        }
         seen = heat_group.look(group)
         chosen = {m.name: _server_of(group, m) for m in seen.members}
-        spared = {active.member} if active is not None and len(seen.members) == 2 else set()
-        looks = {
-            name: pool.submit(clouds.nova.server, server)
-            for name, (server, _) in chosen.items()
-            if server is not None and name not in spared
-        }
+        for server, _ in chosen.values():
+            if server in looks or server is None:
+                continue
+            if server != active_server or len(seen.members) != 2:
+                looks[server] = pool.submit(clouds.nova.server, server)
+        servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
+        asked = {} if health is None else _ask_for_health(pool, servers, health)
+        host_of = hosts_look.result()
         return tuple(
             model.Candidate(
-                m, looks[m.name].result() if m.name in looks else None, chosen[m.name][1]
+                m,
+                servers.get(server or ''),
+                problem,
+                host_of(servers[server]) if server in servers else None,
+                asked[server].result() if server in asked else None,
             )
-            for m in seen.members
+            for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
         )
+
+
+def _ask_for_health(
+    pool: concurrent.futures.ThreadPoolExecutor,
+    servers: dict[str, model.Server],
+    wanted: model.HealthCheck,
+) -> 'dict[str, concurrent.futures.Future[model.Health]]':
+    return {
+        name: pool.submit(health_cloud.check, server, wanted)
+        for name, server in servers.items()
+        if server.status is model.ServerStatus.ACTIVE
+    }
+
+
+def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.Holder, ...]:
+    """The members with their servers, to be put on record."""
+    found = {c.member.name: c.member.servers for c in candidates}
+    found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
+    return tuple(model.Holder(name, own[0]) for name, own in found.items() if len(own) == 1)
+
+
+def _look_at(clouds: services.StackServices, volume: str) -> carry_out.Look:
+    return time.monotonic(), clouds.cinder.volume(volume)
 
 
 def _server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
@@ -101,6 +151,9 @@ class Failover:
         self._record = model.Record()
         self._accepted = 0.0
         self._handoff_seconds: float | None = None
+        self._looks: dict[str, carry_out.Look] = {}
+        self._is_taken_up = False
+        self._has_told_start = False
 
     def handle(
         self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
@@ -115,7 +168,12 @@ class Failover:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         try:
             with self._lock.held():
-                return self._handle_locked(signal, chained, requested_by)
+                try:
+                    return self._handle_locked(signal, chained, requested_by)
+                finally:
+                    # After a refusal too: nothing of what it refuses is done by this.
+                    if signal.action != 'plan':
+                        self._let_go_of_kept(requested_by)
         except heat.GroupBusy as exc:
             raise exceptions.Refused(
                 f'a failover of this group is running already ({exc}), so this signal joins it'
@@ -129,10 +187,20 @@ class Failover:
         clouds = services.StackServices(self._policy)
         active = self._record.active
         nested = self._policy.nested()
-        attachments = heat_handoff.attachments(nested, active.server) if active else ()
-        candidates = observe(
-            self._group, clouds, active=active, volumes=tuple(a.volume for a in attachments)
-        )
+        of_active = self._of_active(definition, active) if active else frozenset[str]()
+        attachments = heat_handoff.attachments(nested, active.server, of_active) if active else ()
+        moved = frozenset(a.volume for a in attachments)
+        with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+            looks = {a.volume: pool.submit(_look_at, clouds, a.volume) for a in attachments}
+            candidates = observe(
+                self._group,
+                clouds,
+                active=active,
+                likely=self._record.seen,
+                health=self._options.health,
+            )
+        self._looks = {volume: look.result() for volume, look in looks.items()}
+        self._record = dataclasses.replace(self._record, seen=holders(candidates))
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
@@ -150,6 +218,14 @@ class Failover:
             chained=chained,
             quiesce=self._options.quiesce,
             on_dead_host=self._options.on_dead_host,
+            volumes=tuple(seen for _, seen in self._looks.values()),
+            fail_back=self._options.fail_back,
+            keep_seconds=self._options.keep_seconds,
+            quiesce_hook=self._options.quiesce_hook,
+            activate_hook=self._options.activate_hook,
+            moves_more_than_volumes=active is not None
+            and self._options.activate_hook is not None
+            and heat_handoff.has_more(nested, of_active | {active.server}, moved),
         )
         answer = decide.answer(signal, seen)
         if isinstance(answer, decide.Nothing):
@@ -165,9 +241,8 @@ class Failover:
         if isinstance(answer, decide.Show):
             return self._show(answer)
         if isinstance(answer, decide.GoOn):
-            self._tell(IN_PROGRESS, f'plan {answer.plan.plan_id} is taken up: {_goal(answer.plan)}')
+            self._is_taken_up = True
             return self._carry(answer.plan, clouds, candidates)
-        self._tell_start(answer.plan)
         return self._carry(answer.plan, clouds, candidates)
 
     def _carry(
@@ -179,7 +254,10 @@ class Failover:
         deadline = time.monotonic() + self._options.fencing_timeout
         while not plan.is_done:
             carrier = carry_out.Carrier(
-                plan, self, carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts)
+                plan,
+                self,
+                carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts),
+                self._looks,
             )
             try:
                 plan = carrier.run()
@@ -209,7 +287,7 @@ class Failover:
             plan,
         )
         while plan.old is not None and time.monotonic() < deadline:
-            self._still_wanted()
+            self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
             if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
                 self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
@@ -229,22 +307,61 @@ class Failover:
             suspects.add(plan.old.member)
         if plan.new is not None:
             suspects.discard(plan.new.member)
+        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            self._write(previous=plan.old)
+        replaced -= {k.member for k in self._record.kept}
         self._write(
             plan=plan,
             state=model.State.READY,
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
+            seen=self._members_now(),
         )
         self._remember(plan, 'done')
+        for run in runs_of(self._policy, plan):
+            # An engine may have died between the end of a run and its removal.
+            heat_hook.end(self._policy, run)
         self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
+
+    def _members_now(self) -> tuple[model.Holder, ...]:
+        """The members after the failover, for the next one; none when Heat does not tell them."""
+        try:
+            members = heat_group.look(self._group).members
+        except exceptions.HaError:
+            return ()
+        chosen = ((m.name, _server_of(self._group, m)[0]) for m in members)
+        return tuple(model.Holder(name, server) for name, server in chosen if server)
 
     # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        self._still_wanted()
+        self.still_wanted()
         self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
+
+    def still_wanted(self) -> None:
+        """Ask whether to go on.
+
+        :raises LostLock: this engine no longer holds the group.
+        :raises Stopped: the policy is being deleted.
+        """
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
+        if DELETING in record.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
+
+    def begun(self, plan: model.Plan) -> None:
+        """Tell of the start, once; the first volumes are on their way by then."""
+        if self._has_told_start:
+            return
+        self._has_told_start = True
+        if self._is_taken_up:
+            self._tell(IN_PROGRESS, f'the plan is taken up: {_goal(plan)}', plan)
+        else:
+            self._tell_start(plan)
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
@@ -267,11 +384,11 @@ class Failover:
             self._handoff_seconds = time.monotonic() - self._accepted
         self._write(plan=plan, active=plan.new, epoch=plan.epoch)
         policy = self._policy
-        policy.update_with_template(policy.child_template())
-        heat.wait_for_nested_update(
+        heat.update_nested(
             policy,
+            policy.child_template,
             timeout=policy.stack.timeout_secs(),
-            still_wanted=self._still_wanted,
+            still_wanted=self.still_wanted,
         )
 
     def add_member(self, plan: model.Plan) -> model.Holder:
@@ -285,7 +402,7 @@ class Failover:
         candidates = observe(self._group, services.StackServices(self._policy))
         for candidate in candidates:
             if candidate.member.name == added:
-                why_not = decide.limitation(candidate, plan.old, ())
+                why_not = standbys.limitation(candidate, plan.old, ())
                 if why_not is None and candidate.server is not None:
                     return model.Holder(added, candidate.server.server)
                 raise exceptions.Stopped(
@@ -296,12 +413,27 @@ class Failover:
             f'the new member {added} is not in the group any more', 'Send the signal resume'
         )
 
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run the software config on the old active, or on the new one."""
+        wanted, holder = plan.quiesce_hook, plan.old
+        if step.kind is StepKind.ACTIVATE:
+            wanted, holder = plan.activate_hook, plan.new
+        if wanted is None or holder is None:
+            return 'there is nothing to run it on'
+        clouds = services.StackServices(self._policy)
+        run = hook_run.HookRun(self._policy, clouds, wanted, hook_name(plan, step), holder.server)
+        return run.to_end(self.still_wanted)
+
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace what the step names; the new active is never among it."""
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
         cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
+        if plan.keep_seconds and plan.old is not None:
+            server = services.StackServices(self._policy).nova.server(plan.old.server)
+            if server.status is not model.ServerStatus.GONE:
+                return self._keep(plan, plan.old, is_added=cold)
         outcome = replacing.replace(
             self._group,
             requested_by=plan.requested_by,
@@ -317,15 +449,70 @@ class Failover:
         )
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 
-    # --- the record and the events -----------------------------------------------------------
+    def _of_active(self, definition: dict[str, Any], active: model.Holder) -> frozenset[str]:
+        """The values that stand for attributes of the active, such as the id of its port."""
+        values = frozenset[str]()
+        for path in heat_handoff.active_attributes(definition):
+            try:
+                values |= {str(heat_group.member_attribute(self._group, active.member, path))}
+            except exceptions.Refused as exc:
+                # A member that is gone: only the order of what hangs on it is not known then.
+                LOG.info('%s: %s', self._policy.name, exc)
+        return values
 
-    def _still_wanted(self) -> None:
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
-        if DELETING in record.fresh(self._policy):
-            raise exceptions.Stopped(
-                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+    def _keep(self, plan: model.Plan, old: model.Holder, *, is_added: bool) -> str:
+        """Leave the old active in the group for a look and bring a member in its place."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        until = now + datetime.timedelta(seconds=plan.keep_seconds)
+        kept = model.Kept(old.member, old.server, until.isoformat(timespec='milliseconds'))
+        others = tuple(k for k in self._record.kept if k.member != old.member)
+        self._write(kept=(*others, kept))
+        # Heat's own scaling removes failed members first.
+        heat_group.mark_unhealthy(
+            self._group, old.member, f'kept for a look until {kept.until}, shut off'
+        )
+        new = plan.new.member if plan.new else ''
+        if not is_added:
+            new = replacing.add_member(
+                self._group,
+                requested_by=plan.requested_by,
+                name=f'ha{plan.plan_id}',
+                tell=lambda text: self._tell(IN_PROGRESS, text, plan),
             )
+        return f'{old.member} is kept, shut off, until {kept.until}; {new} is in its place'
+
+    def _let_go_of_kept(self, requested_by: str) -> None:
+        """Remove members that were kept long enough; a failure is tried again at the next signal.
+
+        The active, which is there, counts as what has come in their place.
+        """
+        active = self._record.active
+        now = datetime.datetime.now(datetime.timezone.utc)
+        going = decide.expired(self._record.kept, now)
+        if not going or active is None or self._record.state is not model.State.READY:
+            return
+        for kept in going:
+            try:
+                replacing.replace(
+                    self._group,
+                    requested_by=requested_by,
+                    order=groups.Order.CREATE_FIRST,
+                    named=(kept.member,),
+                    spare=(active.member,),
+                    new_names=(active.member,),
+                    respect_cooldown=False,
+                    cooldown=0.0,
+                )
+            except exceptions.HaError as exc:
+                LOG.info('%s: %s is still kept: %s', self._policy.name, kept.member, exc)
+                continue
+            self._write(
+                kept=tuple(k for k in self._record.kept if k != kept),
+                suspects=tuple(s for s in self._record.suspects if s != kept.member),
+            )
+            self._tell(IN_PROGRESS, f'{kept.member} was kept until {kept.until} and is gone')
+
+    # --- the record and the events -----------------------------------------------------------
 
     def _write(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, **changes)
@@ -353,21 +540,48 @@ class Failover:
         )
 
     def _show(self, answer: decide.Show) -> str:
-        why = '; '.join(f'{name}: {text}' for name, text in answer.reasons.items())
+        self._tell_considered(answer.considered, 'plan: ')
         if isinstance(answer.answer, decide.Refuse):
             return f'plan: nothing would be done, {answer.answer.reason}'
         plan = answer.answer.plan
         verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
         steps = ' -> '.join(s.name for s in plan.steps)
-        return f'plan: {_goal(plan)} {verb} by {steps} (others: {why or "none"})'
+        return f'plan: {_goal(plan)} {verb} by {steps}'
+
+    def _tell_considered(self, told: Mapping[str, str], prefix: str) -> None:
+        """Say of each member why it takes over or does not, in as few events as hold it."""
+        line = ''
+        for part in (f'{name}: {text}' for name, text in told.items()):
+            if line and len(line) + len(part) > MAX_EVENT:
+                self._tell(IN_PROGRESS, prefix + line)
+                line = ''
+            line = f'{line}; {part}' if line else part
+        if line:
+            self._tell(IN_PROGRESS, prefix + line)
 
     def _tell_start(self, plan: model.Plan) -> None:
         steps = ', '.join(s.name for s in plan.steps)
         self._tell(IN_PROGRESS, f'{_goal(plan)} because {plan.reason}; steps: {steps}', plan)
+        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            self._tell_considered(plan.considered, f'[{plan.plan_id}] ')
 
     def _tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
         prefix = f'[{plan.plan_id}] ' if plan else ''
         self._policy._add_event(FAILOVER, status, prefix + text)
+
+
+def hook_name(plan: model.Plan, step: model.Step) -> str:
+    """The name of a plan's run of a hook."""
+    return f'{step.name}-{plan.plan_id}'
+
+
+def runs_of(policy: Any, plan: model.Plan) -> list[str]:
+    """The names of all runs of hooks that a plan may have had."""
+    return [
+        heat_hook.name_of(policy, hook_name(plan, step))
+        for step in plan.steps
+        if step.kind in carry_out.HOOKS
+    ]
 
 
 def _goal(plan: model.Plan) -> str:
@@ -386,7 +600,7 @@ def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:
     ]
 
 
-def standbys(group: Any, found: model.Record) -> list[str]:
+def names_of_standbys(group: Any, found: model.Record) -> list[str]:
     """The attribute ``standbys``: the members beside the active, oldest first."""
     active = found.active.member if found.active else None
     return [m.name for m in heat_group.look(group).members if m.name != active]

@@ -9,10 +9,95 @@ from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_handoff, services
-from heat_ha.failover import decide, model, record, shell
+from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
+from heat_ha.failover import carry_out, decide, hook, hook_run, model, record, shell, standbys
 
 LOG = logging.getLogger(__name__)
+
+# What a hook sends that is still at work.
+_HEARTBEAT_ACTION = 'heartbeat'
+
+
+def _hook_schema(timeout, on_failure):
+    """The properties of a hook; its keys are the constants of FailoverPolicy."""
+    return {
+        'config': properties.Schema(
+            properties.Schema.STRING,
+            _('The id of the software config that is run, usually an OS::Heat::SoftwareConfig.'),
+            update_allowed=True,
+        ),
+        'input_values': properties.Schema(
+            properties.Schema.MAP,
+            _('The values of its inputs.'),
+            default={},
+            update_allowed=True,
+        ),
+        'timeout': properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds that it may take. With NO_SIGNAL it always takes this long.'),
+            default=timeout,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        'heartbeat': properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds of silence after which it counts as dead before its timeout, for one '
+                'that may take long. It then gets the input heartbeat_url, to which it posts '
+                '{"action": "heartbeat", "member": "<deploy_server_id>"}. Give it more than the '
+                "interval at which the servers' agents ask for what is to be done. 0 expects "
+                'nothing.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        'on_failure': properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether the failover goes on or stops when it fails, does not answer in time, '
+                'or nothing can run on the server.'
+            ),
+            default=on_failure.value,
+            constraints=[constraints.AllowedValues([o.value for o in model.OnFailure])],
+            update_allowed=True,
+        ),
+        'signal_transport': properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'How the server answers, as in an OS::Heat::SoftwareDeployment. NO_SIGNAL wants '
+                "no answer; without the property it is Heat's default."
+            ),
+            constraints=[
+                constraints.AllowedValues(
+                    [
+                        'CFN_SIGNAL', 'TEMP_URL_SIGNAL', 'HEAT_SIGNAL', hook.NO_SIGNAL,
+                        'ZAQAR_SIGNAL',
+                    ]
+                ),
+            ],
+            update_allowed=True,
+        ),
+    }  # fmt: skip
+
+
+def _check_schema():
+    return {
+        'port': properties.Schema(
+            properties.Schema.INTEGER,
+            _('The port that is asked.'),
+            required=True,
+            constraints=[constraints.Range(min=1, max=65535)],
+            update_allowed=True,
+        ),
+        'timeout': properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds that the answer may take; so much longer may a failover take.'),
+            default=2,
+            constraints=[constraints.Range(min=0.1, max=30)],
+            update_allowed=True,
+        ),
+    }
 
 
 class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResource):
@@ -35,15 +120,28 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
 
     PROPERTIES = (
         GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
-        ON_DEAD_HOST,
+        ON_DEAD_HOST, ACTIVATE, HEALTH, FAIL_BACK, KEEP_FAILED,
     ) = (
         'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
-        'fencing', 'fencing_timeout', 'on_dead_host',
+        'fencing', 'fencing_timeout', 'on_dead_host', 'activate', 'health', 'fail_back',
+        'keep_failed',
     )  # fmt: skip
+
+    _HOOK_KEYS = (CONFIG, INPUT_VALUES, TIMEOUT, HEARTBEAT, ON_FAILURE, SIGNAL_TRANSPORT) = (
+        'config', 'input_values', 'timeout', 'heartbeat', 'on_failure', 'signal_transport',
+    )  # fmt: skip
+
+    _HEALTH_KEYS = (HTTP, TCP) = ('http', 'tcp')
+    _CHECK_KEYS = (PORT, PATH) = ('port', 'path')
 
     _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
 
-    _ACTIONS = frozenset({'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan'})
+    _ACTIONS = frozenset(
+        {
+            'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back',
+            _HEARTBEAT_ACTION,
+        }
+    )  # fmt: skip
 
     ATTRIBUTES = (
         ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
@@ -105,12 +203,14 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         QUIESCE: properties.Schema(
             properties.Schema.MAP,
             _('What is done to the old active before anything is taken from it.'),
-            schema={
+            schema=_hook_schema(60, model.OnFailure.CONTINUE)
+            | {
                 SERVER_ACTION: properties.Schema(
                     properties.Schema.STRING,
                     _(
                         'none leaves the server running while its volumes are detached; stop '
-                        'shuts it off first, so that its file systems are unmounted.'
+                        'shuts it off first, after the config, so that its file systems are '
+                        'unmounted.'
                     ),
                     default=model.Quiesce.NONE.value,
                     constraints=[
@@ -119,6 +219,70 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 ),
             },
             default={},
+            update_allowed=True,
+        ),
+        ACTIVATE: properties.Schema(
+            properties.Schema.MAP,
+            _(
+                'What is run on the new active when it has what is handed over; on the first '
+                'one too, when the stack is created.'
+            ),
+            schema=_hook_schema(300, model.OnFailure.STOP),
+            default={},
+            update_allowed=True,
+        ),
+        HEALTH: properties.Schema(
+            properties.Schema.MAP,
+            _(
+                'How a standby shows, beside what Nova says of it, that it may take over: by an '
+                'answer to http or tcp at its own address. A standby that says no is not '
+                'chosen; one that could not be asked is, after all that said yes.'
+            ),
+            schema={
+                HTTP: properties.Schema(
+                    properties.Schema.MAP,
+                    _('A GET request; well is what answers with a status from 200 to 399.'),
+                    schema=_check_schema()
+                    | {
+                        PATH: properties.Schema(
+                            properties.Schema.STRING,
+                            _('The path that is asked for.'),
+                            default='/',
+                            constraints=[constraints.AllowedPattern('/[!-~]*')],
+                            update_allowed=True,
+                        ),
+                    },
+                    update_allowed=True,
+                ),
+                TCP: properties.Schema(
+                    properties.Schema.MAP,
+                    _('A connection; well is what takes it.'),
+                    schema=_check_schema(),
+                    update_allowed=True,
+                ),
+            },
+            update_allowed=True,
+        ),
+        FAIL_BACK: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether the signal fail_back may make the member the active again that was it '
+                'before. It never happens by itself.'
+            ),
+            default=model.FailBack.MANUAL.value,
+            constraints=[constraints.AllowedValues([f.value for f in model.FailBack])],
+            update_allowed=True,
+        ),
+        KEEP_FAILED: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Minutes for which a member that is replaced because it was sick stays in the '
+                'group, shut off and without what was handed over, for a look at it. It goes '
+                'with the first signal afterwards, with the next member that is kept, or with '
+                'an update that sets the size of the group. On a dead host nothing is kept.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
             update_allowed=True,
         ),
         FENCING: properties.Schema(
@@ -250,6 +414,11 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                           'properties')
                 % {'prop': self.RESOURCE, 'name': self.name, 'group': group.name}
             )  # fmt: skip
+        if self.properties[self.HEALTH] is not None and self._health() is None:
+            raise exception.StackValidationFailed(
+                message=_('%(prop)s of %(name)s needs either "http" or "tcp"')
+                % {'prop': self.HEALTH, 'name': self.name}
+            )
         super().validate()
 
     # --- helpers -----------------------------------------------------------------------------
@@ -275,15 +444,73 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             quiesce,
             model.OnDeadHost(self.properties[self.ON_DEAD_HOST]),
             0.0 if fencing is model.Fencing.NONE else timeout,
+            self._hook(self.QUIESCE),
+            self._hook(self.ACTIVATE),
+            self._health(),
+            model.FailBack(self.properties[self.FAIL_BACK]),
+            float(self.properties[self.KEEP_FAILED]) * 60,
         )
+
+    def _health(self):
+        found = self.properties[self.HEALTH] or {}
+        given = [(k, found[k]) for k in self._HEALTH_KEYS if found.get(k) is not None]
+        if len(given) != 1:
+            return None
+        ((kind, check),) = given
+        return model.HealthCheck(
+            check[self.PORT],
+            check[self.PATH] if kind == self.HTTP else None,
+            float(check[self.TIMEOUT]),
+        )
+
+    def _hook(self, prop):
+        found = self.properties[prop] or {}
+        if not found.get(self.CONFIG):
+            return None
+        return model.Hook(
+            config=found[self.CONFIG],
+            input_values=found[self.INPUT_VALUES] or {},
+            timeout=float(found[self.TIMEOUT]),
+            heartbeat=float(found[self.HEARTBEAT]),
+            on_failure=model.OnFailure(found[self.ON_FAILURE]),
+            signal_transport=found[self.SIGNAL_TRANSPORT] or '',
+        )
+
+    def _run_of_first(self):
+        """The run of ``activate`` on an active that no failover chose; None without one."""
+        wanted, found = self._hook(self.ACTIVATE), record.read(self)
+        if wanted is None or found.active is None:
+            return None
+        return hook_run.HookRun(
+            self, services.StackServices(self), wanted, f'activate-{found.epoch}',
+            found.active.server,
+        )  # fmt: skip
+
+    def _is_activated(self, run):
+        if run is None:
+            return True
+        try:
+            told = run.step()
+        except exceptions.CouldNotAsk as exc:
+            LOG.info('%s', exc)
+            return False
+        except exceptions.Stopped as exc:
+            raise exception.ResourceInError(
+                resource_status='not activated', status_reason=str(exc)
+            ) from exc
+        if told is None:
+            return False
+        self._add_event(self.action, self.IN_PROGRESS, f'activate: {told}')
+        return True
 
     def _choose_first(self):
         """The oldest healthy member and all candidates, asked of Heat and Nova now."""
+        # Without the health check: what a standby is to answer with may not be started yet.
         candidates = shell.observe(self._group(), services.StackServices(self))
-        return decide.first_active(candidates), candidates
+        return standbys.first_active(candidates), candidates
 
     def _warn_of_shared_host(self, candidates):
-        text = decide.shared_host_warning(candidates, record.read(self).active)
+        text = standbys.shared_host_warning(candidates, record.read(self).active)
         if text is not None:
             self._add_event('CHECK', 'COMPLETE', text)
 
@@ -295,7 +522,15 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 self, self._wanted_definition(), heat_handoff.ACTIVE
             )
         active = record.read(self).active
-        return heat_handoff.nested_template(self, definition, active.server if active else None)
+        if active is None:
+            return heat_handoff.nested_template(self, definition, None)
+        group, member = self._group(), active.member
+        return heat_handoff.nested_template(
+            self,
+            definition,
+            active.server,
+            lambda path: heat_group.member_attribute(group, member, path),
+        )
 
     def child_params(self):
         return heat_handoff.child_environment()
@@ -308,22 +543,25 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         active, candidates = self._choose_first()
         if active is None:
             told = '; '.join(
-                f'{c.member.name}: {decide.limitation(c, None, ())}' for c in candidates
+                f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
             )
             raise exception.ResourceInError(
                 resource_status='no active member',
                 status_reason=_('no member of the group is healthy (%s)')
                 % (told or _('the group is empty')),
             )
-        record.write(self, model.Record(epoch=1, active=active))
+        record.write(self, model.Record(epoch=1, active=active, seen=shell.holders(candidates)))
         self.create_with_template(self.child_template())
-        return candidates
+        return {'candidates': candidates, 'is_made': False, 'run': None}
 
-    def check_create_complete(self, candidates):
-        done = super().check_create_complete(candidates)
-        if done:
-            self._warn_of_shared_host(candidates)
-        return done
+    def check_create_complete(self, token):
+        if not token['is_made']:
+            if not super().check_create_complete(token):
+                return False
+            token['is_made'] = True
+            self._warn_of_shared_host(token['candidates'])
+            token['run'] = self._run_of_first()
+        return self._is_activated(token['run'])
 
     def _needs_update(self, *args, **kwargs):
         # The nested stack decides for itself; a policy that was made is never replaced, since
@@ -334,13 +572,19 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
-        return {'lock': heat.Lock(self.context, self.resource_id), 'is_updating': False}
+        return {
+            'lock': heat.Lock(self.context, self.resource_id),
+            'is_updating': False,
+            'is_made': False,
+            'has_other_active': False,
+            'run': None,
+        }
 
     def check_update_complete(self, token):
         lock = token['lock']
         if token['is_updating']:
             try:
-                done = super().check_update_complete()
+                done = self._is_updated(token)
             except BaseException:
                 lock.release()
                 raise
@@ -353,14 +597,24 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             # A failover is running: the update comes after it.
             return False
         try:
-            self._start_update()
+            token['has_other_active'] = self._start_update()
         except BaseException:
             lock.release()
             raise
         token['is_updating'] = True
         return False
 
+    def _is_updated(self, token):
+        if not token['is_made']:
+            if not super().check_update_complete():
+                return False
+            token['is_made'] = True
+            if token['has_other_active']:
+                token['run'] = self._run_of_first()
+        return self._is_activated(token['run'])
+
     def _start_update(self):
+        """Start the update of the nested stack; whether it gets another active."""
         found = record.read(self)
         if found.plan is not None and not found.plan.is_done:
             raise exception.ResourceInError(
@@ -371,12 +625,14 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             )  # fmt: skip
         first, candidates = self._choose_first()
         servers = {c.server.server for c in candidates if c.server is not None}
-        if found.active is None or found.active.server not in servers:
+        is_left = found.active is None or found.active.server not in servers
+        if is_left:
             # The update itself removed the active member, so the oldest healthy one follows.
             record.write(self, decide.with_active(found, first))
         record.write_definition(self, self._wanted_definition())
         self.update_with_template(self.child_template())
         self._warn_of_shared_host(candidates)
+        return is_left
 
     def handle_update_cancel(self, token):
         if token is not None:
@@ -428,14 +684,27 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
 
     def check_delete_complete(self, token):
         def start():
+            for run in self._runs():
+                heat_hook.end(self, run)
             self._delete_signals()
             self._delete_user()
             self.delete_nested()
 
+        nested_is_gone = super().check_delete_complete
+
+        def is_done():
+            # The runs of hooks act as this stack's user, who goes with the stack.
+            return nested_is_gone() and all(heat_hook.is_gone(self, run) for run in self._runs())
+
         if self.resource_id is None:
             start()
             return True
-        return self._after_failover(token, start, super().check_delete_complete)
+        return self._after_failover(token, start, is_done)
+
+    def _runs(self):
+        found = record.read(self)
+        runs = [heat_hook.name_of(self, f'activate-{found.epoch}')]
+        return runs + (shell.runs_of(self, found.plan) if found.plan is not None else [])
 
     # --- signals -----------------------------------------------------------------------------
 
@@ -445,11 +714,24 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         except exceptions.Refused as exc:
             self._refused(exc)
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
+        if signal.action == _HEARTBEAT_ACTION:
+            self._hear(signal)
         try:
             return self.fail_over(signal, None)
         except exceptions.HaError as exc:
             # fail_over has made an event of it.
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
+
+    def _hear(self, signal):
+        """Take note that a hook is alive; too often for an event."""
+        found = record.read(self)
+        plan = found.plan
+        holders = (found.active, plan and plan.old, plan and plan.new)
+        if signal.member and signal.member in {h.server for h in holders if h}:
+            heat_hook.write_heartbeat(self, signal.member, carry_out.now())
+        else:
+            LOG.info('%s hears a heartbeat of no server of its own', self.name)
+        raise resource.NoActionRequired(res_name=self.name, reason='heartbeat')
 
     def fail_over(self, signal, chained):
         """Do what the signal asks for; also called by a ScalingPolicy in front of this one.
@@ -494,7 +776,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             return moved[-1] if moved else None
         found = record.read(self)
         if name == self.STANDBYS:
-            return shell.standbys(self._group(), found)
+            return shell.names_of_standbys(self._group(), found)
         return {
             self.ACTIVE: found.active and found.active.member,
             self.ACTIVE_SERVER: found.active and found.active.server,

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::HandoffVolumeAttachment, used below a FailoverPolicy only."""
 
+from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import support
 from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
+
+from heat_ha.cloud import services
+from heat_ha.failover import moves
 
 LOG = logging.getLogger(__name__)
 
@@ -22,6 +26,20 @@ class HandoffVolumeAttachment(volume.CinderVolumeAttachment):
         status=support.UNSUPPORTED, message=_('Used by OS::Heat::FailoverPolicy of heat-ha.')
     )
 
+    def validate(self):
+        """Refuse a volume that can never be handed over, where it is known by then."""
+        super().validate()
+        why_not = self._why_never_moved()
+        if why_not is not None:
+            raise exception.StackValidationFailed(message=f'{why_not.reason}. {why_not.way_out}')
+
+    def _why_never_moved(self):
+        volume_id = self.properties[self.VOLUME_ID]
+        if not volume_id:
+            # A volume that the same stack makes: handle_create looks again.
+            return None
+        return moves.why_never_moved(services.StackServices(self).cinder.volume(volume_id))
+
     def _is_attached(self, volume_id, server_id):
         """Whether Cinder shows the volume in use on this server and on no other."""
         found = self.client().volumes.get(volume_id)
@@ -35,6 +53,12 @@ class HandoffVolumeAttachment(volume.CinderVolumeAttachment):
             # Nova's id of an attachment is the volume's id.
             self.resource_id_set(volume_id)
             return volume_id
+        why_not = self._why_never_moved()
+        if why_not is not None:
+            raise exception.ResourceInError(
+                resource_status='not attached',
+                status_reason=f'{why_not.reason}. {why_not.way_out}',
+            )
         return super().handle_create()
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):

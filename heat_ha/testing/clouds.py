@@ -9,6 +9,7 @@ fake keeps, whoever asks for it.
 import dataclasses
 import random
 import threading
+from collections.abc import Iterable
 
 from heat_ha.cloud import nova
 from heat_ha.failover import model
@@ -71,6 +72,20 @@ class FakeCloud:
             self._advance(found)
             servers = frozenset({found.server} if found.server else ())
             return model.Volume(volume_id, found.status, servers, wording=found.status.value)
+
+    def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
+        """Which volume is attached to which of the servers; None when Cinder cannot be asked."""
+        with self._guard:
+            if self._fails():
+                return None
+            for found in self._volumes.values():
+                self._advance(found)
+            wanted = set(servers)
+            return frozenset(
+                (name, v.server)
+                for name, v in self._volumes.items()
+                if v.server in wanted and v.status is VolumeStatus.IN_USE
+            )
 
     def _advance(self, found: _Volume) -> None:
         if found.looks_left > 0:

@@ -1,33 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host of the active dies, and so does the engine that carries the failover."""
 
-import contextlib
 import subprocess
 import sys
 
-import pymysql
 import pytest
 
-from tests import cloud
-
-
-def lab(verb, service):
-    subprocess.run(
-        [sys.executable, '-m', 'lab', verb, service], cwd=cloud.ROOT, check=True, timeout=180
-    )
-
-
-def service_of(admin, host):
-    services = admin.compute.get('/os-services?binary=nova-compute', microversion='2.53').json()
-    return next(s for s in services['services'] if s['host'] == host)
-
-
-def confirm_down(admin, host, is_down):
-    service = service_of(admin, host)
-    answer = admin.compute.put(
-        f'/os-services/{service["id"]}', json={'forced_down': is_down}, microversion='2.53'
-    )
-    assert answer.status_code == 200, answer.text
+from tests import cloud, engines, hosts
 
 
 @pytest.fixture
@@ -36,34 +15,19 @@ def dead_host(admin):
     dead = []
 
     def die(server):
-        host = admin.compute.get(f'/servers/{server}').json()['server']['OS-EXT-SRV-ATTR:host']
-        lab('freeze', f'nova-compute-{host}')
+        host = hosts.host_of(admin, server)
+        hosts.run_lab('freeze', f'nova-compute-{host}')
         dead.append(host)
         cloud.until(
-            lambda: service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
+            lambda: hosts.service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
         )
         return host
 
     yield die
     for host in dead:
-        lab('thaw', f'nova-compute-{host}')
-        confirm_down(admin, host, False)
-        cloud.until(lambda h=host: service_of(admin, h)['state'] == 'up', f'{host} is up')
-
-
-def carrying_engine():
-    """The service of the engine that holds the lock of a failover."""
-    env = cloud.environment()
-    connection = pymysql.connect(
-        unix_socket=env['database']['root_socket'], user='root', autocommit=True
-    )
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(
-            'SELECT s.host FROM heat_one.stack_lock l '
-            'JOIN heat_one.service s ON s.engine_id = l.engine_id AND s.deleted_at IS NULL'
-        )
-        ((host,),) = cursor.fetchall()
-    return host
+        hosts.run_lab('thaw', f'nova-compute-{host}')
+        hosts.confirm_down(admin, host, False)
+        hosts.until_up(admin, host)
 
 
 def state(stack):
@@ -86,10 +50,10 @@ def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies
     assert 'set --down' in reason
     assert cloud.holder(tenant, volume) == old
     # The engine that waits dies; the record stays, and the next signal finds it.
-    engine = carrying_engine()
-    lab('kill', engine)
+    engine = engines.carrying()
+    hosts.run_lab('kill', engine)
     try:
-        confirm_down(admin, host, True)
+        hosts.confirm_down(admin, host, True)
         assert stack.post_alarm(alarm_url) == 200
         new = cloud.until(
             lambda: (now := cloud.holder(tenant, volume)) not in (None, old) and now,
@@ -98,7 +62,7 @@ def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies
         )
         cloud.until(lambda: state(stack) == 'ready', 'it is ready', seconds=180, every=1)
     finally:
-        lab('start', engine)
+        hosts.run_lab('start', engine)
     servers = stack.servers()
     assert old not in servers and new in servers and len(servers) == 2
     events = '\n'.join(stack.events('server_failover_policy'))

@@ -81,7 +81,7 @@ def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant
     log, data = by_name['log_volume'], by_name['data_volume']
     assert f'attach:{log}' in steps[f'attach:{data}']['after']
     assert f'detach:{data}' in steps[f'detach:{log}']['after']
-    assert 'quiesce' in steps and 'digraph' in found['plan']['graphviz']
+    assert 'stop_server' in steps and 'digraph' in found['plan']['graphviz']
     assert summary()['violations'] == []
 
 

@@ -27,6 +27,7 @@ class FakeShell:
         self.events = []
         self.handed_over = []
         self.replaced = []
+        self.hooks = []
         self.saves = 0
         self.kill_at = kill_at
         self.lost = False
@@ -38,6 +39,13 @@ class FakeShell:
         if self.saves == self.kill_at:
             raise Killed
         self.stored = json.dumps(plan.to_dict())
+
+    def still_wanted(self):
+        if self.lost:
+            raise carry_out.LostLock('another engine carries this failover now')
+
+    def begun(self, plan):
+        pass
 
     def plan(self):
         return model.Plan.from_dict(json.loads(self.stored))
@@ -55,6 +63,11 @@ class FakeShell:
         self.replaced.append(step.target)
         return 'replaced'
 
+    def run_hook(self, plan, step):
+        holder = plan.new if step.kind is StepKind.ACTIVATE else plan.old
+        self.hooks.append((step.name, holder.server, len(self.handed_over)))
+        return 'it is done on the server'
+
     def moved(self, plan):
         pass
 
@@ -63,9 +76,15 @@ class FakeShell:
 def _quick_looks(monkeypatch):
     monkeypatch.setattr(carry_out, 'FIRST_LOOK', 0.001)
     monkeypatch.setattr(carry_out, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(carry_out, 'WATCHED_LOOK', 0.01)
+    # Every state that may be on record when an engine dies.
+    monkeypatch.setattr(carry_out, 'SAVE_EVERY', 0.0)
 
 
-def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, **cloud_options):
+HOOK = model.Hook('c1', {'a': 1}, 60.0, 0.0, model.OnFailure.STOP)
+
+
+def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_options):
     cloud = clouds.FakeCloud(**cloud_options)
     for name in 'ab':
         cloud.add_server(f'server-{name}')
@@ -76,6 +95,8 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, **cloud_options):
         volumes=volumes,
         chained=CHAINED,
         quiesce=quiesce,
+        quiesce_hook=hooks,
+        activate_hook=hooks,
     )
     return cloud, decide.answer(signals.Signal(), world).plan
 
@@ -101,6 +122,27 @@ def test_a_failover_brings_every_volume_to_the_heir(count, quiesce):
     assert run(plan, shell, cloud).is_done
     assert is_handed_over(cloud, shell, volumes) and not cloud.violations
     assert {name for name, state in shell.events} == {s.name for s in plan.steps}
+
+
+@pytest.mark.parametrize('kill_at', range(1, 9))
+def test_the_old_active_is_quiesced_and_the_new_one_activated_whatever_save_it_was_killed_at(
+    kill_at,
+):
+    cloud, plan = make(hooks=HOOK, quiesce=model.Quiesce.STOP)
+    shell = FakeShell()
+    shell.save(plan)
+    shell.kill_at = kill_at + 1
+    try:
+        run(shell.plan(), shell, cloud)
+    except Killed:
+        shell.kill_at = None
+        assert run(shell.plan(), shell, cloud).is_done
+    names = [name for name, _, _ in shell.hooks]
+    assert names == sorted(names, key=['quiesce', 'activate'].index), names
+    assert {('quiesce', 'server-a', 0)} <= set(shell.hooks)
+    # What hangs on the active beside volumes is there before it is activated.
+    assert all(handed for name, _, handed in shell.hooks if name == 'activate')
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
 
 
 def test_the_plan_is_durable_before_the_first_side_effect():

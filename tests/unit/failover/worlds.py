@@ -21,9 +21,21 @@ def member(name, **changes):
     return dataclasses.replace(plain, **changes)
 
 
-def candidate(name, status=model.ServerStatus.ACTIVE, host='', **changes):
+def candidate(
+    name,
+    status=model.ServerStatus.ACTIVE,
+    host='',
+    host_state=None,
+    health=None,
+    **changes,
+):
     server = model.Server(f'server-{name}', status, host, status.value)
-    return model.Candidate(member(name, **changes), server)
+    return model.Candidate(
+        member(name, **changes),
+        server,
+        host=None if host_state is None else model.Host(host_state, host_state.value),
+        health=None if health is None else model.Health(health, health.value),
+    )
 
 
 def holder(name):

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource type OS::Heat::PortAttachment: a port that changes servers with its address."""
+
+from heat.common.i18n import _
+from heat.engine import constraints, properties, resource, support
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+
+class PortAttachment(resource.Resource):
+    """A Neutron port that is plugged into a server, as a volume attachment is for a volume.
+
+    Heat itself can plug a port only as part of the server that has it. Below a FailoverPolicy a
+    port of its own, with its fixed address and the floating address that points to it, goes to
+    the new active. It is taken from the old server first, and given to the new one once Neutron
+    shows it free: a port is never at two servers.
+    """
+
+    support_status = support.SupportStatus(
+        status=support.UNSUPPORTED, message=_('Provided by heat-ha, not part of Heat.')
+    )
+
+    default_client_name = 'nova'
+    entity = None
+
+    PROPERTIES = (SERVER, PORT) = ('server', 'port')
+
+    properties_schema = {
+        SERVER: properties.Schema(
+            properties.Schema.STRING,
+            _('The id of the server that has the port.'),
+            required=True,
+            update_allowed=True,
+            constraints=[constraints.CustomConstraint('nova.server')],
+        ),
+        PORT: properties.Schema(
+            properties.Schema.STRING,
+            _('The id of the port; it is not deleted with this resource.'),
+            required=True,
+            constraints=[constraints.CustomConstraint('neutron.port')],
+        ),
+    }
+
+    def handle_create(self):
+        # Before anything else can fail, so that a delete finds what may be plugged.
+        self.resource_id_set(self.properties[self.PORT])
+        return {'server': self.properties[self.SERVER], 'is_asked': False}
+
+    def check_create_complete(self, wanted):
+        return self._is_at(wanted)
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        if self.SERVER not in prop_diff:
+            return None
+        return {'server': prop_diff[self.SERVER], 'is_asked': False}
+
+    def check_update_complete(self, wanted):
+        return wanted is None or self._is_at(wanted)
+
+    def handle_delete(self):
+        return {'is_asked': False}
+
+    def check_delete_complete(self, wanted):
+        if self.resource_id is None:
+            return True
+        holder = self._holder()
+        if holder != self.properties[self.SERVER]:
+            # It is free, gone, or somebody else's by now.
+            return True
+        self._ask_once(wanted, holder)
+        return False
+
+    def _holder(self):
+        """The server that Neutron shows the port at; '' for none, None for no port at all."""
+        with self.client_plugin('neutron').ignore_not_found:
+            port = self.client('neutron').show_port(self.resource_id)['port']
+            return port.get('device_id') or ''
+        return None
+
+    def _is_at(self, wanted):
+        """Look where the port is and do at most one thing to bring it to the wanted server."""
+        server = wanted['server']
+        holder = self._holder()
+        if holder == server:
+            return bool(self.client_plugin().check_interface_attach(server, self.resource_id))
+        if holder:
+            self._ask_once(wanted, holder)
+            return False
+        LOG.info('port %s is plugged into %s', self.resource_id, server)
+        self.client_plugin().interface_attach(server, self.resource_id)
+        return False
+
+    def _ask_once(self, wanted, holder):
+        # A detach that Nova has accepted is not asked for again: a second one, late, could hit
+        # the port when it is back at the same server.
+        if not wanted['is_asked']:
+            LOG.info('port %s is taken from %s', self.resource_id, holder)
+            self.client_plugin().interface_detach(holder, self.resource_id)
+            wanted['is_asked'] = True

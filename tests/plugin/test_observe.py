@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a failover looks at before it decides."""
+
+import types
+
+import pytest
+
+from heat_ha.cloud import heat_group
+from heat_ha.failover import model, shell
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+
+
+class Nova:
+    """Answers for any server, and keeps which were asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def server(self, server):
+        self.asked.append(server)
+        return model.Server(server, model.ServerStatus.ACTIVE)
+
+
+def host_of(server):
+    return model.Host(model.HostState.UP, f'the host of {server.server} is up')
+
+
+@pytest.fixture
+def look(monkeypatch):
+    def look(names, likely='', active=None):
+        members = tuple(worlds.member(name) for name in names)
+        monkeypatch.setattr(heat_group, 'look', lambda group: groups.Group('group', members))
+        nova = Nova()
+        candidates = shell.observe(
+            None,
+            types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
+            active=active and worlds.holder(active),
+            likely=tuple(worlds.holder(name) for name in likely),
+        )
+        return candidates, sorted(nova.asked)
+
+    return look
+
+
+@pytest.mark.parametrize('likely', ['', 'abc', 'bc', 'xyz', 'ax'])
+def test_each_member_has_the_look_at_its_own_server_whatever_was_on_record(look, likely):
+    candidates, asked = look('abc', likely, active='a')
+    assert [c.server.server for c in candidates] == ['server-a', 'server-b', 'server-c']
+    assert len(asked) == len(set(asked)), 'no server is looked at twice'
+    assert {c.member.name for c in candidates} == set('abc'), 'a former member is none'
+
+
+@pytest.mark.parametrize('likely', ['', 'ab'])
+def test_the_active_of_a_pair_is_not_waited_for(look, likely):
+    candidates, asked = look('ab', likely, active='a')
+    assert asked == ['server-b']
+    assert [c.server and c.server.server for c in candidates] == [None, 'server-b']
+
+
+def test_what_is_put_on_record_names_every_member_with_one_server(look):
+    candidates, _ = look('ab', active='a')
+    assert shell.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
