@@ -16,6 +16,9 @@ from heat_ha.failover import model
 # A failover that waits for a fence is in no step; an engine may die there too.
 WAITING = model.State.WAITING_FOR_FENCE.value
 
+# Steps that no stack of the pool has: they need somebody who answers inside of the servers.
+HOOKS = frozenset({model.StepKind.QUIESCE, model.StepKind.ACTIVATE})
+
 
 class HostFault(enum.Enum):
     """What happens to the host of one active, before its stack is signalled."""

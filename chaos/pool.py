@@ -103,7 +103,7 @@ class Shape:
         if self.size == 1:
             kinds.append(model.StepKind.ADD_MEMBER)
         if self.quiesce == 'stop':
-            kinds.append(model.StepKind.QUIESCE)
+            kinds.append(model.StepKind.STOP_SERVER)
         # A group of one replaces what it has moved everything off by itself.
         if self.order is not None or self.size == 1:
             kinds.append(model.StepKind.REPLACE)
