@@ -85,8 +85,8 @@ class RegionWork(resource.Resource):
 
     def _go_on(self, token):
         """Do a step, unless a signal is at work. :returns: whether all is done."""
-        if heat.is_held_by_living(self.context, self.stack.id):
-            # A signal looked before this action began; it leaves off after its step.
+        if self._is_signal_at_work(token):
+            # It looked before this action began, and leaves off after its step.
             return False
         token.setdefault('since', time.monotonic())
         work = token.get('work')
@@ -99,6 +99,15 @@ class RegionWork(resource.Resource):
             # A region that works for minutes is not asked each second.
             raise resource.PollDelay(min(5, int(waited / 15) + 1))
         return False
+
+    def _is_signal_at_work(self, token):
+        holder = heat.Lock(self.context, self.stack.id).holder()
+        if holder is None:
+            return False
+        if token.get('is_check') and holder == heat.own_engine_id():
+            # Older releases of Heat take the lock themselves for a check of the stack.
+            return False
+        return heat.engine_is_alive(self.context, holder)
 
     # --- signals: an engine's thread is not held while a region works -------------------------
 

@@ -380,7 +380,7 @@ class RemoteStack(region_work.RegionWork):
     # --- the other actions -------------------------------------------------------------------
 
     def handle_check(self):
-        return {'make': lambda: self._work(may_repair=False)}
+        return {'make': lambda: self._work(may_repair=False), 'is_check': True}
 
     def check_check_complete(self, token):
         return self._finish(token, self.CHECK)

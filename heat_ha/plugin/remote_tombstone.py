@@ -86,7 +86,7 @@ class RemoteStackTombstone(region_work.RegionWork):
         )
 
     def handle_check(self):
-        return {'make': self._work}
+        return {'make': self._work, 'is_check': True}
 
     def check_check_complete(self, token):
         if not self._go_on(token):

@@ -5,8 +5,10 @@ import json
 import textwrap
 
 import pytest
+from heat.engine import resource
 
 from heat_ha.cloud import remote_access
+from heat_ha.plugin import region_work
 from heat_ha.regions import decide, model
 from tests.unit.regions.worlds import FakeRegion, Way
 
@@ -36,6 +38,8 @@ def regions(monkeypatch):
 
     monkeypatch.setattr(remote_access, 'Accesses', Accesses)
     monkeypatch.setattr(decide, 'SETTLE', -1.0)
+    # A second thread does not fit the harness; each further signal does the next step.
+    monkeypatch.setattr(region_work.RegionWork, '_start_following', lambda self, only: None)
     return made
 
 
@@ -113,6 +117,10 @@ def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
     assert regions['B'].writes == [model.Request.CREATE]
 
 
+@pytest.mark.skipif(
+    not hasattr(resource.Resource, 'check_convergence'),
+    reason='the harness has no threads for the checks of older Heats',
+)
 def test_a_delete_during_a_cut_leaves_a_stack_that_ends_it(engine, regions):
     stack = engine.create(template())
     regions['B'].way = Way.CUT
