@@ -23,7 +23,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import cinder as cinder_cloud
 from heat_ha.cloud import hosts as hosts_cloud
 from heat_ha.cloud import nova as nova_cloud
-from heat_ha.failover import decide, graph, model, watch
+from heat_ha.failover import graph, model, moves, watch
 from heat_ha.failover.model import StepKind, StepState
 
 LOG = logging.getLogger(__name__)
@@ -291,15 +291,15 @@ class Carrier:
             server = step.target
             return self._until(
                 step,
-                lambda: decide.next_for_stop(nova.server(server)),
+                lambda: moves.next_for_stop(nova.server(server)),
                 lambda: nova.stop(server),
-                lambda: self._why_stuck(server, decide.next_for_stuck_stop),
+                lambda: self._why_stuck(server, moves.next_for_stuck_stop),
             )
         volume = step.target
         if step.kind is StepKind.DETACH:
             reason = self._until(
                 step,
-                lambda: decide.next_for_detach(self._look_at(volume), old, new),
+                lambda: moves.next_for_detach(self._look_at(volume), old, new),
                 lambda: nova.detach(old or '', volume),
                 lambda: self._why_stuck(old, self._next_for_stuck_detach),
             )
@@ -309,7 +309,7 @@ class Carrier:
         heir = new
         return self._until(
             step,
-            lambda: decide.next_for_attach(self._look_at(volume), old, heir),
+            lambda: moves.next_for_attach(self._look_at(volume), old, heir),
             lambda: nova.attach(heir, volume, step.detail or None),
         )
 
@@ -321,25 +321,25 @@ class Carrier:
         self._last_looks[volume] = (seen_at, seen)
         return seen
 
-    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> decide.Move:
-        move = decide.next_for_stuck(server, host, self.plan.may_delete_old)
+    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> moves.Move:
+        move = moves.next_for_stuck(server, host, self.plan.may_delete_old)
         # Once the server is gone, what is left is Cinder's: the looks at the volume go on.
-        return decide.Look(move.reason) if isinstance(move, decide.Done) else move
+        return moves.Look(move.reason) if isinstance(move, moves.Done) else move
 
     def _why_stuck(
-        self, server_id: str | None, judge: Callable[[model.Server, model.Host], decide.Move]
-    ) -> decide.Move:
+        self, server_id: str | None, judge: Callable[[model.Server, model.Host], moves.Move]
+    ) -> moves.Move:
         if server_id is None:
-            return decide.Look('there is no old active')
+            return moves.Look('there is no old active')
         server = self._services.nova.server(server_id)
         return judge(server, self._services.hosts.state(server))
 
     def _until(
         self,
         step: model.Step,
-        look: Callable[[], decide.Move],
+        look: Callable[[], moves.Move],
         ask: Callable[[], tuple[nova_cloud.Reply, str]],
-        why_stuck: Callable[[], decide.Move] | None = None,
+        why_stuck: Callable[[], moves.Move] | None = None,
     ) -> str:
         """Look and ask until the step is done; returns why it is.
 
@@ -355,16 +355,16 @@ class Carrier:
         while True:
             known = self._watch.changes(step.target) if self._watch else 0
             move = look()
-            if isinstance(move, decide.Done):
+            if isinstance(move, moves.Done):
                 return f'{freed_by}{move.reason}'
             if self._give_up.is_set():
                 raise exceptions.Stopped(
                     f'{step.name} was left because another step stopped', 'Send the signal resume'
                 )
             is_stuck = time.monotonic() > next_doubt
-            if isinstance(move, decide.Look):
+            if isinstance(move, moves.Look):
                 told = move.reason
-            elif isinstance(move, decide.Ask):
+            elif isinstance(move, moves.Ask):
                 reply, text = ask()
                 told = f'Nova says {reply.value} ({text})'
                 if reply is nova_cloud.Reply.ACCEPTED:
@@ -391,14 +391,14 @@ class Carrier:
             if is_stuck and why_stuck is not None:
                 next_doubt = time.monotonic() + STUCK_AFTER
                 doubt = why_stuck()
-                if isinstance(doubt, decide.Done):
+                if isinstance(doubt, moves.Done):
                     return doubt.reason
-                if isinstance(doubt, decide.Delete):
+                if isinstance(doubt, moves.Delete):
                     reply, text = self._services.nova.delete(self._old_server())
                     freed_by = f'{doubt.reason}, so its server was deleted; '
                     LOG.info('plan %s: %s (%s)', self.plan.plan_id, freed_by, reply.value)
                     pause = FIRST_LOOK
-                elif isinstance(doubt, decide.Look):
+                elif isinstance(doubt, moves.Look):
                     told = f'{told}; {doubt.reason}'
                 else:
                     _raise(step, doubt)
@@ -423,8 +423,8 @@ class Carrier:
         return self.plan.old.server if self.plan.old else ''
 
 
-def _raise(step: model.Step, move: decide.Move) -> None:
-    if isinstance(move, decide.AwaitFence):
+def _raise(step: model.Step, move: moves.Move) -> None:
+    if isinstance(move, moves.AwaitFence):
         raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.way_out)
-    if isinstance(move, decide.Stop):
+    if isinstance(move, moves.Stop):
         raise exceptions.Stopped(move.reason, move.way_out)

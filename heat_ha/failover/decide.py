@@ -1,140 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a FailoverPolicy does next, from what was seen: no clock, no client, no logging.
 
-``answer`` says what a signal leads to, ``make_plan`` which steps a failover has, and
-``next_for_detach`` / ``next_for_attach`` what one look at a volume leads to.
-``heat_ha.failover.carry_out`` acts on all of them.
+``answer`` says what a signal leads to, and ``make_plan`` which steps a failover has. Who may take
+over is in ``standbys``, what one look at a volume leads to in ``moves``.
 """
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
-from heat_ha.failover import model
-from heat_ha.failover.model import ServerStatus, StepKind, VolumeStatus
+from heat_ha.failover import model, moves, standbys
+from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 
-# --- who is active, who may become it -------------------------------------------------------
-
-
-def limitation(
-    candidate: model.Candidate, active: model.Holder | None, suspects: Iterable[str]
-) -> str | None:
-    """Why this member may not become the active one, or None when it may.
-
-    One text for the decision, the event and the attribute ``plan``.
-    """
-    member, server = candidate.member, candidate.server
-    if active is not None and member.name == active.member:
-        return 'it is the active'
-    if member.is_failed:
-        return f'Heat holds it for failed ({member.reason})' if member.reason else 'it is failed'
-    if member.is_in_progress:
-        return 'Heat is still working on it'
-    if candidate.problem:
-        return candidate.problem
-    if server is None:
-        return 'it has no server'
-    if server.status is ServerStatus.COULD_NOT_ASK:
-        return f'Nova could not be asked for its server ({server.wording})'
-    if server.status is ServerStatus.GONE:
-        return 'its server does not exist any more'
-    if server.status is not ServerStatus.ACTIVE:
-        return f'its server is {server.wording or server.status.value}, not ACTIVE'
-    if candidate.host is not None and candidate.host.state in _DOWN:
-        return candidate.host.wording
-    if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
-        return f'its health check fails: {candidate.health.wording}'
-    if member.name in suspects:
-        return 'it was the active when it was reported sick, and was not replaced since'
-    return None
-
-
-def first_active(candidates: Sequence[model.Candidate]) -> model.Holder | None:
-    """The member that is active from the start: the oldest healthy one, None without one."""
-    for candidate in candidates:
-        if limitation(candidate, None, ()) is None and candidate.server is not None:
-            return model.Holder(candidate.member.name, candidate.server.server)
-    return None
-
-
-def eligible(
-    candidates: Sequence[model.Candidate],
-    active: model.Holder | None,
-    suspects: Iterable[str] = (),
-) -> tuple[tuple[model.Holder, ...], dict[str, str]]:
-    """The members that may take over, best first, and the reason for each that may not.
-
-    A server that proved its health comes before one that could not be asked, then one on
-    another host before one that shares the active's host, for what made the active sick may be
-    its host, and then the older one.
-    """
-    suspects = tuple(suspects)
-    reasons: dict[str, str] = {}
-    good: list[model.Candidate] = []
-    active_host = ''
-    for candidate in candidates:
-        if active is not None and candidate.member.name == active.member and candidate.server:
-            active_host = candidate.server.host
-    for candidate in candidates:
-        why_not = limitation(candidate, active, suspects)
-        if why_not is None:
-            good.append(candidate)
-        else:
-            reasons[candidate.member.name] = why_not
-    good.sort(
-        key=lambda c: (_is_unproved(c), bool(c.server and c.server.host == active_host != ''))
-    )
-    holders = tuple(model.Holder(c.member.name, c.server.server) for c in good if c.server)
-    return holders, reasons
-
-
-_DOWN = frozenset({model.HostState.DOWN, model.HostState.CONFIRMED_DOWN})
-
-
-def _is_unproved(candidate: model.Candidate) -> bool:
-    return candidate.health is not None and candidate.health.state is not model.HealthState.WELL
-
-
-def considered(
-    candidates: Sequence[model.Candidate],
-    active: model.Holder | None,
-    suspects: Iterable[str],
-    chosen: model.Holder | None,
-) -> dict[str, str]:
-    """For each member in a sentence why it is, or is not, the one that takes over."""
-    heirs, reasons = eligible(candidates, active, suspects)
-    places = {h.member: place for place, h in enumerate(heirs, 1)}
-    active_hosts = {
-        c.server.host
-        for c in candidates
-        if c.server and c.server.host and active and c.member.name == active.member
-    }
-    told: dict[str, str] = {}
-    for candidate in candidates:
-        name = candidate.member.name
-        evidence = _evidence(candidate, active_hosts)
-        if chosen is not None and name == chosen.member:
-            told[name] = f'chosen: {evidence}'
-        elif name in places:
-            told[name] = f'eligible, in place {places[name]} of {len(heirs)}: {evidence}'
-        else:
-            told[name] = f'not eligible: {reasons[name]}'
-    return told
-
-
-def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
-    found = []
-    if candidate.server is not None:
-        found.append(f'its server is {candidate.server.wording or candidate.server.status.value}')
-        if candidate.server.host in active_hosts:
-            found.append('it is on the host of the active')
-    if candidate.host is not None and candidate.host.state is model.HostState.UP:
-        found.append(candidate.host.wording)
-    if candidate.health is not None:
-        found.append(candidate.health.wording)
-    return ', '.join(found)
+# --- the record ---------------------------------------------------------------------------
 
 
 def state(record: model.Record) -> model.State:
@@ -147,21 +27,6 @@ def state(record: model.Record) -> model.State:
 def with_active(record: model.Record, active: model.Holder | None) -> model.Record:
     """The record after another member became the active one outside of a failover."""
     return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
-
-
-def shared_host_warning(
-    candidates: Sequence[model.Candidate], active: model.Holder | None
-) -> str | None:
-    """What to tell the user when every standby would die with the active's host, or None."""
-    hosts = {c.member.name: c.server.host for c in candidates if c.server and c.server.host}
-    if active is None or active.member not in hosts or len(hosts) < 2:
-        return None
-    if len(set(hosts.values())) > 1:
-        return None
-    return (
-        'warning: all members run on one host and would die with it; put their servers into an '
-        'OS::Nova::ServerGroup with the policy anti-affinity'
-    )
 
 
 # --- what a signal leads to -----------------------------------------------------------------
@@ -319,7 +184,7 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
 
 
 def _show(signal: signals.Signal, seen: Seen, unfinished: bool) -> Answer:
-    told = considered(seen.candidates, seen.record.active, seen.record.suspects, None)
+    told = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
     if unfinished and seen.record.plan is not None:
         return Show(GoOn(seen.record.plan), told)
     if seen.record.is_paused:
@@ -333,7 +198,7 @@ def _switchover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     unsuited = _unsuited(seen)
     if unsuited is not None:
         return unsuited
-    heirs, reasons = eligible(seen.candidates, active)
+    heirs, reasons = standbys.eligible(seen.candidates, active)
     if signal.member is not None:
         wanted = find_member(seen.candidates, signal.member)
         if wanted is None:
@@ -388,7 +253,7 @@ def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
     if unsuited is not None:
         return unsuited
     replaces = (active.member,) if active is not None and active.member in present else ()
-    heirs, reasons = eligible(seen.candidates, active, seen.record.suspects)
+    heirs, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
     if heirs:
         return Start(
             make_plan(seen, model.Cause.FAILOVER, signal.reason, active, heirs[0], replaces)
@@ -402,7 +267,7 @@ def _failover(signal: signals.Signal, seen: Seen) -> Start | Refuse:
 def _unsuited(seen: Seen) -> Refuse | None:
     """The refusal when a volume is one that cannot change hands, before anything is touched."""
     for volume in seen.volumes:
-        why_not = why_never_moved(volume)
+        why_not = moves.why_never_moved(volume)
         if why_not is not None:
             return Refuse(f'{why_not.reason}. {why_not.way_out}')
     return None
@@ -542,7 +407,7 @@ def make_plan(
         on_dead_host=seen.on_dead_host,
         quiesce_hook=seen.quiesce_hook,
         activate_hook=seen.activate_hook,
-        considered=considered(
+        considered=standbys.considered(
             seen.candidates,
             seen.record.active,
             seen.record.suspects if cause is model.Cause.FAILOVER else (),
@@ -550,218 +415,3 @@ def make_plan(
         ),
         keep_seconds=seen.keep_seconds if keeps else 0.0,
     )
-
-
-# --- one volume -----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Ask:
-    """Send the request that the step is named for (detach or attach, stop)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """Nothing to send: the services are at work, or did not answer. Look again."""
-
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """The world is as the step wants it."""
-
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Stop:
-    """The step cannot be done safely; a person is needed."""
-
-    reason: str
-    way_out: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Delete:
-    """Delete the old active's server: the way that Nova allows to free what it holds."""
-
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class AwaitFence:
-    """Somebody has to confirm that the host is down before anything more is safe."""
-
-    reason: str
-    way_out: str
-
-
-Move = Ask | Look | Done | Stop | Delete | AwaitFence
-
-_ON_THE_WAY = frozenset({VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.DETACHING})
-
-
-def why_never_moved(seen: model.Volume) -> Stop | None:
-    """Why a volume is of a kind that no policy may hand over, or None.
-
-    Asked when a stack is validated and created, when a plan is made, and at each look since:
-    none of it says anything when the volume could not be asked for (S2).
-    """
-    if seen.is_multiattach:
-        return Stop(
-            f'volume {seen.volume} is a multiattach volume: that it left one server does not '
-            'say that no other writes to it',
-            'Hand over volumes without multiattach only',
-        )
-    if seen.first_disk_of:
-        return Stop(
-            f'volume {seen.volume} is the root disk of server '
-            f'{", ".join(sorted(seen.first_disk_of))}, which Nova detaches from no server',
-            'Keep what is to be handed over on a volume of its own',
-        )
-    return None
-
-
-def _unusable(seen: model.Volume) -> Look | Stop | None:
-    if seen.status is VolumeStatus.COULD_NOT_ASK:
-        # S2: says nothing about the volume.
-        return Look(f'Cinder did not answer ({seen.wording})')
-    if seen.status is VolumeStatus.GONE:
-        return Stop(
-            f'volume {seen.volume} does not exist any more',
-            'Take it out of the template, then send the signal resume',
-        )
-    never = why_never_moved(seen)
-    if never is not None:
-        return never
-    if seen.status is VolumeStatus.OTHER:
-        return Stop(
-            f'volume {seen.volume} is in state {seen.wording}',
-            'Bring it back to available or in-use, then send the signal resume',
-        )
-    return None
-
-
-def _foreign_holders(seen: model.Volume, own: Iterable[str | None]) -> Stop | None:
-    foreign = seen.servers - {s for s in own if s is not None}
-    if not foreign:
-        return None
-    return Stop(
-        f'volume {seen.volume} is attached to {", ".join(sorted(foreign))}, which is neither '
-        'the old nor the new active',
-        'Detach it there, then send the signal resume',
-    )
-
-
-def next_for_detach(seen: model.Volume, old: str | None, new: str | None) -> Move:
-    """What one look at a volume leads to while it is being taken from ``old``.
-
-    Invariant: Done only when Cinder shows no server but ``new`` on it; Ask only for ``old``.
-    """
-    unusable = _unusable(seen)
-    if unusable is not None:
-        return unusable
-    foreign = _foreign_holders(seen, (old, new))
-    if foreign is not None:
-        return foreign
-    if old is not None and old != new and old in seen.servers:
-        if seen.status is VolumeStatus.IN_USE:
-            return Ask()
-        return Look(f'Cinder says {seen.status.value}')
-    if new is not None and new in seen.servers:
-        return Done('it is on the new active already')
-    if seen.status is VolumeStatus.AVAILABLE:
-        return Done('it is free')
-    if seen.status is VolumeStatus.IN_USE:
-        # In use by nobody: between two writes of Cinder's.
-        return Look('Cinder shows it in use without a server')
-    if new is not None and seen.status in (VolumeStatus.RESERVED, VolumeStatus.ATTACHING):
-        return Look('an earlier request to attach it is still under way')
-    return Look(f'Cinder says {seen.status.value}')
-
-
-def next_for_attach(seen: model.Volume, old: str | None, new: str) -> Move:
-    """What one look at a volume leads to while it is being given to ``new``.
-
-    Invariant (S1): Ask only when Cinder shows the volume free of every server.
-    """
-    unusable = _unusable(seen)
-    if unusable is not None:
-        return unusable
-    foreign = _foreign_holders(seen, (old, new))
-    if foreign is not None:
-        return foreign
-    if old is not None and old != new and old in seen.servers:
-        return Stop(
-            f'volume {seen.volume} is on the old active {old} again',
-            'Find out who attached it there, then send the signal resume',
-        )
-    if new in seen.servers:
-        if seen.status is VolumeStatus.IN_USE:
-            return Done('it is in use on the new active')
-        return Look(f'Cinder says {seen.status.value}')
-    if seen.status is VolumeStatus.AVAILABLE:
-        return Ask()
-    return Look(f'Cinder says {seen.status.value}')
-
-
-def next_for_stop(seen: model.Server) -> Move:
-    """What one look at the old active's server leads to while it is being shut off.
-
-    Invariant: Done only when Nova shows it shut off or gone.
-    """
-    if seen.status is ServerStatus.COULD_NOT_ASK:
-        return Look(f'Nova did not answer ({seen.wording})')
-    if seen.status is ServerStatus.GONE:
-        return Done('the server does not exist any more')
-    if seen.status is ServerStatus.SHUTOFF:
-        return Done('the server is shut off')
-    return Ask()
-
-
-def next_for_stuck(server: model.Server, host: model.Host, may_delete: bool) -> Move:
-    """What to do when Nova does not carry out a request for the old active's server.
-
-    By evidence, never by a timer. Invariant: Delete only where the template wishes the server
-    to go (S8), and only when its host is confirmed down or the living host itself deletes it;
-    Done, that the server writes no more, only when it is gone or its host is confirmed down.
-    """
-    if server.status is ServerStatus.COULD_NOT_ASK:
-        return Look(f'Nova did not answer ({server.wording})')
-    if server.status is ServerStatus.GONE:
-        return Done('the server does not exist any more')
-    if host.state is model.HostState.CONFIRMED_DOWN:
-        if may_delete:
-            return Delete(host.wording)
-        return AwaitFence(
-            f'{host.wording}, but nothing may delete the server to free what it holds',
-            'Evacuate or delete the server, then send the signal resume',
-        )
-    if host.state is model.HostState.DOWN:
-        return AwaitFence(
-            host.wording,
-            'Make sure that it is off, then: openstack compute service set --down HOST '
-            'nova-compute',
-        )
-    if server.status is ServerStatus.ERROR and host.state is model.HostState.UP:
-        if may_delete:
-            return Delete('its server is in ERROR, where Nova detaches nothing, and its host is up')
-        return Stop(
-            'its server is in ERROR, where Nova detaches nothing',
-            'Bring it out of ERROR (openstack server set --state active) or delete it, then '
-            'send the signal resume',
-        )
-    return Look(host.wording)
-
-
-def next_for_stuck_stop(server: model.Server, host: model.Host) -> Move:
-    """What to do when Nova does not shut the old active's server off.
-
-    Invariant: Done only when the server is gone or its host is confirmed down.
-    """
-    found = next_for_stuck(server, host, may_delete=False)
-    if host.state is model.HostState.CONFIRMED_DOWN:
-        return Done(host.wording)
-    # A server in ERROR can be shut off, only not be asked for its volumes.
-    return Look(found.reason) if isinstance(found, Stop) else found

@@ -8,7 +8,7 @@ A hook is a software config that a SoftwareDeployment takes to a server. Like ``
 import dataclasses
 import enum
 
-from heat_ha.failover import decide, model
+from heat_ha.failover import model, moves
 from heat_ha.failover.model import HostState, ServerStatus
 
 NO_SIGNAL = 'NO_SIGNAL'
@@ -59,7 +59,7 @@ def next_for_hook(
     waited: Waited,
     server: model.Server | None = None,
     host: model.Host | None = None,
-) -> decide.Move | Again:
+) -> moves.Move | Again:
     """What one look at a run leads to.
 
     Invariant: Done without a success is possible only where the template says ``continue`` or
@@ -68,23 +68,23 @@ def next_for_hook(
     :param server: what Nova says of the server, None when it was not asked at this look.
     """
     if run.state is RunState.COMPLETE and hook.signal_transport != NO_SIGNAL:
-        return decide.Done(f'it is done on the server{_told(run)}')
+        return moves.Done(f'it is done on the server{_told(run)}')
     if run.state is RunState.FAILED:
         return _without_success(hook, f'it failed on the server{_told(run)}')
     if waited.in_all >= hook.timeout:
         if hook.signal_transport == NO_SIGNAL:
-            return decide.Done(f'the server had {hook.timeout:.0f} s for it; no answer is wanted')
+            return moves.Done(f'the server had {hook.timeout:.0f} s for it; no answer is wanted')
         return _without_success(hook, f'there was no answer within {hook.timeout:.0f} s')
     unfit = _why_nothing_runs(server, host)
     if unfit is not None:
         return _without_success(hook, unfit)
     if run.state is RunState.ABSENT:
-        return decide.Ask()
+        return moves.Ask()
     if run.state is RunState.STARTING and waited.for_start >= LOST_AFTER:
         return Again(f'Heat has not begun with it for {waited.for_start:.0f} s')
     if run.state is RunState.IN_PROGRESS and 0 < hook.heartbeat <= waited.in_silence:
         return _without_success(hook, f'there was no heartbeat for {waited.in_silence:.0f} s')
-    return decide.Look(f'the run is {run.state.value}{_told(run)}')
+    return moves.Look(f'the run is {run.state.value}{_told(run)}')
 
 
 def _told(run: Run) -> str:
@@ -99,9 +99,9 @@ def _why_nothing_runs(server: model.Server | None, host: model.Host | None) -> s
     return f'nothing runs on its server, which is {server.wording or server.status.value}'
 
 
-def _without_success(hook: model.Hook, reason: str) -> decide.Done | decide.Stop:
+def _without_success(hook: model.Hook, reason: str) -> moves.Done | moves.Stop:
     if hook.on_failure is model.OnFailure.CONTINUE:
-        return decide.Done(f'going on without it: {reason}')
-    return decide.Stop(
+        return moves.Done(f'going on without it: {reason}')
+    return moves.Stop(
         reason, 'Mend what hinders it and send the signal resume, which runs it once more'
     )

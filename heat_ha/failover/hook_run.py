@@ -13,7 +13,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_hook, services
-from heat_ha.failover import decide, hook, model, record
+from heat_ha.failover import hook, model, moves, record
 
 LOG = logging.getLogger(__name__)
 
@@ -56,16 +56,16 @@ class HookRun:
         run = heat_hook.look(self._policy, self._name)
         server, host = self._look_at_server()
         move = hook.next_for_hook(self._wanted, run, self._waited(run), server, host)
-        if isinstance(move, decide.Ask):
+        if isinstance(move, moves.Ask):
             heat_hook.start(self._policy, self._name, self._wanted, self._server)
         elif isinstance(move, hook.Again):
             LOG.warning('%s: %s; starting it anew', self._name, move.reason)
             heat_hook.end(self._policy, self._name)
             self._starting_since = None
-        elif isinstance(move, decide.Done):
+        elif isinstance(move, moves.Done):
             heat_hook.end(self._policy, self._name)
             return move.reason
-        elif isinstance(move, decide.Stop):
+        elif isinstance(move, moves.Stop):
             heat_hook.end(self._policy, self._name)
             raise exceptions.Stopped(move.reason, move.way_out)
         return None

@@ -18,7 +18,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions, signals
 from heat_ha.cloud import health as health_cloud
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import carry_out, decide, graph, hook_run, model, record
+from heat_ha.failover import carry_out, decide, graph, hook_run, model, record, standbys
 from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
@@ -181,10 +181,12 @@ class Failover:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         try:
             with self._lock.held():
-                told = self._handle_locked(signal, chained, requested_by)
-                if signal.action != 'plan':
-                    self._let_go_of_kept(requested_by)
-                return told
+                try:
+                    return self._handle_locked(signal, chained, requested_by)
+                finally:
+                    # After a refusal too: nothing of what it refuses is done by this.
+                    if signal.action != 'plan':
+                        self._let_go_of_kept(requested_by)
         except heat.GroupBusy as exc:
             raise exceptions.Refused(
                 f'a failover of this group is running already ({exc}), so this signal joins it'
@@ -413,7 +415,7 @@ class Failover:
         candidates = observe(self._group, services.StackServices(self._policy))
         for candidate in candidates:
             if candidate.member.name == added:
-                why_not = decide.limitation(candidate, plan.old, ())
+                why_not = standbys.limitation(candidate, plan.old, ())
                 if why_not is None and candidate.server is not None:
                     return model.Holder(added, candidate.server.server)
                 raise exceptions.Stopped(
@@ -611,7 +613,7 @@ def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:
     ]
 
 
-def standbys(group: Any, found: model.Record) -> list[str]:
+def names_of_standbys(group: Any, found: model.Record) -> list[str]:
     """The attribute ``standbys``: the members beside the active, oldest first."""
     active = found.active.member if found.active else None
     return [m.name for m in heat_group.look(group).members if m.name != active]

@@ -10,7 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import carry_out, decide, hook, hook_run, model, record, shell
+from heat_ha.failover import carry_out, decide, hook, hook_run, model, record, shell, standbys
 
 LOG = logging.getLogger(__name__)
 
@@ -507,10 +507,10 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         """The oldest healthy member and all candidates, asked of Heat and Nova now."""
         # Without the health check: what a standby is to answer with may not be started yet.
         candidates = shell.observe(self._group(), services.StackServices(self))
-        return decide.first_active(candidates), candidates
+        return standbys.first_active(candidates), candidates
 
     def _warn_of_shared_host(self, candidates):
-        text = decide.shared_host_warning(candidates, record.read(self).active)
+        text = standbys.shared_host_warning(candidates, record.read(self).active)
         if text is not None:
             self._add_event('CHECK', 'COMPLETE', text)
 
@@ -543,7 +543,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         active, candidates = self._choose_first()
         if active is None:
             told = '; '.join(
-                f'{c.member.name}: {decide.limitation(c, None, ())}' for c in candidates
+                f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
             )
             raise exception.ResourceInError(
                 resource_status='no active member',
@@ -776,7 +776,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
             return moved[-1] if moved else None
         found = record.read(self)
         if name == self.STANDBYS:
-            return shell.standbys(self._group(), found)
+            return shell.names_of_standbys(self._group(), found)
         return {
             self.ACTIVE: found.active and found.active.member,
             self.ACTIVE_SERVER: found.active and found.active.server,

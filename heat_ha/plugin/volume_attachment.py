@@ -8,7 +8,7 @@ from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
 from heat_ha.cloud import services
-from heat_ha.failover import decide
+from heat_ha.failover import moves
 
 LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class HandoffVolumeAttachment(volume.CinderVolumeAttachment):
         if not volume_id:
             # A volume that the same stack makes: handle_create looks again.
             return None
-        return decide.why_never_moved(services.StackServices(self).cinder.volume(volume_id))
+        return moves.why_never_moved(services.StackServices(self).cinder.volume(volume_id))
 
     def _is_attached(self, volume_id, server_id):
         """Whether Cinder shows the volume in use on this server and on no other."""

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from tests import cloud
-from tests.functional import test_dead_host as dead_host
+from tests import cloud, engines, hosts
 from tests.functional import test_failover_policy as failover_policy
 from tests.scenario import guest
 
@@ -134,8 +133,8 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
             seconds=90,
         )
         time.sleep(1.5)
-        engine = dead_host.carrying_engine()
-        dead_host.lab('kill', engine)
+        engine = engines.carrying()
+        hosts.run_lab('kill', engine)
         try:
             stack.signal('failover', {'action': 'resume'})
             cloud.until(
@@ -144,7 +143,7 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
                 seconds=90,
             )
         finally:
-            dead_host.lab('start', engine)
+            hosts.run_lab('start', engine)
     found = failover_policy.after_epoch(stack, 2)
     assert found['active_server'] == second
     assert {s: len(g.ran) - before[s] for s, g in guests.items()} == {first: 1, second: 1}

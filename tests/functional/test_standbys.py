@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests import cloud
+from tests import cloud, hosts
 from tests.functional import test_failover_policy as failover_policy
 from tests.functional.test_dead_host import dead_host  # noqa: F401  a fixture
 
@@ -48,11 +48,6 @@ def no_way_to_servers():
     subprocess.run(['ip', 'route', 'del', 'unreachable', '10.20.0.0/16'], check=True)
 
 
-def host_of(admin, server):
-    found = admin.compute.get(f'/servers/{server}').json()['server']
-    return found['OS-EXT-SRV-ATTR:host']
-
-
 def address_of(tenant, server):
     (network,) = tenant.compute.get(f'/servers/{server}').json()['server']['addresses'].values()
     return network[0]['addr']
@@ -67,11 +62,11 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
 ):
     stack = make_stack('failover_with_health.yaml')
     active = failover_policy.policy(stack)['active_server']
-    hosts = {s: host_of(admin, s) for s in stack.servers()}
+    places = {s: hosts.host_of(admin, s) for s in stack.servers()}
     # The host that dies is one that does not have the active.
-    victim = next(s for s, h in hosts.items() if h != hosts[active])
-    dead = {s for s, h in hosts.items() if h == hosts[victim]}
-    living = [s for s in hosts if s not in dead and s != active]
+    victim = next(s for s, h in places.items() if h != places[active])
+    dead = {s for s, h in places.items() if h == places[victim]}
+    living = [s for s in places if s not in dead and s != active]
     assert len(living) >= 2, 'five servers are on three hosts'
     dead_host(victim)
     sick, well = living[0], living[-1]

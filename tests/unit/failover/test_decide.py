@@ -8,76 +8,12 @@ import pytest
 
 from heat_ha import signals
 from heat_ha.failover import decide, graph, model
-from heat_ha.failover.model import ServerStatus, StepKind, VolumeStatus
+from heat_ha.failover.model import ServerStatus, StepKind
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
 ALARM = signals.Signal()
 CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
-
-
-def volume(status, *servers, multiattach=False):
-    return model.Volume('v1', status, frozenset(servers), multiattach, status.value)
-
-
-ALL_VOLUMES = [
-    volume(status, *servers, multiattach=multi)
-    for status in VolumeStatus
-    for size in range(3)
-    for servers in itertools.combinations(('old', 'new', 'foreign'), size)
-    for multi in (False, True)
-]
-
-
-# --- one volume ------------------------------------------------------------------------------
-
-
-def test_a_volume_is_asked_for_the_new_active_only_when_it_is_seen_free():
-    for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
-        move = decide.next_for_attach(look, old, 'new')
-        if isinstance(move, decide.Ask):
-            assert look.status is VolumeStatus.AVAILABLE and not look.servers, look
-        if isinstance(move, decide.Done):
-            assert look.status is VolumeStatus.IN_USE and look.servers == {'new'}, look
-
-
-def test_a_volume_counts_as_taken_only_when_no_server_but_the_new_has_it():
-    for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
-        move = decide.next_for_detach(look, old, 'new')
-        if isinstance(move, decide.Done):
-            assert look.servers <= {'new'}, look
-            assert look.servers or look.status is VolumeStatus.AVAILABLE, look
-        if isinstance(move, decide.Ask):
-            assert old in look.servers, look
-
-
-def test_a_volume_that_could_not_be_asked_for_leads_to_nothing():
-    for servers in ((), ('old',), ('new',)):
-        look = volume(VolumeStatus.COULD_NOT_ASK, *servers)
-        for decision in (decide.next_for_detach, decide.next_for_attach):
-            assert isinstance(decision(look, 'old', 'new'), decide.Look)
-
-
-@pytest.mark.parametrize('decision', [decide.next_for_detach, decide.next_for_attach])
-def test_a_volume_on_a_foreign_server_stops_the_failover(decision):
-    for status in (VolumeStatus.IN_USE, VolumeStatus.DETACHING):
-        move = decision(volume(status, 'foreign'), 'old', 'new')
-        assert isinstance(move, decide.Stop) and 'foreign' in move.reason
-
-
-@pytest.mark.parametrize('decision', [decide.next_for_detach, decide.next_for_attach])
-def test_multiattach_volumes_are_refused_with_the_reason(decision):
-    move = decision(volume(VolumeStatus.IN_USE, 'old', multiattach=True), 'old', 'new')
-    assert isinstance(move, decide.Stop) and 'multiattach' in move.reason
-
-
-def test_a_server_counts_as_stopped_only_when_nova_shows_it():
-    for status in ServerStatus:
-        move = decide.next_for_stop(model.Server('s', status))
-        stopped = status in (ServerStatus.SHUTOFF, ServerStatus.GONE)
-        assert isinstance(move, decide.Done) is stopped, status
-        if status is ServerStatus.COULD_NOT_ASK:
-            assert isinstance(move, decide.Look)
 
 
 # --- what a signal leads to ------------------------------------------------------------------
@@ -190,43 +126,6 @@ def test_a_member_that_was_left_as_sick_is_no_standby_until_it_is_replaced():
     assert isinstance(asked, decide.Start) and asked.plan.new == worlds.holder('a')
 
 
-def test_the_dead_and_the_sick_are_not_eligible_and_the_unproved_come_last():
-    states = [None, *model.HostState]
-    healths = [None, *model.HealthState]
-    members = {
-        name: (state, health)
-        for name, (state, health) in zip(
-            'abcdefghijklmnopqrst', itertools.product(states, healths), strict=True
-        )
-    }
-    group = [
-        worlds.candidate(name, host_state=state, health=health)
-        for name, (state, health) in members.items()
-    ]
-    heirs, reasons = decide.eligible(group, None)
-    down = (model.HostState.DOWN, model.HostState.CONFIRMED_DOWN)
-    for name, (state, health) in members.items():
-        unfit = state in down or health is model.HealthState.SICK
-        assert (name in reasons) is unfit, (state, health)
-        if state in down:
-            assert reasons[name] == state.value
-    order = [members[h.member][1] is model.HealthState.COULD_NOT_ASK for h in heirs]
-    assert order == sorted(order), 'who could not be asked comes last'
-    told = decide.considered(group, None, (), heirs[0])
-    assert told.keys() == members.keys()
-    assert [n for n, text in told.items() if text.startswith('chosen')] == [heirs[0].member]
-
-
-def test_a_standby_on_another_host_than_the_active_comes_first():
-    group = (
-        worlds.candidate('a', host='h1'),
-        worlds.candidate('b', host='h1'),
-        worlds.candidate('c', host='h2'),
-    )
-    heirs, reasons = decide.eligible(group, worlds.holder('a'))
-    assert [h.member for h in heirs] == ['c', 'b'] and reasons == {'a': 'it is the active'}
-
-
 def test_cooldown_and_flapping_guard_hold_back_alarms_but_no_switchover():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     ago = [worlds.NOW - datetime.timedelta(seconds=s) for s in (50, 100, 150)]
@@ -301,37 +200,3 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
     assert ('stop_server' in edges) is (quiesce is model.Quiesce.STOP)
     assert model.Plan.from_dict(plan.to_dict()) == plan
     assert plan.plan_id in graph.to_dot(plan)
-
-
-# --- a server whose host does not do what Nova was asked for -------------------------------------
-
-
-def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
-    for status, state, wish in itertools.product(ServerStatus, model.HostState, (False, True)):
-        server, host = model.Server('s', status), model.Host(state, state.value)
-        for judge in (
-            lambda s, h, w=wish: decide.next_for_stuck(s, h, w),
-            decide.next_for_stuck_stop,
-        ):
-            move = judge(server, host)
-            if isinstance(move, decide.Delete):
-                assert wish, (status, state)
-                confirmed = state is model.HostState.CONFIRMED_DOWN
-                assert confirmed or (
-                    state is model.HostState.UP and status is ServerStatus.ERROR
-                ), (status, state)
-            if isinstance(move, decide.Done):
-                assert status is ServerStatus.GONE or state is model.HostState.CONFIRMED_DOWN, (
-                    status,
-                    state,
-                )
-            if state is model.HostState.UNKNOWN:
-                # S2: without an answer nothing is decided but what the server itself shows.
-                assert isinstance(move, decide.Look) or status is ServerStatus.GONE
-
-
-def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
-    move = decide.next_for_stuck(
-        model.Server('s', ServerStatus.ACTIVE), model.Host(model.HostState.DOWN, 'silent'), True
-    )
-    assert isinstance(move, decide.AwaitFence) and 'set --down' in move.way_out

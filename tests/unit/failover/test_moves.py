@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from heat_ha.failover import model, moves
+from heat_ha.failover.model import ServerStatus, VolumeStatus
+
+
+def volume(status, *servers, multiattach=False):
+    return model.Volume('v1', status, frozenset(servers), multiattach, status.value)
+
+
+ALL_VOLUMES = [
+    volume(status, *servers, multiattach=multi)
+    for status in VolumeStatus
+    for size in range(3)
+    for servers in itertools.combinations(('old', 'new', 'foreign'), size)
+    for multi in (False, True)
+]
+
+
+def test_a_volume_is_asked_for_the_new_active_only_when_it_is_seen_free():
+    for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
+        move = moves.next_for_attach(look, old, 'new')
+        if isinstance(move, moves.Ask):
+            assert look.status is VolumeStatus.AVAILABLE and not look.servers, look
+        if isinstance(move, moves.Done):
+            assert look.status is VolumeStatus.IN_USE and look.servers == {'new'}, look
+
+
+def test_a_volume_counts_as_taken_only_when_no_server_but_the_new_has_it():
+    for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
+        move = moves.next_for_detach(look, old, 'new')
+        if isinstance(move, moves.Done):
+            assert look.servers <= {'new'}, look
+            assert look.servers or look.status is VolumeStatus.AVAILABLE, look
+        if isinstance(move, moves.Ask):
+            assert old in look.servers, look
+
+
+def test_a_volume_that_could_not_be_asked_for_leads_to_nothing():
+    for servers in ((), ('old',), ('new',)):
+        look = volume(VolumeStatus.COULD_NOT_ASK, *servers)
+        for decision in (moves.next_for_detach, moves.next_for_attach):
+            assert isinstance(decision(look, 'old', 'new'), moves.Look)
+
+
+@pytest.mark.parametrize('decision', [moves.next_for_detach, moves.next_for_attach])
+def test_a_volume_on_a_foreign_server_stops_the_failover(decision):
+    for status in (VolumeStatus.IN_USE, VolumeStatus.DETACHING):
+        move = decision(volume(status, 'foreign'), 'old', 'new')
+        assert isinstance(move, moves.Stop) and 'foreign' in move.reason
+
+
+@pytest.mark.parametrize('decision', [moves.next_for_detach, moves.next_for_attach])
+def test_multiattach_volumes_are_refused_with_the_reason(decision):
+    move = decision(volume(VolumeStatus.IN_USE, 'old', multiattach=True), 'old', 'new')
+    assert isinstance(move, moves.Stop) and 'multiattach' in move.reason
+
+
+def test_a_server_counts_as_stopped_only_when_nova_shows_it():
+    for status in ServerStatus:
+        move = moves.next_for_stop(model.Server('s', status))
+        stopped = status in (ServerStatus.SHUTOFF, ServerStatus.GONE)
+        assert isinstance(move, moves.Done) is stopped, status
+        if status is ServerStatus.COULD_NOT_ASK:
+            assert isinstance(move, moves.Look)
+
+
+def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
+    for status, state, wish in itertools.product(ServerStatus, model.HostState, (False, True)):
+        server, host = model.Server('s', status), model.Host(state, state.value)
+        for judge in (
+            lambda s, h, w=wish: moves.next_for_stuck(s, h, w),
+            moves.next_for_stuck_stop,
+        ):
+            move = judge(server, host)
+            if isinstance(move, moves.Delete):
+                assert wish, (status, state)
+                confirmed = state is model.HostState.CONFIRMED_DOWN
+                assert confirmed or (
+                    state is model.HostState.UP and status is ServerStatus.ERROR
+                ), (status, state)
+            if isinstance(move, moves.Done):
+                assert status is ServerStatus.GONE or state is model.HostState.CONFIRMED_DOWN, (
+                    status,
+                    state,
+                )
+            if state is model.HostState.UNKNOWN:
+                # S2: without an answer nothing is decided but what the server itself shows.
+                assert isinstance(move, moves.Look) or status is ServerStatus.GONE
+
+
+def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
+    move = moves.next_for_stuck(
+        model.Server('s', ServerStatus.ACTIVE), model.Host(model.HostState.DOWN, 'silent'), True
+    )
+    assert isinstance(move, moves.AwaitFence) and 'set --down' in move.way_out
