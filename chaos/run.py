@@ -96,9 +96,12 @@ class Campaign:
         proxy.rate = 0.0
         self._engines.wait()
         self.outcomes += outcomes
+        done = {outcome.run.number: outcome.is_done for outcome in outcomes}
         for run, member in zip(one.runs, mine, strict=True):
             name = f'run {run.number} ({member.shape.name})'
-            told = self._until_right(before[member.number], member)
+            told = ['not done in time']
+            if done[run.number]:
+                told = self._until_right(before[member.number], member)
             self._report(member, [f'{name}: {text}' for text in told])
         self._check_all(one, observed)
 

@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks. Asking a dead engine takes two more.
 EVERY = 3.0
 
+# Seconds without any change in a stack after which a dead engine's part is not on its way to
+# be taken up: when another update has just begun, Heat steals what the dead one held itself.
+DEAD_AFTER = 12.0
+
 # Seconds without any change after which a message counts as lost: an engine may die between
 # taking it and writing its name into the resource. A living engine that is busy is quicker.
 LOST_AFTER = 45.0
@@ -35,7 +39,10 @@ IN_PROGRESS, FAILED = 'IN_PROGRESS', 'FAILED'
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """One resource in a stack that is in progress. ``engine`` is '' while nobody works on it."""
+    """One resource in a stack that is in progress. ``engine`` is '' while nobody works on it.
+
+    ``below`` is the resource, one stack further up, that the stack belongs to; 0 for none.
+    """
 
     stack: str
     resource: int
@@ -43,6 +50,7 @@ class Work:
     is_in_progress: bool
     version: int = 0
     action: str = ''
+    below: int = 0
 
 
 def left_behind(
@@ -50,11 +58,13 @@ def left_behind(
 ) -> tuple[frozenset[str], tuple[Work, ...]]:
     """The stacks, and the resources in them, that nobody works on any more.
 
-    :param tree: all resources of a nested stack that is in progress, and of those inside of it.
+    :param tree: all resources of a nested stack that is in progress, and of those inside of it,
+        each stack after the one that it belongs to.
     :param unchanged_for: for each stack the seconds since anything in it has changed.
 
-    Invariant: nothing that a living engine works on is among them; and without a dead engine
-    nothing is, before ``LOST_AFTER``.
+    Invariant: nothing that a living engine works on is among them, nothing in a stack that has
+    changed within ``DEAD_AFTER``, and without a dead engine nothing before ``LOST_AFTER``; and of
+    what lies in one another only the outermost, since who takes that up sees to what is inside.
     """
     tree = tuple(tree)
     working = {w.engine for w in tree if w.engine}
@@ -62,8 +72,18 @@ def left_behind(
     # A stack that is in progress has a resource that an engine holds, or a message on its way.
     held = {w.stack for w in tree if w.engine}
     lost = {w.stack for w in tree if unchanged_for[w.stack] >= LOST_AFTER} - held
-    found = tuple(w for w in tree if w.is_in_progress and (w.engine in dead or w.stack in lost))
-    return frozenset({w.stack for w in found} | lost), found
+    still = {w.stack for w in tree if unchanged_for[w.stack] >= DEAD_AFTER}
+    found: dict[int, Work] = {}
+    inside: set[int] = set()
+    for work in tree:
+        if work.below in found or work.below in inside:
+            inside.add(work.resource)
+        elif work.is_in_progress and (
+            work.stack in lost or (work.engine in dead and work.stack in still)
+        ):
+            found[work.resource] = work
+    lost -= {w.stack for w in tree if w.resource in inside}
+    return frozenset({w.stack for w in found.values()} | lost), tuple(found.values())
 
 
 class Watch:
@@ -128,7 +148,7 @@ class Watch:
             stack.mark_failed(REASON % action)
 
 
-def _tree(context: Any, stack_id: str) -> Iterator[Work]:
+def _tree(context: Any, stack_id: str, below: int = 0) -> Iterator[Work]:
     if stack_object.Stack.get_status(context, stack_id)[1] != IN_PROGRESS:
         return
     rows = resource_object.Resource.get_all_active_by_stack(context, stack_id)
@@ -140,6 +160,8 @@ def _tree(context: Any, stack_id: str) -> Iterator[Work]:
             row.status == IN_PROGRESS,
             row.atomic_key or 0,
             row.action,
+            below,
         )
+    ids = {row.physical_resource_id: row.id for row in (rows or {}).values()}
     for child in stack_object.Stack.get_all_by_owner_id(context, stack_id):
-        yield from _tree(context, child.id)
+        yield from _tree(context, child.id, ids.get(child.id, 0))

@@ -6,7 +6,6 @@ late answer to one run is never taken for the answer to another; and because suc
 deleted at any moment, whether its server ever answered or not.
 """
 
-import json
 from typing import Any
 
 from heat.common import exception as heat_exception
@@ -21,8 +20,7 @@ from heat_ha.failover import hook, model
 
 LOG = logging.getLogger(__name__)
 
-HEARTBEAT = 'ha_heartbeat'
-DEPLOYMENT = 'deployment'
+DEPLOYMENT, HEARTBEAT = 'deployment', 'heartbeat'
 HEARTBEAT_URL = 'heartbeat_url'
 
 # Minutes that Heat gives the stack beyond the hook's own timeout, which is what counts.
@@ -61,7 +59,7 @@ def _look(policy: Any, name: str) -> hook.Run:
             return hook.Run(hook.RunState.FAILED, _with_output(deployment, wording))
         if status == 'COMPLETE':
             return hook.Run(hook.RunState.COMPLETE, wording)
-        return hook.Run(hook.RunState.IN_PROGRESS)
+        return hook.Run(hook.RunState.IN_PROGRESS, beats=_beats(context, found.id))
     if found.status == 'FAILED':
         return hook.Run(hook.RunState.FAILED, found.status_reason or '')
     return hook.Run(hook.RunState.STARTING)
@@ -75,6 +73,14 @@ def _deployment_id(context: Any, stack_id: str) -> str | None:
     return row.physical_resource_id if row is not None else None
 
 
+def _beats(context: Any, stack_id: str) -> int:
+    try:
+        row = resource_object.Resource.get_by_name_and_stack(context, HEARTBEAT, stack_id)
+    except heat_exception.NotFound:
+        return 0
+    return len(row.rsrc_metadata or {}) if row is not None else 0
+
+
 def _with_output(deployment: dict[str, Any], wording: str) -> str:
     """The reason with the last line that the script wrote to stderr."""
     outputs = deployment.get(rpc_api.SOFTWARE_DEPLOYMENT_OUTPUT_VALUES) or {}
@@ -85,16 +91,23 @@ def _with_output(deployment: dict[str, Any], wording: str) -> str:
 def start(policy: Any, name: str, wanted: model.Hook, server: str) -> None:
     """Let Heat bring the software config to the server; harmless where it does so already."""
     inputs = dict(wanted.input_values)
+    resources: dict[str, Any] = {}
     if wanted.heartbeat:
-        inputs[HEARTBEAT_URL] = str(policy._get_ec2_signed_url(never_expire=True))
+        # An address of the run's own: a heartbeat that comes late, or looks like something else,
+        # can do nothing to the policy.
+        resources[HEARTBEAT] = {
+            'type': 'OS::Heat::WaitConditionHandle',
+            'properties': {'signal_transport': 'CFN_SIGNAL'},
+        }
+        # The attribute is the text {"alarm_url": "http..."}.
+        inputs[HEARTBEAT_URL] = {'str_split': ['"', {'get_attr': [HEARTBEAT, 'signal']}, 3]}
     properties = {'config': wanted.config, 'server': server, 'input_values': inputs}
     if wanted.signal_transport:
         properties['signal_transport'] = wanted.signal_transport
     template = {
         'heat_template_version': '2016-10-14',
-        'resources': {
-            DEPLOYMENT: {'type': 'OS::Heat::SoftwareDeployment', 'properties': properties}
-        },
+        'resources': resources
+        | {DEPLOYMENT: {'type': 'OS::Heat::SoftwareDeployment', 'properties': properties}},
     }
     stack = policy.stack
     try:
@@ -138,14 +151,3 @@ def is_gone(policy: Any, name: str) -> bool:
     """Whether Heat has ended taking the run away, one way or the other."""
     found = stack_object.Stack.get_by_name_and_owner_id(policy.context, name, policy.stack.id)
     return found is None or (found.action, found.status) == ('DELETE', 'FAILED')
-
-
-def write_heartbeat(policy: Any, server: str, moment: str) -> None:
-    """Put on record that a server's hook is alive."""
-    policy.data_set(HEARTBEAT, json.dumps({'server': server, 'time': moment}))
-
-
-def read_heartbeat(data: Any, server: str) -> str:
-    """When the server's hook was last heard of, '' for never."""
-    found = json.loads(data.get(HEARTBEAT) or '{}')
-    return str(found['time']) if found.get('server') == server else ''

@@ -31,10 +31,11 @@ class RunState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One look at a run."""
+    """One look at a run. ``beats`` counts the signs of life so far."""
 
     state: RunState
     wording: str = ''
+    beats: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

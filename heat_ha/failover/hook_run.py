@@ -13,7 +13,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_hook, services
-from heat_ha.failover import hook, model, moves, record
+from heat_ha.failover import hook, model, moves
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class HookRun:
         self._server = server
         self._start = self._heard_at = time.monotonic()
         self._starting_since: float | None = None
-        self._heard = ''
+        self._beats = 0
         self._next_server_look = self._start
 
     def step(self) -> str | None:
@@ -88,9 +88,8 @@ class HookRun:
         now = time.monotonic()
         if run.state is hook.RunState.STARTING:
             self._starting_since = self._starting_since or now
-        heard = heat_hook.read_heartbeat(record.fresh(self._policy), self._server)
-        if heard != self._heard or run.state is not hook.RunState.IN_PROGRESS:
-            self._heard, self._heard_at = heard, now
+        if run.beats != self._beats or run.state is not hook.RunState.IN_PROGRESS:
+            self._beats, self._heard_at = run.beats, now
         return hook.Waited(
             now - self._start, now - self._heard_at, now - (self._starting_since or now)
         )

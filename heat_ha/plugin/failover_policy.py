@@ -10,12 +10,9 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import carry_out, decide, hook, hook_run, model, record, shell, standbys
+from heat_ha.failover import decide, hook, hook_run, model, record, shell, standbys
 
 LOG = logging.getLogger(__name__)
-
-# What a hook sends that is still at work.
-_HEARTBEAT_ACTION = 'heartbeat'
 
 
 def _hook_schema(timeout, on_failure):
@@ -44,9 +41,8 @@ def _hook_schema(timeout, on_failure):
             _(
                 'Seconds of silence after which it counts as dead before its timeout, for one '
                 'that may take long. It then gets the input heartbeat_url, to which it posts '
-                '{"action": "heartbeat", "member": "<deploy_server_id>"}. Give it more than the '
-                "interval at which the servers' agents ask for what is to be done. 0 expects "
-                'nothing.'
+                "nothing but the request. Give it more than the interval at which the servers' "
+                'agents ask for what is to be done. 0 expects nothing.'
             ),
             default=0,
             constraints=[constraints.Range(min=0)],
@@ -137,11 +133,8 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
 
     _ACTIONS = frozenset(
-        {
-            'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back',
-            _HEARTBEAT_ACTION,
-        }
-    )  # fmt: skip
+        {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back'}
+    )
 
     ATTRIBUTES = (
         ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
@@ -714,24 +707,11 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         except exceptions.Refused as exc:
             self._refused(exc)
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
-        if signal.action == _HEARTBEAT_ACTION:
-            self._hear(signal)
         try:
             return self.fail_over(signal, None)
         except exceptions.HaError as exc:
             # fail_over has made an event of it.
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
-
-    def _hear(self, signal):
-        """Take note that a hook is alive; too often for an event."""
-        found = record.read(self)
-        plan = found.plan
-        holders = (found.active, plan and plan.old, plan and plan.new)
-        if signal.member and signal.member in {h.server for h in holders if h}:
-            heat_hook.write_heartbeat(self, signal.member, carry_out.now())
-        else:
-            LOG.info('%s hears a heartbeat of no server of its own', self.name)
-        raise resource.NoActionRequired(res_name=self.name, reason='heartbeat')
 
     def fail_over(self, signal, chained):
         """Do what the signal asks for; also called by a ScalingPolicy in front of this one.
