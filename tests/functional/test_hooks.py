@@ -15,7 +15,8 @@ ACTIVATE = """
 for i in 1 2 3 4 5; do
   python3 - "$heartbeat_url" <<'END'
 import sys, urllib.request
-urllib.request.urlopen(urllib.request.Request(sys.argv[1], method='POST'))
+headers = {'Content-Type': 'application/json'}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], b'{}', headers, method='PUT'))
 END
   sleep 2
 done
