@@ -23,10 +23,12 @@ WITHOUT_CLOUD = tests/unit tests/plugin
 ON_ALL_CORES = -n auto --dist worksteal
 
 NAME ?=
+RUNS ?=
+SEED ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit engine lint test functional thorough matrix docs demo bench wheel clean
+.PHONY: help dev unit engine lint test functional thorough matrix docs demo bench chaos wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -79,6 +81,9 @@ demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1
 
 bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
+
+chaos: dev lab-one ## Random failovers while hosts, engines and services fail; RUNS= SEED= MINUTES=.
+	$(BIN)/python -m chaos.run
 
 # By way of the source distribution: a build in place would take along what an older one left.
 wheel: dev

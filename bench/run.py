@@ -24,7 +24,9 @@ WIDTH = 110
 def benchmarks() -> dict[str, ModuleType]:
     """The modules of this folder that are benchmarks, by name."""
     names = [m.name for m in pkgutil.iter_modules(bench.__path__) if m.name != 'run']
-    found = {name: importlib.import_module(f'bench.{name}') for name in sorted(names)}
+    found = {
+        name.replace('_', '-'): importlib.import_module(f'bench.{name}') for name in sorted(names)
+    }
     return {name: m for name, m in found.items() if hasattr(m, 'add_options')}
 
 

@@ -9,6 +9,7 @@ Heat itself uses for that: the row in ``stack_lock`` and the engines' answer to 
 import contextlib
 import functools
 import gc
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,8 +24,12 @@ from heat.objects import stack_lock as stack_lock_object
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import dead_workers
 
 LOG = logging.getLogger(__name__)
+
+# Seconds of pause before an update of a nested stack that failed is tried again.
+AGAIN_AFTER = (1.0, 3.0, 8.0)
 
 
 @functools.cache
@@ -143,6 +148,43 @@ def sibling(resource: Any, refid: str | None) -> Any:
     return None
 
 
+def watch_over(context: Any, stack_id: str) -> dead_workers.Watch:
+    """Somebody to look for work on a nested stack that has died with its engine."""
+    return dead_workers.Watch(context, stack_id, functools.partial(engine_is_alive, context))
+
+
+class NestedFailed(exceptions.Stopped):
+    """Heat's update of a nested stack has failed; nothing is under way any more."""
+
+
+def update_nested(
+    resource: Any,
+    make_template: Callable[[], Any],
+    *,
+    timeout: float,
+    still_wanted: Callable[[], None],
+) -> None:
+    """Update the nested stack of ``resource``, and again when that fails, and wait for the end.
+
+    An update asks other services for much and repeats nothing, so one answer of theirs that was
+    not to be had lets it fail. A second update goes on where the first one failed.
+
+    :param timeout: seconds that each update may take.
+    :raises Stopped: it failed each time, or did not end in time.
+    """
+    for pause in (*AGAIN_AFTER, None):
+        still_wanted()
+        try:
+            resource.update_with_template(make_template())
+            wait_for_nested_update(resource, timeout=timeout, still_wanted=still_wanted)
+            return
+        except (NestedFailed, heat_exception.HeatException) as exc:
+            if pause is None:
+                raise
+            LOG.warning('%s: %s; once more in about %.0f s', resource.name, exc, pause)
+        time.sleep(pause * random.uniform(0.75, 1.25))
+
+
 def wait_for_nested_update(
     resource: Any, *, timeout: float, poll: float = 0.2, still_wanted: Callable[[], None]
 ) -> None:
@@ -151,11 +193,13 @@ def wait_for_nested_update(
     :param timeout: seconds.
     :param poll: seconds between two looks; Heat's own task runner looks once a second.
     :param still_wanted: called at each look; whatever it raises ends the wait.
-    :raises Stopped: the update failed or did not end in time.
+    :raises NestedFailed: the update failed. :raises Stopped: it did not end in time.
     """
     deadline = time.monotonic() + timeout
+    watch = watch_over(resource.context, resource.resource_id)
     while True:
         still_wanted()
+        watch.look()
         status = stack_object.Stack.get_status(resource.context, resource.resource_id)
         action, state, reason, _updated = status
         if action == 'UPDATE' and state == 'COMPLETE':
@@ -164,7 +208,7 @@ def wait_for_nested_update(
             resource._outputs = None
             return
         if state == 'FAILED':
-            raise exceptions.Stopped(
+            raise NestedFailed(
                 f'Heat could not hand over the rest: {reason}',
                 'Mend what the reason names, then send the signal resume',
             )

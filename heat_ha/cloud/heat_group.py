@@ -29,7 +29,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record
+from heat_ha.cloud import group_record, heat
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -127,8 +127,10 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
     :param still_wanted: called at each look; what it raises ends the wait.
     :returns: False when the deadline came first.
     """
+    watch = heat.watch_over(group.context, group.resource_id)
     while True:
         still_wanted()
+        watch.look()
         status, _reason = _nested_status(group)
         if status != group.IN_PROGRESS and _is_unlocked(group):
             refresh(group)

@@ -33,6 +33,10 @@ LOOKS_AT_ONCE = 8
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
 
+# Seconds of pause before Nova is asked again for a server that it did not tell of: one lost
+# answer is no reason to pass over a healthy standby.
+ASK_AGAIN = (0.2, 0.8)
+
 # Signs of an event that a look at the list of events shows.
 MAX_EVENT = 230
 
@@ -76,7 +80,7 @@ def observe(
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         hosts_look = pool.submit(clouds.hosts.all)
         looks = {
-            holder.server: pool.submit(clouds.nova.server, holder.server)
+            holder.server: pool.submit(_look_at_server, clouds, holder.server)
             for holder in likely
             if holder.server != active_server or len(likely) != 2
         }
@@ -86,7 +90,7 @@ def observe(
             if server in looks or server is None:
                 continue
             if server != active_server or len(seen.members) != 2:
-                looks[server] = pool.submit(clouds.nova.server, server)
+                looks[server] = pool.submit(_look_at_server, clouds, server)
         servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
         asked = {} if health is None else _ask_for_health(pool, servers, health)
         host_of = hosts_look.result()
@@ -100,6 +104,15 @@ def observe(
             )
             for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
         )
+
+
+def _look_at_server(clouds: services.StackServices, server: str) -> model.Server:
+    for pause in ASK_AGAIN:
+        found = clouds.nova.server(server)
+        if found.status is not model.ServerStatus.COULD_NOT_ASK:
+            return found
+        time.sleep(pause)
+    return clouds.nova.server(server)
 
 
 def _ask_for_health(
@@ -384,9 +397,9 @@ class Failover:
             self._handoff_seconds = time.monotonic() - self._accepted
         self._write(plan=plan, active=plan.new, epoch=plan.epoch)
         policy = self._policy
-        policy.update_with_template(policy.child_template())
-        heat.wait_for_nested_update(
+        heat.update_nested(
             policy,
+            policy.child_template,
             timeout=policy.stack.timeout_secs(),
             still_wanted=self.still_wanted,
         )

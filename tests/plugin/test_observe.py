@@ -14,11 +14,14 @@ from tests.unit.failover import worlds
 class Nova:
     """Answers for any server, and keeps which were asked for."""
 
-    def __init__(self):
+    def __init__(self, failures=0):
         self.asked = []
+        self._failures = failures
 
     def server(self, server):
         self.asked.append(server)
+        if self.asked.count(server) <= self._failures:
+            return model.Server(server, model.ServerStatus.COULD_NOT_ASK)
         return model.Server(server, model.ServerStatus.ACTIVE)
 
 
@@ -28,10 +31,10 @@ def host_of(server):
 
 @pytest.fixture
 def look(monkeypatch):
-    def look(names, likely='', active=None):
+    def look(names, likely='', active=None, failures=0):
         members = tuple(worlds.member(name) for name in names)
         monkeypatch.setattr(heat_group, 'look', lambda group: groups.Group('group', members))
-        nova = Nova()
+        nova = Nova(failures)
         candidates = shell.observe(
             None,
             types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
@@ -61,3 +64,14 @@ def test_the_active_of_a_pair_is_not_waited_for(look, likely):
 def test_what_is_put_on_record_names_every_member_with_one_server(look):
     candidates, _ = look('ab', active='a')
     assert shell.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
+
+
+@pytest.mark.parametrize(
+    ('failures', 'status'),
+    [(2, model.ServerStatus.ACTIVE), (3, model.ServerStatus.COULD_NOT_ASK)],
+)
+def test_a_lost_answer_is_asked_for_again_but_not_for_ever(look, monkeypatch, failures, status):
+    monkeypatch.setattr(shell, 'ASK_AGAIN', (0.0, 0.0))
+    candidates, asked = look('ab', active='a', failures=failures)
+    assert candidates[1].server.status is status
+    assert asked == ['server-b'] * 3

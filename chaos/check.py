@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must not be after a failover, in words: pure, from what was seen before and after.
+
+An empty list means that all is right. ``of_run`` looks at one stack, ``of_handovers`` at what the
+observer wrote down, ``leaks`` at the whole project.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from heat_ha.failover import model
+
+# Seconds by which the ledger of hosts and the observer may differ: a request that a host has
+# carried out shows in the database a moment after its death.
+SLACK = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One stack at one moment.
+
+    :ivar members: the members of the group and Heat's states of them.
+    :ivar servers: the servers in them, and the member of each.
+    :ivar server_states: Nova's states of these servers.
+    :ivar holders: for each volume its servers, once for Cinder and once for Nova.
+    """
+
+    record: model.Record
+    history: tuple[Mapping[str, Any], ...]
+    size: int
+    members: Mapping[str, str]
+    servers: Mapping[str, str]
+    ports: frozenset[str]
+    server_states: Mapping[str, str]
+    volumes: tuple[str, ...]
+    holders: Mapping[str, tuple[str, ...]]
+    nested_status: str
+    nested_template: str
+
+
+def of_run(before: Picture, after: Picture) -> list[str]:
+    """What is wrong after a failover that should have moved everything to another member."""
+    return [*_of_record(before, after), *_of_group(before, after), *_of_volumes(after)]
+
+
+def _of_record(before: Picture, after: Picture) -> list[str]:
+    was, now = before.record, after.record
+    told = []
+    if now.state is not model.State.READY or now.plan is None or not now.plan.is_done:
+        told.append(f'not done: state {now.state.value}, {now.reason}')
+    if now.epoch != was.epoch + 1:
+        told.append(f'S3: the epoch went from {was.epoch} to {now.epoch} in one burst of signals')
+    if now.active == was.active:
+        told.append('the active on record is the old one')
+    old = {line['plan_id'] for line in before.history}
+    new = [line for line in after.history if line['plan_id'] not in old]
+    if len(new) != 1:
+        told.append(f'S3: one burst has left {len(new)} failovers in the history')
+    if any(line['outcome'] != 'done' for line in new):
+        told.append(f'the history says {[line["outcome"] for line in new]}')
+    if after.nested_status not in ('CREATE_COMPLETE', 'UPDATE_COMPLETE'):
+        told.append(f"the policy's nested stack is {after.nested_status}")
+    if now.active is None or now.active.server not in after.nested_template:
+        told.append("Heat's record of what is handed over does not name the active")
+    return told
+
+
+def _of_group(before: Picture, after: Picture) -> list[str]:
+    told = []
+    if len(after.members) != after.size or len(after.servers) != after.size:
+        told.append(
+            f'the group of {after.size} has {len(after.members)} members and '
+            f'{len(after.servers)} servers'
+        )
+    broken = {m: s for m, s in after.members.items() if not s.endswith('_COMPLETE')}
+    if broken:
+        told.append(f'members are not complete: {broken}')
+    sick = {s: after.server_states.get(s, 'gone') for s in after.servers}
+    sick = {s: state for s, state in sick.items() if state != 'active'}
+    if sick:
+        told.append(f'servers are not active: {sick}')
+    # S2 and S8: nothing goes but the old active.
+    old = before.record.active
+    gone = set(before.members) - set(after.members) - ({old.member} if old else set())
+    if gone:
+        told.append(f'S8: {", ".join(sorted(gone))} went, and nobody wished it')
+    if old is not None and old.member in after.members:
+        told.append(f'the old active {old.member} was not replaced')
+    active = after.record.active
+    if active is not None and active.server not in after.servers:
+        told.append('the active on record is no server of the group')
+    return told
+
+
+def _of_volumes(after: Picture) -> list[str]:
+    active = after.record.active
+    wanted = (active.server, active.server) if active else ()
+    return [
+        f'volume {volume} is held by {after.holders.get(volume)}, on record is {wanted}'
+        for volume in after.volumes
+        if after.holders.get(volume) != wanted
+    ]
+
+
+# --- what the observer saw ------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Death:
+    """A host that did not answer for a time. Seconds since the epoch; None for never."""
+
+    host: str
+    begin: float
+    fenced: float | None = None
+    end: float | None = None
+
+    def may_write(self, now: float) -> bool:
+        """Whether it was dead at this moment without anybody having confirmed it."""
+        is_dead = self.begin + SLACK < now and (self.end is None or now < self.end)
+        return is_dead and (self.fenced is None or now < self.fenced)
+
+
+def of_handovers(
+    lines: Iterable[Mapping[str, Any]], hosts: Mapping[str, str], deaths: Sequence[Death]
+) -> list[str]:
+    """S1: volumes that left a server on a dead host before somebody had confirmed its death.
+
+    :param lines: what the observer wrote, in the order of time.
+    :param hosts: the host of each server, also of those that are gone.
+    """
+    told = []
+    last: dict[tuple[str, str], frozenset[str]] = collections.defaultdict(frozenset)
+    for line in lines:
+        if 'holders' not in line:
+            continue
+        for volume, sides in line['holders'].items():
+            for side, servers in sides.items():
+                left = last[volume, side] - set(servers)
+                last[volume, side] = frozenset(servers)
+                told += [
+                    f'S1: {side}: volume {volume} left {server} on {hosts.get(server)}, which '
+                    'was dead and not fenced'
+                    for server in left
+                    if any(
+                        d.host == hosts.get(server) and d.may_write(line['time']) for d in deaths
+                    )
+                ]
+    return told
+
+
+# --- what is left over ----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """What a project has. Ports name their server, attachments their volume and server."""
+
+    servers: frozenset[str]
+    volumes: frozenset[str]
+    ports: Mapping[str, str]
+    attachments: Mapping[str, tuple[str, str]]
+
+
+def leaks(before: Inventory, now: Inventory, pictures: Iterable[Picture]) -> list[str]:
+    """What is there now, was not there before, and belongs to no stack."""
+    pictures = tuple(pictures)
+    servers = {s for p in pictures for s in p.servers}
+    volumes = {v for p in pictures for v in p.volumes}
+    ports = {i for p in pictures for i in p.ports}
+    told = [f'server {s}' for s in sorted(now.servers - before.servers - servers)]
+    told += [f'volume {v}' for v in sorted(now.volumes - before.volumes - volumes)]
+    told += [
+        f'port {port} of {device or "nothing"}'
+        for port, device in sorted(now.ports.items())
+        if port not in before.ports and port not in ports and device not in servers
+    ]
+    of_volume = collections.Counter(volume for volume, _ in now.attachments.values())
+    told += [
+        f'attachment {attachment} of volume {volume} to {server or "nothing"}'
+        for attachment, (volume, server) in sorted(now.attachments.items())
+        if attachment not in before.attachments and (server not in servers or of_volume[volume] > 1)
+    ]
+    return told

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong in a campaign, drawn from its seed: no clock, no cloud.
+
+A campaign goes in rounds. In a round a few stacks fail over side by side, at most one host is
+dead, and at most one engine is killed on purpose: that hits all failovers which the engine carries,
+and all stacks that have a server on the host.
+"""
+
+import dataclasses
+import enum
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from heat_ha.failover import model
+
+# A failover that waits for a fence is in no step; an engine may die there too.
+WAITING = model.State.WAITING_FOR_FENCE.value
+
+# Steps that no stack of the pool has: they need somebody who answers inside of the servers.
+HOOKS = frozenset({model.StepKind.QUIESCE, model.StepKind.ACTIVATE})
+
+
+class HostFault(enum.Enum):
+    """What happens to the host of one active, before its stack is signalled."""
+
+    NONE = 'living'
+    KILLED = 'killed'
+    FROZEN = 'frozen'
+
+
+class TakeUp(enum.Enum):
+    """The signal that is sent when a failover has stopped, or its engine has died."""
+
+    ALARM = 'alarm'
+    RESUME = 'resume'
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One failover of one stack. Times are in seconds.
+
+    :ivar signals: how many alarms are sent at once.
+    :ivar kill_at: the kind of step, or ``WAITING``, in which the carrying engine is killed; None
+        leaves it alone.
+    :ivar kill_after: from the moment that the step begins.
+    :ivar is_foreign_named: whether one more signal names a server outside of the group.
+    """
+
+    number: int
+    stack: int
+    signals: int
+    signal_after: float
+    is_foreign_named: bool
+    kill_at: str | None
+    kill_after: float
+    take_up: TakeUp
+    take_up_after: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """Runs side by side and what happens around them. The host is that of the first run's active.
+
+    :ivar fence_after: seconds until somebody confirms that the host is down; None: nobody does.
+    :ivar back_after: seconds until the host works again, from its death on.
+    """
+
+    number: int
+    runs: tuple[Run, ...]
+    host: HostFault
+    fence_after: float | None
+    back_after: float
+
+
+class _Deck:
+    """Deals cards in random order, each once before any comes again."""
+
+    def __init__(self, rng: random.Random, cards: Sequence[str]) -> None:
+        self._rng = rng
+        self._cards = list(cards)
+        self._left: list[str] = []
+
+    def deal(self) -> str:
+        if not self._left:
+            self._left = self._rng.sample(self._cards, len(self._cards))
+        return self._left.pop()
+
+
+def rounds(
+    seed: int, runs: int, side_by_side: int, steps: Mapping[int, Sequence[str]]
+) -> list[Round]:
+    """Draw a whole campaign.
+
+    :param steps: for each stack of the pool the kinds of step that its failovers have.
+
+    Every second round and more has an engine killed, at each kind of step in turn, and stacks are
+    used in turn, so that each rests between two failovers.
+    """
+    return list(_rounds(random.Random(seed), runs, side_by_side, steps))
+
+
+def _rounds(
+    rng: random.Random, runs: int, side_by_side: int, steps: Mapping[int, Sequence[str]]
+) -> Iterator[Round]:
+    kinds = sorted({kind for of_one in steps.values() for kind in of_one})
+    kills = _Deck(rng, [*kinds, WAITING])
+    resting: list[int] = sorted(steps)
+    rng.shuffle(resting)
+    number = 0
+    for round_number in range(1, runs + 1):
+        count = min(side_by_side, runs - number, len(resting))
+        if count == 0:
+            return
+        # Always a kill where the campaign is short, else in four rounds of five.
+        kill_at = kills.deal() if runs <= 2 * len(kinds) or rng.random() < 0.8 else None
+        chosen = _stacks(resting, count, kill_at, steps)
+        resting = [s for s in resting if s not in chosen] + chosen
+        host, fence_after, back_after = _host(rng, kill_at)
+        killed = (kill_at, *[None] * (count - 1))
+        drawn = tuple(
+            _run(rng, number + place, stack, kill, host)
+            for place, (stack, kill) in enumerate(zip(chosen, killed, strict=True), 1)
+        )
+        number += count
+        yield Round(round_number, drawn, host, fence_after, back_after)
+
+
+def _stacks(
+    resting: Sequence[int], count: int, kill_at: str | None, steps: Mapping[int, Sequence[str]]
+) -> list[int]:
+    """The stacks that have rested longest; the first one has the step to kill at."""
+    able = [s for s in resting if kill_at in (None, WAITING) or kill_at in steps[s]]
+    first = able[0]
+    return [first, *[s for s in resting if s != first][: count - 1]]
+
+
+def _host(rng: random.Random, kill_at: str | None) -> tuple[HostFault, float | None, float]:
+    kind = rng.choices(list(HostFault), weights=(40, 25, 35))[0]
+    fence_after = rng.uniform(0.0, 25.0)
+    is_fenced = rng.random() < 0.85
+    back_after = rng.uniform(5.0, 25.0)
+    if kill_at == WAITING:
+        # It has to wait, and Nova takes 12 s to see that a host does not answer.
+        kind = HostFault.FROZEN if kind is HostFault.NONE else kind
+        fence_after, is_fenced = rng.uniform(25.0, 35.0), True
+    if kind is HostFault.NONE:
+        return kind, None, 0.0
+    if not is_fenced:
+        return kind, None, fence_after + back_after
+    return kind, fence_after, fence_after + back_after
+
+
+def _run(rng: random.Random, number: int, stack: int, kill_at: str | None, host: HostFault) -> Run:
+    low, high = rng.choices([(1, 1), (2, 5), (6, 20), (21, 50)], weights=(45, 35, 15, 5))[0]
+    signal_after = rng.uniform(0.0, 4.0)
+    if host is not HostFault.NONE and rng.random() < 0.4:
+        # By then Nova has seen that the host does not answer.
+        signal_after += 12.0
+    return Run(
+        number=number,
+        stack=stack,
+        signals=rng.randint(low, high),
+        signal_after=signal_after,
+        is_foreign_named=rng.random() < 0.2,
+        kill_at=kill_at,
+        kill_after=rng.choice([0.0, rng.uniform(0.0, 1.5)]),
+        take_up=rng.choice(list(TakeUp)),
+        take_up_after=rng.uniform(0.0, 5.0),
+    )

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stacks that fail over again and again: three shapes that have all kinds of step together."""
+
+import dataclasses
+import json
+import uuid
+from typing import Any
+
+from chaos import check
+from chaos.database import Database
+from heat_ha.failover import model, record
+from tests import cloud as lab
+
+POLICY = 'failover'
+GROUP = 'group'
+
+# Seconds in which a policy refuses further alarms. A burst and its late stragglers come within.
+COOLDOWN = 90.0
+
+_HEAD = """\
+heat_template_version: 2021-04-16
+
+resources:
+  apart:
+    type: OS::Nova::ServerGroup
+    properties:
+      policies: [soft-anti-affinity]
+
+  group:
+    type: OS::Heat::AutoScalingGroup
+    # Servers go first when the stack is deleted, which frees the volumes.
+    depends_on: [VOLUMES]
+    properties:
+      min_size: SIZE
+      max_size: SIZE
+      resource:
+        type: ha_server.yaml
+        properties:
+          server_group: {get_resource: apart}
+"""
+
+_VOLUME = """
+  NAME:
+    type: OS::Cinder::Volume
+    properties: {size: 1}
+"""
+
+_POLICY = """
+  failover:
+    type: OS::Heat::FailoverPolicy
+    properties:
+      auto_scaling_group_id: {get_resource: group}
+      cooldown: COOLDOWN
+      fencing_timeout: 45
+      quiesce: {server_action: QUIESCE}
+      resource: RESOURCE
+"""
+
+_REPLACE = """
+  replace:
+    type: OS::Heat::ScalingPolicy
+    properties:
+      adjustment_type: replace_oldest
+      auto_scaling_policy_id: {get_resource: failover}
+      scaling_adjustment: 1
+      replacement_order: ORDER
+"""
+
+_ONE_VOLUME = """
+        type: OS::Cinder::VolumeAttachment
+        properties: {instance_uuid: '%active%', volume_id: {get_resource: volume}}"""
+
+_THREE_VOLUMES = """
+        type: three_volumes.yaml
+        properties:
+          server: '%active%'
+          log_volume: {get_resource: log_volume}
+          data_volume: {get_resource: data_volume}
+          backup_volume: {get_resource: backup_volume}"""
+
+_OUTPUT = """
+outputs:
+  alarm_url: {value: {get_attr: [POLICY, alarm_url]}}
+"""
+
+_MOVES = (model.StepKind.DETACH, model.StepKind.ATTACH, model.StepKind.HAND_OVER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What a stack of the pool looks like. ``order`` is None without a policy that replaces."""
+
+    name: str
+    size: int
+    volumes: tuple[str, ...]
+    quiesce: str
+    order: str | None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The kinds of step that its failovers have."""
+        kinds = list(_MOVES)
+        if self.size == 1:
+            kinds.append(model.StepKind.ADD_MEMBER)
+        if self.quiesce == 'stop':
+            kinds.append(model.StepKind.STOP_SERVER)
+        # A group of one replaces what it has moved everything off by itself.
+        if self.order is not None or self.size == 1:
+            kinds.append(model.StepKind.REPLACE)
+        return tuple(k.value for k in kinds)
+
+    def template(self) -> str:
+        """The text of the stack's template."""
+        definition = _ONE_VOLUME if len(self.volumes) == 1 else _THREE_VOLUMES
+        text = (
+            _HEAD
+            + ''.join(_VOLUME.replace('NAME', name) for name in self.volumes)
+            + _POLICY.replace('RESOURCE', definition).replace('QUIESCE', self.quiesce)
+        )
+        if self.order is not None:
+            text += _REPLACE.replace('ORDER', self.order)
+        text += _OUTPUT.replace('POLICY', 'replace' if self.order else POLICY)
+        return (
+            text.replace('SIZE', str(self.size))
+            .replace('VOLUMES', ', '.join(self.volumes))
+            .replace('COOLDOWN', f'{COOLDOWN:.0f}')
+        )
+
+
+PAIR = Shape('pair', 2, ('volume',), 'none', 'create_first')
+STOPPED = Shape(
+    'stopped', 2, ('log_volume', 'data_volume', 'backup_volume'), 'stop', 'delete_first'
+)
+SINGLE = Shape('single', 1, ('volume',), 'none', None)
+
+# Pairs are what most people have, so they come twice.
+SHAPES = (PAIR, STOPPED, SINGLE, PAIR)
+
+
+class Member:
+    """One stack of the pool."""
+
+    def __init__(self, cloud: Any, database: Database, number: int, shape: Shape) -> None:
+        self.number = number
+        self.shape = shape
+        self._database = database
+        self.stack = lab.Stack(cloud, f'chaos-{uuid.uuid4().hex[:6]}-{number}', shape.template())
+        self.nested = ''
+        self.volumes: list[str] = []
+        self.alarm_url = ''
+
+    def create(self) -> None:
+        """Make the stack and learn what does not change of it."""
+        self.stack.create()
+        self.volumes = sorted(self.stack.volumes())
+        self.nested = self.stack.resource(POLICY)['physical_resource_id']
+        self.alarm_url = self.stack.output('alarm_url')
+
+    def record(self) -> model.Record:
+        """The policy's record as Heat's database has it now."""
+        return model.Record.from_dict(self._data()[record.RECORD])
+
+    def look(self) -> check.Picture:
+        """All that the checks want to know of the stack."""
+        data = self._data()
+        resources = self.stack.resources()
+        template, status = self._nested_stack()
+        servers = {
+            r['physical_resource_id']: r.get('parent_resource', '')
+            for r in resources
+            if r['resource_type'] == 'OS::Nova::Server' and r['physical_resource_id']
+        }
+        return check.Picture(
+            record=model.Record.from_dict(data[record.RECORD]),
+            history=tuple(data.get(record.HISTORY, ())),
+            size=self.shape.size,
+            members={
+                r['resource_name']: r['resource_status']
+                for r in resources
+                if r.get('parent_resource') == GROUP
+            },
+            servers=servers,
+            ports=frozenset(
+                r['physical_resource_id']
+                for r in resources
+                if r['resource_type'] == 'OS::Neutron::Port'
+            ),
+            server_states=self._database.server_states(list(servers)),
+            volumes=tuple(self.volumes),
+            holders=self._database.holders(self.volumes),
+            nested_status=status,
+            nested_template=template,
+        )
+
+    def _data(self) -> dict[str, Any]:
+        rows = self._database.query(
+            'SELECT d.`key`, d.value FROM heat_one.resource_data d'
+            ' JOIN heat_one.resource r ON r.id = d.resource_id'
+            " WHERE r.stack_id = %s AND r.name = %s AND d.`key` LIKE 'ha\\_%%'",
+            self.stack.id,
+            POLICY,
+        )
+        return {k: json.loads(v) for k, v in rows if k in (record.RECORD, record.HISTORY)}
+
+    def _nested_stack(self) -> tuple[str, str]:
+        ((template, action, status),) = self._database.query(
+            'SELECT t.template, s.action, s.status FROM heat_one.stack s'
+            ' JOIN heat_one.raw_template t ON t.id = s.raw_template_id WHERE s.id = %s',
+            self.nested,
+        )
+        return template, f'{action}_{status}'

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a campaign: ``python -m chaos.run --runs 20 --seed 1``.
+
+Progress goes to stderr; the last line on stdout is JSON. The exit code is 0 when nothing was
+violated and nothing leaked.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from chaos import check, choice, drive, pool, world
+from chaos.database import Database
+from tests import cloud as lab
+from tests.scenario import faults
+
+# Seconds until what is being deleted has to be gone.
+UNTIL_GONE = 60.0
+
+# Seconds after a signal in which the failover has begun, on a slow machine.
+SLACK = 10.0
+
+
+def say(text: str) -> None:
+    """Tell a person how far the campaign is."""
+    print(f'{time.strftime("%H:%M:%S")} {text}', file=sys.stderr, flush=True)
+
+
+class Campaign:
+    """What the rounds share, and what was found so far."""
+
+    def __init__(self, options: argparse.Namespace, database: Database, admin: Any) -> None:
+        self._options = options
+        self._database = database
+        self._admin = admin
+        self._engines = world.Engines(database)
+        self._hosts = world.Hosts(admin)
+        self._before = database.inventory()
+        self._signalled: dict[int, float] = {}
+        self._members: list[pool.Member] = []
+        self.outcomes: list[drive.Outcome] = []
+        self.violations: list[str] = []
+        self.leaks: list[str] = []
+        self.hosts: collections.Counter[str] = collections.Counter()
+
+    @contextlib.contextmanager
+    def stacks(self, cloud: Any, count: int) -> Iterator[list[pool.Member]]:
+        """The pool of stacks; they go with the body."""
+        self._members = [
+            pool.Member(cloud, self._database, n, pool.SHAPES[n % len(pool.SHAPES)])
+            for n in range(count)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            try:
+                list(threads.map(lambda m: m.create(), self._members))
+                yield self._members
+            finally:
+                gone = [threads.submit(m.stack.delete) for m in self._members]
+                for one in gone:
+                    try:
+                        one.result()
+                    except Exception as exc:
+                        self.violations.append(f'a stack could not be deleted: {exc}'[:300])
+
+    def play(self, one: choice.Round, proxy: faults.Proxy, observed: pathlib.Path) -> None:
+        """Let the runs of a round run, wait until all is quiet, and check."""
+        members = {m.number: m for m in self._members}
+        mine = [members[run.stack] for run in one.runs]
+        self._let_rest(mine)
+        before = {m.number: m.look() for m in mine}
+        self.hosts[one.host.value] += 1
+        for run, member in zip(one.runs, mine, strict=True):
+            # The cooldown counts from the start of a failover.
+            self._signalled[member.number] = time.monotonic() + run.signal_after
+        with contextlib.ExitStack() as around:
+            if one.host is not choice.HostFault.NONE:
+                active = before[mine[0].number].record.active
+                assert active is not None
+                host = self._database.hosts_of([active.server])[active.server]
+                around.enter_context(
+                    self._hosts.dying(host, one.host, one.fence_after, one.back_after)
+                )
+            proxy.rate = self._options.faults
+            outcomes = self._drive(one, mine, proxy)
+        proxy.rate = 0.0
+        self._engines.wait()
+        self.outcomes += outcomes
+        done = {outcome.run.number: outcome.is_done for outcome in outcomes}
+        for run, member in zip(one.runs, mine, strict=True):
+            name = f'run {run.number} ({member.shape.name})'
+            told = ['not done in time']
+            if done[run.number]:
+                told = self._until_right(before[member.number], member)
+            self._report(member, [f'{name}: {text}' for text in told])
+        self._check_all(one, observed)
+
+    def _drive(
+        self, one: choice.Round, mine: Sequence[pool.Member], proxy: faults.Proxy
+    ) -> list[drive.Outcome]:
+        begin = time.monotonic()
+        is_over = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(len(mine)) as threads:
+            running = [
+                threads.submit(drive.drive, run, member, self._engines, is_over, say)
+                for run, member in zip(one.runs, mine, strict=True)
+            ]
+            left = set(running)
+            try:
+                while left:
+                    _done, left = concurrent.futures.wait(left, timeout=1.0)
+                    if time.monotonic() > begin + drive.PEACE_AFTER and proxy.rate:
+                        say(f'round {one.number}: no more faults, so that it gets to its end')
+                        proxy.rate = 0.0
+            finally:
+                is_over.set()
+        found = [r.result() for r in running]
+        for o in found:
+            say(
+                f'run {o.run.number}: {"done" if o.is_done else "NOT DONE"} after {o.seconds:.1f} s'
+                f' ({o.run.signals} signals, host {one.host.value}, killed in {o.killed_in},'
+                f' taken up {o.take_ups} times{": " + "; ".join(o.stops) if o.stops else ""})'
+            )
+        return found
+
+    def _let_rest(self, mine: Sequence[pool.Member]) -> None:
+        """Wait until no stack is in its cooldown any more."""
+        signalled = [self._signalled[m.number] for m in mine if m.number in self._signalled]
+        if signalled:
+            until = max(signalled) + pool.COOLDOWN + SLACK
+            time.sleep(max(0.0, until - time.monotonic()))
+
+    def _until_right(self, before: check.Picture, member: pool.Member) -> list[str]:
+        """What is wrong with a stack, once what is still on its way has arrived."""
+        deadline = time.monotonic() + UNTIL_GONE
+        while True:
+            told = check.of_run(before, member.look())
+            if not told or time.monotonic() > deadline:
+                return told
+            time.sleep(2.0)
+
+    def _report(self, member: pool.Member, told: list[str]) -> None:
+        for text in told:
+            say(f'VIOLATION {text}')
+        if told:
+            with contextlib.suppress(Exception):
+                for event in member.stack.events()[-40:]:
+                    say(f'  {event}')
+        self.violations += told
+
+    def _check_all(self, one: choice.Round, observed: pathlib.Path) -> None:
+        """Look at the whole project, and at what the observer has seen."""
+        deadline = time.monotonic() + UNTIL_GONE
+        while True:
+            pictures = [m.look() for m in self._members]
+            found = check.leaks(self._before, self._database.inventory(), pictures)
+            if not found or time.monotonic() > deadline:
+                break
+            time.sleep(2.0)
+        for text in found:
+            if text not in self.leaks:
+                say(f'LEAK after round {one.number}: {text}')
+                self.leaks.append(text)
+        lines = [json.loads(line) for line in observed.read_text().splitlines()]
+        servers = {
+            s
+            for line in lines
+            for sides in line.get('holders', {}).values()
+            for of_side in sides.values()
+            for s in of_side
+        }
+        hosts = self._database.hosts_of(sorted(servers))
+        for text in check.of_handovers(lines, hosts, self._hosts.deaths):
+            if text not in self.violations:
+                say(f'VIOLATION {text}')
+                self.violations.append(text)
+
+    def summary(self, seen: dict[str, Any], proxy: faults.Proxy) -> dict[str, Any]:
+        """What is printed as JSON in the end."""
+        kills = collections.Counter(o.killed_in for o in self.outcomes if o.killed_in)
+        slowest = max(self.outcomes, key=lambda o: o.seconds, default=None)
+        return {
+            'runs': len(self.outcomes),
+            'done': sum(o.is_done for o in self.outcomes),
+            'stopped': sum(bool(o.is_done and (o.stops or o.take_ups)) for o in self.outcomes),
+            'violations': len(self.violations),
+            'leaks': len(self.leaks),
+            'seed': self._options.seed,
+            'killed_in': dict(sorted(kills.items())),
+            'hosts': dict(sorted(self.hosts.items())),
+            'signals': sum(o.run.signals for o in self.outcomes),
+            'take_ups': sum(o.take_ups for o in self.outcomes),
+            'faults': dict(sorted(proxy.counts.items())),
+            'requests': proxy.passed + sum(proxy.counts.values()),
+            'observer': {k: seen.get(k) for k in ('samples', 'longest_gap_s')},
+            'slowest': slowest
+            and {
+                'run': slowest.run.number,
+                'seconds': round(slowest.seconds, 1),
+                'killed_in': slowest.killed_in,
+                'take_ups': slowest.take_ups,
+            },
+            'what': [*self.violations, *self.leaks][:20],
+        }
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the campaign and return its summary."""
+    cloud, admin = lab.connect('demo'), lab.connect('admin')
+    database = Database(lab.environment()['database']['root_socket'], cloud.current_project_id)
+    campaign = Campaign(options, database, admin)
+    begin = time.monotonic()
+    # Twice as many as run at once, so that each rests as long as it works.
+    count = min(2 * options.side_by_side, max(options.runs, len(pool.SHAPES)))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        world.faulty_services(admin, options.seed) as proxy,
+        campaign.stacks(cloud, count) as members,
+    ):
+        say(f'{count} stacks are made')
+        observed = pathlib.Path(folder) / 'observed.jsonl'
+        volumes = [v for m in members for v in m.volumes]
+        steps = {m.number: m.shape.steps for m in members}
+        rounds = choice.rounds(options.seed, options.runs, options.side_by_side, steps)
+        seen: dict[str, Any] = {}
+        with lab.observed(volumes, observed) as summary:
+            try:
+                for one in rounds:
+                    if time.monotonic() > begin + options.minutes * 60:
+                        say('the time is over')
+                        break
+                    campaign.play(one, proxy, observed)
+            finally:
+                proxy.rate = 0.0
+                seen = summary()
+        campaign.violations += [f'S1: {text}' for text in seen['violations']]
+    if options.faults and campaign.outcomes and not proxy.counts:
+        campaign.violations.append('no request came by the proxy')
+    minutes = round((time.monotonic() - begin) / 60, 1)
+    return campaign.summary(seen, proxy) | {'minutes': minutes}
+
+
+def main() -> int:
+    """Run what the command line names and return the exit code."""
+    env = os.environ
+    parser = argparse.ArgumentParser(prog='python -m chaos.run', description=__doc__)
+    parser.add_argument('--runs', type=int, default=int(env.get('RUNS') or 300))
+    parser.add_argument('--seed', type=int, default=int(env.get('SEED') or time.time()))
+    parser.add_argument(
+        '--side-by-side',
+        type=int,
+        default=int(env.get('SIDE_BY_SIDE') or 4),
+        help='how many stacks fail over at once (SIDE_BY_SIDE, default 4)',
+    )
+    parser.add_argument(
+        '--faults', type=float, default=0.2, help='share of requests that fail, default 0.2'
+    )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=float(env.get('MINUTES') or 600),
+        help='begin no round later',
+    )
+    options = parser.parse_args()
+    if not (lab.LAB / 'env.json').exists():
+        print('There is no lab. Start it: make lab-one', file=sys.stderr)
+        return 2
+    # What is told to end cleans up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    say(f'seed {options.seed}')
+    found = run(options)
+    print(json.dumps(found), flush=True)
+    is_good = not found['violations'] and not found['leaks'] and found['done'] == found['runs']
+    return 0 if is_good else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+import collections
+
+import pytest
+
+from chaos import choice
+from heat_ha.failover import model
+
+MOVES = ('detach', 'attach', 'hand_over')
+STEPS = {
+    0: (*MOVES, 'replace'),
+    1: (*MOVES, 'stop_server', 'replace'),
+    2: (*MOVES, 'add_member', 'replace'),
+    3: (*MOVES, 'replace'),
+    4: (*MOVES, 'replace'),
+    5: (*MOVES, 'stop_server', 'replace'),
+    6: (*MOVES, 'add_member', 'replace'),
+    7: (*MOVES, 'replace'),
+}
+ALL = {kind.value for kind in set(model.StepKind) - choice.HOOKS} | {choice.WAITING}
+
+
+def test_a_seed_gives_the_same_campaign_each_time_and_another_seed_another():
+    assert choice.rounds(1, 60, 4, STEPS) == choice.rounds(1, 60, 4, STEPS)
+    assert choice.rounds(1, 60, 4, STEPS) != choice.rounds(2, 60, 4, STEPS)
+
+
+def test_a_shorter_campaign_is_the_beginning_of_a_longer_one():
+    assert choice.rounds(1, 200, 4, STEPS)[:10] == choice.rounds(1, 40, 4, STEPS)[:10]
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_three_hundred_runs_have_all_that_is_promised(seed):
+    rounds = choice.rounds(seed, 300, 4, STEPS)
+    runs = [run for one in rounds for run in one.runs]
+    assert [run.number for run in runs] == list(range(1, 301))
+    kills = collections.Counter(run.kill_at for run in runs if run.kill_at)
+    assert set(kills) == ALL and min(kills.values()) >= 5
+    signals = [run.signals for run in runs]
+    assert min(signals) == 1 and max(signals) > 20 and max(signals) <= 50
+    assert {one.host for one in rounds} == set(choice.HostFault)
+    assert {run.take_up for run in runs} == set(choice.TakeUp)
+
+
+@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize('side_by_side', [1, 2, 3, 4])
+def test_each_round_can_be_played(seed, side_by_side):
+    before: set[int] = set()
+    for one in choice.rounds(seed, 100, side_by_side, STEPS):
+        stacks = [run.stack for run in one.runs]
+        assert len(set(stacks)) == len(stacks) <= side_by_side
+        # A stack that is to have a step killed may come twice in a row; the others rest.
+        assert not before & set(stacks[1:]) or side_by_side == 4
+        before = set(stacks)
+        for run in one.runs:
+            assert run.kill_at in (None, choice.WAITING, *STEPS[run.stack])
+        if any(run.kill_at == choice.WAITING for run in one.runs):
+            assert one.host is not choice.HostFault.NONE
+            # Nova takes 12 s to see that a host does not answer.
+            assert one.fence_after is not None and one.fence_after >= 25
+        if one.host is not choice.HostFault.NONE:
+            assert one.back_after > (one.fence_after or 0)
+
+
+def test_a_campaign_ends_when_its_runs_are_used_up():
+    assert choice.rounds(1, 0, 4, STEPS) == []
+    assert [len(one.runs) for one in choice.rounds(1, 6, 4, STEPS)] == [4, 2]
