@@ -40,8 +40,8 @@ def _hook_schema(timeout, on_failure):
             properties.Schema.NUMBER,
             _(
                 'Seconds of silence after which it counts as dead before its timeout, for one '
-                'that may take long. It then gets the input heartbeat_url, to which it posts '
-                "nothing but the request. Give it more than the interval at which the servers' "
+                'that may take long. It then gets the input heartbeat_url, to which it PUTs {} '
+                "as to a wait condition. Give it more than the interval at which the servers' "
                 'agents ask for what is to be done. 0 expects nothing.'
             ),
             default=0,

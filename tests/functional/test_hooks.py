@@ -12,16 +12,20 @@ from tests.scenario import guest
 
 # Longer in all than it may be silent, with signs of life in between.
 ACTIVATE = """
-for i in 1 2 3 4 5; do
+for i in 1 2 3 4 5 6 7 8; do
   python3 - "$heartbeat_url" <<'END'
 import sys, urllib.request
-urllib.request.urlopen(urllib.request.Request(sys.argv[1], method='POST'))
+headers = {'Content-Type': 'application/json'}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], b'{}', headers, method='PUT'))
 END
   sleep 2
 done
 echo "the service runs on $mount_point"
 """
-HEARTBEAT = 7
+HEARTBEAT = 12
+QUIESCE = 15
+
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def pair(make_stack, admin):
         stack = make_stack('failover_quiesce_activate.yaml', create=False)
         stack.create(
             {
-                'quiesce_timeout': 8,
+                'quiesce_timeout': QUIESCE,
                 'activate_heartbeat': HEARTBEAT,
                 'activate_script': ACTIVATE,
             },
@@ -85,7 +89,7 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     stack.signal('failover', {'action': 'switchover'})
     found = failover_policy.after_epoch(stack, 3)
     assert found['active_server'] == first
-    assert 'no answer within 8 s' in step(found, 'quiesce')['reason']
+    assert f'no answer within {QUIESCE} s' in step(found, 'quiesce')['reason']
     guests[second].mute = False
 
     # The new active fails: nothing is done beyond, and the volume stays where it is by then.
@@ -100,11 +104,11 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     assert found['active_server'] == second and step(found, 'activate')['state'] == 'done'
 
     # The new active is silent for longer than a heartbeat may be away.
-    guests[first].slow = 30
+    guests[first].slow = 60
     stack.signal('failover', {'action': 'switchover'})
     before = time.monotonic()
     assert 'no heartbeat' in stopped(stack)['reason']
-    assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 60
     guests[first].slow = 0
     stack.signal('failover', {'action': 'resume'})
     assert failover_policy.after_epoch(stack, 5)['active_server'] == first
@@ -114,7 +118,6 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     assert not {n for n in names if stack.name in n and ('quiesce-' in n or 'activate-' in n)}
 
 
-@pytest.mark.thorough
 def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_run_it_twice(
     pair, tenant
 ):
