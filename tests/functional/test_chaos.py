@@ -5,11 +5,14 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests import cloud
 
 SEED = 6
 
 
+@pytest.mark.thorough
 def test_failovers_end_right_while_hosts_engines_and_services_fail():
     done = subprocess.run(
         [sys.executable, '-m', 'chaos.run', '--runs', '4', '--seed', str(SEED)],
