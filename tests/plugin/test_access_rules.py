@@ -10,7 +10,11 @@ from heat.common import exception, policy
 from oslo_config import cfg
 
 SAMPLE = pathlib.Path(__file__).parents[2] / 'etc' / 'heat_ha' / 'resource_types.policy.yaml.sample'
-FOR_HA_USERS = ['OS::Heat::FailoverPolicy', 'OS::Heat::HandoffVolumeAttachment']
+FOR_HA_USERS = [
+    'OS::Heat::FailoverPolicy',
+    'OS::Heat::HandoffVolumeAttachment',
+    'OS::Heat::RescuePolicy',
+]
 
 
 @pytest.fixture
