@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from heat_ha.conf import health, nova_hosts
+from heat_ha.conf import agent, health, nova_hosts
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
     """Every group with its options."""
-    return nova_hosts.list_opts() + health.list_opts()
+    return [*nova_hosts.list_opts(), *health.list_opts(), *agent.list_opts()]
