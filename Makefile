@@ -107,7 +107,7 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 .venv/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
 	test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
 	$(UV) pip install -q --python $(BIN)/python $(CONSTRAINTS:%=-c %) \
-		-e '.[test,cloud,lint,docs]' 'openstack-heat==$(NEWEST).*'
+		-e '.[agent,test,cloud,lint,docs]' 'openstack-heat==$(NEWEST).*'
 	touch $@
 
 .matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
@@ -115,7 +115,7 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 	grep -hv '^openstack-heat==' $(CONSTRAINTS) > .matrix/constraints.txt
 	test -x .matrix/heat$*/bin/python || $(UV) venv -q --python $(PYTHON) .matrix/heat$*
 	$(UV) pip install -q --python .matrix/heat$*/bin/python -c .matrix/constraints.txt \
-		'.[test]' 'openstack-heat==$*.*'
+		'.[agent,test]' 'openstack-heat==$*.*'
 	touch $@
 
 .PRECIOUS: .matrix/heat%/stamp

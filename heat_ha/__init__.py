@@ -17,4 +17,8 @@ fenced
     seen to be unable to write any more.
 epoch
     a number that grows with each change of the active.
+source, report, incident
+    what tells of hosts, what it said of one, one failure of one with all that is done about it.
+rescue
+    bringing a server back, or what it did, after its host died.
 """

@@ -56,7 +56,9 @@ def _write_region(region: regions.Region, block: ports.Ports, common: Mapping[st
     _write(f"{region.key}/cinder/cinder.conf", "cinder.conf", own, user="cinder")
     _write(f"{region.key}/heat/heat.conf", "heat.conf", own, user="heat")
     _write(f"{region.key}/nova/policy.yaml", "nova-policy.yaml", own)
-    _write(f"{region.key}/heat/heat_ha.conf", "heat_ha.conf", own, user="heat-ha")
+    rescue_login = _fill("_login.conf", {**own, "user": "heat-ha-rescue"}).rstrip()
+    with_rescue = {**own, "rescue_login": rescue_login}
+    _write(f"{region.key}/heat/heat_ha.conf", "heat_ha.conf", with_rescue, user="heat-ha")
     for host in region.computes:
         _write(f"{region.key}/nova/{host}.conf", "nova-compute.conf", {**own, "host": host})
     for engine in region.engines:

@@ -11,6 +11,8 @@ from lab.progress import Progress
 
 # ha_observer may list Nova's services and nothing else: the credential of heat-ha.
 _OBSERVER = "ha_observer"
+# Evacuating takes an administrator: the credential of heat-ha's agent, and of its rescues.
+_RESCUER = "heat-ha-rescue"
 _KEYSTONE_ROLES = ("service", "member", "reader", "creator")
 _ROLES = (_OBSERVER, *_KEYSTONE_ROLES, "heat_stack_owner", "heat_stack_user")
 _SERVICE_USERS = ("glance", "neutron", "placement", "nova", "cinder", "heat", "aodh", "ceilometer")
@@ -91,12 +93,13 @@ class _Identity:
             self._ensure("roles", role, {})
         self._ensure("projects", "service", {"domain_id": "default"})
         self._ensure("projects", "demo", {"domain_id": "default"})
-        for user in (*_SERVICE_USERS, "demo", "heat-ha"):
+        for user in (*_SERVICE_USERS, "demo", "heat-ha", _RESCUER):
             self._ensure("users", user, {"domain_id": "default", "password": regions.PASSWORD})
         for user in _SERVICE_USERS:
             self._grant(user, "service", ("admin", "service"))
         self._grant("demo", "demo", ("member", "heat_stack_owner"))
         self._grant("heat-ha", "service", (_OBSERVER,))
+        self._grant(_RESCUER, "service", ("admin",))
         self._heat_domain()
         self._catalogue(block)
 

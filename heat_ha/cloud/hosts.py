@@ -33,15 +33,35 @@ NO_CREDENTIAL = (
 )
 
 
+FAILURES = (
+    nova_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)
+
+
 @functools.cache
-def _session() -> Any:
+def _session(group: str) -> Any:
     """One session a process, so that its token is used again; None without a credential."""
-    nova_hosts.register(cfg.CONF)
-    auth = loading.load_auth_from_conf_options(cfg.CONF, nova_hosts.GROUP)
+    nova_hosts.register(cfg.CONF, group)
+    auth = loading.load_auth_from_conf_options(cfg.CONF, group)
     if auth is None:
         return None
-    return loading.load_session_from_conf_options(
-        cfg.CONF, nova_hosts.GROUP, auth=auth, timeout=CALL_LIMIT
+    return loading.load_session_from_conf_options(cfg.CONF, group, auth=auth, timeout=CALL_LIMIT)
+
+
+def client_for(
+    region: str | None, microversion: str = MICROVERSION, group: str = nova_hosts.GROUP
+) -> Any:
+    """A Nova client with the credential of an option group, None where heat.conf has none."""
+    session = _session(group)
+    if session is None:
+        return None
+    return nova_client.Client(
+        microversion,
+        session=session,
+        region_name=region,
+        endpoint_type=cfg.CONF[group].interface,
     )
 
 
@@ -64,21 +84,11 @@ class Hosts:
     def all(self) -> Callable[[model.Server], model.Host]:
         """Look at all hosts in one call; what is returned finds the one of a server."""
         try:
-            session = _session()
-            if session is None:
+            client = client_for(self._region)
+            if client is None:
                 return lambda _server: model.Host(model.HostState.UNKNOWN, NO_CREDENTIAL)
-            client = nova_client.Client(
-                MICROVERSION,
-                session=session,
-                region_name=self._region,
-                endpoint_type=cfg.CONF[nova_hosts.GROUP].interface,
-            )
             services = client.services.list(binary='nova-compute')
-        except (
-            nova_exceptions.ClientException,
-            keystone_exceptions.ClientException,
-            requests.RequestException,
-        ) as exc:
+        except FAILURES as exc:
             silent = model.Host(
                 model.HostState.UNKNOWN, f'Nova did not tell of its host ({exc})'[:250]
             )

@@ -29,7 +29,7 @@ def _place_of(_trust: str) -> _Place:
     return _Place()
 
 
-def _session(resource: Any) -> keystone_session.Session:
+def session_of(resource: Any) -> keystone_session.Session:
     """The session of the stack's owner, the same for each signal to the stack.
 
     Heat makes a new one for each request, and a new token is asked for, and then checked by
@@ -54,12 +54,13 @@ class StackServices:
     """
 
     def __init__(self, resource: Any) -> None:
-        session = _session(resource)
-        self.nova = nova.Nova(session, *_endpoint(resource, 'nova'))
-        self.cinder = cinder.Cinder(session, *_endpoint(resource, 'cinder'))
-        self.hosts = hosts.Hosts(_endpoint(resource, 'nova')[0], resource.context.project_id)
+        session = session_of(resource)
+        self.nova = nova.Nova(session, *endpoint(resource, 'nova'))
+        self.cinder = cinder.Cinder(session, *endpoint(resource, 'cinder'))
+        self.hosts = hosts.Hosts(endpoint(resource, 'nova')[0], resource.context.project_id)
 
 
-def _endpoint(resource: Any, client: str) -> tuple[str | None, str]:
+def endpoint(resource: Any, client: str) -> tuple[str | None, str]:
+    """The region and the interface at which Heat's client of that name looks."""
     plugin = resource.client_plugin(client)
     return plugin._get_region_name(), plugin._get_client_option(client, 'endpoint_type')

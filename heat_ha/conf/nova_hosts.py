@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group ``heat_ha_nova``: with whose eyes the state of compute hosts is seen."""
+"""The groups ``heat_ha_nova`` and ``heat_ha_rescue``: heat-ha's own credentials.
+
+The first sees the state of compute hosts. The second is for what only an administrator of Nova
+may do: an engine evacuates with it, and the agent lists servers and marks hosts as down.
+"""
 
 from typing import Any
 
@@ -7,25 +11,26 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 
 GROUP = 'heat_ha_nova'
+RESCUE = 'heat_ha_rescue'
 
 OPTIONS = [
     cfg.StrOpt(
         'interface',
         default='public',
-        help="Which of Nova's endpoints is asked for the state of hosts: public, internal or "
-        'admin.',
+        help="Which of Nova's endpoints is used with this credential: public, internal or admin.",
     ),
 ]
 
 
-def register(conf: Any) -> None:
+def register(conf: Any, group: str = GROUP) -> None:
     """Make the group known; harmless when it is already."""
-    conf.register_opts(OPTIONS, group=GROUP)
-    loading.register_auth_conf_options(conf, GROUP)
-    loading.register_session_conf_options(conf, GROUP)
+    conf.register_opts(OPTIONS, group=group)
+    loading.register_auth_conf_options(conf, group)
+    loading.register_session_conf_options(conf, group)
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
-    """The group as oslo.config's generator wants it."""
+    """Both groups as oslo.config's generator wants them."""
     common = loading.get_auth_common_conf_options() + loading.get_session_conf_options()
-    return [(GROUP, [*OPTIONS, *common, *loading.get_auth_plugin_conf_options('password')])]
+    options = [*OPTIONS, *common, *loading.get_auth_plugin_conf_options('password')]
+    return [(GROUP, options), (RESCUE, options)]

@@ -15,6 +15,7 @@ FOR_HA_USERS = [
     'OS::Heat::HandoffVolumeAttachment',
     'OS::Heat::RemoteStack',
     'OS::Heat::RemoteStackTombstone',
+    'OS::Heat::RescuePolicy',
 ]
 
 

@@ -22,23 +22,23 @@ def resource(trust):
 
 def test_the_signals_to_a_stack_log_in_once():
     first, second = resource('t1'), resource('t1')
-    session = services._session(first)
-    assert services._session(second) is session
+    session = services.session_of(first)
+    assert services.session_of(second) is session
     assert session.auth is first.context.keystone_session.auth
     assert session.timeout == services.CALL_LIMIT
 
 
 def test_nobody_gets_the_session_of_another_stack():
-    assert services._session(resource('t1')) is not services._session(resource('t2'))
+    assert services.session_of(resource('t1')) is not services.session_of(resource('t2'))
 
 
 def test_a_stack_without_a_trust_logs_in_for_each_signal():
     # Its credentials are a user's token: another user may have sent the next request.
-    assert services._session(resource(None)) is not services._session(resource(None))
+    assert services.session_of(resource(None)) is not services.session_of(resource(None))
 
 
 def test_sessions_of_stacks_that_are_gone_make_room():
-    first = services._session(resource('t0'))
+    first = services.session_of(resource('t0'))
     for number in range(services.KEPT_SESSIONS):
-        services._session(resource(f'x{number}'))
-    assert services._session(resource('t0')) is not first
+        services.session_of(resource(f'x{number}'))
+    assert services.session_of(resource('t0')) is not first

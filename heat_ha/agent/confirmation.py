@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which sources must agree before a host counts as down. Pure."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from heat_ha import exceptions
+from heat_ha.agent.model import Judgement, Says, Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Alternatives, each a set of sources of which all must agree.
+
+    ``fail_open`` are the sources that count as agreeing while they cannot be asked.
+    """
+
+    alternatives: tuple[frozenset[str], ...]
+    fail_open: frozenset[str] = frozenset()
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Every source that the rule names."""
+        return frozenset().union(*self.alternatives)
+
+
+def parse(confirm: Iterable[str], fail_open: Iterable[str], known: Iterable[str]) -> Rule:
+    """Read the options ``confirm`` and ``fail_open``.
+
+    ``confirm`` is a list of alternatives; in each, sources that must agree are joined by ``+``.
+
+    :raises exceptions.Refused: a name is not known, or nothing is asked for.
+    """
+    alternatives = tuple(
+        frozenset(name.strip() for name in text.split('+')) for text in confirm if text.strip()
+    )
+    rule = Rule(alternatives, frozenset(name.strip() for name in fail_open if name.strip()))
+    if not alternatives:
+        raise exceptions.Refused('confirm is empty', 'Name the sources that must agree')
+    for option, names in (('confirm', rule.sources), ('fail_open', rule.fail_open)):
+        unknown = sorted(names - set(known))
+        if unknown:
+            raise exceptions.Refused(
+                f'{option} names {", ".join(repr(n) for n in unknown)}',
+                f'Enabled sources: {", ".join(sorted(known))}',
+            )
+    pointless = sorted(rule.fail_open - rule.sources)
+    if pointless:
+        raise exceptions.Refused(
+            f'fail_open names {", ".join(pointless)}, which confirm does not', 'Leave it out'
+        )
+    return rule
+
+
+def judge(rule: Rule, said: Mapping[str, Says]) -> Judgement:
+    """Say whether the host is down.
+
+    Invariant: DOWN only when at least one source of the rule itself says so. Silence, or a
+    source that cannot be asked, never confirms alone, however it is declared.
+    """
+    says = {name: said.get(name, Says.SILENT) for name in rule.sources}
+    down = sorted(n for n, s in says.items() if s is Says.DOWN)
+    if not down:
+        up = sorted(n for n, s in says.items() if s is Says.UP)
+        if up:
+            return Judgement(Verdict.UP, f'{", ".join(up)}: up')
+        return Judgement(Verdict.UNKNOWN, 'no source says anything')
+    missing = []
+    for alternative in rule.alternatives:
+        against = sorted(n for n in alternative if not _agrees(rule, n, says[n]))
+        if not against and any(n in down for n in alternative):
+            silent = sorted(n for n in alternative if n not in down)
+            open_ = f' ({", ".join(silent)} cannot be asked: fail-open)' if silent else ''
+            agreed = sorted(n for n in alternative if n in down)
+            return Judgement(Verdict.DOWN, f'{", ".join(agreed)}: down{open_}')
+        missing += [f'{n}: {says[n].value}' for n in against]
+    wanted = ', '.join(sorted(set(missing)))
+    return Judgement(Verdict.UNKNOWN, f'{", ".join(down)}: down, but {wanted}')
+
+
+def _agrees(rule: Rule, name: str, says: Says) -> bool:
+    if says is Says.COULD_NOT_ASK:
+        return name in rule.fail_open
+    return says is Says.DOWN

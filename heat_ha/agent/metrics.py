@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Prometheus can read of the agent."""
+
+import prometheus_client
+
+REGISTRY = prometheus_client.CollectorRegistry()
+prometheus_client.ProcessCollector(registry=REGISTRY)
+
+REPORTS = prometheus_client.Counter(
+    'heat_ha_agent_reports', 'Reports about hosts', ['source', 'says'], registry=REGISTRY
+)
+DECISIONS = prometheus_client.Counter(
+    'heat_ha_agent_decisions', 'Decisions about hosts that were no waiting', ['step'],
+    registry=REGISTRY,
+)  # fmt: skip
+HOSTS = prometheus_client.Gauge(
+    'heat_ha_agent_hosts', 'Hosts with an incident, by its phase', ['phase'], registry=REGISTRY
+)
+FENCES = prometheus_client.Counter(
+    'heat_ha_agent_fences', 'Tries to fence a host', ['driver', 'outcome'], registry=REGISTRY
+)
+SIGNALS = prometheus_client.Counter(
+    'heat_ha_agent_signals', 'Signals sent to policies', ['kind', 'outcome'], registry=REGISTRY
+)
+ISOLATED = prometheus_client.Gauge(
+    'heat_ha_agent_isolated', 'Whether the agent takes itself for cut off', registry=REGISTRY
+)
+ROUND_SECONDS = prometheus_client.Histogram(
+    'heat_ha_agent_round_seconds', 'How long one look at all hosts takes', registry=REGISTRY
+)

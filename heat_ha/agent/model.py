@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent knows of a host: values only. Times are seconds of Unix time (UTC).
+
+``decide`` chooses from them, ``service`` acts on them, ``heat_ha.cloud.agent_store`` keeps them.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+
+class Says(enum.Enum):
+    """What one source says of a host. SILENT: nothing, and it could have."""
+
+    DOWN = 'down'
+    UP = 'up'
+    SILENT = 'silent'
+    COULD_NOT_ASK = 'could_not_ask'
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The last that one source said of one host."""
+
+    source: str
+    host: str
+    says: Says
+    at: float
+    wording: str = ''
+
+
+class Verdict(enum.Enum):
+    """What all sources together mean. Only DOWN allows anything; UNKNOWN changes nothing (S2)."""
+
+    DOWN = 'down'
+    UP = 'up'
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A verdict with its reason."""
+
+    verdict: Verdict
+    reason: str
+
+
+class Phase(enum.Enum):
+    """How far the agent is with a host that failed."""
+
+    SUSPECT = 'suspect'
+    CONFIRMED = 'confirmed'
+    FENCED = 'fenced'
+    RESCUING = 'rescuing'
+    DONE = 'done'
+    DEFERRED = 'deferred'
+    DROPPED = 'dropped'
+    QUARANTINED = 'quarantined'
+    CLOSED = 'closed'
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """Why the host cannot write any more: who saw to it, how, and when it was seen."""
+
+    who: str
+    how: str
+    at: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Incident:
+    """One failure of one host. ``released_by`` is who let it pass the storm guard."""
+
+    host: str
+    phase: Phase
+    opened: float
+    reason: str
+    changed: float
+    proof: Proof | None = None
+    released_by: str = ''
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to be done or looked at."""
+        return self.phase is not Phase.CLOSED
+
+    def to_dict(self) -> dict[str, Any]:
+        """The incident as JSON can hold it."""
+        return dataclasses.asdict(self) | {'phase': self.phase.value}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Incident':
+        """The incident that :meth:`to_dict` wrote."""
+        proof = plain['proof'] and Proof(**plain['proof'])
+        return cls(**plain | {'phase': Phase(plain['phase']), 'proof': proof})
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What Nova shows of a host's nova-compute service.
+
+    ``beat`` is when it last gave a sign of life, None when it never did.
+    """
+
+    host: str
+    service_id: str
+    is_up: bool
+    is_forced_down: bool
+    is_disabled: bool
+    disabled_reason: str = ''
+    beat: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How patient the agent is, in seconds.
+
+    ``settle``: for how long a host must be down without a break before it is believed;
+    ``proof_valid``: for how long a fence may be relied on before Nova has been told.
+    """
+
+    settle: float = 5.0
+    proof_valid: float = 300.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """All that the next step for one host is decided from.
+
+    ``isolation`` and ``storm`` are empty, or say why nothing may be begun. ``mark`` is None when
+    Nova was not to be asked, and so is ``rescues_left`` for Heat's database and ``leftovers``
+    for the audit of a host that is back.
+    """
+
+    host: str
+    incident: Incident | None
+    judgement: Judgement
+    mark: Mark | None
+    now: float
+    isolation: str = ''
+    storm: str = ''
+    rescues_left: int | None = None
+    leftovers: tuple[str, ...] | None = None

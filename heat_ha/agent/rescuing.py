@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signalling the policies of a fenced host, and taking up what dead engines left."""
+
+import concurrent.futures
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.agent import dispatch, metrics, storm
+from heat_ha.agent.model import Incident, Mark
+from heat_ha.cloud import agent_store, heat_rpc, nova_admin, protected
+
+LOG = logging.getLogger(__name__)
+
+# Seconds for which the answer whether an engine lives is believed.
+ENGINE_VALID = 3.0
+
+# Seconds between two looks at the plans of FailoverPolicies, and two signals to one of them.
+FAILOVER_LOOK, FAILOVER_AGAIN = 2.0, 10.0
+
+
+class Dispatcher:
+    """Signals policies; one host at a time comes from one agent, which has its lock."""
+
+    def __init__(
+        self,
+        store: agent_store.Store,
+        nova: nova_admin.NovaAdmin,
+        locks: Any,
+        servers_at_once: int,
+    ) -> None:
+        self._store = store
+        self._nova = nova
+        self._locks = locks
+        self._at_once = servers_at_once
+        self._engines: dict[str, tuple[float, bool]] = {}
+        self._taken_up: dict[tuple[str, str], float] = {}
+        self._looked_at = float('-inf')
+        self._running: concurrent.futures.Future[None] | None = None
+
+    def work(self, incident: Incident, limits: storm.Limits) -> int:
+        """Signal whom it is the turn of. :returns: how many policies are not at their end."""
+        entry = self._store.get(agent_store.RESCUE, incident.host)
+        on_host = self._nova.servers_on(incident.host)
+        is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
+        if is_new:
+            rows = self._rows(on_host, limits)
+            LOG.info(
+                'host=%s servers=%d protected=%d policies=%d held_back=%d',
+                incident.host,
+                len(on_host),
+                sum(len(r.servers) for r in rows),
+                len(rows),
+                sum(r.turn is dispatch.Turn.DEFERRED for r in rows),
+            )
+        else:
+            rows = [dispatch.Row.from_dict(r) for r in entry.value['rows']]
+        states = self._states(rows)
+        rows, chosen = dispatch.advance(
+            rows, on_host, states, incident.opened, time.time(), self._at_once
+        )
+        value = {'opened': incident.opened, 'rows': [r.to_dict() for r in rows]}
+        if is_new or value != entry.value:
+            # On record before any signal is sent (S4).
+            self._store.put(agent_store.RESCUE, incident.host, value, entry.version)
+        self._signal_all(incident, chosen)
+        return dispatch.left(rows)
+
+    def _rows(self, on_host: set[str], limits: storm.Limits) -> list[dispatch.Row]:
+        found = protected.policies_of(on_host)
+        by_policy: dict[int, list[str]] = {}
+        policies = {p.number: p for p in found.values()}
+        for server, policy in found.items():
+            by_policy.setdefault(policy.number, []).append(server)
+        rows = [
+            dispatch.Row(
+                number, p.name, p.stack_id, p.stack_name, p.project, p.root, p.wish.priority,
+                tuple(sorted(by_policy[number])),
+            )
+            for number, p in policies.items()
+        ]  # fmt: skip
+        past = [
+            one
+            for entry in self._store.all(agent_store.RESCUE).values()
+            for one in dispatch.past_of(dispatch.Row.from_dict(r) for r in entry.value['rows'])
+        ]
+        own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
+        return dispatch.guarded(rows, own, past, limits, time.time())
+
+    def _states(self, rows: Sequence[dispatch.Row]) -> dict[int, dispatch.State]:
+        found = protected.states_of([r.number for r in rows])
+        return {
+            number: dispatch.State(bool(s.engine) and self._lives(s.engine), s.rescues)
+            for number, s in found.items()
+        }
+
+    def _lives(self, engine: str) -> bool:
+        seen_at, is_alive = self._engines.get(engine, (float('-inf'), False))
+        if time.monotonic() - seen_at > ENGINE_VALID:
+            is_alive = heat_rpc.is_alive(engine)
+            self._engines[engine] = (time.monotonic(), is_alive)
+        return is_alive
+
+    def _signal_all(self, incident: Incident, rows: Sequence[dispatch.Row]) -> None:
+        body = {'action': 'rescue', 'reason': f'the host failed; {incident.reason}'[:200]}
+        if not rows:
+            return
+        with concurrent.futures.ThreadPoolExecutor(min(8, len(rows))) as pool:
+            list(pool.map(lambda r: self._signal(incident.host, r, body), rows))
+
+    def _signal(self, host: str, row: dispatch.Row, body: dict[str, str]) -> None:
+        try:
+            heat_rpc.signal(row.project, row.stack_name, row.stack_id, row.name, body)
+            metrics.SIGNALS.labels('rescue', 'sent').inc()
+            LOG.info(
+                'host=%s signal=rescue policy=%s stack=%s servers=%d',
+                host, row.name, row.stack_name, len(row.servers),
+            )  # fmt: skip
+        except exceptions.HaError as exc:
+            # The next round sends it again.
+            metrics.SIGNALS.labels('rescue', 'failed').inc()
+            LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, row.name, exc)
+
+    # --- FailoverPolicies --------------------------------------------------------------------
+
+    def take_up_failovers(
+        self, pool: concurrent.futures.Executor, marks: Mapping[str, Mark]
+    ) -> None:
+        """Let plans go on whose engine died, or whose host is fenced by now; in a thread."""
+        is_running = self._running is not None and not self._running.done()
+        if is_running or time.monotonic() - self._looked_at < FAILOVER_LOOK:
+            return
+        self._looked_at = time.monotonic()
+        self._running = pool.submit(self._take_up, dict(marks))
+
+    def _take_up(self, marks: Mapping[str, Mark]) -> None:
+        try:
+            lock = self._locks.get_lock(b'heat-ha-failovers')
+            if not lock.acquire(blocking=False):
+                return
+            try:
+                for plan in protected.unfinished_failovers():
+                    self._take_up_one(plan, marks)
+            finally:
+                lock.release()
+        except Exception as exc:
+            LOG.warning('plans of FailoverPolicies were not looked at: %s', exc)
+
+    def _take_up_one(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> None:
+        key = plan.stack_id, plan.name
+        if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_AGAIN:
+            return
+        if plan.holder and self._lives(plan.holder):
+            return
+        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, marks):
+            return
+        self._taken_up[key] = time.monotonic()
+        heat_rpc.signal(
+            plan.project, plan.stack_name, plan.stack_id, plan.name, {'action': 'resume'}
+        )
+        metrics.SIGNALS.labels('resume', 'sent').inc()
+        LOG.info(
+            'signal=resume policy=%s stack=%s state=%s',
+            plan.name, plan.stack_name, plan.record['state'],
+        )  # fmt: skip
+
+    def _is_fenced(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> bool:
+        old = (plan.record.get('plan') or {}).get('old') or {}
+        try:
+            mark = marks.get(self._nova.host_of(old.get('server', '')))
+        except exceptions.HaError as exc:
+            LOG.info('policy=%s the host of its old active is not known: %s', plan.name, exc)
+            return False
+        return mark is not None and mark.is_forced_down

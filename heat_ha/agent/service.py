@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent at work: look at all hosts, decide for each, act on those that need it.
+
+One thread looks and decides; each host that needs something is worked on in a thread of its own,
+with the lock of that host, which the agents of a region share. Whatever is decided is decided
+again under the lock, from what is on record then.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.agent import confirmation, decide, isolation, metrics, model, rescuing, sources, storm
+from heat_ha.agent.model import Incident, Phase, Verdict
+from heat_ha.cloud import agent_store, nova_admin
+from heat_ha.fencing import driver as fencing
+from heat_ha.fencing import inventory, without_power
+
+LOG = logging.getLogger(__name__)
+
+# Hosts that are worked on at once; fencing waits for a BMC most of the time.
+WORKERS = 8
+
+# Seconds between two looks while something is under way.
+MOVING_PAUSE = 0.5
+
+# Seconds before a host is worked on again after something failed: at first, and at most.
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the options come to."""
+
+    name: str
+    host: model.Settings
+    rule: confirmation.Rule
+    limits: storm.Limits
+    poll_interval: float
+    servers_at_once: int
+    reopen_when_clean: bool
+
+
+class Agent:
+    """One agent. ``locks`` gives a lock by name, as tooz's coordinator does."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        nova: nova_admin.NovaAdmin,
+        store: agent_store.Store,
+        fences: inventory.Inventory,
+        board: sources.Board,
+        watch: isolation.Watch,
+        dispatcher: rescuing.Dispatcher,
+        locks: Any,
+    ) -> None:
+        self._settings = settings
+        self._nova = nova
+        self._store = store
+        self._fences = fences
+        self._board = board
+        self._watch = watch
+        self._dispatcher = dispatcher
+        self._locks = locks
+        self._sources: Mapping[str, sources.Source] = {}
+        self._wake = threading.Event()
+        self._is_over = False
+        self._marks: dict[str, model.Mark] = {}
+        self._busy: set[str] = set()
+        self._rest: dict[str, tuple[float, float]] = {}
+        self._told: dict[str, str] = {}
+        self._guard = threading.Lock()
+
+    # --- what sources tell -------------------------------------------------------------------
+
+    def use(self, found: Mapping[str, sources.Source]) -> None:
+        """Listen to these sources."""
+        self._sources = found
+
+    def tell(self, source: str, told: Any) -> None:
+        """Take a report, and look at once. Hosts that Nova does not have are ignored."""
+        metrics.REPORTS.labels(source, told.says.value).inc()
+        if self._marks and told.host not in self._marks:
+            LOG.info('source=%s host=%r is not known to Nova: ignored', source, told.host[:64])
+            return
+        self._board.note(sources.stamp(source, told))
+        self._wake.set()
+
+    # --- the rounds --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Look until ``stop``."""
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            while not self._is_over:
+                started = time.monotonic()
+                self._wake.clear()
+                try:
+                    is_moving = self.round(pool)
+                except Exception as exc:
+                    # A round that could not be finished decides nothing (S2).
+                    self._say('round', f'agent={self._settings.name} round failed: {exc}')
+                    is_moving = False
+                metrics.ROUND_SECONDS.observe(time.monotonic() - started)
+                # What is under way is looked at more often than hosts that are well.
+                pause = self._settings.poll_interval
+                self._wake.wait(min(MOVING_PAUSE, pause) if is_moving else pause)
+
+    def stop(self) -> None:
+        """End after the round that runs; what is under way is on record."""
+        self._is_over = True
+        self._wake.set()
+
+    def round(self, pool: concurrent.futures.Executor) -> bool:
+        """Look at all hosts once. :returns: whether anything is under way."""
+        self._look_at_nova()
+        incidents = self._incidents()
+        now = time.time()
+        self._board.forget(self._marks, now)
+        self._watch.look(self._marks)
+        metrics.ISOLATED.set(bool(self._watch.problem()))
+        self._count(incidents)
+        is_moving = False
+        for host in sorted(set(self._marks) | set(incidents)):
+            seen = self._seen(host, incidents, now)
+            step = decide.next_step(seen, self._settings.host)
+            if isinstance(step, decide.Wait) and not self._needs_audit(seen):
+                self._log(host, seen.incident, step)
+                continue
+            is_moving = True
+            self._start(pool, host)
+        self._dispatcher.take_up_failovers(pool, self._marks)
+        return is_moving
+
+    def _look_at_nova(self) -> None:
+        try:
+            self._marks = self._nova.marks()
+            self._watch.nova_answered()
+        except exceptions.HaError as exc:
+            self._watch.nova_failed(str(exc))
+
+    def _incidents(self) -> dict[str, Incident]:
+        found = self._store.all(agent_store.INCIDENT)
+        return {host: Incident.from_dict(entry.value) for host, entry in found.items()}
+
+    def _judge(self, host: str, now: float) -> model.Judgement:
+        problems = {name: source.problem() for name, source in self._sources.items()}
+        if not self._watch.has_nova():
+            problems[sources.ServicesApi.name] = 'Nova does not answer'
+        said = self._board.said(host, self._marks.get(host), problems, now)
+        return confirmation.judge(self._settings.rule, said)
+
+    def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Seen:
+        incident = incidents.get(host)
+        return model.Seen(
+            host,
+            incident,
+            self._judge(host, now),
+            self._marks.get(host) if self._watch.has_nova() else None,
+            now,
+            isolation=self._watch.problem(),
+            storm=self._storm(host, incidents, now),
+        )
+
+    def _storm(self, host: str, incidents: Mapping[str, Incident], now: float) -> str:
+        down_now = [
+            other
+            for other, mark in self._marks.items()
+            if (other not in incidents or not incidents[other].is_open)
+            and not (mark.is_disabled and not mark.is_forced_down)
+            and self._judge(other, now).verdict is Verdict.DOWN
+        ]
+        return storm.of_hosts(
+            host, incidents.values(), down_now, len(self._marks), self._settings.limits, now
+        )
+
+    def _needs_audit(self, seen: model.Seen) -> bool:
+        is_quarantined = seen.incident is not None and seen.incident.phase is Phase.QUARANTINED
+        return is_quarantined and self._settings.reopen_when_clean
+
+    # --- one host ----------------------------------------------------------------------------
+
+    def _start(self, pool: concurrent.futures.Executor, host: str) -> None:
+        with self._guard:
+            if host in self._busy or time.monotonic() < self._rest.get(host, (0.0, 0.0))[0]:
+                return
+            self._busy.add(host)
+        pool.submit(self._work, host)
+
+    def _work(self, host: str) -> None:
+        try:
+            with self._locked(host) as is_mine:
+                while is_mine and not self._is_over and self._step(host):
+                    pass
+            self._rest.pop(host, None)
+        except agent_store.Changed as exc:
+            LOG.info('host=%s %s: looking again', host, exc)
+        except exceptions.HaError as exc:
+            self._back_off(host, str(exc))
+        except Exception as exc:
+            LOG.exception('host=%s failed unexpectedly', host)
+            self._back_off(host, str(exc))
+        finally:
+            with self._guard:
+                self._busy.discard(host)
+
+    @contextlib.contextmanager
+    def _locked(self, host: str) -> Iterator[bool]:
+        lock = self._locks.get_lock(f'heat-ha-host-{host}'.encode())
+        if not lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _back_off(self, host: str, reason: str) -> None:
+        _until, seconds = self._rest.get(host, (0.0, FIRST_BACKOFF / 2))
+        seconds = min(seconds * 2, LONGEST_BACKOFF)
+        self._rest[host] = (time.monotonic() + seconds, seconds)
+        self._say(host, f'host={host} again in {seconds:.0f} s: {reason}')
+
+    def _step(self, host: str) -> bool:
+        """Do one step under the lock. :returns: whether there is another at once."""
+        entry = self._store.get(agent_store.INCIDENT, host)
+        incidents = self._incidents()
+        now = time.time()
+        seen = self._seen(host, incidents, now)
+        if self._needs_audit(seen):
+            seen = dataclasses.replace(seen, leftovers=self._nova.leftovers(host))
+        if seen.incident is not None and seen.incident.phase is Phase.RESCUING:
+            left = self._dispatcher.work(seen.incident, self._settings.limits)
+            seen = dataclasses.replace(seen, rescues_left=left)
+        step = decide.next_step(seen, self._settings.host)
+        self._log(host, seen.incident, step)
+        if isinstance(step, decide.Enter):
+            self._enter(host, entry, seen, step, now)
+            return step.phase in (Phase.CONFIRMED, Phase.RESCUING)
+        if isinstance(step, decide.Fence):
+            assert seen.incident is not None
+            self._fence(host, entry, seen.incident, seen.mark)
+            return True
+        if isinstance(step, decide.MarkDown):
+            assert seen.mark is not None
+            self._nova.mark_down(seen.mark, f'{nova_admin.MARKER}{step.reason}')
+            self._look_at_nova()
+            return True
+        if isinstance(step, decide.Reopen):
+            assert seen.mark is not None
+            self._nova.reopen(seen.mark)
+            self._look_at_nova()
+            return True
+        return False
+
+    def _enter(
+        self, host: str, entry: agent_store.Entry, seen: model.Seen, step: decide.Enter, now: float
+    ) -> None:
+        old = seen.incident
+        if old is None or not old.is_open:
+            new = Incident(host, step.phase, now, step.reason, now)
+        else:
+            new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
+        self._store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+
+    def _fence(
+        self,
+        host: str,
+        entry: agent_store.Entry,
+        incident: Incident,
+        mark: model.Mark | None,
+    ) -> None:
+        made = self._fences.driver(host)
+        if isinstance(made, without_power.NovaForcedDown):
+            made.is_marked = mark is not None and mark.is_forced_down
+        try:
+            proof = fencing.fence(made, timeout=self._fences.timeout(host))
+        except fencing.NotFenced:
+            metrics.FENCES.labels(made.name, 'failed').inc()
+            raise
+        metrics.FENCES.labels(made.name, 'done').inc()
+        proof = dataclasses.replace(proof, who=f'{proof.who} by {self._settings.name}')
+        new = dataclasses.replace(
+            incident,
+            phase=Phase.FENCED,
+            proof=proof,
+            changed=time.time(),
+            reason=f'{proof.who}: {proof.how}',
+        )
+        self._store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+
+    # --- telling -----------------------------------------------------------------------------
+
+    def _log(self, host: str, incident: Incident | None, step: decide.Step) -> None:
+        """One line for each decision, when it changes."""
+        phase = incident.phase.value if incident else 'none'
+        kind = type(step).__name__.lower()
+        to = f' to={step.phase.value}' if isinstance(step, decide.Enter) else ''
+        if incident is None and isinstance(step, decide.Wait):
+            return
+        told = (
+            f'agent={self._settings.name} host={host} phase={phase} step={kind}{to} '
+            f'reason="{step.reason}"'
+        )
+        if self._say(host, told) and kind != 'wait':
+            metrics.DECISIONS.labels(kind).inc()
+
+    def _say(self, about: str, text: str) -> bool:
+        with self._guard:
+            if self._told.get(about) == text:
+                return False
+            self._told[about] = text
+        LOG.info('%s', text)
+        return True
+
+    def _count(self, incidents: Mapping[str, Incident]) -> None:
+        for phase in Phase:
+            count = sum(i.phase is phase for i in incidents.values())
+            metrics.HOSTS.labels(phase.value).set(count)

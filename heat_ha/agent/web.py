@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's HTTP address: ``POST /v1/reports`` for senders of reports, ``GET /metrics``."""
+
+import hmac
+import json
+import socketserver
+import threading
+import wsgiref.simple_server
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import prometheus_client
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.agent import reports
+
+LOG = logging.getLogger(__name__)
+
+# A report is small; Alertmanager groups some dozens of alerts in a body.
+MAX_BODY_BYTES = 256 * 1024
+# Seconds until a sender that says nothing more is cut off.
+SOCKET_LIMIT = 10
+# Requests that are answered at once; more wait in the kernel's queue.
+AT_ONCE = 16
+
+Start = Callable[[str, list[tuple[str, str]]], Any]
+
+
+def read_tokens(path: str) -> dict[str, str]:
+    """The senders' tokens by name. :raises exceptions.Refused: the file is no such file."""
+    if not path:
+        return {}
+    found = {}
+    try:
+        with open(path) as stream:
+            lines = [line.strip() for line in stream]
+    except OSError as exc:
+        raise exceptions.Refused(f'tokens_file cannot be read: {exc}') from exc
+    for line in lines:
+        if not line or line.startswith('#'):
+            continue
+        name, _, token = line.partition(':')
+        if not name or len(token) < 16:
+            raise exceptions.Refused(
+                'a line of tokens_file is not NAME:TOKEN', 'A token has 16 signs or more'
+            )
+        found[name] = token
+    return found
+
+
+class Application:
+    """The WSGI application.
+
+    :param tell: called with the sender's name and what it told.
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[str, str],
+        tell: Callable[[str, reports.Told], None],
+        registry: prometheus_client.CollectorRegistry,
+    ) -> None:
+        self._tokens = tokens
+        self._tell = tell
+        self._metrics = prometheus_client.make_wsgi_app(registry)
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """Answer one request."""
+        where = environ.get('REQUEST_METHOD'), environ.get('PATH_INFO')
+        if where == ('GET', '/metrics'):
+            answer: Iterable[bytes] = self._metrics(environ, start)
+            return answer
+        if where == ('POST', '/v1/reports'):
+            status, text = self._report(environ)
+        else:
+            status, text = '404 Not Found', 'POST /v1/reports or GET /metrics'
+        body = json.dumps({'message': text}).encode()
+        start(status, [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))])
+        return [body]
+
+    def _report(self, environ: Mapping[str, Any]) -> tuple[str, str]:
+        sender = self._sender(str(environ.get('HTTP_AUTHORIZATION', '')))
+        if sender is None:
+            return '401 Unauthorized', 'send a token: "Authorization: Bearer ..."'
+        try:
+            size = int(environ.get('CONTENT_LENGTH') or 0)
+        except ValueError:
+            return '400 Bad Request', 'Content-Length is no number'
+        if not 0 < size <= MAX_BODY_BYTES:
+            return '413 Content Too Large', f'send 1 to {MAX_BODY_BYTES} bytes'
+        try:
+            told = reports.of_body(json.loads(environ['wsgi.input'].read(size)))
+        except exceptions.Refused as exc:
+            return '400 Bad Request', str(exc)
+        except (ValueError, RecursionError):
+            return '400 Bad Request', 'the body is no JSON'
+        except OSError:
+            return '408 Request Timeout', 'the body did not come'
+        for one in told:
+            self._tell(sender, one)
+        return '202 Accepted', f'{len(told)} reports'
+
+    def _sender(self, given: str) -> str | None:
+        kind, _, token = given.partition(' ')
+        if kind.lower() != 'bearer':
+            return None
+        found = None
+        for name, wanted in self._tokens.items():
+            # All are compared, so that the time tells nothing.
+            if hmac.compare_digest(token.encode(), wanted.encode()):
+                found = name
+        return found
+
+
+class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    daemon_threads = True
+    _slots = threading.BoundedSemaphore(AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        request.settimeout(SOCKET_LIMIT)
+        self._slots.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        LOG.debug('A request of %s ended early', client_address, exc_info=True)
+
+
+class _Handler(wsgiref.simple_server.WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        LOG.debug(format, *args)
+
+
+def serve(application: Application, address: str, port: int) -> wsgiref.simple_server.WSGIServer:
+    """Answer in threads until ``shutdown`` is called on what is returned."""
+    server = wsgiref.simple_server.make_server(address, port, application, _Server, _Handler)
+    threading.Thread(target=server.serve_forever, name='web', daemon=True).start()
+    return server

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""heat-ha-agent: the program beside Heat's engines that hears of dead hosts.
+
+Without a verb it works until it is told to end. ``show`` lists the hosts that failed; ``release``
+and ``drop`` decide about what the storm guard holds back.
+"""
+
+import datetime
+import getpass
+import json
+import logging as standard_logging
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.conf import agent as options
+from heat_ha.conf import nova_hosts
+
+LOG = logging.getLogger(__name__)
+
+VERBS = ('run', 'show', 'release', 'drop')
+
+_CLI = [
+    cfg.StrOpt('verb', positional=True, required=False, default='run', choices=VERBS),
+    cfg.StrOpt(
+        'failed_host', positional=True, required=False, default='', help='For release and drop.'
+    ),
+]
+
+
+def main() -> int:
+    """Run the program. :returns: its exit status."""
+    # Before anything of Heat is imported: its engines do the same.
+    from oslo_service import backend
+
+    backend.init_backend(backend.BackendType.THREADING)
+    from heat.common import config as _heat_options  # noqa: F401  registers Heat's own
+
+    conf = cfg.CONF
+    conf.register_cli_opts(_CLI)
+    logging.register_options(conf)
+    conf(project='heat', prog='heat-ha-agent')
+    logging.setup(conf, 'heat-ha-agent')
+    # It tells of each listener, each minute.
+    standard_logging.getLogger('oslo_messaging').setLevel(standard_logging.WARNING)
+    options.register(conf)
+    nova_hosts.register(conf, nova_hosts.RESCUE)
+    try:
+        if conf.verb == 'run':
+            return _run(conf)
+        return _by_hand(conf.verb, conf.failed_host)
+    except exceptions.Refused as exc:
+        print(f'heat-ha-agent: {exc}', file=sys.stderr)
+        return 2
+
+
+def _store() -> Any:
+    from heat_ha.cloud import agent_store, protected
+
+    store = agent_store.Store(protected.engine())
+    store.create()
+    return store
+
+
+def _settings(conf: Any, own: Any) -> Any:
+    from heat_ha.agent import confirmation, model, service, storm
+
+    return service.Settings(
+        name=own.name or socket.gethostname(),
+        host=model.Settings(settle=own.settle),
+        rule=confirmation.parse(own.confirm, own.fail_open, own.sources),
+        limits=storm.Limits(
+            period=own.storm_period,
+            host_share=own.storm_host_share,
+            per_project=own.storm_per_project,
+            per_stack=own.storm_per_stack,
+        ),
+        poll_interval=own.poll_interval,
+        servers_at_once=own.servers_at_once,
+        reopen_when_clean=own.reopen_when_clean,
+    )
+
+
+def _run(conf: Any) -> int:
+    from tooz import coordination
+
+    from heat_ha.agent import isolation, metrics, rescuing, service, sources, web
+    from heat_ha.cloud import heat_rpc, nova_admin
+    from heat_ha.fencing import inventory
+
+    own = conf[options.GROUP]
+    settings = _settings(conf, own)
+    fences = inventory.read(own.fencing_file)
+    fences.check()
+    tokens = web.read_tokens(own.tokens_file)
+    if 'webhook' in own.sources and not tokens:
+        raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
+    heat_rpc.setup()
+    locks = coordination.get_coordinator(own.coordination_url, settings.name.encode())
+    locks.start(start_heart=True)
+    store = _store()
+    nova = nova_admin.NovaAdmin(heat_rpc.region())
+    agent = service.Agent(
+        settings,
+        nova,
+        store,
+        fences,
+        sources.Board(own.report_valid, [sources.NovaNotifications.name]),
+        isolation.Watch(heat_rpc.ping),
+        rescuing.Dispatcher(store, nova, locks, own.servers_at_once),
+        locks,
+    )
+    found = sources.load(own.sources, agent.tell)
+    agent.use(found)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+
+    def told(sender: str, one: Any) -> None:
+        LOG.info('source=webhook sender=%s host=%s says=%s', sender, one.host, one.says.value)
+        agent.tell('webhook', one)
+
+    server = web.serve(
+        web.Application(tokens if 'webhook' in found else {}, told, metrics.REGISTRY),
+        str(own.listen),
+        own.port,
+    )
+    for source in found.values():
+        source.start()
+    LOG.info('agent=%s works; http://%s:%d/metrics', settings.name, own.listen, own.port)
+    try:
+        agent.run()
+    finally:
+        server.shutdown()
+        for source in found.values():
+            source.stop()
+        locks.stop()
+    return 0
+
+
+def _by_hand(verb: str, host: str) -> int:
+    from heat_ha.agent import decide, dispatch, model
+    from heat_ha.cloud import agent_store
+
+    store = _store()
+    incidents = store.all(agent_store.INCIDENT)
+    rescues = store.all(agent_store.RESCUE)
+    if verb == 'show':
+        for name in sorted(incidents):
+            if not host or host == name:
+                print(json.dumps(_shown(incidents[name].value, rescues.get(name)), indent=2))
+        return 0
+    if host not in incidents:
+        raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
+    entry = incidents[host]
+    old = model.Incident.from_dict(entry.value)
+    by, now = getpass.getuser(), time.time()
+    new = (decide.released if verb == 'release' else decide.dropped)(old, by, now)
+    turn = dispatch.Turn.WAITING if verb == 'release' else dispatch.Turn.DROPPED
+    held = rescues.get(host)
+    changed = _with_turns(held.value, turn) if held else None
+    if held and changed != held.value:
+        store.put(agent_store.RESCUE, host, changed, held.version)
+        new = decide.with_more_rescues(old, by, now) if verb == 'release' else old
+    elif new == old:
+        raise exceptions.Refused(f'host {host} is {old.phase.value}: nothing is held back')
+    if new != old:
+        store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+    print(f'{host}: {new.phase.value}')
+    return 0
+
+
+def _with_turns(value: dict[str, Any], turn: Any) -> dict[str, Any]:
+    from heat_ha.agent import dispatch
+
+    rows = [
+        row | {'turn': turn.value} if row['turn'] == dispatch.Turn.DEFERRED.value else row
+        for row in value['rows']
+    ]
+    return value | {'rows': rows}
+
+
+def _shown(incident: dict[str, Any], rescues: Any) -> dict[str, Any]:
+    shown = {**incident, 'opened': _time(incident['opened']), 'changed': _time(incident['changed'])}
+    if incident['proof']:
+        shown['proof'] = incident['proof'] | {'at': _time(incident['proof']['at'])}
+    if rescues is not None and rescues.value['opened'] == incident['opened']:
+        shown['policies'] = [
+            {key: row[key] for key in ('name', 'stack_name', 'turn', 'servers', 'reason')}
+            for row in rescues.value['rows']
+        ]
+    return shown
+
+
+def _time(seconds: float) -> str:
+    found = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return found.isoformat(timespec='seconds')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

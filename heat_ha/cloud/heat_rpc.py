@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals to policies over Heat's own message bus, as only a program beside the engines can.
+
+What a signal says is believed by no policy, so it carries no secret: who could send one here
+could do more harm by other means.
+"""
+
+from typing import Any
+
+from heat.common import context, messaging, service_utils
+from heat.rpc import client
+from oslo_config import cfg
+
+from heat_ha import exceptions
+
+# Seconds until an engine must have taken a signal.
+CALL_LIMIT = 30
+
+
+def setup() -> None:
+    """Join Heat's message bus."""
+    messaging.setup()
+
+
+def _context(project: str) -> Any:
+    return context.RequestContext(
+        is_admin=True, project_id=project, roles=['admin'], overwrite=False
+    )
+
+
+def signal(project: str, stack_name: str, stack_id: str, resource: str, body: Any) -> None:
+    """Signal a resource; its engine goes on by itself.
+
+    :raises exceptions.CouldNotAsk: no engine is known to have taken it.
+    """
+    identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
+    try:
+        call = client.EngineClient()
+        message = call.make_msg(
+            'resource_signal',
+            stack_identity=identity,
+            resource_name=resource,
+            details=body,
+            sync_call=False,
+        )
+        call.call(_context(project), message, version='1.3', timeout=CALL_LIMIT)
+    except Exception as exc:
+        raise exceptions.CouldNotAsk(
+            'heat', f'a signal to {resource} of {stack_name}', f'{type(exc).__name__}: {exc}'[:200]
+        ) from exc
+
+
+def ping(limit: int) -> None:
+    """See that an engine answers over the bus. :raises exceptions.CouldNotAsk: none did."""
+    try:
+        call = client.EngineClient()
+        call.call(_context(''), call.make_msg('list_services'), version='1.4', timeout=limit)
+    except Exception as exc:
+        raise exceptions.CouldNotAsk('heat', 'its engines', f'{type(exc).__name__}') from exc
+
+
+def is_alive(engine_id: str) -> bool:
+    """Whether an engine answers; as Heat asks it itself."""
+    return bool(service_utils.engine_alive(_context(''), engine_id))
+
+
+def region() -> str | None:
+    """The region of this Heat."""
+    found: str | None = cfg.CONF.region_name_for_services
+    return found

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from heat_ha import exceptions
+from heat_ha.agent import model
+from heat_ha.cloud import hosts
+from heat_ha.conf import nova_hosts
+
+# 2.53 is the first that changes a service by its unique id; 2.59 the first that pages
+# migrations; a later one tells the kind of a migration's end no better.
+MICROVERSION = '2.59'
+
+# Nova shows at most so many servers at once (max_limit).
+PAGE = 1000
+
+Answer = TypeVar('Answer')
+
+
+class NovaAdmin:
+    """One region's Nova with heat-ha's own credential."""
+
+    def __init__(self, region: str | None) -> None:
+        self._region = region
+        self._made: Any = None
+
+    def _ask(self, question: str, call: Callable[[Any], Answer]) -> Answer:
+        try:
+            if self._made is None:
+                self._made = hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
+            if self._made is None:
+                raise exceptions.Refused(f'heat.conf has no credential in [{nova_hosts.RESCUE}]')
+            return call(self._made)
+        except hosts.FAILURES as exc:
+            raise exceptions.CouldNotAsk('nova', question, f'{exc}'[:200]) from exc
+
+    def marks(self) -> dict[str, model.Mark]:
+        """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
+        found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
+        return {
+            s.host: model.Mark(
+                host=s.host,
+                service_id=str(s.id),
+                is_up=s.state == 'up',
+                is_forced_down=bool(s.forced_down),
+                is_disabled=s.status == 'disabled',
+                disabled_reason=s.disabled_reason or '',
+                beat=_seconds(s.updated_at),
+            )
+            for s in found
+        }
+
+    def servers_on(self, host: str) -> set[str]:
+        """The ids of all servers on a host. :raises CouldNotAsk: no answer."""
+        found: set[str] = set()
+        marker = None
+        while True:
+            search = {'host': host, 'all_tenants': True}
+            page = self._ask(
+                f'the servers on {host}',
+                lambda c, s=search, m=marker: c.servers.list(  # type: ignore[misc]
+                    detailed=False, search_opts=s, marker=m, limit=PAGE
+                ),
+            )
+            found |= {s.id for s in page}
+            if len(page) < PAGE:
+                return found
+            marker = page[-1].id
+
+    def host_of(self, server: str) -> str:
+        """The name of a server's host, '' when there is none. :raises CouldNotAsk: no answer."""
+        found = self._ask(f'server {server}', lambda c: c.servers.get(server))
+        return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
+
+    def mark_down(self, mark: model.Mark, reason: str) -> None:
+        """Let Nova take the host for down, and put nothing on it when it is back."""
+        if not mark.is_disabled:
+            self._ask(
+                f'disabling {mark.host}',
+                lambda c: c.services.disable_log_reason(mark.service_id, reason[:255]),
+            )
+        self._ask(
+            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
+        )
+
+    def reopen(self, mark: model.Mark) -> None:
+        """Let Nova use the host again; one that an operator disabled stays so."""
+        self._ask(
+            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, False)
+        )
+        if mark.is_disabled and mark.disabled_reason.startswith(MARKER):
+            self._ask(f'enabling {mark.host}', lambda c: c.services.enable(mark.service_id))
+
+    def leftovers(self, host: str) -> tuple[str, ...]:
+        """Guests that were evacuated from the host and that it has not cleaned up yet."""
+        found = self._ask(
+            f'what is left on {host}',
+            lambda c: c.migrations.list(host=host, migration_type='evacuation'),
+        )
+        # "done": the guest runs elsewhere, and its old host has not removed it yet.
+        return tuple(
+            sorted(m.instance_uuid for m in found if m.source_compute == host
+                   and m.status in ('accepted', 'pre-migrating', 'done'))
+        )  # fmt: skip
+
+
+MARKER = 'heat-ha: '
+
+
+def _seconds(text: str | None) -> float | None:
+    if not text:
+        return None
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc).timestamp()

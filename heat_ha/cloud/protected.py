@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From servers to the policies that protect them, in Heat's database.
+
+Three queries, however many servers there are. The agent stands beside the engines and has
+their ``heat.conf``; asking Heat's API would take a request for each stack.
+"""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import sqlalchemy
+from heat.db import api as db_api
+from heat.db import models
+
+from heat_ha.rescue import model, record
+
+_RESOURCE, _STACK = models.Resource.__table__, models.Stack.__table__
+_DATA = models.ResourceData.__table__
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A RescuePolicy as far as it must be signalled. ``number`` is its row in the database."""
+
+    number: int
+    name: str
+    stack_id: str
+    stack_name: str
+    project: str
+    root: str
+    wish: record.Wish
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stack:
+    name: str
+    project: str
+    owner: str | None
+    parent_resource: str | None
+
+
+def engine() -> Any:
+    """SQLAlchemy's engine for Heat's database."""
+    return db_api.get_engine()
+
+
+def policies_of(servers: Collection[str]) -> dict[str, Policy]:
+    """For each server that a RescuePolicy protects, that policy.
+
+    Of several the one that names it counts, then the one nearest to it, then the one of the
+    highest priority.
+    """
+    if not servers:
+        return {}
+    with engine().connect() as connection:
+        rows = connection.execute(
+            sqlalchemy.select(
+                _RESOURCE.c.name,
+                _RESOURCE.c.nova_instance,
+                _RESOURCE.c.stack_id,
+                _RESOURCE.c.root_stack_id,
+            ).where(_RESOURCE.c.nova_instance.in_(list(servers)), _RESOURCE.c.action != 'DELETE')
+        ).all()
+        roots = {row.root_stack_id for row in rows}
+        if not roots:
+            return {}
+        stacks = _stacks(connection, roots)
+        policies = _policies(connection, roots, stacks)
+    found = {}
+    for row in rows:
+        path = _path(row.name, row.stack_id, stacks)
+        chosen = _choose(path, policies)
+        if chosen is not None:
+            found[row.nova_instance] = chosen
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How far a policy is. ``engine`` is the one that is at work, '' for none."""
+
+    engine: str
+    rescues: Mapping[str, model.Progress]
+
+
+def states_of(numbers: Collection[int]) -> dict[int, State]:
+    """What the policies have on record about their rescues, in two queries."""
+    if not numbers:
+        return {}
+    with engine().connect() as connection:
+        marks = connection.execute(
+            sqlalchemy.select(_RESOURCE.c.id, _RESOURCE.c.rsrc_metadata).where(
+                _RESOURCE.c.id.in_(list(numbers))
+            )
+        ).all()
+        rows = connection.execute(
+            sqlalchemy.select(_DATA.c.resource_id, _DATA.c.key, _DATA.c.value).where(
+                _DATA.c.resource_id.in_(list(numbers)), _DATA.c.key.like(record.SERVER + '%')
+            )
+        ).all()
+    data: dict[int, dict[str, str]] = {number: {} for number in numbers}
+    for row in rows:
+        data[row.resource_id][row.key] = row.value
+    return {
+        row.id: State(
+            ((row.rsrc_metadata or {}).get(record.MARK) or {}).get('engine', ''),
+            record.progress_of(data[row.id]),
+        )
+        for row in marks
+    }
+
+
+def _stacks(connection: Any, roots: Collection[str]) -> dict[str, _Stack]:
+    inner = sqlalchemy.select(_RESOURCE.c.stack_id).where(
+        _RESOURCE.c.root_stack_id.in_(list(roots))
+    )
+    rows = connection.execute(
+        sqlalchemy.select(
+            _STACK.c.id, _STACK.c.name, _STACK.c.tenant, _STACK.c.owner_id,
+            _STACK.c.parent_resource_name,
+        ).where(_STACK.c.id.in_(inner.distinct()), _STACK.c.deleted_at.is_(None))
+    ).all()  # fmt: skip
+    return {r.id: _Stack(r.name, r.tenant, r.owner_id, r.parent_resource_name) for r in rows}
+
+
+def _policies(
+    connection: Any, roots: Collection[str], stacks: Mapping[str, _Stack]
+) -> dict[str, list[Policy]]:
+    rows = connection.execute(
+        sqlalchemy.select(
+            _RESOURCE.c.id, _RESOURCE.c.name, _RESOURCE.c.stack_id, _RESOURCE.c.root_stack_id,
+            _DATA.c.value,
+        )
+        .select_from(_RESOURCE.join(_DATA, _DATA.c.resource_id == _RESOURCE.c.id))
+        .where(
+            _RESOURCE.c.root_stack_id.in_(list(roots)),
+            _RESOURCE.c.action != 'DELETE',
+            _DATA.c.key == record.WISH,
+        )
+    ).all()  # fmt: skip
+    found: dict[str, list[Policy]] = {}
+    for row in rows:
+        stack = stacks.get(row.stack_id)
+        if stack is None:
+            continue
+        policy = Policy(
+            row.id, row.name, row.stack_id, stack.name, stack.project, row.root_stack_id,
+            record.Wish.from_json(row.value),
+        )  # fmt: skip
+        found.setdefault(row.stack_id, []).append(policy)
+    return found
+
+
+def _path(name: str, stack: str, stacks: Mapping[str, _Stack]) -> list[tuple[str, str]]:
+    """The resource and what it is nested in, each with its stack, from the inside out."""
+    path = [(name, stack)]
+    while (inner := stacks.get(stack)) is not None and inner.owner and inner.parent_resource:
+        stack = inner.owner
+        path.append((inner.parent_resource, stack))
+        if len(path) > 100:
+            break
+    return path
+
+
+def _choose(path: Iterable[tuple[str, str]], policies: Mapping[str, list[Policy]]) -> Policy | None:
+    candidates = [
+        (not policy.wish.tops, distance, -policy.wish.priority, policy.number, policy)
+        for distance, (name, stack) in enumerate(path)
+        for policy in policies.get(stack, ())
+        if not policy.wish.tops or name in policy.wish.tops
+    ]
+    return min(candidates)[-1] if candidates else None
+
+
+FAILOVER_RECORD = 'ha_record'
+
+
+@dataclasses.dataclass(frozen=True)
+class Unfinished:
+    """A FailoverPolicy whose plan is not at its end. ``holder`` is who has its lock, or ''."""
+
+    name: str
+    stack_id: str
+    stack_name: str
+    project: str
+    holder: str
+    record: dict[str, Any]
+
+
+def unfinished_failovers() -> list[Unfinished]:
+    """Every plan that runs, waits for a fence, or that a dead engine left, in one query."""
+    lock = models.StackLock.__table__
+    is_open = sqlalchemy.or_(
+        _DATA.c.value.like('%"state":"running"%'),
+        _DATA.c.value.like('%"state":"waiting_for_fence"%'),
+    )
+    query = (
+        sqlalchemy.select(
+            _RESOURCE.c.name, _RESOURCE.c.stack_id, _STACK.c.name.label('stack_name'),
+            _STACK.c.tenant, lock.c.engine_id, _DATA.c.value,
+        )
+        .select_from(
+            _DATA.join(_RESOURCE, _DATA.c.resource_id == _RESOURCE.c.id)
+            .join(_STACK, _STACK.c.id == _RESOURCE.c.stack_id)
+            .outerjoin(lock, lock.c.stack_id == _RESOURCE.c.nova_instance)
+        )
+        .where(_DATA.c.key == FAILOVER_RECORD, is_open, _STACK.c.deleted_at.is_(None))
+    )  # fmt: skip
+    with engine().connect() as connection:
+        rows = connection.execute(query).all()
+    return [
+        Unfinished(r.name, r.stack_id, r.stack_name, r.tenant, r.engine_id or '', parsed)
+        for r in rows
+        if (parsed := json.loads(r.value))['state'] in ('running', 'waiting_for_fence')
+    ]

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group ``heat_ha_agent``: how the program beside Heat works."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = 'heat_ha_agent'
+
+OPTIONS = [
+    cfg.StrOpt('name', help='The name of this agent in logs and proofs; the machine by default.'),
+    cfg.StrOpt(
+        'coordination_url',
+        default='file:///var/lib/heat-ha/locks',
+        help='Where the agents of a region share their locks, as tooz takes it. The default is '
+        'for one machine; several agents need etcd3+http://, redis:// or mysql://.',
+    ),
+    cfg.ListOpt(
+        'sources',
+        default=['services_api', 'nova_notifications'],
+        help='What tells of hosts: services_api, nova_notifications, webhook.',
+    ),
+    cfg.ListOpt(
+        'confirm',
+        default=['services_api'],
+        help='When a host counts as down: alternatives, in each of which all sources that are '
+        'joined by + must agree, as in "services_api+webhook, nova_notifications".',
+    ),
+    cfg.ListOpt(
+        'fail_open',
+        default=[],
+        help='Sources that count as agreeing while they cannot be asked. All others are '
+        'fail-closed. One source must still say itself that the host is down.',
+    ),
+    cfg.FloatOpt(
+        'settle',
+        default=5.0,
+        min=0,
+        help='Seconds for which a host must be down without a break before it is believed.',
+    ),
+    cfg.FloatOpt(
+        'poll_interval',
+        default=3.0,
+        min=0.2,
+        help="Seconds between two looks at Nova's services. Keep it below service_down_time.",
+    ),
+    cfg.FloatOpt(
+        'report_valid',
+        default=300.0,
+        min=1,
+        help='Seconds for which the report of a webhook counts.',
+    ),
+    cfg.StrOpt(
+        'fencing_file',
+        default='',
+        help='Which driver fences which host (YAML). Without it somebody else fences, and sets '
+        'forced_down.',
+    ),
+    cfg.FloatOpt(
+        'storm_host_share',
+        default=0.2,
+        min=0,
+        max=1,
+        help='Share of the hosts that may fail within storm_period; one host always may.',
+    ),
+    cfg.FloatOpt(
+        'storm_period', default=3600.0, min=1, help='Seconds over which failures are counted.'
+    ),
+    cfg.IntOpt(
+        'storm_per_project',
+        default=0,
+        min=0,
+        help='Servers of one project that may be rescued within storm_period; 0: no limit.',
+    ),
+    cfg.IntOpt(
+        'storm_per_stack',
+        default=0,
+        min=0,
+        help='Servers of one stack that may be rescued within storm_period; 0: no limit.',
+    ),
+    cfg.IntOpt(
+        'servers_at_once',
+        default=32,
+        min=1,
+        help='Servers of one host whose rescue may be under way at once. A policy whose servers '
+        'are more than that is signalled alone.',
+    ),
+    cfg.BoolOpt(
+        'reopen_when_clean',
+        default=True,
+        help='Let a host that is back take servers again once nothing is left on it. Otherwise '
+        'a person unsets forced_down.',
+    ),
+    cfg.ListOpt(
+        'notification_urls',
+        default=[],
+        help="The message buses of Nova's versioned notifications; Heat's own by default.",
+    ),
+    cfg.StrOpt(
+        'notification_topic',
+        default='versioned_notifications',
+        help="As Nova's [notifications] versioned_notifications_topics has it.",
+    ),
+    cfg.HostAddressOpt(
+        'listen', default='127.0.0.1', help='The address of the webhook and the metrics.'
+    ),
+    cfg.PortOpt('port', default=9642, help='The port of the webhook and the metrics.'),
+    cfg.StrOpt(
+        'tokens_file',
+        default='',
+        help='Who may report to the webhook: lines of NAME:TOKEN. It needs one sender or more.',
+    ),
+]
+
+
+def register(conf: Any) -> None:
+    """Make the group known; harmless when it is already."""
+    conf.register_opts(OPTIONS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """The group as oslo.config's generator wants it."""
+    return [(GROUP, OPTIONS)]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods of a RescuePolicy that go through Heat: recreate and failover."""
+
+import time
+
+from heat.engine import resource
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import heat, heat_group, heat_servers, rescue_nova
+from heat_ha.groups import model, replacing
+
+
+def can_fail_over(target):
+    """Whether the resource is a FailoverPolicy, or something chained in front of one."""
+    return callable(getattr(target, 'fail_over', None)) or (
+        'auto_scaling_policy_id' in target.properties_schema
+    )
+
+
+class ByHeat:
+    """What one policy lets Heat do for its servers."""
+
+    def __init__(self, policy, tell):
+        self._policy = policy
+        self._tell = tell
+
+    def recreate(self, servers, timeout, is_dead):
+        """Replace members of groups; let Heat make all other servers anew.
+
+        :param timeout: seconds for all of them together.
+        :param is_dead: whether their host is confirmed down: only then what it still holds is
+            freed by deleting the servers in Nova first. Heat would wait for their volumes.
+        :raises exceptions.HaError: not all were recreated.
+        """
+        deadline = time.monotonic() + timeout
+        groups: dict[str, list[str]] = {}
+        others = []
+        for one in servers:
+            top = heat.sibling(self._policy, one.top)
+            if top is not None and heat_group.is_group(top) and one.member:
+                groups.setdefault(one.top, []).append(one.member)
+            else:
+                others.append(one)
+        for name, members in groups.items():
+            self._replace(heat.sibling(self._policy, name), tuple(members))
+        if others:
+            if is_dead:
+                nova = rescue_nova.RescueNova(self._policy)
+                for one in others:
+                    nova.delete(one.server)
+            known = [one for one in others if one.stack]
+            heat_servers.recreate(self._policy, known, 'its host died', deadline)
+
+    def _replace(self, group, members):
+        replacing.replace(
+            group,
+            requested_by=self._policy.name,
+            order=model.Order.CREATE_FIRST,
+            count=len(members),
+            named=members,
+            respect_cooldown=False,
+            tell=lambda text: self._tell('IN_PROGRESS', text),
+        )
+
+    def fail_over(self, server):
+        """Signal the chained policy as an alarm about this server would.
+
+        :raises exceptions.HaError: it refused, or stopped.
+        """
+        target = heat.sibling(self._policy, self._policy.properties['failover_policy'])
+        if target is None:
+            raise exceptions.Refused('failover_policy names no policy of this stack')
+        if callable(getattr(target, 'fail_over', None)):
+            target.fail_over(signals.Signal(member=server.server), None)
+            return
+        try:
+            target.handle_signal({'member': server.server, 'reason': 'its host died'})
+        except resource.NoActionRequired as exc:
+            raise exceptions.Refused(str(exc)) from exc

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rescue the servers of one policy: look, decide, write down, act, until each is at its end.
+
+Called by the RescuePolicy in a thread of an engine. What Nova carries out by itself runs for
+many servers side by side; what goes through Heat is done for all servers that are due at once.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import heat_servers
+from heat_ha.failover.model import HostState
+from heat_ha.rescue import claiming, decide, model, record
+from heat_ha.rescue.model import Method, Progress, State
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two rounds of looks.
+ROUND = 0.5
+
+# Seconds for which what was not rescued rests: a signal that comes twice changes nothing.
+REST = 60.0
+
+# Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
+# once made the last of 20 servers no earlier.
+AT_ONCE = 16
+
+
+class Nova(Protocol):
+    """Nova, as ``heat_ha.cloud.rescue_nova`` has it."""
+
+    def hosts(self) -> Any:
+        """Look at all hosts."""
+
+    def look(self, server_id: str) -> model.Server:
+        """Look at one server."""
+
+    def begin(self, method: Method, server: model.Server) -> None:
+        """Ask for a method that Nova carries out by itself."""
+
+
+class Heat(Protocol):
+    """What goes through Heat, as the policy does it."""
+
+    def recreate(
+        self, servers: Sequence[heat_servers.Protected], timeout: float, is_dead: bool
+    ) -> None:
+        """Let Heat make the servers anew, and wait. :raises HaError: it did not."""
+
+    def fail_over(self, server: heat_servers.Protected) -> None:
+        """Let the chained policy act for the server, and wait. :raises HaError: it did not."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The policy's properties as the rescue uses them."""
+
+    rules: tuple[model.Rule, ...]
+    verify: model.Verify
+
+
+class Rescue:
+    """All rescues of one policy, from one signal, in one engine."""
+
+    def __init__(
+        self,
+        policy: Any,
+        nova: Nova,
+        heat: Heat,
+        options: Options,
+        tell: Callable[[str, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._policy = policy
+        self._nova = nova
+        self._heat = heat
+        self._options = options
+        self._tell = tell
+        self._clock = clock
+        self._known: dict[str, Progress] = {}
+        self._due: dict[str, heat_servers.Protected] = {}
+
+    def affected(
+        self, protected: Sequence[heat_servers.Protected], named: str | None
+    ) -> tuple[list[tuple[heat_servers.Protected, model.Seen]], list[str]]:
+        """The servers that a signal is about, and why the others are not."""
+        hosts = self._nova.hosts()
+        found, told = [], []
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            looks = list(pool.map(lambda p: self._nova.look(p.server), protected))
+        for one, server in zip(protected, looks, strict=True):
+            seen = model.Seen(server, hosts(server.host), self._clock())
+            if decide.is_affected(seen, named is not None):
+                found.append((one, seen))
+            else:
+                told.append(f'{one.name}: {server.wording or server.status.value}, '
+                            f'{seen.host.wording}')  # fmt: skip
+        return found, told
+
+    def run(
+        self,
+        found: Sequence[tuple[heat_servers.Protected, model.Seen]],
+        protected: Sequence[heat_servers.Protected],
+        claim: claiming.Claim,
+    ) -> str:
+        """Carry out what is on record and what was found, and return what came of it.
+
+        :raises claiming.Busy: another engine has taken over; nothing more is touched here.
+        """
+        now = self._clock()
+        places = {p.server: p for p in protected}
+        self._known = record.read(self._policy)
+        for server, progress in list(self._known.items()):
+            if not progress.state.is_final:
+                self._due[server] = places.get(server) or _unplaced(progress)
+        for one, seen in found:
+            old = self._known.get(one.server)
+            if old is not None and (not old.state.is_final or _rests(old, now)):
+                continue
+            self._due[one.server] = one
+            self._put(Progress(one.server, one.name, seen.server, began=now))
+        if not self._due:
+            return 'nothing is left to be done'
+        while any(not self._known[s].state.is_final for s in self._due):
+            claim.check()
+            if not self._round():
+                time.sleep(ROUND)
+        return '; '.join(f'{self._known[s].name}: {self._known[s].reason}' for s in self._due)
+
+    def _round(self) -> bool:
+        """Look at all that is under way and do what is next. :returns: whether anything was."""
+        open_ = [s for s in self._due if not self._known[s].state.is_final]
+        hosts = self._nova.hosts()
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            looks = dict(zip(open_, pool.map(self._nova.look, open_), strict=True))
+            begun: dict[str, decide.Begin] = {}
+            for server in open_:
+                known = self._known[server]
+                seen = model.Seen(looks[server], hosts(known.before.host), self._clock())
+                step = decide.next_step(known, self._options.rules, self._options.verify, seen)
+                if isinstance(step, decide.End):
+                    self._end(server, step)
+                elif isinstance(step, decide.Begin):
+                    self._begin(server, step)
+                    begun[server] = step
+            asked = {
+                server: pool.submit(self._nova.begin, step.method, looks[server])
+                for server, step in begun.items()
+                if step.method in model.IN_NOVA
+            }
+            for server, future in asked.items():
+                self._note_failure([server], future.exception())
+        self._through_heat(begun, hosts)
+        return bool(begun)
+
+    def _through_heat(self, begun: Mapping[str, decide.Begin], hosts: Any) -> None:
+        for server, step in begun.items():
+            if step.method is Method.FAILOVER:
+                place = self._due[server]
+                self._try([server], functools.partial(self._heat.fail_over, place))
+        together = [s for s, step in begun.items() if step.method is Method.RECREATE]
+        for is_dead in (True, False):
+            batch = [
+                s
+                for s in together
+                if (hosts(self._known[s].before.host).state is HostState.CONFIRMED_DOWN) is is_dead
+            ]
+            if not batch:
+                continue
+            timeout = max(self._options.rules[begun[s].index].timeout for s in batch)
+            places = [self._due[s] for s in batch]
+            self._try(batch, functools.partial(self._heat.recreate, places, timeout, is_dead))
+
+    def _try(self, servers: Sequence[str], call: Callable[[], None]) -> None:
+        try:
+            call()
+        except claiming.Busy:
+            raise
+        except Exception as exc:
+            self._note_failure(servers, exc)
+            return
+        for server in servers:
+            self._put(dataclasses.replace(self._known[server], has_returned=True))
+
+    def _note_failure(self, servers: Sequence[str], exc: BaseException | None) -> None:
+        if exc is None:
+            return
+        if not isinstance(exc, exceptions.HaError):
+            LOG.error('A rescue failed unexpectedly', exc_info=exc)
+        for server in servers:
+            known = self._known[server]
+            method = known.method.value if known.method else ''
+            failure = f'{method}: {exc}'[:200]
+            self._put(dataclasses.replace(known, failure=failure))
+            self._tell('IN_PROGRESS', f'{known.name}: attempt {known.attempt} failed, {failure}')
+
+    def _begin(self, server: str, step: decide.Begin) -> None:
+        known = dataclasses.replace(
+            self._known[server],
+            index=step.index,
+            attempt=step.attempt,
+            method=step.method,
+            state=State.RUNNING,
+            started=self._clock(),
+            failure='',
+            has_returned=False,
+            reason=step.reason,
+        )
+        # On record before the side effect (S4).
+        self._put(known)
+        self._tell('IN_PROGRESS', f'{known.name}: {step.method.value} because {step.reason}')
+
+    def _end(self, server: str, step: decide.End) -> None:
+        known = dataclasses.replace(
+            self._known[server], state=step.state, reason=step.reason, ended=self._clock()
+        )
+        self._put(known)
+        record.add_to_history(self._policy, known)
+        status = 'FAILED' if step.state is State.FAILED else 'COMPLETE'
+        seconds = known.ended - known.began
+        self._tell(status, f'{known.name}: {step.state.value} after {seconds:.1f} s, {step.reason}')
+
+    def _put(self, progress: Progress) -> None:
+        self._known[progress.server] = progress
+        record.write(self._policy, progress)
+
+
+def _rests(old: Progress, now: float) -> bool:
+    return old.state is not State.DONE and now - old.ended < REST
+
+
+def _unplaced(progress: Progress) -> heat_servers.Protected:
+    """The place of a server that an engine had begun to recreate, and that is gone since."""
+    top, _, rest = progress.name.partition('/')
+    member = rest.partition('/')[0]
+    return heat_servers.Protected(
+        progress.server, progress.name, top, member, (), progress.name.rpartition('/')[2]
+    )

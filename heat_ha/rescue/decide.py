@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which method is tried next for one server, and whether one has done its work. Pure."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from heat_ha.failover.model import HostState, ServerStatus
+from heat_ha.rescue.model import IN_NOVA, Method, Progress, Rule, Seen, State, Verify
+
+_SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
+
+# Where each method can be used at all. What waits for a host that is down, and nobody has
+# confirmed it, or that could not be asked for, is in no row: nothing is begun there (S1, S2).
+_WHERE = {
+    Method.RESTART: frozenset({HostState.UP}),
+    Method.REBUILD: frozenset({HostState.UP}),
+    Method.EVACUATE: frozenset({HostState.CONFIRMED_DOWN}),
+    Method.RECREATE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+    Method.FAILOVER: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+    Method.NONE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is next for the server, with its reason."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Look(Step):
+    """Nothing now; look again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin(Step):
+    """Begin an attempt of a method."""
+
+    index: int
+    attempt: int
+    method: Method
+
+
+@dataclasses.dataclass(frozen=True)
+class End(Step):
+    """Nothing is left to be done about the server."""
+
+    state: State
+
+
+def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Seen) -> Step:
+    """Choose what is next for one server.
+
+    Invariants: nothing is begun unless the host is up, or confirmed down; a server is moved
+    off (evacuated, recreated by force) only from a host that is confirmed down; each method is
+    tried at most as often as its rule says.
+    """
+    if progress.state.is_final:
+        return End(progress.reason, progress.state)
+    if seen.server.status is ServerStatus.COULD_NOT_ASK:
+        return Look(f'Nova did not tell of it: {seen.server.wording}')
+    if progress.state is State.PENDING:
+        if seen.server.status is ServerStatus.GONE:
+            return End('the server is gone', State.LEFT_ALONE)
+        return _choose(progress, rules, seen, 0, 1)
+    assert progress.method is not None
+    if not progress.failure and progress.method not in IN_NOVA and not progress.has_returned:
+        if progress.method is Method.FAILOVER and seen.server.status is ServerStatus.GONE:
+            # The FailoverPolicy has its own record, and was past the point of no return.
+            return End('failover: the server was replaced', State.DONE)
+        if seen.host.state not in _WHERE[progress.method]:
+            return Look(seen.host.wording)
+        # Its engine died in the middle; doing it again is harmless (S4).
+        return Begin(
+            'the engine that did it died', progress.index, progress.attempt, progress.method
+        )
+    if not progress.failure:
+        missing = unfinished(progress, verify, seen)
+        if not missing:
+            return End(_success(progress), State.DONE)
+        if progress.method in IN_NOVA and seen.server.status is ServerStatus.GONE:
+            # Its owner deleted it meanwhile; making another one is nobody's wish (S8).
+            return End('the server was deleted meanwhile', State.LEFT_ALONE)
+        rule = rules[progress.index]
+        has_failed = seen.server.status is ServerStatus.ERROR and not seen.server.task
+        if not has_failed and seen.now - progress.started <= rule.timeout:
+            return Look(missing)
+    return _choose(progress, rules, seen, progress.index, progress.attempt + 1)
+
+
+def unfinished(progress: Progress, verify: Verify, seen: Seen) -> str:
+    """Say what is missing until the method has done its work, '' when nothing is."""
+    method, before, now = progress.method, progress.before, seen.server
+    if method not in IN_NOVA:
+        # What Heat carries out ends with the call; a failure is on record as such.
+        return ''
+    if now.task:
+        return f'Nova is at work: {now.task}'
+    wanted = ServerStatus.ACTIVE if method is Method.RESTART else _wanted_status(before.status)
+    if now.status is not wanted:
+        return f'it is {now.wording or now.status.value}, not yet {wanted.value}'
+    if method is Method.EVACUATE and now.host == before.host:
+        return 'it is still on the same host'
+    if verify.volumes and (lost := sorted(set(before.volumes) - set(now.volumes))):
+        return f'volumes are not attached: {", ".join(lost)}'
+    if verify.addresses and (lost := sorted(set(before.addresses) - set(now.addresses))):
+        return f'addresses are missing: {", ".join(lost)}'
+    return ''
+
+
+def is_affected(seen: Seen, is_named: bool) -> bool:
+    """Whether a signal is about this server at all.
+
+    A signal of a host's failure is about servers on hosts that are confirmed down; one that
+    names a server is about it when it is not well, wherever it is.
+    """
+    if seen.server.status in (ServerStatus.GONE, ServerStatus.COULD_NOT_ASK):
+        return False
+    if seen.host.state is HostState.CONFIRMED_DOWN:
+        return True
+    return is_named and seen.host.state is HostState.UP and seen.server.status in _SICK
+
+
+def _wanted_status(before: ServerStatus) -> ServerStatus:
+    # A server that its owner had stopped stays stopped.
+    return ServerStatus.SHUTOFF if before is ServerStatus.SHUTOFF else ServerStatus.ACTIVE
+
+
+def _choose(
+    progress: Progress, rules: Sequence[Rule], seen: Seen, index: int, attempt: int
+) -> Step:
+    if seen.host.state not in (HostState.UP, HostState.CONFIRMED_DOWN):
+        return Look(seen.host.wording)
+    told = [progress.failure] if progress.failure else []
+    for number in range(index, len(rules)):
+        rule = rules[number]
+        turn = attempt if number == index else 1
+        if turn > rule.attempts:
+            continue
+        if seen.host.state not in _WHERE[rule.method]:
+            told.append(f'{rule.method.value} does not help where {seen.host.wording}')
+            continue
+        if rule.method is Method.NONE:
+            return End('; '.join([*told, 'the template wants it left alone']), State.LEFT_ALONE)
+        if seen.server.status is ServerStatus.GONE and rule.method in IN_NOVA:
+            told.append(f'{rule.method.value} needs the server, which is gone')
+            continue
+        return Begin('; '.join(told) or seen.host.wording, number, turn, rule.method)
+    return End('; '.join(told) or 'no method is left', State.FAILED)
+
+
+def _success(progress: Progress) -> str:
+    again = f', attempt {progress.attempt}' if progress.attempt > 1 else ''
+    return f'{progress.method.value if progress.method else ""}{again}: done'

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a rescue: values only. Times are seconds of Unix time (UTC).
+
+``decide`` chooses from them, ``carry_out`` acts on them, ``record`` keeps them.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+from heat_ha.failover.model import Host, ServerStatus
+
+
+class Method(enum.Enum):
+    """The ways to bring a server, or what it did, back."""
+
+    RESTART = 'restart'
+    EVACUATE = 'evacuate'
+    REBUILD = 'rebuild'
+    RECREATE = 'recreate'
+    FAILOVER = 'failover'
+    NONE = 'none'
+
+
+# Those that Nova carries out by itself; the server keeps its id, volumes and addresses.
+IN_NOVA = frozenset({Method.RESTART, Method.EVACUATE, Method.REBUILD})
+
+
+class State(enum.Enum):
+    """How far the rescue of one server is."""
+
+    PENDING = 'pending'
+    RUNNING = 'running'
+    DONE = 'done'
+    LEFT_ALONE = 'left_alone'
+    FAILED = 'failed'
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is done about the server."""
+        return self in (State.DONE, State.LEFT_ALONE, State.FAILED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One method as the template wants it: seconds for one attempt, and how many."""
+
+    method: Method
+    timeout: float = 600.0
+    attempts: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """What must be as before when a server is rescued in Nova."""
+
+    volumes: bool = True
+    addresses: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """One look at a server. ``host`` is Nova's hash of host and project, '' when unknown.
+
+    ``task`` is what Nova is doing with it, '' for nothing.
+    """
+
+    server: str
+    status: ServerStatus
+    host: str = ''
+    task: str = ''
+    volumes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    wording: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """The rescue of one server as it is on record.
+
+    ``index`` and ``attempt`` say which attempt of which method it is, ``before`` how the server
+    was when the rescue began, ``failure`` why the attempt came to nothing. ``has_returned``: what
+    went through Heat came to its end; without it the engine died in the middle.
+    """
+
+    server: str
+    name: str
+    before: Server
+    index: int = 0
+    attempt: int = 0
+    state: State = State.PENDING
+    method: Method | None = None
+    began: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+    failure: str = ''
+    reason: str = ''
+    has_returned: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The progress as JSON can hold it."""
+        plain = dataclasses.asdict(self)
+        plain['state'] = self.state.value
+        plain['method'] = self.method and self.method.value
+        plain['before']['status'] = self.before.status.value
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> 'Progress':
+        """The progress that :meth:`to_dict` wrote."""
+        before = plain['before']
+        return cls(
+            **plain
+            | {
+                'state': State(plain['state']),
+                'method': plain['method'] and Method(plain['method']),
+                'before': Server(
+                    **before
+                    | {
+                        'status': ServerStatus(before['status']),
+                        'volumes': tuple(before['volumes']),
+                        'addresses': tuple(before['addresses']),
+                    }
+                ),
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One look at a server and at the host that it was on when the rescue began."""
+
+    server: Server
+    host: Host
+    now: float

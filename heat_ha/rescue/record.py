@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the record of a RescuePolicy where every engine, and the agent, can read it.
+
+Everything is in the resource's data: what the policy wants under one key, and the rescue of each
+server under a key of its own, so that a policy with many servers never outgrows a column.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from heat_ha.rescue import model
+
+WISH, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
+
+# In the resource's metadata: which engine is at work.
+MARK = 'ha_rescuing'
+
+MAX_PAST = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What the agent must know of a policy without loading its stack.
+
+    ``tops`` are the names of the resources of its stack that it protects; all if empty.
+    """
+
+    tops: tuple[str, ...]
+    priority: int
+    max_rescues: int
+    period: float
+
+    def to_json(self) -> str:
+        """Return the form that is on record."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> 'Wish':
+        """Read what ``to_json`` made."""
+        plain = json.loads(text)
+        return cls(**plain | {'tops': tuple(plain['tops'])})
+
+
+def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
+    """The rescues on record, by server id."""
+    return {
+        key.removeprefix(SERVER): model.Progress.from_dict(json.loads(text))
+        for key, text in data.items()
+        if key.startswith(SERVER)
+    }
+
+
+def fresh(resource: Any) -> Mapping[str, str]:
+    """All entries of the resource's data as the database has them now."""
+    resource._data = None
+    found: Mapping[str, str] = resource.data()
+    return found
+
+
+def read(resource: Any) -> dict[str, model.Progress]:
+    """The rescues on record now, by server id."""
+    return progress_of(fresh(resource))
+
+
+def write(resource: Any, progress: model.Progress) -> None:
+    """Put the rescue of one server on record; it is durable on return."""
+    text = json.dumps(progress.to_dict(), separators=(',', ':'), sort_keys=True)
+    resource.data_set(SERVER + progress.server, text)
+
+
+def drop(resource: Any, server: str) -> None:
+    """Take the rescue of one server off the record."""
+    resource.data_delete(SERVER + server)
+
+
+def read_history(resource: Any) -> list[dict[str, Any]]:
+    """The rescues that ended, oldest first."""
+    found: list[dict[str, Any]] = json.loads(fresh(resource).get(HISTORY, '[]'))
+    return found
+
+
+def add_to_history(resource: Any, ended: model.Progress) -> None:
+    """Append one line; the oldest go when there are too many."""
+    line = {
+        'server': ended.server,
+        'name': ended.name,
+        'method': ended.method.value if ended.method else '',
+        'outcome': ended.state.value,
+        'reason': ended.reason,
+        'began': round(ended.began, 1),
+        'seconds': round(max(ended.ended - ended.began, 0.0), 2),
+    }
+    lines = [*read_history(resource), line][-MAX_PAST:]
+    resource.data_set(HISTORY, json.dumps(lines, separators=(',', ':')))

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real power controls for hosts that do not exist: Redfish by sushy-tools, IPMI by ipmi_sim."""
+
+import contextlib
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port of the loopback address that nobody has now."""
+    with contextlib.closing(socket.socket(socket.AF_INET, kind)) as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
+
+
+def system_id(host: str) -> str:
+    """The id of a host's system in the emulator."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, host))
+
+
+def redfish_settings(address: str, host: str) -> dict[str, Any]:
+    """What the fencing file says of a host of the emulator."""
+    return {
+        'driver': 'redfish',
+        'address': address,
+        'system': f'/redfish/v1/Systems/{system_id(host)}',
+        'timeout': 20,
+    }
+
+
+@contextlib.contextmanager
+def redfish(folder: pathlib.Path, hosts: Sequence[str]) -> Iterator[str]:
+    """Run sushy-tools' emulator with a system for each host; yields its address."""
+    port = free_port()
+    systems = [{'uuid': system_id(h), 'name': h, 'power_state': 'On', 'nics': []} for h in hosts]
+    config = folder / 'emulator.conf'
+    config.write_text(
+        f'SUSHY_EMULATOR_LISTEN_IP = "127.0.0.1"\nSUSHY_EMULATOR_LISTEN_PORT = {port}\n'
+        f'SUSHY_EMULATOR_FAKE_SYSTEMS = {systems!r}\n'
+        f'SUSHY_EMULATOR_STATE_DIR = {str(folder)!r}\n'
+        f'SUSHY_EMULATOR_FAKE_DRIVER = True\n'
+    )
+    program = pathlib.Path(sys.executable).parent / 'sushy-emulator'
+    with open(folder / 'emulator.log', 'w') as log:
+        process = subprocess.Popen(
+            [program, '--config', config, '--fake'], stdout=log, stderr=log, cwd=folder
+        )
+    address = f'http://127.0.0.1:{port}'
+    try:
+        _wait(lambda: _answers(f'{address}/redfish/v1/'), process, folder / 'emulator.log')
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def ipmi(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Run OpenIPMI's simulator with one host; yields what the fencing file says of it."""
+    port = free_port(socket.SOCK_DGRAM)
+    config, commands = folder / 'lan.conf', folder / 'host.emu'
+    config.write_text(
+        textwrap.dedent(f"""
+            name "c1"
+            set_working_mc 0x20
+              startlan 1
+                addr 127.0.0.1 {port}
+                priv_limit admin
+                allowed_auths_admin none md2 md5 straight
+                guid a123456789abcdefa123456789abcdef
+              endlan
+              user 1 true "" "test" user 10 none md2 md5 straight
+              user 2 true "ipmiusr" "test" admin 10 none md2 md5 straight
+        """)
+    )
+    commands.write_text(
+        'mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n'
+        'mc_set_power 0x20 1\nmc_enable 0x20\n'
+    )
+    with open(folder / 'ipmi.log', 'w') as log:
+        process = subprocess.Popen(
+            [str(shutil.which('ipmi_sim')), '-c', config, '-f', commands, '-s', folder, '-n'],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+    try:
+        yield {
+            'driver': 'ipmi', 'address': '127.0.0.1', 'port': port, 'username': 'ipmiusr',
+            'password': 'test', 'interface': 'lan', 'timeout': 20,
+        }  # fmt: skip
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _wait(look: Any, process: 'subprocess.Popen[bytes]', log: pathlib.Path) -> None:
+    deadline = time.monotonic() + 30
+    while not look():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+        time.sleep(0.1)

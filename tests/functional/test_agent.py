@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host dies, and the agent sees to it that each server is rescued as its template says."""
+
+import contextlib
+import time
+
+import pytest
+
+from heat_ha.fencing import driver
+from tests import agents, cloud
+from tests.hosts import confirm_down, host_of, service_of
+from tests.hosts import run_lab as lab
+
+HOSTS = ('c1', 'c2', 'c3')
+
+# All of it is made on the host that is to die.
+ON_ONE_HOST = """
+heat_template_version: 2016-10-14
+resources:
+  volume:
+    type: OS::Cinder::Volume
+    properties: {size: 1}
+  database:
+    type: OS::Nova::Server
+    properties: &server
+      image: tiny
+      flavor: m1.tiny
+      networks: [{network: private}]
+  data:
+    type: OS::Cinder::VolumeAttachment
+    properties:
+      instance_uuid: {get_resource: database}
+      volume_id: {get_resource: volume}
+  batch:
+    type: OS::Nova::Server
+    properties: *server
+  web:
+    type: OS::Heat::AutoScalingGroup
+    properties:
+      min_size: 3
+      max_size: 4
+      rolling_updates: {max_batch_size: 3}
+      resource: {type: ha_server.yaml}
+  rescue_database:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: database}]
+      methods: [{method: evacuate, attempts: 2}, {method: recreate}]
+      priority: 10
+  rescue_web:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: web}]
+      methods: [{method: recreate}]
+  leave_batch:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: batch}]
+      methods: [{method: none}]
+outputs:
+  volume: {value: {get_resource: volume}}
+  database: {value: {get_resource: database}}
+  batch: {value: {get_resource: batch}}
+"""
+
+# One member on the host that is to die, the other elsewhere.
+PAIR = """
+heat_template_version: 2016-10-14
+resources:
+  apart:
+    type: OS::Nova::ServerGroup
+    properties: {policies: [anti-affinity]}
+  volume:
+    type: OS::Cinder::Volume
+    properties: {size: 1}
+  pair:
+    type: OS::Heat::AutoScalingGroup
+    properties:
+      min_size: 2
+      max_size: 2
+      resource:
+        type: ha_server.yaml
+        properties: {server_group: {get_resource: apart}}
+  failover:
+    type: OS::Heat::FailoverPolicy
+    properties:
+      auto_scaling_group_id: {get_resource: pair}
+      resource:
+        type: OS::Cinder::VolumeAttachment
+        properties:
+          instance_uuid: '%active%'
+          volume_id: {get_resource: volume}
+  replace:
+    type: OS::Heat::ScalingPolicy
+    properties:
+      adjustment_type: replace_oldest
+      auto_scaling_policy_id: {get_resource: failover}
+      scaling_adjustment: 1
+  rescue_pair:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: pair}]
+      methods: [{method: failover, attempts: 2}]
+      failover_policy: {get_resource: replace}
+      priority: 5
+outputs:
+  volume: {value: {get_resource: volume}}
+"""
+
+
+@contextlib.contextmanager
+def only_on(admin, *hosts):
+    """Let Nova put servers on these hosts only."""
+    others = [h for h in HOSTS if h not in hosts]
+    for status in ('disabled', 'enabled'):
+        for host in others:
+            service = service_of(admin, host)
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': status}, microversion='2.53'
+            )
+        if status == 'disabled':
+            yield
+
+
+def addresses_of(admin, server):
+    found = admin.compute.get(f'/servers/{server}').json()['server']['addresses']
+    return sorted(a['addr'] for net in found.values() for a in net)
+
+
+@pytest.fixture
+def power(tmp_path, admin):
+    """The fencing file of emulated BMCs; afterwards every host is as it was."""
+    agents.clear()
+    with agents.fencing_file(tmp_path, HOSTS) as path:
+        yield path
+    for host in HOSTS:
+        service = service_of(admin, host)
+        lab('thaw', f'nova-compute-{host}')
+        lab('start', f'nova-compute-{host}')
+        if service['forced_down']:
+            confirm_down(admin, host, False)
+        if service['status'] == 'disabled':
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': 'enabled'}, microversion='2.53'
+            )
+    for host in HOSTS:
+        cloud.until(lambda h=host: service_of(admin, h)['state'] == 'up', f'{host} is up')
+
+
+@pytest.fixture
+def make_agent(tmp_path, power):
+    made = []
+
+    def make(name='agent-1', **options):
+        found = agents.Agent(tmp_path, name, {'fencing_file': power, **options})
+        made.append(found)
+        return found.start()
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def done(host):
+    return agents.incidents().get(host, {}).get('phase') == 'done'
+
+
+def is_off(power_file, host):
+    import yaml
+
+    settings = yaml.safe_load(power_file.read_text())['hosts'][host]
+    return driver.load(host, settings).power()[0] is driver.Power.OFF
+
+
+def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
+    make_stack, make_agent, admin, tenant, watch, power
+):
+    dead = 'c3'
+    with only_on(admin, dead):
+        stack = make_stack(ON_ONE_HOST)
+    with only_on(admin, 'c1', dead):
+        pair = make_stack(PAIR)
+    agent = make_agent()
+    volumes = [stack.output('volume'), pair.output('volume')]
+    database, batch = stack.output('database'), stack.output('batch')
+    web = set(stack.servers()) - {database, batch}
+    kept = addresses_of(admin, database)
+    active = cloud.holder(tenant, volumes[1])
+    was_active_lost = host_of(admin, active) == dead
+    [lost_member] = [s for s in pair.servers() if host_of(admin, s) == dead]
+    summary = watch(volumes)
+
+    lab('kill', f'nova-compute-{dead}')
+    cloud.until(lambda: done(dead), 'the incident is done', seconds=400, every=1)
+
+    incident = agents.incidents()[dead]
+    assert is_off(power, dead) and 'redfish by agent-1' in incident['proof']['who']
+    service = service_of(admin, dead)
+    assert service['forced_down'] and service['disabled_reason'].startswith('heat-ha: redfish')
+    # Evacuated: the same server with its address and volume, elsewhere.
+    assert host_of(admin, database) != dead and addresses_of(admin, database) == kept
+    assert cloud.holder(tenant, volumes[0]) == database
+    # Recreated: other servers, as many, elsewhere.
+    new_web = set(stack.servers()) - {database, batch}
+    assert len(new_web) == len(web) and not new_web & web
+    assert dead not in {host_of(admin, s) for s in new_web}
+    # Left alone, and failed over.
+    assert host_of(admin, batch) == dead
+    holder = cloud.holder(tenant, volumes[1])
+    assert holder in pair.servers() and host_of(admin, holder) != dead
+    assert (holder != active) is was_active_lost
+    assert lost_member not in pair.servers() and len(pair.servers()) == 2
+    assert summary()['violations'] == []
+    for where, policies in ((stack, ('rescue_database', 'rescue_web')), (pair, ('rescue_pair',))):
+        for policy in policies:
+            lines = where.attribute(policy, 'history')
+            assert lines and {line['outcome'] for line in lines} == {'done'}, lines
+    assert [x['outcome'] for x in stack.attribute('leave_batch', 'history')] == ['left_alone']
+    assert agent.metric('heat_ha_agent_hosts{phase="done"}') == 1
+    assert '"turn": "done"' in agent.by_hand('show', dead)
+
+    # The host returns: it is let in again once nothing is left on it.
+    lab('start', f'nova-compute-{dead}')
+    cloud.until(
+        lambda: agents.incidents()[dead]['phase'] == 'closed',
+        'the host is let in again', seconds=90, every=1,
+    )  # fmt: skip
+    service = service_of(admin, dead)
+    assert not service['forced_down'] and service['status'] == 'enabled'
+
+
+SERVER = """
+heat_template_version: 2016-10-14
+resources:
+  server:
+    type: OS::Nova::Server
+    properties:
+      image: tiny
+      flavor: m1.tiny
+      networks: [{network: private}]
+  rescue:
+    type: OS::Heat::RescuePolicy
+    properties: {servers: [{get_resource: server}]}
+outputs:
+  server: {value: {get_resource: server}}
+"""
+
+
+def nothing_happened(stack, admin, power, hosts):
+    assert stack.attribute('rescue', 'history') == []
+    assert not [e for e in stack.events('rescue') if 'RESCUE' in e or 'SIGNAL' in e]
+    for host in HOSTS:
+        assert not service_of(admin, host)['forced_down'], host
+        assert not is_off(power, host), host
+    assert host_of(admin, stack.output('server')) in hosts
+
+
+def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, power):
+    agent = make_agent(
+        sources='services_api,nova_notifications,webhook', confirm='services_api+webhook'
+    )
+    stack = make_stack(SERVER)
+    server = stack.output('server')
+    home = host_of(admin, server)
+
+    # A witness that lies, doubled and out of order; and hosts and senders that nobody knows.
+    for state in ('down', 'down', 'up', 'down'):
+        assert agent.report({'host': home, 'state': state}) == 202
+    assert agent.report({'host': 'nowhere', 'state': 'down'}) == 202
+    assert agent.report({'host': home, 'state': 'down'}, token='x' * 20) == 401
+    assert agent.report(b'{' * 5000) == 400
+    assert agent.report({'host': ['x'], 'state': 'down'}) == 400
+    # The owner stops the server, and signals the policy as if a host had died.
+    tenant.compute.post(f'/servers/{server}/action', json={'os-stop': None})
+    stack.signal('rescue', {'action': 'rescue', 'reason': 'a lie'})
+    time.sleep(6)
+    assert [e for e in stack.events('rescue') if 'SIGNAL' in e] == [
+        e for e in stack.events('rescue') if 'confirmed down' in e
+    ]
+    assert stack.attribute('rescue', 'history') == []
+
+    # Two of three hosts at once: the observer is wrong.
+    for host in ('c1', 'c2'):
+        lab('freeze', f'nova-compute-{host}')
+        agent.report({'host': host, 'state': 'down'})
+    cloud.until(
+        lambda: {h: i['phase'] for h, i in agents.incidents().items() if h in ('c1', 'c2')}
+        == {'c1': 'deferred', 'c2': 'deferred'}
+        or 'may be cut off' in '\n'.join(agent.decisions()),
+        'the storm guard', seconds=60,
+    )  # fmt: skip
+    for host in ('c1', 'c2'):
+        assert not is_off(power, host)
+        lab('thaw', f'nova-compute-{host}')
+    cloud.until(
+        lambda: all(i['phase'] == 'closed' for i in agents.incidents().values()),
+        'all is well again', seconds=60,
+    )  # fmt: skip
+    assert stack.attribute('rescue', 'history') == []
+    for host in HOSTS:
+        assert not service_of(admin, host)['forced_down'] and not is_off(power, host)
+    assert host_of(admin, server) == home
+
+
+@pytest.mark.thorough
+def test_an_agent_that_dies_is_followed_by_another_and_nothing_is_done_twice(
+    make_stack, make_agent, admin, tenant
+):
+    with contextlib.ExitStack() as agents_left:
+        first = make_agent('agent-1')
+        second = make_agent('agent-2')
+        agents_left.callback(first.kill)
+        stack = make_stack(SERVER)
+        server = stack.output('server')
+        home = host_of(admin, server)
+        lab('kill', f'nova-compute-{home}')
+        confirm_down(admin, home, True)
+        cloud.until(lambda: home in agents.incidents(), 'the incident', seconds=30, every=0.1)
+        first.kill()
+        cloud.until(lambda: done(home), 'the incident is done', seconds=120, every=0.5)
+        assert host_of(admin, server) != home
+        [line] = stack.attribute('rescue', 'history')
+        assert line['outcome'] == 'done' and line['method'] == 'evacuate'
+        begun = [e for e in stack.events('rescue') if 'evacuate because' in e]
+        assert len(begun) == 1
+        assert second.metric('heat_ha_agent_hosts{phase="done"}') == 1
+
+
+@pytest.mark.thorough
+def test_a_failover_that_waits_for_the_fence_goes_on_by_itself(
+    make_stack, make_agent, admin, tenant
+):
+    stack = make_stack('failover_pair.yaml')
+    volume = stack.output('volume')
+    active = cloud.holder(tenant, volume)
+    home = host_of(admin, active)
+    lab('freeze', f'nova-compute-{home}')
+    cloud.until(lambda: service_of(admin, home)['state'] == 'down', f'{home} is down')
+    stack.signal('server_replace_policy', {'member': active})
+    cloud.until(
+        lambda: stack.output('state') == 'waiting_for_fence', 'it waits for the fence', seconds=60
+    )
+    make_agent()
+    cloud.until(
+        lambda: cloud.holder(tenant, volume) not in (None, active), 'the volume moved', seconds=90
+    )
+    cloud.until(lambda: stack.output('state') == 'ready', 'it is ready', seconds=120, every=1)

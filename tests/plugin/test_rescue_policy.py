@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OS::Heat::RescuePolicy in Heat's engine, and how the agent finds it in Heat's database."""
+
+import time
+import types
+
+import pytest
+import sqlalchemy
+
+from heat_ha.failover.model import Host, HostState, ServerStatus
+from heat_ha.rescue import model
+
+pytestmark = pytest.mark.engine
+
+MEMBER = """
+heat_template_version: 2016-10-14
+resources:
+  server: {type: OS::Nova::Server}
+outputs:
+  OS::stack_id: {value: {get_resource: server}}
+"""
+
+TEMPLATE = """
+heat_template_version: 2016-10-14
+resources:
+  database: {type: OS::Nova::Server}
+  group:
+    type: OS::Heat::AutoScalingGroup
+    properties:
+      min_size: 2
+      max_size: 3
+      resource: {type: member.yaml}
+  bystander: {type: OS::Nova::Server}
+  policy:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: database}, {get_resource: group}]
+      methods: METHODS
+      priority: 3
+"""
+
+
+def template(methods='[{method: recreate}]'):
+    return TEMPLATE.replace('METHODS', methods)
+
+
+class Nova:
+    """A Nova of which the tests say where servers are and which hosts are dead."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.state = HostState.UP
+        self.lost = set()
+        self.moved = set()
+        self.begun = []
+
+    def hosts(self):
+        hosts = {'dead': Host(self.state, self.state.value), 'well': Host(HostState.UP, 'up')}
+        unknown = Host(HostState.UNKNOWN, 'unknown')
+        return lambda host: hosts.get(host, unknown)
+
+    def look(self, server):
+        if server not in self.engine.servers_there():
+            return model.Server(server, ServerStatus.GONE)
+        host = 'dead' if server in self.lost - self.moved else 'well'
+        return model.Server(server, ServerStatus.ACTIVE, host)
+
+    def begin(self, method, server):
+        self.begun.append((method, server.server))
+        self.moved.add(server.server)
+
+    def delete(self, server):
+        (self.engine.servers / server).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def nova(engine, monkeypatch):
+    from heat_ha.cloud import heat_servers, rescue_nova
+    from heat_ha.rescue import carry_out
+
+    clock = types.SimpleNamespace(sleep=engine.sleep, monotonic=engine.monotonic, time=time.time)
+    monkeypatch.setattr(heat_servers, 'time', clock)
+    monkeypatch.setattr(carry_out, 'time', clock)
+    made = Nova(engine)
+    monkeypatch.setattr(rescue_nova, 'RescueNova', lambda _policy: made)
+    return made
+
+
+def make(engine, methods='[{method: recreate}]'):
+    return engine.create(template(methods), files={'member.yaml': MEMBER})
+
+
+def servers(engine, stack):
+    loaded = engine.stack(stack)
+    found = {name: loaded[name].resource_id for name in ('database', 'bystander')}
+    for member in engine.members(stack).members:
+        found[member.name] = member.servers[0]
+    return found
+
+
+def attribute(engine, stack, name):
+    return engine.stack(stack)['policy']._resolve_attribute(name)
+
+
+def test_servers_of_a_confirmed_dead_host_are_recreated_and_no_others(engine, nova):
+    stack = make(engine)
+    before = servers(engine, stack)
+    member = next(n for n in before if n not in ('database', 'bystander'))
+    nova.state = HostState.CONFIRMED_DOWN
+    nova.lost = {before['database'], before[member], before['bystander']}
+    engine.signal(stack, 'policy', {'action': 'rescue'})
+    after = servers(engine, stack)
+    assert before['database'] not in after.values()
+    assert before[member] not in after.values() and len(after) == len(before)
+    assert after['bystander'] == before['bystander']
+    assert engine.servers_there() == set(after.values())
+    assert attribute(engine, stack, 'state') == 'ready'
+    assert {line['outcome'] for line in attribute(engine, stack, 'history')} == {'done'}
+
+
+@pytest.mark.parametrize('state', [HostState.UP, HostState.DOWN, HostState.UNKNOWN])
+def test_a_signal_is_believed_by_nobody_while_nova_does_not_confirm(engine, nova, state):
+    stack = make(engine)
+    before = servers(engine, stack)
+    nova.state, nova.lost = state, set(before.values())
+    for body in (None, {'action': 'rescue', 'reason': 'a lie'}, {'member': before['database']}):
+        engine.signal(stack, 'policy', body)
+    assert servers(engine, stack) == before and not nova.begun
+    events = engine.events(stack, 'policy')[2:]
+    assert len(events) == 3 and all('confirmed down' in reason for _, reason in events)
+
+
+def test_a_signal_can_name_only_what_the_policy_protects(engine, nova):
+    stack = make(engine)
+    before = servers(engine, stack)
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, set(before.values())
+    for named in (before['bystander'], 'bystander', 'x' * 36):
+        engine.signal(stack, 'policy', {'member': named})
+        assert 'is not protected' in engine.events(stack, 'policy')[-1][1]
+    assert servers(engine, stack) == before
+
+
+def test_a_doubled_signal_does_nothing_twice(engine, nova):
+    stack = make(engine, '[{method: evacuate}]')
+    before = servers(engine, stack)
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, {before['database']}
+    for _ in range(3):
+        engine.call('resource_signal', stack, 'policy', {'action': 'rescue'})
+    engine.run()
+    assert nova.begun == [(model.Method.EVACUATE, before['database'])]
+    assert len(attribute(engine, stack, 'history')) == 1
+
+
+@pytest.mark.parametrize('write', range(2, 30, 3))
+def test_another_engine_goes_on_where_one_died(engine, nova, write):
+    stack = make(engine)
+    before = servers(engine, stack)
+    nova.state = HostState.CONFIRMED_DOWN
+    nova.lost = {before['database']}
+    engine.dies(write, engine.signal, stack, 'policy', {'action': 'rescue'})
+    for _ in range(3):
+        engine.signal(stack, 'policy', {'action': 'rescue'})
+    after = servers(engine, stack)
+    told = '\n'.join(map(str, engine.events(stack, 'policy') + engine.errors))
+    assert before['database'] not in after.values(), told
+    assert attribute(engine, stack, 'state') == 'ready', told
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'named'),
+    [
+        (('{get_resource: database}', 'some-servers-id'), 'own stack only'),
+        (('[{method: recreate}]', '[{method: failover}]'), 'failover_policy'),
+        (('[{method: recreate}]', '[{method: none}, {method: recreate}]'), 'none'),
+        (('[{method: recreate}]', '[{method: evacuate}, {method: evacuate}]'), 'twice'),
+        (('[{method: recreate}]', '[{method: explode}]'), 'explode'),
+        (('[{method: recreate}]', '[{method: recreate, attempts: 0}]'), 'attempts'),
+        (('[{method: recreate}]', '[]'), 'methods'),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(engine, nova, wrong, named):
+    text = template().replace('type: member.yaml', 'type: OS::Nova::Server')
+    assert named in engine.refusal(text.replace(*wrong))
+
+
+@pytest.fixture
+def queries():
+    """The statements that Heat's database is asked."""
+    from heat.db import api as db_api
+
+    seen = []
+
+    def note(_connection, _cursor, statement, *_args):
+        seen.append(statement)
+
+    sqlalchemy.event.listen(db_api.get_engine(), 'before_cursor_execute', note)
+    yield seen
+    sqlalchemy.event.remove(db_api.get_engine(), 'before_cursor_execute', note)
+
+
+def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_one(
+    engine, nova, queries
+):
+    from heat_ha.cloud import protected
+
+    stacks = [
+        engine.create(template(), name=f's{n}', files={'member.yaml': MEMBER}) for n in range(3)
+    ]
+    mine = {s: stack['stack_id'] for stack in stacks for s in servers(engine, stack).values()}
+    bystanders = {servers(engine, stack)['bystander'] for stack in stacks}
+    counts = []
+    for asked in ([next(iter(mine))], [*mine, 'unknown']):
+        queries.clear()
+        found = protected.policies_of(asked)
+        counts.append(len([q for q in queries if q.startswith('SELECT')]))
+    assert counts[0] == counts[1] == 3
+    assert set(found) == set(mine) - bystanders
+    assert all(found[s].stack_id == mine[s] and found[s].wish.priority == 3 for s in found)
+    assert {p.project for p in found.values()} == {'project'}
+
+
+def test_the_agent_sees_how_far_a_policy_is(engine, nova):
+    from heat_ha.cloud import protected
+
+    stack = make(engine, '[{method: evacuate}]')
+    before = servers(engine, stack)
+    number = protected.policies_of([before['database']])[before['database']].number
+    assert protected.states_of([number])[number] == protected.State('', {})
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, {before['database']}
+    engine.signal(stack, 'policy', {'action': 'rescue'})
+    state = protected.states_of([number])[number]
+    assert state.engine == '' and state.rescues[before['database']].state is model.State.DONE

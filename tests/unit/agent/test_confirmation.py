@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.agent import confirmation
+from heat_ha.agent.model import Says, Verdict
+
+NAMES = ('a', 'b', 'c')
+RULES = [
+    confirmation.parse(confirm, fail_open, NAMES)
+    for confirm in (['a'], ['a+b'], ['a', 'b'], ['a', 'b+c'], ['a+b+c'])
+    for fail_open in ([], ['a'], ['b'], ['a', 'b'])
+    if set(fail_open) <= {n for text in confirm for n in text.split('+')}
+]
+
+
+@pytest.mark.parametrize('rule', RULES, ids=range(len(RULES)))
+def test_down_is_said_by_somebody_and_denied_by_nobody_who_must_agree(rule):
+    for answers in itertools.product(Says, repeat=3):
+        said = dict(zip(NAMES, answers, strict=True))
+        verdict = confirmation.judge(rule, said).verdict
+        agreeing = {
+            n
+            for n in rule.sources
+            if said[n] is Says.DOWN or (said[n] is Says.COULD_NOT_ASK and n in rule.fail_open)
+        }
+        expected = any(
+            alternative <= agreeing and any(said[n] is Says.DOWN for n in alternative)
+            for alternative in rule.alternatives
+        )
+        assert (verdict is Verdict.DOWN) is expected, (said, verdict)
+        if verdict is Verdict.UP:
+            assert Says.DOWN not in {said[n] for n in rule.sources}, said
+
+
+def test_silence_never_confirms_even_when_declared_fail_open():
+    rule = confirmation.parse(['a+b'], ['a', 'b'], NAMES)
+    said = {'a': Says.COULD_NOT_ASK, 'b': Says.COULD_NOT_ASK}
+    assert confirmation.judge(rule, said).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ('confirm', 'fail_open', 'named'),
+    [(['x'], [], 'x'), (['a'], ['b'], 'b'), ([], [], 'confirm'), (['a'], ['x'], 'x')],
+)
+def test_a_rule_that_makes_no_sense_is_refused_by_name(confirm, fail_open, named):
+    with pytest.raises(exceptions.Refused, match=named):
+        confirmation.parse(confirm, fail_open, NAMES)

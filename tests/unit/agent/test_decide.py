@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import itertools
+
+import pytest
+
+from heat_ha.agent import decide, model
+from heat_ha.agent.model import Phase, Verdict
+
+NOW = 10_000.0
+SETTINGS = model.Settings(settle=5, proof_valid=300)
+PROOFS = (
+    None,
+    model.Proof('redfish', 'power is off', NOW - 1),
+    model.Proof('redfish', 'power is off', NOW - 301),
+)
+
+
+def incident(phase, *, opened=NOW - 60, proof=PROOFS[1], released_by=''):
+    return model.Incident('c1', phase, opened, 'services_api: down', opened, proof, released_by)
+
+
+def mark(*, forced=False, up=False, disabled=False, beat=NOW - 30):
+    return model.Mark('c1', 'id', up, forced, disabled, beat=beat)
+
+
+MARKS = (
+    None,
+    *(
+        mark(forced=forced, up=up, disabled=disabled, beat=beat)
+        for forced, up, disabled in itertools.product((True, False), repeat=3)
+        for beat in (None, NOW - 600, NOW)
+    ),
+)
+
+
+def all_seen():
+    """Every combination of what may be seen, about 200,000."""
+    for (
+        phase,
+        verdict,
+        seen_mark,
+        proof,
+        opened,
+        isolation,
+        storm,
+        left,
+        leftovers,
+        by,
+    ) in itertools.product(
+        (None, *Phase),
+        Verdict,
+        MARKS,
+        PROOFS,
+        (NOW - 60, NOW - 1),
+        ('', 'cut off'),
+        ('', 'storm'),
+        (None, 0, 2),
+        (None, (), ('guest',)),
+        ('', 'ann'),
+    ):
+        if by and phase is not Phase.CONFIRMED:
+            continue
+        if phase is not Phase.RESCUING and left is None:
+            continue
+        if phase is not Phase.QUARANTINED and leftovers is None:
+            continue
+        known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
+        yield model.Seen(
+            'c1', known, model.Judgement(verdict, 'said'), seen_mark, NOW, isolation, storm, left,
+            leftovers,
+        )  # fmt: skip
+
+
+def test_the_rules_hold_in_every_state():
+    seen_steps = set()
+    for seen in all_seen():
+        step = decide.next_step(seen, SETTINGS)
+        phase = seen.incident and seen.incident.phase
+        seen_steps.add(type(step))
+        assert step.reason, seen
+        if isinstance(step, decide.Fence):
+            assert phase in (Phase.CONFIRMED, Phase.FENCED), seen
+            if phase is Phase.CONFIRMED:
+                assert seen.judgement.verdict is Verdict.DOWN and not seen.isolation, seen
+                assert not seen.storm or seen.incident.released_by, seen
+        if isinstance(step, decide.MarkDown):
+            assert seen.incident.proof is not None and phase is Phase.FENCED, seen
+            assert NOW - seen.incident.proof.at <= SETTINGS.proof_valid and not seen.isolation
+        if isinstance(step, decide.Rescue):
+            assert seen.incident.proof is not None and phase is Phase.RESCUING, seen
+        if isinstance(step, decide.Enter):
+            assert step.phase in decide.TRANSITIONS[phase], (phase, step)
+            if step.phase is Phase.CONFIRMED:
+                assert not seen.isolation and not seen.storm, seen
+                assert NOW - seen.incident.opened >= SETTINGS.settle, seen
+            if step.phase is Phase.RESCUING:
+                assert seen.mark.is_forced_down and seen.incident.proof, seen
+        if isinstance(step, decide.Reopen):
+            assert phase is Phase.QUARANTINED and seen.leftovers == (), seen
+    assert seen_steps == {
+        decide.Wait, decide.Enter, decide.Fence, decide.MarkDown, decide.Rescue, decide.Reopen,
+    }  # fmt: skip
+
+
+def test_what_could_not_be_asked_changes_nothing():
+    for seen in all_seen():
+        if seen.judgement.verdict is not Verdict.UNKNOWN or seen.mark is not None:
+            continue
+        if seen.incident is not None and seen.incident.phase in (Phase.RESCUING, Phase.FENCED):
+            continue
+        assert isinstance(decide.next_step(seen, SETTINGS), decide.Wait), seen
+
+
+def test_a_host_in_maintenance_is_the_operators():
+    seen = model.Seen('c1', None, model.Judgement(Verdict.DOWN, 'said'), mark(disabled=True), NOW)
+    assert isinstance(decide.next_step(seen, SETTINGS), decide.Wait)
+
+
+class World:
+    """A host that dies, with a Nova and rescues that do what they are told."""
+
+    def __init__(self):
+        self.incident = None
+        self.mark = mark()
+        self.left = None
+        self.now = NOW
+        self.steps = []
+
+    def step(self):
+        seen = model.Seen(
+            'c1', self.incident, model.Judgement(Verdict.DOWN, 'services_api: down'),
+            self.mark, self.now, rescues_left=self.left,
+        )  # fmt: skip
+        step = decide.next_step(seen, SETTINGS)
+        self.steps.append(type(step).__name__)
+        self.now += 6
+        if isinstance(step, decide.Enter):
+            opened = self.incident.opened if self.incident else self.now
+            proof = self.incident and self.incident.proof
+            self.incident = model.Incident('c1', step.phase, opened, step.reason, self.now, proof)
+        elif isinstance(step, decide.Fence):
+            self.incident = dataclasses.replace(
+                self.incident, phase=Phase.FENCED, proof=model.Proof('redfish', 'off', self.now)
+            )
+        elif isinstance(step, decide.MarkDown):
+            self.mark = mark(forced=True)
+        elif isinstance(step, decide.Rescue):
+            self.left = 2 if self.left is None else self.left - 1
+
+    def is_done(self):
+        return self.incident is not None and self.incident.phase is Phase.DONE
+
+
+def test_a_dead_host_ends_as_done_by_way_of_a_fence():
+    world = World()
+    while not world.is_done():
+        world.step()
+    order = [s for s in world.steps if s in ('Fence', 'MarkDown', 'Rescue')]
+    assert order == ['Fence', 'MarkDown', 'Rescue', 'Rescue', 'Rescue']
+
+
+@pytest.mark.parametrize('cut', range(9))
+def test_an_agent_that_died_after_any_step_goes_on_from_the_record(cut):
+    world = World()
+    for _ in range(cut):
+        world.step()
+    kept = world.incident and model.Incident.from_dict(world.incident.to_dict())
+    assert kept == world.incident
+    world.incident, world.left = kept, None
+    for _ in range(20):
+        world.step()
+    assert world.is_done()
+
+
+def test_a_person_releases_or_drops_only_what_is_deferred():
+    for phase in Phase:
+        found = incident(phase)
+        is_deferred = phase is Phase.DEFERRED
+        assert (decide.released(found, 'ann', NOW) != found) is is_deferred
+        assert (decide.dropped(found, 'ann', NOW) != found) is is_deferred
+    assert decide.released(incident(Phase.DEFERRED), 'ann', NOW).released_by == 'ann'

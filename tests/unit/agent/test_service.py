@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's rounds in a world that can be told what to do: crashes, two agents, false alarms."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import threading
+
+import pytest
+import sqlalchemy
+
+from heat_ha import exceptions
+from heat_ha.agent import confirmation, isolation, model, reports, service, sources, storm
+from heat_ha.agent.model import Says
+from heat_ha.cloud import agent_store
+from heat_ha.fencing import driver, inventory
+
+
+class Died(BaseException):
+    """The agent's process ends here."""
+
+
+class World:
+    """Three hosts, their power, and what was done to them."""
+
+    def __init__(self):
+        self.marks = {h: model.Mark(h, f'id-{h}', True, False, False) for h in ('c1', 'c2', 'c3')}
+        self.power = dict.fromkeys(self.marks, 'on')
+        self.servers = {'c1': {'s1', 's2'}}
+        self.done = []
+        self.can_ask = True
+        self.broker = True
+        self.dies_before = None
+        self.calls = 0
+
+    def touch(self, what):
+        self.calls += 1
+        if self.dies_before == self.calls:
+            raise Died
+        self.done.append(what)
+
+    def down(self, *hosts):
+        for host in hosts:
+            self.marks[host] = dataclasses.replace(self.marks[host], is_up=False)
+
+    # --- Nova ---
+    def nova_marks(self):
+        if not self.can_ask:
+            raise exceptions.CouldNotAsk('nova', 'hosts', 'timeout')
+        return dict(self.marks)
+
+    def mark_down(self, mark, reason):
+        assert self.power[mark.host] == 'off', 'marked before it was fenced'
+        self.touch(('mark', mark.host))
+        self.marks[mark.host] = dataclasses.replace(
+            self.marks[mark.host], is_forced_down=True, is_disabled=True
+        )
+
+
+class Nova:
+    def __init__(self, world):
+        self.marks = world.nova_marks
+        self.mark_down = world.mark_down
+
+
+class Bmc(driver.Driver):
+    name = 'fake'
+
+    def __init__(self, world, host):
+        self.world, self.host = world, host
+
+    def power(self):
+        return driver.Power(self.world.power[self.host]), 'asked'
+
+    def switch_off(self):
+        self.world.touch(('off', self.host))
+        self.world.power[self.host] = 'off'
+
+
+class Fences(inventory.Inventory):
+    def __init__(self, world):
+        super().__init__({}, {})
+        object.__setattr__(self, 'world', world)
+
+    def driver(self, host):
+        return Bmc(self.world, host)
+
+
+class Dispatcher:
+    def __init__(self, world):
+        self.world = world
+
+    def work(self, incident, limits):
+        left = self.world.servers.get(incident.host, set())
+        if left:
+            assert self.world.marks[incident.host].is_forced_down
+            self.world.touch(('rescue', incident.host))
+            left.pop()
+        return len(left)
+
+    def take_up_failovers(self, pool, marks):
+        pass
+
+
+class Locks:
+    def __init__(self):
+        self.locks = {}
+
+    def get_lock(self, name):
+        return self.locks.setdefault(name, threading.Lock())
+
+
+class Inline(concurrent.futures.Executor):
+    """Does at once what a pool would do in threads."""
+
+    def submit(self, call, *args):
+        call(*args)
+
+
+@pytest.fixture
+def store(tmp_path):
+    engine = sqlalchemy.create_engine(f'sqlite:///{tmp_path}/agent.sqlite')
+    made = agent_store.Store(engine)
+    made.create()
+    made.create()
+    yield made
+    engine.dispose()
+
+
+def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None):
+    watch = isolation.Watch(lambda _limit: None)
+    watch._look_at_broker = lambda: None
+    settings = service.Settings(
+        'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES),
+        storm.Limits(host_share=0.2), 1.0, 8, True,
+    )  # fmt: skip
+    made = service.Agent(
+        settings, Nova(world), store, Fences(world), sources.Board(300, ['nova_notifications']),
+        watch, Dispatcher(world), locks or Locks(),
+    )  # fmt: skip
+    made.watch = watch
+    return made
+
+
+SOURCES = ('services_api', 'webhook', 'nova_notifications')
+
+
+def rounds(agent, world, count=12):
+    for _ in range(count):
+        if world.broker:
+            agent.watch._broker_at = float('inf')
+        agent._rest.clear()
+        agent.round(Inline())
+
+
+def phase(store, host):
+    found = store.all('incident').get(host)
+    return found and found.value['phase']
+
+
+def test_a_dead_host_is_fenced_marked_and_its_servers_are_rescued_in_this_order(store):
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 3)
+    assert world.done == []
+    world.down('c1')
+    rounds(agent, world)
+    assert world.done == [('off', 'c1'), ('mark', 'c1'), ('rescue', 'c1'), ('rescue', 'c1')]
+    assert phase(store, 'c1') == 'done'
+
+
+@pytest.mark.parametrize('call', range(1, 5))
+def test_an_agent_that_dies_before_any_call_is_followed_by_another(store, call):
+    world = World()
+    world.down('c1')
+    world.dies_before = call
+    with contextlib.suppress(Died):
+        rounds(make(world, store), world)
+    assert phase(store, 'c1') != 'done'
+    rounds(make(world, store), world)
+    assert phase(store, 'c1') == 'done'
+    assert world.done == [('off', 'c1'), ('mark', 'c1'), ('rescue', 'c1'), ('rescue', 'c1')]
+
+
+def test_two_agents_do_nothing_twice(store):
+    world, locks = World(), Locks()
+    world.down('c1')
+    pair = [make(world, store, locks=locks) for _ in range(2)]
+    for _ in range(12):
+        for agent in pair:
+            rounds(agent, world, 1)
+    assert world.done == [('off', 'c1'), ('mark', 'c1'), ('rescue', 'c1'), ('rescue', 'c1')]
+
+
+def test_an_agent_without_the_lock_does_nothing(store):
+    world, locks = World(), Locks()
+    world.down('c1')
+    locks.get_lock(b'heat-ha-host-c1').acquire()
+    rounds(make(world, store, locks=locks), world)
+    assert world.done == [] and phase(store, 'c1') is None
+
+
+def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(store):
+    world = World()
+    world.down('c1', 'c2')
+    world.marks['c4'] = model.Mark('c4', 'id-c4', True, False, False)
+    agent = make(world, store)
+    rounds(agent, world)
+    assert world.done == []
+    assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
+
+
+def test_an_agent_that_is_cut_off_begins_nothing(store):
+    for cut in ('nova', 'broker', 'hosts'):
+        world = World()
+        agent = make(world, store)
+        rounds(agent, world, 2)
+        world.down('c1')
+        if cut == 'nova':
+            world.can_ask = False
+        elif cut == 'broker':
+            world.broker = False
+            agent.watch._broker_at = float('-inf')
+        else:
+            world.down('c1', 'c2', 'c3')
+        rounds(agent, world)
+        assert world.done == [], cut
+
+
+def test_a_host_that_comes_back_before_it_is_believed_is_a_false_alarm(store):
+    world = World()
+    agent = make(world, store, settle=3600)
+    for _ in range(5):
+        world.down('c1')
+        rounds(agent, world, 2)
+        assert phase(store, 'c1') == 'suspect'
+        world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+        rounds(agent, world, 2)
+        assert phase(store, 'c1') == 'closed'
+    assert world.done == []
+
+
+def test_a_witness_that_lies_moves_nothing_where_two_must_agree(store):
+    world = World()
+    agent = make(world, store, confirm=('services_api+webhook',))
+    rounds(agent, world, 1)
+    for says in (Says.DOWN, Says.DOWN, Says.UP, Says.DOWN):
+        agent.tell('webhook', reports.Told('c1', says))
+        rounds(agent, world, 3)
+    assert world.done == []
+    world.down('c1')
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done'
+
+
+def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 1)
+    for number in range(1000):
+        agent.tell('webhook', reports.Told(f'x{number}', Says.DOWN))
+    rounds(agent, world, 1)
+    assert len(agent._board) == 0 and world.done == []
+
+
+def test_a_value_is_written_only_over_the_one_that_was_read(store):
+    first = store.put('incident', 'c1', {'a': 1}, 0)
+    store.put('incident', 'c1', {'a': 2}, first.version)
+    for version in (0, first.version):
+        with pytest.raises(agent_store.Changed):
+            store.put('incident', 'c1', {'a': 3}, version)
+    assert store.get('incident', 'c1').value == {'a': 2}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.fencing import driver, inventory
+from heat_ha.fencing.driver import Power
+
+
+class Bmc(driver.Driver):
+    """Says what it is told to, one answer a look."""
+
+    name = 'fake'
+
+    def __init__(self, *answers, refuses=False):
+        self.host = 'c1'
+        self.answers = list(answers)
+        self.refuses = refuses
+        self.asked_off = 0
+
+    def power(self):
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer, f'Power is {answer.value}'
+
+    def switch_off(self):
+        self.asked_off += 1
+        if self.refuses:
+            raise driver.NotFenced('the BMC refused')
+
+
+class Clock:
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def now(self):
+        return self.seconds
+
+    def pause(self, seconds):
+        self.seconds += seconds
+
+
+def fence(bmc, timeout=30):
+    clock = Clock()
+    return driver.fence(bmc, timeout=timeout, now=clock.now, pause=clock.pause)
+
+
+def test_a_host_that_is_off_is_not_switched_off_again():
+    bmc = Bmc(Power.OFF)
+    proof = fence(bmc)
+    assert bmc.asked_off == 0 and proof.who == 'fake' and 'was off already' in proof.how
+
+
+@pytest.mark.parametrize('first', [Power.ON, Power.UNKNOWN])
+def test_the_proof_is_what_was_seen_not_what_was_asked_for(first):
+    bmc = Bmc(first, Power.ON, Power.UNKNOWN, Power.OFF)
+    assert 'switched off: Power is off' in fence(bmc).how
+    assert bmc.asked_off == 1
+
+
+@pytest.mark.parametrize('stays', [Power.ON, Power.UNKNOWN])
+def test_power_that_is_not_seen_off_in_time_is_no_fence(stays):
+    with pytest.raises(driver.NotFenced, match='within 30 s'):
+        fence(Bmc(stays))
+
+
+def test_a_refusal_is_no_fence():
+    with pytest.raises(driver.NotFenced, match='refused'):
+        fence(Bmc(Power.ON, refuses=True))
+
+
+NAMES = ('command', 'ipmi', 'none', 'nova_forced_down', 'redfish')
+WHOLE = {
+    'command': {'program': 'true'},
+    'ipmi': {'address': '127.0.0.1', 'username': 'u'},
+    'redfish': {'address': 'http://127.0.0.1', 'system': '/redfish/v1/Systems/1'},
+}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_driver_is_found_by_its_name_and_names_what_it_lacks_or_does_not_know(name):
+    whole = {'driver': name, **WHOLE.get(name, {})}
+    made = driver.load('c1', whole)
+    assert made.name == name
+    for key in type(made).required:
+        with pytest.raises(exceptions.Refused, match=key):
+            driver.load('c1', {k: v for k, v in whole.items() if k != key})
+    with pytest.raises(exceptions.Refused, match="'colour'"):
+        driver.load('c1', whole | {'colour': 'red'})
+
+
+def test_without_a_file_somebody_else_fences():
+    found = inventory.parse('')
+    assert found.driver('c1').name == 'nova_forced_down'
+    with pytest.raises(driver.NotFenced):
+        driver.fence(found.driver('c1'), timeout=1)
+
+
+def test_nothing_is_unfenced_unless_spelled_out():
+    found = inventory.parse('hosts: {c1: {driver: none}}')
+    assert 'not fenced' in driver.fence(found.driver('c1'), timeout=1).how
+    assert found.driver('c2').name == 'nova_forced_down'
+    with pytest.raises(exceptions.Refused, match='driver: none'):
+        inventory.parse('hosts: {c1: {address: x}}').check()
+
+
+@pytest.mark.parametrize(
+    'text', ['[', 'host: {}', 'hosts: [c1]', 'hosts: {c1: redfish}', 'hosts: {c1: {driver: x}}']
+)
+def test_a_wrong_file_is_refused(text):
+    with pytest.raises(exceptions.Refused):
+        inventory.parse(text).check()
+
+
+def test_a_password_may_be_in_a_file_of_its_own(tmp_path):
+    (tmp_path / 'secret').write_text('hidden\n')
+    settings = {
+        'driver': 'ipmi', 'address': 'a', 'username': 'u', 'password_file': tmp_path / 'secret',
+    }  # fmt: skip
+    assert driver.load('c1', settings).secret('password') == 'hidden'
