@@ -95,6 +95,8 @@ chaos: dev lab-one ## Random failovers while hosts, engines and services fail; R
 wheel: dev
 	rm -rf build/wheel
 	$(UV) build -q --python $(PYTHON) -o build/wheel .
+	# The names of entry points in it would hide those of a later version of this checkout.
+	rm -rf heat_ha.egg-info
 
 clean: ## Remove the environments and what was built; the lab has lab-clean.
 	rm -rf .venv .matrix .tools build doc/build releasenotes/build *.egg-info
