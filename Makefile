@@ -74,7 +74,9 @@ matrix-%: .matrix/heat%/stamp wheel
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
 	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
-	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest $(ON_ALL_CORES) $(WITHOUT_CLOUD)
+	.matrix/heat$*/bin/pytest $(ON_ALL_CORES) tests/unit
+	# On one core: the workers do not survive that an engine of Heat 22 is killed, which runs on eventlet.
+	HEAT_HA_KILL_EVERY=24 .matrix/heat$*/bin/pytest tests/plugin
 
 docs: export PYTHONWARNINGS = ignore
 docs: dev ## Build the documents and the release notes; a warning is an error.
