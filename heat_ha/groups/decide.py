@@ -143,16 +143,21 @@ def why_chosen(member: model.Member, named: collections.abc.Collection[str]) -> 
     return 'named by the signal' if called.intersection(named) else 'oldest'
 
 
+# What Heat writes to a resource whose engine has died at work on it.
+DIED_WITH_ENGINE = 'Worker went down during resource'
+
+
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """What this run has asked Heat for already.
 
     What a run before this one asked for is asked again, for nobody may be working on it; what
-    this run asked for in vain is not.
+    this run asked for in vain is not, but for one removal that died with its engine.
     """
 
     brought: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    taken_twice: frozenset[str] = frozenset()
     is_swept: bool = False
 
     def and_for(self, change: Change) -> 'Asked':
@@ -160,6 +165,7 @@ class Asked:
         return Asked(
             self.brought.union(change.add),
             self.taken.union(change.remove),
+            self.taken_twice.union(self.taken.intersection(change.remove)),
             self.is_swept or change.is_sweep,
         )
 
@@ -284,6 +290,8 @@ def _in_vain(seen: model.Group, names: tuple[str, ...], asked: Asked) -> Blocked
         if name in asked.taken:
             left = next((m for m in seen.leaving + seen.members if m.name == name), None)
             cause = (left.reason if left else '') or seen.reason or 'Heat gave no reason'
+            if DIED_WITH_ENGINE in cause and name not in asked.taken_twice:
+                continue
             return Blocked(
                 f'member {name} could not be removed: {cause}',
                 'Mend the cause and signal again: the same replacement goes on',

@@ -218,6 +218,18 @@ def test_a_dead_workers_half_made_member_does_not_stay():
         assert len(heat.members) == 3
 
 
+def test_a_deletion_that_died_with_its_engine_is_asked_for_once_more():
+    for order in ORDERS:
+        heat = worlds.Heat('a', 'b', 'c', dies_deleting=('a',))
+        assert isinstance(worlds.Run(heat, wanted_for(order, 1)).to_the_end(), decide.Finished), (
+            order
+        )
+        assert heat.names == {'b', 'c', 'x'} and not heat.leaving
+        heat = worlds.Heat('a', 'b', 'c', dies_deleting=('a', 'a'))
+        end = worlds.Run(heat, wanted_for(order, 1)).to_the_end()
+        assert isinstance(end, decide.Blocked) and 'Worker went down' in end.reason
+
+
 def test_a_member_that_cannot_be_deleted_blocks_until_the_next_signal():
     for order in ORDERS:
         heat = worlds.Heat('a', 'b', 'c', cannot_delete=('a',))

@@ -41,15 +41,17 @@ class Heat:
 
     :ivar cannot_bring: names that fail when they are to be created.
     :ivar cannot_delete: names that fail when they are to be deleted.
+    :ivar dies_deleting: names at whose deletion an engine dies, once for each time they are in it.
     :ivar least_in_service: the fewest members that were in service at once.
     :ivar most: the most members that there were at once.
     """
 
-    def __init__(self, *members, cannot_bring=(), cannot_delete=()):
+    def __init__(self, *members, cannot_bring=(), cannot_delete=(), dies_deleting=()):
         self.members = [m if isinstance(m, model.Member) else member(m) for m in members]
         self.leaving = []
         self.cannot_bring = set(cannot_bring)
         self.cannot_delete = set(cannot_delete)
+        self.dies_deleting = list(dies_deleting)
         self.is_in_progress = False
         self.is_worker_dead = False
         self.ever = {m.name for m in self.members}
@@ -95,11 +97,19 @@ class Heat:
         self.is_in_progress = False
         self.members = [self._ended(m) if m.is_in_progress else m for m in self.members]
         self.leaving = [
-            dataclasses.replace(m, is_in_progress=False, is_failed=True, reason='it hangs')
+            dataclasses.replace(
+                m, is_in_progress=False, is_failed=True, reason=self._why_there(m.name)
+            )
             for m in self.leaving
-            if m.name in self.cannot_delete
+            if m.name in self.cannot_delete or m.name in self.dies_deleting
         ] + [m for m in self.leaving if m.reason == 'left behind']
         self._count()
+
+    def _why_there(self, name):
+        if name in self.dies_deleting:
+            self.dies_deleting.remove(name)
+            return f'{decide.DIED_WITH_ENGINE} DELETE'
+        return 'it hangs'
 
     def _ended(self, coming):
         if coming.name in self.cannot_bring:
