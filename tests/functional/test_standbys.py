@@ -12,6 +12,9 @@ from tests import cloud, hosts
 from tests.functional import test_failover_policy as failover_policy
 from tests.functional.test_dead_host import dead_host  # noqa: F401  a fixture
 
+# It gives this machine addresses of the lab's servers, which takes root and iproute2.
+pytestmark = pytest.mark.thorough
+
 PORT = 8008
 
 
