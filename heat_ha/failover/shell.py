@@ -505,6 +505,9 @@ class Failover:
         if not going or active is None or self._record.state is not model.State.READY:
             return
         for kept in going:
+            if not self._lock.is_held():
+                # Whoever has taken the group over keeps the record now.
+                return
             try:
                 replacing.replace(
                     self._group,
@@ -519,6 +522,8 @@ class Failover:
             except exceptions.HaError as exc:
                 LOG.info('%s: %s is still kept: %s', self._policy.name, kept.member, exc)
                 continue
+            if not self._lock.is_held():
+                return
             self._write(
                 kept=tuple(k for k in self._record.kept if k != kept),
                 suspects=tuple(s for s in self._record.suspects if s != kept.member),
@@ -580,7 +585,11 @@ class Failover:
 
     def _tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
         prefix = f'[{plan.plan_id}] ' if plan else ''
-        self._policy._add_event(FAILOVER, status, prefix + text)
+        try:
+            self._policy._add_event(FAILOVER, status, prefix + text)
+        except Exception:
+            # The record is what counts: a failover does not end because it could not be told of.
+            LOG.exception('No event was made of: %s%s', prefix, text)
 
 
 def hook_name(plan: model.Plan, step: model.Step) -> str:

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a failover does around its plan: letting go of what was kept, and telling."""
+
+import types
+
+import pytest
+
+from heat_ha.failover import model, shell
+from heat_ha.groups import replacing
+from tests.unit.failover import worlds
+
+LONG_AGO = '2020-01-01T00:00:00.000+00:00'
+
+
+@pytest.fixture
+def failover(monkeypatch):
+    """A failover that has nothing but what the tests look at; each lock answer is used once."""
+
+    def make(*is_held, tell=None):
+        made = object.__new__(shell.Failover)
+        answers = list(is_held)
+        made._lock = types.SimpleNamespace(is_held=lambda: answers.pop(0))
+        made._policy = types.SimpleNamespace(name='policy', _add_event=tell or (lambda *a: None))
+        made._group = None
+        made._record = model.Record(
+            active=worlds.holder('b'), kept=(model.Kept('a', 'server-a', LONG_AGO),)
+        )
+        made.replaced, made.written = [], []
+        monkeypatch.setattr(replacing, 'replace', lambda *a, **k: made.replaced.append(k['named']))
+        monkeypatch.setattr(shell.record, 'write', lambda policy, new: made.written.append(new))
+        return made
+
+    return make
+
+
+def test_what_was_kept_long_enough_goes(failover):
+    made = failover(True, True)
+    made._let_go_of_kept('policy')
+    assert made.replaced == [('a',)] and made.written[-1].kept == ()
+
+
+def test_an_engine_that_lost_the_group_removes_nothing_and_writes_nothing(failover):
+    made = failover(False)
+    made._let_go_of_kept('policy')
+    assert made.replaced == [] and made.written == []
+
+
+def test_an_engine_that_loses_the_group_meanwhile_leaves_the_record_to_its_successor(failover):
+    made = failover(True, False)
+    made._let_go_of_kept('policy')
+    assert made.replaced == [('a',)] and made.written == []
+
+
+def test_a_failover_goes_on_when_no_event_can_be_made(failover):
+    def broken(*_args):
+        raise RuntimeError('the database does not answer')
+
+    failover(tell=broken)._tell(shell.IN_PROGRESS, 'detach: done')
