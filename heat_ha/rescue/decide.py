@@ -52,7 +52,8 @@ class End(Step):
 def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Seen) -> Step:
     """Choose what is next for one server.
 
-    Invariants: nothing is begun unless the host is up, or confirmed down; a server is moved
+    Invariants: nothing is begun unless the host is up, or confirmed down, nor for a server
+    that has left the host that it was to be rescued from; a server is moved
     off (evacuated, recreated by force) only from a host that is confirmed down; each method is
     tried at most as often as its rule says.
     """
@@ -63,6 +64,9 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: S
     if progress.state is State.PENDING:
         if seen.server.status is ServerStatus.GONE:
             return End('the server is gone', State.LEFT_ALONE)
+        if seen.server.host and seen.server.host != progress.before.host:
+            # Seen on its dead host just before another signal's rescue ended.
+            return End('it is on another host by now', State.LEFT_ALONE)
         return _choose(progress, rules, seen, 0, 1)
     assert progress.method is not None
     if not progress.failure and progress.method not in IN_NOVA and not progress.has_returned:

@@ -71,6 +71,8 @@ def test_the_rules_hold_in_every_state():
             assert here == before if is_again else here > before or known.state is State.PENDING
             if step.method is Method.EVACUATE:
                 assert world.host.state is HostState.CONFIRMED_DOWN
+            if known.state is State.PENDING:
+                assert world.server.host == 'old', 'what left its host is rescued already'
             if known.state is State.RUNNING and not known.failure and not is_again:
                 has_failed = world.server.status is ServerStatus.ERROR
                 assert has_failed or NOW - known.started > rule.timeout
