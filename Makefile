@@ -63,8 +63,7 @@ thorough: dev lab-one ## Run the functional tests that take minutes, on the real
 regions: dev ## Start the lab, cut its regions from one another in every way, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m functional tests/functional/test_remote_stack.py \
-		tests/functional/test_remote_stack_cuts.py
+	$(BIN)/pytest -m functional --durations=15 tests/functional/test_remote_stack*.py
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 
@@ -91,7 +90,8 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
 	$(BIN)/python -m demo.run
 
-bench: dev lab-one ## Measure on the real cloud; NAME= chooses one benchmark.
+# That of the regions needs both, and so do all of them together.
+bench: dev $(if $(filter regions,$(or $(NAME),regions)),lab,lab-one) ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 
 chaos: dev lab-one ## Random failovers while hosts, engines and services fail; RUNS= SEED= MINUTES=.

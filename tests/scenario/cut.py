@@ -6,6 +6,7 @@ It counts the requests that come, so that a test can say "nothing was written".
 
 import contextlib
 import enum
+import re
 import socket
 import threading
 import time
@@ -28,6 +29,13 @@ class Mode(enum.Enum):
     DELAYED = 'delayed'
 
 
+class When(enum.Enum):
+    """When something happens to a request that comes by."""
+
+    BEFORE = 'before it is carried out'
+    AFTER = 'after it is carried out, before it is answered'
+
+
 class Cut:
     """The way to ``upstream`` (host, port), on a port of its own at 127.0.0.1."""
 
@@ -38,6 +46,7 @@ class Cut:
         self._fillers = []
         self._open = set()
         self._flapping = threading.Event()
+        self._trap = None
         self.mode = None
         self.delay = 0.0
         self.requests = []
@@ -87,6 +96,26 @@ class Cut:
             thread.join()
             self.be(Mode.OPEN)
 
+    @contextlib.contextmanager
+    def trap(self, pattern, when, act):
+        """Do something at the first request that matches; it waits for that.
+
+        Yields an event that is set when it is done.
+        """
+        done = threading.Event()
+
+        def once():
+            try:
+                act()
+            finally:
+                done.set()
+
+        self._trap = (re.compile(pattern), when, once)
+        try:
+            yield done
+        finally:
+            self._trap = None
+
     def forget(self):
         """Start counting anew."""
         self.requests = []
@@ -94,8 +123,8 @@ class Cut:
 
     @property
     def writes(self):
-        """The requests that change something, that came since."""
-        return [r for r in self.requests if not r.startswith('GET')]
+        """The requests that change something, that came since; to validate changes nothing."""
+        return [r for r in self.requests if not re.match(r'GET |POST \S+/validate\b', r)]
 
     def close(self):
         """Be gone."""
@@ -152,17 +181,29 @@ class Cut:
             self.bytes += len(request)
             if mode is Mode.DELAYED:
                 time.sleep(self.delay)
+            self._spring(When.BEFORE, line)
             self._forward(client, request, line, mode)
         self._open.discard(client)
+
+    def _spring(self, when, line):
+        with self._lock:
+            trap = self._trap
+            if trap is None or trap[1] is not when or not trap[0].search(line):
+                return
+            self._trap = None
+        trap[2]()
 
     def _forward(self, client, request, line, mode):
         is_eaten = mode in (Mode.EATEN, Mode.EATEN_HELD) and not line.startswith('GET')
         with socket.create_connection(self._upstream, timeout=120) as server:
             server.sendall(request)
+            reply = b''
             while piece := server.recv(65536):
-                self.bytes += len(piece)
-                if not is_eaten:
-                    client.sendall(piece)
+                reply += piece
+            self.bytes += len(reply)
+            self._spring(When.AFTER, line)
+            if not is_eaten:
+                client.sendall(reply)
         if is_eaten and mode is Mode.EATEN_HELD:
             while client.recv(65536):
                 pass
