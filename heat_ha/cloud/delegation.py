@@ -5,7 +5,7 @@ A stack that Heat makes needs a trust of its own, which the other region's Heat 
 token that it is sent. With the owner's own token it can. What a signal acts with is a token from
 the parent's trust, and Keystone lets nobody make a trust from that, unless the first one says
 so; Heat's does not. So a RemoteStack makes one that does, while the owner's token is at hand,
-and uses it for signals only.
+and uses it for signals, and when that token ends before an action does.
 """
 
 from typing import Any
@@ -56,9 +56,9 @@ def _roles(context: Any) -> dict[str, list[str]]:
 
 
 def auth(resource: Any) -> Any:
-    """What a signal logs in with; None where the context's own login is as good or better."""
+    """A login by the trust, which a signal needs, and a token that has ended; None without it."""
     trust = resource.data().get(KEY)
-    if trust is None or not resource.context.trust_id:
+    if trust is None:
         return None
     return loading.load_auth_from_conf_options(cfg.CONF, TRUSTEE, trust_id=trust)
 

@@ -76,7 +76,9 @@ class Accesses:
 
     def __init__(self, resource: Any) -> None:
         self._context = resource.context
+        # The owner's own token is worth more, but may end before the action does.
         self._delegated = delegation.auth(resource)
+        self._uses_delegated = bool(resource.context.trust_id)
         self._limits = limits()
         self._made: dict[Place, remote_heat.Access] = {}
         self._lock = threading.Lock()
@@ -109,9 +111,12 @@ class Accesses:
         interface = cfg.CONF.clients_heat.endpoint_type or cfg.CONF.clients.endpoint_type
         if not place.credential_secret_id:
             # The local Keystone has the certificate that Heat knows, the region its own.
-            auth = self._delegated or heats.auth
+            uses_delegated = self._uses_delegated and self._delegated is not None
+            auth = self._delegated if uses_delegated else heats.auth
             session = self._session(auth, heats.verify, heats.cert)
-            return remote_heat.Access(session, place.region, interface, verify)
+            return remote_heat.Access(
+                session, place.region, interface, verify, lambda: self._delegate(uses_delegated)
+            )
         auth = self._credential(place.credential_secret_id)
         return remote_heat.Access(
             self._session(auth, verify, None),
@@ -120,6 +125,15 @@ class Accesses:
             verify,
             lambda: self._forget(place.credential_secret_id),
         )
+
+    def _delegate(self, was_used: bool) -> bool:
+        """Go on with what the owner has delegated. :returns: whether that is something new."""
+        if was_used or self._delegated is None:
+            return False
+        with self._lock:
+            self._uses_delegated = True
+            self._made.clear()
+        return True
 
     def _session(self, auth: Any, verify: Any, cert: Any) -> keystone_session.Session:
         return keystone_session.Session(
@@ -138,12 +152,13 @@ class Accesses:
                 _CREDENTIALS[key] = found
         return found
 
-    def _forget(self, secret: str) -> None:
+    def _forget(self, secret: str) -> bool:
         """Read the secret anew next time: it was not accepted."""
         with _LOCK:
             _CREDENTIALS.pop((str(self._context.project_id), secret), None)
         with self._lock:
             self._made.clear()
+        return False
 
     def _payload(self, secret: str) -> str:
         heats = self._context.keystone_session

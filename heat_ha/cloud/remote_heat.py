@@ -46,15 +46,15 @@ class Limits:
 class Access:
     """A way into a region: a keystoneauth session that logs in, and what to look for.
 
-    ``verify`` is how the region's certificate is checked; ``forget`` is called when the
-    credential was not accepted.
+    ``verify`` is how the region's certificate is checked. ``renew`` is called when the login was
+    not accepted, and says whether there is another one to try.
     """
 
     session: Any
     region: str | None
     interface: str
     verify: bool | str = True
-    forget: Callable[[], None] = lambda: None
+    renew: Callable[[], bool] = lambda: False
 
 
 class BadCredential(exceptions.HaError):
@@ -70,6 +70,14 @@ class _Silent(Exception):
         self.was_sent = was_sent
         self.is_known = known
         super().__init__(reason)
+
+
+class _NotAccepted(_Silent):
+    """The login has ended or was revoked; nothing was carried out with it."""
+
+    def __init__(self, access: Access, reason: str) -> None:
+        self.is_renewed = access.renew()
+        super().__init__(ErrorClass.AUTH, reason, was_sent=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +217,14 @@ class RemoteHeat:
             circuit.CIRCUIT.leave(self._name, since, failure)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Answer:
+        try:
+            return self._ask_once(method, path, body)
+        except _NotAccepted as exc:
+            if not exc.is_renewed:
+                raise
+        return self._ask_once(method, path, body)
+
+    def _ask_once(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Answer:
         access, base = self._enter()
         whole = self._limits.look if method == 'GET' else self._limits.write
         deadline = time.monotonic() + whole
@@ -229,17 +245,14 @@ class RemoteHeat:
             )
             text = b''.join(_until(deadline, response))
         except keystone_exceptions.Unauthorized as exc:
-            access.forget()
-            raise _Silent(ErrorClass.AUTH, _short(exc), was_sent=False) from exc
+            raise _NotAccepted(access, _short(exc)) from exc
         except (*_FAILURES, urllib3.exceptions.HTTPError) as exc:
             raise _Silent(
                 ErrorClass.UNREACHABLE, _short(exc), was_sent=not _never_connected(exc)
             ) from exc
         answer = _Answer(response.status_code, _parsed(text))
         if answer.status == 401:
-            access.forget()
-            reason = f'the credentials are not accepted: {answer.message}'
-            raise _Silent(ErrorClass.AUTH, reason, was_sent=False)
+            raise _NotAccepted(access, f'the credentials are not accepted: {answer.message}')
         if answer.status >= 500 and answer.error in ('Forbidden', 'Unauthorized'):
             # Its Keystone refused it what it needs for a stack: a trust from this token.
             reason = f"the region's Heat was refused by Keystone ({answer.message}); {OWN_HANDS}"

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a template may ask for while a region is cut off, and what fails there: `make regions`."""
+
+import time
+
+import pytest
+
+from tests import cloud, regions
+from tests.functional.test_remote_stack import far, parent, the_far
+from tests.scenario.cut import Mode
+
+__all__ = ['far', 'parent', 'the_far']
+
+pytestmark = pytest.mark.regions
+
+
+def wait_failed(parent, action):
+    cloud.until(
+        lambda: parent.stack.show()['stack_status'] == f'{action}_FAILED', f'{action} failed'
+    )
+    return parent.stack.show()['stack_status_reason']
+
+
+def status(parent):
+    return parent.stack.show()['stack_status']
+
+
+# --- partition.on_unreachable, partition.outputs --------------------------------------------
+
+
+@pytest.mark.parametrize('partition', [{'on_unreachable': 'wait'}, {'outputs': 'block'}])
+def test_what_waits_ends_by_itself_when_the_region_is_back(parent, far, partition):
+    far.cut.be(Mode.DROPPED)
+    parent.wanted['partition'] = partition
+    parent.stack.create(parent.wanted, wait=False)
+    cloud.until(lambda: parent.attributes['state']['RegionOne'] == 'ready', 'the other is ready')
+    time.sleep(12)
+    assert status(parent) == 'CREATE_IN_PROGRESS' and not far.stacks(parent.prefix)
+    far.cut.be(Mode.OPEN)
+    parent.stack.wait('CREATE', seconds=60)
+    assert [w.split()[0] for w in far.cut.writes] == ['POST']
+    assert parent.stack.output('outputs')[far.name]['text'] == 'one'
+    parent.assert_settled()
+
+
+def test_what_is_to_fail_fails_and_the_other_region_has_what_is_wanted(parent, far):
+    parent.create(partition={'on_unreachable': 'fail'})
+    far.cut.be(Mode.SILENT)
+    parent.wanted['text'] = 'two'
+    parent.stack.update(parent.wanted, wait=False)
+    assert f'{far.name}: unreachable' in wait_failed(parent, 'UPDATE')
+    assert parent.attributes['state'] == {'RegionOne': 'ready', far.name: 'failed'}
+    far.cut.be(Mode.OPEN)
+    assert far.output(parent.prefix, 'text') == 'one'
+    parent.update()
+    assert far.output(parent.prefix, 'text') == 'two'
+    parent.assert_settled()
+
+
+def test_an_old_output_is_an_error_where_that_is_wanted(parent, far):
+    parent.create(partition={'outputs': 'fail'})
+    far.cut.be(Mode.REFUSED)
+    parent.update(text='two')
+    path = f'/stacks/{parent.stack.name}/{parent.stack.id}/outputs/outputs'
+    found = parent.stack.cloud.orchestration.get(path).json()['output']
+    assert far.name in found['output_error'] and found['output_value'] is None
+    far.cut.be(Mode.OPEN)
+    parent.sync()
+    assert parent.stack.output('outputs')[far.name]['text'] == 'two'
+    parent.assert_settled()
+
+
+# --- partition.on_delete --------------------------------------------------------------------
+
+
+def test_a_delete_that_retains_ends_and_leaves_no_tombstone(parent, far):
+    parent.create(partition={'on_delete': 'retain'})
+    far.cut.be(Mode.DROPPED)
+    parent.stack.delete()
+    assert not parent.tombstones()
+    assert far.show(parent.prefix)['stack_status'] == 'CREATE_COMPLETE'
+
+
+def test_retain_can_be_chosen_during_the_cut(parent, far):
+    parent.create()
+    far.cut.be(Mode.REFUSED)
+    parent.update(partition={'on_delete': 'retain'})
+    parent.stack.delete()
+    assert not parent.tombstones() and far.stacks(parent.prefix)
+
+
+def test_a_delete_that_is_to_fail_fails_and_works_after_the_cut(parent, far):
+    parent.create(partition={'on_delete': 'fail'})
+    far.cut.be(Mode.REFUSED)
+    parent.stack.cloud.orchestration.delete(f'/stacks/{parent.stack.name}/{parent.stack.id}')
+    assert f'{far.name}: unreachable' in wait_failed(parent, 'DELETE')
+    assert parent.attributes['tombstones'][0]['region'] == far.name
+    far.cut.be(Mode.OPEN)
+    parent.stack.delete()
+    far.wait_gone(parent.prefix)
+    assert not parent.tombstones()
+
+
+# --- flapping -------------------------------------------------------------------------------
+
+
+def test_what_is_deleted_while_the_way_flaps_is_gone_in_the_end(parent, far):
+    parent.create()
+    with far.cut.flapping(5.0):
+        parent.stack.delete()
+    for tombstone in parent.tombstones():
+        tombstone.signal('tombstone')
+    far.wait_gone(parent.prefix)
+
+
+# --- what fails there -----------------------------------------------------------------------
+
+NESTED = """
+heat_template_version: 2016-10-14
+parameters:
+  fails: {type: boolean, default: true}
+resources:
+  remote:
+    type: OS::Heat::RemoteStack
+    properties:
+      regions: [FAR]
+      parameters: {fails: {get_param: fails}}
+      template: |
+        heat_template_version: 2016-10-14
+        parameters:
+          fails: {type: boolean}
+        resources:
+          fine:
+            type: OS::Heat::TestResource
+            properties: {action_wait_secs: {create: 120}}
+          group:
+            type: OS::Heat::ResourceGroup
+            properties:
+              count: 1
+              resource_def:
+                type: OS::Heat::TestResource
+                properties: {fail: {get_param: fails}}
+"""
+
+
+def test_a_failure_there_ends_the_wait_and_names_the_innermost_resource(make_stack, far):
+    stack = make_stack(NESTED.replace('FAR', far.name), create=False)
+    one = regions.Parent(stack, far)
+    begin = time.monotonic()
+    stack.create({}, wait=False)
+    reason = wait_failed(one, 'CREATE')
+    assert time.monotonic() - begin < 60 * cloud.PATIENCE
+    assert f'{far.name}: remote_failed' in reason and 'group.0: ' in reason
+    assert one.of_far('error_class') == 'remote_failed'
+
+
+def test_a_rollback_there_ends_the_wait(parent, far):
+    parent.create()
+    parent.wanted |= {'text': 'two', 'delay': 120}
+    parent.stack.update(parent.wanted, wait=False)
+    there = cloud.until(
+        lambda: (now := far.show(parent.prefix))['stack_status'] == 'UPDATE_IN_PROGRESS' and now,
+        'the region is at work',
+    )
+    path = f'/stacks/{there["stack_name"]}/{there["id"]}/actions'
+    answer = far.tenant.orchestration.post(path, json={'cancel_update': None})
+    assert answer.status_code in (200, 201, 202), answer.text
+    begin = time.monotonic()
+    reason = wait_failed(parent, 'UPDATE')
+    assert time.monotonic() - begin < 60 * cloud.PATIENCE
+    assert far.name in reason and 'ROLLBACK_' in reason
+    far.tenant.orchestration.get('/stacks')
+    cloud.until(lambda: 'PROGRESS' not in far.show(parent.prefix)['stack_status'], 'rolled back')
+    parent.update(delay=0)
+    assert far.output(parent.prefix, 'text') == 'two'
+    assert far.show(parent.prefix)['id'] == there['id']
+    parent.assert_settled()
+
+
+def test_a_delete_there_ends_the_wait(parent, far):
+    parent.wanted['delay'] = 120
+    parent.stack.create(parent.wanted, wait=False)
+    (there,) = cloud.until(lambda: far.stacks(parent.prefix), 'the region is at work')
+    far.tenant.orchestration.delete(f'/stacks/{there["stack_name"]}/{there["id"]}')
+    begin = time.monotonic()
+    cloud.until(lambda: parent.of_far('state') != 'working', 'the wait has ended', seconds=40)
+    assert time.monotonic() - begin < 40 * cloud.PATIENCE
+    assert parent.of_far('state') in ('failed', 'ready'), parent.of_far('reason')
