@@ -72,8 +72,8 @@ def next_step(seen: Seen, settings: Settings) -> Step:
     """Choose the one step that brings the host's incident closer to its end.
 
     Invariants: a host is fenced only when the sources agree that it is down, this agent is not
-    cut off, and the storm guard or a person let it pass. Nova is told, and policies are
-    signalled, only with a proof of the fence on record.
+    cut off and has not been for a while, and the storm guard or a person let it pass. Nova is
+    told, and policies are signalled, only with a proof of the fence on record.
     """
     incident = seen.incident
     if incident is None or incident.phase is Phase.CLOSED:
@@ -81,7 +81,7 @@ def next_step(seen: Seen, settings: Settings) -> Step:
     if incident.phase is Phase.SUSPECT:
         return _suspect(seen, incident, settings)
     if incident.phase is Phase.CONFIRMED:
-        return _confirmed(seen, incident)
+        return _confirmed(seen, incident, settings)
     if incident.phase is Phase.FENCED:
         return _fenced(seen, incident, settings)
     if incident.phase is Phase.RESCUING:
@@ -138,26 +138,35 @@ def _suspect(seen: Seen, incident: Incident, settings: Settings) -> Step:
         return Enter(f'false alarm: {seen.judgement.reason}', Phase.CLOSED)
     if seen.judgement.verdict is Verdict.UNKNOWN:
         return Wait(seen.judgement.reason)
-    left = settings.settle - (seen.now - incident.opened)
-    if left > 0:
+    if seen.now - incident.opened < settings.settle:
         return Wait(f'down for less than {settings.settle:.0f} s')
-    if seen.isolation:
-        return Wait(seen.isolation)
-    if seen.storm:
-        return Enter(seen.storm, Phase.DEFERRED)
+    if hold := _hold(seen, incident, settings):
+        return hold
     return Enter(seen.judgement.reason, Phase.CONFIRMED)
 
 
-def _confirmed(seen: Seen, incident: Incident) -> Step:
+def _confirmed(seen: Seen, incident: Incident, settings: Settings) -> Step:
     if seen.judgement.verdict is Verdict.UP:
         return Enter(f'it came back before it was fenced: {seen.judgement.reason}', Phase.CLOSED)
     if seen.judgement.verdict is Verdict.UNKNOWN:
         return Wait(seen.judgement.reason)
+    if hold := _hold(seen, incident, settings):
+        return hold
+    return Fence(incident.reason)
+
+
+def _hold(seen: Seen, incident: Incident, settings: Settings) -> Step | None:
+    """What keeps a host that is down from being fenced; None when nothing does."""
     if seen.isolation:
         return Wait(seen.isolation)
-    if seen.storm and not incident.released_by:
+    if seen.now - seen.trusted_since < settings.settle:
+        # What was seen while it was cut off may not be over for the hosts yet.
+        return Wait(f'this agent was cut off less than {settings.settle:.0f} s ago')
+    if incident.released_by:
+        return None
+    if seen.storm:
         return Enter(seen.storm, Phase.DEFERRED)
-    return Fence(incident.reason)
+    return Wait(seen.doubt) if seen.doubt else None
 
 
 def _fenced(seen: Seen, incident: Incident, settings: Settings) -> Step:

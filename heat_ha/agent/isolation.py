@@ -39,6 +39,7 @@ class Watch:
         self._nova_at = self._broker_at = float('-inf')
         self._nova_why = self._broker_why = 'it was not asked yet'
         self._quorum = ''
+        self._trusted_since: float | None = None
         self._pinged_at = float('-inf')
         self._pinging = threading.Lock()
 
@@ -61,6 +62,10 @@ class Watch:
             self._pinged_at = time.monotonic()
             # The broker's client waits for long when there is none.
             threading.Thread(target=self._look_at_broker, name='ping', daemon=True).start()
+        if self.problem():
+            self._trusted_since = None
+        elif self._trusted_since is None:
+            self._trusted_since = time.time()
 
     def _look_at_broker(self) -> None:
         try:
@@ -70,6 +75,11 @@ class Watch:
             self._broker_why = str(exc)
         finally:
             self._pinging.release()
+
+    @property
+    def trusted_since(self) -> float:
+        """Since when nothing was wrong at any look; infinity while something is."""
+        return float('inf') if self._trusted_since is None else self._trusted_since
 
     def problem(self) -> str:
         """Why nothing may be begun, '' when all is well."""

@@ -128,9 +128,10 @@ class Settings:
 class Seen:
     """All that the next step for one host is decided from.
 
-    ``isolation`` and ``storm`` are empty, or say why nothing may be begun. ``mark`` is None when
-    Nova was not to be asked, and so is ``rescues_left`` for Heat's database and ``leftovers``
-    for the audit of a host that is back.
+    ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
+    says whose sign of life is still missing; ``trusted_since`` is since when the agent has not
+    been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
+    Heat's database and ``leftovers`` for the audit of a host that is back.
     """
 
     host: str
@@ -142,3 +143,5 @@ class Seen:
     storm: str = ''
     rescues_left: int | None = None
     leftovers: tuple[str, ...] | None = None
+    doubt: str = ''
+    trusted_since: float = float('-inf')

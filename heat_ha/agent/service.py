@@ -74,6 +74,8 @@ class Agent:
         self._wake = threading.Event()
         self._is_over = False
         self._marks: dict[str, model.Mark] = {}
+        # By the agent's own clock, which need not be Nova's.
+        self._heard: dict[str, float] = {}
         self._busy: set[str] = set()
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
@@ -141,7 +143,12 @@ class Agent:
 
     def _look_at_nova(self) -> None:
         try:
-            self._marks = self._nova.marks()
+            found = self._nova.marks()
+            now = time.time()
+            for host, mark in found.items():
+                if host in self._marks and mark.beat != self._marks[host].beat:
+                    self._heard[host] = now
+            self._marks = found
             self._watch.nova_answered()
         except exceptions.HaError as exc:
             self._watch.nova_failed(str(exc))
@@ -159,6 +166,7 @@ class Agent:
 
     def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Seen:
         incident = incidents.get(host)
+        a_storm, doubt = self._against(host, incidents, now)
         return model.Seen(
             host,
             incident,
@@ -166,10 +174,15 @@ class Agent:
             self._marks.get(host) if self._watch.has_nova() else None,
             now,
             isolation=self._watch.problem(),
-            storm=self._storm(host, incidents, now),
+            trusted_since=self._watch.trusted_since,
+            storm=a_storm,
+            doubt=doubt,
         )
 
-    def _storm(self, host: str, incidents: Mapping[str, Incident], now: float) -> str:
+    def _against(self, host: str, incidents: Mapping[str, Incident], now: float) -> tuple[str, str]:
+        """What speaks against acting on a host: a storm, and a doubt about other hosts."""
+        if host not in incidents or not incidents[host].is_open:
+            return '', ''
         down_now = [
             other
             for other, mark in self._marks.items()
@@ -177,8 +190,17 @@ class Agent:
             and not (mark.is_disabled and not mark.is_forced_down)
             and self._judge(other, now).verdict is Verdict.DOWN
         ]
-        return storm.of_hosts(
-            host, incidents.values(), down_now, len(self._marks), self._settings.limits, now
+        unheard = [
+            other
+            for other, mark in self._marks.items()
+            if not (mark.is_disabled or mark.is_forced_down)
+            and self._heard.get(other, 0.0) <= incidents[host].opened
+        ]
+        rest = len(self._marks), self._settings.limits, now
+        failed = incidents.values()
+        return (
+            storm.of_hosts(host, failed, down_now, *rest),
+            storm.doubt(host, failed, down_now, unheard, *rest),
         )
 
     def _needs_audit(self, seen: model.Seen) -> bool:

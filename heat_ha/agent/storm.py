@@ -59,18 +59,58 @@ def of_hosts(
 
     :param down_now: hosts that a source shows as down, with an incident or without.
     """
-    failed = {
-        i.host for i in incidents if i.phase not in _NOT_COUNTED and i.opened > now - limits.period
-    }
-    failed |= set(down_now) | {host}
-    allowed = max(1, int(limits.host_share * all_hosts))
+    failed = _failed(host, incidents, down_now, limits, now)
+    allowed = _allowed(all_hosts, limits)
     if len(failed) <= allowed:
         return ''
-    names = ', '.join(sorted(failed)[:5]) + (', …' if len(failed) > 5 else '')
     return (
         f'storm guard, level cloud: {len(failed)} of {all_hosts} hosts failed within '
-        f'{limits.period:.0f} s ({names}); {allowed} may'
+        f'{limits.period:.0f} s ({_names(failed)}); {allowed} may'
     )
+
+
+def doubt(
+    host: str,
+    incidents: Iterable[Incident],
+    down_now: Iterable[str],
+    unheard: Iterable[str],
+    all_hosts: int,
+    limits: Limits,
+    now: float,
+) -> str:
+    """Say whose sign of life must be waited for, '' when those that are missing do not matter.
+
+    Of hosts that fail together one is seen down before the others, by up to an interval of
+    reports. So those of which nothing was heard since count as if they had failed, until they
+    are heard of, or seen down.
+
+    :param unheard: hosts that should have given a sign of life since this one was seen down.
+    """
+    failed = _failed(host, incidents, down_now, limits, now)
+    missing = set(unheard) - failed
+    allowed = _allowed(all_hosts, limits)
+    if not missing or len(failed | missing) <= allowed:
+        return ''
+    return f'no sign of life since of {len(missing)} other hosts ({_names(missing)}): not sure yet'
+
+
+def _failed(
+    host: str, incidents: Iterable[Incident], down_now: Iterable[str], limits: Limits, now: float
+) -> set[str]:
+    """The hosts that count as failed."""
+    recent = {
+        i.host for i in incidents if i.phase not in _NOT_COUNTED and i.opened > now - limits.period
+    }
+    return recent | set(down_now) | {host}
+
+
+def _allowed(all_hosts: int, limits: Limits) -> int:
+    """How many hosts may fail."""
+    return max(1, int(limits.host_share * all_hosts))
+
+
+def _names(hosts: set[str]) -> str:
+    return ', '.join(sorted(hosts)[:5]) + (', …' if len(hosts) > 5 else '')
 
 
 def of_rescues(

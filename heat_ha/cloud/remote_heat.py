@@ -5,6 +5,7 @@ Each call ends within its limits however the other side behaves: refuses, swallo
 accepts and says nothing, or sends a byte now and then.
 """
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -14,6 +15,8 @@ from typing import Any
 import requests
 import urllib3.exceptions
 from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import plugin as keystone_plugin
+from keystoneauth1.access import service_catalog
 
 from heat_ha import exceptions
 from heat_ha.cloud import circuit
@@ -269,17 +272,11 @@ class RemoteHeat:
         """Log in and find the service; nothing is sent to the region yet."""
         try:
             access = self._access()
-            found = access.session.get_endpoint(
-                service_type='orchestration',
-                region_name=access.region,
-                interface=access.interface,
-            )
+            found = _from_catalogue_of_token(access) or _from_catalogue_of_now(access)
         except BadCredential as exc:
             raise _Silent(ErrorClass.INVALID, str(exc), was_sent=False) from exc
         except (keystone_exceptions.Unauthorized, keystone_exceptions.Forbidden) as exc:
             raise _Silent(ErrorClass.AUTH, _short(exc), was_sent=False) from exc
-        except keystone_exceptions.CatalogException:
-            found = None
         except _FAILURES as exc:
             reason = f'its Keystone did not let us in: {_short(exc)}'
             raise _Silent(ErrorClass.UNREACHABLE, reason, was_sent=False) from exc
@@ -291,6 +288,34 @@ class RemoteHeat:
                 was_sent=False,
             )
         return access, str(found).rstrip('/')
+
+
+def _from_catalogue_of_token(access: Access) -> str | None:
+    with contextlib.suppress(keystone_exceptions.CatalogException):
+        found: str | None = access.session.get_endpoint(
+            service_type='orchestration', region_name=access.region, interface=access.interface
+        )
+        return found
+    return None
+
+
+def _from_catalogue_of_now(access: Access) -> str | None:
+    """Heat's address in the catalogue as Keystone has it now.
+
+    A token that Heat's API was sent comes with the catalogue of when it was first looked at there
+    (keystonemiddleware keeps it for 300 s): a region that is newer is missing in it.
+    """
+    base = access.session.get_endpoint(interface=keystone_plugin.AUTH_INTERFACE)
+    if not base:
+        return None
+    answer = access.session.get(f'{base.rstrip("/").removesuffix("/v3")}/v3/auth/catalog')
+    catalogue = service_catalog.ServiceCatalogV3(answer.json().get('catalog') or [])
+    with contextlib.suppress(keystone_exceptions.CatalogException):
+        found: str | None = catalogue.url_for(
+            service_type='orchestration', region_name=access.region, interface=access.interface
+        )
+        return found
+    return None
 
 
 # --- reading answers ------------------------------------------------------------------------

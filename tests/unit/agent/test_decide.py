@@ -34,8 +34,12 @@ MARKS = (
 )
 
 
+# The phases in which the other hosts and the agent's own state matter.
+HELD = (Phase.SUSPECT, Phase.CONFIRMED)
+
+
 def all_seen():
-    """Every combination of what may be seen, about 200,000."""
+    """Every combination of what may be seen, about 800,000 less those that cannot be."""
     for (
         phase,
         verdict,
@@ -47,6 +51,8 @@ def all_seen():
         left,
         leftovers,
         by,
+        doubt,
+        trusted_since,
     ) in itertools.product(
         (None, *Phase),
         Verdict,
@@ -58,6 +64,8 @@ def all_seen():
         (None, 0, 2),
         (None, (), ('guest',)),
         ('', 'ann'),
+        ('', 'unheard'),
+        (NOW - 60, NOW - 1),
     ):
         if by and phase is not Phase.CONFIRMED:
             continue
@@ -65,10 +73,12 @@ def all_seen():
             continue
         if phase is not Phase.QUARANTINED and leftovers is None:
             continue
+        if (doubt or trusted_since != NOW - 60) and phase not in HELD:
+            continue
         known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
         yield model.Seen(
             'c1', known, model.Judgement(verdict, 'said'), seen_mark, NOW, isolation, storm, left,
-            leftovers,
+            leftovers, doubt, trusted_since,
         )  # fmt: skip
 
 
@@ -84,6 +94,8 @@ def test_the_rules_hold_in_every_state():
             if phase is Phase.CONFIRMED:
                 assert seen.judgement.verdict is Verdict.DOWN and not seen.isolation, seen
                 assert not seen.storm or seen.incident.released_by, seen
+                assert not seen.doubt or seen.incident.released_by, seen
+                assert NOW - seen.trusted_since >= SETTINGS.settle, seen
         if isinstance(step, decide.MarkDown):
             assert seen.incident.proof is not None and phase is Phase.FENCED, seen
             assert NOW - seen.incident.proof.at <= SETTINGS.proof_valid and not seen.isolation
@@ -92,7 +104,7 @@ def test_the_rules_hold_in_every_state():
         if isinstance(step, decide.Enter):
             assert step.phase in decide.TRANSITIONS[phase], (phase, step)
             if step.phase is Phase.CONFIRMED:
-                assert not seen.isolation and not seen.storm, seen
+                assert not seen.isolation and not seen.storm and not seen.doubt, seen
                 assert NOW - seen.incident.opened >= SETTINGS.settle, seen
             if step.phase is Phase.RESCUING:
                 assert seen.mark.is_forced_down and seen.incident.proof, seen

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import threading
+import time
 
 import pytest
 import sqlalchemy
@@ -32,6 +33,8 @@ class World:
         self.broker = True
         self.dies_before = None
         self.calls = 0
+        self.silent = set()
+        self.beats = 0
 
     def touch(self, what):
         self.calls += 1
@@ -47,6 +50,10 @@ class World:
     def nova_marks(self):
         if not self.can_ask:
             raise exceptions.CouldNotAsk('nova', 'hosts', 'timeout')
+        self.beats += 1
+        for host, mark in self.marks.items():
+            if mark.is_up and host not in self.silent:
+                self.marks[host] = dataclasses.replace(mark, beat=float(self.beats))
         return dict(self.marks)
 
     def mark_down(self, mark, reason):
@@ -208,6 +215,48 @@ def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(
     rounds(agent, world)
     assert world.done == []
     assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
+
+
+def test_of_hosts_that_fail_together_the_first_that_is_seen_down_is_not_acted_on(store):
+    world = World()
+    world.marks['c4'] = model.Mark('c4', 'id-c4', True, False, False)
+    agent = make(world, store)
+    rounds(agent, world, 3)
+    # Nova shows c2 as up for as long as its last sign of life is young enough.
+    world.silent = {'c2'}
+    world.down('c1')
+    rounds(agent, world)
+    assert world.done == [] and phase(store, 'c1') == 'suspect'
+    world.down('c2')
+    rounds(agent, world)
+    assert world.done == []
+    assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
+
+
+def test_a_host_that_is_disabled_need_not_give_a_sign_of_life(store):
+    world = World()
+    world.marks['c2'] = dataclasses.replace(world.marks['c2'], is_disabled=True)
+    world.silent = {'c2'}
+    world.down('c1')
+    rounds(make(world, store), world)
+    assert phase(store, 'c1') == 'done'
+
+
+def test_what_was_seen_during_a_cut_must_be_seen_anew_after_it(store):
+    world = World()
+    agent = make(world, store, settle=0.5)
+    rounds(agent, world, 2)
+    world.down('c1', 'c2')
+    rounds(agent, world, 2)
+    time.sleep(0.6)
+    rounds(agent, world, 2)
+    # Both come back, one a little after the other.
+    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+    rounds(agent, world, 4)
+    assert world.done == [] and phase(store, 'c2') == 'suspect'
+    time.sleep(0.6)
+    rounds(agent, world)
+    assert phase(store, 'c2') == 'done'
 
 
 def test_an_agent_that_is_cut_off_begins_nothing(store):

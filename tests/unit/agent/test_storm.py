@@ -73,3 +73,22 @@ def test_no_project_stack_or_policy_gets_more_than_its_limit(level, limit):
 def test_the_more_important_policy_uses_up_the_limit_first():
     wanted = [(SCOPES[0], 2), (SCOPES[1], 2)]
     assert list(storm.of_rescues(wanted, [], storm.Limits(per_stack=2), NOW)) == [SCOPES[1].policy]
+
+
+def doubt(unheard, *, incidents=(), hosts=3, share=0.2, down=()):
+    limits = storm.Limits(period=3600, host_share=share)
+    return storm.doubt('c1', [failed('c1'), *incidents], down, unheard, hosts, limits, NOW)
+
+
+def test_hosts_that_were_not_heard_of_count_as_if_they_had_failed():
+    assert 'c2, c3' in doubt(['c3', 'c2'])
+    assert not doubt([])
+    # Four of twenty may fail.
+    assert not doubt(['c2', 'c3', 'c4'], hosts=20)
+    assert doubt(['c2', 'c3', 'c4', 'c5'], hosts=20)
+    assert doubt(['c2', 'c3'], hosts=20, incidents=[failed('c8'), failed('c9')])
+
+
+def test_hosts_that_are_down_are_in_no_doubt():
+    assert not doubt(['c1', 'c2'], incidents=[failed('c2')])
+    assert not doubt(['c2'], down=['c2'])

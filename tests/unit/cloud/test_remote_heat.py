@@ -2,6 +2,7 @@
 """Calls to another region's Heat end in time, and their answers are told apart."""
 
 import contextlib
+import copy
 import http.server
 import json
 import socket
@@ -9,8 +10,10 @@ import threading
 import time
 
 import pytest
+from keystoneauth1 import access as ksa_access
+from keystoneauth1 import fixture, token_endpoint
 from keystoneauth1 import session as keystone_session
-from keystoneauth1 import token_endpoint
+from keystoneauth1.identity import access as access_plugin
 
 from heat_ha.cloud import circuit, remote_heat
 from heat_ha.regions import model
@@ -197,3 +200,24 @@ def test_one_call_at_a_time_tries_a_region_that_is_suspected():
     assert memory.enter('C', 60, 60, False).may_call
     memory.leave('B', time.monotonic(), '')
     assert memory.enter('B', 60, 60, False).may_call
+
+
+@pytest.mark.parametrize('path', ['', '/', '/v3', '/v3/'])
+def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
+    """Heat's API keeps what it learned of a token, and with it the catalogue, for 300 s."""
+    url = f'http://127.0.0.1:{heat.server_address[1]}'
+    token = fixture.V3Token()
+    token.add_service('orchestration').add_standard_endpoints(public=url, region='A')
+    known = ksa_access.create(body=copy.deepcopy(token), auth_token='t')
+    auth = access_plugin.AccessInfoPlugin(known, auth_url=url + path)
+    access = remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public')
+    region = remote_heat.RemoteHeat('B', lambda: access, LIMITS)
+
+    heat.answer = 200, {'catalog': token['token']['catalog']}
+    seen = region.look(PART, with_outputs=False)
+    assert seen.error_class is ErrorClass.INVALID and 'correct region_name' in seen.reason
+
+    token.add_service('orchestration').add_standard_endpoints(public=url, region='B')
+    heat.answer = 200, {'catalog': token['token']['catalog'][-1:], 'stack': STACK}
+    found = region.look(PART, with_outputs=False)
+    assert isinstance(found, model.Present), found
