@@ -9,7 +9,8 @@ import pymysql
 from tests import cloud
 
 
-def _query(text: str, *values: Any) -> list[tuple[Any, ...]]:
+def query(text: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Ask the database of the lab."""
     connection = pymysql.connect(
         unix_socket=cloud.environment()['database']['root_socket'], user='root', autocommit=True
     )
@@ -20,7 +21,7 @@ def _query(text: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def carrying() -> str:
     """The service of the one engine that holds the lock of a failover."""
-    ((host,),) = _query(
+    ((host,),) = query(
         'SELECT s.host FROM heat_one.stack_lock l'
         ' JOIN heat_one.service s ON s.engine_id = l.engine_id AND s.deleted_at IS NULL'
     )
@@ -29,7 +30,7 @@ def carrying() -> str:
 
 def working_on(stack: str) -> set[str]:
     """The services of the engines that work on a resource below the stack."""
-    rows = _query(
+    rows = query(
         'SELECT DISTINCT s.host FROM heat_one.resource r'
         ' JOIN heat_one.service s ON s.engine_id = r.engine_id AND s.deleted_at IS NULL'
         " WHERE r.root_stack_id = %s AND r.status = 'IN_PROGRESS'",

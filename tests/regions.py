@@ -164,6 +164,14 @@ class Parent:
         """All attributes of the RemoteStack now."""
         return self.stack.resource('remote')['attributes']
 
+    def wait_state(self, region, state, seconds=60):
+        """Wait until a part is in a state, while the parent may still be at its beginning."""
+        cloud.until(
+            lambda: (self.attributes['state'] or {}).get(region) == state,
+            f'{region} is {state}',
+            seconds=seconds,
+        )
+
     def of_far(self, name):
         """One attribute, of the far region."""
         return self.attributes[name][self.far.name]

@@ -164,14 +164,19 @@ class Accesses:
         heats = self._context.keystone_session
         session = self._session(heats.auth, heats.verify, heats.cert)
         url = secret if '://' in secret else f'/v1/secrets/{secret}'
-        answer = session.get(
-            f'{url.rstrip("/")}/payload',
-            headers={'Accept': 'text/plain'},
-            endpoint_filter={
-                'service_type': 'key-manager',
-                'region_name': self._context.region_name or cfg.CONF.region_name_for_services,
-            },
-        )
+        try:
+            answer = session.get(
+                f'{url.rstrip("/")}/payload',
+                headers={'Accept': 'text/plain'},
+                endpoint_filter={
+                    'service_type': 'key-manager',
+                    'region_name': self._context.region_name or cfg.CONF.region_name_for_services,
+                },
+            )
+        except keystone_exceptions.NotFound as exc:
+            raise remote_heat.BadCredential(
+                'there is no such secret as credential_secret_id names'
+            ) from exc
         return str(answer.text)
 
 

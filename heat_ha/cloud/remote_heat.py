@@ -30,6 +30,9 @@ MAX_BYTES = 16 * 1024 * 1024
 
 OWN_HANDS = 'update the parent stack as its owner, whose own token can do it'
 
+# Answers to a login that say nothing of the credential: too slow, too often.
+_TRY_LATER = (408, 429)
+
 # How deep the cause of a failure is looked for.
 DEPTH = 5
 
@@ -270,16 +273,21 @@ class RemoteHeat:
 
     def _enter(self) -> tuple[Access, str]:
         """Log in and find the service; nothing is sent to the region yet."""
+        access = None
         try:
             access = self._access()
             found = _from_catalogue_of_token(access) or _from_catalogue_of_now(access)
         except BadCredential as exc:
             raise _Silent(ErrorClass.INVALID, str(exc), was_sent=False) from exc
-        except (keystone_exceptions.Unauthorized, keystone_exceptions.Forbidden) as exc:
+        except keystone_exceptions.HttpError as exc:
+            # A credential that was revoked is "not found" to some Keystones.
+            if exc.http_status in _TRY_LATER or exc.http_status >= 500:
+                raise _not_let_in(exc) from exc
+            if access is not None and exc.http_status == 401:
+                raise _NotAccepted(access, _short(exc)) from exc
             raise _Silent(ErrorClass.AUTH, _short(exc), was_sent=False) from exc
         except _FAILURES as exc:
-            reason = f'its Keystone did not let us in: {_short(exc)}'
-            raise _Silent(ErrorClass.UNREACHABLE, reason, was_sent=False) from exc
+            raise _not_let_in(exc) from exc
         if not found:
             raise _Silent(
                 ErrorClass.INVALID,
@@ -288,6 +296,11 @@ class RemoteHeat:
                 was_sent=False,
             )
         return access, str(found).rstrip('/')
+
+
+def _not_let_in(exc: Exception) -> _Silent:
+    reason = f'its Keystone did not let us in: {_short(exc)}'
+    return _Silent(ErrorClass.UNREACHABLE, reason, was_sent=False)
 
 
 def _from_catalogue_of_token(access: Access) -> str | None:

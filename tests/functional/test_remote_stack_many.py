@@ -123,20 +123,22 @@ def test_of_three_regions_two_go_on_and_the_third_gets_the_newest_once(three, fa
     three.sync()
     assert [w.split()[0] for w in far.cut.writes] == ['PUT']
     assert [w.split()[0] for w in third.cut.writes] == ['POST']
+    names = three.attributes['stack_name']
     for one in (far, third):
-        assert one.output(f'{three.prefix}{one.name}', 'text') == 'four'
+        assert one.output(names[one.name], 'text') == 'four'
 
 
 def test_a_region_that_leaves_the_template_during_its_cut_is_emptied_later(three, far, third):
     three.create()
+    names = three.attributes['stack_name']
     third.cut.be(Mode.REFUSED)
     three.update(regions=['RegionOne', far.name])
     assert [t['region'] for t in three.attributes['tombstones']] == [third.name]
-    assert third.stacks(f'{three.prefix}{third.name}')
+    assert third.stacks(names[third.name])
     third.cut.be(Mode.OPEN)
     three.sync()
-    third.wait_gone(f'{three.prefix}{third.name}')
-    assert far.stacks(f'{three.prefix}{far.name}') and not three.attributes['tombstones']
+    third.wait_gone(names[third.name])
+    assert far.stacks(names[far.name]) and not three.attributes['tombstones']
 
 
 # --- credentials that end -------------------------------------------------------------------
@@ -164,9 +166,7 @@ def test_a_token_that_ends_during_the_cut_is_replaced(parent, far):
     parent.wanted['partition'] = {'on_unreachable': 'wait'}
     with own_login(parent.stack) as end:
         parent.stack.create(parent.wanted, wait=False)
-        cloud.until(
-            lambda: parent.attributes['state']['RegionOne'] == 'ready', 'the other is ready'
-        )
+        parent.wait_state('RegionOne', 'ready')
         end()
     far.cut.be(Mode.OPEN)
     parent.stack.wait('CREATE', seconds=90)

@@ -33,7 +33,7 @@ def test_what_waits_ends_by_itself_when_the_region_is_back(parent, far, partitio
     far.cut.be(Mode.DROPPED)
     parent.wanted['partition'] = partition
     parent.stack.create(parent.wanted, wait=False)
-    cloud.until(lambda: parent.attributes['state']['RegionOne'] == 'ready', 'the other is ready')
+    parent.wait_state('RegionOne', 'ready')
     time.sleep(12)
     assert status(parent) == 'CREATE_IN_PROGRESS' and not far.stacks(parent.prefix)
     far.cut.be(Mode.OPEN)

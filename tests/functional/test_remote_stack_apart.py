@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RemoteStack in a region with a Keystone of its own, by a credential: `make regions`."""
+
+import contextlib
+import json
+import urllib.parse
+import uuid
+
+import openstack
+import pytest
+
+from tests import cloud, engines, hosts, regions
+from tests.scenario.cut import Cut, Mode
+
+pytestmark = pytest.mark.regions
+
+PARENT = """
+heat_template_version: 2016-10-14
+parameters:
+  text: {type: string, default: one}
+  secret: {type: string}
+resources:
+  remote:
+    type: TYPE
+    properties:
+      context: {region_name: RegionTwo, credential_secret_id: {get_param: secret}}
+      parameters: {text: {get_param: text}}
+      template: |
+        TEMPLATE
+outputs:
+  outputs: {value: {get_attr: [remote, outputs]}}
+""".replace('TEMPLATE', regions.TEMPLATE.strip().replace('\n', '\n        '))
+
+
+class Apart:
+    """The other cloud, and a way to its Keystone that can be cut."""
+
+    def __init__(self):
+        service = cloud.environment()['services']['keystone-two']
+        self.cut = Cut(('127.0.0.1', service['port']))
+        self.auth_url = f'http://127.0.0.1:{service["port"]}/v3'
+        self._domain = {'user_domain_name': 'Default', 'project_domain_name': 'Default'}
+        self.tenant = openstack.connect(
+            auth={'auth_url': self.auth_url, **self._login()}, region_name='RegionTwo'
+        )
+        self.secrets = cloud.connect('demo')
+
+    def _login(self):
+        return {'username': 'demo', 'password': 'lab', 'project_name': 'demo', **self._domain}
+
+    def secret(self, auth_type='v3password', **auth):
+        """Put a credential into Barbican; its logins come by the way that can be cut."""
+        where = f'http://127.0.0.1:{self.cut.port}/v3'
+        body = {
+            'name': f'test-{uuid.uuid4().hex[:6]}',
+            'payload': json.dumps(
+                {'auth_type': auth_type, 'auth': {'auth_url': where, **(auth or self._login())}}
+            ),
+            'payload_content_type': 'text/plain',
+        }
+        answer = self.secrets.session.post(
+            '/v1/secrets',
+            json=body,
+            endpoint_filter={'service_type': 'key-manager', 'region_name': 'RegionOne'},
+        )
+        return urllib.parse.urlsplit(answer.json()['secret_ref']).path.rsplit('/', 1)[1]
+
+    @contextlib.contextmanager
+    def application_credential(self):
+        """A credential that can be revoked; yields its secret in Barbican and how to revoke it."""
+        user = self.tenant.current_user_id
+        made = self.tenant.identity.create_application_credential(
+            user, name=uuid.uuid4().hex, unrestricted=True
+        )
+
+        def revoke():
+            self.tenant.identity.delete_application_credential(user, made)
+
+        yield (
+            self.secret(
+                'v3applicationcredential',
+                application_credential_id=made.id,
+                application_credential_secret=made.secret,
+            ),
+            revoke,
+        )
+
+    def stacks(self, prefix):
+        """The stacks there, as their owner is shown them."""
+        found = self.tenant.orchestration.get('/stacks').json()['stacks']
+        return [s for s in found if s['stack_name'].startswith(prefix)]
+
+    def logins(self):
+        """How often somebody has logged in by the way that can be cut."""
+        return sum(r.startswith('POST') and '/auth/tokens' in r for r in self.cut.requests)
+
+
+@pytest.fixture(scope='module')
+def the_apart():
+    hosts.run_lab('apart')
+    made = Apart()
+    yield made
+    made.cut.close()
+    hosts.run_lab('together')
+
+
+@pytest.fixture
+def apart(the_apart):
+    the_apart.cut.be(Mode.OPEN)
+    the_apart.cut.forget()
+    return the_apart
+
+
+@pytest.fixture
+def make(apart, tenant):
+    made = []
+
+    def start(kind='OS::Heat::RemoteStack', **parameters):
+        stack = cloud.Stack(tenant, f'apart-{uuid.uuid4().hex[:6]}', PARENT.replace('TYPE', kind))
+        # The catalogue of a login from before the lab was changed has no Barbican.
+        stack.cloud = cloud.connect('demo')
+        made.append(stack)
+        return stack.create(parameters)
+
+    yield start
+    apart.cut.be(Mode.OPEN)
+    for stack in made:
+        stack.delete()
+
+
+def of_two(stack, name):
+    return stack.attribute('remote', name)['RegionTwo']
+
+
+def in_database(region, prefix):
+    return engines.query(
+        f'SELECT name, tenant FROM heat_{region}.stack'
+        ' WHERE name LIKE %s AND deleted_at IS NULL AND name <> %s',
+        f'{prefix}%',
+        prefix,
+    )
+
+
+def test_the_stack_is_in_the_other_clouds_database_and_goes_from_there(apart, make):
+    stack = make(secret=apart.secret())
+    prefix = f'{stack.name}-remote-'
+    assert [s['stack_name'].startswith(prefix) for s in apart.stacks(stack.name)] == [True]
+    ((_, project),) = in_database('two', stack.name)
+    assert project == apart.tenant.current_project_id
+    assert project != stack.cloud.current_project_id
+    assert not in_database('one', stack.name), 'nothing of it is here'
+    stack.update({'text': 'two', 'secret': apart.secret()})
+    assert stack.output('outputs')['text'] == 'two'
+    stack.delete()
+    cloud.until(lambda: not apart.stacks(stack.name), 'it is gone there')
+
+
+def test_the_secret_and_the_token_are_read_once(apart, make):
+    secret = apart.secret()
+    log = cloud.LAB / 'log' / 'barbican-api.log'
+    begin = log.stat().st_size
+    stack = make(secret=secret)
+    for text in ('two', 'three', 'four'):
+        stack.update({'text': text, 'secret': secret})
+    stack.action('check')
+    read = log.read_text()[begin:].count(f'GET /v1/secrets/{secret}/payload')
+    # Once in each engine that had to do with it.
+    count = len(cloud.environment()['regions']['RegionOne']['engines'])
+    assert 1 <= read <= count and 1 <= apart.logins() <= count, (read, apart.logins())
+
+
+def test_a_credential_that_is_revoked_is_told_from_a_cut(apart, make):
+    with apart.application_credential() as (secret, revoke):
+        stack = make(secret=secret)
+        assert of_two(stack, 'state') == 'ready'
+        revoke()
+    stack.update({'text': 'two', 'secret': secret}, wait=False)
+    cloud.until(lambda: stack.show()['stack_status'] == 'UPDATE_FAILED', 'it is refused')
+    assert of_two(stack, 'error_class') == 'auth', of_two(stack, 'reason')
+    stack.update({'text': 'two', 'secret': apart.secret()})
+    assert of_two(stack, 'state') == 'ready' and stack.output('outputs')['text'] == 'two'
+    assert len(apart.stacks(stack.name)) == 1
+
+
+def test_a_keystone_that_cannot_be_reached_is_a_cut(apart, make):
+    apart.cut.be(Mode.REFUSED)
+    stack = make(secret=apart.secret())
+    assert of_two(stack, 'error_class') == 'unreachable' and of_two(stack, 'state') == 'pending'
+    apart.cut.be(Mode.OPEN)
+    stack.signal('remote', {'action': 'sync'})
+    cloud.until(lambda: of_two(stack, 'state') == 'ready', 'it is told', seconds=30)
+    assert len(apart.stacks(stack.name)) == 1
+
+
+def test_a_secret_that_is_not_there_is_called_invalid(apart, make):
+    stack = cloud.Stack(cloud.connect('demo'), f'apart-{uuid.uuid4().hex[:6]}', '')
+    stack.template = PARENT.replace('TYPE', 'OS::Heat::RemoteStack')
+    stack.create({'secret': str(uuid.uuid4())}, wait=False)
+    cloud.until(lambda: stack.show()['stack_status'] == 'CREATE_FAILED', 'it is refused')
+    assert of_two(stack, 'error_class') == 'invalid', of_two(stack, 'reason')
+    stack.delete()
