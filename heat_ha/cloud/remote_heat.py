@@ -20,7 +20,7 @@ from keystoneauth1.access import service_catalog
 
 from heat_ha import exceptions
 from heat_ha.cloud import circuit
-from heat_ha.regions import apply, model
+from heat_ha.regions import apply, model, revision
 from heat_ha.regions.model import Answer, ErrorClass
 
 _FAILURES = (keystone_exceptions.ClientException, requests.RequestException)
@@ -33,8 +33,18 @@ OWN_HANDS = 'update the parent stack as its owner, whose own token can do it'
 # Answers to a login that say nothing of the credential: too slow, too often.
 _TRY_LATER = (408, 429)
 
+_ACTIONS = {
+    model.Request.SUSPEND: 'suspend',
+    model.Request.RESUME: 'resume',
+    # What is done there so far stays: what is wanted there instead comes with the next request.
+    model.Request.CANCEL: 'cancel_without_rollback',
+}
+
 # How deep the cause of a failure is looked for.
 DEPTH = 5
+
+# How many of a stack's newest events are looked through, and how many resources of them shown.
+EVENTS, SHOWN = 60, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +178,44 @@ class RemoteHeat:
         chain = [p for p in (inner.get('parent_resource'), inner['resource_name']) if p]
         return f'{".".join(chain)}: {inner.get("resource_status_reason", "")}'
 
+    def doings(self, part: model.Part) -> str:
+        """The ends of the resources' actions since the stack's last action began, in short."""
+        path = f'/stacks/{part.name}/{part.stack_id}/events?sort_dir=desc&limit={EVENTS}'
+        try:
+            found = self._call('GET', path).body.get('events')
+        except _Silent:
+            return ''
+        told = []
+        for event in found if isinstance(found, list) else []:
+            status = str(event.get('resource_status', ''))
+            is_of_stack = event.get('physical_resource_id') == part.stack_id
+            if is_of_stack and status.endswith('_IN_PROGRESS'):
+                break
+            if not is_of_stack and status.endswith(('_COMPLETE', '_FAILED')):
+                told.append(f'{event.get("resource_name")} {status}')
+        more = f' and {len(told) - SHOWN} more' if len(told) > SHOWN else ''
+        return ', '.join(reversed(told[:SHOWN])) + more
+
+    def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
+        """Whether template and parameters of a stack are those of ``body``.
+
+        Where that cannot be told, as of hidden parameters, they are not.
+        """
+        path = f'/stacks/{part.name}/{part.stack_id}'
+        try:
+            template = self._call('GET', f'{path}/template').body
+            files = self._call('GET', f'{path}/files').body
+            stack = self._call('GET', f'{path}?resolve_outputs=False').body.get('stack') or {}
+        except _Silent:
+            return False
+        there = stack.get('parameters')
+        return (
+            revision.of(template) == revision.of(body['template'])
+            and all(files.get(name) == text for name, text in body['files'].items())
+            and isinstance(there, Mapping)
+            and revision.are_parameters(there, body)
+        )
+
     def _stack(self, answer: _Answer) -> Mapping[str, Any]:
         stack = answer.body.get('stack')
         if answer.status != 200 or not isinstance(stack, Mapping):
@@ -187,8 +235,10 @@ class RemoteHeat:
                 answer = self._call('POST', '/stacks', {**wire, 'stack_name': part.name})
             elif request is model.Request.UPDATE:
                 answer = self._call('PUT', path, wire)
-            else:
+            elif request is model.Request.DELETE:
                 answer = self._call('DELETE', path)
+            else:
+                answer = self._call('POST', f'{path}/actions', {_ACTIONS[request]: None})
         except _Silent as exc:
             if exc.error is not ErrorClass.UNREACHABLE:
                 return model.Reply(Answer.REFUSED, exc.reason, exc.error)

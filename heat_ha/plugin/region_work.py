@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a RemoteStack and a tombstone share: work in other regions, beside Heat's actions."""
 
+import dataclasses
+import sys
 import threading
 import time
 
 from heat.common import context as heat_context
 from heat.common import exception
 from heat.common.i18n import _
-from heat.engine import resource
+from heat.engine import check_resource, resource
 from heat.engine import stack as heat_stack
 from oslo_log import log as logging
 
@@ -24,6 +26,9 @@ _FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
 
 # The word under which events appear in `openstack stack event list`.
 REGIONS = 'REGIONS'
+
+# The entry in a resource's data that tells the action at work that a newer one waits for its end.
+PREEMPTED = 'ha_preempted'
 
 
 def failure(status, reason):
@@ -47,11 +52,12 @@ class RegionWork(resource.Resource):
     def needs_replace_failed(self):
         return False
 
-    def _work(self, *, is_asked_for=True, may_repair=True, only=None, wanted=True):
+    def _work(self, *, is_asked_for=True, may_repair=True, only=None, wanted=True, sleep=None):
         """Start work on what is wanted, or with ``wanted`` false on the end of all parts.
 
         :param is_asked_for: a person waits for it, so a region that is known to be silent is
             tried once more.
+        :param sleep: whether the stacks are to be suspended; None leaves that as it is.
         """
         store = record.Store(self)
         accesses = remote_access.Accesses(self)
@@ -66,9 +72,10 @@ class RegionWork(resource.Resource):
                 )
             return ports[key]
 
+        wishes = self._wishes(store, may_repair=may_repair, wanted=wanted)
         return apply.Work(
             store,
-            self._wishes(store, may_repair=may_repair, wanted=wanted),
+            dataclasses.replace(wishes, sleep=sleep),
             port,
             self._tell,
             None if only is None else frozenset({only}),
@@ -83,8 +90,32 @@ class RegionWork(resource.Resource):
 
     # --- actions: Heat looks once a second ----------------------------------------------------
 
+    def _begin(self, make, **more):
+        """The token of an action that begins; what ended an earlier one is not for it."""
+        if PREEMPTED in self.data():
+            self.data_delete(PREEMPTED)
+        return {'make': make, **more}
+
+    def handle_preempt(self):
+        """Let the action at work end, which may wait for a region: a newer update is there."""
+        self.data_set(PREEMPTED, 'a newer update')
+
+    def handle_create_cancel(self, token):
+        work = (token or {}).get('work')
+        # Not where the time has run out or the engine ends: the regions have a time of their own.
+        is_wish = isinstance(sys.exc_info()[1], check_resource.CancelOperation)
+        if work is not None and is_wish:
+            work.cancel()
+
+    def handle_update_cancel(self, token):
+        self.handle_create_cancel(token)
+
     def _go_on(self, token):
         """Do a step, unless a signal is at work. :returns: whether all is done."""
+        self._data = None
+        if PREEMPTED in self.data():
+            # What the regions are told for this one, they are told anew by the next.
+            raise failure('superseded', 'a newer update goes on')
         if self._is_signal_at_work(token):
             # It looked before this action began, and leaves off after its step.
             return False

@@ -337,7 +337,7 @@ class RemoteStack(region_work.RegionWork):
         self.resource_id_set(self.physical_resource_name())
         delegation.delegate(self)
         self._work().plan()
-        return {'make': self._work}
+        return self._begin(self._work)
 
     def check_create_complete(self, token):
         return self._finish(token, self.CREATE)
@@ -353,7 +353,7 @@ class RemoteStack(region_work.RegionWork):
         delegation.delegate(self)
         # The newest wish is on record before anything else, whoever carries it out.
         self._work().plan()
-        return {'make': self._work}
+        return self._begin(self._work)
 
     def check_update_complete(self, token):
         return self._finish(token, self.UPDATE)
@@ -380,10 +380,27 @@ class RemoteStack(region_work.RegionWork):
     # --- the other actions -------------------------------------------------------------------
 
     def handle_check(self):
-        return {'make': lambda: self._work(may_repair=False), 'is_check': True}
+        return self._begin(lambda: self._work(may_repair=False), is_check=True)
 
     def check_check_complete(self, token):
         return self._finish(token, self.CHECK)
+
+    def handle_suspend(self):
+        return self._begin_sleep(True)
+
+    def check_suspend_complete(self, token):
+        return self._finish(token, self.SUSPEND)
+
+    def handle_resume(self):
+        return self._begin_sleep(False)
+
+    def check_resume_complete(self, token):
+        return self._finish(token, self.RESUME)
+
+    def _begin_sleep(self, sleep):
+        # On record first: a region that is cut off is told later, as of all else.
+        self._work(sleep=sleep).plan()
+        return self._begin(self._work)
 
     def handle_delete(self):
         found = record.Store(self).read()
@@ -392,7 +409,7 @@ class RemoteStack(region_work.RegionWork):
         # Whether a stack is left somewhere that may live by what was delegated.
         leaves = any(p.state is model.State.ABANDONED for p in found.parts)
         self._work(wanted=False).plan()
-        return {'make': lambda: self._work(wanted=False), 'leaves_stacks': leaves}
+        return self._begin(lambda: self._work(wanted=False), leaves_stacks=leaves)
 
     def check_delete_complete(self, token):
         if token is None:

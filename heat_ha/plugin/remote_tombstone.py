@@ -86,7 +86,7 @@ class RemoteStackTombstone(region_work.RegionWork):
         )
 
     def handle_check(self):
-        return {'make': self._work, 'is_check': True}
+        return self._begin(self._work, is_check=True)
 
     def check_check_complete(self, token):
         if not self._go_on(token):
@@ -102,7 +102,7 @@ class RemoteStackTombstone(region_work.RegionWork):
         if found is None or not found.tombstones:
             return None
         # The user gives it up: one more attempt for each region, and none is waited for.
-        return {'make': lambda: self._work(wanted=False)}
+        return self._begin(lambda: self._work(wanted=False))
 
     def check_delete_complete(self, token):
         return token is None or self._go_on(token)

@@ -45,6 +45,12 @@ class Port(Protocol):
     def cause(self, part: model.Part) -> str:
         """The path and the reason of what failed inside of the stack; empty if not known."""
 
+    def doings(self, part: model.Part) -> str:
+        """What the resources of the stack did in its last action; empty if not known."""
+
+    def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
+        """Whether the stack holds what ``body`` would bring; False if not known."""
+
 
 class Store(Protocol):
     """Where the record is kept."""
@@ -60,7 +66,8 @@ class Wishes:
     """What the template says, as ``Work`` needs it.
 
     ``contents`` is called again after each look, since a part may need another's outputs.
-    ``options`` go with each request and are no part of a revision.
+    ``options`` go with each request and are no part of a revision. ``sleep`` is whether the stacks
+    are to be suspended; None leaves that as it is.
     """
 
     contents: Callable[[], Mapping[str, model.Wanted]]
@@ -72,6 +79,7 @@ class Wishes:
     adopts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sleep: bool | None = None
 
 
 class Work:
@@ -134,7 +142,8 @@ class Work:
     def _with_way(self, part: model.Part) -> model.Part:
         adopts = part.adopts if part.may_exist else self._wishes.adopts.get(part.region, '')
         place = self._wishes.places.get(part.region, '')
-        return dataclasses.replace(part, adopts=adopts, place=place)
+        sleep = part.sleep if self._wishes.sleep is None else self._wishes.sleep
+        return dataclasses.replace(part, adopts=adopts, place=place, sleep=sleep)
 
     def step(self) -> bool:
         """Do the next step in each region that is due. :returns: whether all is done."""
@@ -175,6 +184,19 @@ class Work:
             if t.error_class not in (None, model.ErrorClass.UNREACHABLE)
             or (t.error_class and self._wishes.rules.on_delete is model.OnDelete.FAIL)
         ]  # fmt: skip
+
+    def cancel(self) -> None:
+        """Tell the regions that are at work for us to stop; none is waited for."""
+        calls = {
+            part: lambda part=part: self._port(part.region, part.place).send(
+                model.Request.CANCEL, part, {}
+            )
+            for part in self._record.parts
+            if part.state is model.State.WORKING and part.stack_id and self._is_meant(part.region)
+        }
+        for part, answer in _side_by_side(calls).items():
+            word = 'is told to cancel' if answer.answer is model.Answer.ACCEPTED else 'goes on'
+            self._say(f'{part.region} {word} {answer.reason}'.rstrip(), False)
 
     # --- which parts ------------------------------------------------------------------------
 
@@ -219,7 +241,19 @@ class Work:
 
     def _looker(self, one: model.Part | model.Tombstone) -> Callable[[], model.Seen]:
         with_outputs = isinstance(one, model.Part) and one.is_current
-        return lambda: self._port(one.region, one.place).look(one, with_outputs)
+        port = self._port(one.region, one.place)
+        if isinstance(one, model.Part) and one.adopts and not one.may_exist:
+            return lambda: self._look_at_strange(port, one)
+        return lambda: port.look(one, with_outputs)
+
+    def _look_at_strange(self, port: Port, part: model.Part) -> model.Seen:
+        """Look at a stack that somebody else has made and that is to be adopted."""
+        seen = port.look(part, False)
+        if not isinstance(seen, model.Present) or self._wishes.rules.adopt_overwrites:
+            return seen
+        found = dataclasses.replace(part, stack_id=seen.stack_id, name=seen.name)
+        is_equal = port.is_equal(found, self._bodies[part.region])
+        return dataclasses.replace(seen, is_equal=is_equal)
 
     def _decide_part(
         self, part: model.Part, seen: model.Seen, requests: dict[Any, Callable[[], Any]]
@@ -257,8 +291,11 @@ class Work:
                 )
             else:
                 self._keep_outputs(done, seen)
-        if isinstance(step, model.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED:
+        is_remote = getattr(step, 'error_class', None) is model.ErrorClass.REMOTE_FAILED
+        if is_remote:
             requests[('cause', done)] = lambda: self._port(part.region, part.place).cause(done)
+        if self._tellings.get(part.region) and (is_remote or isinstance(step, model.Done)):
+            requests[('doings', done)] = lambda: self._port(part.region, part.place).doings(done)
         self._settle(part, done, step)
 
     def _settle(self, before: model.Part, after: model.Part, step: model.Step) -> None:
@@ -327,6 +364,9 @@ class Work:
         elif kind == 'outputs':
             if isinstance(answer, model.Present):
                 self._keep_outputs(key[1], answer)
+        elif kind == 'doings':
+            if answer:
+                self._say(f'{key[1].region}: {answer}', key[1].state is model.State.FAILED)
         elif kind == 'cause':
             if answer:
                 told = dataclasses.replace(key[1], reason=f'{key[1].reason} ({answer})'[:1000])

@@ -35,6 +35,8 @@ from heat_ha.regions.model import (
 # service may still be making it.
 SETTLE = 8.0
 
+_SLEEPING = ('SUSPEND', 'RESUME')
+
 # Remote actions after whose end the stack holds what its tags say.
 _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
 
@@ -165,13 +167,16 @@ def next_step(
         return _of_absent(part, rules, now)
     if seen.status == 'IN_PROGRESS':
         return _of_busy(part, seen)
+    first = _of_sleeper(part, seen, attempt)
+    if first is not None:
+        return first
     if seen.action == 'DELETE':
         return Fail(
             ErrorClass.CONFLICT,
             f'somebody else deletes the stack there ({seen.action}_{seen.status})',
         )
     if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
-        if seen.revision == part.desired:
+        if seen.is_equal or seen.revision == part.desired:
             return Send(Request.UPDATE, 'the stack is taken over as it is')
         return Fail(
             ErrorClass.CONFLICT,
@@ -179,14 +184,36 @@ def next_step(
             'or make them equal',
         )
     if seen.status == 'COMPLETE' and seen.action in _COMPLETING:
-        return _of_complete(part, seen, rules, attempt)
+        step = _of_complete(part, seen, rules, attempt)
+        is_asleep = part.asleep or seen.action == 'SUSPEND'
+        if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
+            return Send(Request.SUSPEND, 'the stack is to be suspended')
+        return step
     return _of_failed(part, seen, rules, attempt)
+
+
+def _of_sleeper(part: Part, seen: Present, attempt: str) -> Step | None:
+    """What is sent first to a stack that is to be suspended or resumed; None if nothing is.
+
+    One that somebody else has suspended is not resumed: that it is asleep was not our wish.
+    """
+    if part.sleep == part.asleep or seen.action not in _SLEEPING:
+        return None
+    # What is to be told something first is told before it is suspended.
+    may_sleep = part.sleep and seen.revision == part.desired
+    if seen.status == 'FAILED':
+        if part.attempt == attempt:
+            return Fail(ErrorClass.REMOTE_FAILED, f'{seen.action}_FAILED there: {seen.reason}')
+        return Send(Request.SUSPEND if may_sleep else Request.RESUME, 'it failed before')
+    if seen.action == 'SUSPEND' and not may_sleep:
+        return Send(Request.RESUME, 'the stack is not to be suspended now')
+    return None
 
 
 def _of_silent(part: Part, seen: Silent, rules: model.Rules, now: datetime.datetime) -> Step:
     if seen.error_class is not ErrorClass.UNREACHABLE:
         return Fail(seen.error_class, seen.reason)
-    if part.is_current:
+    if part.is_settled:
         return Done('the region has what is wanted, and does not answer now')
     if rules.on_unreachable is OnUnreachable.WAIT:
         return Wait(seen.reason)
@@ -214,6 +241,8 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
 def _of_busy(part: Part, seen: Present) -> Step:
     if seen.action == 'DELETE':
         return Fail(ErrorClass.CONFLICT, 'somebody else deletes the stack there')
+    if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
+        return Wait(f'{seen.action} is in progress there')
     if part.is_current:
         return Done(f'{seen.action} is in progress there, and is not ours')
     if seen.revision == part.desired:
@@ -270,7 +299,7 @@ def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: 
         told=part.desired,
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
-        applied='' if part.is_current else part.applied,
+        applied='' if part.is_current and request is Request.UPDATE else part.applied,
         stack_id=seen.stack_id if isinstance(seen, Present) else '',
         name=seen.name if isinstance(seen, Present) else part.name,
         doubtful_since=now,
@@ -349,6 +378,8 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
             error_class=ErrorClass.CONFLICT if step.is_drifted else None,
             reason=step.reason,
             drifted=step.is_drifted,
+            asleep=seen.action == 'SUSPEND' and part.sleep if isinstance(seen, Present)
+            else part.asleep,
             changed=seen.changed if isinstance(seen, Present) and not step.is_drifted
             else part.changed,
         )  # fmt: skip

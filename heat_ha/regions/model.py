@@ -74,7 +74,8 @@ class Part:
     before it is sent; ``applied`` is the revision that was seen complete. ``doubtful_since`` is
     set while the answer to a request is not known, ``silent_since`` while the region does not
     answer. ``changed`` is when the region says that the stack was changed last. ``place`` is what
-    ``cloud`` needs to get there beside the region's name.
+    ``cloud`` needs to get there beside the region's name. ``sleep`` is whether the stack is to be
+    suspended, ``asleep`` whether it was seen to be by our wish.
     """
 
     region: str
@@ -97,6 +98,8 @@ class Part:
     adopts: str = ''
     paused: bool = False
     place: str = ''
+    sleep: bool = False
+    asleep: bool = False
 
     @property
     def may_exist(self) -> bool:
@@ -107,6 +110,11 @@ class Part:
     def is_current(self) -> bool:
         """Whether the region was seen to have what is wanted."""
         return bool(self.desired) and self.applied == self.desired
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be told to the region."""
+        return self.is_current and self.sleep == self.asleep
 
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON holds it; what has its default is left out."""
@@ -291,7 +299,10 @@ class Absent:
 
 @dataclasses.dataclass(frozen=True)
 class Present:
-    """The region answered, and shows the stack."""
+    """The region answered, and shows the stack.
+
+    ``is_equal`` is set for one that is to be adopted and holds what is wanted.
+    """
 
     stack_id: str
     name: str
@@ -302,6 +313,7 @@ class Present:
     mark: str = ''
     revision: str = ''
     outputs: Mapping[str, Any] | None = None
+    is_equal: bool = False
 
 
 Seen: TypeAlias = Silent | Absent | Present
@@ -342,6 +354,9 @@ class Request(enum.Enum):
     CREATE = 'create'
     UPDATE = 'update'
     DELETE = 'delete'
+    SUSPEND = 'suspend'
+    RESUME = 'resume'
+    CANCEL = 'cancel'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,14 @@ def state(part: model.Part) -> str:
     """The part's state in a word."""
     if part.paused and part.state is not State.ABANDONED:
         return 'paused'
+    if part.asleep and part.state is State.READY:
+        return 'suspended'
     return part.state.value
 
 
 def pending(found: model.Record) -> list[str]:
     """The regions that are still to be told something."""
-    told = [p.region for p in found.parts if not p.is_current and p.state is not State.ABANDONED]
+    told = [p.region for p in found.parts if not p.is_settled and p.state is not State.ABANDONED]
     return sorted({*told, *(t.region for t in found.tombstones)})
 
 

@@ -6,6 +6,7 @@ change that means nothing to the region (comments, order, files of the parent th
 not use) is no new revision, and so no request.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -119,6 +120,33 @@ def problem(
         if name not in given and not has_default(template, name):
             return f'parameter {name} has no default and no value: give it under parameters'
     return ''
+
+
+def are_parameters(there: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether a stack has the parameters of a request; Heat shows their values as texts."""
+    template, environment = body['template'], body['environment']
+    declared = template.get('parameters') or template.get('Parameters') or {}
+    given = {**(environment.get(DEFAULTS) or {}), **body['parameters']}
+    for name, schema in declared.items():
+        defaults = {str(k).lower(): v for k, v in schema.items()}
+        if not _is_same(there.get(name), given.get(name, defaults.get('default'))):
+            return False
+    return True
+
+
+def _is_same(shown: Any, value: Any) -> bool:
+    if shown is None or value is None:
+        return shown is None and value is None
+    text = str(shown)
+    if isinstance(value, Mapping):
+        with contextlib.suppress(ValueError):
+            return bool(json.loads(text) == value)
+        return False
+    if isinstance(value, list):
+        return text == ','.join(str(v) for v in value)
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    return text == str(value)
 
 
 def has_default(template: Mapping[str, Any], name: str) -> bool:

@@ -186,3 +186,104 @@ def test_a_delete_there_ends_the_wait(parent, far):
     cloud.until(lambda: parent.of_far('state') != 'working', 'the wait has ended', seconds=40)
     assert time.monotonic() - begin < 40 * cloud.PATIENCE
     assert parent.of_far('state') in ('failed', 'ready'), parent.of_far('reason')
+
+
+# --- the other actions ----------------------------------------------------------------------
+
+
+def test_suspend_and_resume_reach_the_regions_and_one_that_is_cut_off_later(parent, far):
+    parent.create()
+    parent.stack.action('suspend')
+    assert parent.attributes['state'] == {'RegionOne': 'suspended', far.name: 'suspended'}
+    assert far.show(parent.prefix)['stack_status'] == 'SUSPEND_COMPLETE'
+    far.cut.be(Mode.REFUSED)
+    parent.stack.action('resume')
+    assert parent.attributes['pending'] == [far.name]
+    parent.update(text='two')
+    far.cut.be(Mode.OPEN)
+    parent.sync()
+    assert far.output(parent.prefix, 'text') == 'two'
+    assert far.show(parent.prefix)['stack_status'] == 'UPDATE_COMPLETE'
+    parent.assert_settled()
+
+
+def test_a_newer_update_ends_one_that_waits_for_a_region(parent, far):
+    parent.create(partition={'on_unreachable': 'wait'})
+    far.cut.be(Mode.REFUSED)
+    parent.wanted['text'] = 'two'
+    parent.stack.update(parent.wanted, wait=False)
+    cloud.until(lambda: parent.of_far('reachable') is False, 'it waits')
+    begin = time.monotonic()
+    parent.update(text='three', partition={})
+    assert time.monotonic() - begin < 60 * cloud.PATIENCE
+    assert parent.attributes['pending'] == [far.name]
+    far.cut.be(Mode.OPEN)
+    far.cut.forget()
+    parent.sync()
+    assert far.output(parent.prefix, 'text') == 'three' and len(far.cut.writes) == 1
+    parent.assert_settled()
+
+
+def test_a_cancel_reaches_the_region(parent, far):
+    parent.create()
+    parent.wanted |= {'text': 'two', 'delay': 120}
+    parent.stack.update(parent.wanted, wait=False)
+    parent.wait_state(far.name, 'working')
+    path = f'/stacks/{parent.stack.name}/{parent.stack.id}/actions'
+    answer = parent.stack.cloud.orchestration.post(path, json={'cancel_without_rollback': None})
+    assert answer.status_code in (200, 201, 202), answer.text
+    cloud.until(
+        lambda: far.show(parent.prefix)['stack_status'] == 'UPDATE_FAILED', 'it is cancelled there'
+    )
+    wait_failed(parent, 'UPDATE')
+    parent.update(delay=0)
+    assert far.output(parent.prefix, 'text') == 'two'
+    parent.assert_settled()
+
+
+def test_the_events_of_a_region_are_told_in_short(parent, far):
+    parent.create()
+    told = [e for e in parent.stack.events('remote') if far.name in e and 'thing ' in e]
+    assert len(told) == 1 and 'random CREATE_COMPLETE' in told[0], parent.stack.events('remote')
+
+
+# --- adopting -------------------------------------------------------------------------------
+
+ADOPTING = """
+heat_template_version: 2016-10-14
+parameters:
+  text: {type: string}
+  name: {type: string}
+  conflict: {type: string, default: abort}
+resources:
+  remote:
+    type: OS::Heat::RemoteStack
+    properties:
+      regions: [FAR]
+      parameters: {text: {get_param: text}}
+      adopt: {stacks: {FAR: {get_param: name}}, conflict: {get_param: conflict}}
+      template: |
+        TEMPLATE
+"""
+
+
+def test_an_equal_stack_is_adopted_and_another_only_with_leave(make_stack, far):
+    text = ADOPTING.replace('FAR', far.name).replace(
+        'TEMPLATE', regions.TEMPLATE.strip().replace('\n', '\n        ')
+    )
+    theirs = cloud.Stack(far.tenant, f'theirs-{far.name.lower()}', regions.TEMPLATE)
+    theirs.create({'text': 'by hand'})
+    random = far.output(theirs.name, 'random')
+    refused = make_stack(text, create=False)
+    one = regions.Parent(refused, far)
+    refused.create({'text': 'other', 'name': theirs.name}, wait=False)
+    assert f'{far.name}: conflict' in wait_failed(one, 'CREATE')
+    refused.delete()
+    assert far.output(theirs.name, 'text') == 'by hand', 'what was never ours is left alone'
+    stack = make_stack(text, {'text': 'by hand', 'name': theirs.name})
+    assert stack.attribute('remote', 'stack_ids')[far.name] == theirs.id
+    assert far.output(theirs.name, 'random') == random, 'nothing in it was made anew'
+    stack.update({'text': 'ours', 'name': theirs.name})
+    assert far.output(theirs.name, 'text') == 'ours'
+    stack.delete()
+    far.wait_gone(theirs.name)

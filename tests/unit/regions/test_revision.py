@@ -72,3 +72,22 @@ def test_an_empty_signal_asks_for_sync_and_one_with_errors_for_nothing():
     for wrong in ('text', [], {'action': 1}, {'region': None}, {'x': 'y'}, {'region': 'B'}):
         with pytest.raises(exceptions.Refused):
             wish.parse(wrong, {'A'})
+
+
+def test_parameters_are_compared_with_what_heat_shows_of_them():
+    template = {
+        'parameters': {
+            'a': {'type': 'string', 'default': 'x'},
+            'n': {'type': 'number'},
+            'm': {'type': 'json', 'default': {}},
+            'b': {'type': 'boolean', 'default': False},
+            'c': {'type': 'comma_delimited_list', 'default': []},
+        }
+    }
+    body = {'template': template, 'environment': {}, 'parameters': {'n': 3, 'c': ['p', 'q']}}
+    there = {'a': 'x', 'n': '3', 'm': '{}', 'b': 'False', 'c': 'p,q', 'OS::stack_name': 's'}
+    assert revision.are_parameters(there, body)
+    for name, other in {'a': '******', 'n': '4', 'm': '{"k": 1}', 'b': 'True', 'c': 'p'}.items():
+        assert not revision.are_parameters({**there, name: other}, body), name
+    given = {**body, 'environment': {'parameter_defaults': {'a': 'y'}}}
+    assert not revision.are_parameters(there, given)

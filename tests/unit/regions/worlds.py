@@ -99,9 +99,13 @@ class FakeRegion:
             return model.Reply(model.Answer.GONE, 'no such stack')
         else:
             made = self.stacks[part.stack_id]
+        if request is model.Request.CANCEL:
+            made.status = 'FAILED'
+            return model.Reply(model.Answer.ACCEPTED)
+        assert made.action != 'SUSPEND' or request is not model.Request.UPDATE, 'Heat refuses it'
         made.action, made.status, made.looks_left = request.name, 'IN_PROGRESS', 1
-        made.changed = str(self.count)
-        if request is not model.Request.DELETE:
+        if request in (model.Request.CREATE, model.Request.UPDATE):
+            made.changed = str(self.count)
             tag = next(t for t in body['tags'] if t.startswith(apply.REVISION))
             made.mark = next(t for t in body['tags'] if t.startswith(apply.MARK))[len(apply.MARK) :]
             made.revision = tag.removeprefix(apply.REVISION)
@@ -110,6 +114,12 @@ class FakeRegion:
 
     def cause(self, part):
         return 'thing: boom' if self.fails else ''
+
+    def doings(self, part):
+        return ''
+
+    def is_equal(self, part, body):
+        return self.stacks[part.stack_id].text == body['parameters'].get('text', '')
 
     def _silent(self):
         if self.way is Way.CUT:
@@ -184,7 +194,7 @@ class World:
     def _contents(self):
         return {n: c() if callable(c) else c for n, c in self.wanted.items()}
 
-    def work(self, **more):
+    def work(self, sleep=None, **more):
         wishes = apply.Wishes(
             contents=self._contents,
             rollout=self.rollout or model.Rollout((tuple(self.wanted),)),
@@ -193,6 +203,7 @@ class World:
             is_single=False,
             owner='A',
             adopts=self.adopts,
+            sleep=sleep,
         )
         return apply.Work(
             self.store,
