@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from lab import boot, layout, ports, problems, processes, regions, services, status, up
+from lab import apart, boot, layout, ports, problems, processes, regions, services, status, up
 from lab.progress import Progress
 
 
@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         verb(name, run, text).add_argument("services", nargs="+", metavar="SERVICE")
     verb("reload", _reload, "Install heat-ha anew and restart Heat's engines and APIs.")
+    verb("apart", _apart, "Start Barbican, and give RegionTwo's Heat a Keystone of its own.")
+    verb("together", _together, "End what apart has begun.")
     added = verb("logs", _logs, "Show the end of a service's log.")
     added.add_argument("service", metavar="SERVICE")
     added.add_argument("--lines", type=int, default=60)
@@ -88,6 +90,7 @@ def _down(block: ports.Ports, _options: argparse.Namespace) -> None:
 def _stop_all(block: ports.Ports) -> None:
     """Stop the services first and what they stand on after them."""
     progress = Progress()
+    layout.APART.unlink(missing_ok=True)
     table = services.table(block)
     bases = ("rabbitmq", "mariadb")
     others = [service.name for service in table if service.name not in bases]
@@ -151,6 +154,18 @@ def _reload(block: ports.Ports, _options: argparse.Namespace) -> None:
     _need_installation()
     with _alone():
         up.reload(block)
+
+
+def _apart(block: ports.Ports, _options: argparse.Namespace) -> None:
+    _need_installation()
+    with _alone():
+        apart.begin(block)
+
+
+def _together(block: ports.Ports, _options: argparse.Namespace) -> None:
+    _need_installation()
+    with _alone():
+        apart.end(block)
 
 
 def _logs(block: ports.Ports, options: argparse.Namespace) -> None:

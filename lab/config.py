@@ -25,6 +25,12 @@ def write_all(block: ports.Ports) -> None:
     _put("rabbitmq/definitions.json", json.dumps(_definitions(), indent=2))
     _put("rabbitmq/enabled_plugins", "[].\n")
     _write("keystone/keystone.conf", "keystone.conf", common)
+    apart_keystone = {
+        **common,
+        "keystone": "keystone_two",
+        "keystone_url": block.url("keystone", regions.TWO.key),
+    }
+    _write("keystone_two/keystone.conf", "keystone.conf", apart_keystone)
     _write("glance/glance-api.conf", "glance-api.conf", common, user="glance")
     _write("neutron/neutron.conf", "neutron.conf", common, user="neutron")
     _write("neutron/ml2_conf.ini", "ml2_conf.ini", common)
@@ -33,10 +39,12 @@ def write_all(block: ports.Ports) -> None:
     _write("ceilometer/event_pipeline.yaml", "event_pipeline.yaml", common)
     for region in regions.ALL:
         _write_region(region, block, common)
-    # Aodh's API takes no argument and no variable for its file: it looks in the home folder.
-    aodh_home = layout.HOME / ".aodh"
-    aodh_home.mkdir(exist_ok=True)
-    (aodh_home / "aodh.conf").write_text((layout.ETC / "aodh/aodh.conf").read_text())
+    _write("barbican/barbican.conf", "barbican.conf", common, user="barbican")
+    # Their APIs take no argument and no variable for their files: they look in the home folder.
+    for name in ("aodh", "barbican"):
+        home = layout.HOME / f".{name}"
+        home.mkdir(exist_ok=True)
+        (home / f"{name}.conf").write_text((layout.ETC / name / f"{name}.conf").read_text())
     _make_data_folders()
     layout.CLOUDS.write_text(_fill("clouds.yaml", common))
 
@@ -54,7 +62,10 @@ def _write_region(region: regions.Region, block: ports.Ports, common: Mapping[st
     _write(f"{region.key}/nova/nova.conf", "nova.conf", own, user="nova")
     _write(f"{region.key}/nova/nova-database.conf", "nova-database.conf", own)
     _write(f"{region.key}/cinder/cinder.conf", "cinder.conf", own, user="cinder")
-    _write(f"{region.key}/heat/heat.conf", "heat.conf", own, user="heat")
+    for_heat = own
+    if region is regions.TWO and layout.APART.exists():
+        for_heat = {**own, "keystone_url": block.url("keystone", region.key)}
+    _write(f"{region.key}/heat/heat.conf", "heat.conf", for_heat, user="heat")
     _write(f"{region.key}/nova/policy.yaml", "nova-policy.yaml", own)
     rescue_login = _fill("_login.conf", {**own, "user": "heat-ha-rescue"}).rstrip()
     with_rescue = {**own, "rescue_login": rescue_login}
@@ -78,7 +89,9 @@ def _common(block: ports.Ports) -> dict[str, str]:
         "database": regions.database_url(block),
         "mariadb_port": str(block.of("mariadb")),
         "rabbitmq_port": str(block.of("rabbitmq")),
+        "keystone": "keystone",
         "keystone_url": block.url("keystone"),
+        "barbican_url": block.url("barbican-api"),
         "glance_url": block.url("glance-api"),
         "bus_shared": regions.bus_url(block, regions.SHARED_BUS),
         "bus_one": regions.bus_url(block, regions.ONE.key),
@@ -155,7 +168,7 @@ def _definitions() -> dict[str, object]:
 def _make_data_folders() -> None:
     """Create the folders that services expect to find."""
     folders = [layout.DATA / "glance" / part for part in ("images", "tasks", "staging")] + [
-        layout.DATA / name for name in ("keystone", "neutron", "rabbitmq")
+        layout.DATA / name for name in ("keystone", "keystone_two", "neutron", "rabbitmq")
     ]
     for region in regions.ALL:
         own = layout.DATA / region.key

@@ -6,7 +6,7 @@ LAB = python3 -m lab
 ONE_SERVICE = $(or $(SERVICE),$(error say which, for instance: make $@ SERVICE=nova-compute-c1))
 
 .PHONY: lab lab-one lab-down lab-status lab-start lab-stop lab-kill lab-freeze lab-thaw \
-	lab-restart lab-reload lab-logs lab-reset lab-clean
+	lab-restart lab-reload lab-apart lab-together lab-logs lab-reset lab-clean
 
 lab: ## Start the lab, a small real OpenStack cloud in two regions.
 	@$(LAB) up
@@ -40,6 +40,12 @@ lab-restart: ## Stop and start SERVICE of the lab.
 
 lab-reload: ## Install heat-ha into the running lab anew.
 	@$(LAB) reload
+
+lab-apart: ## Start Barbican, and give RegionTwo's Heat a Keystone of its own.
+	@$(LAB) apart
+
+lab-together: ## End what lab-apart has begun.
+	@$(LAB) together
 
 lab-logs: ## Show the end of the log of SERVICE.
 	@$(LAB) logs $(ONE_SERVICE)

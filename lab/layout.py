@@ -26,6 +26,8 @@ CLOUDS = LAB / "clouds.yaml"
 ENV_JSON = LAB / "env.json"
 LOCK = LAB / "lock"
 PORT_BASE = LAB / "port_base"
+# There while RegionTwo's Heat is behind a Keystone of its own.
+APART = LAB / "apart"
 
 DATABASE_DIR = DATA / "mariadb"
 DATABASE_SOCKET = RUN / "mariadb.sock"

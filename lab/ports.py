@@ -19,6 +19,7 @@ _OFFSETS = {
     "glance-api": 1,
     "neutron-api": 2,
     "aodh-api": 3,
+    "barbican-api": 4,
     "mariadb": 10,
     "rabbitmq": 11,
     "rabbitmq-dist": 12,
@@ -31,6 +32,8 @@ _IN_REGION = {
     "cinder-api": 2,
     "heat-api": 3,
     "heat-api-cfn": 4,
+    # Of an apart region only.
+    "keystone": 5,
 }
 _LISTEN = "0A"
 

@@ -17,8 +17,11 @@ Json = dict[str, object]
 class Cloud:
     """A user's session in one project, with the addresses of one region's services."""
 
-    def __init__(self, block: ports.Ports, user: str, region: str) -> None:
-        self._keystone = block.url("keystone", path="/v3")
+    def __init__(
+        self, block: ports.Ports, user: str, region: str, keystone: str | None = None
+    ) -> None:
+        """Log in, at the Keystone of the region with that key, or at the shared one."""
+        self._keystone = block.url("keystone", keystone, path="/v3")
         body = {
             "auth": {
                 "identity": {

@@ -78,7 +78,7 @@ def _steps(block: ports.Ports, wanted: Sequence[regions.Region]) -> dict[str, St
     steps: dict[str, Step] = {}
     for region in wanted:
         steps[f"schema-nova-{region.key}"] = lambda region=region: _nova(region, block)
-    steps["schema-keystone"] = lambda: _keystone(block)
+    steps["schema-keystone"] = lambda: keystone("keystone", block.url("keystone"), regions.ONE)
     steps["schema-aodh"] = _aodh
     steps["schema-neutron"] = _neutron
     for region in wanted:
@@ -89,24 +89,24 @@ def _steps(block: ports.Ports, wanted: Sequence[regions.Region]) -> dict[str, St
     return steps
 
 
-def _keystone(block: ports.Ports) -> None:
-    """Create Keystone's database, its keys, and the first user with the first endpoint."""
-    database.recreate("keystone")
-    file = f"--config-file={layout.ETC}/keystone/keystone.conf"
+def keystone(name: str, address: str, region: regions.Region) -> None:
+    """Create a Keystone's database, its keys, and the first user with the first endpoint."""
+    database.recreate(name)
+    file = f"--config-file={layout.ETC}/{name}/keystone.conf"
     # As root, keystone-manage wants to hear that root is really meant.
     owner = ("--keystone-user=root", "--keystone-group=root")
     for folder in ("fernet-keys", "credential-keys"):
-        (layout.DATA / "keystone" / folder).mkdir(mode=0o700, exist_ok=True)
+        (layout.DATA / name / folder).mkdir(mode=0o700, exist_ok=True)
     _manage("keystone-manage", file, "db_sync")
     _manage("keystone-manage", file, "fernet_setup", *owner)
     _manage("keystone-manage", file, "credential_setup", *owner)
-    url = block.url("keystone", path="/v3")
+    url = f"{address}/v3"
     _manage(
         "keystone-manage",
         file,
         "bootstrap",
         f"--bootstrap-password={regions.PASSWORD}",
-        f"--bootstrap-region-id={regions.ONE.name}",
+        f"--bootstrap-region-id={region.name}",
         f"--bootstrap-public-url={url}",
         f"--bootstrap-internal-url={url}",
         f"--bootstrap-admin-url={url}",

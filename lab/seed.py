@@ -4,7 +4,7 @@
 Each step looks before it creates, so one that was cut off is done again without harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab import database, layout, ports, regions, rest, stamps
 from lab.progress import Progress
@@ -25,8 +25,25 @@ def identity(progress: Progress, block: ports.Ports) -> None:
         return
     with progress.phase("Users and catalogue"):
         admin = rest.Cloud(block, "admin", regions.ONE.name)
-        _Identity(admin).fill(block)
+        _Identity(admin).fill(_SERVICE_USERS, {r.name: catalogue(r, block) for r in regions.ALL})
     _mark("seed-identity")
+
+
+def own_identity(block: ports.Ports, which: regions.Region) -> None:
+    """Create users, roles and the catalogue in a region's own Keystone, for Heat alone."""
+    admin = rest.Cloud(block, "admin", which.name, which.key)
+    found = [
+        one for one in catalogue(which, block) if one[0] in ("orchestration", "cloudformation")
+    ]
+    found.append(("identity", "keystone", block.url("keystone", which.key, "/v3")))
+    _Identity(admin).fill(("heat",), {which.name: found})
+
+
+def secrets(block: ports.Ports) -> None:
+    """Create Barbican's user, and its address in the shared catalogue."""
+    admin = rest.Cloud(block, "admin", regions.ONE.name)
+    found = [("key-manager", "barbican", block.url("barbican-api"))]
+    _Identity(admin).fill(("barbican",), {r.name: found for r in regions.ALL})
 
 
 def shared(progress: Progress, block: ports.Ports) -> None:
@@ -88,20 +105,23 @@ class _Identity:
             for kind in ("domains", "projects", "roles", "services", "users")
         }
 
-    def fill(self, block: ports.Ports) -> None:
+    def fill(
+        self, services: Sequence[str], endpoints: Mapping[str, Sequence[tuple[str, str, str]]]
+    ) -> None:
+        """Create all of it; ``services`` are users, ``endpoints`` are by region."""
         for role in _ROLES:
             self._ensure("roles", role, {})
         self._ensure("projects", "service", {"domain_id": "default"})
         self._ensure("projects", "demo", {"domain_id": "default"})
-        for user in (*_SERVICE_USERS, "demo", "heat-ha", _RESCUER):
+        for user in (*services, "demo", "heat-ha", _RESCUER):
             self._ensure("users", user, {"domain_id": "default", "password": regions.PASSWORD})
-        for user in _SERVICE_USERS:
+        for user in services:
             self._grant(user, "service", ("admin", "service"))
         self._grant("demo", "demo", ("member", "heat_stack_owner"))
         self._grant("heat-ha", "service", (_OBSERVER,))
         self._grant(_RESCUER, "service", ("admin",))
         self._heat_domain()
-        self._catalogue(block)
+        self._catalogue(endpoints)
 
     def _heat_domain(self) -> None:
         """Make the domain in which Heat keeps the users that it creates for stacks."""
@@ -112,25 +132,25 @@ class _Identity:
         user, role = self._ids["users"][name], self._ids["roles"]["admin"]
         self._admin.put("identity", f"/domains/{domain}/users/{user}/roles/{role}")
 
-    def _catalogue(self, block: ports.Ports) -> None:
+    def _catalogue(self, endpoints: Mapping[str, Sequence[tuple[str, str, str]]]) -> None:
         known_regions = {item["id"] for item in self._admin.get("identity", "/regions")["regions"]}
-        for which in regions.ALL:
-            if which.name not in known_regions:
-                self._admin.post("identity", "/regions", {"region": {"id": which.name}})
+        for region in endpoints:
+            if region not in known_regions:
+                self._admin.post("identity", "/regions", {"region": {"id": region}})
         known = {
             (item["service_id"], item["region_id"], item["interface"])
             for item in self._admin.get("identity", "/endpoints")["endpoints"]
         }
-        for which in regions.ALL:
-            for kind, name, url in catalogue(which, block):
+        for region, wanted in endpoints.items():
+            for kind, name, url in wanted:
                 self._ensure("services", name, {"type": kind})
                 service = self._ids["services"][name]
                 for interface in ("public", "internal", "admin"):
-                    if (service, which.name, interface) in known:
+                    if (service, region, interface) in known:
                         continue
                     endpoint = {
                         "service_id": service,
-                        "region_id": which.name,
+                        "region_id": region,
                         "interface": interface,
                         "url": url,
                     }

@@ -13,7 +13,8 @@ class Service:
 
     ``region`` is None for what both regions share. ``stop_seconds`` is how long it may take to end
     by itself. Heat's and Nova's programs sign off at once and then wait for threads that never end;
-    the database gets long enough to end in order.
+    the database gets long enough to end in order. ``is_option`` is set for what ``up`` does not
+    start.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Service:
     port: int | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stop_seconds: float = 4.0
+    is_option: bool = False
 
 
 def table(block: ports.Ports) -> list[Service]:
@@ -32,12 +34,17 @@ def table(block: ports.Ports) -> list[Service]:
     for region in regions.ALL:
         services += _of_region(region, block)
     services += _alarming(block)
+    services += _options(block)
     return services
 
 
 def of_regions(services: list[Service], keys: set[str]) -> list[Service]:
-    """Return the shared services and those of the named regions."""
-    return [service for service in services if service.region is None or service.region in keys]
+    """Return the shared services and those of the named regions, without what is an option."""
+    return [
+        service
+        for service in services
+        if not service.is_option and (service.region is None or service.region in keys)
+    ]
 
 
 def base_environment() -> dict[str, str]:
@@ -68,7 +75,7 @@ def _uwsgi(
         _bin("uwsgi"),
         f"--http-socket={ports.ADDRESS}:{port}",
         f"--home={layout.VENV}",
-        f"--module={module}:application",
+        *([f"--module={module}:application"] if module else []),
         f"--threads={threads}",
         "--enable-threads",
         "--need-app",
@@ -350,6 +357,33 @@ def _alarming(block: ports.Ports) -> list[Service]:
             ),
             ready=_listener(bus, regions.ONE.key)("notifications.info"),
             needs=("rabbitmq",),
+        ),
+    ]
+
+
+def _options(block: ports.Ports) -> list[Service]:
+    """Return what only some tests need: see ``apart``."""
+    barbican, keystone = block.of("barbican-api"), block.of("keystone", regions.TWO.key)
+    paste = layout.VENV / "etc" / "barbican" / "barbican-api-paste.ini"
+    return [
+        Service(
+            name="barbican-api",
+            # Barbican's own module looks for its pipelines in /etc only.
+            command=(*_uwsgi("", barbican), f"--paste=config:{paste}"),
+            ready=readiness.http(block.url("barbican-api", path="/")),
+            needs=("keystone",),
+            port=barbican,
+            is_option=True,
+        ),
+        Service(
+            name=f"keystone-{regions.TWO.key}",
+            command=_uwsgi("keystone.wsgi.api", keystone, processes=2, threads=1),
+            ready=readiness.http(block.url("keystone", regions.TWO.key, "/v3")),
+            needs=("mariadb",),
+            region=regions.TWO.key,
+            port=keystone,
+            environment={"OS_KEYSTONE_CONFIG_DIR": str(layout.ETC / "keystone_two")},
+            is_option=True,
         ),
     ]
 

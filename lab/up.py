@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from lab import (
+    apart,
     boot,
     config,
     database,
@@ -34,6 +35,7 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     packages.install(progress)
     is_heat_ha_new = plugin.install(progress)
     ports.settle(block)
+    apart.end(block, starts_heat=False)
     golden.restore(progress, block, wanted)
     config.write_all(block)
     facts.write(block)
