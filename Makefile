@@ -23,6 +23,11 @@ SERVERS_IN_THREADS = tests/unit/cloud/test_remote_heat.py
 # One long test at the end of a worker's share would keep it busy alone, so shares are stolen.
 ON_ALL_CORES = -n auto --dist worksteal
 
+# What `make test` runs on the lab. Most of a test's time is waiting, so several use it at once,
+# but for those that disturb others or count what is there.
+ON_LAB = functional and not thorough and not regions
+AT_ONCE = 3
+
 NAME ?=
 RUNS ?=
 SEED ?=
@@ -55,7 +60,11 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \
-	$(BIN)/pytest -m 'functional and not thorough and not regions' --durations=15 tests/functional
+	failed=0; \
+	$(BIN)/pytest -n $(AT_ONCE) --dist worksteal -m '$(ON_LAB) and not alone' --durations=15 \
+		tests/functional || failed=1; \
+	$(BIN)/pytest -m '$(ON_LAB) and alone' --durations=15 tests/functional || failed=1; \
+	exit $$failed
 
 thorough: dev lab-one ## Run the functional tests that take minutes, on the real cloud.
 	$(BIN)/pytest -m 'functional and thorough' --durations=15 tests/functional

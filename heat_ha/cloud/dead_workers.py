@@ -19,6 +19,8 @@ from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
+from heat_ha.cloud import lost
+
 LOG = logging.getLogger(__name__)
 
 # Seconds between two looks. Asking a dead engine takes two more.
@@ -117,6 +119,12 @@ class Watch:
                 self._last[stack], self._changed[stack] = seen, now
         unchanged_for = {stack: now - since for stack, since in self._changed.items()}
         stacks, works = left_behind(tree, self._is_alive, unchanged_for)
+        if stacks:
+            # Before Heat can see that they have failed: it would replace them, and forget.
+            lost.adopt(self._context, self._stack_id, self._is_alive)
+            # Their version is another one where something was found.
+            tree = tuple(_tree(self._context, self._stack_id))
+            _, works = left_behind(tree, self._is_alive, unchanged_for)
         for work in works:
             self._fail_resource(work)
         for stack_id in stacks:

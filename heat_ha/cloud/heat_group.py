@@ -29,7 +29,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat
+from heat_ha.cloud import group_record, heat, lost
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -106,6 +106,9 @@ def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
     :raises exceptions.CouldNotAsk: it is not known whether Heat has taken the change.
     :raises exceptions.Refused: Heat has not taken it.
     """
+    lost.adopt(
+        group.context, group.resource_id, functools.partial(heat.engine_is_alive, group.context)
+    )
     try:
         group.update_with_template(_template(group, add, remove))
     except heat_resource.UpdateReplace as exc:

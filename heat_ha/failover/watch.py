@@ -26,6 +26,7 @@ class Watch:
         self._has_ended = threading.Event()
         self._news = threading.Condition()
         self._changes: dict[str, int] = {}
+        self._seen: Attached = frozenset()
 
     def run(self) -> None:
         """Look until ``end`` is called."""
@@ -35,7 +36,7 @@ class Watch:
             if now is None:
                 continue
             changed = {volume for volume, _ in (before or frozenset()) ^ now}
-            before = now
+            before = self._seen = now
             if changed:
                 with self._news:
                     for volume in changed:
@@ -47,6 +48,10 @@ class Watch:
         self._has_ended.set()
         with self._news:
             self._news.notify_all()
+
+    def has_seen(self, volume: str, server: str) -> bool:
+        """Whether the volume was attached to the server at the last look."""
+        return (volume, server) in self._seen
 
     def changes(self, volume: str) -> int:
         """How often the volume's attachments were seen to change so far."""

@@ -11,6 +11,8 @@ from tests import agents, cloud
 from tests.hosts import confirm_down, host_of, service_of
 from tests.hosts import run_lab as lab
 
+pytestmark = pytest.mark.alone
+
 HOSTS = ('c1', 'c2', 'c3')
 
 # All of it is made on the host that is to die.

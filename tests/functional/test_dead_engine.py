@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine dies that carries nothing, but works on a part of what another one carries."""
 
+import pytest
+
 from tests import cloud, engines, hosts
+
+pytestmark = pytest.mark.alone
 
 POLICY = 'server_failover_policy'
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests import cloud, engines, hosts
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def dead_host(admin):

@@ -160,6 +160,7 @@ def test_the_tenant_is_no_admin():
     assert not {'admin', 'service', 'manager'} & set(roles)
 
 
+@pytest.mark.alone
 def test_every_service_of_the_table_runs():
     found = json.loads(lab('status', '--json'))
     assert {one['service'] for one in found if one['state'] != 'running'} == set()
@@ -191,6 +192,7 @@ def test_a_notification_of_nova_scales_a_group(stack):
     cloud.until(lambda: len(made.members('group')) == 2, 'a second member')
 
 
+@pytest.mark.alone
 def test_nova_sees_a_frozen_host_and_its_return(compute):
     lab('freeze', compute)
     cloud.until(lambda: not is_up('c3'), 'c3 is down')
@@ -198,6 +200,7 @@ def test_nova_sees_a_frozen_host_and_its_return(compute):
     cloud.until(lambda: is_up('c3'), 'c3 is up')
 
 
+@pytest.mark.alone
 def test_nova_sees_a_killed_host_and_its_return(compute):
     lab('kill', compute)
     states = {one['service']: one['state'] for one in json.loads(lab('status', '--json'))}
@@ -207,6 +210,7 @@ def test_nova_sees_a_killed_host_and_its_return(compute):
     cloud.until(lambda: is_up('c3'), 'c3 is up')
 
 
+@pytest.mark.alone
 def test_guests_outlive_a_killed_nova_compute(compute):
     nova = cloud.connect('admin').compute
     server = nova.wait_for_server(server_on('c3', 'admin'), wait=60)

@@ -55,6 +55,7 @@ def all_servers(tenant):
     return {s['id'] for s in tenant.compute.get('/servers').json()['servers']}
 
 
+@pytest.mark.alone
 def test_the_mails_first_template_replaces_its_server(make_stack, tenant):
     others = all_servers(tenant)
     stack = make_stack('replace_oldest.yaml')
@@ -70,6 +71,7 @@ def test_the_mails_first_template_replaces_its_server(make_stack, tenant):
     assert stack.output('servers') == [new]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize('order', ['create_first', 'delete_first'])
 def test_the_named_server_is_replaced_and_nothing_else(make_stack, tenant, order):
     others = all_servers(tenant)
@@ -135,6 +137,7 @@ def test_foreign_servers_and_nonsense_are_refused(make_stack, tenant):
     assert len(foreign.servers()) == 1
 
 
+@pytest.mark.alone
 def test_the_old_server_stays_where_the_new_one_cannot_be_made(make_stack, tenant):
     others = all_servers(tenant)
     stack = make_stack(GROUP.format(size=1))
@@ -203,8 +206,16 @@ def lab(verb, *services):
     )
 
 
-@pytest.mark.parametrize('seconds', [3, 10])
-@pytest.mark.parametrize('order', ['create_first', 'delete_first'])
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ('order', 'seconds'),
+    [
+        ('create_first', 3),
+        pytest.param('create_first', 10, marks=pytest.mark.thorough),
+        pytest.param('delete_first', 3, marks=pytest.mark.thorough),
+        ('delete_first', 10),
+    ],
+)
 def test_engines_that_die_in_a_replacement_are_made_up_for(make_stack, tenant, order, seconds):
     engines = cloud.environment()['regions']['RegionOne']['engines']
     others = all_servers(tenant)

@@ -48,7 +48,7 @@ from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
-from heat_ha.cloud import group_record, heat, heat_group
+from heat_ha.cloud import group_record, heat, heat_group, lost
 from heat_ha.groups import claiming, replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -74,10 +74,10 @@ class Server(resource.Resource):
     }
 
     def handle_create(self):
-        # The id is on record first: what Heat itself leaks is not what is tested here.
-        self.resource_id_set(str(uuid.uuid4()))
-        (self.folder / self.resource_id).write_text(self.physical_resource_name())
+        made = str(uuid.uuid4())
+        (self.folder / made).write_text(self.physical_resource_name())
         self._log('+')
+        self.resource_id_set(made)
         if (self.folder / 'no-valid-host').exists():
             raise exception.Error('No valid host was found')
 
@@ -348,6 +348,9 @@ class Engine:
 
     # --- dying ---------------------------------------------------------------------------
 
+    def _named(self, _clients, name):
+        return [s.name for s in self.servers.iterdir() if s.read_text() == name]
+
     def dies(self, before_commit, work, *args):
         """Let another engine do ``work`` and die before the n-th time that it writes.
 
@@ -446,6 +449,7 @@ class Engine:
             (heat, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),
+            (lost, 'FINDERS', (engine._named,)),
         )
 
 

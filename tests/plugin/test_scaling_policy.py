@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import textwrap
+from unittest import mock
 
 import pytest
 
@@ -610,6 +611,19 @@ def test_an_engine_may_die_before_any_write_and_the_next_signal_ends_it(heat, tm
             assert all(before[n] == after[n] for n in kept)
             assert last_event(engine, stack)[0] == 'SIGNAL_COMPLETE'
     assert died > 60 / KILL_EVERY
+
+
+@pytest.mark.parametrize('order', ['create_first', 'delete_first'])
+def test_a_server_whose_engine_died_before_its_id_was_on_record_is_not_left_over(
+    engine, heat, order
+):
+    stack = engine.create(template(REPLACES + f'replacement_order: {order}\n'))
+    with mock.patch.object(heat.Server, 'resource_id_set', side_effect=lambda _: os._exit(9)):
+        assert engine.dies(1_000_000, engine.signal, stack, 'policy')
+
+    engine.signal(stack, 'policy')
+
+    in_order(engine, stack)
 
 
 def test_the_mark_of_a_living_engine_is_respected(engine, heat):
