@@ -414,7 +414,10 @@ def burial_step(
         if seen.action == 'DELETE' and seen.status == 'COMPLETE':
             return Forget('the region has deleted it')
         if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
-            return Wait('the region deletes it')
+            if grave.attempt in ('', attempt):
+                return Wait('the region deletes it')
+            # Asked for anew: what was at work on it there may have died with its engine.
+            return Send(Request.DELETE, 'the region is told once more')
         if grave.attempt == attempt and seen.action == 'DELETE':
             return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
         if grave.attempt == attempt and grave.error_class is None:

@@ -252,3 +252,10 @@ def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
             assert seen.stack_id == grave.stack_id or seen.mark == grave.mark
         if isinstance(seen, Silent) and isinstance(step, Forget):
             assert on_delete is OnDelete.RETAIN and seen.error_class is ErrorClass.UNREACHABLE
+
+
+def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
+    seen = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
+    for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
+        grave = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
+        assert isinstance(decide.burial_step(grave, seen, model.Rules(), 'this', 0.0), wanted)
