@@ -5,7 +5,19 @@ Only its Heat: Nova and Cinder of RegionTwo need the shared Glance and Neutron. 
 tokens of one Keystone are unknown to the other; both have a tenant ``demo``.
 """
 
-from lab import boot, config, database, layout, ports, processes, regions, schemas, seed, services
+from lab import (
+    boot,
+    config,
+    database,
+    facts,
+    layout,
+    ports,
+    processes,
+    regions,
+    schemas,
+    seed,
+    services,
+)
 from lab.progress import Progress
 
 _OWN = f"keystone-{regions.TWO.key}"
@@ -15,8 +27,12 @@ _BARBICAN = "barbican-api"
 def begin(block: ports.Ports) -> None:
     """Take RegionTwo's Heat out of the shared Keystone; all else goes on."""
     progress = Progress()
+    # Their databases are made new, also when an earlier begin was not ended.
+    processes.stop([_OWN, _BARBICAN], seconds=4)
     layout.APART.touch()
     config.write_all(block)
+    # A lab from before there was this option does not know of its services.
+    facts.write(block)
     by_name = {service.name: service for service in services.table(block)}
     with progress.phase("Databases of Barbican and of RegionTwo's Keystone"):
         schemas.keystone("keystone_two", block.url("keystone", regions.TWO.key), regions.TWO)

@@ -110,6 +110,8 @@ class Work:
         self._record = store.read() or model.Record(owner=wishes.owner)
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._waited: dict[str, float] = {}
+        # Why the last request of a part was not answered as Heat does.
+        self._no_answer: dict[str, str] = {}
         self._buried: set[model.Tombstone] = set()
         # Whether a stack was left in a region because the template wants that.
         self.has_left_stacks = False
@@ -263,11 +265,7 @@ class Work:
         found = decide.after_look(part, seen, now_text())
         step = decide.next_step(found, seen, self._wishes.rules, self._attempt, now)
         if isinstance(step, model.Send) and self._tellings.get(part.region, 0) >= MAX_TELLINGS:
-            step = model.Fail(
-                model.ErrorClass.CONFLICT,
-                f'it was told {MAX_TELLINGS} times and its inputs still change: peer_inputs that '
-                'depend on one another must come to rest',
-            )
+            step = self._told_enough(part)
         # Not what was seen: outputs may be secrets.
         LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
         if isinstance(step, model.Send):
@@ -297,6 +295,20 @@ class Work:
         if self._tellings.get(part.region) and (is_remote or isinstance(step, model.Done)):
             requests[('doings', done)] = lambda: self._port(part.region, part.place).doings(done)
         self._settle(part, done, step)
+
+    def _told_enough(self, part: model.Part) -> model.Fail:
+        no_answer = self._no_answer.get(part.region)
+        if no_answer:
+            return model.Fail(
+                model.ErrorClass.REFUSED,
+                f'it was told {MAX_TELLINGS} times, and each time there was no stack after '
+                f'({no_answer}); the log of its Heat says why',
+            )
+        return model.Fail(
+            model.ErrorClass.CONFLICT,
+            f'it was told {MAX_TELLINGS} times and its inputs still change: peer_inputs that '
+            'depend on one another must come to rest',
+        )
 
     def _settle(self, before: model.Part, after: model.Part, step: model.Step) -> None:
         self._settled[after.region] = after.desired
@@ -357,6 +369,8 @@ class Work:
         if kind == 'part':
             part, end = decide.after_reply(key[1], key[2], answer, now_text())
             LOG.debug('%s answers: %s', part.region, answer)
+            is_unknown = answer.answer is model.Answer.UNKNOWN
+            self._no_answer[part.region] = answer.reason if is_unknown else ''
             if end is not None:
                 part = decide.after_step(part, end, model.Absent())
                 self._settle(key[1], part, end)

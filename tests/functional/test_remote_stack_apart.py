@@ -45,17 +45,15 @@ class Apart:
         )
         self.secrets = cloud.connect('demo')
 
-    def _login(self):
-        return {'username': 'demo', 'password': 'lab', 'project_name': 'demo', **self._domain}
+    def _login(self, user='demo', project='demo'):
+        return {'username': user, 'password': 'lab', 'project_name': project, **self._domain}
 
-    def secret(self, auth_type='v3password', **auth):
+    def secret(self, user='demo'):
         """Put a credential into Barbican; its logins come by the way that can be cut."""
-        where = f'http://127.0.0.1:{self.cut.port}/v3'
+        auth = {'auth_url': f'http://127.0.0.1:{self.cut.port}/v3', **self._login(user)}
         body = {
             'name': f'test-{uuid.uuid4().hex[:6]}',
-            'payload': json.dumps(
-                {'auth_type': auth_type, 'auth': {'auth_url': where, **(auth or self._login())}}
-            ),
+            'payload': json.dumps({'auth_type': 'v3password', 'auth': auth}),
             'payload_content_type': 'text/plain',
         }
         answer = self.secrets.session.post(
@@ -66,24 +64,22 @@ class Apart:
         return urllib.parse.urlsplit(answer.json()['secret_ref']).path.rsplit('/', 1)[1]
 
     @contextlib.contextmanager
-    def application_credential(self):
-        """A credential that can be revoked; yields its secret in Barbican and how to revoke it."""
-        user = self.tenant.current_user_id
-        made = self.tenant.identity.create_application_credential(
-            user, name=uuid.uuid4().hex, unrestricted=True
+    def another_user(self):
+        """A user there who can be shut out; yields the name, and a function for that."""
+        admin = openstack.connect(
+            auth={'auth_url': self.auth_url, **self._login('admin', 'admin')},
+            region_name='RegionTwo',
+        ).identity
+        made = admin.create_user(
+            name=f'test-{uuid.uuid4().hex[:6]}', password='lab', domain_id='default'
         )
-
-        def revoke():
-            self.tenant.identity.delete_application_credential(user, made)
-
-        yield (
-            self.secret(
-                'v3applicationcredential',
-                application_credential_id=made.id,
-                application_credential_secret=made.secret,
-            ),
-            revoke,
-        )
+        project = admin.find_project('demo', domain_id='default')
+        for role in ('member', 'heat_stack_owner'):
+            admin.assign_project_role_to_user(project, made, admin.find_role(role))
+        try:
+            yield made.name, lambda is_in: admin.update_user(made, enabled=is_in)
+        finally:
+            admin.update_user(made, enabled=True)
 
     def stacks(self, prefix):
         """The stacks there, as their owner is shown them."""
@@ -98,10 +94,12 @@ class Apart:
 @pytest.fixture(scope='module')
 def the_apart():
     hosts.run_lab('apart')
-    made = Apart()
-    yield made
-    made.cut.close()
-    hosts.run_lab('together')
+    try:
+        made = Apart()
+        yield made
+        made.cut.close()
+    finally:
+        hosts.run_lab('together')
 
 
 @pytest.fixture
@@ -170,15 +168,17 @@ def test_the_secret_and_the_token_are_read_once(apart, make):
 
 
 def test_a_credential_that_is_revoked_is_told_from_a_cut(apart, make):
-    with apart.application_credential() as (secret, revoke):
+    with apart.another_user() as (name, let_in):
+        secret = apart.secret(name)
         stack = make(secret=secret)
         assert of_two(stack, 'state') == 'ready'
-        revoke()
-    stack.update({'text': 'two', 'secret': secret}, wait=False)
-    cloud.until(lambda: stack.show()['stack_status'] == 'UPDATE_FAILED', 'it is refused')
-    assert of_two(stack, 'error_class') == 'auth', of_two(stack, 'reason')
-    stack.update({'text': 'two', 'secret': apart.secret()})
-    assert of_two(stack, 'state') == 'ready' and stack.output('outputs')['text'] == 'two'
+        let_in(False)
+        stack.update({'text': 'two', 'secret': secret}, wait=False)
+        cloud.until(lambda: stack.show()['stack_status'] == 'UPDATE_FAILED', 'it is refused')
+        assert of_two(stack, 'error_class') == 'auth', of_two(stack, 'reason')
+        let_in(True)
+        stack.update({'text': 'three', 'secret': secret})
+    assert of_two(stack, 'state') == 'ready' and stack.output('outputs')['text'] == 'three'
     assert len(apart.stacks(stack.name)) == 1
 
 
