@@ -60,19 +60,35 @@ class Options:
     keep_seconds: float = 0.0
 
 
+_NOTHING = model.Record()
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The members with all that is to be known of them, and Heat's rows that they stand for."""
+
+    candidates: tuple[model.Candidate, ...]
+    rows: str
+    is_new: bool = True
+
+    def on(self, known: model.Record) -> model.Record:
+        """The record with this as what was seen last."""
+        return dataclasses.replace(known, seen=holders(self.candidates), seen_rows=self.rows)
+
+
 def observe(
     group: Any,
     clouds: services.StackServices,
     *,
     active: model.Holder | None = None,
-    likely: tuple[model.Holder, ...] = (),
+    last: model.Record = _NOTHING,
     health: model.HealthCheck | None = None,
-) -> tuple[model.Candidate, ...]:
+) -> Observed:
     """Look at the group's members and, side by side, at their servers and hosts.
 
     :param active: its server is not looked at in a group of two, where its host decides
         nothing: a look takes time in which nothing has moved yet.
-    :param likely: the members as they were seen last. Their servers are looked at while Heat
+    :param last: has the members as they were seen last. Their servers are looked at while Heat
         still lists the members; a look at one that is none any more is not used.
     :param health: how servers are asked for their health, None for not at all.
     """
@@ -81,10 +97,11 @@ def observe(
         hosts_look = pool.submit(clouds.hosts.all)
         looks = {
             holder.server: pool.submit(_look_at_server, clouds, holder.server)
-            for holder in likely
-            if holder.server != active_server or len(likely) != 2
+            for holder in last.seen
+            if holder.server != active_server or len(last.seen) != 2
         }
-        seen = heat_group.look(group)
+        known = {holder.member: holder.server for holder in last.seen}
+        seen = heat_group.look(group, known, last.seen_rows)
         chosen = {m.name: _server_of(group, m) for m in seen.members}
         for server, _ in chosen.values():
             if server in looks or server is None:
@@ -94,7 +111,7 @@ def observe(
         servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
         asked = {} if health is None else _ask_for_health(pool, servers, health)
         host_of = hosts_look.result()
-        return tuple(
+        candidates = tuple(
             model.Candidate(
                 m,
                 servers.get(server or ''),
@@ -104,6 +121,7 @@ def observe(
             )
             for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
         )
+        return Observed(candidates, seen.rows, seen.rows != last.seen_rows)
 
 
 def _look_at_server(clouds: services.StackServices, server: str) -> model.Server:
@@ -205,15 +223,16 @@ class Failover:
         moved = frozenset(a.volume for a in attachments)
         with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
             looks = {a.volume: pool.submit(_look_at, clouds, a.volume) for a in attachments}
-            candidates = observe(
+            observed = observe(
                 self._group,
                 clouds,
                 active=active,
-                likely=self._record.seen,
+                last=self._record,
                 health=self._options.health,
             )
+        candidates = observed.candidates
         self._looks = {volume: look.result() for volume, look in looks.items()}
-        self._record = dataclasses.replace(self._record, seen=holders(candidates))
+        self._record = observed.on(self._record)
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
@@ -241,6 +260,13 @@ class Failover:
             and heat_handoff.has_more(nested, of_active | {active.server}, moved),
         )
         answer = decide.answer(signal, seen)
+        LOG.info(
+            '%s: decided after %.2f s%s: %s',
+            self._policy.name,
+            time.monotonic() - self._accepted,
+            '' if observed.is_new else ' (its members are as they were)',
+            type(answer).__name__,
+        )
         if isinstance(answer, decide.Nothing):
             return answer.reason
         if isinstance(answer, decide.Refuse):
@@ -329,7 +355,7 @@ class Failover:
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
-            seen=self._members_now(),
+            **self._members_now(),
         )
         self._remember(plan, 'done')
         for run in runs_of(self._policy, plan):
@@ -337,14 +363,15 @@ class Failover:
             heat_hook.end(self._policy, run)
         self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
 
-    def _members_now(self) -> tuple[model.Holder, ...]:
+    def _members_now(self) -> dict[str, Any]:
         """The members after the failover, for the next one; none when Heat does not tell them."""
         try:
-            members = heat_group.look(self._group).members
+            found = heat_group.look(self._group)
         except exceptions.HaError:
-            return ()
-        chosen = ((m.name, _server_of(self._group, m)[0]) for m in members)
-        return tuple(model.Holder(name, server) for name, server in chosen if server)
+            return {'seen': (), 'seen_rows': ''}
+        chosen = ((m.name, _server_of(self._group, m)[0]) for m in found.members)
+        seen = tuple(model.Holder(name, server) for name, server in chosen if server)
+        return {'seen': seen, 'seen_rows': found.rows}
 
     # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
 
@@ -412,8 +439,8 @@ class Failover:
             name=f'ha{plan.plan_id}',
             tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
-        candidates = observe(self._group, services.StackServices(self._policy))
-        for candidate in candidates:
+        observed = observe(self._group, services.StackServices(self._policy))
+        for candidate in observed.candidates:
             if candidate.member.name == added:
                 why_not = standbys.limitation(candidate, plan.old, ())
                 if why_not is None and candidate.server is not None:

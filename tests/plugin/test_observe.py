@@ -33,15 +33,15 @@ def host_of(server):
 def look(monkeypatch):
     def look(names, likely='', active=None, failures=0):
         members = tuple(worlds.member(name) for name in names)
-        monkeypatch.setattr(heat_group, 'look', lambda group: groups.Group('group', members))
+        monkeypatch.setattr(heat_group, 'look', lambda *_: groups.Group('group', members))
         nova = Nova(failures)
-        candidates = shell.observe(
+        observed = shell.observe(
             None,
             types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
             active=active and worlds.holder(active),
-            likely=tuple(worlds.holder(name) for name in likely),
+            last=model.Record(seen=tuple(worlds.holder(name) for name in likely)),
         )
-        return candidates, sorted(nova.asked)
+        return observed.candidates, sorted(nova.asked)
 
     return look
 
