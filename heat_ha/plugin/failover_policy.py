@@ -10,7 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import decide, hook, hook_run, model, record, shell, standbys
+from heat_ha.failover import decide, hook, hook_run, model, observing, record, shell, standbys
 
 LOG = logging.getLogger(__name__)
 
@@ -499,7 +499,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     def _choose_first(self):
         """The oldest healthy member and all members, asked of Heat and Nova now."""
         # Without the health check: what a standby is to answer with may not be started yet.
-        observed = shell.observe(self._group(), services.StackServices(self))
+        observed = observing.observe(self._group(), services.StackServices(self))
         return standbys.first_active(observed.candidates), observed
 
     def _warn_of_shared_host(self, candidates):
