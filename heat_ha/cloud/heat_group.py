@@ -9,11 +9,12 @@ second that Heat's own task runner sleeps between two looks.
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from heat.common import exception as heat_exception
-from heat.common import short_id
+from heat.common import short_id, timeutils
 from heat.engine import environment, template
 from heat.engine import resource as heat_resource
 from heat.engine.notification import autoscaling as notification
@@ -29,7 +30,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat, lost
+from heat_ha.cloud import group_record, heat, heat_rows, lost
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -53,15 +54,30 @@ def new_name() -> str:
     return str(short_id.generate_id())
 
 
-def look(group: Any) -> model.Group:
-    """Read the group's members with all that is nested in them, in one request.
+def look(
+    group: Any, known: Mapping[str, str] = types.MappingProxyType({}), known_rows: str = ''
+) -> model.Group:
+    """Read the group's members with all that is nested in them.
 
+    An engine has to load all of their templates to list them, which takes the most of the time
+    until a failover's first step. So they are listed only when Heat's database has anything else
+    than when they were listed last.
+
+    :param known: the server of each member at an earlier look.
+    :param known_rows: what that look gave as ``rows``.
     :raises exceptions.CouldNotAsk: Heat did not answer.
     """
     if group.resource_id is None:
         return model.Group(group.name, ())
     status, reason = _nested_status(group)
-    return _as_group(group, _rows(group), status == group.IN_PROGRESS, reason)
+    found = list(heat_rows.below(group.context, group.resource_id))
+    digest = heat_rows.digest(found)
+    if status == group.COMPLETE and digest == known_rows and not group_record.held_back(group):
+        return _as_known(group, found, known, digest)
+    seen = _as_group(group, _rows(group), status == group.IN_PROGRESS, reason)
+    is_well = status == group.COMPLETE and not seen.leaving
+    is_plain = all(m.is_in_service and len(m.servers) == 1 for m in seen.members)
+    return dataclasses.replace(seen, rows=digest if is_well and is_plain else '')
 
 
 def member_attribute(group: Any, member: str, path: str) -> Any:
@@ -321,6 +337,25 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
         is_in_progress=is_in_progress,
         reason=reason,
     )
+
+
+def _as_known(
+    group: Any, found: Iterable[Any], known: Mapping[str, str], digest: str
+) -> model.Group:
+    """The members as they were, all of them well, each with its one server."""
+    members = [
+        model.Member(
+            name=row.name,
+            reference=row.physical_resource_id,
+            servers=(known[row.name],),
+            created_at=timeutils.isotime(row.created_at),
+            is_failed=False,
+        )
+        for row in found
+        if row.stack_id == group.resource_id
+    ]
+    members.sort(key=lambda m: (m.created_at, m.name))
+    return model.Group(group.name, tuple(members), rows=digest)
 
 
 def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:

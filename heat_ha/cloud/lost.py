@@ -9,7 +9,7 @@ with the resource.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from heat.common import short_id
@@ -18,6 +18,8 @@ from heat.engine.resources.openstack.nova import server
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from oslo_log import log as logging
+
+from heat_ha.cloud import heat_rows
 
 LOG = logging.getLogger(__name__)
 
@@ -55,10 +57,13 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
     for is logged and left as it is.
     """
     found = []
-    for stack, row in _without_id(context, stack_id):
+    for row in heat_rows.below(context, stack_id):
+        if row.action != CREATE or row.physical_resource_id:
+            continue
         is_left = row.status == IN_PROGRESS and row.engine_id and not is_alive(row.engine_id)
         if row.status != FAILED and not is_left:
             continue
+        stack = stack_object.Stack.get_by_id(context, row.stack_id)
         name = f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}'
         try:
             made = next(filter(None, (find(context.clients, name) for find in FINDERS)), [])
@@ -78,14 +83,3 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
                 found.append(one)
             break
     return tuple(found)
-
-
-def _without_id(context: Any, stack_id: str) -> Iterator[tuple[Any, Any]]:
-    rows = (resource_object.Resource.get_all_active_by_stack(context, stack_id) or {}).values()
-    wanted = [r for r in rows if r.action == CREATE and not r.physical_resource_id]
-    if wanted:
-        stack = stack_object.Stack.get_by_id(context, stack_id)
-        for row in wanted:
-            yield stack, row
-    for child in stack_object.Stack.get_all_by_owner_id(context, stack_id):
-        yield from _without_id(context, child.id)

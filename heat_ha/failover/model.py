@@ -441,6 +441,8 @@ class Record:
     kept: tuple[Kept, ...] = ()
     # Members and servers as last seen: what a failover looks at while Heat lists the members.
     seen: tuple[Holder, ...] = ()
+    # What Heat had on record then; while it has the same, the members need not be listed.
+    seen_rows: str = ''
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
@@ -456,6 +458,7 @@ class Record:
             'previous': self.previous and dataclasses.asdict(self.previous),
             'kept': [dataclasses.asdict(k) for k in self.kept],
             'seen': [dataclasses.asdict(h) for h in self.seen],
+            'seen_rows': self.seen_rows,
         }
 
     @classmethod
@@ -473,4 +476,5 @@ class Record:
             previous=plain['previous'] and Holder(**plain['previous']),
             kept=tuple(Kept(**k) for k in plain['kept']),
             seen=tuple(Holder(**h) for h in plain.get('seen', ())),
+            seen_rows=plain.get('seen_rows', ''),
         )

@@ -16,9 +16,8 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import health as health_cloud
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import carry_out, decide, graph, hook_run, model, record, standbys
+from heat_ha.failover import carry_out, decide, graph, hook_run, model, observing, record, standbys
 from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
@@ -32,10 +31,6 @@ LOOKS_AT_ONCE = 8
 
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
-
-# Seconds of pause before Nova is asked again for a server that it did not tell of: one lost
-# answer is no reason to pass over a healthy standby.
-ASK_AGAIN = (0.2, 0.8)
 
 # Signs of an event that a look at the list of events shows.
 MAX_EVENT = 230
@@ -60,97 +55,8 @@ class Options:
     keep_seconds: float = 0.0
 
 
-def observe(
-    group: Any,
-    clouds: services.StackServices,
-    *,
-    active: model.Holder | None = None,
-    likely: tuple[model.Holder, ...] = (),
-    health: model.HealthCheck | None = None,
-) -> tuple[model.Candidate, ...]:
-    """Look at the group's members and, side by side, at their servers and hosts.
-
-    :param active: its server is not looked at in a group of two, where its host decides
-        nothing: a look takes time in which nothing has moved yet.
-    :param likely: the members as they were seen last. Their servers are looked at while Heat
-        still lists the members; a look at one that is none any more is not used.
-    :param health: how servers are asked for their health, None for not at all.
-    """
-    active_server = active.server if active is not None else ''
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        hosts_look = pool.submit(clouds.hosts.all)
-        looks = {
-            holder.server: pool.submit(_look_at_server, clouds, holder.server)
-            for holder in likely
-            if holder.server != active_server or len(likely) != 2
-        }
-        seen = heat_group.look(group)
-        chosen = {m.name: _server_of(group, m) for m in seen.members}
-        for server, _ in chosen.values():
-            if server in looks or server is None:
-                continue
-            if server != active_server or len(seen.members) != 2:
-                looks[server] = pool.submit(_look_at_server, clouds, server)
-        servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
-        asked = {} if health is None else _ask_for_health(pool, servers, health)
-        host_of = hosts_look.result()
-        return tuple(
-            model.Candidate(
-                m,
-                servers.get(server or ''),
-                problem,
-                host_of(servers[server]) if server in servers else None,
-                asked[server].result() if server in asked else None,
-            )
-            for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
-        )
-
-
-def _look_at_server(clouds: services.StackServices, server: str) -> model.Server:
-    for pause in ASK_AGAIN:
-        found = clouds.nova.server(server)
-        if found.status is not model.ServerStatus.COULD_NOT_ASK:
-            return found
-        time.sleep(pause)
-    return clouds.nova.server(server)
-
-
-def _ask_for_health(
-    pool: concurrent.futures.ThreadPoolExecutor,
-    servers: dict[str, model.Server],
-    wanted: model.HealthCheck,
-) -> 'dict[str, concurrent.futures.Future[model.Health]]':
-    return {
-        name: pool.submit(health_cloud.check, server, wanted)
-        for name, server in servers.items()
-        if server.status is model.ServerStatus.ACTIVE
-    }
-
-
-def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.Holder, ...]:
-    """The members with their servers, to be put on record."""
-    found = {c.member.name: c.member.servers for c in candidates}
-    found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
-    return tuple(model.Holder(name, own[0]) for name, own in found.items() if len(own) == 1)
-
-
 def _look_at(clouds: services.StackServices, volume: str) -> carry_out.Look:
     return time.monotonic(), clouds.cinder.volume(volume)
-
-
-def _server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
-    if len(member.servers) == 1:
-        return member.servers[0], ''
-    if not member.servers:
-        return None, 'it has no server'
-    group._outputs = None
-    reference = (group.get_attribute('refs_map') or {}).get(member.name)
-    if reference in member.servers:
-        return reference, ''
-    return None, (
-        f'it has {len(member.servers)} servers: give its template the output OS::stack_id with '
-        'the id of the one that is to be active'
-    )
 
 
 class Failover:
@@ -205,15 +111,16 @@ class Failover:
         moved = frozenset(a.volume for a in attachments)
         with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
             looks = {a.volume: pool.submit(_look_at, clouds, a.volume) for a in attachments}
-            candidates = observe(
+            observed = observing.observe(
                 self._group,
                 clouds,
                 active=active,
-                likely=self._record.seen,
+                last=self._record,
                 health=self._options.health,
             )
+        candidates = observed.candidates
         self._looks = {volume: look.result() for volume, look in looks.items()}
-        self._record = dataclasses.replace(self._record, seen=holders(candidates))
+        self._record = observed.on(self._record)
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
@@ -241,6 +148,13 @@ class Failover:
             and heat_handoff.has_more(nested, of_active | {active.server}, moved),
         )
         answer = decide.answer(signal, seen)
+        LOG.info(
+            '%s: decided after %.2f s%s: %s',
+            self._policy.name,
+            time.monotonic() - self._accepted,
+            '' if observed.is_new else ' (its members are as they were)',
+            type(answer).__name__,
+        )
         if isinstance(answer, decide.Nothing):
             return answer.reason
         if isinstance(answer, decide.Refuse):
@@ -329,7 +243,7 @@ class Failover:
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
-            seen=self._members_now(),
+            **self._members_now(),
         )
         self._remember(plan, 'done')
         for run in runs_of(self._policy, plan):
@@ -337,14 +251,15 @@ class Failover:
             heat_hook.end(self._policy, run)
         self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
 
-    def _members_now(self) -> tuple[model.Holder, ...]:
+    def _members_now(self) -> dict[str, Any]:
         """The members after the failover, for the next one; none when Heat does not tell them."""
         try:
-            members = heat_group.look(self._group).members
+            found = heat_group.look(self._group)
         except exceptions.HaError:
-            return ()
-        chosen = ((m.name, _server_of(self._group, m)[0]) for m in members)
-        return tuple(model.Holder(name, server) for name, server in chosen if server)
+            return {'seen': (), 'seen_rows': ''}
+        chosen = ((m.name, observing.server_of(self._group, m)[0]) for m in found.members)
+        seen = tuple(model.Holder(name, server) for name, server in chosen if server)
+        return {'seen': seen, 'seen_rows': found.rows}
 
     # --- what carry_out needs (carry_out.Shell) ----------------------------------------------
 
@@ -412,8 +327,8 @@ class Failover:
             name=f'ha{plan.plan_id}',
             tell=lambda text: self._tell(IN_PROGRESS, text, plan),
         )
-        candidates = observe(self._group, services.StackServices(self._policy))
-        for candidate in candidates:
+        observed = observing.observe(self._group, services.StackServices(self._policy))
+        for candidate in observed.candidates:
             if candidate.member.name == added:
                 why_not = standbys.limitation(candidate, plan.old, ())
                 if why_not is None and candidate.server is not None:

@@ -51,7 +51,8 @@ class Group:
     """A group's members in Heat's own order of removal: failed, then oldest, then by name.
 
     ``leaving`` are former members that Heat has yet to delete, or failed to. ``is_in_progress``
-    and ``reason`` are the state of the nested stack that holds the members.
+    and ``reason`` are the state of the nested stack that holds the members. ``rows`` stands for
+    what Heat's database had when the group was looked at; empty unless all was well.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Group:
     leaving: tuple[Member, ...] = ()
     is_in_progress: bool = False
     reason: str = ''
+    rows: str = ''
 
     @property
     def healthy(self) -> tuple[Member, ...]:

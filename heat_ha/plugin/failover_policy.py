@@ -10,7 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import decide, hook, hook_run, model, record, shell, standbys
+from heat_ha.failover import decide, hook, hook_run, model, observing, record, shell, standbys
 
 LOG = logging.getLogger(__name__)
 
@@ -497,10 +497,10 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
         return True
 
     def _choose_first(self):
-        """The oldest healthy member and all candidates, asked of Heat and Nova now."""
+        """The oldest healthy member and all members, asked of Heat and Nova now."""
         # Without the health check: what a standby is to answer with may not be started yet.
-        candidates = shell.observe(self._group(), services.StackServices(self))
-        return standbys.first_active(candidates), candidates
+        observed = observing.observe(self._group(), services.StackServices(self))
+        return standbys.first_active(observed.candidates), observed
 
     def _warn_of_shared_host(self, candidates):
         text = standbys.shared_host_warning(candidates, record.read(self).active)
@@ -533,7 +533,8 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
     def handle_create(self):
         self._create_user()
         record.write_definition(self, self._wanted_definition())
-        active, candidates = self._choose_first()
+        active, observed = self._choose_first()
+        candidates = observed.candidates
         if active is None:
             told = '; '.join(
                 f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
@@ -543,7 +544,7 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                 status_reason=_('no member of the group is healthy (%s)')
                 % (told or _('the group is empty')),
             )
-        record.write(self, model.Record(epoch=1, active=active, seen=shell.holders(candidates)))
+        record.write(self, observed.on(model.Record(epoch=1, active=active)))
         self.create_with_template(self.child_template())
         return {'candidates': candidates, 'is_made': False, 'run': None}
 
@@ -616,7 +617,8 @@ class FailoverPolicy(signal_responder.SignalResponder, stack_resource.StackResou
                                 'signal resume, then update again')
                 % {'plan': found.plan.plan_id, 'reason': found.reason},
             )  # fmt: skip
-        first, candidates = self._choose_first()
+        first, observed = self._choose_first()
+        candidates = observed.candidates
         servers = {c.server.server for c in candidates if c.server is not None}
         is_left = found.active is None or found.active.server not in servers
         if is_left:

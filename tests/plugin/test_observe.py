@@ -6,7 +6,7 @@ import types
 import pytest
 
 from heat_ha.cloud import heat_group
-from heat_ha.failover import model, shell
+from heat_ha.failover import model, observing
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -33,15 +33,15 @@ def host_of(server):
 def look(monkeypatch):
     def look(names, likely='', active=None, failures=0):
         members = tuple(worlds.member(name) for name in names)
-        monkeypatch.setattr(heat_group, 'look', lambda group: groups.Group('group', members))
+        monkeypatch.setattr(heat_group, 'look', lambda *_: groups.Group('group', members))
         nova = Nova(failures)
-        candidates = shell.observe(
+        observed = observing.observe(
             None,
             types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
             active=active and worlds.holder(active),
-            likely=tuple(worlds.holder(name) for name in likely),
+            last=model.Record(seen=tuple(worlds.holder(name) for name in likely)),
         )
-        return candidates, sorted(nova.asked)
+        return observed.candidates, sorted(nova.asked)
 
     return look
 
@@ -63,7 +63,7 @@ def test_the_active_of_a_pair_is_not_waited_for(look, likely):
 
 def test_what_is_put_on_record_names_every_member_with_one_server(look):
     candidates, _ = look('ab', active='a')
-    assert shell.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
+    assert observing.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_put_on_record_names_every_member_with_one_server(look):
     [(2, model.ServerStatus.ACTIVE), (3, model.ServerStatus.COULD_NOT_ASK)],
 )
 def test_a_lost_answer_is_asked_for_again_but_not_for_ever(look, monkeypatch, failures, status):
-    monkeypatch.setattr(shell, 'ASK_AGAIN', (0.0, 0.0))
+    monkeypatch.setattr(observing, 'ASK_AGAIN', (0.0, 0.0))
     candidates, asked = look('ab', active='a', failures=failures)
     assert candidates[1].server.status is status
     assert asked == ['server-b'] * 3

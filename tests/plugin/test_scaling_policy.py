@@ -580,6 +580,39 @@ def test_a_stack_may_be_updated_in_the_middle_of_a_replacement(engine):
         assert engine.servers_there() - others == held
 
 
+# --- a look at the members ---------------------------------------------------------------------
+
+
+def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, heat):
+    def look(known=None):
+        loaded = engine.stack(stack)
+        group = loaded['group']
+        servers = {m.name: m.servers[0] for m in known.members} if known else {}
+        listed = []
+        rows = heat.heat_group._rows
+        with mock.patch.object(heat.heat_group, '_rows', lambda g: listed.append(g) or rows(g)):
+            return heat.heat_group.look(group, servers, known.rows if known else ''), bool(listed)
+
+    stack = engine.create(template())
+    first, is_listed = look()
+    assert is_listed and first.rows
+    again, is_listed = look(first)
+    assert not is_listed
+    assert [(m.name, m.servers, m.reference) for m in again.members] == [
+        (m.name, m.servers, m.reference) for m in first.members
+    ]
+    assert again.rows == first.rows and all(m.is_in_service for m in again.members)
+
+    victim = first.members[0].name
+    loaded = engine.stack(stack)
+    heat.heat_group.mark_unhealthy(loaded['group'], victim, 'the test says so')
+    marked, is_listed = look(first)
+    assert is_listed and marked.member(victim).is_failed and not marked.rows
+    engine.signal(stack, 'policy')
+    after, is_listed = look(first)
+    assert is_listed and victim not in {m.name for m in after.members} and after.rows
+
+
 # --- an engine dies ----------------------------------------------------------------------------
 
 
