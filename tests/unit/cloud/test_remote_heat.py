@@ -11,6 +11,7 @@ import time
 
 import pytest
 from keystoneauth1 import access as ksa_access
+from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import fixture, token_endpoint
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import access as access_plugin
@@ -221,3 +222,83 @@ def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
     heat.answer = 200, {'catalog': token['token']['catalog'][-1:], 'stack': STACK}
     found = region.look(PART, with_outputs=False)
     assert isinstance(found, model.Present), found
+
+
+class Login(token_endpoint.Token):
+    """A login whose token has ended, or that Keystone answers with an error."""
+
+    def __init__(self, port, token, error=None):
+        super().__init__(endpoint=f'http://127.0.0.1:{port}', token=token)
+        self._error = error
+
+    def get_token(self, session):
+        if self._error is not None:
+            raise self._error
+        return super().get_token(session)
+
+
+@pytest.mark.parametrize('has_other', [True, False])
+def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, has_other):
+    port = heat.server_address[1]
+    used = []
+
+    def renew():
+        heat.answer = (200, {'stack': STACK})
+        used.append('other')
+        return has_other
+
+    def access():
+        auth = Login(port, 'other' if used else 'old')
+        return remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public', renew=renew)
+
+    heat.answer = error(401, '')
+    seen = remote_heat.RemoteHeat('B', access, LIMITS).look(PART, False)
+    assert used == ['other']
+    if has_other:
+        assert isinstance(seen, model.Present)
+    else:
+        assert seen.error_class is ErrorClass.AUTH
+
+
+@pytest.mark.parametrize(
+    ('failure', 'told'),
+    [
+        (ksa_exceptions.NotFound(), ErrorClass.AUTH),
+        (ksa_exceptions.Unauthorized(), ErrorClass.AUTH),
+        (ksa_exceptions.Forbidden(), ErrorClass.AUTH),
+        (ksa_exceptions.TooManyRequests(), ErrorClass.UNREACHABLE),
+        (ksa_exceptions.InternalServerError(), ErrorClass.UNREACHABLE),
+        (ksa_exceptions.ConnectFailure(), ErrorClass.UNREACHABLE),
+        (remote_heat.BadCredential('no such secret'), ErrorClass.INVALID),
+    ],
+)
+def test_a_refused_login_is_told_from_a_keystone_that_does_not_answer(failure, told):
+    def access():
+        raise failure
+
+    seen = remote_heat.RemoteHeat('B', access, LIMITS).look(PART, False)
+    assert isinstance(seen, model.Silent) and seen.error_class is told
+
+
+def test_what_the_resources_did_is_told_of_the_last_action_only(heat, region):
+    def event(name, status, physical=''):
+        return {
+            'resource_name': name, 'resource_status': status, 'physical_resource_id': physical
+        }  # fmt: skip
+
+    heat.answer = (
+        200,
+        {
+            'events': [
+                event('name', 'UPDATE_COMPLETE', 'id'),
+                event('b', 'UPDATE_FAILED'),
+                event('a', 'CREATE_COMPLETE'),
+                event('a', 'CREATE_IN_PROGRESS'),
+                event('name', 'UPDATE_IN_PROGRESS', 'id'),
+                event('old', 'CREATE_COMPLETE'),
+            ]
+        },
+    )
+    assert region.doings(PART) == 'a CREATE_COMPLETE, b UPDATE_FAILED'
+    heat.answer = (503, b'')
+    assert region.doings(PART) == ''
