@@ -124,6 +124,15 @@ class Lock:
             self.release()
 
 
+def is_cancelled(context: Any, stack_id: str) -> bool:
+    """Whether somebody has cancelled what the stack does.
+
+    Heat lets the resources that are at work go on, and tells only stacks of its own.
+    """
+    _action, status, reason, _updated = stack_object.Stack.get_status(context, stack_id)
+    return bool(status == 'FAILED' and str(reason).endswith(' cancelled'))
+
+
 def is_held_by_living(context: Any, stack_id: str) -> bool:
     """Whether some living engine holds the lock of the nested stack."""
     holder = stack_lock_object.StackLock.get_engine_id(context, stack_id)

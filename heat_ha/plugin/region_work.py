@@ -123,6 +123,9 @@ class RegionWork(resource.Resource):
         work = token.get('work')
         if work is None:
             work = token['work'] = token['make']()
+        if heat.is_cancelled(self.context, self.stack.id):
+            work.cancel()
+            raise failure('cancelled', 'the regions that were at work are told')
         if work.step():
             return True
         waited = time.monotonic() - token['since']
