@@ -166,7 +166,7 @@ def next_step(
     if isinstance(seen, Absent):
         return _of_absent(part, rules, now)
     if seen.status == 'IN_PROGRESS':
-        return _of_busy(part, seen)
+        return _of_busy(part, seen, attempt)
     first = _of_sleeper(part, seen, attempt)
     if first is not None:
         return first
@@ -238,13 +238,16 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
     return Send(Request.CREATE, 'the region has no such stack')
 
 
-def _of_busy(part: Part, seen: Present) -> Step:
+def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
     if seen.action == 'DELETE':
         return Fail(ErrorClass.CONFLICT, 'somebody else deletes the stack there')
     if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
         return Wait(f'{seen.action} is in progress there')
     if part.is_current:
         return Done(f'{seen.action} is in progress there, and is not ours')
+    if seen.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
+        # What was told will not be there in the end, and the way back may take long.
+        return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {seen.reason}')
     if seen.revision == part.desired:
         return Wait(f'{seen.action} is in progress there')
     return Send(Request.UPDATE, 'a newer revision takes over from the one at work')

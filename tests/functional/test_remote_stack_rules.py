@@ -156,7 +156,7 @@ def test_a_failure_there_ends_the_wait_and_names_the_innermost_resource(make_sta
 
 def test_a_rollback_there_ends_the_wait(parent, far):
     parent.create()
-    parent.wanted |= {'text': 'two', 'delay': 120}
+    parent.wanted |= {'text': 'two', 'delay': 90}
     parent.stack.update(parent.wanted, wait=False)
     there = cloud.until(
         lambda: (now := far.show(parent.prefix))['stack_status'] == 'UPDATE_IN_PROGRESS' and now,
@@ -169,8 +169,11 @@ def test_a_rollback_there_ends_the_wait(parent, far):
     reason = wait_failed(parent, 'UPDATE')
     assert time.monotonic() - begin < 60 * cloud.PATIENCE
     assert far.name in reason and 'ROLLBACK_' in reason
-    far.tenant.orchestration.get('/stacks')
-    cloud.until(lambda: 'PROGRESS' not in far.show(parent.prefix)['stack_status'], 'rolled back')
+    cloud.until(
+        lambda: 'PROGRESS' not in far.show(parent.prefix)['stack_status'],
+        'it is rolled back there',
+        seconds=240,
+    )
     parent.update(delay=0)
     assert far.output(parent.prefix, 'text') == 'two'
     assert far.show(parent.prefix)['id'] == there['id']
@@ -226,7 +229,8 @@ def test_a_newer_update_ends_one_that_waits_for_a_region(parent, far):
 
 def test_a_cancel_reaches_the_region(parent, far):
     parent.create()
-    parent.wanted |= {'text': 'two', 'delay': 120}
+    # Heat lets a resource that is at work go on, so the next update waits for that.
+    parent.wanted |= {'text': 'two', 'delay': 40}
     parent.stack.update(parent.wanted, wait=False)
     parent.wait_state(far.name, 'working')
     path = f'/stacks/{parent.stack.name}/{parent.stack.id}/actions'

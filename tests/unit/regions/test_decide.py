@@ -107,6 +107,15 @@ def test_nobody_is_told_twice_in_one_action_what_failed_in_it():
                 assert isinstance(step, Fail), (part, seen)
 
 
+def test_a_rollback_there_ends_the_wait_at_once():
+    for part, seen, rules in worlds():
+        if not isinstance(seen, Present) or seen.action != 'ROLLBACK' or part.adopts:
+            continue
+        step = decide.next_step(part, seen, rules, 'this', NOW)
+        if part.attempt == 'this' and part.told == 'new' and not part.is_current:
+            assert isinstance(step, Fail), (part, seen)
+
+
 def test_a_check_repairs_nothing_that_was_told():
     for part, seen in itertools.product(PARTS, PRESENT):
         if part.told == 'new' and seen.status == 'FAILED' and not part.adopts:
