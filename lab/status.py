@@ -9,10 +9,15 @@ _HEAD = ("SERVICE", "STATE", "PID", "PORT", "MEMORY", "LOG")
 
 
 def collect(block: ports.Ports) -> list[dict[str, object]]:
-    """Return the facts of each service. ``pid`` is also the id of its process group."""
+    """Return the facts of each service. ``pid`` is also the id of its process group.
+
+    What is an option is left out while nobody has asked for it.
+    """
     found = []
     for service in services.table(block):
         seen = processes.look(service.name)
+        if service.is_option and seen.state is processes.State.STOPPED:
+            continue
         found.append(
             {
                 "service": service.name,
