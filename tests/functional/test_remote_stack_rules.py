@@ -155,7 +155,8 @@ def test_a_failure_there_ends_the_wait_and_names_the_innermost_resource(make_sta
 
 
 def test_a_rollback_there_ends_the_wait(parent, far):
-    parent.create()
+    # Alone: the other region would be waited for.
+    parent.create(regions=[far.name])
     parent.wanted |= {'text': 'two', 'delay': 90}
     parent.stack.update(parent.wanted, wait=False)
     there = cloud.until(
