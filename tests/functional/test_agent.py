@@ -308,6 +308,18 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
     assert host_of(admin, server) == home
 
 
+def test_nova_itself_tells_of_a_host_that_is_marked_as_down(make_agent, admin):
+    agent = make_agent(sources='services_api,nova_notifications', confirm='nova_notifications')
+    told = 'heat_ha_agent_reports_total{{says="{}",source="nova_notifications"}}'
+    agent_heard = agent.metric(told.format('down'))
+    confirm_down(admin, 'c3', True)
+    cloud.until(lambda: agent.metric(told.format('down')) > agent_heard, 'it hears of it')
+    cloud.until(lambda: done('c3'), 'the incident is done', seconds=60)
+    confirm_down(admin, 'c3', False)
+    cloud.until(lambda: agent.metric(told.format('silent')) > 0, 'it hears that it is over')
+    cloud.until(lambda: agents.incidents()['c3']['phase'] == 'closed', 'it is over', seconds=60)
+
+
 @pytest.mark.thorough
 def test_an_agent_that_dies_is_followed_by_another_and_nothing_is_done_twice(
     make_stack, make_agent, admin, tenant

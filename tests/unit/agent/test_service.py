@@ -302,6 +302,25 @@ def test_a_witness_that_lies_moves_nothing_where_two_must_agree(store):
     assert phase(store, 'c1') == 'done'
 
 
+def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store):
+    world = World()
+    agent = make(world, store, confirm=('webhook',))
+    rounds(agent, world, 1)
+    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done'
+    # An operator lets it in again; the report is still young.
+    world.marks['c1'] = dataclasses.replace(
+        world.marks['c1'], is_forced_down=False, is_disabled=False, is_up=True
+    )
+    world.power['c1'] = 'on'
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'closed' and world.power['c1'] == 'on'
+    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done' and world.power['c1'] == 'off'
+
+
 def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
     world = World()
     agent = make(world, store)
