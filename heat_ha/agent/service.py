@@ -6,6 +6,7 @@ with the lock of that host, which the agents of a region share. Whatever is deci
 again under the lock, from what is on record then.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -79,6 +80,7 @@ class Agent:
         self._marks: dict[str, model.Mark] = {}
         # By the agent's own clock, which need not be Nova's.
         self._heard: dict[str, float] = {}
+        self._beats: dict[str, collections.deque[float]] = {}
         self._busy: set[str] = set()
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
@@ -167,6 +169,7 @@ class Agent:
             for host, mark in found.items():
                 if host in self._marks and mark.beat != self._marks[host].beat:
                     self._heard[host] = now
+                    self._beats.setdefault(host, collections.deque(maxlen=8)).append(now)
             self._marks = found
             self._watch.nova_answered()
         except exceptions.HaError as exc:
@@ -198,6 +201,7 @@ class Agent:
             trusted_since=self._watch.trusted_since,
             storm=a_storm,
             doubt=doubt,
+            beats=sum(at > incident.changed for at in self._beats.get(host, ())) if incident else 0,
         )
 
     def _against(self, host: str, incidents: Mapping[str, Incident], now: float) -> tuple[str, str]:

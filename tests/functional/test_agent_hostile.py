@@ -86,7 +86,6 @@ def test_20000_hostile_messages_do_nothing(tmp_path, admin):
             time.sleep(3)
         assert heard > 0
         assert set(statuses) <= {202, 400, 413} and statuses[400] > COUNT // 10, statuses
-        assert agent.metric('heat_ha_agent_notifications_malformed_total') > 0
         assert resident(agent.pid) < early * GROWTH
         # It still looks around, and has begun nothing.
         rounds = agent.metric('heat_ha_agent_round_seconds_count')
