@@ -57,6 +57,8 @@ lint: dev ## Check style, types, imports and documents.
 
 test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
 
+# Several tests at once take longer each.
+functional: export HEAT_HA_PATIENCE ?= 2
 functional: dev ## Start the lab, run the functional tests on it, stop it.
 	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
 	$(MAKE) --no-print-directory lab; \

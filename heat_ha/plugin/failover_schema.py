@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be written in a template about an OS::Heat::FailoverPolicy, and read from it."""
+
+from heat.common.i18n import _
+from heat.engine import attributes, constraints, properties
+
+from heat_ha.failover import hook, model
+
+
+def _hook_schema(timeout, on_failure):
+    """The properties of a hook; its keys are the constants of FailoverSchema."""
+    return {
+        'config': properties.Schema(
+            properties.Schema.STRING,
+            _('The id of the software config that is run, usually an OS::Heat::SoftwareConfig.'),
+            update_allowed=True,
+        ),
+        'input_values': properties.Schema(
+            properties.Schema.MAP,
+            _('The values of its inputs.'),
+            default={},
+            update_allowed=True,
+        ),
+        'timeout': properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds that it may take. With NO_SIGNAL it always takes this long.'),
+            default=timeout,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        'heartbeat': properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds of silence after which it counts as dead before its timeout, for one '
+                'that may take long. It then gets the input heartbeat_url, to which it PUTs {} '
+                "as to a wait condition. Give it more than the interval at which the servers' "
+                'agents ask for what is to be done. 0 expects nothing.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        'on_failure': properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether the failover goes on or stops when it fails, does not answer in time, '
+                'or nothing can run on the server.'
+            ),
+            default=on_failure.value,
+            constraints=[constraints.AllowedValues([o.value for o in model.OnFailure])],
+            update_allowed=True,
+        ),
+        'signal_transport': properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'How the server answers, as in an OS::Heat::SoftwareDeployment. NO_SIGNAL wants '
+                "no answer; without the property it is Heat's default."
+            ),
+            constraints=[
+                constraints.AllowedValues(
+                    [
+                        'CFN_SIGNAL', 'TEMP_URL_SIGNAL', 'HEAT_SIGNAL', hook.NO_SIGNAL,
+                        'ZAQAR_SIGNAL',
+                    ]
+                ),
+            ],
+            update_allowed=True,
+        ),
+    }  # fmt: skip
+
+
+def _check_schema():
+    return {
+        'port': properties.Schema(
+            properties.Schema.INTEGER,
+            _('The port that is asked.'),
+            required=True,
+            constraints=[constraints.Range(min=1, max=65535)],
+            update_allowed=True,
+        ),
+        'timeout': properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds that the answer may take; so much longer may a failover take.'),
+            default=2,
+            constraints=[constraints.Range(min=0.1, max=30)],
+            update_allowed=True,
+        ),
+    }
+
+
+class FailoverSchema:
+    """The names and schemas of the properties and attributes."""
+
+    PROPERTIES = (
+        GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
+        ON_DEAD_HOST, ACTIVATE, HEALTH, FAIL_BACK, KEEP_FAILED,
+    ) = (
+        'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
+        'fencing', 'fencing_timeout', 'on_dead_host', 'activate', 'health', 'fail_back',
+        'keep_failed',
+    )  # fmt: skip
+
+    _HOOK_KEYS = (CONFIG, INPUT_VALUES, TIMEOUT, HEARTBEAT, ON_FAILURE, SIGNAL_TRANSPORT) = (
+        'config', 'input_values', 'timeout', 'heartbeat', 'on_failure', 'signal_transport',
+    )  # fmt: skip
+
+    _HEALTH_KEYS = (HTTP, TCP) = ('http', 'tcp')
+    _CHECK_KEYS = (PORT, PATH) = ('port', 'path')
+
+    _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
+
+    ATTRIBUTES = (
+        ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
+        ALARM_URL, SIGNAL_URL,
+    ) = (
+        'active', 'active_server', 'standbys', 'state', 'epoch', 'plan', 'history',
+        'last_failover_seconds', 'reason', 'alarm_url', 'signal_url',
+    )  # fmt: skip
+
+    properties_schema = {
+        GROUP: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'The OS::Heat::AutoScalingGroup of the same template whose members stand in for '
+                'one another.'
+            ),
+            required=True,
+            update_allowed=True,
+        ),
+        RESOURCE: properties.Schema(
+            properties.Schema.MAP,
+            _(
+                'What is handed over: the definition of a resource in HOT format, usually an '
+                'OS::Cinder::VolumeAttachment or a provider template with several of them. Where '
+                'the server of the active member belongs, write %active% or a reference to a '
+                'member of the group, such as {get_attr: [group, refs, 1]}; whichever member it '
+                'names, it stands for the one that is active now.'
+            ),
+            required=True,
+            update_allowed=True,
+        ),
+        COOLDOWN: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds after the start of a failover in which alarms are refused. A switchover '
+                'that a person asks for is not held back.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        MAX_FAILOVERS: properties.Schema(
+            properties.Schema.INTEGER,
+            _(
+                'How many failovers there may be within the period before further alarms are '
+                'refused, because a group that flaps needs a person. 0 sets no limit.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        PERIOD: properties.Schema(
+            properties.Schema.NUMBER,
+            _('Seconds over which max_failovers counts.'),
+            default=3600,
+            constraints=[constraints.Range(min=1)],
+            update_allowed=True,
+        ),
+        QUIESCE: properties.Schema(
+            properties.Schema.MAP,
+            _('What is done to the old active before anything is taken from it.'),
+            schema=_hook_schema(60, model.OnFailure.CONTINUE)
+            | {
+                SERVER_ACTION: properties.Schema(
+                    properties.Schema.STRING,
+                    _(
+                        'none leaves the server running while its volumes are detached; stop '
+                        'shuts it off first, after the config, so that its file systems are '
+                        'unmounted.'
+                    ),
+                    default=model.Quiesce.NONE.value,
+                    constraints=[
+                        constraints.AllowedValues([q.value for q in model.Quiesce]),
+                    ],
+                ),
+            },
+            default={},
+            update_allowed=True,
+        ),
+        ACTIVATE: properties.Schema(
+            properties.Schema.MAP,
+            _(
+                'What is run on the new active when it has what is handed over; on the first '
+                'one too, when the stack is created.'
+            ),
+            schema=_hook_schema(300, model.OnFailure.STOP),
+            default={},
+            update_allowed=True,
+        ),
+        HEALTH: properties.Schema(
+            properties.Schema.MAP,
+            _(
+                'How a standby shows, beside what Nova says of it, that it may take over: by an '
+                'answer to http or tcp at its own address. A standby that says no is not '
+                'chosen; one that could not be asked is, after all that said yes.'
+            ),
+            schema={
+                HTTP: properties.Schema(
+                    properties.Schema.MAP,
+                    _('A GET request; well is what answers with a status from 200 to 399.'),
+                    schema=_check_schema()
+                    | {
+                        PATH: properties.Schema(
+                            properties.Schema.STRING,
+                            _('The path that is asked for.'),
+                            default='/',
+                            constraints=[constraints.AllowedPattern('/[!-~]*')],
+                            update_allowed=True,
+                        ),
+                    },
+                    update_allowed=True,
+                ),
+                TCP: properties.Schema(
+                    properties.Schema.MAP,
+                    _('A connection; well is what takes it.'),
+                    schema=_check_schema(),
+                    update_allowed=True,
+                ),
+            },
+            update_allowed=True,
+        ),
+        FAIL_BACK: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether the signal fail_back may make the member the active again that was it '
+                'before. It never happens by itself.'
+            ),
+            default=model.FailBack.MANUAL.value,
+            constraints=[constraints.AllowedValues([f.value for f in model.FailBack])],
+            update_allowed=True,
+        ),
+        KEEP_FAILED: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Minutes for which a member that is replaced because it was sick stays in the '
+                'group, shut off and without what was handed over, for a look at it. It goes '
+                'with the first signal afterwards, with the next member that is kept, or with '
+                'an update that sets the size of the group. On a dead host nothing is kept.'
+            ),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        FENCING: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Which proof that the old active no longer writes is wanted. required: its '
+                'server must be seen shut off or gone, or its host confirmed down, before any '
+                'volume is taken. confirmed_by_nova: a volume that is seen as detached is '
+                'enough; where its host does not answer, Nova must show the host as forced '
+                'down. none: as confirmed_by_nova, but a failover stops at once instead of '
+                'waiting for a host to be fenced.'
+            ),
+            default=model.Fencing.CONFIRMED_BY_NOVA.value,
+            constraints=[constraints.AllowedValues([f.value for f in model.Fencing])],
+            update_allowed=True,
+        ),
+        FENCING_TIMEOUT: properties.Schema(
+            properties.Schema.NUMBER,
+            _(
+                'Seconds that a failover waits for the host of the old active to be fenced '
+                'before it stops. A later signal takes it up again.'
+            ),
+            default=300,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        ON_DEAD_HOST: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'How what the server on a confirmed-dead host still holds is freed. '
+                'delete_server deletes it, where the old active is replaced anyway; in all '
+                'other cases, and with wait, the failover waits until a person has evacuated '
+                'or deleted it.'
+            ),
+            default=model.OnDeadHost.DELETE_SERVER.value,
+            constraints=[constraints.AllowedValues([o.value for o in model.OnDeadHost])],
+            update_allowed=True,
+        ),
+    }
+
+    attributes_schema = {
+        ACTIVE: attributes.Schema(
+            _('The name of the active member.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        ACTIVE_SERVER: attributes.Schema(
+            _('The id of the server of the active member.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        STANDBYS: attributes.Schema(
+            _('The names of the other members, oldest first.'),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        STATE: attributes.Schema(
+            _('What the policy is doing: ready, running, waiting_for_fence, stopped or paused.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        EPOCH: attributes.Schema(
+            _('A number that grows each time that another member becomes the active one.'),
+            type=attributes.Schema.INTEGER,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        PLAN: attributes.Schema(
+            _(
+                'The steps of the running or last failover as a graph: nodes with state and '
+                'seconds, edges, and under graphviz the text for dot.'
+            ),
+            type=attributes.Schema.MAP,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        HISTORY: attributes.Schema(
+            _(
+                'The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
+                'of each step.'
+            ),
+            type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        LAST_SECONDS: attributes.Schema(
+            _(
+                'Seconds from the acceptance of the last signal that moved something until the '
+                'new active held every volume.'
+            ),
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        REASON: attributes.Schema(
+            _('Why the policy is stopped and what to do about it; empty otherwise.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        ALARM_URL: attributes.Schema(
+            _('A signed url that an alarm can post to without further credentials.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        SIGNAL_URL: attributes.Schema(
+            _('A url to signal the policy with the native API, for alarms with trust+http.'),
+            type=attributes.Schema.STRING,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+    }
