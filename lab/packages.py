@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Get what the lab runs: two Debian packages, and one virtual environment for all of OpenStack."""
+"""Get what the lab runs: Debian packages, and one virtual environment for all of OpenStack."""
 
 import os
 import pathlib
@@ -16,6 +16,9 @@ from lab.progress import Progress
 _DEBIAN = {
     "/usr/sbin/mariadbd": "mariadb-server",
     "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
+    # A power control that is none, and the program with which it is spoken to: for tests.
+    "/usr/bin/ipmi_sim": "openipmi",
+    "/usr/bin/ipmitool": "ipmitool",
 }
 _GROUPS = ("core", "clients", "heat-ha", "tests")
 _POLICY = pathlib.Path("/usr/sbin/policy-rc.d")

@@ -84,6 +84,23 @@ class Agent:
                     return float(value)
         return 0.0
 
+    def buckets(self, name: str) -> dict[float, float]:
+        """A histogram of its metrics: by upper bound, how many values are below it."""
+        with urllib.request.urlopen(f'http://127.0.0.1:{self.port}/metrics', timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        start = f'{name}_bucket{{le="'
+        return {
+            float(line.removeprefix(start).partition('"')[0]): float(line.rpartition(' ')[2])
+            for line in lines
+            if line.startswith(start)
+        }
+
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def report(self, body: Any, token: str = TOKEN) -> int:
         """Post to the webhook. :returns: the status."""
         request = urllib.request.Request(

@@ -64,11 +64,25 @@ def redfish(folder: pathlib.Path, hosts: Sequence[str]) -> Iterator[str]:
         process.wait(timeout=10)
 
 
+# ipmi_sim calls it for the power: CHASSIS FILE get|set power [VALUE].
+_CHASSIS = """\
+#!/bin/sh
+case $2 in
+    get) echo "$3:$(cat "$1")" ;;
+    set) echo "$4" > "$1" ;;
+esac
+"""
+
+
 @contextlib.contextmanager
 def ipmi(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
     """Run OpenIPMI's simulator with one host; yields what the fencing file says of it."""
     port = free_port(socket.SOCK_DGRAM)
     config, commands = folder / 'lan.conf', folder / 'host.emu'
+    chassis, power = folder / 'chassis', folder / 'power'
+    chassis.write_text(_CHASSIS)
+    chassis.chmod(0o755)
+    power.write_text('1\n')
     config.write_text(
         textwrap.dedent(f"""
             name "c1"
@@ -79,13 +93,14 @@ def ipmi(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
                 allowed_auths_admin none md2 md5 straight
                 guid a123456789abcdefa123456789abcdef
               endlan
+              chassis_control "{chassis} {power}"
               user 1 true "" "test" user 10 none md2 md5 straight
               user 2 true "ipmiusr" "test" admin 10 none md2 md5 straight
         """)
     )
     commands.write_text(
         'mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n'
-        'mc_set_power 0x20 1\nmc_enable 0x20\n'
+        'mc_enable 0x20\n'
     )
     with open(folder / 'ipmi.log', 'w') as log:
         process = subprocess.Popen(
@@ -97,11 +112,44 @@ def ipmi(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
     try:
         yield {
             'driver': 'ipmi', 'address': '127.0.0.1', 'port': port, 'username': 'ipmiusr',
-            'password': 'test', 'interface': 'lan', 'timeout': 20,
+            'password': 'test', 'cipher_suite': 3, 'timeout': 20,
         }  # fmt: skip
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+_AT_ONCE = """\
+#!/bin/sh
+while read -r line; do
+    case $line in
+        action=*) action=${line#*=} ;;
+        status_file=*) file=${line#*=} ;;
+    esac
+done
+case $action in
+    status) if [ -e "$file" ]; then exit 2; else exit 0; fi ;;
+    off) touch "$file" ;;
+esac
+"""
+
+
+def at_once(folder: pathlib.Path, host: str) -> dict[str, Any]:
+    """What the fencing file says of a host with a power control that takes no time."""
+    program = folder / 'fence_at_once'
+    if not program.exists():
+        program.write_text(_AT_ONCE)
+        program.chmod(0o755)
+    off = folder / f'{host}.off'
+    return {'driver': 'command', 'program': str(program), 'options': {'status_file': str(off)}}
+
+
+def fence_agents_dummy(folder: pathlib.Path, host: str) -> dict[str, Any]:
+    """What the fencing file says of a host that fence-agents' dummy switches off."""
+    state = folder / f'{host}.status'
+    state.write_text('on')
+    options = {'status_file': str(state), 'plug': host}
+    return {'driver': 'command', 'program': 'fence_dummy', 'options': options, 'timeout': 20}
 
 
 def _answers(url: str) -> bool:

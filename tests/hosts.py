@@ -61,3 +61,19 @@ def confirmed_dead(admin: Any, host: str) -> Iterator[None]:
         run_lab('thaw', f'nova-compute-{host}')
         confirm_down(admin, host, False)
         until_up(admin, host)
+
+
+@contextlib.contextmanager
+def dead_and_confirmed(admin: Any, host: str) -> Iterator[None]:
+    """A host that is dead and confirmed down, and starts anew after the body.
+
+    Nova lets a host that servers were evacuated from in again only when it has started anew.
+    """
+    run_lab('kill', f'nova-compute-{host}')
+    try:
+        confirm_down(admin, host, True)
+        yield
+    finally:
+        run_lab('start', f'nova-compute-{host}')
+        confirm_down(admin, host, False)
+        until_up(admin, host)

@@ -9,6 +9,10 @@ import dataclasses
 
 from heat_ha.agent.model import Incident, Phase, Seen, Settings, Verdict
 
+# So many times its record must be written before a fenced host counts as alive again. Once or twice
+# it is when somebody marks it, disables it or lets it in, which a dead host does not hear.
+SIGNS_OF_LIFE = 4
+
 # How an incident may go on. A test walks this table; a phase that is not listed ends nowhere else.
 TRANSITIONS: dict[Phase | None, frozenset[Phase]] = {
     # Nothing is known of it, or all is over.
@@ -87,7 +91,7 @@ def next_step(seen: Seen, settings: Settings) -> Step:
     if incident.phase is Phase.RESCUING:
         return _rescuing(seen, incident)
     if incident.phase is Phase.DONE:
-        return _done(seen, incident)
+        return _done(seen)
     if incident.phase is Phase.QUARANTINED:
         return _quarantined(seen)
     return _in_a_persons_hands(seen, incident)
@@ -194,12 +198,12 @@ def _rescuing(seen: Seen, incident: Incident) -> Step:
     return Enter('no rescue is left', Phase.DONE)
 
 
-def _done(seen: Seen, incident: Incident) -> Step:
+def _done(seen: Seen) -> Step:
     if seen.mark is None:
         return Wait('Nova was not to be asked')
     if not seen.mark.is_forced_down:
         return Enter('an operator has let it in again', Phase.CLOSED)
-    if seen.mark.beat is not None and incident.proof and seen.mark.beat > incident.proof.at:
+    if seen.beats >= SIGNS_OF_LIFE:
         return Enter('its nova-compute gives signs of life again', Phase.QUARANTINED)
     return Wait('it stays fenced')
 

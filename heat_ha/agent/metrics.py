@@ -9,6 +9,20 @@ prometheus_client.ProcessCollector(registry=REGISTRY)
 REPORTS = prometheus_client.Counter(
     'heat_ha_agent_reports', 'Reports about hosts', ['source', 'says'], registry=REGISTRY
 )
+IGNORED = prometheus_client.Counter(
+    'heat_ha_agent_reports_ignored', 'Reports about hosts that Nova does not have', ['source'],
+    registry=REGISTRY,
+)  # fmt: skip
+MALFORMED = prometheus_client.Counter(
+    'heat_ha_agent_notifications_malformed', 'Notifications that could not be read',
+    registry=REGISTRY,
+)  # fmt: skip
+NOTIFICATION_AGE = prometheus_client.Histogram(
+    'heat_ha_agent_notification_age_seconds',
+    'How long ago notifications that matter were sent when they were read',
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+    registry=REGISTRY,
+)
 DECISIONS = prometheus_client.Counter(
     'heat_ha_agent_decisions', 'Decisions about hosts that were no waiting', ['step'],
     registry=REGISTRY,

@@ -100,7 +100,7 @@ class Incident:
 class Mark:
     """What Nova shows of a host's nova-compute service.
 
-    ``beat`` is when it last gave a sign of life, None when it never did.
+    ``beat`` is when Nova last wrote its record: at a sign of life, or when somebody marked it.
     """
 
     host: str
@@ -129,8 +129,9 @@ class Seen:
     """All that the next step for one host is decided from.
 
     ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
-    says whose sign of life is still missing; ``trusted_since`` is since when the agent has not
-    been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
+    says whose sign of life is still missing; ``beats`` counts how often Nova wrote the record of
+    the host since the incident came into its phase; ``trusted_since`` is since when the agent has
+    not been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
     Heat's database and ``leftovers`` for the audit of a host that is back.
     """
 
@@ -145,3 +146,4 @@ class Seen:
     leftovers: tuple[str, ...] | None = None
     doubt: str = ''
     trusted_since: float = float('-inf')
+    beats: int = 0

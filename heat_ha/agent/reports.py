@@ -6,6 +6,7 @@ Whatever comes in, the answer is a list of reports or a refusal that names what 
 
 import collections.abc
 import dataclasses
+import datetime
 
 from heat_ha import exceptions
 from heat_ha.agent.model import Says
@@ -41,6 +42,18 @@ def of_notification(event_type: object, payload: object) -> Told | None:
     if forced:
         return Told(host, Says.DOWN, 'forced_down')
     return Told(host, Says.SILENT, 'not forced_down')
+
+
+def sent_at(text: object) -> float | None:
+    """Read the timestamp of a notification; None when it is none. :returns: Unix time."""
+    try:
+        found = datetime.datetime.fromisoformat(text if isinstance(text, str) else '')
+        if found.tzinfo is None:
+            # oslo.messaging writes UTC, and does not say so.
+            found = found.replace(tzinfo=datetime.timezone.utc)
+        return found.timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def of_body(body: object) -> list[Told]:

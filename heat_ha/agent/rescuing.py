@@ -11,7 +11,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.agent import dispatch, metrics, storm
 from heat_ha.agent.model import Incident, Mark
-from heat_ha.cloud import agent_store, heat_rpc, nova_admin, protected
+from heat_ha.cloud import agent_store, heat_rpc, nova_admin, pending_parts, protected
 
 LOG = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ ENGINE_VALID = 3.0
 
 # Seconds between two looks at the plans of FailoverPolicies, and two signals to one of them.
 FAILOVER_LOOK, FAILOVER_AGAIN = 2.0, 10.0
+
+# Seconds between two signals to one RemoteStack with pending parts, and how many get one at once.
+PART_AGAIN, PARTS_AT_ONCE = 5.0, 20
 
 
 class Dispatcher:
@@ -38,6 +41,7 @@ class Dispatcher:
         self._at_once = servers_at_once
         self._engines: dict[str, tuple[float, bool]] = {}
         self._taken_up: dict[tuple[str, str], float] = {}
+        self._synced: dict[tuple[str, str], float] = {}
         self._looked_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
 
@@ -144,6 +148,7 @@ class Dispatcher:
             try:
                 for plan in protected.unfinished_failovers():
                     self._take_up_one(plan, marks)
+                self._take_up_parts(pending_parts.pending())
             finally:
                 lock.release()
         except Exception as exc:
@@ -166,6 +171,32 @@ class Dispatcher:
             'signal=resume policy=%s stack=%s state=%s',
             plan.name, plan.stack_name, plan.record['state'],
         )  # fmt: skip
+
+    def _take_up_parts(self, found: Sequence[pending_parts.Pending]) -> None:
+        """Let those that have waited longest tell their regions what is pending."""
+        now = time.monotonic()
+        known = {(p.stack_id, p.name): p for p in found}
+        self._synced = {key: at for key, at in self._synced.items() if key in known}
+        due = [key for key in known if now - self._synced.get(key, float('-inf')) >= PART_AGAIN]
+        due.sort(key=lambda key: self._synced.get(key, float('-inf')))
+        for key in due[:PARTS_AT_ONCE]:
+            one = known[key]
+            is_new = key not in self._synced
+            self._synced[key] = now
+            try:
+                heat_rpc.signal(
+                    one.project, one.stack_name, one.stack_id, one.name, {'action': 'sync'}
+                )
+            except exceptions.HaError as exc:
+                metrics.SIGNALS.labels('sync', 'failed').inc()
+                LOG.warning('signal=sync stack=%s failed: %s', one.stack_name, exc)
+                continue
+            metrics.SIGNALS.labels('sync', 'sent').inc()
+            if is_new:
+                LOG.info(
+                    'signal=sync resource=%s stack=%s regions=%s',
+                    one.name, one.stack_name, ','.join(one.regions),
+                )  # fmt: skip
 
     def _is_fenced(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> bool:
         old = (plan.record.get('plan') or {}).get('old') or {}

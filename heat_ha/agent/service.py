@@ -6,6 +6,7 @@ with the lock of that host, which the agents of a region share. Whatever is deci
 again under the lock, from what is on record then.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -30,6 +31,9 @@ WORKERS = 8
 
 # Seconds between two looks while something is under way.
 MOVING_PAUSE = 0.5
+
+# Seconds between two rounds at least, however often a sender says something new.
+SHORTEST_PAUSE = 0.2
 
 # Seconds before a host is worked on again after something failed: at first, and at most.
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
@@ -76,6 +80,7 @@ class Agent:
         self._marks: dict[str, model.Mark] = {}
         # By the agent's own clock, which need not be Nova's.
         self._heard: dict[str, float] = {}
+        self._beats: dict[str, collections.deque[float]] = {}
         self._busy: set[str] = set()
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
@@ -88,13 +93,28 @@ class Agent:
         self._sources = found
 
     def tell(self, source: str, told: Any) -> None:
-        """Take a report, and look at once. Hosts that Nova does not have are ignored."""
+        """Take a report, and look at once if it says anything new.
+
+        Hosts that Nova does not have are ignored.
+        """
         metrics.REPORTS.labels(source, told.says.value).inc()
         if self._marks and told.host not in self._marks:
-            LOG.info('source=%s host=%r is not known to Nova: ignored', source, told.host[:64])
+            LOG.debug('source=%s host=%r is not known to Nova: ignored', source, told.host[:64])
+            metrics.IGNORED.labels(source).inc()
             return
-        self._board.note(sources.stamp(source, told))
-        self._wake.set()
+        if self._board.note(sources.stamp(source, told)):
+            LOG.info(
+                'source=%s host=%s says=%s %s', source, told.host, told.says.value, told.wording
+            )
+            self._wake.set()
+
+    def hosts(self) -> dict[str, str]:
+        """What was last decided about each host, or what Nova shows of it; for a person."""
+        told = dict(self._told)
+        return {
+            host: told.get(host) or ('up' if mark.is_up else 'down')
+            for host, mark in sorted(self._marks.items())
+        } | {'this agent': self._watch.problem() or 'not cut off'}
 
     # --- the rounds --------------------------------------------------------------------------
 
@@ -114,6 +134,7 @@ class Agent:
                 # What is under way is looked at more often than hosts that are well.
                 pause = self._settings.poll_interval
                 self._wake.wait(min(MOVING_PAUSE, pause) if is_moving else pause)
+                time.sleep(max(0.0, started + SHORTEST_PAUSE - time.monotonic()))
 
     def stop(self) -> None:
         """End after the round that runs; what is under way is on record."""
@@ -148,6 +169,7 @@ class Agent:
             for host, mark in found.items():
                 if host in self._marks and mark.beat != self._marks[host].beat:
                     self._heard[host] = now
+                    self._beats.setdefault(host, collections.deque(maxlen=8)).append(now)
             self._marks = found
             self._watch.nova_answered()
         except exceptions.HaError as exc:
@@ -157,11 +179,13 @@ class Agent:
         found = self._store.all(agent_store.INCIDENT)
         return {host: Incident.from_dict(entry.value) for host, entry in found.items()}
 
-    def _judge(self, host: str, now: float) -> model.Judgement:
+    def _judge(self, host: str, incident: Incident | None, now: float) -> model.Judgement:
         problems = {name: source.problem() for name, source in self._sources.items()}
         if not self._watch.has_nova():
             problems[sources.ServicesApi.name] = 'Nova does not answer'
-        said = self._board.said(host, self._marks.get(host), problems, now)
+        # What was reported of a failure that is over says nothing about the host as it is now.
+        since = incident.changed if incident is not None and not incident.is_open else 0.0
+        said = self._board.said(host, self._marks.get(host), problems, now, since)
         return confirmation.judge(self._settings.rule, said)
 
     def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Seen:
@@ -170,13 +194,14 @@ class Agent:
         return model.Seen(
             host,
             incident,
-            self._judge(host, now),
+            self._judge(host, incident, now),
             self._marks.get(host) if self._watch.has_nova() else None,
             now,
             isolation=self._watch.problem(),
             trusted_since=self._watch.trusted_since,
             storm=a_storm,
             doubt=doubt,
+            beats=sum(at > incident.changed for at in self._beats.get(host, ())) if incident else 0,
         )
 
     def _against(self, host: str, incidents: Mapping[str, Incident], now: float) -> tuple[str, str]:
@@ -188,7 +213,7 @@ class Agent:
             for other, mark in self._marks.items()
             if (other not in incidents or not incidents[other].is_open)
             and not (mark.is_disabled and not mark.is_forced_down)
-            and self._judge(other, now).verdict is Verdict.DOWN
+            and self._judge(other, incidents.get(other), now).verdict is Verdict.DOWN
         ]
         unheard = [
             other

@@ -2,9 +2,10 @@
 """What tells of hosts. Each source is an entry point under ``heat_ha.sources``."""
 
 import abc
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import oslo_messaging
@@ -12,15 +13,20 @@ import stevedore.driver
 import stevedore.exception
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_messaging.notify import listener as notify_listener
 
 from heat_ha import exceptions
-from heat_ha.agent import model, reports
+from heat_ha.agent import metrics, model, reports
 from heat_ha.agent.model import Says
 from heat_ha.conf import agent as options
 
 LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'heat_ha.sources'
+
+# Notifications that are fetched at once, for how many seconds a fetch waits for as many, and how
+# many the broker may hand over before those before are done with.
+BATCH, BATCH_SECONDS, PREFETCH = 100, 0.2, 500
 
 Tell = Callable[[str, reports.Told], None]
 
@@ -75,30 +81,70 @@ class Webhook(Source):
         """Nothing is to be ended."""
 
 
+class _Reader:
+    """Reads notifications one by one, as oslo.messaging's server of batches wants it.
+
+    Its own dispatcher gives a whole batch up for one message that is malformed; here that one is
+    dropped.
+    """
+
+    supported_priorities = ('info',)
+
+    def __init__(self, read: Callable[[Mapping[str, Any]], None]) -> None:
+        self._read = read
+
+    def dispatch(self, incoming: Sequence[Any]) -> set[Any]:
+        """Read them all. :returns: those that should come again: none."""
+        for one in incoming:
+            try:
+                self._read(one.message)
+            except Exception:
+                metrics.MALFORMED.inc()
+                LOG.debug('A notification was not read', exc_info=True)
+        return set()
+
+
 class NovaNotifications(Source):
-    """Nova's versioned notifications of its services."""
+    """Nova's versioned notifications of its services.
+
+    All that Nova does is on the same topic, thousands of messages a second in a big cloud. So they
+    are fetched by the batch, and what is of no interest is dropped by its type.
+    """
 
     name = 'nova_notifications'
     is_lasting = True
 
-    # oslo.messaging drops what does not match before it is looked at.
-    filter_rule = oslo_messaging.NotificationFilter(event_type=r'^service\.update$')
-
     def __init__(self, tell: Tell) -> None:
         super().__init__(tell)
         self._listeners: list[Any] = []
+        self._valid = float('inf')
 
     def start(self) -> None:
         """Listen in threads."""
         own = cfg.CONF[options.GROUP]
-        target = oslo_messaging.Target(topic=own.notification_topic)
+        self._valid = own.report_valid
+        # Without a bound the broker would hand over all it has, to be kept in memory here. The
+        # option is there when the broker is RabbitMQ; who has set it in heat.conf knows better.
+        with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):
+            cfg.CONF.set_default('rabbit_qos_prefetch_count', PREFETCH, 'oslo_messaging_rabbit')
+        # Nova's exchange must be named: by default it would be Heat's.
+        target = oslo_messaging.Target(
+            topic=own.notification_topic, exchange=own.notification_exchange
+        )
         for url in own.notification_urls or [None]:
-            transport = oslo_messaging.get_notification_transport(cfg.CONF, url=url)
-            listener = oslo_messaging.get_notification_listener(
-                transport, [target], [self], executor='threading', pool='heat-ha-agent'
+            made = notify_listener.BatchNotificationServer(
+                oslo_messaging.get_notification_transport(cfg.CONF, url=url),
+                [target],
+                _Reader(self.read),
+                executor='threading',
+                allow_requeue=False,
+                pool='heat-ha-agent',
+                batch_size=BATCH,
+                batch_timeout=BATCH_SECONDS,
             )
-            listener.start()
-            self._listeners.append(listener)
+            # One thread: they are read in their order, and are not waited for.
+            made.start(override_pool_size=1)
+            self._listeners.append(made)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -106,16 +152,20 @@ class NovaNotifications(Source):
             listener.stop()
             listener.wait()
 
-    def info(
-        self, _context: Any, _publisher: str, event_type: str, payload: Any, _metadata: Any
-    ) -> None:
-        """Called by oslo.messaging for each notification; what is wrong is dropped."""
-        try:
-            told = reports.of_notification(event_type, payload)
-            if told is not None:
-                self._tell(self.name, told)
-        except Exception:
-            LOG.exception('A notification was not read')
+    def read(self, message: Mapping[str, Any]) -> None:
+        """Take one notification; most are of no interest."""
+        told = reports.of_notification(message.get('event_type'), message.get('payload'))
+        if told is None:
+            return
+        now = time.time()
+        sent = reports.sent_at(message.get('timestamp'))
+        if sent is not None:
+            metrics.NOTIFICATION_AGE.observe(max(now - sent, 0.0))
+            if now - sent > self._valid:
+                # The broker kept it while no agent ran: it says nothing of the host now.
+                LOG.info('source=%s host=%r is too old: ignored', self.name, told.host[:64])
+                return
+        self._tell(self.name, told)
 
 
 def load(names: Collection[str], tell: Tell) -> dict[str, Source]:
@@ -137,27 +187,40 @@ class Board:
         self._valid = valid
         self._lasting = frozenset(lasting)
         self._guard = threading.Lock()
-        self._said: dict[tuple[str, str], model.Report] = {}
+        self._said: dict[str, dict[str, model.Report]] = {}
 
-    def note(self, report: model.Report) -> None:
-        """Take a report, unless a newer one of the same source is there."""
-        key = report.source, report.host
+    def note(self, report: model.Report) -> bool:
+        """Take a report, unless a newer one of the same source is there.
+
+        :returns: whether it says anything else than the one before it.
+        """
         with self._guard:
-            old = self._said.get(key)
-            if old is None or old.at <= report.at:
-                self._said[key] = report
+            of_host = self._said.setdefault(report.host, {})
+            old = of_host.get(report.source)
+            if old is not None and old.at > report.at:
+                return False
+            of_host[report.source] = report
+            return old is None or old.says is not report.says or not self._counts(old, report.at)
 
     def said(
-        self, host: str, mark: model.Mark | None, problems: Mapping[str, str], now: float
+        self,
+        host: str,
+        mark: model.Mark | None,
+        problems: Mapping[str, str],
+        now: float,
+        since: float = 0.0,
     ) -> dict[str, Says]:
-        """What the sources say of a host; ``problems`` names those that cannot be asked."""
+        """What the sources say of a host.
+
+        :param problems: names those that cannot be asked, with the reason.
+        :param since: what was reported before that counts no more.
+        """
         found = {name: Says.COULD_NOT_ASK for name, why in problems.items() if why}
         if mark is not None:
             found.setdefault(ServicesApi.name, Says.UP if mark.is_up else Says.DOWN)
         with self._guard:
-            for (source, name), report in self._said.items():
-                is_old = source not in self._lasting and now - report.at > self._valid
-                if name == host and not is_old:
+            for source, report in self._said.get(host, {}).items():
+                if report.at > since and self._counts(report, now):
                     found.setdefault(source, report.says)
         return found
 
@@ -165,14 +228,16 @@ class Board:
         """Drop reports that are old or about hosts that Nova does not have: senders may lie."""
         with self._guard:
             self._said = {
-                key: report
-                for key, report in self._said.items()
-                if report.host in hosts
-                and (report.source in self._lasting or now - report.at <= self._valid)
+                host: {source: r for source, r in of_host.items() if self._counts(r, now)}
+                for host, of_host in self._said.items()
+                if host in hosts
             }
 
+    def _counts(self, report: model.Report, now: float) -> bool:
+        return report.source in self._lasting or now - report.at <= self._valid
+
     def __len__(self) -> int:
-        return len(self._said)
+        return sum(len(of_host) for of_host in self._said.values())
 
 
 def stamp(source: str, told: reports.Told) -> model.Report:

@@ -116,13 +116,14 @@ def _run(conf: Any) -> int:
         rescuing.Dispatcher(store, nova, locks, own.servers_at_once),
         locks,
     )
+    _report_on_demand(conf, agent)
     found = sources.load(own.sources, agent.tell)
     agent.use(found)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
 
     def told(sender: str, one: Any) -> None:
-        LOG.info('source=webhook sender=%s host=%s says=%s', sender, one.host, one.says.value)
+        LOG.debug('source=webhook sender=%s host=%s says=%s', sender, one.host, one.says.value)
         agent.tell('webhook', one)
 
     server = web.serve(
@@ -141,6 +142,20 @@ def _run(conf: Any) -> int:
             source.stop()
         locks.stop()
     return 0
+
+
+def _report_on_demand(conf: Any, agent: Any) -> None:
+    """Write what all threads do, and what is known of the hosts, at SIGUSR2: as Heat's engines."""
+    import pbr.version
+    from oslo_reports import guru_meditation_report as gmr
+    from oslo_reports import opts as gmr_opts
+    from oslo_reports.models import with_default_views
+
+    gmr_opts.set_defaults(conf)
+    gmr.TextGuruMeditation.register_section(
+        'Hosts', lambda: with_default_views.ModelWithDefaultViews(data=agent.hosts())
+    )
+    gmr.TextGuruMeditation.setup_autorun(pbr.version.VersionInfo('heat-ha'), conf=conf)
 
 
 def _by_hand(verb: str, host: str) -> int:

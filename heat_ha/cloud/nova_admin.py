@@ -76,15 +76,19 @@ class NovaAdmin:
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
     def mark_down(self, mark: model.Mark, reason: str) -> None:
-        """Let Nova take the host for down, and put nothing on it when it is back."""
+        """Let Nova take the host for down, and put nothing on it when it is back.
+
+        In this order: before a host that Nova still takes for up is disabled, Nova calls its dead
+        nova-compute, and waits for an answer for a minute.
+        """
+        self._ask(
+            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
+        )
         if not mark.is_disabled:
             self._ask(
                 f'disabling {mark.host}',
                 lambda c: c.services.disable_log_reason(mark.service_id, reason[:255]),
             )
-        self._ask(
-            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
-        )
 
     def reopen(self, mark: model.Mark) -> None:
         """Let Nova use the host again; one that an operator disabled stays so."""

@@ -5,6 +5,8 @@ What an owner may do is done with the stack's own credentials. Evacuating is not
 takes heat-ha's credential, which is used for servers of the stack on confirmed-dead hosts only.
 """
 
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +38,24 @@ class RescueNova:
             endpoint_type=interface,
         )
         self._hosts = hosts.Hosts(region, resource.context.project_id)
+
+    def log_in(self) -> None:
+        """Begin to log in with all credentials at once, in threads.
+
+        In an engine's first rescue each would ask for its token at its first call, one after the
+        other, and Nova would check each: seconds in which nothing is rescued.
+        """
+        calls: list[Callable[[], Any]] = [
+            self._hosts.all,
+            lambda: self._client.servers.list(limit=1),
+        ]
+        # Made here: two threads that look for the session at once would make two.
+        rescuer = hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
+        if rescuer is not None:
+            calls.append(lambda: rescuer.servers.list(detailed=False, limit=1))
+        hosts.client_for(self._region)
+        for call in calls:
+            threading.Thread(target=_try, args=(call,), name='log-in', daemon=True).start()
 
     def hosts(self) -> Callable[[str], Host]:
         """Look at all hosts, with heat-ha's own credential; the result finds one by its hash."""
@@ -113,3 +133,9 @@ class RescueNova:
         if not found.image:
             raise exceptions.Refused('a server that boots from a volume cannot be rebuilt')
         self._client.servers.rebuild(server_id, found.image['id'])
+
+
+def _try(call: Callable[[], Any]) -> None:
+    # What is wrong with it is told where the answer is needed.
+    with contextlib.suppress(Exception):
+        call()

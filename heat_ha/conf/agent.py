@@ -48,7 +48,8 @@ OPTIONS = [
         'report_valid',
         default=300.0,
         min=1,
-        help='Seconds for which the report of a webhook counts.',
+        help='Seconds for which the report of a webhook counts, and after which a notification '
+        'that the broker kept is too old.',
     ),
     cfg.StrOpt(
         'fencing_file',
@@ -100,6 +101,11 @@ OPTIONS = [
         'notification_topic',
         default='versioned_notifications',
         help="As Nova's [notifications] versioned_notifications_topics has it.",
+    ),
+    cfg.StrOpt(
+        'notification_exchange',
+        default='nova',
+        help="The exchange of Nova's notifications: its control_exchange.",
     ),
     cfg.HostAddressOpt(
         'listen', default='127.0.0.1', help='The address of the webhook and the metrics.'

@@ -6,7 +6,7 @@ import time
 from heat.engine import resource
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_group, heat_servers, rescue_nova
+from heat_ha.cloud import heat, heat_deployments, heat_group, heat_servers, rescue_nova
 from heat_ha.groups import model, replacing
 
 
@@ -77,3 +77,11 @@ class ByHeat:
             target.handle_signal({'member': server.server, 'reason': 'its host died'})
         except resource.NoActionRequired as exc:
             raise exceptions.Refused(str(exc)) from exc
+
+    def configure(self, server):
+        """Hand the server its software deployments again. :returns: how many there are."""
+        return heat_deployments.apply_again(self._policy, server)
+
+    def configuration(self, server):
+        """Look at how far they are."""
+        return heat_deployments.look(self._policy, server)

@@ -36,7 +36,7 @@ class RescuePolicy(signal_responder.SignalResponder):
     )  # fmt: skip
 
     _METHOD_KEYS = (METHOD, TIMEOUT, ATTEMPTS) = ('method', 'timeout', 'attempts')
-    _VERIFY_KEYS = (VOLUMES, ADDRESSES) = ('volumes', 'addresses')
+    _VERIFY_KEYS = (VOLUMES, ADDRESSES, CONFIGURATION) = ('volumes', 'addresses', 'configuration')
 
     ATTRIBUTES = (
         STATE, RESCUES, HISTORY, LAST_SECONDS, ALARM_URL, SIGNAL_URL,
@@ -120,6 +120,16 @@ class RescuePolicy(signal_responder.SignalResponder):
                     properties.Schema.BOOLEAN,
                     _('Whether it must have its addresses.'),
                     default=True,
+                ),
+                CONFIGURATION: properties.Schema(
+                    properties.Schema.BOOLEAN,
+                    _(
+                        'Whether its software deployments are applied again after evacuate and '
+                        'rebuild, and must succeed within the timeout of the method. For '
+                        'hypervisors whose disks die with them. Where servers are recreated, '
+                        'Heat does it anyway.'
+                    ),
+                    default=False,
                 ),
             },
             default={},
@@ -268,6 +278,8 @@ class RescuePolicy(signal_responder.SignalResponder):
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
     def _rescue(self, signal):
+        nova = rescue_nova.RescueNova(self)
+        nova.log_in()
         # By the names on record: what the properties refer to is replaced by rescues.
         wish = record.Wish.from_json(record.fresh(self)[record.WISH])
         protected = heat_servers.of_stack(self, wish.tops)
@@ -281,7 +293,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                 )
         rescue = carry_out.Rescue(
             self,
-            rescue_nova.RescueNova(self),
+            nova,
             rescue_by_heat.ByHeat(self, self._tell),
             self._options(),
             self._tell,
@@ -313,6 +325,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             verify=model.Verify(
                 volumes=verify.get(self.VOLUMES) is not False,
                 addresses=verify.get(self.ADDRESSES) is not False,
+                configuration=verify.get(self.CONFIGURATION) is True,
             ),
         )
 

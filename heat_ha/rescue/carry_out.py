@@ -22,8 +22,9 @@ from heat_ha.rescue.model import Method, Progress, State
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two rounds of looks.
-ROUND = 0.5
+# Seconds between two rounds of looks, at least and at most; in between as long as the looks took.
+# So with many servers Nova's API is free for the rescues themselves for half of the time.
+ROUND, LONGEST_ROUND = 0.5, 5.0
 
 # Seconds for which what was not rescued rests: a signal that comes twice changes nothing.
 REST = 60.0
@@ -57,6 +58,12 @@ class Heat(Protocol):
     def fail_over(self, server: heat_servers.Protected) -> None:
         """Let the chained policy act for the server, and wait. :raises HaError: it did not."""
 
+    def configure(self, server: str) -> int:
+        """Hand the server its deployments again. :returns: how many. :raises HaError: failed."""
+
+    def configuration(self, server: str) -> model.Configuration:
+        """Look at how far they are."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -86,6 +93,7 @@ class Rescue:
         self._clock = clock
         self._known: dict[str, Progress] = {}
         self._due: dict[str, heat_servers.Protected] = {}
+        self._just_seen: dict[str, model.Server] = {}
 
     def affected(
         self, protected: Sequence[heat_servers.Protected], named: str | None
@@ -124,14 +132,18 @@ class Rescue:
             old = self._known.get(one.server)
             if old is not None and (not old.state.is_final or _rests(old, now)):
                 continue
+            if old is None or seen.now - old.ended > REST:
+                # No other engine can have rescued it between that look and our claim.
+                self._just_seen[one.server] = seen.server
             self._due[one.server] = one
             self._put(Progress(one.server, one.name, seen.server, began=now))
         if not self._due:
             return 'nothing is left to be done'
         while any(not self._known[s].state.is_final for s in self._due):
             claim.check()
+            looked = time.monotonic()
             if not self._round():
-                time.sleep(ROUND)
+                time.sleep(min(max(time.monotonic() - looked, ROUND), LONGEST_ROUND))
         return '; '.join(f'{self._known[s].name}: {self._known[s].reason}' for s in self._due)
 
     def _round(self) -> bool:
@@ -139,26 +151,34 @@ class Rescue:
         open_ = [s for s in self._due if not self._known[s].state.is_final]
         hosts = self._nova.hosts()
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            looks = dict(zip(open_, pool.map(self._nova.look, open_), strict=True))
+            looks = dict(zip(open_, pool.map(self._look, open_), strict=True))
             begun: dict[str, decide.Begin] = {}
+            asked = {}
             for server in open_:
                 known = self._known[server]
                 seen = model.Seen(looks[server], hosts(known.before.host), self._clock())
+                if known.is_configured_anew:
+                    configuration = self._heat.configuration(server)
+                    seen = dataclasses.replace(seen, configuration=configuration)
                 step = decide.next_step(known, self._options.rules, self._options.verify, seen)
                 if isinstance(step, decide.End):
                     self._end(server, step)
+                elif isinstance(step, decide.Configure):
+                    self._configure(server)
                 elif isinstance(step, decide.Begin):
                     self._begin(server, step)
                     begun[server] = step
-            asked = {
-                server: pool.submit(self._nova.begin, step.method, looks[server])
-                for server, step in begun.items()
-                if step.method in model.IN_NOVA
-            }
+                    if step.method in model.IN_NOVA:
+                        # At once: the first need not wait until all others are on record.
+                        asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():
                 self._note_failure([server], future.exception())
         self._through_heat(begun, hosts)
         return bool(begun)
+
+    def _look(self, server: str) -> model.Server:
+        """Look at a server; what was seen before the rescue was taken on counts once more."""
+        return self._just_seen.pop(server, None) or self._nova.look(server)
 
     def _through_heat(self, begun: Mapping[str, decide.Begin], hosts: Any) -> None:
         for server, step in begun.items():
@@ -211,11 +231,23 @@ class Rescue:
             started=self._clock(),
             failure='',
             has_returned=False,
+            is_configured_anew=False,
             reason=step.reason,
         )
         # On record before the side effect (S4).
         self._put(known)
         self._tell('IN_PROGRESS', f'{known.name}: {step.method.value} because {step.reason}')
+
+    def _configure(self, server: str) -> None:
+        known = self._known[server]
+        try:
+            count = self._heat.configure(server)
+        except exceptions.HaError as exc:
+            LOG.info('%s is not configured anew yet: %s', known.name, exc)
+            return
+        # Afterwards: done twice it is harmless, left out it is not.
+        self._put(dataclasses.replace(known, is_configured_anew=True))
+        self._tell('IN_PROGRESS', f'{known.name}: {count} software deployments are applied again')
 
     def _end(self, server: str, step: decide.End) -> None:
         known = dataclasses.replace(

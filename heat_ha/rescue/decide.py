@@ -5,7 +5,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from heat_ha.failover.model import HostState, ServerStatus
-from heat_ha.rescue.model import IN_NOVA, Method, Progress, Rule, Seen, State, Verify
+from heat_ha.rescue.model import (
+    IN_NOVA,
+    WITH_A_NEW_DISK,
+    Configuration,
+    Method,
+    Progress,
+    Rule,
+    Seen,
+    State,
+    Verify,
+)
 
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
@@ -40,6 +50,11 @@ class Begin(Step):
     index: int
     attempt: int
     method: Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Configure(Step):
+    """Hand the server its software deployments again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +96,10 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: S
         )
     if not progress.failure:
         missing = unfinished(progress, verify, seen)
+        is_running = seen.server.status is ServerStatus.ACTIVE
+        has_a_new_disk = progress.method in WITH_A_NEW_DISK
+        if not missing and verify.configuration and has_a_new_disk and is_running:
+            return _configure(progress, rules, seen)
         if not missing:
             return End(_success(progress), State.DONE)
         if progress.method in IN_NOVA and seen.server.status is ServerStatus.GONE:
@@ -91,6 +110,22 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: S
         if not has_failed and seen.now - progress.started <= rule.timeout:
             return Look(missing)
     return _choose(progress, rules, seen, progress.index, progress.attempt + 1)
+
+
+def _configure(progress: Progress, rules: Sequence[Rule], seen: Seen) -> Step:
+    """Choose what is next for a server that is back, and is to be configured anew."""
+    is_asked = progress.is_configured_anew
+    if is_asked and seen.configuration is Configuration.DONE:
+        return End(f'{_success(progress)}, configured anew', State.DONE)
+    has_failed = is_asked and seen.configuration is Configuration.FAILED
+    if not has_failed and seen.now - progress.started <= rules[progress.index].timeout:
+        if is_asked:
+            return Look(f'its configuration: {seen.configuration.value}')
+        return Configure('it may have another disk')
+    why = 'failed' if has_failed else 'was not applied in time'
+    failed = dataclasses.replace(progress, failure=f'its configuration {why}')
+    # The same method once more would find a server that is well.
+    return _choose(failed, rules, seen, progress.index + 1, 1)
 
 
 def unfinished(progress: Progress, verify: Verify, seen: Seen) -> str:

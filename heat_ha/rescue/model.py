@@ -50,12 +50,29 @@ class Rule:
     attempts: int = 1
 
 
+# Those after which the server may have another disk than before.
+WITH_A_NEW_DISK = frozenset({Method.EVACUATE, Method.REBUILD})
+
+
+class Configuration(enum.Enum):
+    """How far a server's software deployments are that were handed to it again."""
+
+    DONE = 'done'
+    RUNNING = 'running'
+    FAILED = 'failed'
+    COULD_NOT_ASK = 'could_not_ask'
+
+
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """What must be as before when a server is rescued in Nova."""
+    """What must be as before when a server is rescued in Nova.
+
+    ``configuration``: its software deployments are handed to it again, and must succeed.
+    """
 
     volumes: bool = True
     addresses: bool = True
+    configuration: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +98,7 @@ class Progress:
     ``index`` and ``attempt`` say which attempt of which method it is, ``before`` how the server
     was when the rescue began, ``failure`` why the attempt came to nothing. ``has_returned``: what
     went through Heat came to its end; without it the engine died in the middle.
+    ``is_configured_anew``: its software deployments were handed to it again.
     """
 
     server: str
@@ -96,6 +114,7 @@ class Progress:
     failure: str = ''
     reason: str = ''
     has_returned: bool = False
+    is_configured_anew: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The progress as JSON can hold it."""
@@ -128,8 +147,12 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """One look at a server and at the host that it was on when the rescue began."""
+    """One look at a server and at the host that it was on when the rescue began.
+
+    ``configuration`` counts only when it was handed to the server again.
+    """
 
     server: Server
     host: Host
     now: float
+    configuration: Configuration = Configuration.DONE

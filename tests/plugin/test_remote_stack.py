@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from heat.engine import resource
 
-from heat_ha.cloud import remote_access
+from heat_ha.cloud import pending_parts, remote_access
 from heat_ha.plugin import region_work
 from heat_ha.regions import decide, model
 from tests.unit.regions.worlds import FakeRegion, Way
@@ -110,11 +110,24 @@ def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
     stack = engine.create(template())
     assert engine.state(stack)[0] == 'CREATE_COMPLETE'
     assert attribute(engine, stack, 'pending') == ['B']
+    # The agent finds it, and where to send the signal.
+    [found] = pending_parts.pending()
+    assert (found.name, found.regions, found.project) == ('remote', ('B',), 'project')
+    assert found.stack_id == stack['stack_id'] and found.stack_name == stack['stack_name']
     regions['B'].way = Way.OPEN
     for _ in range(4):
         engine.signal(stack, 'remote', {'action': 'sync'})
     assert attribute(engine, stack, 'pending') == []
     assert regions['B'].writes == [model.Request.CREATE]
+    assert pending_parts.pending() == []
+
+
+def test_a_paused_part_is_not_taken_up(engine, regions):
+    regions['B'] = FakeRegion('B')
+    regions['B'].way = Way.CUT
+    stack = engine.create(template())
+    engine.signal(stack, 'remote', {'action': 'pause', 'region': 'B'})
+    assert pending_parts.pending() == []
 
 
 @pytest.mark.skipif(

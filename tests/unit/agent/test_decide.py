@@ -20,16 +20,15 @@ def incident(phase, *, opened=NOW - 60, proof=PROOFS[1], released_by=''):
     return model.Incident('c1', phase, opened, 'services_api: down', opened, proof, released_by)
 
 
-def mark(*, forced=False, up=False, disabled=False, beat=NOW - 30):
-    return model.Mark('c1', 'id', up, forced, disabled, beat=beat)
+def mark(*, forced=False, up=False, disabled=False):
+    return model.Mark('c1', 'id', up, forced, disabled, beat=NOW - 30)
 
 
 MARKS = (
     None,
     *(
-        mark(forced=forced, up=up, disabled=disabled, beat=beat)
+        mark(forced=forced, up=up, disabled=disabled)
         for forced, up, disabled in itertools.product((True, False), repeat=3)
-        for beat in (None, NOW - 600, NOW)
     ),
 )
 
@@ -53,6 +52,7 @@ def all_seen():
         by,
         doubt,
         trusted_since,
+        beats,
     ) in itertools.product(
         (None, *Phase),
         Verdict,
@@ -66,7 +66,10 @@ def all_seen():
         ('', 'ann'),
         ('', 'unheard'),
         (NOW - 60, NOW - 1),
+        (0, decide.SIGNS_OF_LIFE - 1, decide.SIGNS_OF_LIFE),
     ):
+        if beats and phase is not Phase.DONE:
+            continue
         if by and phase is not Phase.CONFIRMED:
             continue
         if phase is not Phase.RESCUING and left is None:
@@ -78,7 +81,7 @@ def all_seen():
         known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
         yield model.Seen(
             'c1', known, model.Judgement(verdict, 'said'), seen_mark, NOW, isolation, storm, left,
-            leftovers, doubt, trusted_since,
+            leftovers, doubt, trusted_since, beats,
         )  # fmt: skip
 
 
@@ -108,6 +111,8 @@ def test_the_rules_hold_in_every_state():
                 assert NOW - seen.incident.opened >= SETTINGS.settle, seen
             if step.phase is Phase.RESCUING:
                 assert seen.mark.is_forced_down and seen.incident.proof, seen
+            if step.phase is Phase.QUARANTINED:
+                assert seen.beats >= decide.SIGNS_OF_LIFE, seen
         if isinstance(step, decide.Reopen):
             assert phase is Phase.QUARANTINED and seen.leftovers == (), seen
     assert seen_steps == {

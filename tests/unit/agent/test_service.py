@@ -302,6 +302,45 @@ def test_a_witness_that_lies_moves_nothing_where_two_must_agree(store):
     assert phase(store, 'c1') == 'done'
 
 
+def test_a_fenced_host_whose_record_somebody_writes_is_not_alive(store):
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 3)
+    world.down('c1')
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done'
+    for beat in (1000.0, 1001.0, 1002.0):
+        # Nova shows when the record was written, whoever wrote it: we, or an operator.
+        world.marks['c1'] = dataclasses.replace(world.marks['c1'], beat=beat)
+        rounds(agent, world, 3)
+        assert phase(store, 'c1') == 'done'
+    # Its nova-compute writes it all the time.
+    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+    rounds(agent, world, 6)
+    assert phase(store, 'c1') == 'quarantined'
+
+
+def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store):
+    world = World()
+    agent = make(world, store, confirm=('webhook',))
+    rounds(agent, world, 1)
+    world.down('c1')
+    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done'
+    # An operator lets it in again; the report is still young.
+    world.marks['c1'] = dataclasses.replace(
+        world.marks['c1'], is_forced_down=False, is_disabled=False, is_up=True
+    )
+    world.power['c1'] = 'on'
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'closed' and world.power['c1'] == 'on'
+    world.down('c1')
+    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done' and world.power['c1'] == 'off'
+
+
 def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
     world = World()
     agent = make(world, store)

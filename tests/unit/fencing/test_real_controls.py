@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drivers against real power controls: sushy-tools' emulator, and a program as an agent."""
+"""The drivers against real power controls: sushy-tools' emulator, and a program as an agent.
+
+Those that need Debian packages are in ``tests/functional/test_power_controls.py``.
+"""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -78,22 +79,6 @@ def test_a_program_that_fails_is_no_fence(agent):
 def test_a_program_that_is_missing_is_refused_at_the_start(agent):
     with pytest.raises(exceptions.Refused, match='no program'):
         driver.load('c1', agent | {'program': '/no/such/program'})
-
-
-@pytest.mark.skipif(
-    not (shutil.which('ipmi_sim') and shutil.which('ipmitool')),
-    reason="Debian's packages openipmi and ipmitool are not installed",
-)
-def test_ipmi_sees_the_power_go_off(tmp_path):
-    with bmc.ipmi(tmp_path) as settings:
-        made = driver.load('c1', settings)
-        deadline = time.monotonic() + 20
-        while made.power()[0] is not Power.ON:
-            assert time.monotonic() < deadline, made.power()
-            time.sleep(0.3)
-        assert 'switched off' in driver.fence(made, timeout=20).how
-        wrong = driver.load('c1', settings | {'password': 'wrong'})
-        assert wrong.power()[0] is Power.UNKNOWN
 
 
 def test_a_password_is_in_no_argument(monkeypatch):

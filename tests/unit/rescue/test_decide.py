@@ -108,6 +108,42 @@ def test_every_rescue_ends_however_often_methods_fail(state):
     assert begun[-1] == (Method.RECREATE, 3)
 
 
+def test_a_server_is_configured_anew_before_it_counts_as_rescued():
+    verify = model.Verify(configuration=True)
+    kinds = set()
+    for (index, rule), is_asked, config, started, host in itertools.product(
+        enumerate(RULES), (False, True), model.Configuration, (NOW - 10, NOW - 100), ('old', 'new')
+    ):
+        known = progress(
+            index=index, attempt=1, state=State.RUNNING, method=rule.method, started=started,
+            has_returned=True, is_configured_anew=is_asked,
+        )  # fmt: skip
+        world = seen(HostState.CONFIRMED_DOWN, host=host)
+        world = dataclasses.replace(world, configuration=config)
+        step = decide.next_step(known, RULES, verify, world)
+        kinds.add(type(step))
+        if decide.unfinished(known, verify, world) or rule.method not in model.WITH_A_NEW_DISK:
+            assert not isinstance(step, decide.Configure)
+        elif is_asked and config is model.Configuration.DONE:
+            assert step == decide.End(step.reason, State.DONE)
+        elif (is_asked and config is model.Configuration.FAILED) or NOW - started > rule.timeout:
+            # Not the same again: the server is well.
+            assert isinstance(step, decide.Begin) and step.index > index
+        else:
+            assert isinstance(step, decide.Look if is_asked else decide.Configure)
+    assert kinds == {decide.Look, decide.Begin, decide.End, decide.Configure}
+
+
+def test_a_server_that_stays_stopped_is_not_configured():
+    stopped = dataclasses.replace(BEFORE, status=ServerStatus.SHUTOFF)
+    known = progress(
+        before=stopped, index=1, attempt=1, state=State.RUNNING, method=Method.EVACUATE, started=NOW
+    )
+    up = seen(HostState.CONFIRMED_DOWN, ServerStatus.SHUTOFF, host='new')
+    step = decide.next_step(known, RULES, model.Verify(configuration=True), up)
+    assert isinstance(step, decide.End) and step.state is State.DONE
+
+
 def test_a_server_that_its_owner_had_stopped_stays_stopped():
     stopped = dataclasses.replace(BEFORE, status=ServerStatus.SHUTOFF)
     known = progress(

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RemoteStacks of which a region is still to be told something, from Heat's database."""
+
+import dataclasses
+import json
+from typing import Any
+
+import sqlalchemy
+from heat.db import models
+
+from heat_ha.cloud import protected
+from heat_ha.regions import model, record
+
+# What nobody waits for any more: not told yet, or told and not seen to be done.
+_OPEN = frozenset({model.State.PENDING, model.State.WAITING, model.State.WORKING})
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+    """A RemoteStack, or what keeps its tombstones, with the regions that are to be told."""
+
+    name: str
+    stack_id: str
+    stack_name: str
+    project: str
+    regions: tuple[str, ...]
+
+
+def regions_of(found: model.Record) -> tuple[str, ...]:
+    """The regions that are to be told; none that a person paused or gave up."""
+    parts = [
+        p.region for p in found.parts if p.state in _OPEN and not p.paused and not p.is_current
+    ]
+    return tuple(sorted({*parts, *(t.region for t in found.tombstones)}))
+
+
+def pending() -> list[Pending]:
+    """All of them whose stack has no action at work, in one query."""
+    data = models.ResourceData.__table__
+    resource, stack = models.Resource.__table__, models.Stack.__table__
+    query = (
+        sqlalchemy.select(
+            resource.c.name, resource.c.stack_id, stack.c.name.label('stack_name'),
+            stack.c.tenant, data.c.value,
+        )
+        .select_from(
+            data.join(resource, data.c.resource_id == resource.c.id).join(
+                stack, stack.c.id == resource.c.stack_id
+            )
+        )
+        .where(
+            data.c.key == record.RECORD,
+            stack.c.deleted_at.is_(None),
+            stack.c.status != 'IN_PROGRESS',
+        )
+    )  # fmt: skip
+    with protected.engine().connect() as connection:
+        rows = connection.execute(query).all()
+    return [
+        Pending(row.name, row.stack_id, row.stack_name, row.tenant, regions)
+        for row in rows
+        if (regions := regions_of(_record(row.value)))
+    ]
+
+
+def _record(text: str) -> Any:
+    return model.Record.from_dict(json.loads(text))

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which RemoteStacks the agent lets tell their regions, and how often."""
+
+import types
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.agent import rescuing
+from heat_ha.cloud import heat_rpc, pending_parts
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = types.SimpleNamespace(now=1000.0, sent=[], refuses=set())
+
+    def signal(project, stack_name, stack_id, name, body):
+        assert body == {'action': 'sync'} and project == 'p'
+        made.sent.append(stack_id)
+        if stack_id in made.refuses:
+            raise exceptions.CouldNotAsk('heat', 'a signal', 'no engine')
+
+    monkeypatch.setattr(heat_rpc, 'signal', signal)
+    monkeypatch.setattr(rescuing, 'time', types.SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+def parts(count):
+    return [pending_parts.Pending('remote', f'id{n}', f's{n}', 'p', ('B',)) for n in range(count)]
+
+
+def test_a_pending_part_is_told_at_once_and_again_after_a_while(world):
+    dispatcher = rescuing.Dispatcher(None, None, None, 8)
+    world.refuses = {'id0'}
+    for seconds in range(12):
+        world.now = 1000.0 + seconds
+        dispatcher._take_up_parts(parts(1))
+    assert world.sent == ['id0'] * 3
+    # What is done is forgotten, and told at once when it is pending again.
+    dispatcher._take_up_parts([])
+    dispatcher._take_up_parts(parts(1))
+    assert len(world.sent) == 4
+
+
+def test_with_many_each_has_its_turn(world):
+    dispatcher = rescuing.Dispatcher(None, None, None, 8)
+    for _ in range(3):
+        before = len(world.sent)
+        dispatcher._take_up_parts(parts(50))
+        assert len(world.sent) - before <= rescuing.PARTS_AT_ONCE
+        world.now += 2.0
+    assert set(world.sent) == {f'id{n}' for n in range(50)}
