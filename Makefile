@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target sets up what it needs, inside the checkout. `make help` lists them.
 
+# Under another name, so that `make -n` starts none.
+SUBMAKE = $(MAKE) --no-print-directory
+
 SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
 .DEFAULT_GOAL = help
@@ -60,8 +63,8 @@ test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, olde
 # Several tests at once take longer each.
 functional: export HEAT_HA_PATIENCE ?= 2
 functional: dev ## Start the lab, run the functional tests on it, stop it.
-	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
-	$(MAKE) --no-print-directory lab; \
+	trap '$(SUBMAKE) lab-down' EXIT; \
+	$(SUBMAKE) lab; \
 	failed=0; \
 	$(BIN)/pytest -n $(AT_ONCE) --dist worksteal -m '$(ON_LAB) and not alone' --durations=15 \
 		tests/functional || failed=1; \
@@ -72,8 +75,8 @@ thorough: dev lab-one ## Run the functional tests that take minutes, on the real
 	$(BIN)/pytest -m 'functional and thorough' --durations=15 tests/functional
 
 regions: dev ## Start the lab, cut its regions from one another in every way, stop it.
-	trap '$(MAKE) --no-print-directory lab-down' EXIT; \
-	$(MAKE) --no-print-directory lab; \
+	trap '$(SUBMAKE) lab-down' EXIT; \
+	$(SUBMAKE) lab; \
 	$(BIN)/pytest -m functional --durations=15 tests/functional/test_remote_stack*.py
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.

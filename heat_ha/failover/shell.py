@@ -540,7 +540,9 @@ def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:
 def names_of_standbys(group: Any, found: model.Record) -> list[str]:
     """The attribute ``standbys``: the members beside the active, oldest first."""
     active = found.active.member if found.active else None
-    return [m.name for m in heat_group.look(group).members if m.name != active]
+    known = {holder.member: holder.server for holder in found.seen}
+    members = heat_group.look(group, known, found.seen_rows).members
+    return [m.name for m in members if m.name != active]
 
 
 def graph_attribute(found: model.Record) -> dict[str, Any] | None:

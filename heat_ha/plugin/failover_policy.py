@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::FailoverPolicy."""
 
+import time
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource, support
@@ -14,6 +16,10 @@ from heat_ha.failover import decide, hook_run, model, observing, record, shell, 
 from heat_ha.plugin import failover_schema
 
 LOG = logging.getLogger(__name__)
+
+# Seconds for which attributes show the same record. Heat resolves them one after another, and that
+# of one whose members have to be listed takes a moment.
+TOGETHER = 3.0
 
 
 class FailoverPolicy(
@@ -35,6 +41,8 @@ class FailoverPolicy(
     # A failed check says something of what is handed over, never that the record of who is
     # active may be thrown away.
     always_replace_on_check_failed = False
+
+    _shown_record, _shown_at = None, float('-inf')
 
     _ACTIONS = frozenset(
         {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back'}
@@ -402,6 +410,13 @@ class FailoverPolicy(
 
     # --- attributes --------------------------------------------------------------------------
 
+    def _shown(self):
+        """The record that attributes show; of one moment for those that are asked for together."""
+        if time.monotonic() - self._shown_at > TOGETHER:
+            self._shown_record = record.read(self)
+            self._shown_at = time.monotonic()
+        return self._shown_record
+
     def _resolve_attribute(self, name):
         if self.resource_id is None:
             return None
@@ -414,7 +429,7 @@ class FailoverPolicy(
         if name == self.LAST_SECONDS:
             moved = [p['handoff_seconds'] for p in record.read_history(self)]
             return moved[-1] if moved else None
-        found = record.read(self)
+        found = self._shown()
         if name == self.STANDBYS:
             return shell.names_of_standbys(self._group(), found)
         return {

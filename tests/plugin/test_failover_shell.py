@@ -7,6 +7,7 @@ import pytest
 
 from heat_ha.failover import model, shell
 from heat_ha.groups import replacing
+from heat_ha.plugin import failover_policy
 from tests.unit.failover import worlds
 
 LONG_AGO = '2020-01-01T00:00:00.000+00:00'
@@ -56,3 +57,15 @@ def test_a_failover_goes_on_when_no_event_can_be_made(failover):
         raise RuntimeError('the database does not answer')
 
     failover(tell=broken)._tell(shell.IN_PROGRESS, 'detach: done')
+
+
+def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
+    policy = object.__new__(failover_policy.FailoverPolicy)
+    policy.resource_id = 'id'
+    moments = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
+    monkeypatch.setattr(failover_policy.record, 'read', lambda _policy: moments.pop(0))
+    shown = [policy._resolve_attribute(name) for name in ('epoch', 'state')]
+    assert shown == [1, 'running']
+    # Not for ever: a resource may live long in an engine.
+    policy._shown_at -= failover_policy.TOGETHER
+    assert policy._resolve_attribute('state') == 'ready'
