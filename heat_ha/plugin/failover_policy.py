@@ -295,6 +295,10 @@ class FailoverPolicy(
         self._warn_of_shared_host(candidates)
         return is_left
 
+    def handle_create_cancel(self, token):
+        # Without the lock, which a creation does not need; Heat's own would hand over to the next.
+        super().handle_update_cancel(token)
+
     def handle_update_cancel(self, token):
         if token is not None:
             token['lock'].release()

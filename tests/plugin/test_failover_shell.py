@@ -2,6 +2,7 @@
 """What a failover does around its plan: letting go of what was kept, and telling."""
 
 import types
+from unittest import mock
 
 import pytest
 
@@ -69,3 +70,16 @@ def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     # Not for ever: a resource may live long in an engine.
     policy._shown_at -= failover_policy.TOGETHER
     assert policy._resolve_attribute('state') == 'ready'
+
+
+def test_a_creation_that_is_cancelled_holds_no_lock(monkeypatch):
+    cancelled = []
+    monkeypatch.setattr(
+        failover_policy.FailoverPolicy, '_handle_cancel', lambda _policy: cancelled.append(1)
+    )
+    policy = object.__new__(failover_policy.FailoverPolicy)
+    policy.handle_create_cancel({'candidates': (), 'is_made': False, 'run': None})
+    policy.handle_create_cancel(None)
+    lock = mock.Mock()
+    policy.handle_update_cancel({'lock': lock})
+    assert len(cancelled) == 3 and lock.release.call_count == 1
