@@ -58,6 +58,14 @@ def shared(progress: Progress, block: ports.Ports) -> None:
     _mark("seed-shared")
 
 
+def wake_network(block: ports.Ports) -> None:
+    """Send Neutron its first request.
+
+    With it Neutron reads its access rules; others that come meanwhile are shown no network.
+    """
+    rest.Cloud(block, "demo", regions.ONE.name).get("network", "/v2.0/networks")
+
+
 def region(progress: Progress, block: ports.Ports, which: regions.Region) -> None:
     """Create what a region has for itself: flavors and the volume type."""
     stamp = f"seed-{which.key}"
