@@ -201,7 +201,8 @@ class Carrier:
             elif len(movers) < len(ready) or time.monotonic() > self._saved_at + SAVE_EVERY:
                 self._shell.save(self.plan)
                 self._saved_at = time.monotonic()
-            self._tell()
+            # An event takes Heat a moment, in which no step begins that waits for another.
+            self._tell(lambda: any(f.done() for f in running))
             for name in ready:
                 if name not in movers:
                     try:
@@ -229,10 +230,10 @@ class Carrier:
                     failure = failure or self._failed(name, exc)
                     self._stop_moving()
 
-    def _tell(self) -> None:
-        for step in self._untold:
-            self._shell.tell(step, self.plan)
-        self._untold.clear()
+    def _tell(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
+        """Tell of the steps that ended; what is left when something is urgent comes later."""
+        while self._untold and not is_urgent():
+            self._shell.tell(self._untold.pop(0), self.plan)
 
     def _mark(self, name: str, **changes: object) -> model.Step:
         step = dataclasses.replace(self.plan.step(name), **changes)  # type: ignore[arg-type]
