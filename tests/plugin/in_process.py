@@ -49,7 +49,7 @@ from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
 from heat_ha.cloud import group_record, heat, heat_group, lost
-from heat_ha.groups import claiming, replacing
+from heat_ha.groups import claiming, one_run, replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
@@ -444,6 +444,7 @@ class Engine:
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
             (heat_group, 'time', own_clock),
             (replacing, 'time', own_clock),
+            (one_run, 'time', own_clock),
             (claiming, 'time', own_clock),
             (group_record, 'now', self.now),
             (heat, 'own_engine_id', lambda: engine.engine_id),

@@ -132,7 +132,7 @@ class Crash(Exception):
 
 
 class Run:
-    """Carries out what is decided, as ``heat_ha.groups.replacing`` does, until it crashes.
+    """Carries out what is decided, as ``heat_ha.groups.one_run`` does, until it crashes.
 
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
