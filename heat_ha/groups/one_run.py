@@ -46,6 +46,8 @@ class Run:
         self._asked = decide.Asked()
         self._batches = 0
         self._has_changed = False
+        self._is_settled = False
+        self.came: tuple[str, ...] = ()
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
         self._failures: dict[str, str] = {}
@@ -58,18 +60,20 @@ class Run:
         """Do all that is left to do.
 
         :raises exceptions.Refused: nothing could be done.
+        :raises exceptions.MayPass: not all of it could be done now; ``what_is_left`` may be later.
         :raises exceptions.Stopped: not all of it could be done.
         """
         self._record()
         self._notify('start', 'Start')
         try:
             seen = self._work()
+            self._is_settled = True
             self._end(seen)
             outcome = self._outcome(seen)
         except exceptions.CouldNotAsk as exc:
             self._leave()
             self._notify('error', str(exc))
-            raise exceptions.Stopped(
+            raise exceptions.MayPass(
                 str(exc), 'Signal again when it answers: the same replacement goes on'
             ) from exc
         except BaseException as exc:
@@ -78,6 +82,21 @@ class Run:
             raise
         self._notify('end', 'End')
         return outcome
+
+    def what_is_left(self) -> model.Replacement:
+        """What another run has to do after this one has come to its end too early.
+
+        :raises TakenOver: it is another engine's by now.
+        :raises exceptions.CouldNotAsk: Heat did not answer.
+        """
+        mark = group_record.read_mark(self._group)
+        left = group_record.read_replacement(self._group)
+        if any(found and found.id != self._wanted.id for found in (mark, left)):
+            raise self._taken_over()
+        if not self._is_settled:
+            return self._wanted
+        pairs = decide.still_open(self._look(), self._wanted, heat_group.new_name)
+        return dataclasses.replace(self._wanted, pairs=pairs, given_up=())
 
     def _notify(self, suffix: str, message: str) -> None:
         heat_group.notify(self._group, suffix, len(self._wanted.pairs), self._wanted.size, message)
@@ -92,7 +111,9 @@ class Run:
             if isinstance(step, decide.Finished):
                 return seen
             if isinstance(step, decide.Blocked):
-                raise exceptions.Stopped(step.reason, step.way_out)
+                may_pass = decide.is_passing(step.reason)
+                kind = exceptions.MayPass if may_pass else exceptions.Stopped
+                raise kind(step.reason, step.way_out)
             if isinstance(step, decide.GiveUp):
                 self._give_up(step.new, step.reason)
             elif isinstance(step, decide.Wait):
@@ -165,10 +186,13 @@ class Run:
         """Stop when another engine, that took this one for dead, has taken the work up."""
         found = group_record.read_replacement(self._group)
         if found is None or found.id != self._wanted.id:
-            raise TakenOver(
-                f"the replacement in group {self._group.name} is another engine's now",
-                'Nothing is to be done',
-            )
+            raise self._taken_over()
+
+    def _taken_over(self) -> 'TakenOver':
+        return TakenOver(
+            f"the replacement in group {self._group.name} is another engine's now",
+            'Nothing is to be done',
+        )
 
     def _give_up(self, new: str, reason: str) -> None:
         self._failures[new] = reason
@@ -214,7 +238,7 @@ class Run:
 
     def _end(self, seen: model.Group) -> None:
         self._put_back(seen)
-        if self._wanted.held_back:
+        if self._wanted.held_back or decide.is_short(seen, self._wanted):
             # The next signal finds nothing to do but this.
             self._wanted = dataclasses.replace(self._wanted, engine='')
             self._record()
@@ -222,23 +246,32 @@ class Run:
             group_record.drop_replacement(self._group)
 
     def _outcome(self, seen: model.Group) -> model.Outcome:
-        done, failed = [], []
+        done, failed, may_pass = [], [], True
         for pair in self._wanted.pairs:
             new = seen.member(pair.new)
-            is_failed = pair.new in self._wanted.given_up or seen.member(pair.victim) is not None
-            if not is_failed:
+            is_lacking = pair.new in self._wanted.given_up and not (new and new.is_in_service)
+            if not is_lacking and seen.member(pair.victim) is None:
                 done.append((pair.victim, pair.new if new else ''))
                 continue
             failed.append(self._why_not(pair, seen))
+            why = self._failures.get(pair.new)
+            # What another run gave up was for a reason that may be gone by now.
+            is_passing = why is None or decide.is_passing(why)
+            may_pass &= is_passing and pair.new in self._wanted.given_up
+        self.came = tuple(new for _, new in done if new)
         self._claim.has_scaled = self._claim.has_scaled or bool(done)
         if failed:
             if done:
                 failed.append(f'replaced: {names_of([victim for victim, _ in done])}')
-            kind = exceptions.Stopped if self._has_changed else exceptions.Refused
+            kind: type[exceptions.Stopped] | type[exceptions.Refused] = exceptions.Stopped
+            if may_pass:
+                kind = exceptions.MayPass
+            elif not self._has_changed:
+                kind = exceptions.Refused
             raise kind('; '.join(failed), 'Mend the cause and signal again')
         return model.Outcome(
             tuple(victim for victim, _ in done if victim),
-            tuple(new for _, new in done if new),
+            self.came,
             time.monotonic() - self._started,
         )
 

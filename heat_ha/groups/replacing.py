@@ -8,6 +8,8 @@ the members that it has moved everything off, and ``add_member``. What to do is 
 
 import collections.abc
 import contextlib
+import itertools
+import random
 import time
 from typing import Any
 
@@ -19,6 +21,10 @@ from heat_ha.groups import claiming, decide, model
 from heat_ha.groups.one_run import Run, Tell, names_of
 
 LOG = logging.getLogger(__name__)
+
+# The longest waits, in seconds, before what may pass is tried again: time for a service to be
+# restarted, and not so long that nobody sees why nothing happens.
+PAUSES = (2.0, 8.0, 20.0)
 
 
 def replace(
@@ -56,7 +62,7 @@ def replace(
         chosen = None
         if group_record.read_replacement(group_resource) is None:
             gone = _gone(seen, named)
-            if named and len(gone) == len(named):
+            if named and len(gone) == len(named) and _is_in_order(seen):
                 present = tuple(n for n in new_names if seen.member(n))
                 return model.Outcome(named, present, time.monotonic() - started)
             chosen = _choose(group_resource, seen, count, named, spare, new_names)
@@ -74,8 +80,9 @@ def replace(
                     f'taking up the replacement of {names_of(left.victims)} that '
                     f'{left.requested_by} began at {left.since}'
                 )
-                outcome = Run(group_resource, claim, left, spare, tell).carry_out()
-                if left.requested_by == requested_by and set(named) <= set(left.victims):
+                outcome = _in_several_runs(group_resource, claim, left, spare, tell)
+                is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
+                if is_same and (named or outcome.new):
                     return outcome
                 seen = heat_group.look(group_resource)
                 if named and len(_gone(seen, named)) == len(named):
@@ -85,7 +92,7 @@ def replace(
                 _refuse_if_in_progress(group_resource)
             if chosen is None:
                 chosen = _choose(group_resource, seen, count, named, spare, new_names)
-            new = new_names or tuple(heat_group.new_name() for _ in chosen)
+            new = new_names if chosen and new_names else [heat_group.new_name() for _ in chosen]
             pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
             wanted = model.Replacement(
                 id=claim.mark.id,
@@ -98,8 +105,9 @@ def replace(
                 since=group_record.now(),
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
-            tell(f'replacing member {why} by {names_of(wanted.new_names)}')
-            return Run(group_resource, claim, wanted, spare, tell).carry_out()
+            if chosen:
+                tell(f'replacing member {why} by {names_of(wanted.new_names)}')
+            return _in_several_runs(group_resource, claim, wanted, spare, tell)
 
 
 def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell = LOG.info) -> str:
@@ -114,7 +122,7 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
         with claiming.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_record.read_replacement(group_resource)
             if left is not None:
-                Run(group_resource, claim, left, (), tell).carry_out()
+                _in_several_runs(group_resource, claim, left, (), tell)
             seen = heat_group.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
@@ -130,8 +138,48 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
                 since=group_record.now(),
             )
             tell(f'adding member {name}')
-            Run(group_resource, claim, wanted, (), tell).carry_out()
+            _in_several_runs(group_resource, claim, wanted, (), tell)
     return name
+
+
+def _in_several_runs(
+    group: Any,
+    claim: claiming.Claim,
+    wanted: model.Replacement,
+    spare: tuple[str, ...],
+    tell: Tell,
+) -> model.Outcome:
+    """Carry a replacement out, and what is left of it again where it may succeed later.
+
+    :raises exceptions.Refused: nothing could be done.
+    :raises exceptions.Stopped: not all of it could be done.
+    """
+    begin = time.monotonic()
+    came: list[str] = []
+    pauses: collections.abc.Iterator[float] = iter(PAUSES)
+    if wanted.given_up:
+        # What an earlier run gave up is tried again at once: somebody has asked for that.
+        pauses = itertools.chain([0.0], pauses)
+    asked_for = wanted.victims
+    while True:
+        run = Run(group, claim, wanted, spare, tell)
+        try:
+            outcome = run.carry_out()
+        except exceptions.MayPass as exc:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            came += run.came
+            pause *= random.uniform(0.5, 1.0)
+            tell(f'{exc.reason}; trying again in {pause:.1f} s')
+            time.sleep(pause)
+            try:
+                wanted = run.what_is_left()
+            except exceptions.CouldNotAsk:
+                raise exc from None
+            continue
+        gone = tuple(victim for victim in asked_for if victim)
+        return model.Outcome(gone, (*came, *outcome.new), time.monotonic() - begin)
 
 
 @contextlib.contextmanager
@@ -171,7 +219,7 @@ def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
             with claiming.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
                 left = group_record.read_replacement(group)
                 if left is not None:
-                    Run(group, claim, left, (), tell).carry_out()
+                    _in_several_runs(group, claim, left, (), tell)
         except exceptions.HaError as exc:
             tell(f'the replacement that was interrupted could not be ended: {exc}')
 
@@ -205,11 +253,15 @@ def _choose(
     if gone:
         # The first run chose the others; which they were is not known any more.
         count = len(there)
-    if new_names and len(new_names) != count:
+    if new_names and count and len(new_names) != count:
         raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
     chosen = decide.victims(seen, count, there, (*spare, *new_names))
     decide.check_pauses(count, heat_group.rolling(group), group.stack.timeout_secs())
     return chosen
+
+
+def _is_in_order(seen: model.Group) -> bool:
+    return not (seen.leaving or seen.is_in_progress or any(m.is_disturbed for m in seen.members))
 
 
 def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:

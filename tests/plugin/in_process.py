@@ -65,7 +65,8 @@ class WaitsInVain(AssertionError):
 class Server(resource.Resource):
     """A server of which only its being there matters. ``folder`` is where Nova would be.
 
-    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete.
+    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete; each
+    file ``busy-<n>`` lets one create fail as Nova does that is overloaded.
     """
 
     folder = None
@@ -74,6 +75,9 @@ class Server(resource.Resource):
     }
 
     def handle_create(self):
+        for busy in sorted(self.folder.glob('busy-*'))[:1]:
+            busy.unlink()
+            raise exception.Error('Nova is busy (HTTP 503)')
         made = str(uuid.uuid4())
         (self.folder / made).write_text(self.physical_resource_name())
         self._log('+')
@@ -317,7 +321,7 @@ class Engine:
         return {
             f.name
             for f in self.servers.iterdir()
-            if not f.name.startswith(('no-valid-host', 'stuck-'))
+            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-'))
         }
 
     def _counts(self):

@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 
+from heat_ha import exceptions
 from heat_ha.groups import model
 from tests.plugin.scaling import (
     ADDS,
@@ -74,6 +75,67 @@ def test_a_replacement_that_failed_begins_no_cooldown(engine):
 
     assert servers(engine, stack) != before
     in_order(engine, stack)
+
+
+@pytest.mark.parametrize('order', ['create_first', 'delete_first'])
+@pytest.mark.parametrize('times', [1, 3])
+def test_what_may_pass_is_tried_again_by_itself(engine, order, times):
+    stack = engine.create(template(REPLACES + f'replacement_order: {order}\n'))
+    oldest, *others = names(engine, stack)
+    for n in range(times):
+        (engine.servers / f'busy-{n}').touch()
+
+    engine.signal(stack, 'policy')
+
+    assert last_event(engine, stack)[0] == 'SIGNAL_COMPLETE', engine.events(stack, 'policy')
+    told = [reason for _, reason in engine.events(stack, 'policy') if 'trying again' in reason]
+    assert len(told) == times and 'HTTP 503' in told[0]
+    in_order(engine, stack)
+    assert set(others) < set(names(engine, stack)) and oldest not in names(engine, stack)
+
+
+@pytest.mark.parametrize('order', ['create_first', 'delete_first'])
+def test_what_does_not_pass_in_time_is_gone_on_with_by_the_next_signal(engine, order):
+    stack = engine.create(template(REPLACES + f'replacement_order: {order}\n'))
+    oldest, *others = names(engine, stack)
+    for n in range(4):
+        (engine.servers / f'busy-{n}').touch()
+
+    engine.signal(stack, 'policy')
+
+    status, reason = last_event(engine, stack)
+    assert status == 'SIGNAL_FAILED' and 'HTTP 503' in reason
+    engine.signal(stack, 'policy')
+    in_order(engine, stack)
+    assert set(others) < set(names(engine, stack)) and oldest not in names(engine, stack)
+
+
+def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(engine, heat):
+    stack = engine.create(template())
+    oldest, *others = names(engine, stack)
+    for n in range(4):
+        (engine.servers / f'busy-{n}').touch()
+
+    def replace():
+        loaded = engine.stack(stack)
+        return heat.replacing.replace(
+            loaded['group'],
+            requested_by='failover',
+            order=model.Order.DELETE_FIRST,
+            named=(oldest,),
+        )
+
+    with pytest.raises(exceptions.MayPass, match='HTTP 503'):
+        replace()
+    assert oldest not in names(engine, stack) and len(names(engine, stack)) == 3
+
+    outcome = replace()
+
+    assert len(outcome.new) == 1 and set(names(engine, stack)) == {*others, *outcome.new}
+    in_order(engine, stack)
+    # It is over: who asks once more is told so, and nobody else goes.
+    assert replace().replaced == (oldest,)
+    assert set(names(engine, stack)) == {*others, *outcome.new}
 
 
 def test_with_delete_first_the_next_signal_replaces_what_failed(engine):
