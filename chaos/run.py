@@ -240,6 +240,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                         say('the time is over')
                         break
                     campaign.play(one, proxy, observed)
+            except KeyboardInterrupt:
+                say('told to end')
             finally:
                 proxy.rate = 0.0
                 seen = summary()

@@ -235,6 +235,16 @@ class Stack:
             for e in answer.json()['events']
         ]
 
+    def mark_unhealthy(self, resource: dict[str, Any], reason: str = 'the test says so') -> None:
+        """Do what `openstack stack resource mark unhealthy` does, to one of ``resources``."""
+        (link,) = [one['href'] for one in resource['links'] if one['rel'] == 'self']
+        path = link.partition('/stacks/')[2]
+        answer = self.cloud.orchestration.patch(
+            f'/stacks/{path}',
+            json={'mark_unhealthy': True, 'resource_status_reason': reason},
+        )
+        assert answer.status_code == 200, answer.text
+
     # --- signals -----------------------------------------------------------------------------
 
     def signal(self, resource: str, body: Any = None) -> None:

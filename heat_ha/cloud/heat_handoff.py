@@ -15,6 +15,8 @@ ACTIVE = '%active%'
 HANDOFF = 'handoff'
 ATTACHMENT_TYPE = 'OS::Cinder::VolumeAttachment'
 OWN_ATTACHMENT_TYPE = 'OS::Heat::HandoffVolumeAttachment'
+ASSOCIATION_TYPE = 'OS::Neutron::FloatingIPAssociation'
+OWN_ASSOCIATION_TYPE = 'OS::Heat::HandoffFloatingIPAssociation'
 
 _REFERENCES = ('get_attr', 'Fn::GetAtt')
 
@@ -114,14 +116,17 @@ def wanted_definition(resource: Any, prop: str, group: str) -> dict[str, Any]:
 
 
 def child_environment() -> dict[str, Any]:
-    """Let attachments below the policy be made by the type that takes what is attached as done.
+    """Let what is connected below the policy be made by types of ours.
 
     The quick path moves volumes by Nova and Cinder directly; the nested stack's own update then
-    finds the work done instead of undoing it.
+    finds the work done instead of undoing it. And what failed once is mended where it is.
     """
     return {
         environment_format.PARAMETERS: {},
-        environment_format.RESOURCE_REGISTRY: {ATTACHMENT_TYPE: OWN_ATTACHMENT_TYPE},
+        environment_format.RESOURCE_REGISTRY: {
+            ATTACHMENT_TYPE: OWN_ATTACHMENT_TYPE,
+            ASSOCIATION_TYPE: OWN_ASSOCIATION_TYPE,
+        },
     }
 
 

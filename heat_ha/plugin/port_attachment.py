@@ -5,10 +5,12 @@ from heat.common.i18n import _
 from heat.engine import constraints, properties, resource, support
 from oslo_log import log as logging
 
+from heat_ha.plugin import in_place
+
 LOG = logging.getLogger(__name__)
 
 
-class PortAttachment(resource.Resource):
+class PortAttachment(in_place.InPlace, resource.Resource):
     """A Neutron port that is plugged into a server, as a volume attachment is for a volume.
 
     Heat itself can plug a port only as part of the server that has it. Below a FailoverPolicy a
@@ -51,18 +53,17 @@ class PortAttachment(resource.Resource):
         return self._is_at(wanted)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        if self.SERVER not in prop_diff:
-            return None
-        return {'server': prop_diff[self.SERVER], 'is_asked': False}
+        wanted = prop_diff.get(self.SERVER, self.properties[self.SERVER])
+        return {'server': wanted, 'is_asked': False}
 
     def check_update_complete(self, wanted):
-        return wanted is None or self._is_at(wanted)
+        return self._is_at(wanted)
 
     def handle_delete(self):
         return {'is_asked': False}
 
     def check_delete_complete(self, wanted):
-        if self.resource_id is None:
+        if self.resource_id is None or self.has_passed_on():
             return True
         holder = self._holder()
         if holder != self.properties[self.SERVER]:

@@ -1,19 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::HandoffVolumeAttachment, used below a FailoverPolicy only."""
 
+import dataclasses
+import time
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import support
 from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
-from heat_ha.cloud import services
+from heat_ha.cloud import nova, services
 from heat_ha.failover import moves
+from heat_ha.failover.model import VolumeStatus
+from heat_ha.plugin import in_place
 
 LOG = logging.getLogger(__name__)
 
+# Seconds for one attachment: Nova itself tries for 160 s to take a volume from a guest.
+LIMIT = 180.0
 
-class HandoffVolumeAttachment(volume.CinderVolumeAttachment):
+# What a volume may show while it is not known yet, or not over yet, that no server has it.
+_UNCLEAR = frozenset({VolumeStatus.COULD_NOT_ASK, VolumeStatus.DETACHING})
+
+
+class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
     """A volume attachment that takes one which is as wanted already for done.
 
     A FailoverPolicy moves volumes by Nova and Cinder directly, because Heat's task runner looks
@@ -40,31 +51,88 @@ class HandoffVolumeAttachment(volume.CinderVolumeAttachment):
             return None
         return moves.why_never_moved(services.StackServices(self).cinder.volume(volume_id))
 
-    def _is_attached(self, volume_id, server_id):
-        """Whether Cinder shows the volume in use on this server and on no other."""
-        found = self.client().volumes.get(volume_id)
-        servers = {a.get('server_id') for a in found.attachments}
-        return found.status == 'in-use' and servers == {server_id}
-
     def handle_create(self):
-        server_id = self.properties[self.INSTANCE_ID]
-        volume_id = self.properties[self.VOLUME_ID]
-        if self._is_attached(volume_id, server_id):
-            # Nova's id of an attachment is the volume's id.
-            self.resource_id_set(volume_id)
-            return volume_id
         why_not = self._why_never_moved()
         if why_not is not None:
-            raise exception.ResourceInError(
-                resource_status='not attached',
-                status_reason=f'{why_not.reason}. {why_not.way_out}',
-            )
-        return super().handle_create()
+            raise _error(why_not.reason, why_not.way_out)
+        # Before anything else can fail, so that a delete finds what may be attached; Nova's id of
+        # an attachment is the volume's id.
+        self.resource_id_set(self.properties[self.VOLUME_ID])
+        return self._way_to(self.properties[self.INSTANCE_ID])
+
+    def check_create_complete(self, way):
+        return self._go_on(way)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        if set(prop_diff) == {self.INSTANCE_ID}:
-            volume_id = self.properties[self.VOLUME_ID]
-            if self._is_attached(volume_id, prop_diff[self.INSTANCE_ID]):
-                LOG.info('volume %s is where %s wants it already', volume_id, self.name)
-                return None, None
-        return super().handle_update(json_snippet, tmpl_diff, prop_diff)
+        if not set(prop_diff) <= {self.INSTANCE_ID}:
+            # Another volume, or another device: as Heat does it.
+            return super().handle_update(json_snippet, tmpl_diff, prop_diff)
+        self.resource_id_set(self.properties[self.VOLUME_ID])
+        return self._way_to(prop_diff.get(self.INSTANCE_ID, self.properties[self.INSTANCE_ID]))
+
+    def check_update_complete(self, way):
+        return self._go_on(way) if isinstance(way, _Way) else super().check_update_complete(way)
+
+    def handle_delete(self):
+        if self.resource_id is None or self.has_passed_on():
+            return None
+        return self._way_to(None)
+
+    def check_delete_complete(self, way):
+        return way is None or self._go_on(way)
+
+    def _way_to(self, server):
+        """:param server: the one that is to have the volume, None for nobody."""
+        clouds = services.StackServices(self)
+        others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
+        return _Way(clouds, others, server, time.monotonic() + LIMIT)
+
+    def _go_on(self, way):
+        """Look where the volume is and do at most one thing to bring it to the new server."""
+        seen = way.clouds.cinder.volume(self.properties[self.VOLUME_ID])
+        old = next(iter(seen.servers & way.others), None)
+        if way.new is None and old is None and seen.status not in _UNCLEAR:
+            # It is free, gone, or at a server that it was not given to by this.
+            return True
+        move = moves.next_for_detach(seen, old, way.new)
+        if isinstance(move, moves.Done) and way.new is not None:
+            move = moves.next_for_attach(seen, None, way.new)
+        return self._do(way, old, move)
+
+    def _do(self, way, old, move):
+        if isinstance(move, moves.Done):
+            return True
+        told = getattr(move, 'reason', '')
+        if isinstance(move, moves.Stop):
+            raise _error(move.reason, move.way_out)
+        if isinstance(move, moves.Ask):
+            reply, told = self._ask(way, old)
+            if reply is nova.Reply.REFUSED:
+                raise _error(told, 'Mend what Nova names')
+        if time.monotonic() > way.deadline:
+            raise _error(f'not done within {LIMIT:.0f} s: {told}', 'Mend what was seen')
+        return False
+
+    def _ask(self, way, old):
+        volume_id = self.properties[self.VOLUME_ID]
+        if old is not None:
+            LOG.info('volume %s is taken from %s', volume_id, old)
+            return way.clouds.nova.detach(old, volume_id)
+        LOG.info('volume %s is given to %s', volume_id, way.new)
+        return way.clouds.nova.attach(way.new, volume_id, self.properties[self.DEVICE] or None)
+
+
+@dataclasses.dataclass
+class _Way:
+    """From the servers that may have the volume to the one that is to have it."""
+
+    clouds: services.StackServices
+    others: frozenset[str]
+    new: str | None
+    deadline: float
+
+
+def _error(reason, way_out):
+    return exception.ResourceInError(
+        resource_status='not as wanted', status_reason=f'{reason}. {way_out}'
+    )

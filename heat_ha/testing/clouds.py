@@ -9,7 +9,7 @@ fake keeps, whoever asks for it.
 import dataclasses
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from heat_ha.cloud import nova
 from heat_ha.failover import model
@@ -164,6 +164,10 @@ class FakeCloud:
 
     def _is_dead(self, server_id: str) -> bool:
         return self._dead == server_id
+
+    def all(self) -> Callable[[model.Server], model.Host]:
+        """Look at all hosts at once."""
+        return self.state
 
     def state(self, server: model.Server) -> model.Host:
         """Look at the host of a server."""

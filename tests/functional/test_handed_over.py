@@ -78,6 +78,20 @@ def test_volumes_a_port_and_a_floating_address_go_together_in_the_templates_orde
     old_member = found['history'][-1]['old_server']
     assert old_member == old and old not in stack.servers()
 
+    # What Heat would replace, and take away with what it replaced, is mended where it is.
+    handed_over = [r for r in stack.resources() if r.get('parent_resource') == 'handoff']
+    assert {r['resource_name'] for r in handed_over} == {'log', 'data', 'service', 'floating'}
+    for resource in handed_over:
+        stack.mark_unhealthy(resource)
+    stack.signal('failover', {'action': 'switchover'})
+    found = failover_policy.after_epoch(stack, 3)
+    assert found['active_server'] != new
+    new = found['active_server']
+    assert {cloud.holder(tenant, v) for v in volumes} == {new}
+    assert ports.now() == (new, port_of(tenant, new, service), 1)
+    states = {r['resource_status'] for r in stack.resources() if r.get('parent_resource') == 'handoff'}
+    assert states == {'UPDATE_COMPLETE'}
+
 
 @pytest.fixture
 def volume(tenant):

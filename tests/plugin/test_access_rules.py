@@ -12,6 +12,7 @@ from oslo_config import cfg
 SAMPLE = pathlib.Path(__file__).parents[2] / 'etc' / 'heat_ha' / 'resource_types.policy.yaml.sample'
 FOR_HA_USERS = [
     'OS::Heat::FailoverPolicy',
+    'OS::Heat::HandoffFloatingIPAssociation',
     'OS::Heat::HandoffVolumeAttachment',
     'OS::Heat::RemoteStack',
     'OS::Heat::RemoteStackTombstone',
