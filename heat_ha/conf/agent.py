@@ -36,7 +36,10 @@ OPTIONS = [
         'settle',
         default=5.0,
         min=0,
-        help='Seconds for which a host must be down without a break before it is believed.',
+        help='Seconds for which a host must be down without a break before it is believed. Where '
+        'services_api is among the sources that agree, and all other hosts have gone on '
+        "reporting, they count from the host's last sign of life. One that Nova shows as "
+        'forced_down is believed at once.',
     ),
     cfg.FloatOpt(
         'poll_interval',
