@@ -301,7 +301,7 @@ class Agent:
         if self._needs_audit(seen):
             seen = dataclasses.replace(seen, leftovers=self._nova.leftovers(host))
         if seen.incident is not None and seen.incident.phase is Phase.RESCUING:
-            left = self._dispatcher.work(seen.incident, self._settings.limits)
+            left = self._dispatcher.work(seen.incident, self._settings.limits, self._marks)
             seen = dataclasses.replace(seen, rescues_left=left)
         step = decide.next_step(seen, self._settings.host)
         self._log(host, seen.incident, step)

@@ -89,6 +89,15 @@ OPTIONS = [
         help='Servers of one host whose rescue may be under way at once. A policy whose servers '
         'are more than that is signalled alone.',
     ),
+    cfg.IntOpt(
+        'servers_per_destination',
+        default=16,
+        min=0,
+        help='Servers that may be built anew on one host before further policies are signalled, '
+        'whoever evacuates them; 0: no limit. Nova chooses the host, so all hosts that take '
+        'servers count together. With nothing of a failed host under way one policy is always '
+        'signalled.',
+    ),
     cfg.BoolOpt(
         'reopen_when_clean',
         default=True,

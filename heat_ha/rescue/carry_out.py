@@ -37,6 +37,10 @@ HOSTS_VALID = 2.0
 # once made the last of 20 servers no earlier.
 AT_ONCE = 16
 
+# Servers of one policy that Nova moves at once. The agent bounds how many of several policies are
+# under way, and has to signal a policy as a whole.
+MOVED_AT_ONCE = 32
+
 
 class Nova(Protocol):
     """Nova, as ``heat_ha.cloud.rescue_nova`` has it."""
@@ -163,6 +167,7 @@ class Rescue:
             hosts = asked_hosts.result()
             begun: dict[str, decide.Begin] = {}
             asked = {}
+            in_nova = {s for s in open_ if self._known[s].method in model.IN_NOVA}
             for server in open_:
                 known = self._known[server]
                 seen = model.Seen(looks[server], hosts(known.before.host), self._clock())
@@ -172,12 +177,16 @@ class Rescue:
                 step = decide.next_step(known, self._options.rules, self._options.verify, seen)
                 if isinstance(step, decide.End):
                     self._end(server, step)
+                    in_nova.discard(server)
                 elif isinstance(step, decide.Configure):
                     self._configure(server)
                 elif isinstance(step, decide.Begin):
+                    if not decide.has_room(server, step.method, in_nova, MOVED_AT_ONCE):
+                        continue
                     self._begin(server, step)
                     begun[server] = step
                     if step.method in model.IN_NOVA:
+                        in_nova.add(server)
                         # At once: the first need not wait until all others are on record.
                         asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():

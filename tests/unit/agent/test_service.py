@@ -100,7 +100,7 @@ class Dispatcher:
     def __init__(self, world):
         self.world = world
 
-    def work(self, incident, limits):
+    def work(self, incident, limits, marks):
         left = self.world.servers.get(incident.host, set())
         if left:
             assert self.world.marks[incident.host].is_forced_down
