@@ -9,6 +9,8 @@ from typing import Any
 
 from tests import cloud
 
+HOSTS = ('c1', 'c2', 'c3')
+
 
 def run_lab(verb: str, *services: str) -> None:
     """Carry out one verb of the lab's command line. :raises AssertionError: it failed."""
@@ -74,3 +76,23 @@ def _down(admin: Any, host: str, take: str, give_back: str) -> Iterator[None]:
         run_lab(give_back, f'nova-compute-{host}')
         confirm_down(admin, host, False)
         until_up(admin, host)
+
+
+@contextlib.contextmanager
+def only_on(admin: Any, *hosts: str) -> Iterator[None]:
+    """Let Nova put servers on these hosts only."""
+    others = [h for h in HOSTS if h not in hosts]
+    for status in ('disabled', 'enabled'):
+        for host in others:
+            service = service_of(admin, host)
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': status}, microversion='2.53'
+            )
+        if status == 'disabled':
+            yield
+
+
+def addresses_of(admin: Any, server: str) -> list[str]:
+    """The addresses that a server has on its networks."""
+    found = admin.compute.get(f'/servers/{server}').json()['server']['addresses']
+    return sorted(a['addr'] for net in found.values() for a in net)
