@@ -10,6 +10,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,8 @@ class Agent:
         self._wake = threading.Event()
         self._is_over = False
         self._marks: dict[str, model.Mark] = {}
+        self._looks = itertools.count(1)
+        self._last_look = 0
         # By the agent's own clock, which need not be Nova's.
         self._signs: dict[str, collections.deque[float]] = {}
         self._busy: set[str] = set()
@@ -163,16 +166,26 @@ class Agent:
         return is_moving
 
     def _look_at_nova(self) -> None:
+        number = next(self._looks)
         try:
             found = self._nova.marks()
+            self._note_marks(number, found)
+            self._watch.nova_answered()
+        except exceptions.HaError as exc:
+            self._watch.nova_failed(str(exc))
+
+    def _note_marks(self, number: int, found: dict[str, model.Mark]) -> None:
+        with self._guard:
+            if number < self._last_look:
+                # Who works on a host looks as well. What was seen before the last look would be
+                # taken for a change, and the same sign of life would count again after it.
+                return
+            self._last_look = number
             now = time.time()
             for host, mark in found.items():
                 if host in self._marks and life.is_one(self._marks[host], mark):
                     self._signs.setdefault(host, collections.deque(maxlen=life.KEPT)).append(now)
             self._marks = found
-            self._watch.nova_answered()
-        except exceptions.HaError as exc:
-            self._watch.nova_failed(str(exc))
 
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)

@@ -30,7 +30,7 @@ def is_one(before: Mark, after: Mark) -> bool:
     itself is not shown. Who disables a host, or marks it as down, writes it too. So a change that
     came together with another one says nothing of the host's life; a living host writes again.
     """
-    if after.beat is None or after.beat == before.beat:
+    if after.beat is None or (before.beat is not None and after.beat <= before.beat):
         return False
     return _as_marked(before) == _as_marked(after)
 

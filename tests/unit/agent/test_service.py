@@ -303,6 +303,7 @@ def test_a_fenced_host_whose_record_somebody_writes_is_not_alive(store):
         rounds(agent, world, 3)
         assert phase(store, 'c1') == 'done'
     # Its nova-compute writes it all the time.
+    world.beats = 2000
     world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
     rounds(agent, world, 6)
     assert phase(store, 'c1') == 'quarantined'
@@ -417,6 +418,18 @@ def test_a_host_that_is_marked_as_fenced_need_not_settle(store):
     world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=False, is_forced_down=True)
     rounds(agent, world)
     assert phase(store, 'c1') == 'done'
+
+
+def test_looks_that_are_answered_in_another_order_count_a_sign_of_life_once(store):
+    world = World()
+    agent = make(world, store)
+
+    def at(beat):
+        return {'c1': dataclasses.replace(world.marks['c1'], beat=beat)}
+
+    for number, beat in ((1, 10.0), (3, 13.0), (2, 10.0), (4, 13.0), (5, 12.0), (6, 16.0)):
+        agent._note_marks(number, at(beat))
+    assert len(agent._signs['c1']) == 2
 
 
 def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store):
