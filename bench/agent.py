@@ -141,7 +141,8 @@ def notifications(agent: agents.Agent, rate: float, seconds: float, say: Any) ->
     after = resident_mib(agent.pid)
     now = agent.buckets(AGE)
     return told | {
-        'lost': told['matter'] - all_read,
+        'lost': max(told['matter'] - all_read, 0),
+        'read_twice': max(all_read - told['matter'], 0),
         'read_per_s': told['sent'] / max(took, flooded),
         'drained_after_s': max(took - flooded, 0.0),
         'age_mean_s': (agent.metric(f'{AGE}_sum') - age_sum) / max(all_read, 1),
@@ -208,6 +209,7 @@ def goals(flood: dict[str, Any], found: dict[str, Any]) -> dict[str, dict[str, A
     growth = flood['memory_after_mib'] / flood['memory_before_mib']
     values = {
         'lost': (flood['lost'], 0),
+        'read_twice': (flood['read_twice'], 0),
         'web_lost': (flood['web_lost'], 0),
         'memory_growth': (round(growth, 3), GOAL_GROWTH),
         'lookup_queries': (found['ours_queries'], found['ours_queries_for_5']),

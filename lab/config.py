@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 from lab import layout, ports, regions
 
+AGENTS_POLICY = layout.ROOT / "etc" / "heat_ha" / "rabbitmq_policy.json.sample"
+
 
 def write_all(block: ports.Ports) -> None:
     """Write the files of all services of all regions."""
@@ -160,6 +162,12 @@ def _definitions() -> dict[str, object]:
                 "definition": {"max-length": 5000},
                 "priority": 1,
             }
+            for name in virtual_hosts
+        ]
+        # What an operator is told to set for the agents of heat-ha.
+        + [
+            {**policy, "vhost": name}
+            for policy in json.loads(AGENTS_POLICY.read_text())["policies"]
             for name in virtual_hosts
         ],
     }

@@ -14,6 +14,7 @@ from typing import Any
 import pymysql
 import yaml
 
+from heat_ha.fencing import driver
 from tests import bmc, cloud
 
 TOKEN = 'a-token-of-the-lab'
@@ -149,6 +150,22 @@ def incidents() -> dict[str, dict[str, Any]]:
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("SELECT name, value FROM heat_one.heat_ha_agent WHERE kind = 'incident'")
         return {name: json.loads(value) for name, value in cursor.fetchall()}
+
+
+def phase(host: str) -> str:
+    """How far the agents are with a host, '' when nothing is on record."""
+    return str(incidents().get(host, {}).get('phase', ''))
+
+
+def is_done(host: str) -> bool:
+    """Whether the agents are done with a host that failed."""
+    return phase(host) == 'done'
+
+
+def is_off(fencing: pathlib.Path, host: str) -> bool:
+    """Whether the power control that a fencing file names says that the host is off."""
+    settings = yaml.safe_load(fencing.read_text())['hosts'][host]
+    return driver.load(host, settings).power()[0] is driver.Power.OFF
 
 
 @contextlib.contextmanager

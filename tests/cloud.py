@@ -27,6 +27,12 @@ LAB = ROOT / '.lab'
 EXAMPLES = ROOT / 'examples'
 PATIENCE = float(os.environ.get('HEAT_HA_PATIENCE', '1'))
 
+# The smallest server of the lab, as a template has it.
+SERVER = (
+    '{type: OS::Nova::Server, '
+    'properties: {image: tiny, flavor: m1.tiny, networks: [{network: private}]}}'
+)
+
 # What a request to a service that is down or being restarted may raise.
 NO_ANSWER = (
     keystoneauth1.exceptions.ClientException,

@@ -9,6 +9,8 @@ from typing import Any
 
 from tests import cloud
 
+HOSTS = ('c1', 'c2', 'c3')
+
 
 def run_lab(verb: str, *services: str) -> None:
     """Carry out one verb of the lab's command line. :raises AssertionError: it failed."""
@@ -50,30 +52,47 @@ def until_up(admin: Any, host: str) -> None:
     cloud.until(lambda: service_of(admin, host)['state'] == 'up', f'{host} is up', every=0.5)
 
 
-@contextlib.contextmanager
-def confirmed_dead(admin: Any, host: str) -> Iterator[None]:
+def confirmed_dead(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:
     """A host that hangs and is confirmed down; it works again after the body."""
-    run_lab('freeze', f'nova-compute-{host}')
-    try:
-        confirm_down(admin, host, True)
-        yield
-    finally:
-        run_lab('thaw', f'nova-compute-{host}')
-        confirm_down(admin, host, False)
-        until_up(admin, host)
+    return _down(admin, host, 'freeze', 'thaw')
 
 
-@contextlib.contextmanager
-def dead_and_confirmed(admin: Any, host: str) -> Iterator[None]:
+def dead_and_confirmed(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:
     """A host that is dead and confirmed down, and starts anew after the body.
 
     Nova lets a host that servers were evacuated from in again only when it has started anew.
     """
-    run_lab('kill', f'nova-compute-{host}')
+    return _down(admin, host, 'kill', 'start')
+
+
+@contextlib.contextmanager
+def _down(admin: Any, host: str, take: str, give_back: str) -> Iterator[None]:
+    """A host that one verb of the lab takes and another one gives back after the body."""
+    run_lab(take, f'nova-compute-{host}')
     try:
         confirm_down(admin, host, True)
         yield
     finally:
-        run_lab('start', f'nova-compute-{host}')
+        run_lab(give_back, f'nova-compute-{host}')
         confirm_down(admin, host, False)
         until_up(admin, host)
+
+
+@contextlib.contextmanager
+def only_on(admin: Any, *hosts: str) -> Iterator[None]:
+    """Let Nova put servers on these hosts only."""
+    others = [h for h in HOSTS if h not in hosts]
+    for status in ('disabled', 'enabled'):
+        for host in others:
+            service = service_of(admin, host)
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': status}, microversion='2.53'
+            )
+        if status == 'disabled':
+            yield
+
+
+def addresses_of(admin: Any, server: str) -> list[str]:
+    """The addresses that a server has on its networks."""
+    found = admin.compute.get(f'/servers/{server}').json()['server']['addresses']
+    return sorted(a['addr'] for net in found.values() for a in net)

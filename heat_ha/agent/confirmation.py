@@ -72,7 +72,8 @@ def judge(rule: Rule, said: Mapping[str, Says]) -> Judgement:
             silent = sorted(n for n in alternative if n not in down)
             open_ = f' ({", ".join(silent)} cannot be asked: fail-open)' if silent else ''
             agreed = sorted(n for n in alternative if n in down)
-            return Judgement(Verdict.DOWN, f'{", ".join(agreed)}: down{open_}')
+            reason = f'{", ".join(agreed)}: down{open_}'
+            return Judgement(Verdict.DOWN, reason, frozenset(agreed))
         missing += [f'{n}: {says[n].value}' for n in against]
     wanted = ', '.join(sorted(set(missing)))
     return Judgement(Verdict.UNKNOWN, f'{", ".join(down)}: down, but {wanted}')

@@ -9,8 +9,8 @@ import dataclasses
 
 from heat_ha.agent.model import Incident, Phase, Seen, Settings, Verdict
 
-# So many times its record must be written before a fenced host counts as alive again. Once or twice
-# it is when somebody marks it, disables it or lets it in, which a dead host does not hear.
+# So many signs of life a fenced host must give before it counts as alive again. What somebody
+# marks is none, but who marks it and takes that back between two looks is not seen.
 SIGNS_OF_LIFE = 4
 
 # How an incident may go on. A test walks this table; a phase that is not listed ends nowhere else.
@@ -142,11 +142,25 @@ def _suspect(seen: Seen, incident: Incident, settings: Settings) -> Step:
         return Enter(f'false alarm: {seen.judgement.reason}', Phase.CLOSED)
     if seen.judgement.verdict is Verdict.UNKNOWN:
         return Wait(seen.judgement.reason)
-    if seen.now - incident.opened < settings.settle:
+    if not _is_marked(seen) and seen.now - _down_since(seen, incident) < settings.settle:
         return Wait(f'down for less than {settings.settle:.0f} s')
     if hold := _hold(seen, incident, settings):
         return hold
     return Enter(seen.judgement.reason, Phase.CONFIRMED)
+
+
+def _is_marked(seen: Seen) -> bool:
+    """Whether somebody vouches for it that the host is fenced: that does not go by itself."""
+    return seen.mark is not None and seen.mark.is_forced_down
+
+
+def _down_since(seen: Seen, incident: Incident) -> float:
+    """Since when the host has been down without a break.
+
+    Nova takes a host for down that has been silent for long. That long counts where all other
+    hosts have reported meanwhile: else it may have been Nova that was late.
+    """
+    return min(incident.opened, seen.outlived_since)
 
 
 def _confirmed(seen: Seen, incident: Incident, settings: Settings) -> Step:

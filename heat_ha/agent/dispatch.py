@@ -157,6 +157,42 @@ def advance(
     return result, chosen
 
 
+def bound(
+    under_way: Collection[str],
+    arriving: Mapping[str, str],
+    living: Collection[str],
+    per_host: int,
+    per_destination: int,
+) -> int:
+    """How many servers of one failed host may be under way at once.
+
+    Which host a server will come to is Nova's choice, and known only once it is being built
+    there. So each living host has room for as many as are missing to its bound, whoever evacuates
+    them, and what Nova has not placed yet takes room as well.
+
+    Invariant: whoever is under way and not placed yet fits into the room that is left.
+
+    :param under_way: servers whose policies are signalled and not done.
+    :param arriving: by server that is being built anew, the host.
+    :param living: hosts that can get servers.
+    :param per_host: how many of one failed host may be under way.
+    :param per_destination: how many may be built on one host; 0 for any number.
+    """
+    if not per_destination:
+        return per_host
+    counts = dict.fromkeys(living, 0)
+    for host in arriving.values():
+        counts[host] = counts.get(host, 0) + 1
+    room = sum(max(0, per_destination - counts[host]) for host in living)
+    placed = sum(arriving.get(server) is not None for server in under_way)
+    return min(per_host, placed + room)
+
+
+def under_way(rows: Iterable[Row]) -> set[str]:
+    """The servers whose policies are signalled and not done."""
+    return {server for r in rows if r.turn is Turn.SIGNALLED for server in r.servers}
+
+
 def left(rows: Iterable[Row]) -> int:
     """How many policies are not at their end."""
     return sum(r.turn in (Turn.WAITING, Turn.SIGNALLED) for r in rows)

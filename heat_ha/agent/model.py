@@ -39,10 +39,11 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason."""
+    """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves say so."""
 
     verdict: Verdict
     reason: str
+    agreed: frozenset[str] = frozenset()
 
 
 class Phase(enum.Enum):
@@ -100,7 +101,8 @@ class Incident:
 class Mark:
     """What Nova shows of a host's nova-compute service.
 
-    ``beat`` is when Nova last wrote its record: at a sign of life, or when somebody marked it.
+    ``beat`` is when Nova last wrote its record: at a sign of life, or when somebody marked it;
+    ``signs`` tells them apart.
     """
 
     host: str
@@ -129,9 +131,11 @@ class Seen:
     """All that the next step for one host is decided from.
 
     ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
-    says whose sign of life is still missing; ``beats`` counts how often Nova wrote the record of
-    the host since the incident came into its phase; ``trusted_since`` is since when the agent has
-    not been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
+    says whose sign of life is still missing; ``beats`` counts the signs of life of the host
+    since the incident came into its phase; ``outlived_since``: when the host gave its
+    last sign of life, where every host that is not counted as failed has outlived it, and Nova's
+    list is among the sources that agree; ``trusted_since`` is since when the agent has not been
+    cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
     Heat's database and ``leftovers`` for the audit of a host that is back.
     """
 
@@ -147,3 +151,4 @@ class Seen:
     doubt: str = ''
     trusted_since: float = float('-inf')
     beats: int = 0
+    outlived_since: float = float('inf')

@@ -34,19 +34,24 @@ class Dispatcher:
         nova: nova_admin.NovaAdmin,
         locks: Any,
         servers_at_once: int,
+        servers_per_destination: int,
     ) -> None:
         self._store = store
         self._nova = nova
         self._locks = locks
         self._at_once = servers_at_once
+        self._per_destination = servers_per_destination
         self._engines: dict[str, tuple[float, bool]] = {}
         self._taken_up: dict[tuple[str, str], float] = {}
         self._synced: dict[tuple[str, str], float] = {}
         self._looked_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
 
-    def work(self, incident: Incident, limits: storm.Limits) -> int:
-        """Signal whom it is the turn of. :returns: how many policies are not at their end."""
+    def work(self, incident: Incident, limits: storm.Limits, marks: Mapping[str, Mark]) -> int:
+        """Signal whom it is the turn of. :returns: how many policies are not at their end.
+
+        :param marks: all hosts.
+        """
         entry = self._store.get(agent_store.RESCUE, incident.host)
         on_host = self._nova.servers_on(incident.host)
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
@@ -64,7 +69,7 @@ class Dispatcher:
             rows = [dispatch.Row.from_dict(r) for r in entry.value['rows']]
         states = self._states(rows)
         rows, chosen = dispatch.advance(
-            rows, on_host, states, incident.opened, time.time(), self._at_once
+            rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
         )
         value = {'opened': incident.opened, 'rows': [r.to_dict() for r in rows]}
         if is_new or value != entry.value:
@@ -72,6 +77,17 @@ class Dispatcher:
             self._store.put(agent_store.RESCUE, incident.host, value, entry.version)
         self._signal_all(incident, chosen)
         return dispatch.left(rows)
+
+    def _bound(self, rows: Sequence[dispatch.Row], marks: Mapping[str, Mark]) -> int:
+        waiting = sum(r.turn is dispatch.Turn.WAITING for r in rows)
+        under_way = dispatch.under_way(rows)
+        is_free = not waiting or (waiting == 1 and not under_way)
+        if is_free or not self._per_destination:
+            # The first of all is signalled in any case, and need not wait for an answer of Nova's.
+            return self._at_once
+        living = [h for h, m in marks.items() if m.is_up and not m.is_disabled]
+        arriving = self._nova.arriving()
+        return dispatch.bound(under_way, arriving, living, self._at_once, self._per_destination)
 
     def _rows(self, on_host: set[str], limits: storm.Limits) -> list[dispatch.Row]:
         found = protected.policies_of(on_host)

@@ -10,6 +10,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.agent import confirmation, decide, isolation, metrics, model, rescuing, sources, storm
+from heat_ha.agent import signs as life
 from heat_ha.agent.model import Incident, Phase, Verdict
 from heat_ha.cloud import agent_store, nova_admin
 from heat_ha.fencing import driver as fencing
@@ -78,9 +80,10 @@ class Agent:
         self._wake = threading.Event()
         self._is_over = False
         self._marks: dict[str, model.Mark] = {}
+        self._looks = itertools.count(1)
+        self._last_look = 0
         # By the agent's own clock, which need not be Nova's.
-        self._heard: dict[str, float] = {}
-        self._beats: dict[str, collections.deque[float]] = {}
+        self._signs: dict[str, collections.deque[float]] = {}
         self._busy: set[str] = set()
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
@@ -163,17 +166,26 @@ class Agent:
         return is_moving
 
     def _look_at_nova(self) -> None:
+        number = next(self._looks)
         try:
             found = self._nova.marks()
-            now = time.time()
-            for host, mark in found.items():
-                if host in self._marks and mark.beat != self._marks[host].beat:
-                    self._heard[host] = now
-                    self._beats.setdefault(host, collections.deque(maxlen=8)).append(now)
-            self._marks = found
+            self._note_marks(number, found)
             self._watch.nova_answered()
         except exceptions.HaError as exc:
             self._watch.nova_failed(str(exc))
+
+    def _note_marks(self, number: int, found: dict[str, model.Mark]) -> None:
+        with self._guard:
+            if number < self._last_look:
+                # Who works on a host looks as well. What was seen before the last look would be
+                # taken for a change, and the same sign of life would count again after it.
+                return
+            self._last_look = number
+            now = time.time()
+            for host, mark in found.items():
+                if host in self._marks and life.is_one(self._marks[host], mark):
+                    self._signs.setdefault(host, collections.deque(maxlen=life.KEPT)).append(now)
+            self._marks = found
 
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
@@ -190,24 +202,34 @@ class Agent:
 
     def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Seen:
         incident = incidents.get(host)
-        a_storm, doubt = self._against(host, incidents, now)
+        judgement = self._judge(host, incident, now)
+        a_storm, doubt, outlived_since = self._against(host, incidents, now)
         return model.Seen(
             host,
             incident,
-            self._judge(host, incident, now),
+            judgement,
             self._marks.get(host) if self._watch.has_nova() else None,
             now,
             isolation=self._watch.problem(),
             trusted_since=self._watch.trusted_since,
             storm=a_storm,
             doubt=doubt,
-            beats=sum(at > incident.changed for at in self._beats.get(host, ())) if incident else 0,
+            beats=sum(at > incident.changed for at in self._signs.get(host, ())) if incident else 0,
+            # Another source may be wrong for a moment however long the host has been silent.
+            outlived_since=outlived_since
+            if sources.ServicesApi.name in judgement.agreed
+            else float('inf'),
         )
 
-    def _against(self, host: str, incidents: Mapping[str, Incident], now: float) -> tuple[str, str]:
-        """What speaks against acting on a host: a storm, and a doubt about other hosts."""
+    def _against(
+        self, host: str, incidents: Mapping[str, Incident], now: float
+    ) -> tuple[str, str, float]:
+        """What speaks against acting on a host: a storm, and a doubt about other hosts.
+
+        :returns: both in words, and since when the others have outlived it, or infinity.
+        """
         if host not in incidents or not incidents[host].is_open:
-            return '', ''
+            return '', '', float('inf')
         down_now = [
             other
             for other, mark in self._marks.items()
@@ -215,17 +237,25 @@ class Agent:
             and not (mark.is_disabled and not mark.is_forced_down)
             and self._judge(other, incidents.get(other), now).verdict is Verdict.DOWN
         ]
-        unheard = [
+        # Copies: a round adds to them while a host is worked on in another thread.
+        signs = {other: tuple(kept) for other, kept in list(self._signs.items())}
+        expected = {
             other
             for other, mark in self._marks.items()
-            if not (mark.is_disabled or mark.is_forced_down)
-            and self._heard.get(other, 0.0) <= incidents[host].opened
-        ]
+            if other != host and not (mark.is_disabled or mark.is_forced_down)
+        }
+        outlived = life.outlived(host, expected, signs, now)
+        opened = incidents[host].opened
+        unheard = {
+            o for o in expected - outlived if not any(at > opened for at in signs.get(o, ()))
+        }
         rest = len(self._marks), self._settings.limits, now
         failed = incidents.values()
+        living = expected - storm.failed(host, failed, down_now, self._settings.limits, now)
         return (
             storm.of_hosts(host, failed, down_now, *rest),
             storm.doubt(host, failed, down_now, unheard, *rest),
+            signs[host][-1] if living and living <= outlived else float('inf'),
         )
 
     def _needs_audit(self, seen: model.Seen) -> bool:
@@ -284,13 +314,13 @@ class Agent:
         if self._needs_audit(seen):
             seen = dataclasses.replace(seen, leftovers=self._nova.leftovers(host))
         if seen.incident is not None and seen.incident.phase is Phase.RESCUING:
-            left = self._dispatcher.work(seen.incident, self._settings.limits)
+            left = self._dispatcher.work(seen.incident, self._settings.limits, self._marks)
             seen = dataclasses.replace(seen, rescues_left=left)
         step = decide.next_step(seen, self._settings.host)
         self._log(host, seen.incident, step)
         if isinstance(step, decide.Enter):
             self._enter(host, entry, seen, step, now)
-            return step.phase in (Phase.CONFIRMED, Phase.RESCUING)
+            return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
         if isinstance(step, decide.Fence):
             assert seen.incident is not None
             self._fence(host, entry, seen.incident, seen.mark)

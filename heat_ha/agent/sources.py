@@ -28,6 +28,9 @@ NAMESPACE = 'heat_ha.sources'
 # many the broker may hand over before those before are done with.
 BATCH, BATCH_SECONDS, PREFETCH = 100, 0.2, 500
 
+# What the agents of a region share. An operator bounds it by a policy of the broker, by this name.
+QUEUE = 'heat-ha-agent'
+
 Tell = Callable[[str, reports.Told], None]
 
 
@@ -138,7 +141,7 @@ class NovaNotifications(Source):
                 _Reader(self.read),
                 executor='threading',
                 allow_requeue=False,
-                pool='heat-ha-agent',
+                pool=QUEUE,
                 batch_size=BATCH,
                 batch_timeout=BATCH_SECONDS,
             )

@@ -59,13 +59,13 @@ def of_hosts(
 
     :param down_now: hosts that a source shows as down, with an incident or without.
     """
-    failed = _failed(host, incidents, down_now, limits, now)
+    found = failed(host, incidents, down_now, limits, now)
     allowed = _allowed(all_hosts, limits)
-    if len(failed) <= allowed:
+    if len(found) <= allowed:
         return ''
     return (
-        f'storm guard, level cloud: {len(failed)} of {all_hosts} hosts failed within '
-        f'{limits.period:.0f} s ({_names(failed)}); {allowed} may'
+        f'storm guard, level cloud: {len(found)} of {all_hosts} hosts failed within '
+        f'{limits.period:.0f} s ({_names(found)}); {allowed} may'
     )
 
 
@@ -86,15 +86,15 @@ def doubt(
 
     :param unheard: hosts that should have given a sign of life since this one was seen down.
     """
-    failed = _failed(host, incidents, down_now, limits, now)
-    missing = set(unheard) - failed
+    found = failed(host, incidents, down_now, limits, now)
+    missing = set(unheard) - found
     allowed = _allowed(all_hosts, limits)
-    if not missing or len(failed | missing) <= allowed:
+    if not missing or len(found | missing) <= allowed:
         return ''
     return f'no sign of life since of {len(missing)} other hosts ({_names(missing)}): not sure yet'
 
 
-def _failed(
+def failed(
     host: str, incidents: Iterable[Incident], down_now: Iterable[str], limits: Limits, now: float
 ) -> set[str]:
     """The hosts that count as failed."""

@@ -113,7 +113,7 @@ def _run(conf: Any) -> int:
         fences,
         sources.Board(own.report_valid, [sources.NovaNotifications.name]),
         isolation.Watch(heat_rpc.ping),
-        rescuing.Dispatcher(store, nova, locks, own.servers_at_once),
+        rescuing.Dispatcher(store, nova, locks, own.servers_at_once, own.servers_per_destination),
         locks,
     )
     _report_on_demand(conf, agent)

@@ -70,6 +70,17 @@ class NovaAdmin:
                 return found
             marker = page[-1].id
 
+    def arriving(self) -> dict[str, str]:
+        """Servers that are being built anew on another host just now, each with that host.
+
+        One request, however many servers and hosts there are. :raises CouldNotAsk: no answer.
+        """
+        found = self._ask(
+            'what is being evacuated',
+            lambda c: c.migrations.list(migration_type='evacuation', status='pre-migrating'),
+        )
+        return {m.instance_uuid: m.dest_compute for m in found if m.dest_compute}
+
     def host_of(self, server: str) -> str:
         """The name of a server's host, '' when there is none. :raises CouldNotAsk: no answer."""
         found = self._ask(f'server {server}', lambda c: c.servers.get(server))

@@ -36,7 +36,10 @@ OPTIONS = [
         'settle',
         default=5.0,
         min=0,
-        help='Seconds for which a host must be down without a break before it is believed.',
+        help='Seconds for which a host must be down without a break before it is believed. Where '
+        'services_api is among the sources that agree, and all other hosts have gone on '
+        "reporting, they count from the host's last sign of life. One that Nova shows as "
+        'forced_down is believed at once.',
     ),
     cfg.FloatOpt(
         'poll_interval',
@@ -85,6 +88,15 @@ OPTIONS = [
         min=1,
         help='Servers of one host whose rescue may be under way at once. A policy whose servers '
         'are more than that is signalled alone.',
+    ),
+    cfg.IntOpt(
+        'servers_per_destination',
+        default=16,
+        min=0,
+        help='Servers that may be built anew on one host before further policies are signalled, '
+        'whoever evacuates them; 0: no limit. Nova chooses the host, so all hosts that take '
+        'servers count together. With nothing of a failed host under way one policy is always '
+        'signalled.',
     ),
     cfg.BoolOpt(
         'reopen_when_clean',

@@ -29,9 +29,17 @@ ROUND, LONGEST_ROUND = 0.5, 5.0
 # Seconds for which what was not rescued rests: a signal that comes twice changes nothing.
 REST = 60.0
 
+# Seconds for which a look at all hosts serves the first round of the rescue that it led to. Asking
+# again would take as long as a request for a rescue.
+HOSTS_VALID = 2.0
+
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.
 AT_ONCE = 16
+
+# Servers of one policy that Nova moves at once. The agent bounds how many of several policies are
+# under way, and has to signal a policy as a whole.
+MOVED_AT_ONCE = 32
 
 
 class Nova(Protocol):
@@ -94,15 +102,19 @@ class Rescue:
         self._known: dict[str, Progress] = {}
         self._due: dict[str, heat_servers.Protected] = {}
         self._just_seen: dict[str, model.Server] = {}
+        self._hosts_seen: tuple[float, Any] | None = None
 
     def affected(
         self, protected: Sequence[heat_servers.Protected], named: str | None
     ) -> tuple[list[tuple[heat_servers.Protected, model.Seen]], list[str]]:
         """The servers that a signal is about, and why the others are not."""
-        hosts = self._nova.hosts()
         found, told = [], []
+        looked = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            asked = pool.submit(self._nova.hosts)
             looks = list(pool.map(lambda p: self._nova.look(p.server), protected))
+        hosts = asked.result()
+        self._hosts_seen = looked, hosts
         for one, server in zip(protected, looks, strict=True):
             seen = model.Seen(server, hosts(server.host), self._clock())
             if decide.is_affected(seen, named is not None):
@@ -149,11 +161,13 @@ class Rescue:
     def _round(self) -> bool:
         """Look at all that is under way and do what is next. :returns: whether anything was."""
         open_ = [s for s in self._due if not self._known[s].state.is_final]
-        hosts = self._nova.hosts()
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            asked_hosts = pool.submit(self._look_at_hosts)
             looks = dict(zip(open_, pool.map(self._look, open_), strict=True))
+            hosts = asked_hosts.result()
             begun: dict[str, decide.Begin] = {}
             asked = {}
+            in_nova = {s for s in open_ if self._known[s].method in model.IN_NOVA}
             for server in open_:
                 known = self._known[server]
                 seen = model.Seen(looks[server], hosts(known.before.host), self._clock())
@@ -163,12 +177,16 @@ class Rescue:
                 step = decide.next_step(known, self._options.rules, self._options.verify, seen)
                 if isinstance(step, decide.End):
                     self._end(server, step)
+                    in_nova.discard(server)
                 elif isinstance(step, decide.Configure):
                     self._configure(server)
                 elif isinstance(step, decide.Begin):
+                    if not decide.has_room(server, step.method, in_nova, MOVED_AT_ONCE):
+                        continue
                     self._begin(server, step)
                     begun[server] = step
                     if step.method in model.IN_NOVA:
+                        in_nova.add(server)
                         # At once: the first need not wait until all others are on record.
                         asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():
@@ -179,6 +197,13 @@ class Rescue:
     def _look(self, server: str) -> model.Server:
         """Look at a server; what was seen before the rescue was taken on counts once more."""
         return self._just_seen.pop(server, None) or self._nova.look(server)
+
+    def _look_at_hosts(self) -> Any:
+        """Look at all hosts; a look that has just been taken counts once more."""
+        seen, self._hosts_seen = self._hosts_seen, None
+        if seen is not None and time.monotonic() - seen[0] < HOSTS_VALID:
+            return seen[1]
+        return self._nova.hosts()
 
     def _through_heat(self, begun: Mapping[str, decide.Begin], hosts: Any) -> None:
         for server, step in begun.items():

@@ -2,7 +2,7 @@
 """Which method is tried next for one server, and whether one has done its work. Pure."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from heat_ha.failover.model import HostState, ServerStatus
 from heat_ha.rescue.model import (
@@ -126,6 +126,17 @@ def _configure(progress: Progress, rules: Sequence[Rule], seen: Seen) -> Step:
     failed = dataclasses.replace(progress, failure=f'its configuration {why}')
     # The same method once more would find a server that is well.
     return _choose(failed, rules, seen, progress.index + 1, 1)
+
+
+def has_room(server: str, method: Method, in_nova: Collection[str], at_once: int) -> bool:
+    """Whether a method may be begun for a server now, beside those that are under way.
+
+    Invariant: Nova moves at most ``at_once`` servers of a policy at any time. What goes through
+    Heat is begun together, and has Heat's own bounds.
+
+    :param in_nova: the servers that Nova is moving.
+    """
+    return method not in IN_NOVA or len(set(in_nova) - {server}) < at_once
 
 
 def unfinished(progress: Progress, verify: Verify, seen: Seen) -> str:

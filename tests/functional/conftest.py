@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import itertools
 import os
 
 import pytest
 
-from tests import cloud
+from tests import agents, cloud
+from tests.hosts import HOSTS, confirm_down, run_lab, service_of
 
 _COUNT = itertools.count(1)
 
@@ -56,3 +58,39 @@ def watch(tmp_path):
     yield start
     for context in contexts:
         context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def power(tmp_path, admin):
+    """The fencing file of emulated BMCs; afterwards every host is as it was."""
+    agents.clear()
+    with agents.fencing_file(tmp_path, HOSTS) as path:
+        yield path
+    for host in HOSTS:
+        service = service_of(admin, host)
+        with contextlib.suppress(AssertionError):
+            # A test that failed may have left it dead, and what is dead cannot be thawed.
+            run_lab('thaw', f'nova-compute-{host}')
+        run_lab('start', f'nova-compute-{host}')
+        if service['forced_down']:
+            confirm_down(admin, host, False)
+        if service['status'] == 'disabled':
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': 'enabled'}, microversion='2.53'
+            )
+    for host in HOSTS:
+        cloud.until(lambda h=host: service_of(admin, h)['state'] == 'up', f'{host} is up')
+
+
+@pytest.fixture
+def make_agent(tmp_path, power):
+    made = []
+
+    def make(name='agent-1', **options):
+        found = agents.Agent(tmp_path, name, {'fencing_file': power, **options})
+        made.append(found)
+        return found.start()
+
+    yield make
+    for one in made:
+        one.stop()

@@ -28,23 +28,18 @@ REQUESTS = (
     ('alarming', '/v2/alarms'),
 )
 
-SERVER_WITH_VOLUME = """
+SERVER_WITH_VOLUME = f"""
 heat_template_version: 2021-04-16
 resources:
-  server:
-    type: OS::Nova::Server
-    properties:
-      image: tiny
-      flavor: m1.tiny
-      networks: [{network: private}]
+  server: {cloud.SERVER}
   volume:
     type: OS::Cinder::Volume
-    properties: {size: 1}
+    properties: {{size: 1}}
   attachment:
     type: OS::Cinder::VolumeAttachment
     properties:
-      instance_uuid: {get_resource: server}
-      volume_id: {get_resource: volume}
+      instance_uuid: {{get_resource: server}}
+      volume_id: {{get_resource: volume}}
 """
 
 SCALED_GROUP = """

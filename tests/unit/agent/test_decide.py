@@ -38,7 +38,7 @@ HELD = (Phase.SUSPECT, Phase.CONFIRMED)
 
 
 def all_seen():
-    """Every combination of what may be seen, about 800,000 less those that cannot be."""
+    """Every combination of what may be seen, but for those that cannot be."""
     for (
         phase,
         verdict,
@@ -53,6 +53,7 @@ def all_seen():
         doubt,
         trusted_since,
         beats,
+        outlived_since,
     ) in itertools.product(
         (None, *Phase),
         Verdict,
@@ -67,7 +68,10 @@ def all_seen():
         ('', 'unheard'),
         (NOW - 60, NOW - 1),
         (0, decide.SIGNS_OF_LIFE - 1, decide.SIGNS_OF_LIFE),
+        (NOW - 20, NOW - 3, float('inf')),
     ):
+        if outlived_since <= NOW and phase is not Phase.SUSPECT:
+            continue
         if beats and phase is not Phase.DONE:
             continue
         if by and phase is not Phase.CONFIRMED:
@@ -81,7 +85,7 @@ def all_seen():
         known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
         yield model.Seen(
             'c1', known, model.Judgement(verdict, 'said'), seen_mark, NOW, isolation, storm, left,
-            leftovers, doubt, trusted_since, beats,
+            leftovers, doubt, trusted_since, beats, outlived_since,
         )  # fmt: skip
 
 
@@ -108,7 +112,10 @@ def test_the_rules_hold_in_every_state():
             assert step.phase in decide.TRANSITIONS[phase], (phase, step)
             if step.phase is Phase.CONFIRMED:
                 assert not seen.isolation and not seen.storm and not seen.doubt, seen
-                assert NOW - seen.incident.opened >= SETTINGS.settle, seen
+                is_marked = seen.mark is not None and seen.mark.is_forced_down
+                down_since = min(seen.incident.opened, seen.outlived_since)
+                assert is_marked or NOW - down_since >= SETTINGS.settle, seen
+                assert NOW - seen.trusted_since >= SETTINGS.settle, seen
             if step.phase is Phase.RESCUING:
                 assert seen.mark.is_forced_down and seen.incident.proof, seen
             if step.phase is Phase.QUARANTINED:

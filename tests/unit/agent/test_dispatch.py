@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -106,3 +107,36 @@ def test_a_row_survives_the_record():
     for turn in Turn:
         one = row(3, 2, 7, turn=turn, reason='x', first_signal=1.5)
         assert Row.from_dict(one.to_dict()) == one
+
+
+def test_what_is_not_placed_yet_fits_into_the_room_on_the_hosts_that_live():
+    hosts = (None, 'c2', 'c3', 'dead')
+    answers = set()
+    # Three servers of ours and three of others, each not placed yet or on one of the hosts.
+    for places in itertools.product(hosts, repeat=6):
+        arriving = {f's{n}': host for n, host in enumerate(places) if host}
+        ours = {'s0', 's1', 's2'}
+        for limit in (1, 2, 5):
+            found = dispatch.bound(ours, arriving, ['c2', 'c3'], 8, limit)
+            counts = {h: list(arriving.values()).count(h) for h in ('c2', 'c3')}
+            room = sum(max(0, limit - count) for count in counts.values())
+            placed = len(ours & set(arriving))
+            assert found == min(8, placed + room), (places, limit)
+            # As many as may be begun beside those that are under way.
+            assert max(0, found - len(ours)) <= max(0, room - (len(ours) - placed))
+            answers.add(found)
+    assert answers == set(range(0, 9))
+
+
+def test_without_a_bound_for_destinations_that_of_the_failed_host_counts():
+    assert dispatch.bound({'s1'}, {'s2': 'c2'}, [], 8, 0) == 8
+    assert dispatch.bound({'s1'}, {'s2': 'c2'}, [], 8, 4) == 0
+    assert dispatch.bound(set(), {}, ['c2', 'c3'], 8, 100) == 8
+
+
+def test_where_no_host_has_room_one_policy_has_its_turn_all_the_same():
+    rows, chosen = advance([row(1, 2), row(2, 2)], at_once=0)
+    assert [r.number for r in chosen] == [1]
+    assert dispatch.under_way(rows) == {'s1-0', 's1-1'}
+    _rows, chosen = advance(rows, at_once=0)
+    assert chosen == []

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which RemoteStacks the agent lets tell their regions, and how often."""
 
+import itertools
 import types
 
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import rescuing
+from heat_ha.agent import dispatch, model, rescuing
 from heat_ha.cloud import heat_rpc, pending_parts
 
 
@@ -30,7 +31,7 @@ def parts(count):
 
 
 def test_a_pending_part_is_told_at_once_and_again_after_a_while(world):
-    dispatcher = rescuing.Dispatcher(None, None, None, 8)
+    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
     world.refuses = {'id0'}
     for seconds in range(12):
         world.now = 1000.0 + seconds
@@ -43,10 +44,47 @@ def test_a_pending_part_is_told_at_once_and_again_after_a_while(world):
 
 
 def test_with_many_each_has_its_turn(world):
-    dispatcher = rescuing.Dispatcher(None, None, None, 8)
+    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
     for _ in range(3):
         before = len(world.sent)
         dispatcher._take_up_parts(parts(50))
         assert len(world.sent) - before <= rescuing.PARTS_AT_ONCE
         world.now += 2.0
     assert set(world.sent) == {f'id{n}' for n in range(50)}
+
+
+class Nova:
+    """Counts how often it is asked what is built anew."""
+
+    def __init__(self, arriving):
+        self.found = arriving
+        self.asked = 0
+
+    def arriving(self):
+        self.asked += 1
+        return self.found
+
+
+def row(number, turn):
+    return dispatch.Row(number, f'p{number}', 'st', 's', 'p', 'r', 0, (f's{number}',), turn)
+
+
+def test_nova_is_asked_what_arrives_where_only_while_a_policy_waits_for_others():
+    marks = {
+        'c1': model.Mark('c1', 'id', False, True, True),
+        'c2': model.Mark('c2', 'id', True, False, False),
+        'c3': model.Mark('c3', 'id', True, False, True),
+    }
+    for turns in itertools.product(dispatch.Turn, repeat=2):
+        for per_destination in (0, 2):
+            nova = Nova({'s1': 'c2'})
+            dispatcher = rescuing.Dispatcher(None, nova, None, 8, per_destination)
+            found = dispatcher._bound([row(n, turn) for n, turn in enumerate(turns)], marks)
+            waiting = turns.count(dispatch.Turn.WAITING)
+            is_asked = waiting == 2 or (waiting and dispatch.Turn.SIGNALLED in turns)
+            assert nova.asked == bool(is_asked and per_destination), turns
+            if nova.asked:
+                # Only c2 takes servers, and one of its two places is taken.
+                assert found == 1 + (turns[1] is dispatch.Turn.SIGNALLED), turns
+            else:
+                assert found == 8

@@ -66,6 +66,8 @@ def test_no_project_stack_or_policy_gets_more_than_its_limit(level, limit):
     if limit:
         assert all(count <= limit or count == 1 for count in counts.values())
         assert all(f'level {level}' in reason for reason in refused.values())
+        of_first = [s for s in SCOPES if getattr(s, level) == getattr(SCOPES[0], level)]
+        assert bool(refused) is (limit < 1 + 2 * len(of_first))
     else:
         assert not refused
 

@@ -109,7 +109,7 @@ def test_20000_hostile_bodies_do_no_harm():
             body = bytearray(rng.choice([b'', deep, b'null', b'{}', b'[]', b'1e999', b'"' * 999]))
         length = rng.choice([None, None, None, '-1', 'x', '0', '99999999'])
         application(environ(bytes(body), length), lambda status, _headers: statuses.add(status[:3]))
-    assert statuses <= {'202', '400', '413'}
+    assert statuses == {'202', '400', '413'} and told
     # Whatever got through has the form of a report; hosts that Nova does not have are ignored.
     assert all(0 < len(one.host) <= 255 and one.host.isprintable() for _, one in told)
 

@@ -182,3 +182,16 @@ def test_a_signal_is_about_sick_servers_only():
 def test_progress_survives_the_record():
     for known in all_progress():
         assert model.Progress.from_dict(known.to_dict()) == known
+
+
+def test_nova_moves_no_more_servers_of_a_policy_than_may_be():
+    for method, count, is_among, at_once in itertools.product(
+        Method, range(4), (True, False), (1, 2, 3)
+    ):
+        in_nova = {f'o{n}' for n in range(count)} | ({'s'} if is_among else set())
+        found = decide.has_room('s', method, in_nova, at_once)
+        if method in model.IN_NOVA:
+            # Who is under way already may begin its next attempt.
+            assert found is (count < at_once), (method, count, is_among, at_once)
+        else:
+            assert found

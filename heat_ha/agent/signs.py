@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What counts as a sign of life of a host, and which hosts have outlived another one. Pure.
+
+Times are seconds by the agent's own clock, at which it saw that Nova's record had changed.
+"""
+
+import dataclasses
+import itertools
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+
+from heat_ha.agent.model import Mark
+
+# So often a host must have reported since another's last sign of life. Of hosts that die in the
+# same moment one may report twice after the other's last time: in the interval in which they die,
+# and when the two intervals overlap. With three, the other one has left out a whole interval.
+OUTLIVED_BY = 3
+
+# A host whose next report is later than so many of its usual intervals is overdue.
+OVERDUE = 1.25
+
+# Signs that are kept of a host: enough for its usual interval.
+KEPT = 8
+
+
+def is_one(before: Mark, after: Mark) -> bool:
+    """Whether nova-compute itself has written its record between two looks.
+
+    Nova's API shows when the record was written, not by whom: the time of the last report
+    itself is not shown. Who disables a host, or marks it as down, writes it too. So a change that
+    came together with another one says nothing of the host's life; a living host writes again.
+    """
+    if after.beat is None or (before.beat is not None and after.beat <= before.beat):
+        return False
+    return _as_marked(before) == _as_marked(after)
+
+
+def _as_marked(mark: Mark) -> Mark:
+    """The record without what the host's own reports change."""
+    return dataclasses.replace(mark, beat=None, is_up=False)
+
+
+def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:
+    """Whether a host lived on when another fell silent, and is not silent itself by now.
+
+    Invariant: false for a host that died before the other one had left out a whole interval
+    between reports, and for one that has been silent for longer than it usually is.
+
+    :param own: when it gave signs of life, the oldest first.
+    :param last_of_other: when the other one gave its last.
+    """
+    if sum(at > last_of_other for at in own) < OUTLIVED_BY:
+        return False
+    usual = statistics.median(later - at for at, later in itertools.pairwise(own))
+    return now - own[-1] <= OVERDUE * usual
+
+
+def outlived(
+    failed: str, others: Collection[str], signs: Mapping[str, Sequence[float]], now: float
+) -> frozenset[str]:
+    """Which of the other hosts have outlived the failed one; none when it was never heard of."""
+    own = signs.get(failed)
+    if not own:
+        return frozenset()
+    return frozenset(o for o in others if has_outlived(signs.get(o, ()), own[-1], now))

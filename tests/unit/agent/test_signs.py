@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+from heat_ha.agent import model, signs
+
+MARKS = [
+    model.Mark('c1', 'id', is_up, is_forced_down, is_disabled, reason, beat)
+    for is_up, is_forced_down, is_disabled, reason, beat in itertools.product(
+        (True, False), (True, False), (True, False), ('', 'heat-ha: x'), (None, 1.0, 2.0)
+    )
+]
+
+
+def test_a_record_that_was_written_is_a_sign_of_life_unless_somebody_marked_something():
+    for before, after in itertools.product(MARKS, repeat=2):
+        is_marked = (
+            before.is_forced_down is not after.is_forced_down
+            or before.is_disabled is not after.is_disabled
+            or before.disabled_reason != after.disabled_reason
+        )
+        # One that goes back is no later one: two looks were answered in another order.
+        is_written = (after.beat or 0.0) > (before.beat or 0.0)
+        assert signs.is_one(before, after) is (is_written and not is_marked), (before, after)
+
+
+def test_a_record_that_was_made_anew_is_no_sign_of_life_yet():
+    assert not signs.is_one(MARKS[1], model.Mark('c1', 'other', True, True, True, '', 3.0))
+
+
+# A cloud in tenths of a second, so that nothing is rounded.
+INTERVAL, DOWN_TIME = 30, 120
+
+
+def heard(phase, died, look_every, look_phase, until):
+    """When the agent sees that a host's record has changed; it reports each INTERVAL."""
+    reports = range(phase, min(died, until) + 1, INTERVAL)
+    seen = {(at - look_phase + look_every - 1) // look_every * look_every + look_phase
+            for at in reports}  # fmt: skip
+    return [at for at in sorted(seen) if at <= until][-signs.KEPT :]
+
+
+def worlds():
+    """One host dies at 300; the other one dies around then, or much later, or never."""
+    for look_every in (5, 10, 30):
+        for look_phase, phase, other_phase in itertools.product(
+            range(0, look_every, 5), range(0, INTERVAL, 6), range(0, INTERVAL, 5)
+        ):
+            for died in (*range(240, 440, 7), 10_000):
+                last = max(range(phase, 301, INTERVAL))
+                # Nova shows it as down from here on.
+                for now in range(last + DOWN_TIME, last + DOWN_TIME + 60, 20):
+                    own = heard(phase, 300, look_every, look_phase, now)
+                    other = heard(other_phase, died, look_every, look_phase, now)
+                    yield own, other, died, now, look_every
+
+
+def test_a_host_has_outlived_another_when_it_lived_long_after_it_and_until_now():
+    answers = set()
+    for own, other, died, now, look_every in worlds():
+        found = signs.has_outlived(other, own[-1], now)
+        answers.add((found, died > now))
+        if found:
+            # It lived when the other one had left out a report, and almost until now.
+            assert died > 300 and died - own[-1] >= INTERVAL - look_every, (own, other, died)
+            usual = INTERVAL + look_every
+            assert died >= now - signs.OVERDUE * usual - look_every, (own, other, died, now)
+        else:
+            assert died <= now, (own, other, died, now)
+    assert answers == {(True, True), (True, False), (False, False)}
+
+
+def test_a_pause_of_novas_own_is_not_taken_for_the_death_of_one_host():
+    # All are silent from 30 to 50, and then one reports before the other.
+    before = [3.0 * n for n in range(11)]
+    late = 50.0
+    assert not signs.has_outlived([*before, late], before[-1], late)
+    assert not signs.has_outlived([*before, late, late + 3], before[-1], late + 3)
+    assert signs.has_outlived([*before, late, late + 3, late + 6], before[-1], late + 6)
+
+
+def test_a_host_that_was_never_heard_of_is_outlived_by_none():
+    others = {'c2': (1.0, 4.0, 7.0, 10.0), 'c3': (2.0,)}
+    assert signs.outlived('c1', others, others, 11.0) == frozenset()
+    assert signs.outlived('c1', others, {'c1': (1.0,), **others}, 11.0) == {'c2'}
+    assert signs.outlived('c1', ['c2', 'c4'], {'c1': (0.5,), **others}, 11.0) == {'c2'}
+    assert signs.outlived('c1', others, {'c1': (0.5,), **others}, 15.0) == frozenset()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rounds of a rescue in a Nova that can be told what to do."""
+
+import types
+
+import pytest
+
+from heat_ha.cloud import heat_servers
+from heat_ha.failover.model import Host, HostState, ServerStatus
+from heat_ha.rescue import carry_out, model, record
+from heat_ha.rescue.model import Method
+
+
+class Nova:
+    """Evacuates each server within a few looks at it."""
+
+    def __init__(self, servers):
+        self.left = dict.fromkeys(servers, 0)
+        self.at_work = {}
+        self.most = 0
+        self.looks_at_hosts = 0
+        self.state = HostState.CONFIRMED_DOWN
+
+    def hosts(self):
+        self.looks_at_hosts += 1
+        state = self.state
+        return lambda _host: Host(state, state.value)
+
+    def look(self, server):
+        if server in self.at_work:
+            self.at_work[server] -= 1
+            if not self.at_work[server]:
+                del self.at_work[server]
+                return model.Server(server, ServerStatus.ACTIVE, 'new')
+            return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
+        return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else 'new')
+
+    def begin(self, method, server):
+        assert method is Method.EVACUATE
+        del self.left[server.server]
+        self.at_work[server.server] = 3
+        self.most = max(self.most, len(self.at_work))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = types.SimpleNamespace(now=1000.0, records={})
+
+    def sleep(seconds):
+        made.now += seconds
+
+    clock = types.SimpleNamespace(
+        sleep=sleep, monotonic=lambda: made.now, time=lambda: made.now
+    )  # fmt: skip
+    monkeypatch.setattr(carry_out, 'time', clock)
+    monkeypatch.setattr(record, 'read', lambda _policy: dict(made.records))
+    monkeypatch.setattr(
+        record, 'write', lambda _policy, one: made.records.update({one.server: one})
+    )
+    monkeypatch.setattr(record, 'add_to_history', lambda _policy, _one: None)
+    return made
+
+
+def protected(count):
+    return [
+        heat_servers.Protected(f's{n}', f'web/{n}', 'web', str(n), (), 'server')
+        for n in range(count)
+    ]
+
+
+def rescue(world, nova):
+    return carry_out.Rescue(
+        None, nova, None,
+        carry_out.Options((model.Rule(Method.EVACUATE),), model.Verify()),
+        lambda _status, _text: None, lambda: world.now,
+    )  # fmt: skip
+
+
+CLAIM = types.SimpleNamespace(check=lambda: None)
+
+
+@pytest.mark.parametrize('count', [1, carry_out.MOVED_AT_ONCE, 3 * carry_out.MOVED_AT_ONCE + 1])
+def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count):
+    places = protected(count)
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    found, told = one.affected(places, None)
+    assert not told
+    one.run(found, places, CLAIM)
+    assert not nova.left and not nova.at_work
+    assert nova.most == min(count, carry_out.MOVED_AT_ONCE)
+    assert {p.state for p in world.records.values()} == {model.State.DONE}
+
+
+def test_a_look_at_the_hosts_serves_the_first_round_if_it_is_young(world):
+    for pause, looks in ((0.0, 1), (carry_out.HOSTS_VALID, 2)):
+        nova = Nova(['s0'])
+        one = rescue(world, nova)
+        found, _told = one.affected(protected(1), None)
+        world.records.clear()
+        world.now += pause
+        with pytest.raises(StopIteration):
+            # Ended after the first round.
+            one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
+        assert nova.looks_at_hosts == looks and not nova.left
+
+
+def test_a_host_that_is_let_in_again_before_the_first_round_is_left_alone(world):
+    nova = Nova(['s0'])
+    one = rescue(world, nova)
+    found, _told = one.affected(protected(1), None)
+    nova.state = HostState.DOWN
+    world.now += carry_out.HOSTS_VALID
+    with pytest.raises(StopIteration):
+        one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
+    assert nova.left == {'s0': 0}
+    assert world.records['s0'].state is model.State.PENDING
