@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.regions import decide, model, record, revision
+from heat_ha.regions import decide, model, record, restores, revision
 
 LOG = logging.getLogger(__name__)
 
@@ -34,11 +34,16 @@ T = TypeVar('T')
 class Port(Protocol):
     """One region's Heat; every call is bounded, and answers in values."""
 
-    def look(self, part: model.Part | model.Tombstone, with_outputs: bool) -> model.Seen:
-        """Look at one stack, by its id or by its mark."""
+    def look(
+        self, part: model.Part | model.Tombstone | model.Shot, with_outputs: bool
+    ) -> model.Seen:
+        """Look at one stack, by its id or by its mark, or at a snapshot by its name."""
 
     def send(
-        self, request: model.Request, part: model.Part | model.Tombstone, body: Mapping[str, Any]
+        self,
+        request: model.Request,
+        part: model.Part | model.Tombstone | model.Shot,
+        body: Mapping[str, Any],
     ) -> model.Reply:
         """Send a request that changes something."""
 
@@ -59,6 +64,8 @@ class Store(Protocol):
     def write(self, record: model.Record) -> None: ...
     def outputs(self, region: str) -> record.Outputs | None: ...
     def write_outputs(self, region: str, outputs: record.Outputs) -> None: ...
+    def snapshot(self) -> model.Snapshot | None: ...
+    def write_snapshot(self, found: model.Snapshot) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +74,8 @@ class Wishes:
 
     ``contents`` is called again after each look, since a part may need another's outputs.
     ``options`` go with each request and are no part of a revision. ``sleep`` is whether the stacks
-    are to be suspended; None leaves that as it is.
+    are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go back to. With
+    ``only_deletes`` no part is told anything.
     """
 
     contents: Callable[[], Mapping[str, model.Wanted]]
@@ -80,6 +88,8 @@ class Wishes:
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sleep: bool | None = None
+    restore: model.Restore | None = None
+    only_deletes: bool = False
 
 
 class Work:
@@ -140,6 +150,8 @@ class Work:
         self._bodies = {r: c.body for r, c in contents.items() if isinstance(c, model.Content)}
         manifest = revision.of({p.region: p.desired for p in parts})
         self._record = dataclasses.replace(planned, parts=parts, manifest=manifest)
+        if self._wishes.restore is not None:
+            self._record = restores.ordered(self._record, self._wishes.restore)
 
     def _with_way(self, part: model.Part) -> model.Part:
         adopts = part.adopts if part.may_exist else self._wishes.adopts.get(part.region, '')
@@ -178,7 +190,10 @@ class Work:
         told = [
             f'{p.region}: {p.error_class.value}: {p.reason}'
             for p in self._record.parts
-            if p.state is model.State.FAILED and p.error_class and self._is_meant(p.region)
+            if p.state is model.State.FAILED
+            and p.error_class
+            and self._is_meant(p.region)
+            and not self._wishes.only_deletes
         ]
         return told + [
             f'{t.region}: {t.error_class.value}: {t.reason}'
@@ -196,7 +211,7 @@ class Work:
             for part in self._record.parts
             if part.state is model.State.WORKING and part.stack_id and self._is_meant(part.region)
         }
-        for part, answer in _side_by_side(calls).items():
+        for part, answer in side_by_side(calls).items():
             word = 'is told to cancel' if answer.answer is model.Answer.ACCEPTED else 'goes on'
             self._say(f'{part.region} {word} {answer.reason}'.rstrip(), False)
 
@@ -214,7 +229,7 @@ class Work:
             is_refused = part.state is model.State.FAILED and part.attempt == self._attempt
             if part.state is model.State.ABANDONED or part.paused or is_refused:
                 self._settled[part.region] = part.desired
-            if not self._is_meant(part.region):
+            if not self._is_meant(part.region) or self._wishes.only_deletes:
                 self._settled[part.region] = part.desired
         reason = decide.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
         for part in self._record.parts:
@@ -228,7 +243,7 @@ class Work:
         begin = time.monotonic()
         calls: dict[Any, Callable[[], model.Seen]] = {p: self._looker(p) for p in parts}
         calls |= {t: self._looker(t) for t in graves}
-        looks = _side_by_side(calls)
+        looks = side_by_side(calls)
         took = time.monotonic() - begin
         requests: dict[Any, Callable[[], Any]] = {}
         for part in parts:
@@ -237,7 +252,7 @@ class Work:
             self._decide_grave(grave, looks[grave], took, requests)
         # One write for all intents, durable before the first of the requests.
         self._store.write(self._record)
-        answers = _side_by_side(requests)
+        answers = side_by_side(requests)
         for key, answer in answers.items():
             self._take_answer(key, answer)
 
@@ -272,7 +287,7 @@ class Work:
             sent = decide.intended(found, step.request, seen, self._attempt, now_text())
             self._record = self._record.with_part(sent)
             self._tellings[part.region] = self._tellings.get(part.region, 0) + 1
-            body = self._body(sent)
+            body = self._body(sent, step.request)
             request = step.request
             requests[('part', found, sent)] = lambda: self._port(part.region, part.place).send(
                 request, sent, body
@@ -321,7 +336,11 @@ class Work:
         elif after.drifted and not before.drifted:
             self._say(f'{after.region}: {after.reason}', True)
 
-    def _body(self, part: model.Part) -> Mapping[str, Any]:
+    def _body(self, part: model.Part, request: model.Request) -> Mapping[str, Any]:
+        if request is model.Request.RESTORE:
+            return {}
+        if request is model.Request.TAG:
+            return {'tags': tags(part.mark, part.restore_revision, self._record)}
         return {
             **self._wishes.options,
             **self._bodies[part.region],
@@ -344,7 +363,12 @@ class Work:
                 grave, attempt=self._attempt, error_class=None, reason=step.reason
             )
             if isinstance(seen, model.Present):
-                sent = dataclasses.replace(sent, stack_id=seen.stack_id, name=seen.name)
+                sent = dataclasses.replace(
+                    sent,
+                    stack_id=seen.stack_id,
+                    name=seen.name,
+                    snapshot_id=seen.snapshot_id or sent.snapshot_id,
+                )
             self._record = self._record.with_tombstone(grave, sent)
             requests[('grave', sent)] = lambda: self._port(grave.region, grave.place).send(
                 model.Request.DELETE, sent, {}
@@ -427,7 +451,8 @@ def now_text() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
-def _side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+def side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+    """Make calls at the same time, and wait for all of them."""
     if not calls:
         return {}
     with concurrent.futures.ThreadPoolExecutor(min(len(calls), SIDE_BY_SIDE)) as pool:

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Collection, Mapping
 
-from heat_ha.regions import model
+from heat_ha.regions import model, restores, snapshots
 from heat_ha.regions.model import (
     Absent,
     Defer,
@@ -67,7 +67,10 @@ def plan(
     gone = (p for p in record.parts if p.region not in wanted)
     tombstones = [*record.tombstones, *(bury(p, now) for p in gone if is_to_bury(p))]
     return dataclasses.replace(
-        record, parts=tuple(parts), tombstones=tuple(tombstones), generations=generations
+        record,
+        parts=tuple(parts),
+        tombstones=snapshots.without_doubles(tombstones),
+        generations=generations,
     )
 
 
@@ -87,7 +90,8 @@ def _with_wanted(part: Part, content: model.Wanted) -> Part:
     if part.desired == content.revision:
         return part
     return dataclasses.replace(
-        part,
+        # Something newer is wanted than a snapshot that is still to be restored.
+        restores.without(part),
         desired=content.revision,
         state=State.READY if part.applied == content.revision else State.PENDING,
         reason='' if part.applied == content.revision else 'the region is not told yet',
@@ -165,6 +169,9 @@ def next_step(
         return _of_silent(part, seen, rules, now)
     if isinstance(seen, Absent):
         return _of_absent(part, rules, now)
+    restoring = restores.step(part, seen, rules, attempt, _is_doubtful(part, now))
+    if restoring is not None:
+        return restoring
     if seen.status == 'IN_PROGRESS':
         return _of_busy(part, seen, attempt)
     first = _of_sleeper(part, seen, attempt)
@@ -183,7 +190,9 @@ def next_step(
             f'stack {seen.name} is not what the template wants; set adopt.conflict to overwrite, '
             'or make them equal',
         )
-    if seen.status == 'COMPLETE' and seen.action in _COMPLETING:
+    # A snapshot that failed has changed nothing of what the stack holds.
+    is_unhurt = seen.action == 'SNAPSHOT' and part.is_current
+    if is_unhurt or (seen.status == 'COMPLETE' and seen.action in _COMPLETING):
         step = _of_complete(part, seen, rules, attempt)
         is_asleep = part.asleep or seen.action == 'SUSPEND'
         if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
@@ -230,7 +239,7 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
             ErrorClass.CONFLICT,
             f'there is no stack {part.adopts} to adopt; correct adopt, or leave it out',
         )
-    if part.doubtful_since and _seconds(part.doubtful_since, now) < SETTLE:
+    if _is_doubtful(part, now):
         return Wait('the answer to a request was lost; looking for what it did')
     if part.is_current and rules.drift is not Drift.CORRECT:
         reason = 'the stack is gone there, and not by us; an update with a change makes it anew'
@@ -297,9 +306,12 @@ def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: 
 
     Until there is an answer, a request counts as one that may have been carried out.
     """
+    if isinstance(seen, Present) and request in (Request.RESTORE, Request.TAG):
+        told = restores.intended(part, request, seen)
+    else:
+        told = dataclasses.replace(restores.without(part), told=part.desired)
     return dataclasses.replace(
-        part,
-        told=part.desired,
+        told,
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
@@ -336,7 +348,12 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         ), None
     if answer is model.Answer.REFUSED:
         # Nothing was made of it; what the region may hold is what it held before.
-        kept = dataclasses.replace(seen, told=before.told, doubtful_since=before.doubtful_since)
+        kept = dataclasses.replace(
+            seen,
+            told=before.told,
+            doubtful_since=before.doubtful_since,
+            restoring=before.restoring,
+        )
         return kept, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
     if answer is model.Answer.TAKEN and before.doubtful_since:
         # Looked for by its mark since, and not found: it is not ours.
@@ -344,7 +361,11 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         reason = f'another stack has the name {before.name} there; delete or rename it'
         return kept, Fail(ErrorClass.CONFLICT, reason)
     # Taken for the first time, busy or gone: the next look tells.
-    return dataclasses.replace(seen, attempt='', reason=reply.reason), None
+    again = dataclasses.replace(seen, attempt='', reason=reply.reason, restoring=before.restoring)
+    if answer is model.Answer.GONE and sent.restore:
+        # The snapshot or the whole stack: the template of then brings back what it can.
+        return restores.without(again), None
+    return again, None
 
 
 def after_look(part: Part, seen: model.Seen, now: str) -> Part:
@@ -365,7 +386,12 @@ def after_look(part: Part, seen: model.Seen, now: str) -> Part:
         seen.mark == part.mark or seen.stack_id == part.stack_id
     )
     if isinstance(seen, Present) and is_ours:
-        return dataclasses.replace(found, stack_id=seen.stack_id, name=seen.name, doubtful_since='')
+        # A restore shows only when it has begun.
+        is_unseen = part.restoring == restores.TOLD and seen.changed == part.changed
+        since = part.doubtful_since if is_unseen else ''
+        return dataclasses.replace(
+            found, stack_id=seen.stack_id, name=seen.name, doubtful_since=since
+        )
     # One that is to be adopted is not ours, and so never deleted, before it is told.
     return found
 
@@ -374,7 +400,7 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
     """The part with what was decided about it."""
     if isinstance(step, Done):
         return dataclasses.replace(
-            part,
+            restores.without(part),
             state=State.READY,
             applied=part.desired,
             told=part.desired,
@@ -421,6 +447,9 @@ def burial_step(
                 return Wait('the region deletes it')
             # Asked for anew: what was at work on it there may have died with its engine.
             return Send(Request.DELETE, 'the region is told once more')
+        if grave.snapshot and seen.status == 'IN_PROGRESS':
+            # Heat refuses to delete it before its end.
+            return Wait('the region still takes the snapshot')
         if grave.attempt == attempt and seen.action == 'DELETE':
             return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
         if grave.attempt == attempt and grave.error_class is None:
@@ -435,6 +464,15 @@ def burial_step(
     if rules.on_delete is OnDelete.FAIL:
         return Fail(ErrorClass.UNREACHABLE, seen.reason)
     return Defer(seen.reason)
+
+
+def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
+    return is_recent(part.doubtful_since, now)
+
+
+def is_recent(told: str, now: datetime.datetime) -> bool:
+    """Whether something was told so lately that a look may not show yet what it did."""
+    return bool(told) and _seconds(told, now) < SETTLE
 
 
 def _seconds(since: str, now: datetime.datetime) -> float:
