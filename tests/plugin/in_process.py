@@ -138,7 +138,8 @@ class Threads(service.ThreadGroupManager):
             try:
                 func(*args, **kwargs)
             finally:
-                lock.release()
+                # As Heat does at the end of such a thread.
+                stack.persist_state_and_release_lock(lock.engine_id)
 
         self.engine.later(locked)
 

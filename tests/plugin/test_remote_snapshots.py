@@ -2,6 +2,7 @@
 """Snapshots of a stack with an OS::Heat::RemoteStack in Heat's engine."""
 
 import pytest
+from heat.engine import resource
 
 from heat_ha.cloud import heat
 from heat_ha.regions import model
@@ -22,7 +23,7 @@ def snapshot(engine, stack):
 
 def listed(engine, stack):
     return {
-        s['id']: (f'{s["action"]}_{s["status"]}', s['status_reason'])
+        s['id']: (s['status'], s['status_reason'])
         for s in engine.call('stack_list_snapshots', stack)
     }
 
@@ -47,7 +48,7 @@ def forget_writes(regions):
 def test_a_snapshot_is_taken_restored_and_deleted_in_each_region(engine, regions):
     stack = engine.create(template())
     first = snapshot(engine, stack)
-    assert listed(engine, stack)[first][0] == 'CREATE_COMPLETE'
+    assert listed(engine, stack)[first][0] == 'COMPLETE'
     assert held(regions) == {'A': 1, 'B': 1}
     engine.update(stack, template(text='two'))
     second = snapshot(engine, stack)
@@ -61,8 +62,7 @@ def test_a_snapshot_is_taken_restored_and_deleted_in_each_region(engine, regions
     assert attribute(engine, stack, 'pending') == []
     assert attribute(engine, stack, 'outputs') == {'A': {'text': 'one'}, 'B': {'text': 'one'}}
     engine.update(stack, template())
-    engine.call('stack_check', stack)
-    engine.run()
+    engine.signal(stack, 'remote')
     assert [r.writes for r in regions.values()] == [restored, restored], 'nothing is left to tell'
     delete(engine, stack, first)
     assert held(regions) == {'A': 1, 'B': 1} and list(listed(engine, stack)) == [second]
@@ -109,7 +109,7 @@ def test_a_region_that_cannot_be_asked_fails_the_snapshot_by_its_name(engine, re
     regions['B'].way = way
     found = snapshot(engine, stack)
     status, reason = listed(engine, stack)[found]
-    assert status == 'CREATE_FAILED' and 'B: ' in reason
+    assert status == 'FAILED' and 'B: ' in reason
     assert engine.state(stack)[0] == 'SNAPSHOT_FAILED'
     assert held(regions) == {'A': 0, 'B': 0}, 'none is left'
     regions['B'].way = Way.OPEN
@@ -120,7 +120,7 @@ def test_a_region_that_cannot_be_asked_fails_the_snapshot_by_its_name(engine, re
     assert engine.state(stack)[0] == 'UPDATE_COMPLETE'
     assert not any(r.writes for r in regions.values())
     found = snapshot(engine, stack)
-    assert listed(engine, stack)[found][0] == 'CREATE_COMPLETE'
+    assert listed(engine, stack)[found][0] == 'COMPLETE'
     assert held(regions) == {'A': 1, 'B': 1}
 
 
@@ -133,7 +133,7 @@ def test_a_pending_region_refuses_the_snapshot_and_shows_the_way_out(engine, reg
     assert 'B does not hold what is wanted (pending' in reason and 'signal sync' in reason
     engine.signal(stack, 'remote', {'action': 'abandon', 'region': 'B'})
     found = snapshot(engine, stack)
-    assert listed(engine, stack)[found][0] == 'CREATE_COMPLETE'
+    assert listed(engine, stack)[found][0] == 'COMPLETE'
     assert held(regions) == {'A': 1, 'B': 0}
 
 
@@ -158,7 +158,12 @@ def test_on_delete_fail_fails_the_delete_of_a_snapshot_until_the_region_is_back(
     regions['B'].way = Way.CUT
     delete(engine, stack, found)
     status, reason = listed(engine, stack)[found]
-    assert status == 'DELETE_FAILED' and 'B: unreachable' in reason
+    if hasattr(resource.Resource, 'snapshot_convergence'):
+        assert status == 'FAILED'
+    else:
+        # Older releases of Heat write the reason into the engine's log.
+        reason = str(engine.errors[-1])
+    assert 'B: unreachable' in reason
     regions['B'].way = Way.OPEN
     delete(engine, stack, found)
     assert listed(engine, stack) == {} and held(regions) == {'A': 0, 'B': 0}
