@@ -169,6 +169,8 @@ def next_step(
         return _of_silent(part, seen, rules, now)
     if isinstance(seen, Absent):
         return _of_absent(part, rules, now)
+    if seen.action == 'DELETE':
+        return _of_deleted(part, seen, rules, attempt, now)
     restoring = restores.step(part, seen, rules, attempt, _is_doubtful(part, now))
     if restoring is not None:
         return restoring
@@ -177,11 +179,6 @@ def next_step(
     first = _of_sleeper(part, seen, attempt)
     if first is not None:
         return first
-    if seen.action == 'DELETE':
-        return Fail(
-            ErrorClass.CONFLICT,
-            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
-        )
     if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
         if seen.is_equal or seen.revision == part.desired:
             return Send(Request.UPDATE, 'the stack is taken over as it is')
@@ -247,9 +244,27 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
     return Send(Request.CREATE, 'the region has no such stack')
 
 
+def _of_deleted(
+    part: Part, seen: Present, rules: model.Rules, attempt: str, now: datetime.datetime
+) -> Step:
+    """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
+
+    Invariant: what was deleted while an action told it is not made anew by that action.
+    """
+    if seen.status != 'COMPLETE':
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
+        )
+    if part.attempt == attempt:
+        return Fail(
+            ErrorClass.CONFLICT,
+            'somebody else has deleted the stack there; an update of the parent makes it anew',
+        )
+    return _of_absent(part, rules, now)
+
+
 def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
-    if seen.action == 'DELETE':
-        return Fail(ErrorClass.CONFLICT, 'somebody else deletes the stack there')
     if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
         return Wait(f'{seen.action} is in progress there')
     if part.is_current:
@@ -315,7 +330,10 @@ def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: 
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
-        stack_id=seen.stack_id if isinstance(seen, Present) else '',
+        # One that is made anew after a delete has an id of its own.
+        stack_id=seen.stack_id
+        if isinstance(seen, Present) and request is not Request.CREATE
+        else '',
         name=seen.name if isinstance(seen, Present) else part.name,
         doubtful_since=now,
         state=State.WORKING,

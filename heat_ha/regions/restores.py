@@ -62,7 +62,7 @@ def step(
 
     :param is_doubtful: whether an answer was lost so lately that a look may not show what it did.
     """
-    if not part.restore or seen.action == 'DELETE':
+    if not part.restore:
         return None
     if seen.status == 'IN_PROGRESS':
         return Wait(f'{seen.action} is in progress there')

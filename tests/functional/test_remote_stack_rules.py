@@ -181,15 +181,21 @@ def test_a_rollback_there_ends_the_wait(parent, far):
     parent.assert_settled()
 
 
-def test_a_delete_there_ends_the_wait(parent, far):
-    parent.wanted['delay'] = 120
+def test_a_delete_there_fails_what_waits_for_it_and_the_next_update_makes_it_anew(parent, far):
+    # Alone: the other region would be waited for.
+    parent.wanted |= {'regions': [far.name], 'delay': 120}
     parent.stack.create(parent.wanted, wait=False)
     (there,) = cloud.until(lambda: far.stacks(parent.prefix), 'the region is at work')
     far.tenant.orchestration.delete(f'/stacks/{there["stack_name"]}/{there["id"]}')
     begin = time.monotonic()
-    cloud.until(lambda: parent.of_far('state') != 'working', 'the wait has ended', seconds=40)
+    reason = wait_failed(parent, 'CREATE')
     assert time.monotonic() - begin < 40 * cloud.PATIENCE
-    assert parent.of_far('state') in ('failed', 'ready'), parent.of_far('reason')
+    assert f'{far.name}: conflict: somebody else' in reason, reason
+    assert parent.of_far('state') == 'failed'
+    far.wait_gone(parent.prefix, 240)
+    parent.update(delay=0)
+    assert far.show(parent.prefix)['id'] != there['id']
+    parent.assert_settled()
 
 
 # --- the other actions ----------------------------------------------------------------------

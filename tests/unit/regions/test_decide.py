@@ -127,7 +127,13 @@ def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
     for part, seen, rules in worlds():
         step = decide.next_step(part, seen, rules, 'this', NOW)
         if isinstance(step, Send) and step.request is Request.CREATE:
-            assert isinstance(seen, Absent)
+            is_gone = isinstance(seen, Absent) or (seen.action, seen.status) == (
+                'DELETE',
+                'COMPLETE',
+            )
+            assert is_gone, (part, seen)
+            assert isinstance(seen, Absent) or part.attempt != 'this', 'deleted while it was told'
+            assert decide.intended(part, step.request, seen, 'this', JUST_NOW).stack_id == ''
             assert part.doubtful_since != JUST_NOW, 'the first request may still make it'
         if isinstance(step, Send) and step.request is Request.UPDATE:
             assert isinstance(seen, Present)

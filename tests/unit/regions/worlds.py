@@ -66,6 +66,9 @@ class FakeRegion:
         adopts = getattr(part, 'adopts', '')
         for stack in self.stacks.values():
             is_it = stack.stack_id == part.stack_id if part.stack_id else stack.mark == part.mark
+            if stack.action == 'DELETE' and stack.status == 'COMPLETE' and not part.stack_id:
+                # Heat shows it by its id only.
+                continue
             if is_it or (adopts and adopts in (stack.name, stack.stack_id)):
                 return self._shown(stack, with_outputs)
         return model.Absent()
@@ -117,9 +120,10 @@ class FakeRegion:
     def _carried_out(self, request, part, body):
         self.count += 1
         if request is model.Request.CREATE:
-            if any(s.name == part.name for s in self.stacks.values()):
+            there = [s for s in self.stacks.values() if s.action != 'DELETE']
+            if any(s.name == part.name for s in there):
                 return model.Reply(model.Answer.TAKEN, 'exists')
-            assert all(s.mark != part.mark for s in self.stacks.values()), 'made twice'
+            assert all(s.mark != part.mark for s in there), 'made twice'
             made = FakeStack(f'id-{self.name}-{self.count}', part.name, part.mark, '')
             self.stacks[made.stack_id] = made
         elif part.stack_id not in self.stacks:
@@ -186,6 +190,10 @@ class FakeRegion:
         (stack,) = self.stacks.values()
         stack.action, stack.status, stack.revision = 'UPDATE', 'COMPLETE', ''
         stack.changed = 'by hand'
+
+    def deleted_by_hand(self):
+        for stack in self.stacks.values():
+            stack.action, stack.status = 'DELETE', 'COMPLETE'
 
     def texts(self):
         return [s.text for s in self.stacks.values()]
