@@ -57,15 +57,17 @@ class Bare(handoff.Bare):
 
     def round(self) -> handoff.Figures:
         old, new = self.ends()
+        asked = []
+
+        def attach_once_free(seen: dict[str, handoff.Volume]) -> None:
+            (found,) = seen.values()
+            if not asked and found == handoff.Volume('available', None):
+                asked.append(time.monotonic())
+                self.tenant.attach(new, *self.volumes)
+
         begin = time.monotonic()
         self._deleting.delete(old)
-        (volume,) = self.volumes
-        while self.look()[volume] != handoff.Volume('available', None):
-            assert time.monotonic() < begin + handoff.LIMIT * lab.PATIENCE, 'it is never free'
-            time.sleep(handoff.PERIOD)
-        self.tenant.attach(new, volume)
-        self.until_on(new)
-        return {'bare_s': time.monotonic() - begin}
+        return {'bare_s': self.follow(self.tenant, new, attach_once_free) - begin}
 
 
 class Ours(handoff.Ours):
@@ -78,8 +80,7 @@ class Ours(handoff.Ours):
         old, new = self.ends()
         self.stack.signal('replace')
         accepted = time.monotonic()
-        self.until_on(new)
-        moved = time.monotonic()
+        moved = self.arrival(new)
         lab.until(self._is_ready, f'{self.stack.name} is ready', seconds=handoff.LIMIT)
         done = time.monotonic()
         self.servers = self.stack.servers()

@@ -3,8 +3,8 @@
 
 All three work on the same cloud in the same run, in turns, because the absolute times say more
 about the machine than about the contender. Each has two servers on two hosts and volumes of its
-own, made once for all rounds. The same watcher asks Cinder for all of them, 50 ms after each
-answer; the clock stops when it has seen every volume in use on the other server.
+own, made once for all rounds. One clock stops for all of them, when Cinder has every volume in use
+on the other server on record; the bare calls ask Cinder how far it is 50 ms after each answer.
 """
 
 import argparse
@@ -26,9 +26,10 @@ import rich.console
 import rich.table
 
 from bench import handoff_templates as templates
+from bench import stopwatch
 from tests import cloud as lab
 
-# Seconds between an answer of Cinder's and the watcher's next question.
+# Seconds between an answer of Cinder's and the next question of the bare calls.
 PERIOD = 0.05
 
 # Seconds until a round is given up. Eight volumes take stock Heat half a minute.
@@ -158,23 +159,9 @@ class Contender:
         (other,) = set(self.servers) - {found.server}
         return found.server, other
 
-    def until_on(
-        self, server: str, each: Callable[[dict[str, Volume]], None] = lambda seen: None
-    ) -> None:
-        """Return as soon as every volume is seen in use on the server; ``each`` sees each look.
-
-        :raises AssertionError: it took longer than the limit.
-        """
-        deadline = time.monotonic() + LIMIT * lab.PATIENCE
-        while True:
-            seen = self.look()
-            if all(v == Volume('in-use', server) for v in seen.values()):
-                return
-            each(seen)
-            assert time.monotonic() < deadline, (
-                f'{self.name} did not end within {LIMIT * lab.PATIENCE:.0f} s: {seen}'
-            )
-            time.sleep(PERIOD)
+    def arrival(self, server: str) -> float:
+        """When every volume was in use on the server. :raises AssertionError: far too late."""
+        return stopwatch.until_on(server, self.volumes, LIMIT * lab.PATIENCE)
 
 
 class Bare(Contender):
@@ -197,11 +184,11 @@ class Bare(Contender):
             old, new = self.ends()
             tenant = self.tenant.with_new_token() if is_new else self.tenant
             begin = time.monotonic()
-            self._move(tenant, old, new)
-            figures[key] = time.monotonic() - begin
+            figures[key] = self._move(tenant, old, new) - begin
         return figures
 
-    def _move(self, tenant: Tenant, old: str | None, new: str) -> None:
+    def _move(self, tenant: Tenant, old: str | None, new: str) -> float:
+        """Move the volumes and return when they had all arrived."""
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             sent = [pool.submit(tenant.detach, old, v) for v in self.volumes if old]
             asked: set[str] = set()
@@ -215,11 +202,21 @@ class Bare(Contender):
                     if request.done():
                         request.result()
 
-            mine, self.tenant = self.tenant, tenant
-            try:
-                self.until_on(new, attach_what_is_free)
-            finally:
-                self.tenant = mine
+            return self.follow(tenant, new, attach_what_is_free)
+
+    def follow(self, tenant: Tenant, new: str, each: Callable[[dict[str, Volume]], None]) -> float:
+        """Ask until every volume is on the server; ``each`` gets each answer. Gives the arrival."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            arrival = pool.submit(self.arrival, new)
+            while True:
+                seen = tenant.look(self.volumes, self.mark)
+                if all(v == Volume('in-use', new) for v in seen.values()):
+                    return arrival.result()
+                each(seen)
+                if arrival.done():
+                    # It may have been given up.
+                    arrival.result()
+                time.sleep(PERIOD)
 
 
 class Peer(Contender):
@@ -240,8 +237,7 @@ class Peer(Contender):
         asked = time.monotonic()
         self.stack.update({'holder': self._letter[new]}, wait=False)
         accepted = time.monotonic()
-        self.until_on(new)
-        moved = time.monotonic()
+        moved = self.arrival(new)
         self.stack.wait('UPDATE', every=0.2)
         return {
             'peer_s': moved - accepted,
@@ -277,8 +273,7 @@ class Ours(Contender):
         asked = time.monotonic()
         self.stack.signal('policy', {'action': 'switchover'})
         accepted = time.monotonic()
-        self.until_on(new)
-        moved = time.monotonic()
+        moved = self.arrival(new)
         lab.until(self._is_ready, f'{self.stack.name} is ready', seconds=LIMIT)
         done = time.monotonic()
         assert self.stack.attribute('policy', 'active_server') == new

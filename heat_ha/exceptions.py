@@ -54,5 +54,9 @@ class Stopped(HaError):
         super().__init__(f'{reason}. {way_out}')
 
 
+class MayPass(Stopped):
+    """A service failed as services do for a while: the same, done again later, may succeed."""
+
+
 class FencingUnconfirmed(Stopped):
     """The old active may still write. Nothing goes on before somebody confirms its end."""

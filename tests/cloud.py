@@ -157,12 +157,14 @@ class Stack:
         """Delete the stack and wait until it is gone."""
         if not self.id:
             return
-        self.cloud.orchestration.delete(f'/stacks/{self.name}/{self.id}')
+        asked = self.cloud.orchestration.delete(f'/stacks/{self.name}/{self.id}')
+        assert asked.status_code in (204, 404), asked.text
 
         def look() -> bool:
             answer = self.cloud.orchestration.get(f'/stacks/{self.name}/{self.id}')
-            if answer.status_code == 404:
-                return True
+            if answer.status_code != 200:
+                # Heat's API answers 5xx while an engine is being started again.
+                return bool(answer.status_code == 404)
             found = answer.json()['stack']
             assert found['stack_status'] != 'DELETE_FAILED', found['stack_status_reason']
             # Heat shows DELETE_COMPLETE before it deletes the stack's trust and, last, its name.

@@ -325,6 +325,7 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
             reason=(failed[rpc_api.RES_STATUS_DATA] or '')
             if failed is not None
             else (hidden.reason if hidden else ''),
+            is_disturbed=hidden is None and _is_disturbed((row, *parts)),
         )
         if row[rpc_api.RES_ACTION] != 'DELETE':
             members.append(member)
@@ -382,6 +383,11 @@ def _forgotten(group: Any, known: set[str]) -> tuple[model.Member, ...]:
 
 def _is_failed(row: Row) -> bool:
     return bool(row[rpc_api.RES_STATUS] == 'FAILED' and row[rpc_api.RES_ACTION] != 'DELETE')
+
+
+def _is_disturbed(rows: Sequence[Row]) -> bool:
+    unfit = [r[rpc_api.RES_ACTION] for r in rows if r[rpc_api.RES_STATUS] != 'COMPLETE']
+    return bool(unfit) and set(unfit) == {'UPDATE'}
 
 
 def _stack_of(row: Row) -> str:

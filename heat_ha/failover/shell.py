@@ -10,14 +10,23 @@ import dataclasses
 import datetime
 import time
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import carry_out, decide, graph, hook_run, model, observing, record, standbys
+from heat_ha.failover import (
+    carry_out,
+    decide,
+    graph,
+    hook_run,
+    model,
+    observing,
+    record,
+    standbys,
+    telling,
+)
 from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
@@ -31,13 +40,6 @@ LOOKS_AT_ONCE = 8
 
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
-
-# Signs of an event that a look at the list of events shows.
-MAX_EVENT = 230
-
-# The words under which events appear in `openstack stack event list`.
-FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
-IN_PROGRESS, COMPLETE, FAILED = 'IN_PROGRESS', 'COMPLETE', 'FAILED'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Failover:
         self._policy = policy
         self._group = group
         self._options = options
+        self._teller = telling.Teller(policy)
         self._lock = heat.Lock(policy.context, policy.resource_id)
         self._record = model.Record()
         self._accepted = 0.0
@@ -166,7 +169,7 @@ class Failover:
             self._write(plan=None, state=model.State.READY, reason='', way_out='')
             return f'plan {answer.plan.plan_id} is cancelled; nothing had been touched'
         if isinstance(answer, decide.Show):
-            return self._show(answer)
+            return self._teller.shown(answer)
         if isinstance(answer, decide.GoOn):
             self._is_taken_up = True
             return self._carry(answer.plan, clouds, candidates)
@@ -198,7 +201,7 @@ class Failover:
                 raise
         self._finish(plan, candidates)
         seconds = time.monotonic() - self._accepted
-        return f'{_goal(plan)}: done after {seconds:.1f} s'
+        return f'{telling.goal(plan)}: done after {seconds:.1f} s'
 
     def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
         self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
@@ -208,8 +211,7 @@ class Failover:
         self, plan: model.Plan, clouds: services.StackServices, deadline: float
     ) -> bool:
         """Wait until the old active's host is confirmed down, or answers again."""
-        self._tell(
-            IN_PROGRESS,
+        self._teller.progress(
             f'waiting for the fence: {self._record.reason}. {self._record.way_out}',
             plan,
         )
@@ -217,7 +219,7 @@ class Failover:
             self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
             if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
-                self._tell(IN_PROGRESS, f'going on: {host.wording}', plan)
+                self._teller.progress(f'going on: {host.wording}', plan)
                 return True
             time.sleep(FENCE_LOOK)
         return False
@@ -249,7 +251,7 @@ class Failover:
         for run in runs_of(self._policy, plan):
             # An engine may have died between the end of a run and its removal.
             heat_hook.end(self._policy, run)
-        self._tell(COMPLETE, f'{_goal(plan)}: done', plan)
+        self._teller.tell(telling.COMPLETE, f'{telling.goal(plan)}: done', plan)
 
     def _members_now(self) -> dict[str, Any]:
         """The members after the failover, for the next one; none when Heat does not tell them."""
@@ -287,18 +289,19 @@ class Failover:
             return
         self._has_told_start = True
         if self._is_taken_up:
-            self._tell(IN_PROGRESS, f'the plan is taken up: {_goal(plan)}', plan)
+            self._teller.progress(f'the plan is taken up: {telling.goal(plan)}', plan)
         else:
-            self._tell_start(plan)
+            self._teller.start(plan)
 
     def tell(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
         if step.state is model.StepState.FAILED:
-            self._tell(FAILED, f'{step.name} stopped: {step.reason}', plan)
+            self._teller.tell(telling.FAILED, f'{step.name} stopped: {step.reason}', plan)
             return
         where = f' ({plan.new.member})' if step.kind is StepKind.ATTACH and plan.new else ''
-        self._tell(
-            IN_PROGRESS, f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s', plan
+        self._teller.progress(
+            f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s',
+            plan,
         )
 
     def moved(self, plan: model.Plan) -> None:
@@ -325,7 +328,7 @@ class Failover:
             self._group,
             requested_by=plan.requested_by,
             name=f'ha{plan.plan_id}',
-            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
+            tell=lambda text: self._teller.progress(text, plan),
         )
         observed = observing.observe(self._group, services.StackServices(self._policy))
         for candidate in observed.candidates:
@@ -373,7 +376,7 @@ class Failover:
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,
             cooldown=chained.cooldown,
-            tell=lambda text: self._tell(IN_PROGRESS, text, plan),
+            tell=lambda text: self._teller.progress(text, plan),
         )
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 
@@ -405,7 +408,7 @@ class Failover:
                 self._group,
                 requested_by=plan.requested_by,
                 name=f'ha{plan.plan_id}',
-                tell=lambda text: self._tell(IN_PROGRESS, text, plan),
+                tell=lambda text: self._teller.progress(text, plan),
             )
         return f'{old.member} is kept, shut off, until {kept.until}; {new} is in its place'
 
@@ -443,7 +446,7 @@ class Failover:
                 kept=tuple(k for k in self._record.kept if k != kept),
                 suspects=tuple(s for s in self._record.suspects if s != kept.member),
             )
-            self._tell(IN_PROGRESS, f'{kept.member} was kept until {kept.until} and is gone')
+            self._teller.progress(f'{kept.member} was kept until {kept.until} and is gone')
 
     # --- the record and the events -----------------------------------------------------------
 
@@ -472,40 +475,6 @@ class Failover:
             ),
         )
 
-    def _show(self, answer: decide.Show) -> str:
-        self._tell_considered(answer.considered, 'plan: ')
-        if isinstance(answer.answer, decide.Refuse):
-            return f'plan: nothing would be done, {answer.answer.reason}'
-        plan = answer.answer.plan
-        verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
-        steps = ' -> '.join(s.name for s in plan.steps)
-        return f'plan: {_goal(plan)} {verb} by {steps}'
-
-    def _tell_considered(self, told: Mapping[str, str], prefix: str) -> None:
-        """Say of each member why it takes over or does not, in as few events as hold it."""
-        line = ''
-        for part in (f'{name}: {text}' for name, text in told.items()):
-            if line and len(line) + len(part) > MAX_EVENT:
-                self._tell(IN_PROGRESS, prefix + line)
-                line = ''
-            line = f'{line}; {part}' if line else part
-        if line:
-            self._tell(IN_PROGRESS, prefix + line)
-
-    def _tell_start(self, plan: model.Plan) -> None:
-        steps = ', '.join(s.name for s in plan.steps)
-        self._tell(IN_PROGRESS, f'{_goal(plan)} because {plan.reason}; steps: {steps}', plan)
-        if plan.cause is not model.Cause.REPLACE_STANDBY:
-            self._tell_considered(plan.considered, f'[{plan.plan_id}] ')
-
-    def _tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
-        prefix = f'[{plan.plan_id}] ' if plan else ''
-        try:
-            self._policy._add_event(FAILOVER, status, prefix + text)
-        except Exception:
-            # The record is what counts: a failover does not end because it could not be told of.
-            LOG.exception('No event was made of: %s%s', prefix, text)
-
 
 def hook_name(plan: model.Plan, step: model.Step) -> str:
     """The name of a plan's run of a hook."""
@@ -519,14 +488,6 @@ def runs_of(policy: Any, plan: model.Plan) -> list[str]:
         for step in plan.steps
         if step.kind in carry_out.HOOKS
     ]
-
-
-def _goal(plan: model.Plan) -> str:
-    if plan.cause is model.Cause.REPLACE_STANDBY:
-        return f'replacing standby {", ".join(s.target for s in plan.steps)}'
-    old = plan.old.member if plan.old else 'none'
-    new = plan.new.member if plan.new else 'a new member'
-    return f'{plan.cause.value} from {old} to {new}'
 
 
 def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:

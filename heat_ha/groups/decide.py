@@ -8,6 +8,7 @@ which engine did the steps before, or whether it lived to see their end.
 
 import collections.abc
 import dataclasses
+import re
 
 from heat_ha import exceptions
 from heat_ha.groups import model
@@ -204,6 +205,8 @@ def next_step(
         return _new_batch(seen, waiting, wanted.order, rolling, asked)
     if seen.leaving and not asked.is_swept:
         return Change('having Heat delete what it left behind')
+    if any(m.is_disturbed for m in seen.members) and not asked.is_swept:
+        return Change('having Heat bring in order what an update left')
     return Finished('nothing is left to do')
 
 
@@ -227,15 +230,15 @@ class _PairState:
     @property
     def is_unfinished(self) -> bool:
         """Whether the new member is in the group, but neither in service nor failed."""
-        return self.new is not None and not self.is_given_up and self.new.is_in_progress
+        new = self.new
+        return new is not None and new.is_in_progress and not (self.is_given_up or new.is_disturbed)
 
     @property
     def has_room(self) -> bool:
-        """Whether the victim has gone first and the new member may come."""
+        """Whether the victim has gone first, or there never was one, and the new one may come."""
         is_victim_gone = self.victim is None and not self.is_victim_leaving
-        return (
-            self._makes_room_first and is_victim_gone and self.new is None and not self.is_given_up
-        )
+        comes_last = self._makes_room_first or not self.pair.victim
+        return comes_last and is_victim_gone and self.new is None and not self.is_given_up
 
     def failure(self, spare: collections.abc.Collection[str], asked: Asked) -> str:
         """Say why the new member is not to be had, empty while it may still come."""
@@ -247,9 +250,56 @@ class _PairState:
         if self.new is None:
             is_expected = self.is_untouched or self.has_room
             return 'Heat did not take it into the group' if was_asked and is_expected else ''
+        if self.new.is_disturbed and not asked.is_swept:
+            return ''
         if self.new.is_failed:
             return self.new.reason or 'it failed'
         return 'it was left unfinished' if was_asked and self.new.is_in_progress else ''
+
+
+# What services answer that are overloaded, restarted, or cut off for a while, and what Heat says
+# when its own engine was.
+_PASSING = re.compile(
+    r'HTTP (408|429|500|502|503|504)\b|RateLimit|ConnectFailure|ConnectionRefused'
+    r'|(Connect|Read|Gateway|Messaging)Timeout|' + DIED_WITH_ENGINE
+)
+
+
+def is_passing(reason: str) -> bool:
+    """Whether what failed for this reason may well succeed a little later, unchanged."""
+    return _PASSING.search(reason) is not None
+
+
+def still_open(
+    seen: model.Group, wanted: model.Replacement, new_name: collections.abc.Callable[[], str]
+) -> tuple[model.Pair, ...]:
+    """Pair anew what is left of a replacement whose new members failed.
+
+    :param new_name: makes a name that no member has had.
+
+    Invariant: a member that failed in the place of one that is gone is a victim itself, so that
+    the group does not stay a member short; nothing is paired that is in service.
+    """
+    pairs = []
+    for pair in wanted.pairs:
+        new = seen.member(pair.new)
+        if pair.new not in wanted.given_up or (new is not None and new.is_in_service):
+            continue
+        if not pair.victim:
+            # Whoever asked for one more member knows it by this name.
+            pairs.append(pair)
+        elif seen.member(pair.victim) is not None:
+            pairs.append(model.Pair(pair.victim, new_name()))
+        elif new is not None:
+            pairs.append(model.Pair(pair.new, new_name()))
+        elif len(seen.members) < wanted.size:
+            pairs.append(model.Pair('', new_name()))
+    return tuple(pairs)
+
+
+def is_short(seen: model.Group, wanted: model.Replacement) -> bool:
+    """Whether a member that is gone has nobody in its place, so that it may not be forgotten."""
+    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str))
 
 
 def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:

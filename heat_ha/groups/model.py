@@ -24,7 +24,9 @@ class Member:
 
     ``servers`` are the ids of the Nova servers in the member, nested ones too;
     ``reference`` is the member's physical resource id. A member is failed when it, or anything
-    nested in it, is failed or marked unhealthy.
+    nested in it, is failed or marked unhealthy. It is disturbed when it is there and all that is
+    wrong with it is an update that failed or was left: Heat's next update of it may be all it
+    needs.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Member:
     is_failed: bool
     is_in_progress: bool = False
     reason: str = ''
+    is_disturbed: bool = False
 
     @property
     def is_in_service(self) -> bool:

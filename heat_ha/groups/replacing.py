@@ -8,25 +8,23 @@ the members that it has moved everything off, and ``add_member``. What to do is 
 
 import collections.abc
 import contextlib
-import dataclasses
+import itertools
+import random
 import time
 from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha import exceptions, signals
+from heat_ha import exceptions
 from heat_ha.cloud import group_record, heat, heat_group
 from heat_ha.groups import claiming, decide, model
+from heat_ha.groups.one_run import Run, Tell, names_of
 
 LOG = logging.getLogger(__name__)
 
-# Seconds before a look that got no answer is tried again.
-LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
-
-# Signs of another's error message that fit into an event beside what it is about.
-MAX_CAUSE_LENGTH = 120
-
-Tell = collections.abc.Callable[[str], None]
+# The longest waits, in seconds, before what may pass is tried again: time for a service to be
+# restarted, and not so long that nobody sees why nothing happens.
+PAUSES = (2.0, 8.0, 20.0)
 
 
 def replace(
@@ -64,7 +62,7 @@ def replace(
         chosen = None
         if group_record.read_replacement(group_resource) is None:
             gone = _gone(seen, named)
-            if named and len(gone) == len(named):
+            if named and len(gone) == len(named) and _is_in_order(seen):
                 present = tuple(n for n in new_names if seen.member(n))
                 return model.Outcome(named, present, time.monotonic() - started)
             chosen = _choose(group_resource, seen, count, named, spare, new_names)
@@ -79,11 +77,12 @@ def replace(
             left = group_record.read_replacement(group_resource)
             if left is not None:
                 tell(
-                    f'taking up the replacement of {_and(left.victims)} that '
+                    f'taking up the replacement of {names_of(left.victims)} that '
                     f'{left.requested_by} began at {left.since}'
                 )
-                outcome = _Run(group_resource, claim, left, spare, tell).carry_out()
-                if left.requested_by == requested_by and set(named) <= set(left.victims):
+                outcome = _in_several_runs(group_resource, claim, left, spare, tell)
+                is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
+                if is_same and (named or outcome.new):
                     return outcome
                 seen = heat_group.look(group_resource)
                 if named and len(_gone(seen, named)) == len(named):
@@ -93,7 +92,7 @@ def replace(
                 _refuse_if_in_progress(group_resource)
             if chosen is None:
                 chosen = _choose(group_resource, seen, count, named, spare, new_names)
-            new = new_names or tuple(heat_group.new_name() for _ in chosen)
+            new = new_names if chosen and new_names else [heat_group.new_name() for _ in chosen]
             pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
             wanted = model.Replacement(
                 id=claim.mark.id,
@@ -106,8 +105,9 @@ def replace(
                 since=group_record.now(),
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
-            tell(f'replacing member {why} by {_and(wanted.new_names)}')
-            return _Run(group_resource, claim, wanted, spare, tell).carry_out()
+            if chosen:
+                tell(f'replacing member {why} by {names_of(wanted.new_names)}')
+            return _in_several_runs(group_resource, claim, wanted, spare, tell)
 
 
 def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell = LOG.info) -> str:
@@ -122,7 +122,7 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
         with claiming.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_record.read_replacement(group_resource)
             if left is not None:
-                _Run(group_resource, claim, left, (), tell).carry_out()
+                _in_several_runs(group_resource, claim, left, (), tell)
             seen = heat_group.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
@@ -138,8 +138,48 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
                 since=group_record.now(),
             )
             tell(f'adding member {name}')
-            _Run(group_resource, claim, wanted, (), tell).carry_out()
+            _in_several_runs(group_resource, claim, wanted, (), tell)
     return name
+
+
+def _in_several_runs(
+    group: Any,
+    claim: claiming.Claim,
+    wanted: model.Replacement,
+    spare: tuple[str, ...],
+    tell: Tell,
+) -> model.Outcome:
+    """Carry a replacement out, and what is left of it again where it may succeed later.
+
+    :raises exceptions.Refused: nothing could be done.
+    :raises exceptions.Stopped: not all of it could be done.
+    """
+    begin = time.monotonic()
+    came: list[str] = []
+    pauses: collections.abc.Iterator[float] = iter(PAUSES)
+    if wanted.given_up:
+        # What an earlier run gave up is tried again at once: somebody has asked for that.
+        pauses = itertools.chain([0.0], pauses)
+    asked_for = wanted.victims
+    while True:
+        run = Run(group, claim, wanted, spare, tell)
+        try:
+            outcome = run.carry_out()
+        except exceptions.MayPass as exc:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            came += run.came
+            pause *= random.uniform(0.5, 1.0)
+            tell(f'{exc.reason}; trying again in {pause:.1f} s')
+            time.sleep(pause)
+            try:
+                wanted = run.what_is_left()
+            except exceptions.CouldNotAsk:
+                raise exc from None
+            continue
+        gone = tuple(victim for victim in asked_for if victim)
+        return model.Outcome(gone, (*came, *outcome.new), time.monotonic() - begin)
 
 
 @contextlib.contextmanager
@@ -179,236 +219,9 @@ def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
             with claiming.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
                 left = group_record.read_replacement(group)
                 if left is not None:
-                    _Run(group, claim, left, (), tell).carry_out()
+                    _in_several_runs(group, claim, left, (), tell)
         except exceptions.HaError as exc:
             tell(f'the replacement that was interrupted could not be ended: {exc}')
-
-
-class _Run:
-    """One run of one replacement: from what is there to its end, or to where it stops."""
-
-    def __init__(
-        self,
-        group: Any,
-        claim: claiming.Claim,
-        wanted: model.Replacement,
-        spare: tuple[str, ...],
-        tell: Tell,
-    ) -> None:
-        self._group = group
-        self._claim = claim
-        self._spare = spare
-        self._tell = tell
-        self._rolling = heat_group.rolling(group)
-        self._asked = decide.Asked()
-        self._batches = 0
-        self._has_changed = False
-        self._started = time.monotonic()
-        self._deadline = self._started + group.stack.timeout_secs()
-        self._failures: dict[str, str] = {}
-        self._last_change: decide.Change | None = None
-        self._changed_at = self._started
-        # From here on the work is this engine's.
-        self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
-
-    def carry_out(self) -> model.Outcome:
-        """Do all that is left to do.
-
-        :raises exceptions.Refused: nothing could be done.
-        :raises exceptions.Stopped: not all of it could be done.
-        """
-        self._record()
-        self._notify('start', 'Start')
-        try:
-            seen = self._work()
-            self._end(seen)
-            outcome = self._outcome(seen)
-        except exceptions.CouldNotAsk as exc:
-            self._leave()
-            self._notify('error', str(exc))
-            raise exceptions.Stopped(
-                str(exc), 'Signal again when it answers: the same replacement goes on'
-            ) from exc
-        except BaseException as exc:
-            self._leave()
-            self._notify('error', str(exc))
-            raise
-        self._notify('end', 'End')
-        return outcome
-
-    def _notify(self, suffix: str, message: str) -> None:
-        heat_group.notify(self._group, suffix, len(self._wanted.pairs), self._wanted.size, message)
-
-    def _work(self) -> model.Group:
-        while True:
-            self._still_wanted()
-            seen = self._look()
-            self._tell_what_came_of_it(seen)
-            step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
-            LOG.debug('Group %s: %s', self._group.name, step)
-            if isinstance(step, decide.Finished):
-                return seen
-            if isinstance(step, decide.Blocked):
-                raise exceptions.Stopped(step.reason, step.way_out)
-            if isinstance(step, decide.GiveUp):
-                self._give_up(step.new, step.reason)
-            elif isinstance(step, decide.Wait):
-                self._wait(step.reason)
-            else:
-                self._change(step)
-
-    def _look(self) -> model.Group:
-        """Look, and again when there is no answer: one lost reply is no reason to stop."""
-        for seconds in LOOK_AGAIN_SECONDS:
-            try:
-                return heat_group.look(self._group)
-            except exceptions.CouldNotAsk as exc:
-                LOG.info('%s; asking again in %s s', exc, seconds)
-                time.sleep(seconds)
-        return heat_group.look(self._group)
-
-    def _change(self, step: decide.Change) -> None:
-        self._batches += step.is_new_batch
-        if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
-            self._tell(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
-            self._pause(self._rolling.pause_seconds)
-        self._hold_back(step)
-        self._asked = self._asked.and_for(step)
-        self._changed_at = time.monotonic()
-        try:
-            heat_group.change(self._group, step.add, step.remove)
-        except exceptions.Refused as exc:
-            if not step.add:
-                raise exceptions.Stopped(
-                    str(exc), 'Mend the cause and signal again: the same replacement goes on'
-                ) from exc
-            for new in step.add:
-                self._give_up(new, exc.reason)
-            return
-        self._has_changed = True
-        self._last_change = step
-        self._tell(f'{step.reason}: {_signed(step)}')
-        self._wait(step.reason)
-
-    def _tell_what_came_of_it(self, seen: model.Group) -> None:
-        change, self._last_change = self._last_change, None
-        if change is None:
-            return
-        seconds = time.monotonic() - self._changed_at
-        for name in change.add:
-            new = seen.member(name)
-            if new is not None and new.is_in_service:
-                self._tell(f'new member {name} is complete after {seconds:.1f} s')
-        left = {m.name for m in (*seen.members, *seen.leaving)}
-        for name in change.remove:
-            if name not in left:
-                self._tell(f'member {name} is gone after {seconds:.1f} s')
-
-    def _wait(self, reason: str) -> None:
-        if not heat_group.wait(self._group, self._deadline, self._still_wanted):
-            raise exceptions.Stopped(
-                f'{reason}: group {self._group.name} was not done within the '
-                f"{self._group.stack.timeout_secs()} s of its stack's timeout",
-                'Signal again: the same replacement goes on',
-            )
-
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._still_wanted()
-            time.sleep(min(heat_group.POLL_SECONDS, seconds))
-
-    def _still_wanted(self) -> None:
-        """Stop when another engine, that took this one for dead, has taken the work up."""
-        found = group_record.read_replacement(self._group)
-        if found is None or found.id != self._wanted.id:
-            raise _TakenOver(
-                f"the replacement in group {self._group.name} is another engine's now",
-                'Nothing is to be done',
-            )
-
-    def _give_up(self, new: str, reason: str) -> None:
-        self._failures[new] = reason
-        self._wanted = dataclasses.replace(self._wanted, given_up=(*self._wanted.given_up, new))
-        self._record()
-        self._tell(f'new member {new} is not to be had: {reason}')
-
-    def _hold_back(self, step: decide.Change) -> None:
-        known = {(h.stack, h.resource) for h in self._wanted.held_back}
-        for held in heat_group.to_hold_back(self._group, step.remove, self._wanted.victims):
-            if (held.stack, held.resource) in known:
-                continue
-            self._wanted = dataclasses.replace(
-                self._wanted, held_back=(*self._wanted.held_back, held)
-            )
-            # On record first: a look takes the member for failed all the while.
-            self._record()
-            heat_group.hold_back(self._group, held)
-
-    def _put_back(self, seen: model.Group | None) -> None:
-        left = []
-        for held in self._wanted.held_back:
-            if seen is not None and seen.member(held.member) is None:
-                continue
-            try:
-                heat_group.put_back(self._group, held)
-            except exceptions.CouldNotAsk as exc:
-                LOG.warning('Group %s: %s', self._group.name, exc)
-                left.append(held)
-        self._wanted = dataclasses.replace(self._wanted, held_back=tuple(left))
-
-    def _record(self) -> None:
-        group_record.write_replacement(self._group, self._wanted)
-
-    def _leave(self) -> None:
-        """Leave the intent on record for the next signal, as nobody's."""
-        found = group_record.read_replacement(self._group)
-        if found is None or found.id != self._wanted.id:
-            return
-        self._put_back(None)
-        self._wanted = dataclasses.replace(self._wanted, engine='')
-        self._record()
-
-    def _end(self, seen: model.Group) -> None:
-        self._put_back(seen)
-        if self._wanted.held_back:
-            # The next signal finds nothing to do but this.
-            self._wanted = dataclasses.replace(self._wanted, engine='')
-            self._record()
-        else:
-            group_record.drop_replacement(self._group)
-
-    def _outcome(self, seen: model.Group) -> model.Outcome:
-        done, failed = [], []
-        for pair in self._wanted.pairs:
-            new = seen.member(pair.new)
-            is_failed = pair.new in self._wanted.given_up or seen.member(pair.victim) is not None
-            if not is_failed:
-                done.append((pair.victim, pair.new if new else ''))
-                continue
-            failed.append(self._why_not(pair, seen))
-        self._claim.has_scaled = self._claim.has_scaled or bool(done)
-        if failed:
-            if done:
-                failed.append(f'replaced: {_and([victim for victim, _ in done])}')
-            kind = exceptions.Stopped if self._has_changed else exceptions.Refused
-            raise kind('; '.join(failed), 'Mend the cause and signal again')
-        return model.Outcome(
-            tuple(victim for victim, _ in done if victim),
-            tuple(new for _, new in done if new),
-            time.monotonic() - self._started,
-        )
-
-    def _why_not(self, pair: model.Pair, seen: model.Group) -> str:
-        # An event holds 255 signs: what matters comes first.
-        is_there = seen.member(pair.victim) is not None
-        old = f'member {pair.victim} is still there, ' if is_there else ''
-        why = self._failures.get(pair.new, 'it had failed before')
-        return f'{old}no new member {pair.new}: {signals.shorten(why, MAX_CAUSE_LENGTH)}'
-
-
-class _TakenOver(exceptions.Stopped):
-    """Another engine took this one for dead, and its work up."""
 
 
 def _refuse_if_unready(group: Any) -> None:
@@ -440,11 +253,15 @@ def _choose(
     if gone:
         # The first run chose the others; which they were is not known any more.
         count = len(there)
-    if new_names and len(new_names) != count:
+    if new_names and count and len(new_names) != count:
         raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
     chosen = decide.victims(seen, count, there, (*spare, *new_names))
     decide.check_pauses(count, heat_group.rolling(group), group.stack.timeout_secs())
     return chosen
+
+
+def _is_in_order(seen: model.Group) -> bool:
+    return not (seen.leaving or seen.is_in_progress or any(m.is_disturbed for m in seen.members))
 
 
 def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:
@@ -454,11 +271,3 @@ def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:
 def _cooldown(group: Any, given: float | None) -> float:
     wanted = group.properties[group.COOLDOWN] if given is None else given
     return float(wanted or 0)
-
-
-def _and(names: collections.abc.Sequence[str]) -> str:
-    return ', '.join(n for n in names if n) or 'none'
-
-
-def _signed(step: decide.Change) -> str:
-    return ' '.join([*(f'+{n}' for n in step.add), *(f'-{n}' for n in step.remove)]) or 'no members'

@@ -12,7 +12,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import decide, hook_run, model, observing, record, shell, standbys
+from heat_ha.failover import decide, hook_run, model, observing, record, shell, standbys, telling
 from heat_ha.plugin import failover_schema
 
 LOG = logging.getLogger(__name__)
@@ -405,7 +405,7 @@ class FailoverPolicy(
             raise
         except exceptions.HaError as exc:
             LOG.warning('%s stopped: %s', self.name, exc)
-            self._add_event(shell.FAILOVER, 'FAILED', f'stopped: {exc}')
+            self._add_event(telling.FAILOVER, telling.FAILED, f'stopped: {exc}')
             raise
 
     def _refused(self, exc):

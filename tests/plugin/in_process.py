@@ -49,7 +49,7 @@ from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
 from heat_ha.cloud import group_record, heat, heat_group, lost
-from heat_ha.groups import claiming, replacing
+from heat_ha.groups import claiming, one_run, replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
@@ -65,7 +65,8 @@ class WaitsInVain(AssertionError):
 class Server(resource.Resource):
     """A server of which only its being there matters. ``folder`` is where Nova would be.
 
-    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete.
+    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete; each
+    file ``busy-<n>`` lets one create fail as Nova does that is overloaded.
     """
 
     folder = None
@@ -74,6 +75,9 @@ class Server(resource.Resource):
     }
 
     def handle_create(self):
+        for busy in sorted(self.folder.glob('busy-*'))[:1]:
+            busy.unlink()
+            raise exception.Error('Nova is busy (HTTP 503)')
         made = str(uuid.uuid4())
         (self.folder / made).write_text(self.physical_resource_name())
         self._log('+')
@@ -327,7 +331,7 @@ class Engine:
         return {
             f.name
             for f in self.servers.iterdir()
-            if not f.name.startswith(('no-valid-host', 'stuck-'))
+            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-'))
         }
 
     def _counts(self):
@@ -454,6 +458,7 @@ class Engine:
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
             (heat_group, 'time', own_clock),
             (replacing, 'time', own_clock),
+            (one_run, 'time', own_clock),
             (claiming, 'time', own_clock),
             (group_record, 'now', self.now),
             (heat, 'own_engine_id', lambda: engine.engine_id),

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from heat_ha.failover import model, shell
+from heat_ha.failover import model, shell, telling
 from heat_ha.groups import replacing
 from heat_ha.plugin import failover_policy
 from tests.unit.failover import worlds
@@ -23,6 +23,7 @@ def failover(monkeypatch):
         answers = list(is_held)
         made._lock = types.SimpleNamespace(is_held=lambda: answers.pop(0))
         made._policy = types.SimpleNamespace(name='policy', _add_event=tell or (lambda *a: None))
+        made._teller = telling.Teller(made._policy)
         made._group = None
         made._record = model.Record(
             active=worlds.holder('b'), kept=(model.Kept('a', 'server-a', LONG_AGO),)
@@ -57,7 +58,17 @@ def test_a_failover_goes_on_when_no_event_can_be_made(failover):
     def broken(*_args):
         raise RuntimeError('the database does not answer')
 
-    failover(tell=broken)._tell(shell.IN_PROGRESS, 'detach: done')
+    failover(tell=broken)._teller.progress('detach: done')
+
+
+@pytest.mark.parametrize(
+    ('reason', 'said'), [('', '; steps:'), ('it burns', ' because it burns; ')]
+)
+def test_a_reason_is_told_where_there_is_one(failover, reason, said):
+    told = []
+    plan = model.Plan('p', model.Cause.FAILOVER, reason, 'policy', '', 1, '', None, None, ())
+    failover(tell=lambda *event: told.append(event))._teller.start(plan)
+    assert told[0][2].startswith(f'[p] failover from none to a new member{said}')
 
 
 def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):

@@ -40,18 +40,20 @@ class Heat:
     """A group's nested stack: takes changes, and fails where it is told to.
 
     :ivar cannot_bring: names that fail when they are to be created.
+    :ivar disturbs: names of members that an update leaves unfit, once for each time they are in it.
     :ivar cannot_delete: names that fail when they are to be deleted.
     :ivar dies_deleting: names at whose deletion an engine dies, once for each time they are in it.
     :ivar least_in_service: the fewest members that were in service at once.
     :ivar most: the most members that there were at once.
     """
 
-    def __init__(self, *members, cannot_bring=(), cannot_delete=(), dies_deleting=()):
+    def __init__(self, *members, cannot_bring=(), cannot_delete=(), dies_deleting=(), disturbs=()):
         self.members = [m if isinstance(m, model.Member) else member(m) for m in members]
         self.leaving = []
         self.cannot_bring = set(cannot_bring)
         self.cannot_delete = set(cannot_delete)
         self.dies_deleting = list(dies_deleting)
+        self.disturbs = list(disturbs)
         self.is_in_progress = False
         self.is_worker_dead = False
         self.ever = {m.name for m in self.members}
@@ -95,7 +97,7 @@ class Heat:
         """Do what was taken."""
         assert not self.is_worker_dead, 'waiting for nobody'
         self.is_in_progress = False
-        self.members = [self._ended(m) if m.is_in_progress else m for m in self.members]
+        self.members = [self._ended(m) for m in self.members]
         self.leaving = [
             dataclasses.replace(
                 m, is_in_progress=False, is_failed=True, reason=self._why_there(m.name)
@@ -111,12 +113,24 @@ class Heat:
             return f'{decide.DIED_WITH_ENGINE} DELETE'
         return 'it hangs'
 
-    def _ended(self, coming):
-        if coming.name in self.cannot_bring:
+    def _ended(self, one):
+        is_coming = one.is_in_progress and not one.is_disturbed
+        if one.name in self.cannot_bring and is_coming:
             return dataclasses.replace(
-                coming, is_in_progress=False, is_failed=True, reason='no valid host'
+                one, is_in_progress=False, is_failed=True, reason='no valid host'
             )
-        return dataclasses.replace(coming, is_in_progress=False)
+        if one.name in self.disturbs and not is_coming:
+            self.disturbs.remove(one.name)
+            # The second time it is not even known how the update ended.
+            is_left = one.name in self.disturbs
+            return dataclasses.replace(
+                one, is_disturbed=True, is_in_progress=is_left, is_failed=not is_left
+            )
+        if is_coming or one.is_disturbed:
+            return dataclasses.replace(
+                one, is_in_progress=False, is_disturbed=False, is_failed=False
+            )
+        return one
 
     def _count(self):
         self.least_in_service = min(self.least_in_service, len(self.seen().in_service))
@@ -132,7 +146,7 @@ class Crash(Exception):
 
 
 class Run:
-    """Carries out what is decided, as ``heat_ha.groups.replacing`` does, until it crashes.
+    """Carries out what is decided, as ``heat_ha.groups.one_run`` does, until it crashes.
 
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
