@@ -11,7 +11,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import delegation
 from heat_ha.plugin import region_work, remote_snapshots, remote_tombstone, remote_wishes
-from heat_ha.regions import apply, decide, model, record, report, wish
+from heat_ha.regions import apply, model, planning, record, report, wish
 
 LOG = logging.getLogger(__name__)
 
@@ -453,9 +453,9 @@ class RemoteStack(remote_snapshots.WithSnapshots):
         if asked.action in (wish.Action.SYNC, wish.Action.PEER_CHANGED):
             return self._sync(asked.region)
         change = {
-            wish.Action.ABANDON: lambda r: decide.abandoned(r, asked.region),
-            wish.Action.PAUSE: lambda r: decide.paused(r, asked.region, True),
-            wish.Action.RESUME: lambda r: decide.paused(r, asked.region, False),
+            wish.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),
+            wish.Action.PAUSE: lambda r: planning.paused(r, asked.region, True),
+            wish.Action.RESUME: lambda r: planning.paused(r, asked.region, False),
         }[asked.action]
         if self._is_in_action():
             raise exceptions.Refused('an action is at work', 'Signal again when it has ended')

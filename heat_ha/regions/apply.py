@@ -18,7 +18,16 @@ from typing import Any, Protocol, TypeVar
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.regions import decide, model, record, restores, revision
+from heat_ha.regions import (
+    burials,
+    decide,
+    model,
+    planning,
+    record,
+    restores,
+    revision,
+    rollouts,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -138,7 +147,7 @@ class Work:
 
     def _plan(self) -> None:
         contents = self._wishes.contents()
-        planned = decide.plan(
+        planned = planning.plan(
             self._record,
             contents,
             self._wishes.base_name,
@@ -165,7 +174,7 @@ class Work:
         self._settle_what_needs_no_look()
         # Who waits for another part's output neither works nor keeps others from it.
         lacking = {p.region for p in self._record.parts if p.region not in self._bodies}
-        due = decide.may_work(
+        due = rollouts.may_work(
             self._record, self._wishes.rollout, {*self._settled, *lacking}, self._begun
         )
         graves = self._open_graves()
@@ -231,7 +240,7 @@ class Work:
                 self._settled[part.region] = part.desired
             if not self._is_meant(part.region) or self._wishes.only_deletes:
                 self._settled[part.region] = part.desired
-        reason = decide.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
+        reason = rollouts.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
         for part in self._record.parts:
             if reason and part.region not in self._settled:
                 self._settled[part.region] = part.desired
@@ -356,7 +365,7 @@ class Work:
     ) -> None:
         since = self._waited.setdefault(grave.mark, time.monotonic() - took)
         waited = time.monotonic() - since
-        step = decide.burial_step(grave, seen, self._wishes.rules, self._attempt, waited)
+        step = burials.next_step(grave, seen, self._wishes.rules, self._attempt, waited)
         LOG.debug('%s, delete of %s: %s', grave.region, grave.name, step)
         if isinstance(step, model.Send):
             sent = dataclasses.replace(

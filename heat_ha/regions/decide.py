@@ -7,9 +7,8 @@ matter who carried out the last step, or whether it was.
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Collection, Mapping
 
-from heat_ha.regions import model, restores, snapshots
+from heat_ha.regions import model, restores
 from heat_ha.regions.model import (
     Absent,
     Defer,
@@ -17,8 +16,6 @@ from heat_ha.regions.model import (
     Drift,
     ErrorClass,
     Fail,
-    Forget,
-    OnDelete,
     OnUnreachable,
     Part,
     Present,
@@ -27,7 +24,6 @@ from heat_ha.regions.model import (
     Silent,
     State,
     Step,
-    Tombstone,
     Wait,
 )
 
@@ -39,122 +35,6 @@ _SLEEPING = ('SUSPEND', 'RESUME')
 
 # Remote actions after whose end the stack holds what its tags say.
 _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
-
-
-def plan(
-    record: model.Record,
-    wanted: Mapping[str, model.Wanted],
-    base_name: str,
-    is_single: bool,
-    now: str,
-    new_mark: Callable[[], str],
-) -> model.Record:
-    """Bring the record in line with what the template wants now; no region is asked.
-
-    Invariant: what leaves the template leaves a tombstone if its region may hold a stack, and a
-    part that comes back gets a mark and a name of its own, so that the tombstone is not for it.
-    """
-    parts: list[Part] = []
-    generations = dict(record.generations)
-    for region, content in wanted.items():
-        part = record.part(region)
-        if part is None:
-            count = generations.get(region, 0) + 1
-            generations[region] = count
-            name = base_name if is_single else f'{base_name}-{_as_name(region)}'
-            part = Part(region, new_mark(), name if count == 1 else f'{name}-{count}')
-        parts.append(_with_wanted(part, content))
-    gone = (p for p in record.parts if p.region not in wanted)
-    tombstones = [*record.tombstones, *(bury(p, now) for p in gone if is_to_bury(p))]
-    return dataclasses.replace(
-        record,
-        parts=tuple(parts),
-        tombstones=snapshots.without_doubles(tombstones),
-        generations=generations,
-    )
-
-
-def _as_name(region: str) -> str:
-    """A region's name with nothing in it that a stack's name may not have."""
-    return ''.join(c if c.isascii() and (c.isalnum() or c in '_.-') else '-' for c in region)
-
-
-def _with_wanted(part: Part, content: model.Wanted) -> Part:
-    if part.state is State.ABANDONED:
-        return part
-    if isinstance(content, model.Lacking):
-        # What the region has stays as it is until the input is known.
-        if part.may_exist:
-            return dataclasses.replace(part, reason=content.reason)
-        return dataclasses.replace(part, state=State.WAITING, reason=content.reason)
-    if part.desired == content.revision:
-        return part
-    return dataclasses.replace(
-        # Something newer is wanted than a snapshot that is still to be restored.
-        restores.without(part),
-        desired=content.revision,
-        state=State.READY if part.applied == content.revision else State.PENDING,
-        reason='' if part.applied == content.revision else 'the region is not told yet',
-    )
-
-
-def is_to_bury(part: Part) -> bool:
-    """Whether leaving this part out means that something has to be deleted."""
-    return part.may_exist and part.state is not State.ABANDONED
-
-
-def bury(part: Part, now: str) -> Tombstone:
-    """The delete that follows from the end of a part."""
-    return Tombstone(part.region, part.mark, part.name, part.stack_id, now, part.place)
-
-
-# --- who may be at work ---------------------------------------------------------------------
-
-
-def may_work(
-    record: model.Record,
-    rollout: model.Rollout,
-    settled: Collection[str],
-    begun: Collection[str],
-) -> tuple[str, ...]:
-    """The regions that may be at work now, in the order of the rollout.
-
-    Invariant: no part is begun before all of the waves before its own are settled, nor while
-    more parts have failed than are tolerated; and one that is begun is seen to its end.
-
-    :param settled: regions that this action is through with.
-    :param begun: regions that this action was at work in.
-    """
-    failed = sum(1 for p in record.parts if p.region in settled and p.state is State.FAILED)
-    may_begin = failed <= rollout.failure_tolerance
-    chosen: list[str] = []
-    for wave in rollout.waves:
-        open_ones = [r for r in wave if r not in settled]
-        in_flight = [r for r in open_ones if r in begun]
-        chosen.extend(in_flight)
-        if may_begin:
-            fresh = [r for r in open_ones if r not in begun]
-            limit = rollout.max_in_flight
-            room = len(fresh) if limit == 0 else max(0, limit - len(in_flight))
-            chosen.extend(fresh[:room])
-        if open_ones:
-            break
-    return tuple(chosen)
-
-
-def not_begun(
-    record: model.Record, rollout: model.Rollout, settled: Collection[str], begun: Collection[str]
-) -> str:
-    """Why the regions that are left are not begun any more; empty while they may be."""
-    failed = [p.region for p in record.parts if p.region in settled and p.state is State.FAILED]
-    if len(failed) <= rollout.failure_tolerance:
-        return ''
-    if any(r not in settled for r in begun):
-        return ''
-    return f'not begun, because {", ".join(failed)} failed (failure_tolerance)'
-
-
-# --- one part -------------------------------------------------------------------------------
 
 
 def next_step(
@@ -441,49 +321,6 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
     return dataclasses.replace(part, reason=step.reason)
 
 
-# --- one tombstone --------------------------------------------------------------------------
-
-
-def burial_step(
-    grave: Tombstone, seen: model.Seen, rules: model.Rules, attempt: str, waited: float
-) -> Step:
-    """Choose the one step that brings a delete closer to its end.
-
-    Invariant: a delete is sent only for a stack with the id or the mark of the tombstone.
-
-    :param waited: for how many seconds this action has found the region silent.
-    """
-    if isinstance(seen, Absent):
-        return Forget('the region has no such stack')
-    if isinstance(seen, Present):
-        if grave.stack_id != seen.stack_id and grave.mark != seen.mark:
-            return Forget('what the region shows is another stack')
-        if seen.action == 'DELETE' and seen.status == 'COMPLETE':
-            return Forget('the region has deleted it')
-        if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
-            if grave.attempt in ('', attempt):
-                return Wait('the region deletes it')
-            # Asked for anew: what was at work on it there may have died with its engine.
-            return Send(Request.DELETE, 'the region is told once more')
-        if grave.snapshot and seen.status == 'IN_PROGRESS':
-            # Heat refuses to delete it before its end.
-            return Wait('the region still takes the snapshot')
-        if grave.attempt == attempt and seen.action == 'DELETE':
-            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
-        if grave.attempt == attempt and grave.error_class is None:
-            return Wait('the region was told')
-        return Send(Request.DELETE, 'the template no longer has it')
-    if seen.error_class is not ErrorClass.UNREACHABLE:
-        return Fail(seen.error_class, seen.reason)
-    if not seen.is_known and waited < rules.patience:
-        return Wait(seen.reason)
-    if rules.on_delete is OnDelete.RETAIN:
-        return Forget('on_delete is retain: the stack stays where it is')
-    if rules.on_delete is OnDelete.FAIL:
-        return Fail(ErrorClass.UNREACHABLE, seen.reason)
-    return Defer(seen.reason)
-
-
 def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
     return is_recent(part.doubtful_since, now)
 
@@ -497,37 +334,3 @@ def _seconds(since: str, now: datetime.datetime) -> float:
     if not since:
         return 0.0
     return max(0.0, (now - datetime.datetime.fromisoformat(since)).total_seconds())
-
-
-# --- signals --------------------------------------------------------------------------------
-
-
-def abandoned(record: model.Record, region: str) -> model.Record:
-    """Give up one region: nothing is sent there any more, and nothing waits to be deleted."""
-    parts = tuple(
-        dataclasses.replace(
-            p,
-            state=State.ABANDONED,
-            error_class=None,
-            reason=f'given up; stack {p.name} may be left there. The signal resume takes it back',
-        )
-        if p.region == region
-        else p
-        for p in record.parts
-    )
-    graves = tuple(t for t in record.tombstones if t.region != region)
-    return dataclasses.replace(record, parts=parts, tombstones=graves)
-
-
-def paused(record: model.Record, region: str | None, is_paused: bool) -> model.Record:
-    """Tell a region nothing until it is resumed; what was given up is taken back by that too."""
-    parts = []
-    for part in record.parts:
-        if region in (None, part.region):
-            part = dataclasses.replace(part, paused=is_paused)
-            if not is_paused and part.state is State.ABANDONED:
-                part = dataclasses.replace(
-                    part, state=State.PENDING, desired='', reason='the region is not told yet'
-                )
-        parts.append(part)
-    return dataclasses.replace(record, parts=tuple(parts))

@@ -3,7 +3,7 @@
 
 import pytest
 
-from heat_ha.regions import decide, model
+from heat_ha.regions import decide, model, planning
 from heat_ha.regions.model import Request, State
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
@@ -265,7 +265,7 @@ def test_a_foreign_stack_of_the_same_name_is_left_alone():
 def test_a_region_given_up_is_neither_told_nor_waited_for():
     world = World('A', 'B')
     world.act()
-    world.store.record = decide.abandoned(world.store.record, 'B')
+    world.store.record = planning.abandoned(world.store.record, 'B')
     world.forget_writes()
     world.want('two')
     assert not world.act()

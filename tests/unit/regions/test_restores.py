@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, model, report, restores
+from heat_ha.regions import decide, model, planning, report, restores
 from heat_ha.regions.model import Present, Request, Send, State
 from tests.unit.regions import worlds
 from tests.unit.regions.test_decide import NOW
@@ -112,7 +112,7 @@ def test_a_stack_that_is_another_one_now_is_not_restored():
 
 def test_what_was_given_up_is_not_restored():
     world, snapshot = changed('A')
-    world.store.write(decide.abandoned(world.store.record, 'A'))
+    world.store.write(planning.abandoned(world.store.record, 'A'))
     assert not restore(world, snapshot) and not world.regions['A'].writes
 
 

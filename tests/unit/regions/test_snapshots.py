@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.regions import decide, model, report, snapshots
+from heat_ha.regions import burials, decide, model, planning, report, snapshots
 from heat_ha.regions.model import (
     Absent,
     Done,
@@ -234,7 +234,7 @@ def test_only_the_snapshot_that_is_meant_is_deleted_and_no_part_is_told_anything
 def test_a_region_that_was_given_up_is_told_nothing_and_named():
     world = made('A', 'B')
     _, snapshot = world.snapshot()
-    world.store.write(decide.abandoned(world.store.record, 'B'))
+    world.store.write(planning.abandoned(world.store.record, 'B'))
     assert snapshots.given_up(world.store.record, snapshot) == ['B']
     assert not delete(world, snapshot) and world.snapshots() == {'A': 0, 'B': 1}
 
@@ -255,7 +255,7 @@ def test_a_snapshot_is_not_deleted_while_it_is_taken():
         model.Snapshot((dataclasses.replace(SHOT, told='then'),)), '2026-01-01T00:00:00+00:00'
     )[0]
     for seen, attempt in itertools.product(SEEN, ('', 'this', 'other')):
-        step = decide.burial_step(
+        step = burials.next_step(
             dataclasses.replace(grave, attempt=attempt), seen, model.Rules(), 'this', 99.0
         )
         if isinstance(step, Send):
