@@ -18,6 +18,12 @@ from heat_ha.regions import apply, model, record, snapshots, taking
 # The key in a definition's metadata that names what an update is to restore.
 RESTORE = 'heat_ha_restore'
 
+# Heat keeps the reason of a snapshot's end in 255 signs and puts words of its own before ours. A
+# longer one would leave the snapshot in progress for ever.
+MAX_REASON = 255 - len('Resource SNAPSHOT failed: Error: resources.: : ')
+
+MORE = ' ... (see the events)'
+
 # Seconds that the delete of a snapshot is waited for, and an action that is at work before it.
 MAX_DELETING = 60.0
 
@@ -45,15 +51,22 @@ class WithSnapshots(region_work.RegionWork):
             if not self._go_on(token):
                 return False
         except exceptions.Refused as exc:
-            raise region_work.failure('SNAPSHOT refused', str(exc)) from exc
+            raise self._failure('SNAPSHOT refused', str(exc)) from exc
         except exception.Error:
             # Cancelled, or a newer action goes on.
             self.handle_snapshot_cancel(token)
             raise
         failures = token['work'].failures()
         if failures:
-            raise region_work.failure('SNAPSHOT failed', '; '.join(failures))
+            raise self._failure('SNAPSHOT failed', '; '.join(failures))
         return True
+
+    def _failure(self, status, reason):
+        room = MAX_REASON - len(self.name) - len(status)
+        if len(reason) > room:
+            self._tell(f'{status}: {reason}', True)
+            reason = reason[: max(0, room - len(MORE))] + MORE
+        return region_work.failure(status, reason)
 
     def handle_snapshot_cancel(self, token):
         if 'work' in token:
@@ -121,7 +134,7 @@ class WithSnapshots(region_work.RegionWork):
                 if work:
                     token['work'] = work
                 elif is_late:
-                    raise region_work.failure(
+                    raise self._failure(
                         'DELETE refused',
                         'an action is at work; delete the snapshot again when it has ended',
                     )
@@ -131,7 +144,7 @@ class WithSnapshots(region_work.RegionWork):
                 return is_late
         failures = token['work'].failures()
         if failures:
-            raise region_work.failure('DELETE failed', '; '.join(failures))
+            raise kept._failure('DELETE failed', '; '.join(failures))
         return True
 
     def _deleting(self, snapshot):

@@ -366,7 +366,8 @@ class Work:
         since = self._waited.setdefault(grave.mark, time.monotonic() - took)
         waited = time.monotonic() - since
         step = burials.next_step(grave, seen, self._wishes.rules, self._attempt, waited)
-        LOG.debug('%s, delete of %s: %s', grave.region, grave.name, step)
+        what = f'snapshot {grave.snapshot} of {grave.name}' if grave.snapshot else grave.name
+        LOG.debug('%s, delete of %s: %s', grave.region, what, step)
         if isinstance(step, model.Send):
             sent = dataclasses.replace(
                 grave, attempt=self._attempt, error_class=None, reason=step.reason
@@ -385,7 +386,7 @@ class Work:
         elif isinstance(step, model.Forget):
             self.has_left_stacks |= isinstance(seen, model.Silent)
             self._record = self._record.with_tombstone(grave, None)
-            self._say(f'{grave.region}, delete of {grave.name}: {step.reason}', False)
+            self._say(f'{grave.region}, delete of {what}: {step.reason}', False)
         elif isinstance(step, model.Defer | model.Fail):
             error = step.error_class if isinstance(step, model.Fail) else UNREACHABLE
             kept = dataclasses.replace(grave, error_class=error, reason=step.reason)
@@ -393,7 +394,7 @@ class Work:
             self._buried.add(kept)
             word = 'failed' if isinstance(step, model.Fail) else 'is told later (tombstone)'
             self._say(
-                f'{grave.region}, delete of {grave.name} {word}: {step.reason}',
+                f'{grave.region}, delete of {what} {word}: {step.reason}',
                 isinstance(step, model.Fail),
             )
 

@@ -23,7 +23,7 @@ from heat_ha.regions.model import (
     Wait,
 )
 
-ABANDON = 'or send the signal abandon for the region, and take a snapshot without it'
+ABANDON = 'or give the region up (signal abandon)'
 
 
 def planned(record: model.Record, number: str) -> model.Snapshot:
@@ -64,8 +64,8 @@ def refuse_if_unfit(part: model.Part) -> None:
         raise exceptions.Refused(f'{part.region} is suspended', 'Resume the stack first')
     if not part.is_settled or not part.stack_id or part.state is not State.READY:
         raise exceptions.Refused(
-            f'{part.region} does not hold what is wanted ({part.state.value}: {part.reason})',
-            f'Update the stack, or send the signal sync, when the region is back, {ABANDON}',
+            f'{part.region} does not hold what is wanted ({part.state.value})',
+            f'When it is back, update the stack or send it the signal sync, {ABANDON}',
         )
     if part.drifted:
         raise exceptions.Refused(

@@ -124,6 +124,27 @@ def test_a_region_that_cannot_be_asked_fails_the_snapshot_by_its_name(engine, re
     assert held(regions) == {'A': 1, 'B': 1}
 
 
+@pytest.mark.parametrize('cause', ['cut', 'pending', 'long reasons'])
+def test_the_reason_of_a_failed_snapshot_fits_into_what_heat_keeps_of_it(
+    engine, regions, monkeypatch, cause
+):
+    names = [f'region-{n}-with-a-long-name' for n in range(12)]
+    for name in names:
+        regions[name] = FakeRegion(name)
+        regions[name].way = Way.CUT if cause == 'pending' else Way.OPEN
+    stack = engine.create(template(f'regions: {names}'))
+    silent = model.Silent(model.ErrorClass.UNREACHABLE, 'no ' * 100, is_known=True)
+    for region in regions.values():
+        region.way = Way.CUT
+        if cause == 'long reasons':
+            monkeypatch.setattr(region, '_silent', lambda: silent)
+    found = snapshot(engine, stack)
+    status, reason = listed(engine, stack)[found]
+    assert status == 'FAILED' and names[0] in reason and len(reason) <= 255, len(reason)
+    told = ' '.join(reason for _, reason in engine.events(stack, 'remote'))
+    assert cause == 'pending' or all(f'{name}: ' in told for name in names)
+
+
 def test_a_pending_region_refuses_the_snapshot_and_shows_the_way_out(engine, regions):
     regions['B'] = FakeRegion('B')
     regions['B'].way = Way.CUT
