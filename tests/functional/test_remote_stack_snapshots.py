@@ -29,9 +29,7 @@ class Snapshots:
         """Take one and wait for its end. :returns: its id, and the reason of its status."""
         answer = self._api.post(self._path, json={'name': 'before'})
         assert answer.status_code < 300, answer.text
-        # Some releases wrap it.
-        body = answer.json()
-        taken = body.get('snapshot', body)['id']
+        taken = answer.json()['id']
         cloud.until(lambda: self.show()[taken][0] != 'IN_PROGRESS', 'the snapshot ends', seconds=90)
         found, reason = self.show()[taken]
         assert found == status, reason
