@@ -148,6 +148,17 @@ class Stack:
 
         until(look, f'{self.name} {action}_COMPLETE', seconds=seconds, every=every)
 
+    def wait_failed(self, action: str, seconds: float = 60) -> str:
+        """Wait until the action has failed. :returns: why. :raises AssertionError: it did not."""
+
+        def look() -> Any:
+            found = self.show()
+            assert found['stack_status'] != f'{action}_COMPLETE', f'{self.name}: it did not fail'
+            return found['stack_status'] == f'{action}_FAILED' and found
+
+        found = until(look, f'{self.name} {action}_FAILED', seconds=seconds)
+        return str(found['stack_status_reason'])
+
     def delete(self, seconds: float = 240) -> None:
         """Delete the stack and wait until it is gone."""
         if not self.id:

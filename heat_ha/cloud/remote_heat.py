@@ -130,9 +130,15 @@ class RemoteHeat:
 
     # --- looks ------------------------------------------------------------------------------
 
-    def look(self, part: model.Part | model.Tombstone, with_outputs: bool) -> model.Seen:
-        """Look at one stack, by its id or else by its mark, with one request."""
+    def look(
+        self, part: model.Part | model.Tombstone | model.Shot, with_outputs: bool
+    ) -> model.Seen:
+        """Look at one stack, by its id or else by its mark, or at a snapshot by its name."""
         try:
+            if isinstance(part, model.Shot) or (
+                isinstance(part, model.Tombstone) and part.snapshot
+            ):
+                return self._snapshot(part)
             if part.stack_id:
                 return self._by_path(f'/stacks/{part.name}/{part.stack_id}', with_outputs)
             if isinstance(part, model.Part) and part.adopts and not part.may_exist:
@@ -159,6 +165,26 @@ class RemoteHeat:
         if not found:
             return model.Absent()
         return _present(found[0], False)
+
+    def _snapshot(self, one: model.Tombstone | model.Shot) -> model.Seen:
+        answer = self._call('GET', f'/stacks/{one.name}/{one.stack_id}/snapshots')
+        if answer.status == 404:
+            return model.Absent()
+        found = answer.body.get('snapshots')
+        if answer.status != 200 or not isinstance(found, list):
+            raise _not_heat(answer)
+        shot = next((s for s in found if s.get('name') == one.snapshot), None)
+        if shot is None:
+            return model.Absent()
+        return model.Present(
+            stack_id=one.stack_id,
+            name=one.name,
+            # Older releases of Heat do not say which.
+            action=str(shot.get('action') or 'CREATE'),
+            status=str(shot.get('status') or ''),
+            reason=str(shot.get('status_reason') or '')[:500],
+            snapshot_id=str(shot['id']),
+        )
 
     def cause(self, part: model.Part) -> str:
         """The path and the reason of the innermost resource that failed."""
@@ -225,7 +251,10 @@ class RemoteHeat:
     # --- writes -----------------------------------------------------------------------------
 
     def send(
-        self, request: model.Request, part: model.Part | model.Tombstone, body: Mapping[str, Any]
+        self,
+        request: model.Request,
+        part: model.Part | model.Tombstone | model.Shot,
+        body: Mapping[str, Any],
     ) -> model.Reply:
         """Send a request; tells apart what did not arrive, what may have, and what was refused."""
         path = f'/stacks/{part.name}/{part.stack_id}'
@@ -235,8 +264,14 @@ class RemoteHeat:
                 answer = self._call('POST', '/stacks', {**wire, 'stack_name': part.name})
             elif request is model.Request.UPDATE:
                 answer = self._call('PUT', path, wire)
+            elif request is model.Request.TAG:
+                answer = self._call('PATCH', path, wire)
             elif request is model.Request.DELETE:
-                answer = self._call('DELETE', path)
+                answer = self._call('DELETE', path + _of_snapshot(part))
+            elif request is model.Request.SNAPSHOT:
+                answer = self._call('POST', f'{path}/snapshots', body)
+            elif request is model.Request.RESTORE and isinstance(part, model.Part):
+                answer = self._call('POST', f'{path}/snapshots/{part.restore}/restore')
             else:
                 answer = self._call('POST', f'{path}/actions', {_ACTIONS[request]: None})
         except _Silent as exc:
@@ -379,6 +414,12 @@ def _from_catalogue_of_now(access: Access) -> str | None:
         )
         return found
     return None
+
+
+def _of_snapshot(part: model.Part | model.Tombstone | model.Shot) -> str:
+    if isinstance(part, model.Tombstone) and part.snapshot:
+        return f'/snapshots/{part.snapshot_id}'
+    return ''
 
 
 # --- reading answers ------------------------------------------------------------------------

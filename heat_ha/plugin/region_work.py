@@ -52,16 +52,38 @@ class RegionWork(resource.Resource):
     def needs_replace_failed(self):
         return False
 
-    def _work(self, *, is_asked_for=True, may_repair=True, only=None, wanted=True, sleep=None):
+    def _work(
+        self,
+        *,
+        is_asked_for=True,
+        may_repair=True,
+        only=None,
+        wanted=True,
+        sleep=None,
+        restore=None,
+        only_deletes=False,
+    ):
         """Start work on what is wanted, or with ``wanted`` false on the end of all parts.
 
         :param is_asked_for: a person waits for it, so a region that is known to be silent is
             tried once more.
         :param sleep: whether the stacks are to be suspended; None leaves that as it is.
+        :param restore: the snapshot that the stacks are to go back to.
+        :param only_deletes: whether nothing but what tombstones name is worked on.
         """
         store = record.Store(self)
-        accesses = remote_access.Accesses(self)
+        wishes = self._wishes(store, may_repair=may_repair, wanted=wanted)
+        return apply.Work(
+            store,
+            dataclasses.replace(wishes, sleep=sleep, restore=restore, only_deletes=only_deletes),
+            self._ports(is_asked_for),
+            self._tell,
+            None if only is None else frozenset({only}),
+        )
 
+    def _ports(self, is_asked_for):
+        """What makes the port to a region's Heat, from its name and its place."""
+        accesses = remote_access.Accesses(self)
         ports = {}
 
         def port(region, place):
@@ -72,14 +94,7 @@ class RegionWork(resource.Resource):
                 )
             return ports[key]
 
-        wishes = self._wishes(store, may_repair=may_repair, wanted=wanted)
-        return apply.Work(
-            store,
-            dataclasses.replace(wishes, sleep=sleep),
-            port,
-            self._tell,
-            None if only is None else frozenset({only}),
-        )
+        return port
 
     def _wishes(self, store, *, may_repair, wanted):
         raise NotImplementedError
@@ -165,13 +180,20 @@ class RegionWork(resource.Resource):
 
     def _step_for_signal(self, work):
         """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
+        return self._alone(work.step)
+
+    def _alone(self, do):
+        """Do something to the record while nobody else does.
+
+        :returns: what it returns; None while an action is at work, False while a signal is.
+        """
         try:
             with heat.Lock(self.context, self.stack.id).held():
                 # Heat writes its state before it looks for the lock, and we look after taking
                 # it: one of the two always sees the other.
                 if self._is_in_action():
                     return None
-                return work.step()
+                return do()
         except heat.GroupBusy:
             return False
 

@@ -10,13 +10,13 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import delegation
-from heat_ha.plugin import region_work, remote_tombstone, remote_wishes
-from heat_ha.regions import apply, decide, model, record, report, wish
+from heat_ha.plugin import region_work, remote_snapshots, remote_tombstone, remote_wishes
+from heat_ha.regions import apply, model, planning, record, report, wish
 
 LOG = logging.getLogger(__name__)
 
 
-class RemoteStack(region_work.RegionWork):
+class RemoteStack(remote_snapshots.WithSnapshots):
     """A resource that keeps a stack in each of several regions, made for cuts between them.
 
     It has all properties of `OS::Heat::Stack`. A region that does not answer never keeps the
@@ -352,7 +352,7 @@ class RemoteStack(region_work.RegionWork):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
         delegation.delegate(self)
         # The newest wish is on record before anything else, whoever carries it out.
-        self._work().plan()
+        self._work(restore=self._wish_to_restore(json_snippet)).plan()
         return self._begin(self._work)
 
     def check_update_complete(self, token):
@@ -453,9 +453,9 @@ class RemoteStack(region_work.RegionWork):
         if asked.action in (wish.Action.SYNC, wish.Action.PEER_CHANGED):
             return self._sync(asked.region)
         change = {
-            wish.Action.ABANDON: lambda r: decide.abandoned(r, asked.region),
-            wish.Action.PAUSE: lambda r: decide.paused(r, asked.region, True),
-            wish.Action.RESUME: lambda r: decide.paused(r, asked.region, False),
+            wish.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),
+            wish.Action.PAUSE: lambda r: planning.paused(r, asked.region, True),
+            wish.Action.RESUME: lambda r: planning.paused(r, asked.region, False),
         }[asked.action]
         if self._is_in_action():
             raise exceptions.Refused('an action is at work', 'Signal again when it has ended')

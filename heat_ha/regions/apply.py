@@ -18,7 +18,16 @@ from typing import Any, Protocol, TypeVar
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.regions import decide, model, record, revision
+from heat_ha.regions import (
+    burials,
+    decide,
+    model,
+    planning,
+    record,
+    restores,
+    revision,
+    rollouts,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -34,11 +43,16 @@ T = TypeVar('T')
 class Port(Protocol):
     """One region's Heat; every call is bounded, and answers in values."""
 
-    def look(self, part: model.Part | model.Tombstone, with_outputs: bool) -> model.Seen:
-        """Look at one stack, by its id or by its mark."""
+    def look(
+        self, part: model.Part | model.Tombstone | model.Shot, with_outputs: bool
+    ) -> model.Seen:
+        """Look at one stack, by its id or by its mark, or at a snapshot by its name."""
 
     def send(
-        self, request: model.Request, part: model.Part | model.Tombstone, body: Mapping[str, Any]
+        self,
+        request: model.Request,
+        part: model.Part | model.Tombstone | model.Shot,
+        body: Mapping[str, Any],
     ) -> model.Reply:
         """Send a request that changes something."""
 
@@ -59,6 +73,8 @@ class Store(Protocol):
     def write(self, record: model.Record) -> None: ...
     def outputs(self, region: str) -> record.Outputs | None: ...
     def write_outputs(self, region: str, outputs: record.Outputs) -> None: ...
+    def snapshot(self) -> model.Snapshot | None: ...
+    def write_snapshot(self, found: model.Snapshot) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +83,8 @@ class Wishes:
 
     ``contents`` is called again after each look, since a part may need another's outputs.
     ``options`` go with each request and are no part of a revision. ``sleep`` is whether the stacks
-    are to be suspended; None leaves that as it is.
+    are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go back to. With
+    ``only_deletes`` no part is told anything.
     """
 
     contents: Callable[[], Mapping[str, model.Wanted]]
@@ -80,6 +97,8 @@ class Wishes:
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sleep: bool | None = None
+    restore: model.Restore | None = None
+    only_deletes: bool = False
 
 
 class Work:
@@ -128,7 +147,7 @@ class Work:
 
     def _plan(self) -> None:
         contents = self._wishes.contents()
-        planned = decide.plan(
+        planned = planning.plan(
             self._record,
             contents,
             self._wishes.base_name,
@@ -140,6 +159,8 @@ class Work:
         self._bodies = {r: c.body for r, c in contents.items() if isinstance(c, model.Content)}
         manifest = revision.of({p.region: p.desired for p in parts})
         self._record = dataclasses.replace(planned, parts=parts, manifest=manifest)
+        if self._wishes.restore is not None:
+            self._record = restores.ordered(self._record, self._wishes.restore)
 
     def _with_way(self, part: model.Part) -> model.Part:
         adopts = part.adopts if part.may_exist else self._wishes.adopts.get(part.region, '')
@@ -153,7 +174,7 @@ class Work:
         self._settle_what_needs_no_look()
         # Who waits for another part's output neither works nor keeps others from it.
         lacking = {p.region for p in self._record.parts if p.region not in self._bodies}
-        due = decide.may_work(
+        due = rollouts.may_work(
             self._record, self._wishes.rollout, {*self._settled, *lacking}, self._begun
         )
         graves = self._open_graves()
@@ -178,7 +199,10 @@ class Work:
         told = [
             f'{p.region}: {p.error_class.value}: {p.reason}'
             for p in self._record.parts
-            if p.state is model.State.FAILED and p.error_class and self._is_meant(p.region)
+            if p.state is model.State.FAILED
+            and p.error_class
+            and self._is_meant(p.region)
+            and not self._wishes.only_deletes
         ]
         return told + [
             f'{t.region}: {t.error_class.value}: {t.reason}'
@@ -196,7 +220,7 @@ class Work:
             for part in self._record.parts
             if part.state is model.State.WORKING and part.stack_id and self._is_meant(part.region)
         }
-        for part, answer in _side_by_side(calls).items():
+        for part, answer in side_by_side(calls).items():
             word = 'is told to cancel' if answer.answer is model.Answer.ACCEPTED else 'goes on'
             self._say(f'{part.region} {word} {answer.reason}'.rstrip(), False)
 
@@ -214,9 +238,9 @@ class Work:
             is_refused = part.state is model.State.FAILED and part.attempt == self._attempt
             if part.state is model.State.ABANDONED or part.paused or is_refused:
                 self._settled[part.region] = part.desired
-            if not self._is_meant(part.region):
+            if not self._is_meant(part.region) or self._wishes.only_deletes:
                 self._settled[part.region] = part.desired
-        reason = decide.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
+        reason = rollouts.not_begun(self._record, self._wishes.rollout, self._settled, self._begun)
         for part in self._record.parts:
             if reason and part.region not in self._settled:
                 self._settled[part.region] = part.desired
@@ -228,7 +252,7 @@ class Work:
         begin = time.monotonic()
         calls: dict[Any, Callable[[], model.Seen]] = {p: self._looker(p) for p in parts}
         calls |= {t: self._looker(t) for t in graves}
-        looks = _side_by_side(calls)
+        looks = side_by_side(calls)
         took = time.monotonic() - begin
         requests: dict[Any, Callable[[], Any]] = {}
         for part in parts:
@@ -237,7 +261,7 @@ class Work:
             self._decide_grave(grave, looks[grave], took, requests)
         # One write for all intents, durable before the first of the requests.
         self._store.write(self._record)
-        answers = _side_by_side(requests)
+        answers = side_by_side(requests)
         for key, answer in answers.items():
             self._take_answer(key, answer)
 
@@ -272,7 +296,7 @@ class Work:
             sent = decide.intended(found, step.request, seen, self._attempt, now_text())
             self._record = self._record.with_part(sent)
             self._tellings[part.region] = self._tellings.get(part.region, 0) + 1
-            body = self._body(sent)
+            body = self._body(sent, step.request)
             request = step.request
             requests[('part', found, sent)] = lambda: self._port(part.region, part.place).send(
                 request, sent, body
@@ -321,7 +345,11 @@ class Work:
         elif after.drifted and not before.drifted:
             self._say(f'{after.region}: {after.reason}', True)
 
-    def _body(self, part: model.Part) -> Mapping[str, Any]:
+    def _body(self, part: model.Part, request: model.Request) -> Mapping[str, Any]:
+        if request is model.Request.RESTORE:
+            return {}
+        if request is model.Request.TAG:
+            return {'tags': tags(part.mark, part.restore_revision, self._record)}
         return {
             **self._wishes.options,
             **self._bodies[part.region],
@@ -337,14 +365,20 @@ class Work:
     ) -> None:
         since = self._waited.setdefault(grave.mark, time.monotonic() - took)
         waited = time.monotonic() - since
-        step = decide.burial_step(grave, seen, self._wishes.rules, self._attempt, waited)
-        LOG.debug('%s, delete of %s: %s', grave.region, grave.name, step)
+        step = burials.next_step(grave, seen, self._wishes.rules, self._attempt, waited)
+        what = f'snapshot {grave.snapshot} of {grave.name}' if grave.snapshot else grave.name
+        LOG.debug('%s, delete of %s: %s', grave.region, what, step)
         if isinstance(step, model.Send):
             sent = dataclasses.replace(
                 grave, attempt=self._attempt, error_class=None, reason=step.reason
             )
             if isinstance(seen, model.Present):
-                sent = dataclasses.replace(sent, stack_id=seen.stack_id, name=seen.name)
+                sent = dataclasses.replace(
+                    sent,
+                    stack_id=seen.stack_id,
+                    name=seen.name,
+                    snapshot_id=seen.snapshot_id or sent.snapshot_id,
+                )
             self._record = self._record.with_tombstone(grave, sent)
             requests[('grave', sent)] = lambda: self._port(grave.region, grave.place).send(
                 model.Request.DELETE, sent, {}
@@ -352,7 +386,7 @@ class Work:
         elif isinstance(step, model.Forget):
             self.has_left_stacks |= isinstance(seen, model.Silent)
             self._record = self._record.with_tombstone(grave, None)
-            self._say(f'{grave.region}, delete of {grave.name}: {step.reason}', False)
+            self._say(f'{grave.region}, delete of {what}: {step.reason}', False)
         elif isinstance(step, model.Defer | model.Fail):
             error = step.error_class if isinstance(step, model.Fail) else UNREACHABLE
             kept = dataclasses.replace(grave, error_class=error, reason=step.reason)
@@ -360,7 +394,7 @@ class Work:
             self._buried.add(kept)
             word = 'failed' if isinstance(step, model.Fail) else 'is told later (tombstone)'
             self._say(
-                f'{grave.region}, delete of {grave.name} {word}: {step.reason}',
+                f'{grave.region}, delete of {what} {word}: {step.reason}',
                 isinstance(step, model.Fail),
             )
 
@@ -427,7 +461,8 @@ def now_text() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
-def _side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+def side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+    """Make calls at the same time, and wait for all of them."""
     if not calls:
         return {}
     with concurrent.futures.ThreadPoolExecutor(min(len(calls), SIDE_BY_SIDE)) as pool:

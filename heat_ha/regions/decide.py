@@ -7,9 +7,8 @@ matter who carried out the last step, or whether it was.
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Collection, Mapping
 
-from heat_ha.regions import model
+from heat_ha.regions import model, restores
 from heat_ha.regions.model import (
     Absent,
     Defer,
@@ -17,8 +16,6 @@ from heat_ha.regions.model import (
     Drift,
     ErrorClass,
     Fail,
-    Forget,
-    OnDelete,
     OnUnreachable,
     Part,
     Present,
@@ -27,7 +24,6 @@ from heat_ha.regions.model import (
     Silent,
     State,
     Step,
-    Tombstone,
     Wait,
 )
 
@@ -39,118 +35,6 @@ _SLEEPING = ('SUSPEND', 'RESUME')
 
 # Remote actions after whose end the stack holds what its tags say.
 _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
-
-
-def plan(
-    record: model.Record,
-    wanted: Mapping[str, model.Wanted],
-    base_name: str,
-    is_single: bool,
-    now: str,
-    new_mark: Callable[[], str],
-) -> model.Record:
-    """Bring the record in line with what the template wants now; no region is asked.
-
-    Invariant: what leaves the template leaves a tombstone if its region may hold a stack, and a
-    part that comes back gets a mark and a name of its own, so that the tombstone is not for it.
-    """
-    parts: list[Part] = []
-    generations = dict(record.generations)
-    for region, content in wanted.items():
-        part = record.part(region)
-        if part is None:
-            count = generations.get(region, 0) + 1
-            generations[region] = count
-            name = base_name if is_single else f'{base_name}-{_as_name(region)}'
-            part = Part(region, new_mark(), name if count == 1 else f'{name}-{count}')
-        parts.append(_with_wanted(part, content))
-    gone = (p for p in record.parts if p.region not in wanted)
-    tombstones = [*record.tombstones, *(bury(p, now) for p in gone if is_to_bury(p))]
-    return dataclasses.replace(
-        record, parts=tuple(parts), tombstones=tuple(tombstones), generations=generations
-    )
-
-
-def _as_name(region: str) -> str:
-    """A region's name with nothing in it that a stack's name may not have."""
-    return ''.join(c if c.isascii() and (c.isalnum() or c in '_.-') else '-' for c in region)
-
-
-def _with_wanted(part: Part, content: model.Wanted) -> Part:
-    if part.state is State.ABANDONED:
-        return part
-    if isinstance(content, model.Lacking):
-        # What the region has stays as it is until the input is known.
-        if part.may_exist:
-            return dataclasses.replace(part, reason=content.reason)
-        return dataclasses.replace(part, state=State.WAITING, reason=content.reason)
-    if part.desired == content.revision:
-        return part
-    return dataclasses.replace(
-        part,
-        desired=content.revision,
-        state=State.READY if part.applied == content.revision else State.PENDING,
-        reason='' if part.applied == content.revision else 'the region is not told yet',
-    )
-
-
-def is_to_bury(part: Part) -> bool:
-    """Whether leaving this part out means that something has to be deleted."""
-    return part.may_exist and part.state is not State.ABANDONED
-
-
-def bury(part: Part, now: str) -> Tombstone:
-    """The delete that follows from the end of a part."""
-    return Tombstone(part.region, part.mark, part.name, part.stack_id, now, part.place)
-
-
-# --- who may be at work ---------------------------------------------------------------------
-
-
-def may_work(
-    record: model.Record,
-    rollout: model.Rollout,
-    settled: Collection[str],
-    begun: Collection[str],
-) -> tuple[str, ...]:
-    """The regions that may be at work now, in the order of the rollout.
-
-    Invariant: no part is begun before all of the waves before its own are settled, nor while
-    more parts have failed than are tolerated; and one that is begun is seen to its end.
-
-    :param settled: regions that this action is through with.
-    :param begun: regions that this action was at work in.
-    """
-    failed = sum(1 for p in record.parts if p.region in settled and p.state is State.FAILED)
-    may_begin = failed <= rollout.failure_tolerance
-    chosen: list[str] = []
-    for wave in rollout.waves:
-        open_ones = [r for r in wave if r not in settled]
-        in_flight = [r for r in open_ones if r in begun]
-        chosen.extend(in_flight)
-        if may_begin:
-            fresh = [r for r in open_ones if r not in begun]
-            limit = rollout.max_in_flight
-            room = len(fresh) if limit == 0 else max(0, limit - len(in_flight))
-            chosen.extend(fresh[:room])
-        if open_ones:
-            break
-    return tuple(chosen)
-
-
-def not_begun(
-    record: model.Record, rollout: model.Rollout, settled: Collection[str], begun: Collection[str]
-) -> str:
-    """Why the regions that are left are not begun any more; empty while they may be."""
-    failed = [p.region for p in record.parts if p.region in settled and p.state is State.FAILED]
-    if len(failed) <= rollout.failure_tolerance:
-        return ''
-    if any(r not in settled for r in begun):
-        return ''
-    return f'not begun, because {", ".join(failed)} failed (failure_tolerance)'
-
-
-# --- one part -------------------------------------------------------------------------------
 
 
 def next_step(
@@ -165,16 +49,16 @@ def next_step(
         return _of_silent(part, seen, rules, now)
     if isinstance(seen, Absent):
         return _of_absent(part, rules, now)
+    if seen.action == 'DELETE':
+        return _of_deleted(part, seen, rules, attempt, now)
+    restoring = restores.step(part, seen, rules, attempt, _is_doubtful(part, now))
+    if restoring is not None:
+        return restoring
     if seen.status == 'IN_PROGRESS':
         return _of_busy(part, seen, attempt)
     first = _of_sleeper(part, seen, attempt)
     if first is not None:
         return first
-    if seen.action == 'DELETE':
-        return Fail(
-            ErrorClass.CONFLICT,
-            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
-        )
     if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
         if seen.is_equal or seen.revision == part.desired:
             return Send(Request.UPDATE, 'the stack is taken over as it is')
@@ -183,7 +67,9 @@ def next_step(
             f'stack {seen.name} is not what the template wants; set adopt.conflict to overwrite, '
             'or make them equal',
         )
-    if seen.status == 'COMPLETE' and seen.action in _COMPLETING:
+    # A snapshot that failed has changed nothing of what the stack holds.
+    is_unhurt = seen.action == 'SNAPSHOT' and part.is_current
+    if is_unhurt or (seen.status == 'COMPLETE' and seen.action in _COMPLETING):
         step = _of_complete(part, seen, rules, attempt)
         is_asleep = part.asleep or seen.action == 'SUSPEND'
         if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
@@ -230,7 +116,7 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
             ErrorClass.CONFLICT,
             f'there is no stack {part.adopts} to adopt; correct adopt, or leave it out',
         )
-    if part.doubtful_since and _seconds(part.doubtful_since, now) < SETTLE:
+    if _is_doubtful(part, now):
         return Wait('the answer to a request was lost; looking for what it did')
     if part.is_current and rules.drift is not Drift.CORRECT:
         reason = 'the stack is gone there, and not by us; an update with a change makes it anew'
@@ -238,9 +124,27 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
     return Send(Request.CREATE, 'the region has no such stack')
 
 
+def _of_deleted(
+    part: Part, seen: Present, rules: model.Rules, attempt: str, now: datetime.datetime
+) -> Step:
+    """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
+
+    Invariant: what was deleted while an action told it is not made anew by that action.
+    """
+    if seen.status != 'COMPLETE':
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
+        )
+    if part.attempt == attempt:
+        return Fail(
+            ErrorClass.CONFLICT,
+            'somebody else has deleted the stack there; an update of the parent makes it anew',
+        )
+    return _of_absent(part, rules, now)
+
+
 def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
-    if seen.action == 'DELETE':
-        return Fail(ErrorClass.CONFLICT, 'somebody else deletes the stack there')
     if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
         return Wait(f'{seen.action} is in progress there')
     if part.is_current:
@@ -297,13 +201,19 @@ def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: 
 
     Until there is an answer, a request counts as one that may have been carried out.
     """
+    if isinstance(seen, Present) and request in (Request.RESTORE, Request.TAG):
+        told = restores.intended(part, request, seen)
+    else:
+        told = dataclasses.replace(restores.without(part), told=part.desired)
     return dataclasses.replace(
-        part,
-        told=part.desired,
+        told,
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
-        stack_id=seen.stack_id if isinstance(seen, Present) else '',
+        # One that is made anew after a delete has an id of its own.
+        stack_id=seen.stack_id
+        if isinstance(seen, Present) and request is not Request.CREATE
+        else '',
         name=seen.name if isinstance(seen, Present) else part.name,
         doubtful_since=now,
         state=State.WORKING,
@@ -336,7 +246,12 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         ), None
     if answer is model.Answer.REFUSED:
         # Nothing was made of it; what the region may hold is what it held before.
-        kept = dataclasses.replace(seen, told=before.told, doubtful_since=before.doubtful_since)
+        kept = dataclasses.replace(
+            seen,
+            told=before.told,
+            doubtful_since=before.doubtful_since,
+            restoring=before.restoring,
+        )
         return kept, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
     if answer is model.Answer.TAKEN and before.doubtful_since:
         # Looked for by its mark since, and not found: it is not ours.
@@ -344,7 +259,11 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         reason = f'another stack has the name {before.name} there; delete or rename it'
         return kept, Fail(ErrorClass.CONFLICT, reason)
     # Taken for the first time, busy or gone: the next look tells.
-    return dataclasses.replace(seen, attempt='', reason=reply.reason), None
+    again = dataclasses.replace(seen, attempt='', reason=reply.reason, restoring=before.restoring)
+    if answer is model.Answer.GONE and sent.restore:
+        # The snapshot or the whole stack: the template of then brings back what it can.
+        return restores.without(again), None
+    return again, None
 
 
 def after_look(part: Part, seen: model.Seen, now: str) -> Part:
@@ -365,7 +284,12 @@ def after_look(part: Part, seen: model.Seen, now: str) -> Part:
         seen.mark == part.mark or seen.stack_id == part.stack_id
     )
     if isinstance(seen, Present) and is_ours:
-        return dataclasses.replace(found, stack_id=seen.stack_id, name=seen.name, doubtful_since='')
+        # A restore shows only when it has begun.
+        is_unseen = part.restoring == restores.TOLD and seen.changed == part.changed
+        since = part.doubtful_since if is_unseen else ''
+        return dataclasses.replace(
+            found, stack_id=seen.stack_id, name=seen.name, doubtful_since=since
+        )
     # One that is to be adopted is not ours, and so never deleted, before it is told.
     return found
 
@@ -374,7 +298,7 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
     """The part with what was decided about it."""
     if isinstance(step, Done):
         return dataclasses.replace(
-            part,
+            restores.without(part),
             state=State.READY,
             applied=part.desired,
             told=part.desired,
@@ -397,81 +321,16 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
     return dataclasses.replace(part, reason=step.reason)
 
 
-# --- one tombstone --------------------------------------------------------------------------
+def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
+    return is_recent(part.doubtful_since, now)
 
 
-def burial_step(
-    grave: Tombstone, seen: model.Seen, rules: model.Rules, attempt: str, waited: float
-) -> Step:
-    """Choose the one step that brings a delete closer to its end.
-
-    Invariant: a delete is sent only for a stack with the id or the mark of the tombstone.
-
-    :param waited: for how many seconds this action has found the region silent.
-    """
-    if isinstance(seen, Absent):
-        return Forget('the region has no such stack')
-    if isinstance(seen, Present):
-        if grave.stack_id != seen.stack_id and grave.mark != seen.mark:
-            return Forget('what the region shows is another stack')
-        if seen.action == 'DELETE' and seen.status == 'COMPLETE':
-            return Forget('the region has deleted it')
-        if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
-            if grave.attempt in ('', attempt):
-                return Wait('the region deletes it')
-            # Asked for anew: what was at work on it there may have died with its engine.
-            return Send(Request.DELETE, 'the region is told once more')
-        if grave.attempt == attempt and seen.action == 'DELETE':
-            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
-        if grave.attempt == attempt and grave.error_class is None:
-            return Wait('the region was told')
-        return Send(Request.DELETE, 'the template no longer has it')
-    if seen.error_class is not ErrorClass.UNREACHABLE:
-        return Fail(seen.error_class, seen.reason)
-    if not seen.is_known and waited < rules.patience:
-        return Wait(seen.reason)
-    if rules.on_delete is OnDelete.RETAIN:
-        return Forget('on_delete is retain: the stack stays where it is')
-    if rules.on_delete is OnDelete.FAIL:
-        return Fail(ErrorClass.UNREACHABLE, seen.reason)
-    return Defer(seen.reason)
+def is_recent(told: str, now: datetime.datetime) -> bool:
+    """Whether something was told so lately that a look may not show yet what it did."""
+    return bool(told) and _seconds(told, now) < SETTLE
 
 
 def _seconds(since: str, now: datetime.datetime) -> float:
     if not since:
         return 0.0
     return max(0.0, (now - datetime.datetime.fromisoformat(since)).total_seconds())
-
-
-# --- signals --------------------------------------------------------------------------------
-
-
-def abandoned(record: model.Record, region: str) -> model.Record:
-    """Give up one region: nothing is sent there any more, and nothing waits to be deleted."""
-    parts = tuple(
-        dataclasses.replace(
-            p,
-            state=State.ABANDONED,
-            error_class=None,
-            reason=f'given up; stack {p.name} may be left there. The signal resume takes it back',
-        )
-        if p.region == region
-        else p
-        for p in record.parts
-    )
-    graves = tuple(t for t in record.tombstones if t.region != region)
-    return dataclasses.replace(record, parts=parts, tombstones=graves)
-
-
-def paused(record: model.Record, region: str | None, is_paused: bool) -> model.Record:
-    """Tell a region nothing until it is resumed; what was given up is taken back by that too."""
-    parts = []
-    for part in record.parts:
-        if region in (None, part.region):
-            part = dataclasses.replace(part, paused=is_paused)
-            if not is_paused and part.state is State.ABANDONED:
-                part = dataclasses.replace(
-                    part, state=State.PENDING, desired='', reason='the region is not told yet'
-                )
-        parts.append(part)
-    return dataclasses.replace(record, parts=tuple(parts))

@@ -75,7 +75,9 @@ class Part:
     set while the answer to a request is not known, ``silent_since`` while the region does not
     answer. ``changed`` is when the region says that the stack was changed last. ``place`` is what
     ``cloud`` needs to get there beside the region's name. ``sleep`` is whether the stack is to be
-    suspended, ``asleep`` whether it was seen to be by our wish.
+    suspended, ``asleep`` whether it was seen to be by our wish. ``restore`` is the id of a snapshot
+    there that is to be applied, ``restore_revision`` what the stack held when it was taken,
+    ``restoring`` how far that is.
     """
 
     region: str
@@ -100,6 +102,9 @@ class Part:
     place: str = ''
     sleep: bool = False
     asleep: bool = False
+    restore: str = ''
+    restore_revision: str = ''
+    restoring: str = ''
 
     @property
     def may_exist(self) -> bool:
@@ -138,7 +143,8 @@ class Tombstone:
     """A delete that a region was not seen to have carried out.
 
     It names a stack by its id, or by a mark that only this stack can have, never by its name: a
-    later stack of the same name is somebody else's.
+    later stack of the same name is somebody else's. With ``snapshot``, a name that no other
+    snapshot has, only that snapshot of the stack is to go.
     """
 
     region: str
@@ -150,6 +156,8 @@ class Tombstone:
     attempt: str = ''
     error_class: ErrorClass | None = None
     reason: str = ''
+    snapshot: str = ''
+    snapshot_id: str = ''
 
     def to_dict(self) -> dict[str, Any]:
         """The tombstone as JSON holds it."""
@@ -163,12 +171,70 @@ class Tombstone:
 
 
 @dataclasses.dataclass(frozen=True)
+class Shot:
+    """One region's snapshot of its part, on record before the region is told to take it.
+
+    ``snapshot`` is a name that no other snapshot has, so that a lost reply is found again;
+    ``told`` is when the region was told (UTC, ISO), ``is_taken`` whether it was seen complete.
+    ``revision`` is what the stack holds.
+    """
+
+    region: str
+    name: str
+    stack_id: str
+    snapshot: str
+    revision: str
+    place: str = ''
+    snapshot_id: str = ''
+    told: str = ''
+    is_taken: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shot as JSON holds it."""
+        return _lean(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The snapshots of all parts that belong to one of the parent."""
+
+    shots: tuple[Shot, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each region has taken its own."""
+        return all(s.is_taken for s in self.shots)
+
+    def with_shot(self, shot: Shot) -> 'Snapshot':
+        """The snapshot with one region's as it is now."""
+        return Snapshot(tuple(shot if s.region == shot.region else s for s in self.shots))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON holds it."""
+        return {'shots': [s.to_dict() for s in self.shots]}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> 'Snapshot':
+        """Read what ``to_dict`` wrote."""
+        return cls(tuple(Shot(**s) for s in found['shots']))
+
+
+@dataclasses.dataclass(frozen=True)
+class Restore:
+    """A user's wish to go back to a snapshot; ``wish`` is another one each time."""
+
+    wish: str
+    snapshot: Snapshot
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """All that is known of a RemoteStack, in the region of its parent.
 
     ``owner`` and ``epoch`` say which region may change the parts; each part carries both as
     tags, so that another region can see whom it would take over from. ``manifest`` is the
     revision of all parts together. ``generations`` counts the stacks that each region got.
+    ``restored`` is the newest wish to go back to a snapshot that was taken up.
     """
 
     owner: str = ''
@@ -177,6 +243,7 @@ class Record:
     parts: tuple[Part, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
     generations: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    restored: str = ''
 
     def part(self, region: str) -> Part | None:
         """The part of one region."""
@@ -203,6 +270,7 @@ class Record:
             'parts': [p.to_dict() for p in self.parts],
             'tombstones': [t.to_dict() for t in self.tombstones],
             'generations': dict(self.generations),
+            'restored': self.restored,
         }
 
     @classmethod
@@ -215,6 +283,7 @@ class Record:
             tuple(Part.from_dict(p) for p in found['parts']),
             tuple(Tombstone.from_dict(t) for t in found['tombstones']),
             found['generations'],
+            found.get('restored', ''),
         )
 
 
@@ -301,7 +370,8 @@ class Absent:
 class Present:
     """The region answered, and shows the stack.
 
-    ``is_equal`` is set for one that is to be adopted and holds what is wanted.
+    ``is_equal`` is set for one that is to be adopted and holds what is wanted. Where a snapshot of
+    the stack was looked for, ``snapshot_id`` is its id, and action and status are its own.
     """
 
     stack_id: str
@@ -314,6 +384,7 @@ class Present:
     revision: str = ''
     outputs: Mapping[str, Any] | None = None
     is_equal: bool = False
+    snapshot_id: str = ''
 
 
 Seen: TypeAlias = Silent | Absent | Present
@@ -357,6 +428,10 @@ class Request(enum.Enum):
     SUSPEND = 'suspend'
     RESUME = 'resume'
     CANCEL = 'cancel'
+    SNAPSHOT = 'snapshot'
+    RESTORE = 'restore'
+    # Only the tags, over what the stack holds.
+    TAG = 'tag'
 
 
 @dataclasses.dataclass(frozen=True)

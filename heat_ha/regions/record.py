@@ -14,7 +14,7 @@ from typing import Any
 from heat_ha import exceptions
 from heat_ha.regions import model
 
-RECORD, OUTPUTS = 'ha_regions', 'ha_outputs_'
+RECORD, OUTPUTS, SNAPSHOT = 'ha_regions', 'ha_outputs_', 'ha_snapshot'
 
 # Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
 MAX_BYTES = 60_000
@@ -64,6 +64,14 @@ class Store:
         """Write the record; durable on return. :raises Refused: it is too large to be kept."""
         self._write(RECORD, record.to_dict(), 'the records of all regions')
 
+    def snapshot(self) -> model.Snapshot | None:
+        """The snapshot that was begun last, whole or not."""
+        return snapshot_in(self._fresh())
+
+    def write_snapshot(self, found: model.Snapshot) -> None:
+        """Keep the snapshot. Heat copies it, with all else, into the parent's when that ends."""
+        self._write(SNAPSHOT, found.to_dict(), 'the snapshots of all regions')
+
     def outputs(self, region: str) -> Outputs | None:
         """The outputs of one region's part as they were read last."""
         text = self._fresh().get(_key(region))
@@ -72,6 +80,12 @@ class Store:
     def write_outputs(self, region: str, outputs: Outputs) -> None:
         """Keep the outputs of one region. :raises Refused: they are too large to be kept."""
         self._write(_key(region), dataclasses.asdict(outputs), f'the outputs of {region}')
+
+
+def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
+    """Read the snapshot out of a resource's data, or out of what Heat copied of that."""
+    text = data.get(SNAPSHOT)
+    return None if text is None else model.Snapshot.from_dict(json.loads(text))
 
 
 def _key(region: str) -> str:

@@ -105,7 +105,7 @@ def test_what_both_sides_changed_is_a_conflict_and_nothing_is_lost(parent, far):
     cloud.until(lambda: far.show(parent.prefix)['stack_status'] == 'UPDATE_COMPLETE', 'by hand')
     parent.wanted['text'] = 'two'
     parent.stack.update(parent.wanted, wait=False)
-    cloud.until(lambda: parent.stack.show()['stack_status'] == 'UPDATE_FAILED', 'the conflict')
+    parent.stack.wait_failed('UPDATE')
     assert parent.of_far('error_class') == 'conflict'
     assert far.output(parent.prefix, 'text') == 'by hand'
 

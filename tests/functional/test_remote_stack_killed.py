@@ -101,7 +101,7 @@ def test_killed_while_it_tells_what_was_pending(parent, far, kill, when):
     parent.create()
     far.cut.be(Mode.OPEN)
     with far.cut.trap(r'^POST ', when, lambda: kill(lambda: {engines.carrying()})) as dead:
-        threading.Thread(target=signal, args=(parent,)).start()
+        threading.Thread(target=signal, args=(parent,), daemon=True).start()
         assert dead.wait(60 * cloud.PATIENCE)
     parent.sync(seconds=90)
     assert far.output(parent.prefix, 'text') == 'one'

@@ -49,9 +49,15 @@ def chain(stack, far):
     return found['RegionOne'].get('told'), found[far.name].get('told')
 
 
-def test_a_chain_of_outputs_there_and_back_with_a_cut_between(make_stack, far):
-    stack = make_stack(CHAIN.replace('FAR', far.name), create=False)
-    one = regions.Parent(stack, far)
+@pytest.fixture
+def chained(make_stack, far):
+    made = regions.Parent(make_stack(CHAIN.replace('FAR', far.name), create=False), far)
+    yield made
+    made.clean()
+
+
+def test_a_chain_of_outputs_there_and_back_with_a_cut_between(chained, far):
+    one, stack = chained, chained.stack
     stack.create({})
     assert chain(stack, far) == ('answer to-one', 'one')
     far.cut.be(Mode.REFUSED)
@@ -69,9 +75,8 @@ def test_a_chain_of_outputs_there_and_back_with_a_cut_between(make_stack, far):
     one.assert_settled()
 
 
-def test_a_chain_that_begins_cut_is_closed_when_the_region_is_back(make_stack, far):
-    stack = make_stack(CHAIN.replace('FAR', far.name), create=False)
-    one = regions.Parent(stack, far)
+def test_a_chain_that_begins_cut_is_closed_when_the_region_is_back(chained, far):
+    one, stack = chained, chained.stack
     far.cut.be(Mode.SILENT)
     stack.create({})
     assert one.attributes['state'] == {'RegionOne': 'ready', far.name: 'pending'}

@@ -137,6 +137,16 @@ class Threads(service.ThreadGroupManager):
     def start_with_lock(self, cnxt, stack, engine_id, func, *args, **kwargs):
         raise NotImplementedError('only stacks with convergence are tested here')
 
+    def start_with_acquired_lock(self, stack, lock, func, *args, **kwargs):
+        def locked():
+            try:
+                func(*args, **kwargs)
+            finally:
+                # As Heat does at the end of such a thread.
+                stack.persist_state_and_release_lock(lock.engine_id)
+
+        self.engine.later(locked)
+
     def stop(self, stack_id, graceful=False):
         pass
 

@@ -41,7 +41,8 @@ def heat():
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self):
-            self.rfile.read(int(self.headers.get('Content-Length') or 0))
+            sent = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+            self.server.asked.append((self.command, self.path, json.loads(sent or 'null')))
             status, body = self.server.answer
             text = json.dumps(body).encode() if not isinstance(body, bytes) else body
             self.send_response(status)
@@ -49,13 +50,14 @@ def heat():
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, *args):
             pass
 
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.answer = (200, {'stack': STACK})
+    server.asked = []
     serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     serving.start()
     yield server
@@ -302,3 +304,49 @@ def test_what_the_resources_did_is_told_of_the_last_action_only(heat, region):
     assert region.doings(PART) == 'a CREATE_COMPLETE, b UPDATE_FAILED'
     heat.answer = (503, b'')
     assert region.doings(PART) == ''
+
+
+# --- snapshots ------------------------------------------------------------------------------
+
+SHOT = model.Shot('B', 'name', 'id', 'heat-ha-1', 'r1')
+GRAVE = model.Tombstone('B', 'mark', 'name', 'id', snapshot='heat-ha-1', snapshot_id='snap')
+
+
+@pytest.mark.parametrize('one', [SHOT, GRAVE])
+@pytest.mark.parametrize('action', [None, 'CREATE', 'DELETE'])
+def test_a_snapshot_is_found_by_its_name_among_others(heat, region, one, action):
+    heat.answer = (200, {'snapshots': [
+        {'id': 'x', 'name': None, 'status': 'COMPLETE'},
+        {'id': 'snap', 'name': 'heat-ha-1', 'status': 'FAILED', 'status_reason': 'why',
+         'action': action, 'data': None},
+    ]})  # fmt: skip
+    seen = region.look(one, False)
+    assert (seen.stack_id, seen.snapshot_id, seen.reason) == ('id', 'snap', 'why')
+    assert (seen.action, seen.status) == (action or 'CREATE', 'FAILED')
+    heat.answer = (200, {'snapshots': []})
+    assert region.look(one, False) == model.Absent()
+    heat.answer = (404, {'error': {'type': 'EntityNotFound', 'message': 'no stack'}})
+    assert region.look(one, False) == model.Absent()
+
+
+@pytest.mark.parametrize('answer', [(200, b'<html>'), (200, {}), (500, {'error': {'type': 'X'}})])
+def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, region, answer):
+    heat.answer = answer
+    assert isinstance(region.look(SHOT, False), model.Silent)
+
+
+@pytest.mark.parametrize(
+    ('request_', 'one', 'body', 'asked'),
+    [
+        (Request.SNAPSHOT, SHOT, {'name': 'heat-ha-1'},
+         ('POST', '/stacks/name/id/snapshots', {'name': 'heat-ha-1'})),
+        (Request.RESTORE, model.Part('B', 'mark', 'name', 'id', restore='snap'), {},
+         ('POST', '/stacks/name/id/snapshots/snap/restore', None)),
+        (Request.TAG, PART, {'tags': ('a', 'b')}, ('PATCH', '/stacks/name/id', {'tags': 'a,b'})),
+        (Request.DELETE, GRAVE, {}, ('DELETE', '/stacks/name/id/snapshots/snap', None)),
+        (Request.DELETE, PART, {}, ('DELETE', '/stacks/name/id', None)),
+    ],
+)  # fmt: skip
+def test_each_request_is_what_heat_understands(heat, region, request_, one, body, asked):
+    assert region.send(request_, one, body).answer is Answer.ACCEPTED
+    assert heat.asked == [asked]

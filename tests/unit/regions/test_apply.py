@@ -3,7 +3,7 @@
 
 import pytest
 
-from heat_ha.regions import decide, model
+from heat_ha.regions import decide, model, planning
 from heat_ha.regions.model import Request, State
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
@@ -265,10 +265,38 @@ def test_a_foreign_stack_of_the_same_name_is_left_alone():
 def test_a_region_given_up_is_neither_told_nor_waited_for():
     world = World('A', 'B')
     world.act()
-    world.store.record = decide.abandoned(world.store.record, 'B')
+    world.store.record = planning.abandoned(world.store.record, 'B')
     world.forget_writes()
     world.want('two')
     assert not world.act()
     world.wanted = {}
     assert not world.act()
     assert not world.regions['B'].writes and world.regions['B'].stacks
+
+
+def test_what_was_deleted_there_is_made_anew_by_an_update_and_not_by_the_action_that_waits():
+    world = World('A')
+    work = world.work()
+    work.step()
+    world.regions['A'].deleted_by_hand()
+    while not work.step():
+        pass
+    (told,) = work.failures()
+    assert told.startswith('A: conflict: somebody else has deleted')
+    assert world.regions['A'].writes == [Request.CREATE]
+    before = world.part('A').stack_id
+    assert not world.act()
+    assert world.regions['A'].writes == [Request.CREATE] * 2
+    assert world.part('A').is_settled and world.part('A').stack_id != before
+
+
+def test_what_was_deleted_when_nothing_was_told_is_shown_and_made_anew_with_the_next_change():
+    world = World('A')
+    world.act()
+    world.regions['A'].deleted_by_hand()
+    world.forget_writes()
+    assert not world.act()
+    assert world.part('A').drifted and not world.regions['A'].writes
+    world.want('two')
+    assert not world.act()
+    assert world.regions['A'].writes == [Request.CREATE] and not world.part('A').drifted

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, model
+from heat_ha.regions import burials, decide, model
 from heat_ha.regions.model import (
     Absent,
     Defer,
@@ -15,8 +15,6 @@ from heat_ha.regions.model import (
     Drift,
     ErrorClass,
     Fail,
-    Forget,
-    OnDelete,
     OnUnreachable,
     Part,
     Present,
@@ -24,7 +22,6 @@ from heat_ha.regions.model import (
     Send,
     Silent,
     State,
-    Tombstone,
     Wait,
 )
 
@@ -127,7 +124,13 @@ def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
     for part, seen, rules in worlds():
         step = decide.next_step(part, seen, rules, 'this', NOW)
         if isinstance(step, Send) and step.request is Request.CREATE:
-            assert isinstance(seen, Absent)
+            is_gone = isinstance(seen, Absent) or (seen.action, seen.status) == (
+                'DELETE',
+                'COMPLETE',
+            )
+            assert is_gone, (part, seen)
+            assert isinstance(seen, Absent) or part.attempt != 'this', 'deleted while it was told'
+            assert decide.intended(part, step.request, seen, 'this', JUST_NOW).stack_id == ''
             assert part.doubtful_since != JUST_NOW, 'the first request may still make it'
         if isinstance(step, Send) and step.request is Request.UPDATE:
             assert isinstance(seen, Present)
@@ -175,96 +178,6 @@ def test_whatever_the_answer_a_part_that_may_exist_is_never_forgotten(reply):
 def test_a_record_is_read_as_it_was_written():
     for part in PARTS:
         part = dataclasses.replace(part, error_class=ErrorClass.AUTH, state=State.FAILED)
-        grave = decide.bury(part, EARLIER)
+        grave = burials.bury(part, EARLIER)
         record = model.Record('A', 3, 'm', (part,), (grave,), {'B': 2})
         assert model.Record.from_dict(record.to_dict()) == record
-
-
-# --- plans ----------------------------------------------------------------------------------
-
-
-def planned(record, *regions):
-    marks = iter(f'mark-{n}' for n in itertools.count())
-    wanted = {r: model.Content('new', {}) for r in regions}
-    return decide.plan(record, wanted, 'stack', False, EARLIER, lambda: next(marks))
-
-
-def test_what_leaves_and_comes_back_is_another_stack_than_its_tombstone():
-    for told, stack_id in itertools.product(('', 'new'), ('', 'id')):
-        first = planned(model.Record(), 'B')
-        first = first.with_part(dataclasses.replace(first.parts[0], told=told, stack_id=stack_id))
-        gone = planned(first)
-        assert len(gone.tombstones) == bool(told or stack_id)
-        again = planned(gone, 'B')
-        assert again.parts[0].name != first.parts[0].name or not gone.tombstones
-        assert again.tombstones == gone.tombstones
-
-
-def test_a_part_that_a_person_gave_up_leaves_no_tombstone():
-    part = dataclasses.replace(PARTS[0], told='new', stack_id='id', state=State.ABANDONED)
-    assert not planned(model.Record(parts=(part,))).tombstones
-
-
-def test_pausing_and_giving_up_are_taken_back_by_resume():
-    record = planned(model.Record(), 'A', 'B')
-    given_up = decide.paused(decide.abandoned(record, 'B'), 'A', True)
-    assert given_up.part('A').paused and given_up.part('B').state is State.ABANDONED
-    back = planned(decide.paused(given_up, None, False), 'A', 'B')
-    assert not back.part('A').paused
-    assert back.part('B').state is State.PENDING and back.part('B').desired == 'new'
-
-
-# --- rollout --------------------------------------------------------------------------------
-
-
-def test_a_rollout_keeps_its_waves_its_limit_and_its_tolerance():
-    names = ('A', 'B', 'C', 'D')
-    for limit, split, states in itertools.product(
-        (0, 1, 2), (1, 2, 4), itertools.product('-sfb', repeat=4)
-    ):
-        waves = (names[:split], names[split:])
-        settled = {n for n, s in zip(names, states, strict=True) if s in 'sf'}
-        begun = {n for n, s in zip(names, states, strict=True) if s in 'sfb'}
-        parts = tuple(
-            Part(n, n, n, state=State.FAILED if s == 'f' else State.READY)
-            for n, s in zip(names, states, strict=True)
-        )
-        rollout = model.Rollout(waves, limit)
-        chosen = decide.may_work(model.Record(parts=parts), rollout, settled, begun)
-        assert not set(chosen) & settled
-        fresh = set(chosen) - begun
-        assert not (fresh and 'f' in states)
-        if set(chosen) & set(waves[1]) - begun:
-            assert set(waves[0]) <= settled
-        if limit and fresh:
-            assert len(chosen) <= max(limit, len(begun - settled))
-
-
-# --- tombstones -----------------------------------------------------------------------------
-
-GRAVES = [
-    Tombstone('B', 'mark', 'name', stack_id, EARLIER, attempt=attempt, error_class=error)
-    for stack_id, attempt, error in itertools.product(
-        ('', 'id', 'elsewhere'), ('', 'this'), (None, ErrorClass.UNREACHABLE)
-    )
-]
-
-
-def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
-    for grave, seen, on_delete in itertools.product(
-        GRAVES, [*SILENT, Absent(), *PRESENT], OnDelete
-    ):
-        rules = model.Rules(on_delete=on_delete)
-        step = decide.burial_step(grave, seen, rules, 'this', 100.0)
-        if isinstance(step, Send):
-            assert step.request is Request.DELETE and isinstance(seen, Present)
-            assert seen.stack_id == grave.stack_id or seen.mark == grave.mark
-        if isinstance(seen, Silent) and isinstance(step, Forget):
-            assert on_delete is OnDelete.RETAIN and seen.error_class is ErrorClass.UNREACHABLE
-
-
-def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
-    seen = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
-    for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
-        grave = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
-        assert isinstance(decide.burial_step(grave, seen, model.Rules(), 'this', 0.0), wanted)

@@ -4,7 +4,7 @@
 import dataclasses
 import enum
 
-from heat_ha.regions import apply, model, record, revision
+from heat_ha.regions import apply, model, record, revision, taking
 
 TEMPLATE = {'heat_template_version': '2016-10-14', 'parameters': {'text': {'default': ''}}}
 
@@ -32,6 +32,16 @@ class FakeStack:
     changed: str = ''
     text: str = ''
     looks_left: int = 1
+    snapshots: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class FakeSnapshot:
+    snapshot_id: str
+    text: str
+    revision: str
+    action: str = 'CREATE'
+    status: str = 'IN_PROGRESS'
 
 
 class FakeRegion:
@@ -51,12 +61,32 @@ class FakeRegion:
         silent = self._silent()
         if silent is not None:
             return silent
+        if getattr(part, 'snapshot', ''):
+            return self._snapshot(part)
         adopts = getattr(part, 'adopts', '')
         for stack in self.stacks.values():
             is_it = stack.stack_id == part.stack_id if part.stack_id else stack.mark == part.mark
+            if stack.action == 'DELETE' and stack.status == 'COMPLETE' and not part.stack_id:
+                # Heat shows it by its id only.
+                continue
             if is_it or (adopts and adopts in (stack.name, stack.stack_id)):
                 return self._shown(stack, with_outputs)
         return model.Absent()
+
+    def _snapshot(self, one):
+        stack = self.stacks.get(one.stack_id)
+        found = stack and stack.snapshots.get(one.snapshot)
+        if not found:
+            return model.Absent()
+        if found.status == 'IN_PROGRESS':
+            if found.action == 'DELETE':
+                del stack.snapshots[one.snapshot]
+                return model.Absent()
+            found.status = 'FAILED' if self.fails else 'COMPLETE'
+            stack.status = found.status
+        return model.Present(
+            one.stack_id, one.name, found.action, found.status, snapshot_id=found.snapshot_id
+        )
 
     def _shown(self, stack, with_outputs):
         if stack.status == 'IN_PROGRESS':
@@ -90,27 +120,53 @@ class FakeRegion:
     def _carried_out(self, request, part, body):
         self.count += 1
         if request is model.Request.CREATE:
-            if any(s.name == part.name for s in self.stacks.values()):
+            there = [s for s in self.stacks.values() if s.action != 'DELETE']
+            if any(s.name == part.name for s in there):
                 return model.Reply(model.Answer.TAKEN, 'exists')
-            assert all(s.mark != part.mark for s in self.stacks.values()), 'made twice'
+            assert all(s.mark != part.mark for s in there), 'made twice'
             made = FakeStack(f'id-{self.name}-{self.count}', part.name, part.mark, '')
             self.stacks[made.stack_id] = made
         elif part.stack_id not in self.stacks:
             return model.Reply(model.Answer.GONE, 'no such stack')
         else:
             made = self.stacks[part.stack_id]
+        if isinstance(part, model.Tombstone) and part.snapshot:
+            found = made.snapshots[part.snapshot]
+            assert found.snapshot_id == part.snapshot_id and found.status != 'IN_PROGRESS'
+            found.action, found.status = 'DELETE', 'IN_PROGRESS'
+            return model.Reply(model.Answer.ACCEPTED)
+        if request is model.Request.SNAPSHOT:
+            assert body['name'] not in made.snapshots, 'taken twice'
+            made.snapshots[body['name']] = FakeSnapshot(
+                f'snap-{self.name}-{self.count}', made.text, made.revision
+            )
+        if request is model.Request.RESTORE:
+            found = [s for s in made.snapshots.values() if s.snapshot_id == part.restore]
+            if not found:
+                return model.Reply(model.Answer.GONE, 'no such snapshot')
+            # The tags are lost by that.
+            made.text, made.mark, made.revision = found[0].text, '', ''
+            made.changed = str(self.count)
+        if request is model.Request.TAG:
+            assert made.action == 'RESTORE'
+            self._take_tags(made, body)
+            made.action, made.status, made.looks_left = 'UPDATE', 'IN_PROGRESS', 1
+            return model.Reply(model.Answer.ACCEPTED)
         if request is model.Request.CANCEL:
             made.status = 'FAILED'
             return model.Reply(model.Answer.ACCEPTED)
         assert made.action != 'SUSPEND' or request is not model.Request.UPDATE, 'Heat refuses it'
         made.action, made.status, made.looks_left = request.name, 'IN_PROGRESS', 1
         if request in (model.Request.CREATE, model.Request.UPDATE):
-            made.changed = str(self.count)
-            tag = next(t for t in body['tags'] if t.startswith(apply.REVISION))
-            made.mark = next(t for t in body['tags'] if t.startswith(apply.MARK))[len(apply.MARK) :]
-            made.revision = tag.removeprefix(apply.REVISION)
+            self._take_tags(made, body)
             made.text = body['parameters'].get('text', '')
         return model.Reply(model.Answer.ACCEPTED, stack_id=made.stack_id)
+
+    def _take_tags(self, made, body):
+        made.changed = str(self.count)
+        tag = next(t for t in body['tags'] if t.startswith(apply.REVISION))
+        made.mark = next(t for t in body['tags'] if t.startswith(apply.MARK))[len(apply.MARK) :]
+        made.revision = tag.removeprefix(apply.REVISION)
 
     def cause(self, part):
         return 'thing: boom' if self.fails else ''
@@ -135,6 +191,10 @@ class FakeRegion:
         stack.action, stack.status, stack.revision = 'UPDATE', 'COMPLETE', ''
         stack.changed = 'by hand'
 
+    def deleted_by_hand(self):
+        for stack in self.stacks.values():
+            stack.action, stack.status = 'DELETE', 'COMPLETE'
+
     def texts(self):
         return [s.text for s in self.stacks.values()]
 
@@ -149,6 +209,7 @@ class FakeStore:
     def __init__(self):
         self.record = None
         self.kept = {}
+        self.shots = None
         self.writes_left = None
 
     def read(self):
@@ -168,6 +229,15 @@ class FakeStore:
     def write_outputs(self, region, outputs):
         assert isinstance(outputs, record.Outputs)
         self.kept[region] = outputs
+
+    def snapshot(self):
+        return self.shots
+
+    def write_snapshot(self, found):
+        found = model.Snapshot.from_dict(found.to_dict())
+        if found != self.shots:
+            self._count()
+            self.shots = found
 
     def _count(self):
         if self.writes_left is not None:
@@ -194,7 +264,7 @@ class World:
     def _contents(self):
         return {n: c() if callable(c) else c for n, c in self.wanted.items()}
 
-    def work(self, sleep=None, **more):
+    def work(self, sleep=None, restore=None, only_deletes=False, **more):
         wishes = apply.Wishes(
             contents=self._contents,
             rollout=self.rollout or model.Rollout((tuple(self.wanted),)),
@@ -204,14 +274,36 @@ class World:
             owner='A',
             adopts=self.adopts,
             sleep=sleep,
+            restore=restore,
+            only_deletes=only_deletes,
         )
-        return apply.Work(
-            self.store,
-            wishes,
-            lambda region, place: self.regions[region],
-            lambda text, is_failure: self.events.append(text),
-            **more,
+        return apply.Work(self.store, wishes, self._port, self._say, **more)
+
+    def _port(self, region, place):
+        return self.regions[region]
+
+    def _say(self, text, is_failure):
+        self.events.append(text)
+
+    def taking(self):
+        return taking.Taking(
+            self.store, self._port, self._say, 0.0, lambda: self.work(only_deletes=True)
         )
+
+    def snapshot(self, steps=40):
+        """Take a snapshot. :returns: what failed, and what was taken."""
+        work = self.taking()
+        for _ in range(steps):
+            if work.step():
+                return work.failures(), self.store.shots
+        raise AssertionError(f'no end after {steps} steps: {self.store.shots}')
+
+    def snapshots(self):
+        """How many snapshots each region holds."""
+        return {
+            name: sum(len(s.snapshots) for s in region.stacks.values())
+            for name, region in self.regions.items()
+        }
 
     def act(self, steps=40, **more):
         """One action to its end. :returns: what failed."""

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots of a stack with parts in two regions, one of which is cut off: `make regions`."""
+
+import pytest
+
+from tests import cloud
+from tests.functional.test_remote_stack import far, parent, the_far
+from tests.scenario.cut import Mode
+
+__all__ = ['far', 'parent', 'the_far']
+
+pytestmark = pytest.mark.regions
+
+
+class Snapshots:
+    """The snapshots of a parent, asked for as the tenant."""
+
+    def __init__(self, parent):
+        self._parent = parent
+        self._api = parent.stack.cloud.orchestration
+        self._path = f'/stacks/{parent.stack.name}/{parent.stack.id}/snapshots'
+
+    def show(self):
+        """All of them by id: the status, and its reason."""
+        found = self._api.get(self._path).json()['snapshots']
+        return {s['id']: (s['status'], s['status_reason']) for s in found}
+
+    def take(self, status='COMPLETE'):
+        """Take one and wait for its end. :returns: its id, and the reason of its status."""
+        answer = self._api.post(self._path, json={'name': 'before'})
+        assert answer.status_code < 300, answer.text
+        taken = answer.json()['id']
+        cloud.until(lambda: self.show()[taken][0] != 'IN_PROGRESS', 'the snapshot ends', seconds=90)
+        found, reason = self.show()[taken]
+        assert found == status, reason
+        return taken, reason
+
+    def restore(self, taken):
+        """Go back to one and wait for the end."""
+        answer = self._api.post(f'{self._path}/{taken}/restore')
+        assert answer.status_code < 300, answer.text
+        self._parent.stack.wait('RESTORE', seconds=90)
+
+    def delete(self, taken):
+        """Delete one and wait until it is gone."""
+        answer = self._api.delete(f'{self._path}/{taken}')
+        assert answer.status_code < 300, answer.text
+        cloud.until(lambda: taken not in self.show(), 'the snapshot is gone', seconds=90)
+
+
+def there(parent, api, prefix):
+    """The status of each snapshot of the part in one region, as that region shows them."""
+    stacks = [s for s in api.get('/stacks').json()['stacks'] if s['stack_name'].startswith(prefix)]
+    found = []
+    for stack in stacks:
+        path = f'/stacks/{stack["stack_name"]}/{stack["id"]}/snapshots'
+        found += [s['status'] for s in api.get(path).json()['snapshots']]
+    return found
+
+
+def in_both(parent):
+    """The same of RegionOne and of the far region."""
+    here, far_api = parent.stack.cloud.orchestration, parent.far.tenant.orchestration
+    return [there(parent, api, parent.prefix) for api in (here, far_api)]
+
+
+def texts(parent):
+    """The output text of each part as it is on record."""
+    return {r: o['text'] for r, o in parent.attributes['outputs'].items()}
+
+
+def test_both_regions_take_restore_and_delete_a_snapshot(parent, far):
+    parent.create()
+    snapshots = Snapshots(parent)
+    random = far.output(parent.prefix, 'random')
+    taken, _ = snapshots.take()
+    assert in_both(parent) == [['COMPLETE'], ['COMPLETE']]
+    parent.update(text='two')
+    assert far.output(parent.prefix, 'text') == 'two'
+    far.cut.forget()
+    snapshots.restore(taken)
+    assert texts(parent) == {'RegionOne': 'one', far.name: 'one'}
+    assert far.output(parent.prefix, 'text') == 'one'
+    assert far.output(parent.prefix, 'random') == random, 'nothing was made anew'
+    assert [w.split()[0] for w in far.cut.writes] == ['POST', 'PATCH'], far.cut.writes
+    parent.wanted['text'] = 'one'
+    far.cut.forget()
+    parent.update()
+    assert not far.cut.writes, 'the next update has nothing to tell'
+    parent.assert_settled()
+    snapshots.delete(taken)
+    cloud.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
+    assert not parent.attributes['tombstones']
+
+
+def test_a_region_that_is_cut_off_is_named_and_the_other_keeps_no_snapshot(parent, far):
+    parent.create()
+    snapshots = Snapshots(parent)
+    far.cut.be(Mode.REFUSED)
+    failed, reason = snapshots.take(status='FAILED')
+    assert f'{far.name}: unreachable' in reason and 'abandon' in reason
+    cloud.until(lambda: in_both(parent) == [[], []], 'no snapshot is left')
+    snapshots.delete(failed)
+    far.cut.be(Mode.OPEN)
+    parent.assert_settled()
+
+
+def test_a_lost_reply_takes_no_second_snapshot(parent, far):
+    parent.create()
+    far.cut.be(Mode.EATEN)
+    far.cut.forget()
+    Snapshots(parent).take()
+    assert [w.split()[0] for w in far.cut.writes] == ['POST'], far.cut.writes
+    assert in_both(parent) == [['COMPLETE'], ['COMPLETE']]
+
+
+def test_a_restore_and_a_delete_reach_a_region_after_the_cut(parent, far):
+    parent.create()
+    snapshots = Snapshots(parent)
+    taken, _ = snapshots.take()
+    parent.update(text='two')
+    far.cut.be(Mode.DROPPED)
+    snapshots.restore(taken)
+    assert parent.attributes['pending'] == [far.name]
+    assert far.output(parent.prefix, 'text') == 'two'
+    far.cut.be(Mode.OPEN)
+    far.cut.forget()
+    parent.sync(60)
+    assert far.output(parent.prefix, 'text') == 'one'
+    assert [w.split()[0] for w in far.cut.writes] == ['POST', 'PATCH'], far.cut.writes
+    far.cut.be(Mode.REFUSED)
+    snapshots.delete(taken)
+    assert [t['region'] for t in parent.attributes['tombstones']] == [far.name]
+    far.cut.be(Mode.OPEN)
+    parent.sync(60)
+    cloud.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
+    parent.assert_settled()
