@@ -89,8 +89,8 @@ def test_volumes_a_port_and_a_floating_address_go_together_in_the_templates_orde
     new = found['active_server']
     assert {cloud.holder(tenant, v) for v in volumes} == {new}
     assert ports.now() == (new, port_of(tenant, new, service), 1)
-    states = {r['resource_status'] for r in stack.resources() if r.get('parent_resource') == 'handoff'}
-    assert states == {'UPDATE_COMPLETE'}
+    handed_over = [r for r in stack.resources() if r.get('parent_resource') == 'handoff']
+    assert {r['resource_status'] for r in handed_over} == {'UPDATE_COMPLETE'}
 
 
 @pytest.fixture
