@@ -32,6 +32,9 @@ from tests import cloud as lab
 # Seconds between an answer of Cinder's and the next question of the bare calls.
 PERIOD = 0.05
 
+# How often an attachment is asked for that Nova says is still another server's.
+ATTACH_TRIES = 40
+
 # Seconds until a round is given up. Eight volumes take stock Heat half a minute.
 LIMIT = 180.0
 
@@ -80,14 +83,23 @@ class Tenant:
         )
 
     def attach(self, server: str, volume: str) -> None:
-        """Ask Nova to give a volume to a server."""
-        self._ask(
-            'POST',
-            f'{self._compute}/servers/{server}/os-volume_attachments',
-            200,
-            headers=VERSION,
-            json={'volumeAttachment': {'volumeId': volume}},
-        )
+        """Ask Nova to give a volume to a server.
+
+        Again for as long as Nova has not forgotten that another server had it: Cinder shows a
+        volume free a moment earlier.
+        """
+        for _ in range(ATTACH_TRIES):
+            answer = self._session.request(
+                f'{self._compute}/servers/{server}/os-volume_attachments',
+                'POST',
+                raise_exc=False,
+                headers=VERSION,
+                json={'volumeAttachment': {'volumeId': volume}},
+            )
+            if answer.status_code != 400 or 'already attached' not in answer.text:
+                break
+            time.sleep(PERIOD)
+        assert answer.status_code == 200, answer.text
 
     def look(self, volumes: Sequence[str], mark: str) -> dict[str, Volume]:
         """The volumes as they are now, with one request: by id, or by their mark if several."""

@@ -53,6 +53,10 @@ STEP_LIMIT = 180.0
 # living host detaches in a second or two.
 STUCK_AFTER = 5.0
 
+# Seconds for which a refusal of Nova's is asked for again. Cinder shows a volume free a moment
+# before Nova has forgotten its attachment, and until then Nova answers 400, "already attached".
+REFUSED_FOR = 5.0
+
 # How often a request is sent again after the services let it fail (in-use again after a
 # detach, available again after an attach).
 MAX_REQUESTS = 5
@@ -360,6 +364,7 @@ class Carrier:
         start = time.monotonic()
         pause = FIRST_LOOK
         accepted = 0
+        first_refused = 0.0
         next_doubt = start + STUCK_AFTER
         told = 'nothing was seen yet'
         freed_by = ''
@@ -383,10 +388,12 @@ class Carrier:
                     accepted += 1
                     told = f'Nova accepted the request {accepted} times'
                 elif reply is nova_cloud.Reply.REFUSED:
-                    raise exceptions.Stopped(
-                        f'{step.name} is refused by Nova ({text})',
-                        'Mend what Nova names, then send the signal resume',
-                    )
+                    first_refused = first_refused or time.monotonic()
+                    if time.monotonic() >= first_refused + REFUSED_FOR:
+                        raise exceptions.Stopped(
+                            f'{step.name} is refused by Nova ({text})',
+                            'Mend what Nova names, then send the signal resume',
+                        )
                 elif reply is nova_cloud.Reply.CONFLICT and accepted == 0:
                     # Nova says at once that a host does not answer.
                     is_stuck = is_stuck or pause == FIRST_LOOK

@@ -11,7 +11,7 @@ from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
 from heat_ha.cloud import nova, services
-from heat_ha.failover import moves
+from heat_ha.failover import carry_out, moves
 from heat_ha.failover.model import VolumeStatus
 from heat_ha.plugin import in_place
 
@@ -108,7 +108,9 @@ class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
         if isinstance(move, moves.Ask):
             reply, told = self._ask(way, old)
             if reply is nova.Reply.REFUSED:
-                raise _error(told, 'Mend what Nova names')
+                way.first_refused = way.first_refused or time.monotonic()
+                if time.monotonic() >= way.first_refused + carry_out.REFUSED_FOR:
+                    raise _error(told, 'Mend what Nova names')
         if time.monotonic() > way.deadline:
             raise _error(f'not done within {LIMIT:.0f} s: {told}', 'Mend what was seen')
         return False
@@ -130,6 +132,7 @@ class _Way:
     others: frozenset[str]
     new: str | None
     deadline: float
+    first_refused: float = 0.0
 
 
 def _error(reason, way_out):

@@ -27,6 +27,7 @@ class _Volume:
 class FakeCloud:
     """Volumes and servers; ``faults`` is the share of calls that fail, 0.0 to 1.0.
 
+    :ivar refusals: how many attachments Nova refuses because it has not forgotten the last one.
     :ivar violations: what must never have happened (S1), in words.
     :ivar requests: the requests that took effect, in their order.
     """
@@ -39,6 +40,7 @@ class FakeCloud:
         self._random = random.Random(seed)
         self._guard = threading.Lock()
         self._dead = ''
+        self.refusals = 0
         self.host = model.Host(HostState.UP, 'its host is up')
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
@@ -132,6 +134,9 @@ class FakeCloud:
                 return nova.Reply.UNKNOWN, 'HTTP 500'
             if found.status is not VolumeStatus.AVAILABLE:
                 return nova.Reply.CONFLICT, 'HTTP 409'
+            if self.refusals:
+                self.refusals -= 1
+                return nova.Reply.REFUSED, 'HTTP 400: already attached to instances'
             found.status, found.target = VolumeStatus.ATTACHING, server_id
             found.looks_left = self._looks
             self.requests.append(('attach', volume_id, server_id))

@@ -223,6 +223,23 @@ def test_a_step_that_does_not_end_stops_with_what_was_last_seen(monkeypatch):
         run(plan, FakeShell(), cloud)
 
 
+def test_what_nova_refuses_until_it_has_forgotten_the_detachment_is_asked_for_again():
+    cloud, plan = make()
+    cloud.refusals = 3
+    shell = FakeShell()
+    assert run(plan, shell, cloud).is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+def test_what_nova_goes_on_refusing_stops_the_failover_with_its_reason(monkeypatch):
+    monkeypatch.setattr(carry_out, 'REFUSED_FOR', 0.05)
+    cloud, plan = make(('v1',))
+    cloud.refusals = 10_000
+    with pytest.raises(exceptions.Stopped, match='attach:v1 is refused by Nova'):
+        run(plan, FakeShell(), cloud)
+    assert cloud.holder('v1') is None
+
+
 def test_a_group_of_one_makes_its_heir_first():
     cloud = clouds.FakeCloud()
     for name in ('server-a', 'server-n'):
