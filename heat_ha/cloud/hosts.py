@@ -6,9 +6,10 @@ host's name (nova.utils.generate_hostid). So the credential needs to list Nova's
 nothing else; which of the hosts is meant follows from the hash.
 """
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -70,6 +71,22 @@ def host_id(project: str, host: str) -> str:
     return hashlib.sha224((project + host).encode()).hexdigest()
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """All hosts as they were at one look; called with a server it gives that server's host."""
+
+    by_id: Mapping[str, model.Host]
+    otherwise: model.Host
+
+    def __call__(self, server: model.Server) -> model.Host:
+        return self.by_id.get(server.host, self.otherwise)
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether any of them is confirmed down."""
+        return any(h.state is model.HostState.CONFIRMED_DOWN for h in self.by_id.values())
+
+
 class Hosts:
     """The compute hosts of one region, as far as a project's servers are on them."""
 
@@ -81,23 +98,23 @@ class Hosts:
         """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
         return self.all()(server)
 
-    def all(self) -> Callable[[model.Server], model.Host]:
-        """Look at all hosts in one call; what is returned finds the one of a server."""
+    def all(self) -> Table:
+        """Look at all hosts in one call."""
         try:
             client = client_for(self._region)
             if client is None:
-                return lambda _server: model.Host(model.HostState.UNKNOWN, NO_CREDENTIAL)
+                return Table({}, _unknown(NO_CREDENTIAL))
             services = client.services.list(binary='nova-compute')
         except FAILURES as exc:
-            silent = model.Host(
-                model.HostState.UNKNOWN, f'Nova did not tell of its host ({exc})'[:250]
-            )
-            return lambda _server: silent
-        by_id = {host_id(self._project, service.host): _host(service) for service in services}
-        foreign = model.Host(
-            model.HostState.UNKNOWN, "none of Nova's hosts is the one of its server"
+            return Table({}, _unknown(f'Nova did not tell of its host ({exc})'[:250]))
+        return Table(
+            {host_id(self._project, service.host): _host(service) for service in services},
+            _unknown("none of Nova's hosts is the one of its server"),
         )
-        return lambda server: by_id.get(server.host, foreign)
+
+
+def _unknown(wording: str) -> model.Host:
+    return model.Host(model.HostState.UNKNOWN, wording)
 
 
 def _host(service: Any) -> model.Host:

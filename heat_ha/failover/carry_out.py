@@ -122,6 +122,7 @@ class Carrier:
     """Carries one plan to its end, or to the step that cannot be done safely.
 
     :param looks: the volumes that were looked at just now.
+    :param old: the old active's server and host, if they were looked at just now.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Carrier:
         shell: Shell,
         services: Services,
         looks: Mapping[str, Look] | None = None,
+        old: tuple[model.Server, model.Host] | None = None,
     ) -> None:
         self.plan = plan
         self._shell = shell
@@ -138,6 +140,8 @@ class Carrier:
         self._watch: watch.Watch | None = None
         self._last_looks: dict[str, Look] = {}
         self._handed_on: dict[str, Look] = dict(looks or {})
+        self._old = old
+        self._old_until = time.monotonic() + FRESH
         self._untold: list[model.Step] = []
         self._has_begun = False
         self._saved_at = 0.0
@@ -344,11 +348,21 @@ class Carrier:
     ) -> moves.Move:
         if server_id is None:
             return moves.Look('there is no old active')
+        if self._old is not None and self._is_known_dead():
+            return judge(*self._old)
         # Both at once: on a dead host this is what the hand-over waits for.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             hosts = pool.submit(self._services.hosts.all)
             server = self._services.nova.server(server_id)
             return judge(server, hosts.result()(server))
+
+    def _is_known_dead(self) -> bool:
+        """Whether the old active's host was just seen to be down, so that it need not be asked."""
+        return (
+            self._old is not None
+            and self._old[1].state is model.HostState.CONFIRMED_DOWN
+            and time.monotonic() < self._old_until
+        )
 
     def _until(
         self,
@@ -368,6 +382,7 @@ class Carrier:
         next_doubt = start + STUCK_AFTER
         told = 'nothing was seen yet'
         freed_by = ''
+        is_in_vain = why_stuck is not None and self._is_known_dead()
         unchanged = self._watch.changes(step.target) if self._watch else 0
         while True:
             known = self._watch.changes(step.target) if self._watch else 0
@@ -381,6 +396,8 @@ class Carrier:
             is_stuck = time.monotonic() > next_doubt
             if isinstance(move, moves.Look):
                 told = move.reason
+            elif isinstance(move, moves.Ask) and is_in_vain:
+                told, is_in_vain, is_stuck = 'its host is confirmed down', False, True
             elif isinstance(move, moves.Ask):
                 reply, text = ask()
                 told = f'Nova says {reply.value} ({text})'

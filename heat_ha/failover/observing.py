@@ -43,7 +43,8 @@ def observe(
     """Look at the group's members and, side by side, at their servers and hosts.
 
     :param active: its server is not looked at in a group of two, where its host decides
-        nothing: a look takes time in which nothing has moved yet.
+        nothing: a look takes time in which nothing has moved yet. Unless a host is confirmed
+        down: if it is the active's, that is how its volumes are freed.
     :param last: has the members as they were seen last. Their servers are looked at while Heat
         still lists the members; a look at one that is none any more is not used.
     :param health: how servers are asked for their health, None for not at all.
@@ -67,6 +68,8 @@ def observe(
         servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
         asked = {} if health is None else _ask_for_health(pool, servers, health)
         host_of = hosts_look.result()
+        if host_of.has_dead and active_server and active_server not in servers:
+            servers[active_server] = _look_at_server(clouds, active_server)
         candidates = tuple(
             model.Candidate(
                 m,

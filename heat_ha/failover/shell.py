@@ -188,6 +188,7 @@ class Failover:
                 self,
                 carry_out.Services(clouds.nova, clouds.cinder, clouds.hosts),
                 self._looks,
+                _seen_of(plan.old, candidates),
             )
             try:
                 plan = carrier.run()
@@ -474,6 +475,14 @@ class Failover:
                 steps=seconds,
             ),
         )
+
+
+def _seen_of(
+    holder: model.Holder | None, candidates: tuple[model.Candidate, ...]
+) -> tuple[model.Server, model.Host] | None:
+    """What was seen of a member's server and host, None where nobody looked."""
+    looked_at = {c.server.server: (c.server, c.host) for c in candidates if c.server and c.host}
+    return looked_at.get(holder.server) if holder is not None else None
 
 
 def hook_name(plan: model.Plan, step: model.Step) -> str:

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from heat_ha.cloud import heat_group
+from heat_ha.cloud import heat_group, hosts
 from heat_ha.failover import model, observing
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
@@ -25,19 +25,19 @@ class Nova:
         return model.Server(server, model.ServerStatus.ACTIVE)
 
 
-def host_of(server):
-    return model.Host(model.HostState.UP, f'the host of {server.server} is up')
+UP = model.Host(model.HostState.UP, 'its host is up')
 
 
 @pytest.fixture
 def look(monkeypatch):
-    def look(names, likely='', active=None, failures=0):
+    def look(names, likely='', active=None, failures=0, another=model.HostState.UP):
         members = tuple(worlds.member(name) for name in names)
         monkeypatch.setattr(heat_group, 'look', lambda *_: groups.Group('group', members))
         nova = Nova(failures)
+        table = hosts.Table({'of another server': model.Host(another, another.value)}, UP)
         observed = observing.observe(
             None,
-            types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: host_of)),
+            types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: table)),
             active=active and worlds.holder(active),
             last=model.Record(seen=tuple(worlds.holder(name) for name in likely)),
         )
@@ -59,6 +59,14 @@ def test_the_active_of_a_pair_is_not_waited_for(look, likely):
     candidates, asked = look('ab', likely, active='a')
     assert asked == ['server-b']
     assert [c.server and c.server.server for c in candidates] == [None, 'server-b']
+
+
+@pytest.mark.parametrize('another', list(model.HostState))
+def test_the_active_of_a_pair_is_looked_at_where_a_host_is_confirmed_down(look, another):
+    candidates, asked = look('ab', 'ab', active='a', another=another)
+    is_asked = another is model.HostState.CONFIRMED_DOWN
+    assert asked == (['server-a', 'server-b'] if is_asked else ['server-b'])
+    assert (candidates[0].host is not None) == is_asked
 
 
 def test_what_is_put_on_record_names_every_member_with_one_server(look):

@@ -266,6 +266,22 @@ def test_a_dead_host_stops_the_failover_until_it_is_confirmed_and_then_frees_the
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
 
 
+@pytest.mark.parametrize('state', list(model.HostState))
+def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, monkeypatch):
+    cloud, plan = make(('v1', 'v2'))
+    cloud.let_die('server-a')
+    cloud.confirm()
+    asked = []
+    detach = cloud.detach
+    monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
+    seen = cloud.server('server-a'), model.Host(state, state.value)
+    shell = FakeShell()
+    services = carry_out.Services(cloud, cloud, cloud)
+    assert carry_out.Carrier(plan, shell, services, old=seen).run().is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+    assert bool(asked) == (state is not model.HostState.CONFIRMED_DOWN)
+
+
 def test_nothing_is_deleted_on_a_dead_host_unless_the_template_replaces_the_member():
     cloud, plan = make(('v1',))
     kept = tuple(s for s in plan.steps if s.kind is not StepKind.REPLACE)
