@@ -49,6 +49,9 @@ FRESH = 1.0
 # is 8 attempts of 20 s; beyond that it gives the volume back as in-use.
 STEP_LIMIT = 180.0
 
+# Seconds at the least until a request that Nova did not accept is sent again.
+AFTER_REFUSAL = 0.25
+
 # Seconds until a request that Nova accepted counts as stuck, and between two looks at why: a
 # living host detaches in a second or two.
 STUCK_AFTER = 5.0
@@ -415,7 +418,7 @@ class Carrier:
                     # Nova says at once that a host does not answer.
                     is_stuck = is_stuck or pause == FIRST_LOOK
                 if reply is not nova_cloud.Reply.ACCEPTED:
-                    pause = max(pause, 0.25)
+                    pause = max(pause, AFTER_REFUSAL)
                 if accepted > MAX_REQUESTS:
                     raise exceptions.Stopped(
                         f'{step.name} was accepted {MAX_REQUESTS} times by Nova and undone each '

@@ -144,15 +144,24 @@ class PolicyLife(stateful.RuleBasedStateMachine):
             self.carry(answer.plan)
         return answer
 
+    def seen_of(self, holder):
+        if holder is None:
+            return None
+        server = self.cloud.server(holder.server)
+        return server, self.cloud.state(server)
+
     def carry(self, plan):
         services = carry_out.Services(self.cloud, self.cloud, self.cloud)
         with (
             mock.patch.object(carry_out, 'FIRST_LOOK', 0.0001),
             mock.patch.object(carry_out, 'SLOWEST_LOOK', 0.0002),
+            mock.patch.object(carry_out, 'WATCHED_LOOK', 0.0002),
+            mock.patch.object(carry_out, 'WATCH_PERIOD', 0.0002),
+            mock.patch.object(carry_out, 'AFTER_REFUSAL', 0.0002),
             mock.patch.object(carry_out, 'STUCK_AFTER', 0.002),
             mock.patch.object(carry_out, 'STEP_LIMIT', 0.05),
         ):
-            carrier = carry_out.Carrier(plan, self, services)
+            carrier = carry_out.Carrier(plan, self, services, old=self.seen_of(plan.old))
             try:
                 done = carrier.run()
             except Killed:
@@ -252,4 +261,4 @@ class PolicyLife(stateful.RuleBasedStateMachine):
 
 
 TestPolicyLife = PolicyLife.TestCase
-TestPolicyLife.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestPolicyLife.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
