@@ -37,3 +37,13 @@ def working_on(stack: str) -> set[str]:
         stack,
     )
     return {row[0] for row in rows}
+
+
+def others_rest(stack: str) -> bool:
+    """Whether no stack but this one is in progress in the region."""
+    ((count,),) = query(
+        'SELECT COUNT(*) FROM heat_one.stack WHERE deleted_at IS NULL AND owner_id IS NULL'
+        " AND status = 'IN_PROGRESS' AND id != %s",
+        stack,
+    )
+    return not count

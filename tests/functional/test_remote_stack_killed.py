@@ -39,8 +39,17 @@ def kill():
 
 
 def dies(parent, far, kill, pattern, when):
-    """The engine that works on the parent dies at the first request that matches."""
-    return far.cut.trap(pattern, when, lambda: kill(lambda: engines.working_on(parent.stack.id)))
+    """The engine that works on the parent dies at the first request that matches.
+
+    Not in the middle of the part in its own region: what a Heat there leaves in progress when its
+    engine dies stays so until its own timeout.
+    """
+
+    def die():
+        cloud.until(lambda: engines.others_rest(parent.stack.id), 'the part at home is at rest')
+        kill(lambda: engines.working_on(parent.stack.id))
+
+    return far.cut.trap(pattern, when, die)
 
 
 @pytest.mark.parametrize(
