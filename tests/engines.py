@@ -39,11 +39,11 @@ def working_on(stack: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def others_rest(stack: str) -> bool:
-    """Whether no stack but this one is in progress in the region."""
+def parts_rest(name: str) -> bool:
+    """Whether no part that a stack of this name has in its own region is in progress."""
     ((count,),) = query(
         'SELECT COUNT(*) FROM heat_one.stack WHERE deleted_at IS NULL AND owner_id IS NULL'
-        " AND status = 'IN_PROGRESS' AND id != %s",
-        stack,
+        " AND status = 'IN_PROGRESS' AND name LIKE %s",
+        f'{name}-%',
     )
     return not count

@@ -46,7 +46,7 @@ def dies(parent, far, kill, pattern, when):
     """
 
     def die():
-        cloud.until(lambda: engines.others_rest(parent.stack.id), 'the part at home is at rest')
+        cloud.until(lambda: engines.parts_rest(parent.stack.name), 'the part at home is at rest')
         kill(lambda: engines.working_on(parent.stack.id))
 
     return far.cut.trap(pattern, when, die)
