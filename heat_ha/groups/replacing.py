@@ -219,7 +219,9 @@ def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
             with claiming.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
                 left = group_record.read_replacement(group)
                 if left is not None:
-                    _in_several_runs(group, claim, left, (), tell)
+                    # Once only, and nothing is paired anew: which member is the active, and has
+                    # to stay, is not known here.
+                    Run(group, claim, left, (), tell).carry_out()
         except exceptions.HaError as exc:
             tell(f'the replacement that was interrupted could not be ended: {exc}')
 
