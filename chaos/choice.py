@@ -2,12 +2,13 @@
 """What goes wrong in a campaign, drawn from its seed: no clock, no cloud.
 
 A campaign goes in rounds. In a round a few stacks fail over side by side, at most one host is
-dead, and at most one engine is killed on purpose: that hits all failovers which the engine carries,
-and all stacks that have a server on the host.
+dead, and at most two engines are killed on purpose, one after the other: that hits all failovers
+which the engine carries, and all stacks that have a server on the host.
 """
 
 import dataclasses
 import enum
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,9 +16,6 @@ from heat_ha.failover import model
 
 # A failover that waits for a fence is in no step; an engine may die there too.
 WAITING = model.State.WAITING_FOR_FENCE.value
-
-# Steps that no stack of the pool has: they need somebody who answers inside of the servers.
-HOOKS = frozenset({model.StepKind.QUIESCE, model.StepKind.ACTIVATE})
 
 
 class HostFault(enum.Enum):
@@ -80,10 +78,14 @@ class _Deck:
         self._cards = list(cards)
         self._left: list[str] = []
 
-    def deal(self) -> str:
-        if not self._left:
-            self._left = self._rng.sample(self._cards, len(self._cards))
-        return self._left.pop()
+    def deal(self, count: int) -> list[str]:
+        """So many different cards; fewer when the same one came twice."""
+        dealt = []
+        for _ in range(count):
+            if not self._left:
+                self._left = self._rng.sample(self._cards, len(self._cards))
+            dealt.append(self._left.pop())
+        return list(dict.fromkeys(dealt))
 
 
 def rounds(
@@ -93,8 +95,8 @@ def rounds(
 
     :param steps: for each stack of the pool the kinds of step that its failovers have.
 
-    Every second round and more has an engine killed, at each kind of step in turn, and stacks are
-    used in turn, so that each rests between two failovers.
+    Four rounds of five have engines killed, at each kind of step in turn, and stacks are used in
+    turn, so that each rests between two failovers.
     """
     return list(_rounds(random.Random(seed), runs, side_by_side, steps))
 
@@ -111,35 +113,43 @@ def _rounds(
         count = min(side_by_side, runs - number, len(resting))
         if count == 0:
             return
-        # Always a kill where the campaign is short, else in four rounds of five.
-        kill_at = kills.deal() if runs <= 2 * len(kinds) or rng.random() < 0.8 else None
-        chosen = _stacks(resting, count, kill_at, steps)
+        # Always one kill where the campaign is short, else up to two in four rounds of five.
+        is_short = runs <= 2 * len(kinds)
+        wanted = min(1 if is_short else 2, count)
+        killed = kills.deal(wanted) if is_short or rng.random() < 0.8 else []
+        if WAITING in killed[1:]:
+            # It is the first one's host that may be dead.
+            killed = [WAITING, *[k for k in killed if k != WAITING]]
+        chosen = _stacks(resting, count, killed, steps)
         resting = [s for s in resting if s not in chosen] + chosen
-        host, fence_after, back_after = _host(rng, kill_at)
-        killed = (kill_at, *[None] * (count - 1))
+        host, fence_after, back_after = _host(rng, WAITING in killed)
         drawn = tuple(
             _run(rng, number + place, stack, kill, host)
-            for place, (stack, kill) in enumerate(zip(chosen, killed, strict=True), 1)
+            for place, (stack, kill) in enumerate(
+                itertools.zip_longest(chosen, killed[: len(chosen)]), 1
+            )
         )
         number += count
         yield Round(round_number, drawn, host, fence_after, back_after)
 
 
 def _stacks(
-    resting: Sequence[int], count: int, kill_at: str | None, steps: Mapping[int, Sequence[str]]
+    resting: Sequence[int], count: int, killed: Sequence[str], steps: Mapping[int, Sequence[str]]
 ) -> list[int]:
-    """The stacks that have rested longest; the first one has the step to kill at."""
-    able = [s for s in resting if kill_at in (None, WAITING) or kill_at in steps[s]]
-    first = able[0]
-    return [first, *[s for s in resting if s != first][: count - 1]]
+    """The stacks that have rested longest; the first ones have the steps to kill at."""
+    chosen: list[int] = []
+    for step in killed:
+        able = (s for s in resting if s not in chosen and step in (WAITING, *steps[s]))
+        chosen.append(next(able))
+    return [*chosen, *[s for s in resting if s not in chosen][: count - len(chosen)]]
 
 
-def _host(rng: random.Random, kill_at: str | None) -> tuple[HostFault, float | None, float]:
+def _host(rng: random.Random, has_to_wait: bool) -> tuple[HostFault, float | None, float]:
     kind = rng.choices(list(HostFault), weights=(40, 25, 35))[0]
     fence_after = rng.uniform(0.0, 25.0)
     is_fenced = rng.random() < 0.85
     back_after = rng.uniform(5.0, 25.0)
-    if kill_at == WAITING:
+    if has_to_wait:
         # It has to wait, and Nova takes 12 s to see that a host does not answer.
         kind = HostFault.FROZEN if kind is HostFault.NONE else kind
         fence_after, is_fenced = rng.uniform(25.0, 35.0), True

@@ -42,6 +42,15 @@ class Database:
         )
         return {uuid: f'{state} {task}' if task else state for uuid, state, task in rows}
 
+    def takers_of_configs(self) -> list[str]:
+        """The project's servers in which a guest asks Heat what to run."""
+        rows = self.query(
+            'SELECT uuid FROM nova_one.instances WHERE deleted = 0 AND project_id = %s'
+            " AND FROM_BASE64(user_data) LIKE '%%os-collect-config%%'",
+            self._project,
+        )
+        return [row[0] for row in rows]
+
     def hosts_of(self, servers: Sequence[str]) -> dict[str, str]:
         """The hosts of servers, deleted ones too."""
         return dict(

@@ -34,7 +34,7 @@ resources:
       min_size: SIZE
       max_size: SIZE
       resource:
-        type: ha_server.yaml
+        type: MEMBER
         properties:
           server_group: {get_resource: apart}
 """
@@ -52,9 +52,19 @@ _POLICY = """
       auto_scaling_group_id: {get_resource: group}
       cooldown: COOLDOWN
       fencing_timeout: 45
-      quiesce: {server_action: QUIESCE}
+      quiesce: QUIESCE
+      activate: ACTIVATE
       resource: RESOURCE
 """
+
+# What is asked of the servers, and the guests in them answer.
+_CONFIG = """
+  NAME:
+    type: OS::Heat::SoftwareConfig
+    properties: {group: script, config: echo NAME}
+"""
+
+_HOOK = '{config: {get_resource: NAME}, timeout: 60, on_failure: stop}'
 
 _REPLACE = """
   replace:
@@ -95,6 +105,7 @@ class Shape:
     volumes: tuple[str, ...]
     quiesce: str
     order: str | None
+    has_hooks: bool = False
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -104,24 +115,40 @@ class Shape:
             kinds.append(model.StepKind.ADD_MEMBER)
         if self.quiesce == 'stop':
             kinds.append(model.StepKind.STOP_SERVER)
+        if self.has_hooks:
+            kinds += [model.StepKind.QUIESCE, model.StepKind.ACTIVATE]
         # A group of one replaces what it has moved everything off by itself.
         if self.order is not None or self.size == 1:
             kinds.append(model.StepKind.REPLACE)
         return tuple(k.value for k in kinds)
 
+    @property
+    def member(self) -> str:
+        """The example that a member is made of."""
+        return 'ha_configured_server' if self.has_hooks else 'ha_server'
+
     def template(self) -> str:
         """The text of the stack's template."""
         definition = _ONE_VOLUME if len(self.volumes) == 1 else _THREE_VOLUMES
-        text = (
-            _HEAD
-            + ''.join(_VOLUME.replace('NAME', name) for name in self.volumes)
-            + _POLICY.replace('RESOURCE', definition).replace('QUIESCE', self.quiesce)
+        quiesce, activate = f'{{server_action: {self.quiesce}}}', '{}'
+        text = _HEAD + ''.join(_VOLUME.replace('NAME', name) for name in self.volumes)
+        if self.has_hooks:
+            for name in ('quiesce', 'activate'):
+                text += _CONFIG.replace('NAME', f'{name}_config')
+            quiesce, activate = (
+                _HOOK.replace('NAME', f'{name}_config') for name in ('quiesce', 'activate')
+            )
+        text += (
+            _POLICY.replace('RESOURCE', definition)
+            .replace('QUIESCE', quiesce)
+            .replace('ACTIVATE', activate)
         )
         if self.order is not None:
             text += _REPLACE.replace('ORDER', self.order)
         text += _OUTPUT.replace('POLICY', 'replace' if self.order else POLICY)
         return (
             text.replace('SIZE', str(self.size))
+            .replace('MEMBER', f'{self.member}.yaml')
             .replace('VOLUMES', ', '.join(self.volumes))
             .replace('COOLDOWN', f'{COOLDOWN:.0f}')
         )
@@ -132,9 +159,9 @@ STOPPED = Shape(
     'stopped', 2, ('log_volume', 'data_volume', 'backup_volume'), 'stop', 'delete_first'
 )
 SINGLE = Shape('single', 1, ('volume',), 'none', None)
+HOOKED = Shape('hooked', 2, ('volume',), 'none', 'create_first', has_hooks=True)
 
-# Pairs are what most people have, so they come twice.
-SHAPES = (PAIR, STOPPED, SINGLE, PAIR)
+SHAPES = (PAIR, STOPPED, SINGLE, HOOKED)
 
 
 class Member:

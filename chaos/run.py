@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chaos import check, choice, drive, pool, world
+from chaos import check, choice, drive, guests, pool, world
 from chaos.database import Database
 from tests import cloud as lab
 from tests.scenario import faults
@@ -225,6 +225,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         world.faulty_services(admin, options.seed) as proxy,
+        guests.living(admin, database),
         campaign.stacks(cloud, count) as members,
     ):
         say(f'{count} stacks are made')

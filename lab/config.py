@@ -93,6 +93,7 @@ def _common(block: ports.Ports) -> dict[str, str]:
         "rabbitmq_port": str(block.of("rabbitmq")),
         "keystone": "keystone",
         "keystone_url": block.url("keystone"),
+        "cache": f"{ports.ADDRESS}:{block.of('memcached')}",
         "barbican_url": block.url("barbican-api"),
         "glance_url": block.url("glance-api"),
         "bus_shared": regions.bus_url(block, regions.SHARED_BUS),

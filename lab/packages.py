@@ -16,6 +16,7 @@ from lab.progress import Progress
 _DEBIAN = {
     "/usr/sbin/mariadbd": "mariadb-server",
     "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
+    "/usr/bin/memcached": "memcached",
     # A power control that is none, and the program with which it is spoken to: for tests.
     "/usr/bin/ipmi_sim": "openipmi",
     "/usr/bin/ipmitool": "ipmitool",

@@ -24,6 +24,7 @@ _OFFSETS = {
     "rabbitmq": 11,
     "rabbitmq-dist": 12,
     "epmd": 13,
+    "memcached": 14,
 }
 _REGION_OFFSETS = {"one": 20, "two": 40}
 _IN_REGION = {

@@ -8,11 +8,12 @@ life does not count.
 
 import datetime
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from lab import broker, database, layout, problems
+from lab import broker, database, layout, ports, problems
 
 Check = Callable[[datetime.datetime], bool]
 
@@ -30,6 +31,20 @@ def http(url: str) -> Check:
                 return True
         except urllib.error.HTTPError as error:
             return error.code < 500
+        except OSError:
+            return False
+
+    return check
+
+
+def memcached(port: int) -> Check:
+    """Ready when it tells its version."""
+
+    def check(_since: datetime.datetime) -> bool:
+        try:
+            with socket.create_connection((ports.ADDRESS, port), timeout=5) as connection:
+                connection.sendall(b"version\r\n")
+                return connection.recv(64).startswith(b"VERSION")
         except OSError:
             return False
 

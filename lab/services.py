@@ -94,8 +94,9 @@ def _uwsgi(
 
 
 def _infrastructure(block: ports.Ports) -> list[Service]:
-    """Return the database and the message bus: Debian's programs, run by hand."""
+    """Return the database, the message bus and Keystone's cache: Debian's, run by hand."""
     rabbit_home = layout.DATA / "rabbitmq"
+    cache = block.of("memcached")
     return [
         Service(
             name="mariadb",
@@ -135,6 +136,13 @@ def _infrastructure(block: ports.Ports) -> list[Service]:
             },
             stop_seconds=20,
         ),
+        Service(
+            name="memcached",
+            # It takes the user's name from root only, and from root it wants one.
+            command=("memcached", "-u", "root", "-l", ports.ADDRESS, "-p", str(cache), "-m", "64"),
+            ready=readiness.memcached(cache),
+            port=cache,
+        ),
     ]
 
 
@@ -147,9 +155,13 @@ def _shared(block: ports.Ports) -> list[Service]:
             # another one.
             command=_uwsgi("keystone.wsgi.api", block.of("keystone"), processes=2, threads=1),
             ready=readiness.http(block.url("keystone", path="/v3")),
-            needs=("mariadb",),
+            needs=("mariadb", "memcached"),
             port=block.of("keystone"),
-            environment={"OS_KEYSTONE_CONFIG_DIR": str(layout.ETC / "keystone")},
+            environment={
+                "OS_KEYSTONE_CONFIG_DIR": str(layout.ETC / "keystone"),
+                # Not in the file: keystone-manage reads that too, while no cache runs yet.
+                "OS_CACHE__ENABLED": "true",
+            },
         ),
         Service(
             name="glance-api",

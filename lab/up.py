@@ -48,7 +48,7 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     by_name = {service.name: service for service in table}
     is_new = not seed.is_complete(wanted)
     if is_new:
-        boot.start_all(progress, [by_name["mariadb"], by_name["rabbitmq"]])
+        boot.start_all(progress, [by_name[n] for n in ("mariadb", "rabbitmq", "memcached")])
         schemas.sync(progress, block, wanted)
         boot.start_all(progress, [by_name["keystone"]])
         seed.identity(progress, block)

@@ -25,6 +25,9 @@ from keystoneauth1.identity import v3
 
 POLL = 0.5
 
+# What it means that there is no such server (any more).
+GONE = (KeyError, keystone_exceptions.ClientException)
+
 
 class Guest:
     """The inside of one server; a context in which it lives.
@@ -33,6 +36,7 @@ class Guest:
     :param slow: seconds that it takes before it runs anything.
     :param fails: its scripts end with status 1, whatever they do.
     :param mute: it runs them and does not answer.
+    :param poll: seconds between two questions whether there is anything to run.
     :ivar ran: the names of the configs that were run, with what they wrote.
     """
 
@@ -45,8 +49,10 @@ class Guest:
         slow: float = 0.0,
         fails: bool = False,
         mute: bool = False,
+        poll: float = POLL,
     ) -> None:
         self.server = server
+        self._poll = poll
         self.slow, self.fails, self.mute = slow, fails, mute
         self.ran: list[tuple[str, str]] = []
         self.errors: list[str] = []
@@ -73,7 +79,7 @@ class Guest:
         self._thread.join(timeout=30)
 
     def _live(self) -> None:
-        while not self._is_over.wait(POLL):
+        while not self._is_over.wait(self._poll):
             try:
                 found = self._deployments()
             except (requests.RequestException, keystone_exceptions.ClientException) as exc:
