@@ -63,6 +63,7 @@ def limits() -> remote_call.Limits:
         write=group.write_timeout,
         patience=group.patience,
         pause=group.pause,
+        standstill=group.standstill,
     )
 
 

@@ -36,13 +36,17 @@ _TRY_LATER = (408, 429)
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Seconds: to connect, until a look or a write is answered in whole; see ``heat_ha.conf``."""
+    """Seconds: to connect, until a look or a write is answered in whole; see ``heat_ha.conf``.
+
+    ``standstill`` is for how long nothing may move in a stack that is in progress.
+    """
 
     connect: float
     look: float
     write: float
     patience: float
     pause: float
+    standstill: float = 180.0
 
 
 @dataclasses.dataclass(frozen=True)

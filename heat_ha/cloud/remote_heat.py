@@ -18,6 +18,11 @@ _ACTIONS = {
 # How deep the cause of a failure is looked for.
 DEPTH = 5
 
+# What changes in a resource when anything happens to it.
+_MOVING = (
+    'parent_resource', 'resource_name', 'physical_resource_id', 'resource_status', 'updated_time',
+)  # fmt: skip
+
 # How many of a stack's newest events are looked through, and how many resources of them shown.
 EVENTS, SHOWN = 60, 8
 
@@ -134,6 +139,24 @@ class RemoteHeat:
         more = f' and {len(told) - SHOWN} more' if len(told) > SHOWN else ''
         return ', '.join(reversed(told[:SHOWN])) + more
 
+    def signs(self, part: model.Part) -> model.Signs | None:
+        """Whether anything moves in the stack: its newest event, and each of its resources."""
+        path = f'/stacks/{part.name}/{part.stack_id}'
+        newest = f'{path}/events?nested_depth={DEPTH}&sort_dir=desc&limit=1'
+        try:
+            events = self._call('GET', newest).body.get('events')
+            found = self._call('GET', f'{path}/resources?nested_depth={DEPTH}').body.get(
+                'resources'
+            )
+        except remote_call.Silent:
+            return None
+        if not isinstance(events, list) or not isinstance(found, list):
+            return None
+        shown = sorted([str(r.get(key)) for key in _MOVING] for r in found)
+        digest = revision.of([[str(e.get('id')) for e in events], shown])[:16]
+        unfinished = (_unfinished(r) for r in found)
+        return model.Signs(digest, tuple(u for u in unfinished if u.status != 'COMPLETE'))
+
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
         """Whether template and parameters of a stack are those of ``body``.
 
@@ -174,7 +197,7 @@ class RemoteHeat:
         try:
             if request is model.Request.CREATE:
                 answer = self._call('POST', '/stacks', {**wire, 'stack_name': part.name})
-            elif request is model.Request.UPDATE:
+            elif request in (model.Request.UPDATE, model.Request.REPEAT):
                 answer = self._call('PUT', path, wire)
             elif request is model.Request.TAG:
                 answer = self._call('PATCH', path, wire)
@@ -218,6 +241,19 @@ def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
         mark=_tag(tags, apply.MARK),
         revision=_tag(tags, apply.REVISION),
         outputs=outputs,
+    )
+
+
+def _unfinished(found: Mapping[str, Any]) -> model.Unfinished:
+    action, _, status = str(found.get('resource_status', '')).partition('_')
+    chain = [p for p in (found.get('parent_resource'), found.get('resource_name')) if p]
+    links = found.get('links') or ()
+    return model.Unfinished(
+        '.'.join(map(str, chain)),
+        str(found.get('resource_type', '')),
+        action,
+        status,
+        any(link.get('rel') == 'nested' for link in links),
     )
 
 

@@ -34,10 +34,10 @@ class RemoteSchema:
 
     ATTRIBUTES = (
         NAME_ATTR, OUTPUTS, OUTPUT_DETAILS, STATE, REACHABLE, LAST_SEEN, REVISION, OWNER, PENDING,
-        REASON, ERROR_CLASS, STACK_IDS, TOMBSTONES,
+        REASON, ERROR_CLASS, STACK_IDS, TOMBSTONES, STILL_SINCE,
     ) = (
         'stack_name', 'outputs', 'output_details', 'state', 'reachable', 'last_seen', 'revision',
-        'owner', 'pending', 'reason', 'error_class', 'stack_ids', 'tombstones',
+        'owner', 'pending', 'reason', 'error_class', 'stack_ids', 'tombstones', 'still_since',
     )  # fmt: skip
 
     properties_schema = {
@@ -289,6 +289,14 @@ class RemoteSchema:
         TOMBSTONES: attributes.Schema(
             _('The deletes that a region is still to be told: region, stack, since, reason.'),
             type=attributes.Schema.LIST,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
+        STILL_SINCE: attributes.Schema(
+            _(
+                'By region: while the stack there is in progress, since when (UTC) nothing has '
+                'moved in it, as far as anybody has waited for it; else empty.'
+            ),
+            type=attributes.Schema.MAP,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
     }

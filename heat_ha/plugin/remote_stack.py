@@ -174,6 +174,9 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
 
     def _obey(self, asked, store):
         if asked.action in (wish.Action.SYNC, wish.Action.PEER_CHANGED):
+            if asked.is_forced:
+                # Whoever works on the region, an action or this signal, takes it up.
+                self.data_set(region_work.FORCED, asked.region)
             return self._sync(asked.region)
         change = {
             wish.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),

@@ -343,6 +343,7 @@ def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, regio
         (Request.RESTORE, model.Part('B', 'mark', 'name', 'id', restore='snap'), {},
          ('POST', '/stacks/name/id/snapshots/snap/restore', None)),
         (Request.TAG, PART, {'tags': ('a', 'b')}, ('PATCH', '/stacks/name/id', {'tags': 'a,b'})),
+        (Request.REPEAT, PART, {'tags': ('a', 'b')}, ('PUT', '/stacks/name/id', {'tags': 'a,b'})),
         (Request.DELETE, GRAVE, {}, ('DELETE', '/stacks/name/id/snapshots/snap', None)),
         (Request.DELETE, PART, {}, ('DELETE', '/stacks/name/id', None)),
     ],
@@ -350,3 +351,39 @@ def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, regio
 def test_each_request_is_what_heat_understands(heat, region, request_, one, body, asked):
     assert region.send(request_, one, body).answer is Answer.ACCEPTED
     assert heat.asked == [asked]
+
+
+def shown(name, status, *rels, parent=None, updated='then'):
+    found = {
+        'resource_name': name, 'resource_type': f'Type of {name}', 'resource_status': status,
+        'physical_resource_id': 'id', 'updated_time': updated,
+        'links': [{'rel': rel} for rel in rels],
+    }  # fmt: skip
+    return found if parent is None else {**found, 'parent_resource': parent}
+
+
+def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_moves(heat, region):
+    event = {'id': 'e1'}
+    group = shown('group', 'UPDATE_IN_PROGRESS', 'self', 'nested')
+    inner = shown('thing', 'CREATE_IN_PROGRESS', 'self', parent='group')
+    done = shown('other', 'CREATE_COMPLETE', 'self')
+
+    def signs(event, *resources):
+        heat.answer = (200, {'events': [event], 'resources': list(resources)})
+        return region.signs(PART)
+
+    first = signs(event, group, inner, done)
+    assert first.unfinished == (
+        model.Unfinished('group', 'Type of group', 'UPDATE', 'IN_PROGRESS', is_stack=True),
+        model.Unfinished('group.thing', 'Type of thing', 'CREATE', 'IN_PROGRESS'),
+    )
+    assert signs(event, done, inner, group).digest == first.digest, 'the order says nothing'
+    moved = {**inner, 'updated_time': 'since'}
+    others = [signs({'id': 'e2'}, group, inner, done), signs(event, group, moved, done)]
+    assert all(s.digest != first.digest for s in others)
+
+
+@pytest.mark.parametrize('answer', [(500, {}), (200, {'events': []}), (404, {'error': {}})])
+def test_without_an_answer_there_are_no_signs(heat, region, answer):
+    heat.answer = answer
+    assert region.signs(PART) is None
