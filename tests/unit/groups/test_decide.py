@@ -397,6 +397,26 @@ def test_what_somebody_healed_or_filled_is_not_tried_again():
     assert decide.still_open(gone, wanted, names()) == (model.Pair('', 'n0'),)
 
 
+def test_what_must_stay_is_neither_replaced_nor_missed_and_its_place_is_taken():
+    for victim, member, spare in itertools.product(
+        ('a', ''), (worlds.member('x', is_failed=True), 'x', None), ((), ('x',), ('a',), ('b',))
+    ):
+        there = () if member is None else (member,)
+        seen = worlds.group(*there, 'b', 'c')
+        wanted = worlds.replacement((victim, 'x'), given_up=('x',))
+        pairs = decide.still_open(seen, wanted, names(), spare)
+        case = (victim, member, spare, pairs)
+        assert not {p.victim for p in pairs} & set(spare), case
+        if 'x' in spare:
+            assert pairs == () and not decide.is_short(seen, wanted, spare), case
+            assert decide.taken_up(wanted, spare).pairs == (), case
+        else:
+            assert decide.taken_up(wanted, spare) == wanted, case
+    # One that may still come is asked about, whoever it will be.
+    coming = worlds.replacement(('a', 'x'))
+    assert decide.taken_up(coming, ('x',)) == coming
+
+
 def test_a_member_in_addition_keeps_its_name():
     heat = worlds.Heat('a', cannot_bring=('x',))
     run = worlds.Run(heat, worlds.replacement(('', 'x'), size=2))
