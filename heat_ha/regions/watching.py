@@ -30,7 +30,9 @@ class Watch:
     ) -> model.Send | model.Wait | None:
         """What is done about a part that is waited for; None if it is not in progress for us."""
         is_forced = part.region in self._forced
-        self._forced.discard(part.region)
+        if not isinstance(seen, model.Silent):
+            # Whoever asked for it did not mean it for whatever is in progress there later.
+            self._forced.discard(part.region)
         if not isinstance(seen, model.Present) or not standstill.is_ours(part, seen):
             self._forget(part.region)
             return None

@@ -261,6 +261,19 @@ def test_time_passes_before_it_is_told():
     assert world.part('B').still_since
 
 
+def test_what_a_person_asks_for_during_a_cut_is_done_after_it_and_not_later():
+    world, work = world_at_a_standstill(still_after=60.0)
+    region = world.regions['B']
+    region.way = worlds.Way.CUT
+    world.rules = dataclasses.replace(world.rules, on_unreachable=model.OnUnreachable.WAIT)
+    work = world.work()
+    work.force('B')
+    assert not end(work, steps=3) and not region.writes
+    region.way = worlds.Way.OPEN
+    region.dies = True
+    assert not end(work) and region.writes == [Request.REPEAT]
+
+
 def test_force_changes_nothing_where_nothing_is_in_progress():
     world = World('A')
     world.act()
