@@ -120,6 +120,12 @@ class Stack:
         assert answer.status_code == 400, f'not refused: {answer.text}'
         return str(answer.json()['error']['message'])
 
+    def refusal_of_update(self, parameters: dict[str, Any] | None = None) -> str:
+        """The reason with which Heat refuses to update the stack."""
+        answer = self._send('PUT', f'/stacks/{self.name}/{self.id}', parameters)
+        assert answer.status_code == 400, f'not refused: {answer.text}'
+        return str(answer.json()['error']['message'])
+
     def update(self, parameters: dict[str, Any] | None = None, *, wait: bool = True) -> 'Stack':
         """Update the stack with its template as it is now."""
         answer = self._send('PUT', f'/stacks/{self.name}/{self.id}', parameters)

@@ -19,7 +19,7 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as keystone_session
 from oslo_config import cfg
 
-from heat_ha.cloud import delegation, remote_heat
+from heat_ha.cloud import delegation, remote_call, remote_heat
 from heat_ha.conf import regions as options
 
 
@@ -53,16 +53,17 @@ class Place:
         return f'{self.credential_secret_id}/{self.region}'
 
 
-def limits() -> remote_heat.Limits:
+def limits() -> remote_call.Limits:
     """The limits of calls, from heat.conf."""
     options.register(cfg.CONF)
     group = cfg.CONF[options.GROUP]
-    return remote_heat.Limits(
+    return remote_call.Limits(
         connect=group.connect_timeout,
         look=group.look_timeout,
         write=group.write_timeout,
         patience=group.patience,
         pause=group.pause,
+        standstill=group.standstill,
     )
 
 
@@ -80,7 +81,7 @@ class Accesses:
         self._delegated = delegation.auth(resource)
         self._uses_delegated = bool(resource.context.trust_id)
         self._limits = limits()
-        self._made: dict[Place, remote_heat.Access] = {}
+        self._made: dict[Place, remote_call.Access] = {}
         self._lock = threading.Lock()
 
     def port(self, place: Place, *, is_asked_for: bool = False) -> remote_heat.RemoteHeat:
@@ -92,7 +93,7 @@ class Accesses:
             is_asked_for=is_asked_for,
         )
 
-    def _access(self, place: Place) -> remote_heat.Access:
+    def _access(self, place: Place) -> remote_call.Access:
         with self._lock:
             found = self._made.get(place)
         if found is None:
@@ -101,7 +102,7 @@ class Accesses:
                 self._made[place] = found
         return found
 
-    def _make(self, place: Place) -> remote_heat.Access:
+    def _make(self, place: Place) -> remote_call.Access:
         heats = self._context.keystone_session
         verify: Any = heats.verify
         if place.insecure:
@@ -114,11 +115,11 @@ class Accesses:
             uses_delegated = self._uses_delegated and self._delegated is not None
             auth = self._delegated if uses_delegated else heats.auth
             session = self._session(auth, heats.verify, heats.cert)
-            return remote_heat.Access(
+            return remote_call.Access(
                 session, place.region, interface, verify, lambda: self._delegate(uses_delegated)
             )
         auth = self._credential(place.credential_secret_id)
-        return remote_heat.Access(
+        return remote_call.Access(
             self._session(auth, verify, None),
             place.region,
             interface,
@@ -174,7 +175,7 @@ class Accesses:
                 },
             )
         except keystone_exceptions.NotFound as exc:
-            raise remote_heat.BadCredential(
+            raise remote_call.BadCredential(
                 'there is no such secret as credential_secret_id names'
             ) from exc
         return str(answer.text)
@@ -187,7 +188,7 @@ def _plugin(payload: str) -> Any:
         return loader.load_from_options(**found['auth'])
     except (ValueError, KeyError, TypeError, keystone_exceptions.ClientException) as exc:
         # What the secret holds stays out of the message.
-        raise remote_heat.BadCredential(
+        raise remote_call.BadCredential(
             'the secret of credential_secret_id is no JSON with auth_type and auth, or lacks an '
             f'option of that type ({type(exc).__name__})'
         ) from None

@@ -44,6 +44,16 @@ OPTIONS = [
         help='Seconds between two attempts to reach a region that is known to be silent. The '
         'signal sync tries at once.',
     ),
+    cfg.FloatOpt(
+        'standstill',
+        default=180.0,
+        min=60.0,
+        help='Seconds without an event or a change of a resource after which a part that is in '
+        'progress in its region is told the same once more, since its engine may have died. '
+        "Below a minute, the region's engines may still be waiting for one another's answers "
+        '(rpc_response_timeout). A resource that rightly takes longer is left alone, but tried '
+        'once more if it fails then; so choose more than a server takes to be built.',
+    ),
 ]
 
 

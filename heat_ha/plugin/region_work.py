@@ -30,6 +30,9 @@ REGIONS = 'REGIONS'
 # The entry in a resource's data that tells the action at work that a newer one waits for its end.
 PREEMPTED = 'ha_preempted'
 
+# The entry in a resource's data that names the region that a person wants to be told once more.
+FORCED = 'ha_forced'
+
 
 def failure(status, reason):
     """The end of an action that failed.
@@ -107,8 +110,9 @@ class RegionWork(resource.Resource):
 
     def _begin(self, make, **more):
         """The token of an action that begins; what ended an earlier one is not for it."""
-        if PREEMPTED in self.data():
-            self.data_delete(PREEMPTED)
+        for key in (PREEMPTED, FORCED):
+            if key in self.data():
+                self.data_delete(key)
         return {'make': make, **more}
 
     def handle_preempt(self):
@@ -141,7 +145,7 @@ class RegionWork(resource.Resource):
         if heat.is_cancelled(self.context, self.stack.id):
             work.cancel()
             raise failure('cancelled', 'the regions that were at work are told')
-        if work.step():
+        if self._step(work):
             return True
         waited = time.monotonic() - token['since']
         if waited > 20:
@@ -180,7 +184,19 @@ class RegionWork(resource.Resource):
 
     def _step_for_signal(self, work):
         """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
-        return self._alone(work.step)
+
+        def step():
+            self._data = None
+            return self._step(work)
+
+        return self._alone(step)
+
+    def _step(self, work):
+        """One step; what a person asked for meanwhile goes with it, once."""
+        forced = self.data().get(FORCED)
+        if forced and work.force(forced):
+            self.data_delete(FORCED)
+        return work.step()
 
     def _alone(self, do):
         """Do something to the record while nobody else does.

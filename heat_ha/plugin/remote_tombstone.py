@@ -112,9 +112,9 @@ class RemoteStackTombstone(region_work.RegionWork):
         try:
             regions = {t.region for t in found.tombstones} if found else set()
             asked = wish.parse(details, regions)
-            if asked.action is not wish.Action.SYNC:
+            if asked.action is not wish.Action.SYNC or asked.is_forced:
                 raise exceptions.Refused(
-                    f'a tombstone knows no {asked.action.value}',
+                    f'a tombstone knows no {"force" if asked.is_forced else asked.action.value}',
                     'Send sync; or delete this stack to give the deletes up',
                 )
         except exceptions.Refused as exc:

@@ -185,13 +185,15 @@ def rules(resource, properties, *, may_repair=True):
     if given.get(resource.ON_STALE_OUTPUTS) == 'block':
         on_unreachable = model.OnUnreachable.WAIT.value
     adopt = properties[resource.ADOPT] or {}
+    limits = remote_access.limits()
     return model.Rules(
         on_unreachable=model.OnUnreachable(on_unreachable),
         on_delete=model.OnDelete(given.get(resource.ON_DELETE) or model.OnDelete.DEFER.value),
         drift=model.Drift(properties[resource.DRIFT]),
         adopt_overwrites=adopt.get(resource.CONFLICT) == 'overwrite',
-        patience=remote_access.limits().patience,
+        patience=limits.patience,
         may_repair=may_repair,
+        still_after=limits.standstill,
     )
 
 

@@ -27,6 +27,7 @@ from heat_ha.regions import (
     restores,
     revision,
     rollouts,
+    watching,
 )
 
 LOG = logging.getLogger(__name__)
@@ -61,6 +62,9 @@ class Port(Protocol):
 
     def doings(self, part: model.Part) -> str:
         """What the resources of the stack did in its last action; empty if not known."""
+
+    def signs(self, part: model.Part) -> model.Signs | None:
+        """Whether anything moves in the stack; None if not known."""
 
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
         """Whether the stack holds what ``body`` would bring; False if not known."""
@@ -132,6 +136,7 @@ class Work:
         # Why the last request of a part was not answered as Heat does.
         self._no_answer: dict[str, str] = {}
         self._buried: set[model.Tombstone] = set()
+        self._watch = watching.Watch()
         # Whether a stack was left in a region because the template wants that.
         self.has_left_stacks = False
 
@@ -211,6 +216,12 @@ class Work:
             or (t.error_class and self._wishes.rules.on_delete is model.OnDelete.FAIL)
         ]  # fmt: skip
 
+    def force(self, region: str) -> bool:
+        """Tell a part once more if it is in progress. :returns: whether it is looked at here."""
+        if self._is_meant(region):
+            self._watch.force(region)
+        return self._is_meant(region)
+
     def cancel(self) -> None:
         """Tell the regions that are at work for us to stop; none is waited for."""
         calls = {
@@ -288,23 +299,26 @@ class Work:
         self._begun.add(part.region)
         found = decide.after_look(part, seen, now_text())
         step = decide.next_step(found, seen, self._wishes.rules, self._attempt, now)
-        if isinstance(step, model.Send) and self._tellings.get(part.region, 0) >= MAX_TELLINGS:
+        watched = self._watch.step(found, seen, self._wishes.rules, now)
+        if isinstance(step, model.Wait) and watched is not None:
+            step = watched
+        is_repeat = isinstance(step, model.Send) and step.request is model.Request.REPEAT
+        has_told_enough = self._tellings.get(part.region, 0) >= MAX_TELLINGS
+        if isinstance(step, model.Send) and not is_repeat and has_told_enough:
             step = self._told_enough(part)
         # Not what was seen: outputs may be secrets.
         LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
         if isinstance(step, model.Send):
             sent = decide.intended(found, step.request, seen, self._attempt, now_text())
             self._record = self._record.with_part(sent)
-            self._tellings[part.region] = self._tellings.get(part.region, 0) + 1
-            body = self._body(sent, step.request)
-            request = step.request
-            requests[('part', found, sent)] = lambda: self._port(part.region, part.place).send(
-                request, sent, body
-            )
+            self._tellings[part.region] = self._tellings.get(part.region, 0) + (not is_repeat)
+            body, send = self._body(sent, step.request), step
+            requests[('part', found, sent, step)] = lambda: self._sent(send, sent, body)
             return
         done = decide.after_step(found, step, seen)
         self._record = self._record.with_part(done)
         if isinstance(step, model.Wait):
+            self._watch_on(done, step, watched is not None, requests)
             return
         if isinstance(step, model.Done) and isinstance(seen, model.Present):
             if seen.outputs is None:
@@ -319,6 +333,26 @@ class Work:
         if self._tellings.get(part.region) and (is_remote or isinstance(step, model.Done)):
             requests[('doings', done)] = lambda: self._port(part.region, part.place).doings(done)
         self._settle(part, done, step)
+
+    def _sent(self, step: model.Send, part: model.Part, body: Mapping[str, Any]) -> model.Reply:
+        port = self._port(part.region, part.place)
+        if step.as_long_as:
+            signs = port.signs(part)
+            if signs is None or signs.digest != step.as_long_as:
+                return model.Reply(model.Answer.BUSY, 'something moves there after all')
+        return port.send(step.request, part, body)
+
+    def _watch_on(
+        self,
+        part: model.Part,
+        step: model.Wait,
+        is_at_work: bool,
+        requests: dict[Any, Callable[[], Any]],
+    ) -> None:
+        if is_at_work and self._watch.is_due(part.region):
+            requests[('signs', part)] = lambda: self._port(part.region, part.place).signs(part)
+        if isinstance(step, model.Still) and self._watch.is_news(part.region, step):
+            self._say(f'{part.region}: {step.reason}', False)
 
     def _told_enough(self, part: model.Part) -> model.Fail:
         no_answer = self._no_answer.get(part.region)
@@ -402,6 +436,9 @@ class Work:
         kind = key[0]
         if kind == 'part':
             part, end = decide.after_reply(key[1], key[2], answer, now_text())
+            if part.repeats > key[1].repeats:
+                told = f'{part.region} is told the same once more: {key[3].reason}'
+                self._say(f'{told}; {answer.answer.value} {answer.reason}'.rstrip(), False)
             LOG.debug('%s answers: %s', part.region, answer)
             is_unknown = answer.answer is model.Answer.UNKNOWN
             self._no_answer[part.region] = answer.reason if is_unknown else ''
@@ -412,6 +449,8 @@ class Work:
         elif kind == 'outputs':
             if isinstance(answer, model.Present):
                 self._keep_outputs(key[1], answer)
+        elif kind == 'signs':
+            self._record = self._record.with_part(self._watch.take(key[1], answer, now_text()))
         elif kind == 'doings':
             if answer:
                 self._say(f'{key[1].region}: {answer}', key[1].state is model.State.FAILED)

@@ -8,7 +8,7 @@ matter who carried out the last step, or whether it was.
 import dataclasses
 import datetime
 
-from heat_ha.regions import model, restores
+from heat_ha.regions import model, restores, standstill
 from heat_ha.regions.model import (
     Absent,
     Defer,
@@ -206,7 +206,7 @@ def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: 
     else:
         told = dataclasses.replace(restores.without(part), told=part.desired)
     return dataclasses.replace(
-        told,
+        standstill.intended(told, request),
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
@@ -235,6 +235,9 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         ), None
     if answer is model.Answer.UNKNOWN:
         return dataclasses.replace(sent, reason=reply.reason), None
+    unrepeated = standstill.after_reply(before, sent, reply)
+    if unrepeated is not None:
+        return unrepeated, None
     seen = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
     if answer is model.Answer.ACCEPTED:
         return dataclasses.replace(
@@ -268,6 +271,7 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
 
 def after_look(part: Part, seen: model.Seen, now: str) -> Part:
     """The part with what a look says of its region and its stack."""
+    part = standstill.after_look(part, seen)
     if isinstance(seen, Silent):
         if seen.error_class is not ErrorClass.UNREACHABLE:
             return part

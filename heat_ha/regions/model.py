@@ -77,7 +77,9 @@ class Part:
     ``cloud`` needs to get there beside the region's name. ``sleep`` is whether the stack is to be
     suspended, ``asleep`` whether it was seen to be by our wish. ``restore`` is the id of a snapshot
     there that is to be applied, ``restore_revision`` what the stack held when it was taken,
-    ``restoring`` how far that is.
+    ``restoring`` how far that is. ``traversal`` is the action there that we began, as it was seen
+    first; ``signs`` what its resources looked like last, ``still_since`` since when they look so,
+    ``repeats`` how often the same was told once more because of that.
     """
 
     region: str
@@ -105,6 +107,10 @@ class Part:
     restore: str = ''
     restore_revision: str = ''
     restoring: str = ''
+    traversal: str = ''
+    signs: str = ''
+    still_since: str = ''
+    repeats: int = 0
 
     @property
     def may_exist(self) -> bool:
@@ -335,7 +341,9 @@ class Rules:
     """What the template says of partitions, and what the present action may do.
 
     ``patience`` is for how many seconds a region may be silent before an action goes on without
-    it; ``may_repair`` whether the action may send again what has failed, as a check must not.
+    it; ``may_repair`` whether the action may send again what has failed, as a check must not;
+    ``still_after`` for how many seconds nothing may move in a stack that is in progress before it
+    is told once more.
     """
 
     on_unreachable: OnUnreachable = OnUnreachable.DEFER
@@ -344,6 +352,7 @@ class Rules:
     adopt_overwrites: bool = False
     patience: float = 10.0
     may_repair: bool = True
+    still_after: float = 180.0
 
 
 # --- what was seen ------------------------------------------------------------------------
@@ -390,6 +399,28 @@ class Present:
 Seen: TypeAlias = Silent | Absent | Present
 
 
+@dataclasses.dataclass(frozen=True)
+class Unfinished:
+    """A resource in a stack that is in progress or has failed; ``path`` names it to a person.
+
+    ``is_stack`` is whether it is a stack itself, whose resources are told of beside it.
+    """
+
+    path: str
+    kind: str
+    action: str
+    status: str
+    is_stack: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """Whether anything moves in a stack: ``digest`` changes with each event and each resource."""
+
+    digest: str
+    unfinished: tuple[Unfinished, ...] = ()
+
+
 class Answer(enum.Enum):
     """What came of a request that changes something."""
 
@@ -432,14 +463,17 @@ class Request(enum.Enum):
     RESTORE = 'restore'
     # Only the tags, over what the stack holds.
     TAG = 'tag'
+    # The same update once more, of a stack that stands still.
+    REPEAT = 'repeat'
 
 
 @dataclasses.dataclass(frozen=True)
 class Send:
-    """Send a request."""
+    """Send a request; with ``as_long_as`` only if the newest signs still have this digest."""
 
     request: Request
     reason: str
+    as_long_as: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -447,6 +481,11 @@ class Wait:
     """Look again later."""
 
     reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Still(Wait):
+    """Look again later; nothing moves there, and a person may have to act."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,6 +48,7 @@ def _of_part(part: model.Part, name: str) -> Any:
         'state': state(part),
         'reachable': part.reachable,
         'last_seen': part.last_seen,
+        'still_since': part.still_since,
         'revision': {'desired': part.desired, 'applied': part.applied},
         'reason': part.reason,
         'error_class': part.error_class.value if part.error_class else '',

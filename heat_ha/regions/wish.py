@@ -20,14 +20,18 @@ class Action(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """One signal: what to do, in which region (None for all), and at which revision."""
+    """One signal: what to do, in which region (None for all), and at which revision.
+
+    ``is_forced`` asks for a part that is in progress to be told once more.
+    """
 
     action: Action
     region: str | None = None
     revision: str = ''
+    is_forced: bool = False
 
 
-_KEYS = ('action', 'region', 'revision')
+_KEYS = ('action', 'region', 'revision', 'force')
 
 
 def parse(details: object, regions: Collection[str]) -> Wish:
@@ -45,7 +49,7 @@ def parse(details: object, regions: Collection[str]) -> Wish:
             raise exceptions.Refused(
                 f'the signal has the unknown key {signals.shown(key)}', f'Known: {", ".join(_KEYS)}'
             )
-        if not isinstance(value, str):
+        if not isinstance(value, str) and key != 'force':
             raise exceptions.Refused(f'{key} is no text', 'Send a text')
     known = ', '.join(a.value for a in Action)
     try:
@@ -62,4 +66,17 @@ def parse(details: object, regions: Collection[str]) -> Wish:
         )
     if action is Action.ABANDON and region is None:
         raise exceptions.Refused('abandon names no region', 'Send the key region too')
-    return Wish(action, region, details.get('revision', ''))
+    return Wish(action, region, details.get('revision', ''), _is_forced(details, action, region))
+
+
+def _is_forced(details: Mapping[str, object], action: Action, region: str | None) -> bool:
+    is_forced = details.get('force', False)
+    if not isinstance(is_forced, bool):
+        raise exceptions.Refused(f'force is {signals.shown(is_forced)}', 'Send true or false')
+    if not is_forced:
+        return False
+    if action is not Action.SYNC:
+        raise exceptions.Refused(f'{action.value} knows no force', 'Send it with sync')
+    if region is None:
+        raise exceptions.Refused('force names no region', 'Send the key region too')
+    return True

@@ -41,8 +41,8 @@ def kill():
 def dies(parent, far, kill, pattern, when):
     """The engine that works on the parent dies at the first request that matches.
 
-    Not in the middle of the part in its own region: what a Heat there leaves in progress when its
-    engine dies stays so until its own timeout.
+    Not in the middle of the part in its own region: it would have to be told that once more, which
+    is a matter of its own (``test_remote_stack_standstill``) and takes minutes.
     """
 
     def die():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OS::Heat::RemoteStack in Heat's engine, with regions that are values."""
 
+import dataclasses
 import json
 import textwrap
 
@@ -9,7 +10,7 @@ from heat.engine import resource
 
 from heat_ha.cloud import pending_parts, remote_access
 from heat_ha.plugin import region_work
-from heat_ha.regions import decide, model
+from heat_ha.regions import decide, model, watching
 from tests.unit.regions.worlds import FakeRegion, Way
 
 # A whole engine of Heat runs in these tests.
@@ -122,6 +123,45 @@ def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
     assert pending_parts.pending() == []
 
 
+class Dying(FakeRegion):
+    """A region whose engine dies with the first request that it takes."""
+
+    def send(self, request, part, body):
+        self.dies = not self.writes
+        return super().send(request, part, body)
+
+
+def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, regions, monkeypatch):
+    monkeypatch.setattr(watching, 'EVERY', 0.0)
+    quick = dataclasses.replace(remote_access.limits(), standstill=1.0)
+    monkeypatch.setattr(remote_access, 'limits', lambda: quick)
+    regions['B'] = Dying('B')
+    stack = engine.create(template())
+    assert engine.state(stack)[0] == 'CREATE_COMPLETE'
+    assert regions['B'].writes == [model.Request.CREATE, model.Request.REPEAT]
+    assert attribute(engine, stack, 'still_since') == {'A': '', 'B': ''}
+    assert any('told the same once more' in e[1] for e in engine.events(stack, 'remote'))
+
+
+def test_a_person_may_have_a_part_told_once_more_at_once(engine, regions):
+    regions['B'] = Dying('B')
+    regions['B'].way = Way.CUT
+    stack = engine.create(template())
+    regions['B'].way = Way.OPEN
+    for _ in range(3):
+        engine.signal(stack, 'remote', {'action': 'sync'})
+    assert regions['B'].writes == [model.Request.CREATE]
+    assert attribute(engine, stack, 'state')['B'] == 'working'
+    force = {'action': 'sync', 'region': 'B', 'force': True}
+    engine.signal(stack, 'remote', force)
+    assert regions['B'].writes == [model.Request.CREATE, model.Request.REPEAT]
+    for _ in range(3):
+        engine.signal(stack, 'remote', {'action': 'sync'})
+    assert attribute(engine, stack, 'pending') == []
+    engine.signal(stack, 'remote', force)
+    assert len(regions['B'].writes) == 2, 'nothing is in progress there'
+
+
 def test_a_paused_part_is_not_taken_up(engine, regions):
     regions['B'] = FakeRegion('B')
     regions['B'].way = Way.CUT
@@ -179,6 +219,9 @@ def test_abandon_lets_a_delete_end_without_the_region(engine, regions):
         ({'action': 'sync', 'region': 'C'}, 'There is one in: A, B'),
         ({'action': 'sync', 'revision': 'old'}, 'is wanted now'),
         ({'actoin': 'sync'}, 'unknown key'),
+        ({'action': 'sync', 'force': True}, 'force names no region'),
+        ({'action': 'sync', 'region': 'B', 'force': 'yes'}, 'Send true or false'),
+        ({'action': 'pause', 'region': 'B', 'force': True}, 'pause knows no force'),
     ],
 )
 def test_a_signal_that_is_wrong_is_refused_and_sends_nothing(engine, regions, body, told):

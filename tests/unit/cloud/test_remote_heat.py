@@ -16,12 +16,12 @@ from keystoneauth1 import fixture, token_endpoint
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import access as access_plugin
 
-from heat_ha.cloud import circuit, remote_heat
+from heat_ha.cloud import circuit, remote_call, remote_heat
 from heat_ha.regions import model
 from heat_ha.regions.model import Answer, ErrorClass, Request
 from tests.scenario.cut import Cut, Mode
 
-LIMITS = remote_heat.Limits(connect=0.3, look=0.6, write=0.6, patience=0.0, pause=60.0)
+LIMITS = remote_call.Limits(connect=0.3, look=0.6, write=0.6, patience=0.0, pause=60.0)
 PART = model.Part('B', 'mark', 'name', 'id')
 STACK = {
     'id': 'id', 'stack_name': 'name', 'stack_status': 'UPDATE_COMPLETE', 'updated_time': 'then',
@@ -67,7 +67,7 @@ def heat():
 
 def port_to(port, limits=LIMITS, **more):
     auth = token_endpoint.Token(endpoint=f'http://127.0.0.1:{port}', token='t')
-    access = remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public')
+    access = remote_call.Access(keystone_session.Session(auth=auth), 'B', 'public')
     return remote_heat.RemoteHeat('B', lambda: access, limits, **more)
 
 
@@ -213,7 +213,7 @@ def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
     token.add_service('orchestration').add_standard_endpoints(public=url, region='A')
     known = ksa_access.create(body=copy.deepcopy(token), auth_token='t')
     auth = access_plugin.AccessInfoPlugin(known, auth_url=url + path)
-    access = remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public')
+    access = remote_call.Access(keystone_session.Session(auth=auth), 'B', 'public')
     region = remote_heat.RemoteHeat('B', lambda: access, LIMITS)
 
     heat.answer = 200, {'catalog': token['token']['catalog']}
@@ -251,7 +251,7 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
 
     def access():
         auth = Login(port, 'other' if used else 'old')
-        return remote_heat.Access(keystone_session.Session(auth=auth), 'B', 'public', renew=renew)
+        return remote_call.Access(keystone_session.Session(auth=auth), 'B', 'public', renew=renew)
 
     heat.answer = error(401, '')
     seen = remote_heat.RemoteHeat('B', access, LIMITS).look(PART, False)
@@ -271,7 +271,7 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
         (ksa_exceptions.TooManyRequests(), ErrorClass.UNREACHABLE),
         (ksa_exceptions.InternalServerError(), ErrorClass.UNREACHABLE),
         (ksa_exceptions.ConnectFailure(), ErrorClass.UNREACHABLE),
-        (remote_heat.BadCredential('no such secret'), ErrorClass.INVALID),
+        (remote_call.BadCredential('no such secret'), ErrorClass.INVALID),
     ],
 )
 def test_a_refused_login_is_told_from_a_keystone_that_does_not_answer(failure, told):
@@ -343,6 +343,7 @@ def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, regio
         (Request.RESTORE, model.Part('B', 'mark', 'name', 'id', restore='snap'), {},
          ('POST', '/stacks/name/id/snapshots/snap/restore', None)),
         (Request.TAG, PART, {'tags': ('a', 'b')}, ('PATCH', '/stacks/name/id', {'tags': 'a,b'})),
+        (Request.REPEAT, PART, {'tags': ('a', 'b')}, ('PUT', '/stacks/name/id', {'tags': 'a,b'})),
         (Request.DELETE, GRAVE, {}, ('DELETE', '/stacks/name/id/snapshots/snap', None)),
         (Request.DELETE, PART, {}, ('DELETE', '/stacks/name/id', None)),
     ],
@@ -350,3 +351,39 @@ def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, regio
 def test_each_request_is_what_heat_understands(heat, region, request_, one, body, asked):
     assert region.send(request_, one, body).answer is Answer.ACCEPTED
     assert heat.asked == [asked]
+
+
+def shown(name, status, *rels, parent=None, updated='then'):
+    found = {
+        'resource_name': name, 'resource_type': f'Type of {name}', 'resource_status': status,
+        'physical_resource_id': 'id', 'updated_time': updated,
+        'links': [{'rel': rel} for rel in rels],
+    }  # fmt: skip
+    return found if parent is None else {**found, 'parent_resource': parent}
+
+
+def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_moves(heat, region):
+    event = {'id': 'e1'}
+    group = shown('group', 'UPDATE_IN_PROGRESS', 'self', 'nested')
+    inner = shown('thing', 'CREATE_IN_PROGRESS', 'self', parent='group')
+    done = shown('other', 'CREATE_COMPLETE', 'self')
+
+    def signs(event, *resources):
+        heat.answer = (200, {'events': [event], 'resources': list(resources)})
+        return region.signs(PART)
+
+    first = signs(event, group, inner, done)
+    assert first.unfinished == (
+        model.Unfinished('group', 'Type of group', 'UPDATE', 'IN_PROGRESS', is_stack=True),
+        model.Unfinished('group.thing', 'Type of thing', 'CREATE', 'IN_PROGRESS'),
+    )
+    assert signs(event, done, inner, group).digest == first.digest, 'the order says nothing'
+    moved = {**inner, 'updated_time': 'since'}
+    others = [signs({'id': 'e2'}, group, inner, done), signs(event, group, moved, done)]
+    assert all(s.digest != first.digest for s in others)
+
+
+@pytest.mark.parametrize('answer', [(500, {}), (200, {'events': []}), (404, {'error': {}})])
+def test_without_an_answer_there_are_no_signs(heat, region, answer):
+    heat.answer = answer
+    assert region.signs(PART) is None

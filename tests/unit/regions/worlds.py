@@ -32,6 +32,8 @@ class FakeStack:
     changed: str = ''
     text: str = ''
     looks_left: int = 1
+    # Whether the engine that works on it has died, so that nothing moves any more.
+    is_left: bool = False
     snapshots: dict = dataclasses.field(default_factory=dict)
 
 
@@ -53,6 +55,9 @@ class FakeRegion:
         self.stacks = {}
         self.writes = []
         self.fails = False
+        # Whether the region's engine dies with each request that it takes.
+        self.dies = False
+        self.unfinished = ()
         self.count = 0
 
     # --- the port ---------------------------------------------------------------------------
@@ -89,7 +94,7 @@ class FakeRegion:
         )
 
     def _shown(self, stack, with_outputs):
-        if stack.status == 'IN_PROGRESS':
+        if stack.status == 'IN_PROGRESS' and not stack.is_left:
             stack.looks_left -= 1
             if stack.looks_left < 0:
                 if stack.action == 'DELETE':
@@ -156,8 +161,10 @@ class FakeRegion:
             made.status = 'FAILED'
             return model.Reply(model.Answer.ACCEPTED)
         assert made.action != 'SUSPEND' or request is not model.Request.UPDATE, 'Heat refuses it'
-        made.action, made.status, made.looks_left = request.name, 'IN_PROGRESS', 1
-        if request in (model.Request.CREATE, model.Request.UPDATE):
+        is_repeat = request is model.Request.REPEAT
+        made.action = model.Request.UPDATE.name if is_repeat else request.name
+        made.status, made.looks_left, made.is_left = 'IN_PROGRESS', 1, self.dies
+        if request in (model.Request.CREATE, model.Request.UPDATE, model.Request.REPEAT):
             self._take_tags(made, body)
             made.text = body['parameters'].get('text', '')
         return model.Reply(model.Answer.ACCEPTED, stack_id=made.stack_id)
@@ -173,6 +180,12 @@ class FakeRegion:
 
     def doings(self, part):
         return ''
+
+    def signs(self, part):
+        if self._silent() is not None:
+            return None
+        stack = self.stacks[part.stack_id]
+        return model.Signs(f'{stack.changed} {stack.looks_left}', self.unfinished)
 
     def is_equal(self, part, body):
         return self.stacks[part.stack_id].text == body['parameters'].get('text', '')
