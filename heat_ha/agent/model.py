@@ -137,10 +137,10 @@ class Seen:
 
     ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
     says whose sign of life is still missing; ``beats`` counts the signs of life of the host
-    since the incident came into its phase; ``outlived_since``: when the host gave its
-    last sign of life at the latest, where every host that is not counted as failed has outlived it, and Nova's
-    list is among the sources that agree; ``trusted_since`` is since when the agent has not been
-    cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
+    since the incident came into its phase; ``outlived_since``: when the host gave its last sign
+    of life at the latest, where every host that is not counted as failed has outlived it, and
+    Nova's list is among the sources that agree; ``trusted_since`` is since when the agent has not
+    been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
     Heat's database and ``leftovers`` for the audit of a host that is back.
     """
 
