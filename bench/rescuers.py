@@ -216,7 +216,8 @@ class OursToldEarly(Ours):
 
     name = 'ours_told_early'
     is_told_early = True
-    options = {'sources': 'services_api,webhook', 'confirm': 'webhook'}
+    # Who tells it has made sure.
+    options = {'sources': 'services_api,webhook', 'confirm': 'webhook', 'certain': 'webhook'}
 
 
 class Peer(Contender):
