@@ -47,6 +47,7 @@ class Campaign:
         self._engines = world.Engines(database)
         self._hosts = world.Hosts(admin)
         self._before = database.inventory()
+        self._last_round = 0
         self._signalled: dict[int, float] = {}
         self._members: list[pool.Member] = []
         self.outcomes: list[drive.Outcome] = []
@@ -75,6 +76,7 @@ class Campaign:
 
     def play(self, one: choice.Round, proxy: faults.Proxy, observed: pathlib.Path) -> None:
         """Let the runs of a round run, wait until all is quiet, and check."""
+        self._last_round = one.number
         members = {m.number: m for m in self._members}
         mine = [members[run.stack] for run in one.runs]
         self._let_rest(mine)
@@ -191,6 +193,7 @@ class Campaign:
         slowest = max(self.outcomes, key=lambda o: o.seconds, default=None)
         return {
             'runs': len(self.outcomes),
+            'rounds': [self._options.first_round, self._last_round],
             'done': sum(o.is_done for o in self.outcomes),
             'stopped': sum(bool(o.is_done and (o.stops or o.take_ups)) for o in self.outcomes),
             'violations': len(self.violations),
@@ -236,7 +239,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         with lab.observed(volumes, observed) as summary:
             try:
-                for one in rounds:
+                for one in rounds[options.first_round - 1 :]:
                     if time.monotonic() > begin + options.minutes * 60:
                         say('the time is over')
                         break
@@ -264,6 +267,12 @@ def main() -> int:
         type=int,
         default=int(env.get('SIDE_BY_SIDE') or 4),
         help='how many stacks fail over at once (SIDE_BY_SIDE, default 4)',
+    )
+    parser.add_argument(
+        '--first-round',
+        type=int,
+        default=int(env.get('FIRST_ROUND') or 1),
+        help='where a campaign that was cut off goes on (FIRST_ROUND, default 1)',
     )
     parser.add_argument(
         '--faults', type=float, default=0.2, help='share of requests that fail, default 0.2'

@@ -325,12 +325,7 @@ class Failover:
 
     def add_member(self, plan: model.Plan) -> model.Holder:
         """Make one more member of a group of one; it becomes the heir."""
-        added = replacing.add_member(
-            self._group,
-            requested_by=plan.requested_by,
-            name=f'ha{plan.plan_id}',
-            tell=lambda text: self._teller.progress(text, plan),
-        )
+        added = self._bring_member(plan)
         observed = observing.observe(self._group, services.StackServices(self._policy))
         for candidate in observed.candidates:
             if candidate.member.name == added:
@@ -343,6 +338,17 @@ class Failover:
                 )
         raise exceptions.Stopped(
             f'the new member {added} is not in the group any more', 'Send the signal resume'
+        )
+
+    def _bring_member(self, plan: model.Plan) -> str:
+        """Have one more member in the group; the active stays, and what is kept for a look."""
+        active, kept = self._record.active, self._record.kept
+        return replacing.add_member(
+            self._group,
+            requested_by=plan.requested_by,
+            name=f'ha{plan.plan_id}',
+            spare=(*([active.member] if active else []), *(k.member for k in kept)),
+            tell=lambda text: self._teller.progress(text, plan),
         )
 
     def run_hook(self, plan: model.Plan, step: model.Step) -> str:
@@ -405,12 +411,7 @@ class Failover:
         )
         new = plan.new.member if plan.new else ''
         if not is_added:
-            new = replacing.add_member(
-                self._group,
-                requested_by=plan.requested_by,
-                name=f'ha{plan.plan_id}',
-                tell=lambda text: self._teller.progress(text, plan),
-            )
+            new = self._bring_member(plan)
         return f'{old.member} is kept, shut off, until {kept.until}; {new} is in its place'
 
     def _let_go_of_kept(self, requested_by: str) -> None:

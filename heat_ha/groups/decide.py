@@ -271,19 +271,25 @@ def is_passing(reason: str) -> bool:
 
 
 def still_open(
-    seen: model.Group, wanted: model.Replacement, new_name: collections.abc.Callable[[], str]
+    seen: model.Group,
+    wanted: model.Replacement,
+    new_name: collections.abc.Callable[[], str],
+    spare: collections.abc.Collection[str] = (),
 ) -> tuple[model.Pair, ...]:
     """Pair anew what is left of a replacement whose new members failed.
 
     :param new_name: makes a name that no member has had.
+    :param spare: names of members that stay in any case.
 
     Invariant: a member that failed in the place of one that is gone is a victim itself, so that
-    the group does not stay a member short; nothing is paired that is in service.
+    the group does not stay a member short; nothing is paired that is in service or must stay.
     """
     pairs = []
     for pair in wanted.pairs:
         new = seen.member(pair.new)
         if pair.new not in wanted.given_up or (new is not None and new.is_in_service):
+            continue
+        if pair.victim in spare or pair.new in spare:
             continue
         if not pair.victim:
             # Whoever asked for one more member knows it by this name.
@@ -297,9 +303,23 @@ def still_open(
     return tuple(pairs)
 
 
-def is_short(seen: model.Group, wanted: model.Replacement) -> bool:
+def is_short(
+    seen: model.Group, wanted: model.Replacement, spare: collections.abc.Collection[str] = ()
+) -> bool:
     """Whether a member that is gone has nobody in its place, so that it may not be forgotten."""
-    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str))
+    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str, spare))
+
+
+def taken_up(
+    left: model.Replacement, spare: collections.abc.Collection[str] = ()
+) -> model.Replacement:
+    """What is to be carried out of a replacement that an earlier run left.
+
+    Invariant: a member that was given up and must stay now, for somebody has healed it and
+    made it the active since, is no longer asked about: it has the place.
+    """
+    pairs = tuple(p for p in left.pairs if not (p.new in spare and p.new in left.given_up))
+    return dataclasses.replace(left, pairs=pairs)
 
 
 def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:

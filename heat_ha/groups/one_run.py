@@ -95,7 +95,7 @@ class Run:
             raise self._taken_over()
         if not self._is_settled:
             return self._wanted
-        pairs = decide.still_open(self._look(), self._wanted, heat_group.new_name)
+        pairs = decide.still_open(self._look(), self._wanted, heat_group.new_name, self._spare)
         return dataclasses.replace(self._wanted, pairs=pairs, given_up=())
 
     def _notify(self, suffix: str, message: str) -> None:
@@ -238,7 +238,7 @@ class Run:
 
     def _end(self, seen: model.Group) -> None:
         self._put_back(seen)
-        if self._wanted.held_back or decide.is_short(seen, self._wanted):
+        if self._wanted.held_back or decide.is_short(seen, self._wanted, self._spare):
             # The next signal finds nothing to do but this.
             self._wanted = dataclasses.replace(self._wanted, engine='')
             self._record()

@@ -80,6 +80,7 @@ def replace(
                     f'taking up the replacement of {names_of(left.victims)} that '
                     f'{left.requested_by} began at {left.since}'
                 )
+                left = decide.taken_up(left, spare)
                 outcome = _in_several_runs(group_resource, claim, left, spare, tell)
                 is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
                 if is_same and (named or outcome.new):
@@ -110,9 +111,17 @@ def replace(
             return _in_several_runs(group_resource, claim, wanted, spare, tell)
 
 
-def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell = LOG.info) -> str:
+def add_member(
+    group_resource: Any,
+    *,
+    requested_by: str,
+    name: str,
+    spare: tuple[str, ...] = (),
+    tell: Tell = LOG.info,
+) -> str:
     """Bring one more member into the group, under a name that the caller has on its record.
 
+    :param spare: names of members that stay, also where an earlier intent would have them go.
     :returns: the name.
     :raises exceptions.TryAgain: somebody else changes the group.
     :raises exceptions.Stopped: the member failed and was removed again.
@@ -122,7 +131,7 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
         with claiming.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_record.read_replacement(group_resource)
             if left is not None:
-                _in_several_runs(group_resource, claim, left, (), tell)
+                _settle(group_resource, claim, left, spare, tell)
             seen = heat_group.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
@@ -138,8 +147,27 @@ def add_member(group_resource: Any, *, requested_by: str, name: str, tell: Tell 
                 since=group_record.now(),
             )
             tell(f'adding member {name}')
-            _in_several_runs(group_resource, claim, wanted, (), tell)
+            _in_several_runs(group_resource, claim, wanted, spare, tell)
     return name
+
+
+def _settle(
+    group: Any,
+    claim: claiming.Claim,
+    left: model.Replacement,
+    spare: tuple[str, ...],
+    tell: Tell,
+) -> None:
+    """Carry out what an earlier run left, so that another replacement can go on record.
+
+    :raises exceptions.HaError: it could not be done whole, and may not be forgotten.
+    """
+    try:
+        _in_several_runs(group, claim, decide.taken_up(left, spare), spare, tell)
+    except exceptions.HaError as exc:
+        if group_record.read_replacement(group) is not None:
+            raise
+        tell(f'what {left.requested_by} began at {left.since} was not done whole: {exc}')
 
 
 def _in_several_runs(

@@ -66,7 +66,7 @@ class PortAttachment(in_place.InPlace, resource.Resource):
         if self.resource_id is None or self.has_passed_on():
             return True
         holder = self._holder()
-        if holder != self.properties[self.SERVER]:
+        if holder not in self.values_of(self.SERVER):
             # It is free, gone, or somebody else's by now.
             return True
         self._ask_once(wanted, holder)

@@ -138,6 +138,34 @@ def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(
     assert set(names(engine, stack)) == {*others, *outcome.new}
 
 
+def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added(engine, heat):
+    # Somebody healed it by hand, it became the active, and then an update of it failed.
+    stack = engine.create(template())
+    oldest, *others = names(engine, stack)
+    for n in range(4):
+        (engine.servers / f'busy-{n}').touch()
+    loaded = engine.stack(stack)
+    with pytest.raises(exceptions.MayPass, match='HTTP 503'):
+        heat.replacing.replace(
+            loaded['group'],
+            requested_by='failover',
+            order=model.Order.DELETE_FIRST,
+            named=(oldest,),
+        )
+    (active,) = set(names(engine, stack)) - set(others)
+
+    loaded = engine.stack(stack)
+    heat.replacing.add_member(
+        loaded['group'], requested_by='failover', name='fresh', spare=(active,)
+    )
+
+    assert set(names(engine, stack)) == {*others, active, 'fresh'}
+    assert engine.members(stack).member('fresh').is_in_service
+    # What was short is not: nothing is taken up by the next one.
+    loaded = engine.stack(stack)
+    assert heat.group_record.read_replacement(loaded['group']) is None
+
+
 def test_with_delete_first_the_next_signal_replaces_what_failed(engine):
     stack = engine.create(template(DELETES_FIRST))
     second, third = names(engine, stack)[1:]

@@ -2,8 +2,12 @@
 """Groups in small, that change as Heat changes them."""
 
 import dataclasses
+import itertools
 
 from heat_ha.groups import decide, model
+
+ORDERS = list(model.Order)
+CREATE_FIRST, DELETE_FIRST = ORDERS
 
 
 def member(name, **changes):
@@ -189,3 +193,26 @@ class Run:
                 if heat is not None:
                     heat.is_worker_dead = True
                 raise Crash
+
+
+# --- all cases ---------------------------------------------------------------------------------
+
+PAIRS = (('a', 'x'), ('b', 'y'), ('c', 'z'))
+NOT_IN_SERVICE = [
+    member('a', is_failed=True, reason='marked unhealthy'),
+    member('a', is_failed=True, reference=None, servers=(), reason='no host'),
+]
+
+
+def all_cases():
+    """Every order, number of victims, bound, kind of first victim, and what cannot be done."""
+    for order, count, batch, least in itertools.product(ORDERS, (1, 2, 3), (1, 2, 3), (0, 1, 2, 3)):
+        rolling = model.Rolling(min_in_service=least, max_batch_size=batch)
+        for first in ('a', *NOT_IN_SERVICE):
+            for failing in ((), ('x',), ('y',), ('x', 'z')):
+                yield order, count, rolling, first, failing
+
+
+def wanted_for(order, count):
+    """The first so many of the pairs, in a group of three."""
+    return replacement(*PAIRS[:count], order=order, size=3)

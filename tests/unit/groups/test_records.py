@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from heat_ha.groups import model
+from tests.unit.groups import worlds
+
+
+def test_a_replacement_is_read_as_it_was_written():
+    for order, given_up in itertools.product(worlds.ORDERS, ((), ('x',))):
+        held = model.HeldBack('a', (('stack_id', '1'), ('tenant', 't')), 'server', 'sick')
+        wanted = worlds.replacement(
+            *worlds.PAIRS, order=order, named=('a',), given_up=given_up, held_back=(held,)
+        )
+        assert model.Replacement.from_json(wanted.to_json()) == wanted
+
+
+@pytest.mark.parametrize('stored', ['', 'null', '[]', '{}', '{"order": "sideways"}', '{"id": 1}'])
+def test_a_record_of_another_form_is_told_as_such(stored):
+    with pytest.raises(ValueError, match=r'.'):
+        model.Replacement.from_json(stored)
+
+
+def test_a_chained_request_is_read_as_it_was_written():
+    for order, cooldown in itertools.product(worlds.ORDERS, (None, 0, 60.5)):
+        chained = model.Chained('policy', 2, order, cooldown)
+        assert model.Chained.from_dict(chained.to_dict()) == chained
