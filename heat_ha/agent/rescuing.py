@@ -181,9 +181,14 @@ class Dispatcher:
         if time.monotonic() - self._prepared_at < PREPARE_EVERY:
             return
         found = protected.any_policy()
-        if found is not None:
-            self._prepared_at = time.monotonic()
+        if found is None:
+            return
+        self._prepared_at = time.monotonic()
+        try:
             heat_rpc.prepare(*found)
+        except exceptions.HaError as exc:
+            # A rescue is slower without it, and no less right.
+            LOG.info('the engines were not made ready: %s', exc)
 
     def _take_up_one(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> None:
         key = plan.stack_id, plan.name
