@@ -77,15 +77,25 @@ class RescueNova:
         return lambda host: find(failover.Server('', ServerStatus.OTHER, host))
 
     def look(self, server_id: str) -> model.Server:
-        """Look at one server; a failed call is COULD_NOT_ASK, never GONE."""
+        """Look at one server; a failed call is COULD_NOT_ASK, never GONE.
+
+        Its owner has the last word on that it is gone: a credential of heat-ha's that may not see
+        the servers of others gets the same answer (S2).
+        """
         try:
-            found = self._reader.servers.get(server_id)
-        except nova_exceptions.NotFound:
-            return model.Server(server_id, ServerStatus.GONE)
+            seen = self._look_as(self._reader, server_id)
+            if seen is None and self._reader is not self._client:
+                seen = self._look_as(self._client, server_id)
         except hosts.FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
             return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording=wording)
-        return self._seen(found) or model.Server(server_id, ServerStatus.GONE)
+        return seen or model.Server(server_id, ServerStatus.GONE)
+
+    def _look_as(self, client: Any, server_id: str) -> model.Server | None:
+        try:
+            return self._seen(client.servers.get(server_id))
+        except nova_exceptions.NotFound:
+            return None
 
     def look_at_many(self, servers: Sequence[str]) -> dict[str, model.Server]:
         """Look at those that one short list of the project's servers shows; often at all.

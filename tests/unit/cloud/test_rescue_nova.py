@@ -58,7 +58,8 @@ def made(request, monkeypatch):
     resource = mock.Mock()
     resource.context.project_id = 'mine'
     nova = rescue_nova.RescueNova(resource)
-    return types.SimpleNamespace(nova=nova, reader=admin if request.param else owner)
+    reader = admin if request.param else owner
+    return types.SimpleNamespace(nova=nova, reader=reader, owner=owner)
 
 
 def test_a_server_of_another_project_does_not_exist(made):
@@ -66,6 +67,15 @@ def test_a_server_of_another_project_does_not_exist(made):
     for name in ('sx', 'nobody'):
         assert made.nova.look(name).status is ServerStatus.GONE
     assert 'sx' not in made.nova.look_at_many(['s1', 's2', 's3', 'sx'])
+
+
+def test_what_only_the_owner_sees_is_there(made):
+    # Nova tells whoever may not see a server that there is none.
+    made.reader.there = []
+    made.owner.there = [server(1)]
+    assert made.nova.look('s1').status is ServerStatus.ACTIVE
+    made.owner.there = []
+    assert made.nova.look('s1').status is ServerStatus.GONE
 
 
 @pytest.mark.parametrize('count', [1, rescue_nova.LISTED_FROM])
