@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,8 +60,18 @@ def _program(*words: str) -> 'subprocess.Popen[str]':
     )
 
 
-def _figures(process: 'subprocess.Popen[str]') -> dict[str, Any]:
-    said, _none = process.communicate(timeout=1200)
+# Seconds that a program may take beyond those that it was asked to work.
+SLACK = 300.0
+
+
+def _figures(process: 'subprocess.Popen[str]', seconds: float) -> dict[str, Any]:
+    """What a program has measured. :raises AssertionError: it failed, or took too long."""
+    try:
+        said, _none = process.communicate(timeout=seconds + SLACK)
+    except subprocess.TimeoutExpired as exc:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise AssertionError(f'{process.args[4]} took more than {exc.timeout:.0f} s') from exc
     assert process.returncode == 0, f'{process.args}: {said}'
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
@@ -96,7 +107,12 @@ def offer(rate: float, seconds: float) -> dict[str, Any]:
     bus = lab.environment()['bus'][regions.ONE.key]
     words = ('--rate', str(rate / SENDERS), '--seconds', str(seconds))
     running = [_program('bench.sender', 'bus', bus, *words) for _ in range(SENDERS)]
-    found = [_figures(process) for process in running]
+    try:
+        found = [_figures(process, seconds) for process in running]
+    finally:
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     sent = sum(one['sent'] for one in found)
     return {
         'sent': sent,
@@ -164,7 +180,7 @@ def webhook(agent: agents.Agent, seconds: float, say: Any) -> dict[str, Any]:
     say(f'reports to the webhook for {seconds:.0f} s')
     before = resident_mib(agent.pid)
     words = ('--seconds', str(seconds), '--token', agents.TOKEN)
-    told = _figures(_program('bench.sender', 'web', str(agent.port), *words))
+    told = _figures(_program('bench.sender', 'web', str(agent.port), *words), seconds)
     return {
         'web_per_s': told['sent'] / told['seconds'],
         'web_lost': told['sent'] - told['accepted'],
@@ -196,26 +212,53 @@ def lookup(resources: int, servers: int, say: Any) -> dict[str, Any]:
             )
         assert done.returncode == 0, done.stderr[-2000:]
         words = ('--resources', str(resources), '--servers', str(servers))
-        return _figures(_program('bench.lookup', url, *words))
+        return _figures(_program('bench.lookup', url, *words), resources / 1000)
     finally:
         database.query(f'DROP DATABASE IF EXISTS {DATABASE}')
 
 
 # --- the report -----------------------------------------------------------------------------
 
+# The figures of each part; those that were not measured are None, and a word says why.
+PARTS = {
+    'lookup': ('ours_s', 'bare_s', 'peer_s', 'ours_queries', 'ours_queries_for_5', 'servers'),
+    'flood': ('sent', 'matter', 'lost', 'read_twice', 'memory_before_mib', 'memory_after_mib'),
+    'web': ('web_per_s', 'web_lost', 'web_p99_ms'),
+    'false_alarms': ('took_for_dead',),
+}
 
-def goals(flood: dict[str, Any], found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is promised, and whether it holds."""
-    growth = flood['memory_after_mib'] / flood['memory_before_mib']
+
+def part(name: str, call: Callable[[], dict[str, Any]], say: Any) -> dict[str, Any]:
+    """One part of the benchmark; one that fails costs its own figures only."""
+    try:
+        return call()
+    except Exception as exc:
+        why = f'{type(exc).__name__}: {exc}'[:300]
+        say(f'{name}: given up: {why}')
+        return dict.fromkeys(PARTS[name]) | {f'{name}_why': why}
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return None if one is None or not other else one / other
+
+
+def goals(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is promised, and whether it holds; None where it was not measured."""
+    growth = _ratio(figures['memory_after_mib'], figures['memory_before_mib'])
     values = {
-        'lost': (flood['lost'], 0),
-        'read_twice': (flood['read_twice'], 0),
-        'web_lost': (flood['web_lost'], 0),
-        'memory_growth': (round(growth, 3), GOAL_GROWTH),
-        'lookup_queries': (found['ours_queries'], found['ours_queries_for_5']),
+        'lost': (figures['lost'], 0),
+        'read_twice': (figures['read_twice'], 0),
+        'web_lost': (figures['web_lost'], 0),
+        'took_for_dead': (figures['took_for_dead'], 0),
+        'memory_growth': (growth and round(growth, 3), GOAL_GROWTH),
+        'lookup_queries': (figures['ours_queries'], figures['ours_queries_for_5']),
     }
     return {
-        key: {'is': value, 'at_most': limit, 'holds': value <= limit}
+        key: {
+            'is': value,
+            'at_most': limit,
+            'holds': None if value is None or limit is None else value <= limit,
+        }
         for key, (value, limit) in values.items()
     }
 
@@ -235,7 +278,7 @@ def verdicts(figures: dict[str, Any]) -> Sequence[str]:
     """One sentence for each goal."""
     return [
         f'{key.replace("_", " ")}: {goal["is"]}; the goal, at most {goal["at_most"]}, '
-        + ('holds.' if goal['holds'] else 'is missed.')
+        + {True: 'holds.', False: 'is missed.', None: 'was not measured.'}[goal['holds']]
         for key, goal in figures['goals'].items()
     ]
 
@@ -267,9 +310,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str, Any]:
     """Measure, show the table, and return the figures."""
-    progress = rich.console.Console(stderr=True, highlight=False)
+    say = rich.console.Console(stderr=True, highlight=False).print
     load = os.getloadavg()[0]
-    found = lookup(options.resources, 500, progress.print)
+    found = part('lookup', lambda: lookup(options.resources, 500, say), say)
+    found |= _loads(options, say)
+    figures: dict[str, Any] = {
+        'ours_over_bare': _ratio(found['ours_s'], found['bare_s']),
+        'ours_over_peer': _ratio(found['ours_s'], found['peer_s']),
+        **found,
+        'load': load,
+    }
+    figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    figures['goals'] = goals(found)
+    figures['ran'] = (
+        f'{found["sent"]} notifications in {options.flood_seconds:.0f} s, one look-up of '
+        f'{found["servers"]} servers among {options.resources} resources'
+    )
+    console.print(table(figures))
+    for sentence in verdicts(figures):
+        console.print(sentence, highlight=False)
+    return figures
+
+
+def _loads(options: argparse.Namespace, say: Any) -> dict[str, Any]:
+    """The parts with an agent that runs."""
     agents.clear()
     with tempfile.TemporaryDirectory() as name:
         agent = agents.Agent(
@@ -277,27 +341,16 @@ def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str,
             'agent-1',
             {'sources': f'services_api,{SOURCE},webhook', 'confirm': 'services_api+webhook'},
         )
-        try:
+        seconds = options.flood_seconds
+
+        def flood() -> dict[str, Any]:
             agent.start()
-            flood = notifications(agent, options.rate, options.flood_seconds, progress.print)
-            flood |= webhook(agent, min(options.flood_seconds, 20.0), progress.print)
-            assert not agents.incidents(), 'it took a host for dead'
+            return notifications(agent, options.rate, seconds, say)
+
+        try:
+            found = part('flood', flood, say)
+            found |= part('web', lambda: webhook(agent, min(seconds, 20.0), say), say)
+            found |= part('false_alarms', lambda: {'took_for_dead': len(agents.incidents())}, say)
         finally:
             agent.stop()
-    figures: dict[str, Any] = {
-        'ours_over_bare': found['ours_s'] / found['bare_s'],
-        'ours_over_peer': found['ours_s'] / found['peer_s'],
-        **found,
-        **flood,
-        'load': load,
-    }
-    figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
-    figures['goals'] = goals(flood, found)
-    figures['ran'] = (
-        f'{flood["sent"]} notifications in {options.flood_seconds:.0f} s, one look-up of '
-        f'{found["servers"]} servers among {options.resources} resources'
-    )
-    console.print(table(figures))
-    for sentence in verdicts(figures):
-        console.print(sentence, highlight=False)
-    return figures
+    return found

@@ -14,8 +14,8 @@ Nova's, because it fences and then marks the host as down. That clock starts at 
 import argparse
 import contextlib
 import dataclasses
+import functools
 import os
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,8 +25,8 @@ import rich.table
 
 from bench import masakari, rescuers
 from bench.rescuers import ENDS, WITNESS, Contender, World
+from bench.rounds import WORDS, Round, servers, shown, summary, verdicts
 from tests import cloud as lab
-from tests import hosts
 
 # Seconds until a contender is given up, beside what it is known to wait.
 LIMIT = 420.0
@@ -49,79 +49,109 @@ resources:
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Round:
-    """One rescue: seconds until the first and the last server was back, and the load before it.
-
-    ``missing`` servers had not come back when the contender was given up, ``last`` seconds after
-    the beginning.
-    """
-
-    name: str
-    first: float
-    last: float
-    missing: int
-    down_after: float
-    load: float
-
-
 def rescue(world: World, contender: Contender) -> Round:
-    """Let the host of the servers die, and let one contender rescue them."""
+    """Let the host of the servers die, and let one contender rescue them.
+
+    Whatever it comes to, all servers are on one host again afterwards, and both hosts work.
+
+    :raises AssertionError: that was not to be had.
+    """
     home = world.home()
     other = next(end for end in ENDS if end != home)
-    load = os.getloadavg()[0]
+    found = Round(contender.name, None, None, len(world.servers), None, os.getloadavg()[0])
     try:
-        with contender.ready():
-            hosts.run_lab('kill', f'nova-compute-{home}')
-            died = time.monotonic()
-            if contender.is_told_early:
-                contender.tell(home)
-            lab.until(lambda: world.is_down(home) or world.active_on(other), f'{home} is down')
-            seen = time.monotonic()
-            if not contender.is_told_early:
-                contender.tell(home)
-            begin = died if contender.is_told_early else seen
-            limit = begin + contender.waits + LIMIT * lab.PATIENCE
-            first = _until(world, other, 1, limit) - begin
-            last = _until(world, other, len(world.servers), limit) - begin
-            missing = len(world.servers) - world.active_on(other)
-            contender.finish(home)
-        if missing:
-            world.bring_back(home, other)
+        found = _measured(world, contender, home, other, found)
+    except Exception as exc:
+        found = dataclasses.replace(found, why=f'{type(exc).__name__}: {exc}'[:300])
     finally:
-        world.mend(home)
-    return Round(contender.name, first, last, missing, seen - died, load)
+        # Before the host dies a contender may fail as well: then all is as it was.
+        if world.dead == home:
+            world.bring_back(home, other)
+            world.mend(home)
+    return found
 
 
-def _until(world: World, host: str, count: int, limit: float) -> float:
-    """Wait until so many servers are back, or it is too late, and return when that was."""
-    while world.active_on(host) < count and time.monotonic() < limit:
+def _measured(world: World, contender: Contender, home: str, other: str, found: Round) -> Round:
+    all_ = len(world.servers)
+    with contender.ready():
+        world.kill(home)
+        died = time.monotonic()
+        if contender.is_told_early:
+            contender.tell(home)
+        lab.until(lambda: world.is_down(home) or world.active_on(other), f'{home} is down')
+        seen = time.monotonic()
+        if not contender.is_told_early:
+            contender.tell(home)
+        begin = died if contender.is_told_early else seen
+        limit = begin + contender.waits + LIMIT * lab.PATIENCE
+        first = _until(world, other, 1, limit)
+        last = first and _until(world, other, all_, limit)
+        missing = all_ - world.active_on(other) if last is None else 0
+        found = dataclasses.replace(
+            found,
+            first=first and first - begin,
+            last=last and last - begin,
+            missing=missing,
+            down_after=seen - died,
+            why=f'{missing} of {all_} were not back after {limit - begin:.0f} s' if missing else '',
+        )
+        if missing:
+            # What it would still do would be in the way of the others.
+            return found
+        try:
+            contender.finish(home)
+        except Exception as exc:
+            # They are back, and when that was is known.
+            found = dataclasses.replace(found, why=f'it did not end: {exc}'[:300])
+        return found
+
+
+def _until(world: World, host: str, count: int, limit: float) -> float | None:
+    """Wait until so many servers are back. :returns: when that was, None when it is too late."""
+    while world.active_on(host) < count:
+        if time.monotonic() >= limit:
+            return None
         time.sleep(PERIOD)
     return time.monotonic()
 
 
+def contenders(wait: int, has_peer: bool) -> tuple[list[Any], list[Any]]:
+    """Who rescues in each round, and who once: each made with the world."""
+    each: list[Any] = [rescuers.Bare, rescuers.Peer, rescuers.Ours]
+    once: list[Any] = [rescuers.OursToldEarly]
+    if wait:
+        once.append(functools.partial(rescuers.PeerDefaults, wait=wait))
+    if not has_peer:
+        each.remove(rescuers.Peer)
+        del once[1:]
+    return each, once
+
+
 def measure(
-    cloud: Any, admin: Any, count: int, rounds: int, wait: int, say: Callable[[str], None]
-) -> list[Round]:
-    """Make servers, and let all contenders rescue them in turns."""
-    found = []
+    cloud: Any,
+    admin: Any,
+    count: int,
+    rounds: int,
+    kinds: tuple[list[Any], list[Any]],
+    say: Callable[[str], None],
+    found: list[Round],
+) -> None:
+    """Make servers, and let all contenders rescue them in turns.
+
+    :param found: the rounds are appended to it one by one, so that they are there if one fails.
+    """
     with contextlib.ExitStack() as left:
-        say(f'{_servers(count)}: making them')
+        say(f'{servers(count)}: making them')
         for host in (ENDS[1], WITNESS):
             rescuers.set_enabled(admin, host, False)
             left.callback(rescuers.set_enabled, admin, host, True)
-        stack = lab.Stack(cloud, f'bench-{os.getpid()}', STACK.replace('COUNT', str(count)))
-        left.callback(stack.delete)
+        stack = lab.Stack(cloud, f'bench-{os.getpid()}-{count}', STACK.replace('COUNT', str(count)))
+        left.callback(stack.delete, seconds=600)
         stack.create(wait=False)
-        stack.wait('CREATE', seconds=600)
+        stack.wait('CREATE', seconds=900)
         rescuers.set_enabled(admin, ENDS[1], True)
         world = World(admin, stack)
-        made: list[Contender] = [
-            kind(world) for kind in (rescuers.Bare, rescuers.Peer, rescuers.Ours)
-        ]
-        once: list[Contender] = [rescuers.OursToldEarly(world)]
-        if wait:
-            once.append(rescuers.PeerDefaults(world, wait))
+        made, once = ([kind(world) for kind in part] for part in kinds)
         for number in range(rounds):
             # Each has its turn to be the first.
             turn = number % len(made)
@@ -129,94 +159,34 @@ def measure(
             for contender in order:
                 one = rescue(world, contender)
                 say(
-                    f'{_servers(count)}, round {number + 1} of {rounds}: {contender.name} '
-                    f'{one.first:.1f} s, {one.last:.1f} s; load {one.load:.1f}'
-                    + (f'; {one.missing} are not back' if one.missing else '')
+                    f'{servers(count)}, round {number + 1} of {rounds}: {contender.name} '
+                    f'{shown(one.first)} s, {shown(one.last)} s; load {one.load:.1f}'
+                    + (f'; {one.why}' if one.why else '')
                 )
                 found.append(one)
-        say(f'{_servers(count)}: deleting them')
-    return found
+        say(f'{servers(count)}: deleting them')
 
 
 # --- the report -----------------------------------------------------------------------------
 
-# At most so many times as long, until the last server is back.
-GOALS = {'ours_over_bare': 1.25, 'ours_over_peer': 1.0, 'ours_over_peer_defaults': 1 / 3}
-
-WORDS = {
-    'ours': 'heat-ha',
-    'bare': 'bare evacuate loop',
-    'peer': 'Masakari without its waits',
-    'peer_defaults': 'Masakari with its defaults',
-    'ours_told_early': 'heat-ha, told of the death (from then on)',
-}
-
-
-def summary(found: Sequence[Round], count: int) -> dict[str, Any]:
-    """The medians of all rounds, the ratios and the goals."""
-    told: dict[str, Any] = {}
-    names = [name for name in WORDS if any(r.name == name for r in found)]
-    for name in names:
-        own = [r for r in found if r.name == name]
-        told[f'{name}_s'] = statistics.median(r.last for r in own)
-        told[f'{name}_first_s'] = statistics.median(r.first for r in own)
-        if missing := sum(r.missing for r in own):
-            told[f'{name}_not_back'] = missing
-    told['down_after_s'] = statistics.median(r.down_after for r in found)
-    ratios = {
-        f'ours_over_{name}': told['ours_s'] / told[f'{name}_s']
-        for name in ('bare', 'peer', 'peer_defaults')
-        if name in names
-    }
-    after = told['down_after_s']
-    ratios['ours_over_bare_from_death'] = (told['ours_s'] + after) / (told['bare_s'] + after)
-    rounds = sum(r.name == 'ours' for r in found)
-    return {
-        **{key: round(value, 3) for key, value in (ratios | told).items()},
-        'ran': f'{_servers(count)}, {rounds} round{"s" * (rounds > 1)}',
-        'load': round(statistics.median(r.load for r in found), 1),
-        'goals': {
-            key: {'at_most': round(limit, 3), 'holds': ratios[key] <= limit}
-            for key, limit in GOALS.items()
-            if key in ratios
-        },
-    }
-
 
 def table(found: Sequence[Round], count: int) -> rich.table.Table:
     """The rounds as a person reads them."""
-    title = f'{_servers(count)} of a dead host, seconds from Nova showing it as down'
-    shown = rich.table.Table(title=title)
-    shown.add_column('who')
+    title = f'{servers(count)} of a dead host, seconds from Nova showing it as down'
+    made = rich.table.Table(title=title)
+    made.add_column('who')
     for heading in ('first ACTIVE', 'last ACTIVE', 'not back', 'down after', 'load'):
-        shown.add_column(heading, justify='right')
+        made.add_column(heading, justify='right')
     for one in found:
-        shown.add_row(
+        made.add_row(
             WORDS[one.name],
-            f'{one.first:.1f}',
-            f'{one.last:.1f}',
+            shown(one.first),
+            shown(one.last),
             str(one.missing or ''),
-            f'{one.down_after:.1f}',
+            shown(one.down_after),
             f'{one.load:.1f}',
         )
-    return shown
-
-
-def verdicts(figures: dict[str, Any]) -> list[str]:
-    """One sentence for each goal."""
-    told = []
-    for key, goal in figures['goals'].items():
-        word = 'holds' if goal['holds'] else 'is missed'
-        peer = WORDS[key.removeprefix('ours_over_')]
-        told.append(
-            f'{figures["ran"]}: heat-ha takes {figures[key]:.2f} times as long as {peer}; the '
-            f'goal, at most {goal["at_most"]:.2f}, {word}.'
-        )
-    return told
-
-
-def _servers(count: int) -> str:
-    return '1 server' if count == 1 else f'{count} servers'
+    return made
 
 
 # --- for bench.run --------------------------------------------------------------------------
@@ -245,22 +215,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str, Any]:
-    """Measure, show the tables, and return the figures."""
+    """Measure, show the tables, and return the figures.
+
+    What fails is told, and costs its own figures only.
+    """
     progress = rich.console.Console(stderr=True, highlight=False)
     counts = [int(text) for text in options.servers.split(',')]
     told: dict[int, dict[str, Any]] = {}
-    masakari.install(progress.print)
-    with masakari.database_made():
+    wait = options.masakari_wait
+    planned = [kind for kind in WORDS if wait or kind != 'peer_defaults']
+    with contextlib.ExitStack() as left:
+        no_peer = ''
+        try:
+            masakari.install(progress.print)
+            left.enter_context(masakari.database_made())
+        except Exception as exc:
+            no_peer = f'Masakari could not be installed: {exc}'[:300]
+            progress.print(no_peer)
         for count in counts:
-            found = measure(
-                lab.connect('demo'),
-                lab.connect('admin'),
-                count,
-                max(options.rounds_rescue, 1),
-                options.masakari_wait,
-                progress.print,
-            )
-            told[count] = summary(found, count)
+            found: list[Round] = []
+            why = ''
+            try:
+                measure(
+                    lab.connect('demo'),
+                    lab.connect('admin'),
+                    count,
+                    max(options.rounds_rescue, 1),
+                    contenders(wait, not no_peer),
+                    progress.print,
+                    found,
+                )
+            except Exception as exc:
+                why = f'{type(exc).__name__}: {exc}'[:300]
+                progress.print(f'{servers(count)}: given up: {why}')
+            told[count] = summary(found, planned, count)
+            if no_peer:
+                told[count] |= {f'{name}_why': no_peer for name in planned if 'peer' in name}
+            if why:
+                told[count]['given_up'] = why
             console.print(table(found, count))
     for figures in told.values():
         for sentence in verdicts(figures):

@@ -2,15 +2,19 @@
 """Agents on the lab: programs of their own, with the engines' configuration."""
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import amqp
 import pymysql
 import yaml
 
@@ -125,6 +129,16 @@ class Agent:
         """The lines of its log about decisions."""
         return [line for line in self.log.read_text().splitlines() if ' host=' in line]
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def last(self, host: str, text: str) -> str:
+        """The last line of its log about a host with this text, '' when there is none."""
+        found = [line for line in self.decisions() if f'host={host} ' in line and text in line]
+        return found[-1] if found else ''
+
     def kill(self) -> None:
         """End it as a crash would."""
         if self._process is not None and self._process.poll() is None:
@@ -139,6 +153,39 @@ class Agent:
                 self._process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+def notify(host: str, is_forced_down: bool, age: float = 0.0, times: int = 1) -> None:
+    """Tell the agents, as Nova does, that somebody has set ``forced_down``, or taken it back.
+
+    :param age: seconds since which the notification has been on its way.
+    """
+    sent = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)
+    data = {'binary': 'nova-compute', 'host': host, 'forced_down': is_forced_down}
+    message = {
+        'message_id': uuid.uuid4().hex,
+        'publisher_id': 'nova-api:lab',
+        'event_type': 'service.update',
+        'priority': 'INFO',
+        'payload': {'nova_object.name': 'ServiceStatusPayload', 'nova_object.data': data},
+        'timestamp': str(sent.replace(tzinfo=None)),
+    }
+    body = json.dumps({'oslo.version': '2.0', 'oslo.message': json.dumps(message)})
+    place = urllib.parse.urlsplit(cloud.environment()['bus']['one'])
+    connection = amqp.Connection(
+        host=f'{place.hostname}:{place.port}',
+        userid=place.username,
+        password=place.password,
+        virtual_host=place.path.lstrip('/'),
+    )
+    connection.connect()
+    with contextlib.closing(connection):
+        for _time in range(times):
+            connection.channel().basic_publish(
+                amqp.Message(body, content_type='application/json', content_encoding='utf-8'),
+                exchange='nova',
+                routing_key='versioned_notifications.info',
+            )
 
 
 def incidents() -> dict[str, dict[str, Any]]:

@@ -2,8 +2,10 @@
 """Real power controls for hosts that do not exist: Redfish by sushy-tools, IPMI by ipmi_sim."""
 
 import contextlib
+import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
@@ -38,6 +40,25 @@ def redfish_settings(address: str, host: str) -> dict[str, Any]:
     }
 
 
+# In the folder of an emulator that runs, its process.
+EMULATOR_PID = 'emulator.pid'
+
+
+@contextlib.contextmanager
+def silent(folder: pathlib.Path) -> Iterator[Callable[[], None]]:
+    """Let the emulator in a folder hang during the body, or until the result is called."""
+    pid = int((folder / EMULATOR_PID).read_text())
+
+    def go_on() -> None:
+        os.kill(pid, signal.SIGCONT)
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield go_on
+    finally:
+        go_on()
+
+
 @contextlib.contextmanager
 def redfish(folder: pathlib.Path, hosts: Sequence[str]) -> Iterator[str]:
     """Run sushy-tools' emulator with a system for each host; yields its address."""
@@ -56,6 +77,7 @@ def redfish(folder: pathlib.Path, hosts: Sequence[str]) -> Iterator[str]:
             [program, '--config', config, '--fake'], stdout=log, stderr=log, cwd=folder
         )
     address = f'http://127.0.0.1:{port}'
+    (folder / EMULATOR_PID).write_text(str(process.pid))
     try:
         _wait(lambda: _answers(f'{address}/redfish/v1/'), process, folder / 'emulator.log')
         yield address

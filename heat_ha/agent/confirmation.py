@@ -12,11 +12,13 @@ from heat_ha.agent.model import Judgement, Says, Verdict
 class Rule:
     """Alternatives, each a set of sources of which all must agree.
 
-    ``fail_open`` are the sources that count as agreeing while they cannot be asked.
+    ``fail_open`` are the sources that count as agreeing while they cannot be asked, ``certain``
+    those that have made sure before they say that a host is down.
     """
 
     alternatives: tuple[frozenset[str], ...]
     fail_open: frozenset[str] = frozenset()
+    certain: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -24,8 +26,13 @@ class Rule:
         return frozenset().union(*self.alternatives)
 
 
-def parse(confirm: Iterable[str], fail_open: Iterable[str], known: Iterable[str]) -> Rule:
-    """Read the options ``confirm`` and ``fail_open``.
+def parse(
+    confirm: Iterable[str],
+    fail_open: Iterable[str],
+    known: Iterable[str],
+    certain: Iterable[str] = (),
+) -> Rule:
+    """Read the options ``confirm``, ``fail_open`` and ``certain``.
 
     ``confirm`` is a list of alternatives; in each, sources that must agree are joined by ``+``.
 
@@ -34,22 +41,28 @@ def parse(confirm: Iterable[str], fail_open: Iterable[str], known: Iterable[str]
     alternatives = tuple(
         frozenset(name.strip() for name in text.split('+')) for text in confirm if text.strip()
     )
-    rule = Rule(alternatives, frozenset(name.strip() for name in fail_open if name.strip()))
+    rule = Rule(alternatives, _names(fail_open), _names(certain))
     if not alternatives:
         raise exceptions.Refused('confirm is empty', 'Name the sources that must agree')
-    for option, names in (('confirm', rule.sources), ('fail_open', rule.fail_open)):
+    options = {'fail_open': rule.fail_open, 'certain': rule.certain}
+    for option, names in {'confirm': rule.sources, **options}.items():
         unknown = sorted(names - set(known))
         if unknown:
             raise exceptions.Refused(
                 f'{option} names {", ".join(repr(n) for n in unknown)}',
                 f'Enabled sources: {", ".join(sorted(known))}',
             )
-    pointless = sorted(rule.fail_open - rule.sources)
-    if pointless:
-        raise exceptions.Refused(
-            f'fail_open names {", ".join(pointless)}, which confirm does not', 'Leave it out'
-        )
+    for option, names in options.items():
+        pointless = sorted(names - rule.sources)
+        if pointless:
+            raise exceptions.Refused(
+                f'{option} names {", ".join(pointless)}, which confirm does not', 'Leave it out'
+            )
     return rule
+
+
+def _names(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(text.strip() for text in texts if text.strip())
 
 
 def judge(rule: Rule, said: Mapping[str, Says]) -> Judgement:
@@ -73,7 +86,8 @@ def judge(rule: Rule, said: Mapping[str, Says]) -> Judgement:
             open_ = f' ({", ".join(silent)} cannot be asked: fail-open)' if silent else ''
             agreed = sorted(n for n in alternative if n in down)
             reason = f'{", ".join(agreed)}: down{open_}'
-            return Judgement(Verdict.DOWN, reason, frozenset(agreed))
+            is_certain = not rule.certain.isdisjoint(agreed)
+            return Judgement(Verdict.DOWN, reason, frozenset(agreed), is_certain)
         missing += [f'{n}: {says[n].value}' for n in against]
     wanted = ', '.join(sorted(set(missing)))
     return Judgement(Verdict.UNKNOWN, f'{", ".join(down)}: down, but {wanted}')

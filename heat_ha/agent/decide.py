@@ -13,6 +13,13 @@ from heat_ha.agent.model import Incident, Phase, Seen, Settings, Verdict
 # marks is none, but who marks it and takes that back between two looks is not seen.
 SIGNS_OF_LIFE = 4
 
+# Seconds between two looks while something is under way here, and while engines carry it.
+MOVING_PAUSE, WATCH_PAUSE = 0.5, 1.0
+
+# Seconds for which a host that is held back is looked at as often: what it waits for, as signs of
+# life of the others, comes within some intervals of reports, or not soon.
+HURRY = 60.0
+
 # How an incident may go on. A test walks this table; a phase that is not listed ends nowhere else.
 TRANSITIONS: dict[Phase | None, frozenset[Phase]] = {
     # Nothing is known of it, or all is over.
@@ -42,7 +49,9 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Wait(Step):
-    """Nothing now; look again."""
+    """Nothing now; look again, after ``seconds`` at the latest where only time is missing."""
+
+    seconds: float = float('inf')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +151,25 @@ def _suspect(seen: Seen, incident: Incident, settings: Settings) -> Step:
         return Enter(f'false alarm: {seen.judgement.reason}', Phase.CLOSED)
     if seen.judgement.verdict is Verdict.UNKNOWN:
         return Wait(seen.judgement.reason)
-    if not _is_marked(seen) and seen.now - _down_since(seen, incident) < settings.settle:
-        return Wait(f'down for less than {settings.settle:.0f} s')
+    left = settings.settle - (seen.now - _down_since(seen, incident))
+    if left > 0 and not _is_marked(seen) and not seen.judgement.is_certain:
+        return Wait(f'down for less than {settings.settle:.0f} s', left)
     if hold := _hold(seen, incident, settings):
         return hold
     return Enter(seen.judgement.reason, Phase.CONFIRMED)
+
+
+def pause(phase: Phase | None, step: Step, age: float, longest: float) -> float:
+    """After how many seconds a host is looked at again.
+
+    :param age: seconds since the incident came into its phase.
+    :param longest: how often hosts are looked at that are well.
+    """
+    if isinstance(step, Wait):
+        is_urgent = phase in (Phase.SUSPECT, Phase.CONFIRMED) and age < HURRY
+        return min(longest, step.seconds, MOVING_PAUSE if is_urgent else longest)
+    # The engines are at work, and Nova's API has better to do than to tell how far they are.
+    return min(longest, WATCH_PAUSE if phase is Phase.RESCUING else MOVING_PAUSE)
 
 
 def _is_marked(seen: Seen) -> bool:
@@ -177,9 +200,10 @@ def _hold(seen: Seen, incident: Incident, settings: Settings) -> Step | None:
     """What keeps a host that is down from being fenced; None when nothing does."""
     if seen.isolation:
         return Wait(seen.isolation)
-    if seen.now - seen.trusted_since < settings.settle:
+    left = settings.settle - (seen.now - seen.trusted_since)
+    if left > 0:
         # What was seen while it was cut off may not be over for the hosts yet.
-        return Wait(f'this agent was cut off less than {settings.settle:.0f} s ago')
+        return Wait(f'this agent was cut off less than {settings.settle:.0f} s ago', left)
     if incident.released_by:
         return None
     if seen.storm:

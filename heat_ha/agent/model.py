@@ -39,11 +39,15 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves say so."""
+    """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves say so.
+
+    ``is_certain``: one of those is declared to be certain of what it says.
+    """
 
     verdict: Verdict
     reason: str
     agreed: frozenset[str] = frozenset()
+    is_certain: bool = False
 
 
 class Phase(enum.Enum):
@@ -118,7 +122,8 @@ class Mark:
 class Settings:
     """How patient the agent is, in seconds.
 
-    ``settle``: for how long a host must be down without a break before it is believed;
+    ``settle``: for how long a host must be down without a break before it is believed, where no
+    source is certain;
     ``proof_valid``: for how long a fence may be relied on before Nova has been told.
     """
 
@@ -132,10 +137,10 @@ class Seen:
 
     ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
     says whose sign of life is still missing; ``beats`` counts the signs of life of the host
-    since the incident came into its phase; ``outlived_since``: when the host gave its
-    last sign of life, where every host that is not counted as failed has outlived it, and Nova's
-    list is among the sources that agree; ``trusted_since`` is since when the agent has not been
-    cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
+    since the incident came into its phase; ``outlived_since``: when the host gave its last sign
+    of life at the latest, where every host that is not counted as failed has outlived it, and
+    Nova's list is among the sources that agree; ``trusted_since`` is since when the agent has not
+    been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
     Heat's database and ``leftovers`` for the audit of a host that is back.
     """
 

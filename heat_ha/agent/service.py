@@ -31,9 +31,6 @@ LOG = logging.getLogger(__name__)
 # Hosts that are worked on at once; fencing waits for a BMC most of the time.
 WORKERS = 8
 
-# Seconds between two looks while something is under way.
-MOVING_PAUSE = 0.5
-
 # Seconds between two rounds at least, however often a sender says something new.
 SHORTEST_PAUSE = 0.2
 
@@ -84,6 +81,7 @@ class Agent:
         self._last_look = 0
         # By the agent's own clock, which need not be Nova's.
         self._signs: dict[str, collections.deque[float]] = {}
+        self._written: dict[str, float] = {}
         self._busy: set[str] = set()
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
@@ -128,15 +126,13 @@ class Agent:
                 started = time.monotonic()
                 self._wake.clear()
                 try:
-                    is_moving = self.round(pool)
+                    pause = self.round(pool)
                 except Exception as exc:
                     # A round that could not be finished decides nothing (S2).
                     self._say('round', f'agent={self._settings.name} round failed: {exc}')
-                    is_moving = False
+                    pause = self._settings.poll_interval
                 metrics.ROUND_SECONDS.observe(time.monotonic() - started)
-                # What is under way is looked at more often than hosts that are well.
-                pause = self._settings.poll_interval
-                self._wake.wait(min(MOVING_PAUSE, pause) if is_moving else pause)
+                self._wake.wait(pause)
                 time.sleep(max(0.0, started + SHORTEST_PAUSE - time.monotonic()))
 
     def stop(self) -> None:
@@ -144,8 +140,8 @@ class Agent:
         self._is_over = True
         self._wake.set()
 
-    def round(self, pool: concurrent.futures.Executor) -> bool:
-        """Look at all hosts once. :returns: whether anything is under way."""
+    def round(self, pool: concurrent.futures.Executor) -> float:
+        """Look at all hosts once. :returns: seconds until the next look."""
         self._look_at_nova()
         incidents = self._incidents()
         now = time.time()
@@ -153,17 +149,20 @@ class Agent:
         self._watch.look(self._marks)
         metrics.ISOLATED.set(bool(self._watch.problem()))
         self._count(incidents)
-        is_moving = False
+        pause = self._settings.poll_interval
         for host in sorted(set(self._marks) | set(incidents)):
             seen = self._seen(host, incidents, now)
             step = decide.next_step(seen, self._settings.host)
+            phase, age = None, float('inf')
+            if seen.incident is not None:
+                phase, age = seen.incident.phase, now - seen.incident.changed
+            pause = decide.pause(phase, step, age, pause)
             if isinstance(step, decide.Wait) and not self._needs_audit(seen):
                 self._log(host, seen.incident, step)
                 continue
-            is_moving = True
             self._start(pool, host)
         self._dispatcher.take_up_failovers(pool, self._marks)
-        return is_moving
+        return pause
 
     def _look_at_nova(self) -> None:
         number = next(self._looks)
@@ -183,9 +182,18 @@ class Agent:
             self._last_look = number
             now = time.time()
             for host, mark in found.items():
-                if host in self._marks and life.is_one(self._marks[host], mark):
+                before = self._marks.get(host)
+                if before is None or before.beat != mark.beat:
+                    self._written[host] = now
+                if before is not None and life.is_one(before, mark):
                     self._signs.setdefault(host, collections.deque(maxlen=life.KEPT)).append(now)
             self._marks = found
+
+    def _note_marked(self, mark: model.Mark) -> None:
+        """Take what Nova answered when a host was marked; looks that began before are older."""
+        with self._guard:
+            self._last_look = next(self._looks)
+            self._marks = {**self._marks, mark.host: mark}
 
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
@@ -244,7 +252,8 @@ class Agent:
             for other, mark in self._marks.items()
             if other != host and not (mark.is_disabled or mark.is_forced_down)
         }
-        outlived = life.outlived(host, expected, signs, now)
+        silent_since = life.silent_since(signs.get(host, ()), self._written.get(host))
+        outlived = life.outlived(silent_since, expected, signs, now)
         opened = incidents[host].opened
         unheard = {
             o for o in expected - outlived if not any(at > opened for at in signs.get(o, ()))
@@ -255,7 +264,7 @@ class Agent:
         return (
             storm.of_hosts(host, failed, down_now, *rest),
             storm.doubt(host, failed, down_now, unheard, *rest),
-            signs[host][-1] if living and living <= outlived else float('inf'),
+            silent_since if living and living <= outlived else float('inf'),
         )
 
     def _needs_audit(self, seen: model.Seen) -> bool:
@@ -327,9 +336,10 @@ class Agent:
             return True
         if isinstance(step, decide.MarkDown):
             assert seen.mark is not None
-            self._nova.mark_down(seen.mark, f'{nova_admin.MARKER}{step.reason}')
-            self._look_at_nova()
-            return True
+            marked = self._nova.mark_down(seen.mark, f'{nova_admin.MARKER}{step.reason}')
+            self._note_marked(marked)
+            # Else Nova has another opinion, and is asked again at the next look.
+            return marked.is_forced_down
         if isinstance(step, decide.Reopen):
             assert seen.mark is not None
             self._nova.reopen(seen.mark)

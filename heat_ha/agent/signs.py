@@ -56,10 +56,23 @@ def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool
 
 
 def outlived(
-    failed: str, others: Collection[str], signs: Mapping[str, Sequence[float]], now: float
+    silent_since: float, others: Collection[str], signs: Mapping[str, Sequence[float]], now: float
 ) -> frozenset[str]:
-    """Which of the other hosts have outlived the failed one; none when it was never heard of."""
-    own = signs.get(failed)
-    if not own:
-        return frozenset()
-    return frozenset(o for o in others if has_outlived(signs.get(o, ()), own[-1], now))
+    """Which of the other hosts have outlived one that has been silent for so long."""
+    return frozenset(o for o in others if has_outlived(signs.get(o, ()), silent_since, now))
+
+
+def silent_since(own: Sequence[float], written: float | None) -> float:
+    """When a host gave its last sign of life, at the latest; infinity when nobody knows.
+
+    An agent that began after the host had died has heard nothing of it. But it has seen the
+    host's record, and every sign of life would have written that again.
+
+    Invariant: no sign of life came after what is returned, however late the agent began.
+
+    :param own: when it gave signs of life, the oldest first.
+    :param written: when the record was first seen as it is now.
+    """
+    if own:
+        return own[-1]
+    return float('inf') if written is None else written

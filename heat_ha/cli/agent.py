@@ -74,7 +74,7 @@ def _settings(conf: Any, own: Any) -> Any:
     return service.Settings(
         name=own.name or socket.gethostname(),
         host=model.Settings(settle=own.settle),
-        rule=confirmation.parse(own.confirm, own.fail_open, own.sources),
+        rule=confirmation.parse(own.confirm, own.fail_open, own.sources, own.certain),
         limits=storm.Limits(
             period=own.storm_period,
             host_share=own.storm_host_share,

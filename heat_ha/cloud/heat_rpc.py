@@ -50,6 +50,27 @@ def signal(project: str, stack_name: str, stack_id: str, resource: str, body: An
         ) from exc
 
 
+def prepare(project: str, stack_name: str, stack_id: str, resource: str) -> None:
+    """Let every engine log in to Nova, as a policy does at a signal; none answers.
+
+    :raises exceptions.CouldNotAsk: the bus did not take it.
+    """
+    identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
+    try:
+        call = client.EngineClient()
+        method, arguments = call.make_msg(
+            'resource_signal',
+            stack_identity=identity,
+            resource_name=resource,
+            details={'action': 'prepare'},
+            sync_call=False,
+        )
+        everybody = call._client.prepare(version='1.3', fanout=True)
+        everybody.cast(_context(project), method, **arguments)
+    except Exception as exc:
+        raise exceptions.CouldNotAsk('heat', 'all engines', f'{type(exc).__name__}') from exc
+
+
 def ping(limit: int) -> None:
     """See that an engine answers over the bus. :raises exceptions.CouldNotAsk: none did."""
     try:

@@ -90,9 +90,10 @@ class Table:
 class Hosts:
     """The compute hosts of one region, as far as a project's servers are on them."""
 
-    def __init__(self, region: str | None, project: str) -> None:
+    def __init__(self, region: str | None, project: str, group: str = nova_hosts.GROUP) -> None:
         self._region = region
         self._project = project
+        self._group = group
 
     def state(self, server: model.Server) -> model.Host:
         """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
@@ -101,7 +102,7 @@ class Hosts:
     def all(self) -> Table:
         """Look at all hosts in one call."""
         try:
-            client = client_for(self._region)
+            client = client_for(self._region, group=self._group)
             if client is None:
                 return Table({}, _unknown(NO_CREDENTIAL))
             services = client.services.list(binary='nova-compute')

@@ -2,13 +2,18 @@
 """Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
 
 import datetime
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.agent import model
 from heat_ha.cloud import hosts
 from heat_ha.conf import nova_hosts
+
+LOG = logging.getLogger(__name__)
 
 # 2.53 is the first that changes a service by its unique id; 2.59 the first that pages
 # migrations; a later one tells the kind of a migration's end no better.
@@ -40,18 +45,7 @@ class NovaAdmin:
     def marks(self) -> dict[str, model.Mark]:
         """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
         found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
-        return {
-            s.host: model.Mark(
-                host=s.host,
-                service_id=str(s.id),
-                is_up=s.state == 'up',
-                is_forced_down=bool(s.forced_down),
-                is_disabled=s.status == 'disabled',
-                disabled_reason=s.disabled_reason or '',
-                beat=_seconds(s.updated_at),
-            )
-            for s in found
-        }
+        return {s.host: _mark(s) for s in found}
 
     def servers_on(self, host: str) -> set[str]:
         """The ids of all servers on a host. :raises CouldNotAsk: no answer."""
@@ -86,20 +80,32 @@ class NovaAdmin:
         found = self._ask(f'server {server}', lambda c: c.servers.get(server))
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
-    def mark_down(self, mark: model.Mark, reason: str) -> None:
+    def mark_down(self, mark: model.Mark, reason: str) -> model.Mark:
         """Let Nova take the host for down, and put nothing on it when it is back.
 
-        In this order: before a host that Nova still takes for up is disabled, Nova calls its dead
-        nova-compute, and waits for an answer for a minute.
+        It is disabled in a thread: as long as it is marked Nova puts nothing on it anyway, so no
+        rescue need wait for that. In this order: before a host that Nova still takes for up is
+        disabled, Nova calls its dead nova-compute, and waits for an answer for a minute.
+
+        :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
         """
-        self._ask(
+        marked = self._ask(
             f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
         )
         if not mark.is_disabled:
+            threading.Thread(
+                target=self._disable, args=(mark, reason[:255]), name='disable', daemon=True
+            ).start()
+        return _mark(marked)
+
+    def _disable(self, mark: model.Mark, reason: str) -> None:
+        try:
             self._ask(
                 f'disabling {mark.host}',
-                lambda c: c.services.disable_log_reason(mark.service_id, reason[:255]),
+                lambda c: c.services.disable_log_reason(mark.service_id, reason),
             )
+        except exceptions.CouldNotAsk as exc:
+            LOG.warning('host=%s is marked as down, but not disabled: %s', mark.host, exc)
 
     def reopen(self, mark: model.Mark) -> None:
         """Let Nova use the host again; one that an operator disabled stays so."""
@@ -123,6 +129,18 @@ class NovaAdmin:
 
 
 MARKER = 'heat-ha: '
+
+
+def _mark(service: Any) -> model.Mark:
+    return model.Mark(
+        host=service.host,
+        service_id=str(service.id),
+        is_up=service.state == 'up',
+        is_forced_down=bool(service.forced_down),
+        is_disabled=service.status == 'disabled',
+        disabled_reason=service.disabled_reason or '',
+        beat=_seconds(service.updated_at),
+    )
 
 
 def _seconds(text: str | None) -> float | None:

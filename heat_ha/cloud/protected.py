@@ -77,6 +77,30 @@ def policies_of(servers: Collection[str]) -> dict[str, Policy]:
     return found
 
 
+def any_policy() -> tuple[str, str, str, str] | None:
+    """The project, stack name, stack id and name of a RescuePolicy that nothing changes now."""
+    query = (
+        sqlalchemy.select(_STACK.c.tenant, _STACK.c.name, _STACK.c.id, _RESOURCE.c.name)
+        .select_from(
+            _DATA.join(_RESOURCE, _DATA.c.resource_id == _RESOURCE.c.id).join(
+                _STACK, _STACK.c.id == _RESOURCE.c.stack_id
+            )
+        )
+        .where(
+            _DATA.c.key == record.WISH,
+            _RESOURCE.c.action.in_(['CREATE', 'UPDATE']),
+            _RESOURCE.c.status == 'COMPLETE',
+            _STACK.c.action.in_(['CREATE', 'UPDATE']),
+            _STACK.c.status == 'COMPLETE',
+            _STACK.c.deleted_at.is_(None),
+        )
+        .limit(1)
+    )
+    with engine().connect() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else (row[0], row[1], row[2], row[3])
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """How far a policy is. ``engine`` is the one that is at work, '' for none."""

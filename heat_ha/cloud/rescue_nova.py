@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova, as far as a rescue needs it.
 
-What an owner may do is done with the stack's own credentials. Evacuating is not among it: that
+What an owner changes is changed with the stack's own credentials. Evacuating is not among it: that
 takes heat-ha's credential, which is used for servers of the stack on confirmed-dead hosts only.
+What is only looked at is looked at with heat-ha's credential too, where there is one: its token is
+the same for all stacks, so a rescue need not begin with a log-in. That shows the servers of the
+stack's own project only, as the owner's would.
 """
 
-import contextlib
-import threading
-from collections.abc import Callable
+import concurrent.futures
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from novaclient import client as nova_client
@@ -24,6 +27,13 @@ from heat_ha.rescue import model
 # it stays stopped. 2.60 is the newest that is needed.
 MICROVERSION = '2.60'
 
+# Seconds for which the look at the hosts counts that was begun before it was needed.
+EARLY_VALID = 2.0
+
+# From so many servers on they are listed instead of looked at one by one; and so many times as many
+# are listed at most, of a project that has others as well.
+LISTED_FROM, LISTED_TIMES = 4, 4
+
 
 class RescueNova:
     """One region's Nova for the servers of one policy."""
@@ -31,50 +41,90 @@ class RescueNova:
     def __init__(self, resource: Any) -> None:
         region, interface = services.endpoint(resource, 'nova')
         self._region = region
+        self._project = str(resource.context.project_id)
         self._client = nova_client.Client(
             MICROVERSION,
             session=services.session_of(resource),
             region_name=region,
             endpoint_type=interface,
         )
-        self._hosts = hosts.Hosts(region, resource.context.project_id)
+        rescuer = hosts.client_for(region, MICROVERSION, nova_hosts.RESCUE)
+        self._reader = self._client if rescuer is None else rescuer
+        # An owner is shown the own project's in any case.
+        self._search = {'all_tenants': True, 'project_id': self._project} if rescuer else {}
+        self._hosts = hosts.Hosts(
+            region, self._project, nova_hosts.GROUP if rescuer is None else nova_hosts.RESCUE
+        )
+        self._early: tuple[float, concurrent.futures.Future[hosts.Table]] | None = None
+        self._is_worth_listing = True
 
-    def log_in(self) -> None:
-        """Begin to log in with all credentials at once, in threads.
+    def begin_to_look(self) -> None:
+        """Begin to look at the hosts, in a thread, and with that to log in.
 
-        In an engine's first rescue each would ask for its token at its first call, one after the
-        other, and Nova would check each: seconds in which nothing is rescued.
+        Meanwhile Heat is asked for the stack's servers.
         """
-        calls: list[Callable[[], Any]] = [
-            self._hosts.all,
-            lambda: self._client.servers.list(limit=1),
-        ]
-        # Made here: two threads that look for the session at once would make two.
-        rescuer = hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
-        if rescuer is not None:
-            calls.append(lambda: rescuer.servers.list(detailed=False, limit=1))
-        hosts.client_for(self._region)
-        for call in calls:
-            threading.Thread(target=_try, args=(call,), name='log-in', daemon=True).start()
+        pool = concurrent.futures.ThreadPoolExecutor(1, 'hosts')
+        self._early = time.monotonic(), pool.submit(self._hosts.all)
+        pool.shutdown(wait=False)
 
     def hosts(self) -> Callable[[str], Host]:
         """Look at all hosts, with heat-ha's own credential; the result finds one by its hash."""
-        find = self._hosts.all()
+        early, self._early = self._early, None
+        if early is not None and time.monotonic() - early[0] < EARLY_VALID:
+            find = early[1].result()
+        else:
+            find = self._hosts.all()
         return lambda host: find(failover.Server('', ServerStatus.OTHER, host))
 
     def look(self, server_id: str) -> model.Server:
-        """Look at one server; a failed call is COULD_NOT_ASK, never GONE."""
+        """Look at one server; a failed call is COULD_NOT_ASK, never GONE.
+
+        Its owner has the last word on that it is gone: a credential of heat-ha's that may not see
+        the servers of others gets the same answer (S2).
+        """
         try:
-            found = self._client.servers.get(server_id)
-        except nova_exceptions.NotFound:
-            return model.Server(server_id, ServerStatus.GONE)
+            seen = self._look_as(self._reader, server_id)
+            if seen is None and self._reader is not self._client:
+                seen = self._look_as(self._client, server_id)
         except hosts.FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
             return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording=wording)
+        return seen or model.Server(server_id, ServerStatus.GONE)
+
+    def _look_as(self, client: Any, server_id: str) -> model.Server | None:
+        try:
+            return self._seen(client.servers.get(server_id))
+        except nova_exceptions.NotFound:
+            return None
+
+    def look_at_many(self, servers: Sequence[str]) -> dict[str, model.Server]:
+        """Look at those that one short list of the project's servers shows; often at all.
+
+        The others are to be looked at one by one. A request for each takes Nova, and Neutron
+        behind it, longer than everything else that is to be done for a server.
+        """
+        if len(servers) < LISTED_FROM or not self._is_worth_listing:
+            return {}
+        try:
+            listed = self._reader.servers.list(
+                search_opts=self._search, limit=LISTED_TIMES * len(servers)
+            )
+        except hosts.FAILURES:
+            self._is_worth_listing = False
+            return {}
+        wanted = set(servers)
+        found = {s.id: seen for s in listed if s.id in wanted and (seen := self._seen(s))}
+        self._is_worth_listing = 2 * len(found) >= len(servers)
+        return found
+
+    def _seen(self, found: Any) -> model.Server | None:
+        """A server as Nova shows it, None when it is none of the stack's project (S7)."""
+        if found.tenant_id != self._project:
+            return None
         volumes = getattr(found, 'os-extended-volumes:volumes_attached', None) or ()
         addresses = getattr(found, 'addresses', None) or {}
         return model.Server(
-            server_id,
+            found.id,
             ServerStatus.of(found.status),
             host=getattr(found, 'hostId', '') or '',
             task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
@@ -133,9 +183,3 @@ class RescueNova:
         if not found.image:
             raise exceptions.Refused('a server that boots from a volume cannot be rebuilt')
         self._client.servers.rebuild(server_id, found.image['id'])
-
-
-def _try(call: Callable[[], Any]) -> None:
-    # What is wrong with it is told where the answer is needed.
-    with contextlib.suppress(Exception):
-        call()

@@ -32,14 +32,22 @@ OPTIONS = [
         help='Sources that count as agreeing while they cannot be asked. All others are '
         'fail-closed. One source must still say itself that the host is down.',
     ),
+    cfg.ListOpt(
+        'certain',
+        default=[],
+        help='Sources whose senders have made sure before they say that a host is down, as a '
+        'cluster manager with a quorum does: where one of them is among the sources that agree, '
+        'settle is not waited for. Name none here that tells of what it merely sees, or that may '
+        'flap. The storm guard and the fence come first in any case.',
+    ),
     cfg.FloatOpt(
         'settle',
         default=5.0,
         min=0,
-        help='Seconds for which a host must be down without a break before it is believed. Where '
-        'services_api is among the sources that agree, and all other hosts have gone on '
-        "reporting, they count from the host's last sign of life. One that Nova shows as "
-        'forced_down is believed at once.',
+        help='Seconds for which a host must be down without a break before it is believed, where '
+        'no certain source says so. Where services_api is among the sources that agree, and all '
+        "other hosts have gone on reporting, they count from the host's last sign of life. One "
+        'that Nova shows as forced_down is believed at once.',
     ),
     cfg.FloatOpt(
         'poll_interval',

@@ -44,7 +44,8 @@ class RescuePolicy(signal_responder.SignalResponder):
         'state', 'rescues', 'history', 'last_rescue_seconds', 'alarm_url', 'signal_url',
     )  # fmt: skip
 
-    _ACTIONS = frozenset({'rescue', 'plan'})
+    # prepare: log in, so that the rescue need not; the agent sends it to all engines.
+    _ACTIONS = frozenset({'rescue', 'plan', 'prepare'})
 
     properties_schema = {
         SERVERS: properties.Schema(
@@ -279,7 +280,10 @@ class RescuePolicy(signal_responder.SignalResponder):
 
     def _rescue(self, signal):
         nova = rescue_nova.RescueNova(self)
-        nova.log_in()
+        nova.begin_to_look()
+        if signal.action == 'prepare':
+            nova.hosts()
+            raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
         # By the names on record: what the properties refer to is replaced by rescues.
         wish = record.Wish.from_json(record.fresh(self)[record.WISH])
         protected = heat_servers.of_stack(self, wish.tops)

@@ -29,9 +29,12 @@ ROUND, LONGEST_ROUND = 0.5, 5.0
 # Seconds for which what was not rescued rests: a signal that comes twice changes nothing.
 REST = 60.0
 
-# Seconds for which a look at all hosts serves the first round of the rescue that it led to. Asking
-# again would take as long as a request for a rescue.
+# Seconds for which a look at all hosts serves the rounds after it. Asking again would take as long
+# as a request for a rescue.
 HOSTS_VALID = 2.0
+
+# Seconds by which the clocks of two engines may differ at most.
+CLOCKS_APART = 10.0
 
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.
@@ -50,6 +53,9 @@ class Nova(Protocol):
 
     def look(self, server_id: str) -> model.Server:
         """Look at one server."""
+
+    def look_at_many(self, servers: Sequence[str]) -> Mapping[str, model.Server]:
+        """Look at those that can be looked at together."""
 
     def begin(self, method: Method, server: model.Server) -> None:
         """Ask for a method that Nova carries out by itself."""
@@ -112,10 +118,11 @@ class Rescue:
         looked = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             asked = pool.submit(self._nova.hosts)
-            looks = list(pool.map(lambda p: self._nova.look(p.server), protected))
+            looks = self._look_at([p.server for p in protected], pool)
         hosts = asked.result()
         self._hosts_seen = looked, hosts
-        for one, server in zip(protected, looks, strict=True):
+        for one in protected:
+            server = looks[one.server]
             seen = model.Seen(server, hosts(server.host), self._clock())
             if decide.is_affected(seen, named is not None):
                 found.append((one, seen))
@@ -144,27 +151,32 @@ class Rescue:
             old = self._known.get(one.server)
             if old is not None and (not old.state.is_final or _rests(old, now)):
                 continue
-            if old is None or seen.now - old.ended > REST:
+            if old is None or seen.now - old.ended > CLOCKS_APART:
                 # No other engine can have rescued it between that look and our claim.
                 self._just_seen[one.server] = seen.server
             self._due[one.server] = one
             self._put(Progress(one.server, one.name, seen.server, began=now))
         if not self._due:
             return 'nothing is left to be done'
+        pause = 0.0
         while any(not self._known[s].state.is_final for s in self._due):
+            time.sleep(pause)
             claim.check()
-            looked = time.monotonic()
-            if not self._round():
-                time.sleep(min(max(time.monotonic() - looked, ROUND), LONGEST_ROUND))
+            pause = self._round()
         return '; '.join(f'{self._known[s].name}: {self._known[s].reason}' for s in self._due)
 
-    def _round(self) -> bool:
-        """Look at all that is under way and do what is next. :returns: whether anything was."""
+    def _round(self) -> float:
+        """Look at all that is under way and do what is next. :returns: seconds to the next round.
+
+        What goes through Heat has ended when it returns, and is looked at at once.
+        """
+        began = time.monotonic()
         open_ = [s for s in self._due if not self._known[s].state.is_final]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             asked_hosts = pool.submit(self._look_at_hosts)
-            looks = dict(zip(open_, pool.map(self._look, open_), strict=True))
+            looks = self._look_at(open_, pool)
             hosts = asked_hosts.result()
+            took = time.monotonic() - began
             begun: dict[str, decide.Begin] = {}
             asked = {}
             in_nova = {s for s in open_ if self._known[s].method in model.IN_NOVA}
@@ -191,19 +203,26 @@ class Rescue:
                         asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():
                 self._note_failure([server], future.exception())
-        self._through_heat(begun, hosts)
-        return bool(begun)
+        if any(step.method not in model.IN_NOVA for step in begun.values()):
+            self._through_heat(begun, hosts)
+            return 0.0
+        return min(max(took, ROUND), LONGEST_ROUND)
 
-    def _look(self, server: str) -> model.Server:
-        """Look at a server; what was seen before the rescue was taken on counts once more."""
-        return self._just_seen.pop(server, None) or self._nova.look(server)
+    def _look_at(
+        self, servers: Sequence[str], pool: concurrent.futures.Executor
+    ) -> dict[str, model.Server]:
+        """Look at servers; what was seen before the rescue was taken on counts once more."""
+        looks = {s: seen for s in servers if (seen := self._just_seen.pop(s, None))}
+        looks |= self._nova.look_at_many([s for s in servers if s not in looks])
+        rest = [s for s in servers if s not in looks]
+        return looks | dict(zip(rest, pool.map(self._nova.look, rest), strict=True))
 
     def _look_at_hosts(self) -> Any:
-        """Look at all hosts; a look that has just been taken counts once more."""
-        seen, self._hosts_seen = self._hosts_seen, None
-        if seen is not None and time.monotonic() - seen[0] < HOSTS_VALID:
-            return seen[1]
-        return self._nova.hosts()
+        """Look at all hosts; a look that has just been taken counts for some rounds."""
+        seen, now = self._hosts_seen, time.monotonic()
+        if seen is None or now - seen[0] >= HOSTS_VALID:
+            seen = self._hosts_seen = now, self._nova.hosts()
+        return seen[1]
 
     def _through_heat(self, begun: Mapping[str, decide.Begin], hosts: Any) -> None:
         for server, step in begun.items():

@@ -54,8 +54,11 @@ class Nova:
         self.moved = set()
         self.begun = []
 
-    def log_in(self):
+    def begin_to_look(self):
         pass
+
+    def look_at_many(self, servers):
+        return {}
 
     def hosts(self):
         hosts = {'dead': Host(self.state, self.state.value), 'well': Host(HostState.UP, 'up')}
@@ -141,6 +144,21 @@ def test_a_signal_can_name_only_what_the_policy_protects(engine, nova):
         engine.signal(stack, 'policy', {'member': named})
         assert 'is not protected' in engine.events(stack, 'policy')[-1][1]
     assert servers(engine, stack) == before
+
+
+def test_an_engine_is_made_ready_without_a_trace(engine, nova):
+    from heat_ha.cloud import protected
+
+    assert protected.any_policy() is None
+    stack = make(engine)
+    before = servers(engine, stack)
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, set(before.values())
+    found = protected.any_policy()
+    assert found[1:] == (stack['stack_name'], stack['stack_id'], 'policy')
+    events = engine.events(stack, 'policy')
+    engine.signal(stack, 'policy', {'action': 'prepare'})
+    assert engine.events(stack, 'policy') == events and not engine.errors
+    assert servers(engine, stack) == before and not nova.begun
 
 
 def test_a_doubled_signal_does_nothing_twice(engine, nova):

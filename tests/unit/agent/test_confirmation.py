@@ -41,6 +41,23 @@ def test_silence_never_confirms_even_when_declared_fail_open():
     assert confirmation.judge(rule, said).verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize('certain', [[], ['a'], ['c'], ['b', 'c']])
+def test_it_is_certain_only_when_a_certain_source_itself_agrees(certain):
+    rule = confirmation.parse(['a+b', 'c'], ['a'], NAMES, certain)
+    for answers in itertools.product(Says, repeat=3):
+        said = dict(zip(NAMES, answers, strict=True))
+        found = confirmation.judge(rule, said)
+        assert found.is_certain is bool(found.agreed & set(certain)), (said, found)
+        assert not found.is_certain or found.verdict is Verdict.DOWN
+        assert all(said[name] is Says.DOWN for name in found.agreed)
+
+
+@pytest.mark.parametrize(('certain', 'named'), [(['x'], 'x'), (['b'], 'certain names b')])
+def test_only_who_is_asked_can_be_certain(certain, named):
+    with pytest.raises(exceptions.Refused, match=named):
+        confirmation.parse(['a'], [], NAMES, certain)
+
+
 @pytest.mark.parametrize(
     ('confirm', 'fail_open', 'named'),
     [(['x'], [], 'x'), (['a'], ['b'], 'b'), ([], [], 'confirm'), (['a'], ['x'], 'x')],

@@ -83,10 +83,14 @@ def all_seen():
         if (doubt or trusted_since != NOW - 60) and phase not in HELD:
             continue
         known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
-        yield model.Seen(
-            'c1', known, model.Judgement(verdict, 'said'), seen_mark, NOW, isolation, storm, left,
-            leftovers, doubt, trusted_since, beats, outlived_since,
-        )  # fmt: skip
+        # Whether somebody is certain matters only for a suspect that is down.
+        is_down_suspect = phase is Phase.SUSPECT and verdict is Verdict.DOWN
+        for is_certain in (False, True)[: 1 + is_down_suspect]:
+            yield model.Seen(
+                'c1', known, model.Judgement(verdict, 'said', frozenset(), is_certain), seen_mark,
+                NOW, isolation, storm, left, leftovers, doubt, trusted_since, beats,
+                outlived_since,
+            )  # fmt: skip
 
 
 def test_the_rules_hold_in_every_state():
@@ -114,7 +118,8 @@ def test_the_rules_hold_in_every_state():
                 assert not seen.isolation and not seen.storm and not seen.doubt, seen
                 is_marked = seen.mark is not None and seen.mark.is_forced_down
                 down_since = min(seen.incident.opened, seen.outlived_since)
-                assert is_marked or NOW - down_since >= SETTINGS.settle, seen
+                is_sure = is_marked or seen.judgement.is_certain
+                assert is_sure or NOW - down_since >= SETTINGS.settle, seen
                 assert NOW - seen.trusted_since >= SETTINGS.settle, seen
             if step.phase is Phase.RESCUING:
                 assert seen.mark.is_forced_down and seen.incident.proof, seen
@@ -125,6 +130,31 @@ def test_the_rules_hold_in_every_state():
     assert seen_steps == {
         decide.Wait, decide.Enter, decide.Fence, decide.MarkDown, decide.Rescue, decide.Reopen,
     }  # fmt: skip
+
+
+def test_when_only_time_is_missing_the_wait_ends_when_it_is_over():
+    for seen in all_seen():
+        step = decide.next_step(seen, SETTINGS)
+        if not isinstance(step, decide.Wait) or step.seconds == float('inf'):
+            continue
+        assert 0 < step.seconds <= SETTINGS.settle, (seen, step)
+        later = dataclasses.replace(seen, now=seen.now + step.seconds)
+        then = decide.next_step(later, SETTINGS)
+        assert then != step, (seen, step)
+
+
+def test_a_host_is_looked_at_soon_only_while_that_can_help():
+    steps = (decide.Wait('x'), decide.Wait('x', 0.3), decide.Rescue('x'), decide.Fence('x'))
+    for phase, step, age, longest in itertools.product(
+        (None, *Phase), steps, (0.0, decide.HURRY), (0.2, 3.0)
+    ):
+        found = decide.pause(phase, step, age, longest)
+        assert found <= longest
+        is_held = phase in HELD and age < decide.HURRY
+        if isinstance(step, decide.Wait) and step.seconds > longest and not is_held:
+            assert found == longest, (phase, age)
+        if isinstance(step, decide.Fence) or (isinstance(step, decide.Wait) and is_held):
+            assert found <= decide.MOVING_PAUSE or phase is Phase.RESCUING, (phase, step)
 
 
 def test_what_could_not_be_asked_changes_nothing():

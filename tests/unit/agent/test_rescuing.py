@@ -53,6 +53,19 @@ def test_with_many_each_has_its_turn(world):
     assert set(world.sent) == {f'id{n}' for n in range(50)}
 
 
+def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, monkeypatch):
+    found, prepared = [None], []
+    monkeypatch.setattr(rescuing.protected, 'any_policy', lambda: found[0])
+    monkeypatch.setattr(heat_rpc, 'prepare', lambda *policy: prepared.append(policy))
+    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
+    for seconds in range(0, 600, 2):
+        world.now = 1000.0 + seconds
+        if seconds == 100:
+            found[0] = ('p', 's0', 'id0', 'rescue')
+        dispatcher._prepare()
+    assert prepared == [('p', 's0', 'id0', 'rescue')] * 3
+
+
 class Nova:
     """Counts how often it is asked what is built anew."""
 

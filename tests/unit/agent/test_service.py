@@ -62,9 +62,10 @@ class World:
     def mark_down(self, mark, reason):
         assert self.power[mark.host] == 'off', 'marked before it was fenced'
         self.touch(('mark', mark.host))
-        self.marks[mark.host] = dataclasses.replace(
-            self.marks[mark.host], is_forced_down=True, is_disabled=True
-        )
+        # The answer to the mark; that it is disabled as well is seen at a later look.
+        marked = dataclasses.replace(self.marks[mark.host], is_forced_down=True)
+        self.marks[mark.host] = dataclasses.replace(marked, is_disabled=True)
+        return marked
 
 
 class Nova:
@@ -137,11 +138,11 @@ def store(tmp_path):
     engine.dispose()
 
 
-def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None):
+def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
     watch = isolation.Watch(lambda _limit: None)
     watch._look_at_broker = lambda: None
     settings = service.Settings(
-        'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES),
+        'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
         storm.Limits(host_share=0.2), 1.0, 8, True,
     )  # fmt: skip
     made = service.Agent(
@@ -355,6 +356,59 @@ def test_where_all_others_went_on_reporting_a_silent_host_is_acted_on_at_once(
         assert clock.now < 1100
     # As long as it must be down it was, but not for longer because of others.
     assert max(12, settle) <= clock.now - last <= max(12, settle) + 2
+
+
+@pytest.mark.parametrize('late', range(0, 9, 2))
+def test_an_agent_that_began_after_the_host_had_died_need_not_wait_for_longer(
+    store, monkeypatch, late
+):
+    world = World()
+    clock = Clock(monkeypatch, world)
+    clock.tick(make(world, store), 40)
+    clock.dead = {'c1'}
+    clock.tick(make(world, store), late)
+    began = clock.now
+    agent = make(world, store, settle=5.0)
+    while phase(store, 'c1') != 'done':
+        clock.tick(agent, 1)
+        # Each other host has reported three times since, or once since it was shown as down.
+        assert clock.now <= began + max(12 - late, 9) + 3 + 1
+    assert clock.now >= began + 5.0
+
+
+@pytest.mark.parametrize('others_die', [False, True])
+def test_a_certain_witness_is_believed_at_once_but_not_about_two_of_three(
+    store, monkeypatch, others_die
+):
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',), certain=('webhook',), settle=30.0)
+    clock.tick(agent, 40)
+    clock.dead = {'c1', 'c2'} if others_die else {'c1'}
+    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    clock.tick(agent, 1)
+    if others_die:
+        # The other report comes later than the first one is believed.
+        clock.tick(agent, 1)
+        agent.tell('webhook', reports.Told('c2', Says.DOWN))
+        clock.tick(agent, 40)
+        assert world.done == []
+        assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
+    else:
+        # As long as it takes until both others have reported.
+        clock.tick(agent, 4)
+        assert phase(store, 'c1') == 'done'
+
+
+@pytest.mark.parametrize('answer', [True, False])
+def test_what_nova_answers_to_the_mark_counts_and_no_look_that_began_before_it(store, answer):
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 3)
+    before = dict(world.marks)
+    agent._note_marked(dataclasses.replace(before['c1'], is_forced_down=answer))
+    agent._note_marks(2, before)
+    assert agent._marks['c1'].is_forced_down is answer
 
 
 @pytest.mark.parametrize('apart', range(0, 13))

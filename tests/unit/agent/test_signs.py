@@ -78,9 +78,23 @@ def test_a_pause_of_novas_own_is_not_taken_for_the_death_of_one_host():
     assert signs.has_outlived([*before, late, late + 3, late + 6], before[-1], late + 6)
 
 
-def test_a_host_that_was_never_heard_of_is_outlived_by_none():
+def test_a_host_of_which_nobody_knows_is_outlived_by_none():
     others = {'c2': (1.0, 4.0, 7.0, 10.0), 'c3': (2.0,)}
-    assert signs.outlived('c1', others, others, 11.0) == frozenset()
-    assert signs.outlived('c1', others, {'c1': (1.0,), **others}, 11.0) == {'c2'}
-    assert signs.outlived('c1', ['c2', 'c4'], {'c1': (0.5,), **others}, 11.0) == {'c2'}
-    assert signs.outlived('c1', others, {'c1': (0.5,), **others}, 15.0) == frozenset()
+    assert signs.outlived(signs.silent_since((), None), others, others, 11.0) == frozenset()
+    assert signs.outlived(1.0, others, others, 11.0) == {'c2'}
+    assert signs.outlived(0.5, ['c2', 'c4'], others, 11.0) == {'c2'}
+    assert signs.outlived(0.5, others, others, 15.0) == frozenset()
+
+
+def test_no_sign_of_life_is_later_than_the_silence_however_late_the_agent_began():
+    reports = [3.0 * n for n in range(40)]
+    for died in range(0, 100, 7):
+        for began in range(0, 110, 5):
+            written, own, record = None, [], None
+            for look in range(began, 120, 2):
+                beat = max((at for at in reports if at <= min(died, look)), default=None)
+                if record is None or beat != record[0]:
+                    own += [float(look)] if record is not None else []
+                    written, record = float(look), (beat,)
+            last = max(at for at in reports if at <= died)
+            assert last <= signs.silent_since(own, written) <= max(last + 2, began), (died, began)
