@@ -22,6 +22,10 @@ from heat_ha.regions.model import Answer, ErrorClass, Request
 from tests.scenario.cut import Cut, Mode
 
 LIMITS = remote_call.Limits(connect=0.3, look=0.6, write=0.6, patience=0.0, pause=60.0)
+
+# Seconds that a busy machine may take beyond a bound; without the bound a call never ends.
+BUSY = 3.0
+
 PART = model.Part('B', 'mark', 'name', 'id')
 STACK = {
     'id': 'id', 'stack_name': 'name', 'stack_status': 'UPDATE_COMPLETE', 'updated_time': 'then',
@@ -87,7 +91,7 @@ def test_a_write_over_a_cut_ends_in_time_and_says_whether_it_may_have_arrived(he
     reply = port_to(cut.port).send(request_, PART, {'tags': ('x',)})
     took = time.monotonic() - begin
     cut.close()
-    assert took < LIMITS.connect + LIMITS.write + 0.5
+    assert took < LIMITS.connect + LIMITS.write + BUSY
     assert reply.answer is (
         Answer.NOT_SENT if mode in (Mode.REFUSED, Mode.DROPPED) else Answer.UNKNOWN
     )
@@ -99,7 +103,7 @@ def test_a_look_over_a_cut_ends_in_time_and_says_nothing_of_the_stack(heat, mode
     cut.be(mode)
     begin = time.monotonic()
     seen = port_to(cut.port).look(PART, True)
-    assert time.monotonic() - begin < LIMITS.connect + LIMITS.look + 0.5
+    assert time.monotonic() - begin < LIMITS.connect + LIMITS.look + BUSY
     cut.close()
     assert isinstance(seen, model.Silent) and seen.error_class is ErrorClass.UNREACHABLE
 
@@ -185,7 +189,7 @@ def test_a_region_that_is_known_to_be_silent_is_not_waited_for_again(heat):
     port_to(cut.port).look(PART, False)
     begin = time.monotonic()
     seen = port_to(cut.port).look(PART, False)
-    assert time.monotonic() - begin < 0.2
+    assert time.monotonic() - begin < LIMITS.look
     assert seen.is_known and 'silent for' in seen.reason
     cut.be(Mode.OPEN)
     assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), model.Present)
