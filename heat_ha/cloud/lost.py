@@ -6,6 +6,9 @@ the answer is lost, the resource has failed without an id, and Heat, which repla
 nothing. But the name is known: Heat makes it from the resource's own uuid. So it is looked for
 under that name, and its id is written where Heat would have written it; then Heat deletes it
 with the resource.
+
+So it is with a nested stack: another engine makes it, servers and all, while the one that has asked
+for it may be dead before it knows the id.
 """
 
 import re
@@ -15,6 +18,7 @@ from typing import Any
 import tenacity
 from heat.common import short_id
 from heat.engine import resource as heat_resource
+from heat.engine.resources import stack_resource
 from heat.engine.resources.openstack.nova import server
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
@@ -85,7 +89,8 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
         if not is_lost(row, is_alive):
             continue
         stack = stack_object.Stack.get_by_id(context, row.stack_id)
-        made = _made(context, f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}')
+        name = f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}'
+        made = _nested(context, name, row.stack_id) or _made(context, name)
         if made is None:
             continue
         is_ours = resource_object.Resource.select_and_update_by_id(
@@ -99,6 +104,14 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
         if is_ours:
             given.append(made)
     return tuple(given)
+
+
+def _nested(context: Any, name: str, owner: str) -> Any:
+    name = heat_resource.Resource.reduce_physical_resource_name(
+        name, stack_resource.StackResource.physical_resource_name_limit
+    )
+    found = stack_object.Stack.get_by_name_and_owner_id(context, name, owner)
+    return found and found.id
 
 
 def _made(context: Any, name: str) -> Any:

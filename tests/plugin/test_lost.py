@@ -55,6 +55,7 @@ def rows(monkeypatch):
     monkeypatch.setattr(
         lost.stack_object.Stack, 'get_by_id', lambda *_a: types.SimpleNamespace(name='s')
     )
+    monkeypatch.setattr(lost.stack_object.Stack, 'get_by_name_and_owner_id', lambda *_a: None)
     monkeypatch.setattr(lost.resource_object.Resource, 'select_and_update_by_id', write)
     monkeypatch.setattr(lost._asked.retry, 'sleep', lambda _seconds: None)
     return written
@@ -75,6 +76,21 @@ def test_what_is_found_under_the_name_is_written_where_heat_would_have(rows, mon
     assert adopt() == ('the-server',)
     assert rows == [(7, {'physical_resource_id': 'the-server'}, None, 3)]
     assert asked[0].startswith('s-db-')
+
+
+def test_a_stack_that_was_made_for_it_is_found_in_heat_and_nobody_else_is_asked(rows, monkeypatch):
+    asked = []
+
+    def get(_context, name, owner):
+        asked.append((name, owner))
+        return types.SimpleNamespace(id='the-stack')
+
+    monkeypatch.setattr(lost.stack_object.Stack, 'get_by_name_and_owner_id', get)
+    monkeypatch.setattr(lost, 'FINDERS', ())
+    assert adopt() == ('the-stack',)
+    assert rows == [(7, {'physical_resource_id': 'the-stack'}, None, 3)]
+    ((name, owner),) = asked
+    assert name.startswith('s-db-') and owner == 'nested'
 
 
 @pytest.mark.parametrize('failures', range(lost.TRIES + 2))

@@ -312,6 +312,29 @@ def test_a_server_whose_engine_died_before_its_id_was_on_record_is_not_left_over
     in_order(engine, stack)
 
 
+@pytest.mark.parametrize('order', ['create_first', 'delete_first'])
+def test_a_members_stack_whose_asker_died_before_its_id_was_on_record_is_not_left_over(
+    engine, heat, order
+):
+    policy = REPLACES + f'replacement_order: {order}\n'
+    stack = engine.create(template(policy, member='member.yaml'), files=NESTED)
+    group = engine.nested(stack)['stack_id']
+
+    def count():
+        """How many stacks there are of members, whether Heat knows of them or not."""
+        return len(list(heat.stack_object.Stack.get_all_by_owner_id(engine.context(), group)))
+
+    kind = 'heat.engine.resources.template_resource.TemplateResource'
+    with mock.patch(f'{kind}.resource_id_set', side_effect=lambda _: os._exit(9)):
+        assert engine.dies(1_000_000, engine.signal, stack, 'policy')
+    assert count() == (4 if order == 'create_first' else 3)
+
+    engine.signal(stack, 'policy')
+
+    in_order(engine, stack)
+    assert count() == 3
+
+
 def test_the_mark_of_a_living_engine_is_respected(engine, heat):
     stack = engine.create(template())
     before = servers(engine, stack)
