@@ -73,8 +73,8 @@ def assert_nothing_is_twice(parent, far):
 
 
 def assert_the_next_update_leaves_nothing_twice(parent, far):
-    # Heat takes what died with its engine for part of the template that it is replaced in, and
-    # deletes it with the next one.
+    # Heat takes what died with its engine in a create for part of the template that it is
+    # replaced in, and deletes it with the next one.
     assert rows(parent, far) == ['random', 'thing', 'thing']
     parent.wanted |= {'text': 'three', 'delay': 0}
     parent.stack.update(parent.wanted)
@@ -133,4 +133,4 @@ def test_what_was_being_changed_in_place_waits_for_a_person(parent, far, kill):
     assert methods(far) == ['PUT', 'PUT']
     assert far.output(parent.prefix, 'text') == 'two'
     assert far.output(parent.prefix, 'random') == random
-    assert_the_next_update_leaves_nothing_twice(parent, far)
+    assert_nothing_is_twice(parent, far)
