@@ -18,7 +18,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import group_record, heat, heat_group
 from heat_ha.groups import claiming, decide, model
-from heat_ha.groups.one_run import Run, Tell, names_of
+from heat_ha.groups.one_run import Run, TakenOver, Tell, names_of
 
 LOG = logging.getLogger(__name__)
 
@@ -164,6 +164,9 @@ def _settle(
     """
     try:
         _in_several_runs(group, claim, decide.taken_up(left, spare), spare, tell)
+    except TakenOver:
+        # Also where whoever has taken it over is done already: the group is not ours any more.
+        raise
     except exceptions.HaError as exc:
         if group_record.read_replacement(group) is not None:
             raise

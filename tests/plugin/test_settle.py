@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an earlier replacement left, before one more member is brought into a group."""
+
+import types
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.groups import one_run, replacing
+from tests.unit.groups import worlds
+
+
+@pytest.mark.parametrize('is_on_record', [True, False])
+@pytest.mark.parametrize('kind', [exceptions.Stopped, exceptions.Refused, one_run.TakenOver])
+def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, kind, is_on_record):
+    left = worlds.replacement(('a', 'x'))
+
+    def fail(*_arguments):
+        raise kind('no host', 'mend it')
+
+    monkeypatch.setattr(replacing, '_in_several_runs', fail)
+    monkeypatch.setattr(
+        replacing,
+        'group_record',
+        types.SimpleNamespace(read_replacement=lambda _group: left if is_on_record else None),
+    )
+    told = []
+    if is_on_record or kind is one_run.TakenOver:
+        with pytest.raises(kind):
+            replacing._settle(None, None, left, (), told.append)
+        assert told == []
+    else:
+        replacing._settle(None, None, left, (), told.append)
+        assert 'no host' in told[0]
