@@ -2,7 +2,7 @@
 """Another region's Heat: what is asked of it, and its answers as values."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from heat_ha.cloud import remote_call
 from heat_ha.regions import apply, model, revision
@@ -150,7 +150,7 @@ class RemoteHeat:
             )
         except remote_call.Silent:
             return None
-        if not isinstance(events, list) or not isinstance(found, list):
+        if not _are_maps(events) or not _are_maps(found):
             return None
         shown = sorted([str(r.get(key)) for key in _MOVING] for r in found)
         digest = revision.of([[str(e.get('id')) for e in events], shown])[:16]
@@ -247,14 +247,19 @@ def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
 def _unfinished(found: Mapping[str, Any]) -> model.Unfinished:
     action, _, status = str(found.get('resource_status', '')).partition('_')
     chain = [p for p in (found.get('parent_resource'), found.get('resource_name')) if p]
-    links = found.get('links') or ()
+    links = found.get('links')
     return model.Unfinished(
         '.'.join(map(str, chain)),
         str(found.get('resource_type', '')),
         action,
         status,
-        any(link.get('rel') == 'nested' for link in links),
+        _are_maps(links) and any(link.get('rel') == 'nested' for link in links),
     )
+
+
+def _are_maps(found: Any) -> TypeGuard[list[Mapping[str, Any]]]:
+    """Whether it is a list as Heat sends them; whatever stands between may send something else."""
+    return isinstance(found, list) and all(isinstance(one, Mapping) for one in found)
 
 
 def _tag(tags: list[str], prefix: str) -> str:

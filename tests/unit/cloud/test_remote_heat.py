@@ -385,9 +385,20 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
     moved = {**inner, 'updated_time': 'since'}
     others = [signs({'id': 'e2'}, group, inner, done), signs(event, group, moved, done)]
     assert all(s.digest != first.digest for s in others)
+    # What is not told as Heat tells it is no nested stack, and no fault of ours.
+    assert not signs(event, {**group, 'links': ['no map']}).unfinished[0].is_stack
 
 
-@pytest.mark.parametrize('answer', [(500, {}), (200, {'events': []}), (404, {'error': {}})])
+@pytest.mark.parametrize(
+    'answer',
+    [
+        (500, {}),
+        (200, {'events': []}),
+        (404, {'error': {}}),
+        (200, {'events': [], 'resources': ['no map']}),
+        (200, {'events': ['no map'], 'resources': []}),
+    ],
+)
 def test_without_an_answer_there_are_no_signs(heat, region, answer):
     heat.answer = answer
     assert region.signs(PART) is None
