@@ -5,6 +5,7 @@ The record and the history are two entries in the resource's data, which Heat's 
 and which, unlike the resource's row, can be written while Heat itself works on the resource.
 """
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping
@@ -39,7 +40,12 @@ def fresh(resource: Any) -> Mapping[str, str]:
 
 def read(resource: Any) -> model.Record:
     """The record as it is in the database now; an empty one before the first write."""
-    text = fresh(resource).get(RECORD)
+    return record_of(fresh(resource))
+
+
+def record_of(data: Mapping[str, str]) -> model.Record:
+    """The record among the entries ``data``; an empty one before the first write."""
+    text = data.get(RECORD)
     return model.Record() if text is None else model.Record.from_dict(json.loads(text))
 
 
@@ -56,17 +62,35 @@ def write(resource: Data, record: model.Record) -> None:
 
 def read_history(resource: Any) -> list[dict[str, Any]]:
     """The failovers so far, oldest first."""
-    text = fresh(resource).get(HISTORY)
-    found: list[dict[str, Any]] = [] if text is None else json.loads(text)
+    return history_of(fresh(resource))
+
+
+def history_of(data: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The failovers among the entries ``data``, oldest first."""
+    found: list[dict[str, Any]] = json.loads(data.get(HISTORY, '[]'))
     return found
 
 
+def times(history: list[dict[str, Any]]) -> tuple[datetime.datetime, ...]:
+    """When the failovers in the history began; switchovers and the like are none."""
+    return tuple(
+        datetime.datetime.fromisoformat(line['time'])
+        for line in history
+        if line['cause'] == model.Cause.FAILOVER.value
+    )
+
+
 def add_to_history(resource: Any, past: model.Past) -> None:
-    """Append one line; the oldest lines go when there are too many."""
-    lines = [line for line in read_history(resource) if line.get('plan_id') != past.plan_id] + [
-        past.to_dict()
-    ]
-    lines = lines[-MAX_PAST:]
+    """Append one line, or replace the plan's own; the oldest go when there are too many.
+
+    It goes before the record of the plan's end: who finds the end, finds the line, and what an
+    engine left between the two is ended, and told, once more.
+    """
+    new, known = past.to_dict(), read_history(resource)
+    if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):
+        # Only the first knows how long it took.
+        return
+    lines = [*(line for line in known if line['plan_id'] != past.plan_id), new][-MAX_PAST:]
     while len(text := json.dumps(lines, separators=(',', ':'))) > MAX_BYTES:
         lines.pop(0)
     resource.data_set(HISTORY, text)

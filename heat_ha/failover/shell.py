@@ -19,7 +19,6 @@ from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
 from heat_ha.failover import (
     carry_out,
     decide,
-    graph,
     hook_run,
     model,
     observing,
@@ -134,7 +133,7 @@ class Failover:
             attachments=attachments,
             revision=record.revision(definition),
             limits=limits,
-            past_failovers=tuple(_times(record.read_history(self._policy))),
+            past_failovers=record.times(record.read_history(self._policy)),
             now=datetime.datetime.now(datetime.timezone.utc),
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,
@@ -205,8 +204,9 @@ class Failover:
         return f'{telling.goal(plan)}: done after {seconds:.1f} s'
 
     def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
-        self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
+        self._still_ours()
         self._remember(plan, state.value)
+        self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
 
     def _is_fenced_in_time(
         self, plan: model.Plan, clouds: services.StackServices, deadline: float
@@ -237,18 +237,22 @@ class Failover:
             suspects.add(plan.old.member)
         if plan.new is not None:
             suspects.discard(plan.new.member)
-        if plan.cause is not model.Cause.REPLACE_STANDBY:
-            self._write(previous=plan.old)
+        is_moved = plan.cause is not model.Cause.REPLACE_STANDBY
         replaced -= {k.member for k in self._record.kept}
+        members = self._members_now()
+        # Without this, an engine that was frozen here would put its old end over what its
+        # successor has begun since.
+        self._still_ours()
+        self._remember(plan, 'done')
         self._write(
             plan=plan,
+            previous=plan.old if is_moved else self._record.previous,
             state=model.State.READY,
             reason='',
             way_out='',
             suspects=tuple(sorted(suspects - replaced)),
-            **self._members_now(),
+            **members,
         )
-        self._remember(plan, 'done')
         for run in runs_of(self._policy, plan):
             # An engine may have died between the end of a run and its removal.
             heat_hook.end(self._policy, run)
@@ -277,12 +281,15 @@ class Failover:
         :raises LostLock: this engine no longer holds the group.
         :raises Stopped: the policy is being deleted.
         """
-        if not self._lock.is_held():
-            raise carry_out.LostLock('another engine carries this failover now')
+        self._still_ours()
         if DELETING in record.fresh(self._policy):
             raise exceptions.Stopped(
                 'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
             )
+
+    def _still_ours(self) -> None:
+        if not self._lock.is_held():
+            raise carry_out.LostLock('another engine carries this failover now')
 
     def begun(self, plan: model.Plan) -> None:
         """Tell of the start, once; the first volumes are on their way by then."""
@@ -498,26 +505,3 @@ def runs_of(policy: Any, plan: model.Plan) -> list[str]:
         for step in plan.steps
         if step.kind in carry_out.HOOKS
     ]
-
-
-def _times(history: list[dict[str, Any]]) -> list[datetime.datetime]:
-    return [
-        datetime.datetime.fromisoformat(line['time'])
-        for line in history
-        if line['cause'] == model.Cause.FAILOVER.value
-    ]
-
-
-def names_of_standbys(group: Any, found: model.Record) -> list[str]:
-    """The attribute ``standbys``: the members beside the active, oldest first."""
-    active = found.active.member if found.active else None
-    known = {holder.member: holder.server for holder in found.seen}
-    members = heat_group.look(group, known, found.seen_rows).members
-    return [m.name for m in members if m.name != active]
-
-
-def graph_attribute(found: model.Record) -> dict[str, Any] | None:
-    """The attribute ``plan``: the last plan's graph as JSON, with Graphviz text beside it."""
-    if found.plan is None:
-        return None
-    return graph.to_dict(found.plan) | {'graphviz': graph.to_dot(found.plan)}

@@ -12,7 +12,17 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
-from heat_ha.failover import decide, hook_run, model, observing, record, shell, standbys, telling
+from heat_ha.failover import (
+    decide,
+    hook_run,
+    model,
+    observing,
+    record,
+    shell,
+    showing,
+    standbys,
+    telling,
+)
 from heat_ha.plugin import failover_schema
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +52,7 @@ class FailoverPolicy(
     # active may be thrown away.
     always_replace_on_check_failed = False
 
-    _shown_record, _shown_at = None, float('-inf')
+    _shown_data, _shown_at = None, float('-inf')
 
     _ACTIONS = frozenset(
         {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back'}
@@ -415,11 +425,11 @@ class FailoverPolicy(
     # --- attributes --------------------------------------------------------------------------
 
     def _shown(self):
-        """The record that attributes show; of one moment for those that are asked for together."""
+        """What attributes show; of one moment for those that are asked for together."""
         if time.monotonic() - self._shown_at > TOGETHER:
-            self._shown_record = record.read(self)
+            self._shown_data = record.fresh(self)
             self._shown_at = time.monotonic()
-        return self._shown_record
+        return self._shown_data
 
     def _resolve_attribute(self, name):
         if self.resource_id is None:
@@ -429,18 +439,18 @@ class FailoverPolicy(
         if name == self.SIGNAL_URL:
             return str(self._get_heat_signal_url())
         if name == self.HISTORY:
-            return record.read_history(self)
+            return record.history_of(self._shown())
         if name == self.LAST_SECONDS:
-            moved = [p['handoff_seconds'] for p in record.read_history(self)]
+            moved = [p['handoff_seconds'] for p in record.history_of(self._shown())]
             return moved[-1] if moved else None
-        found = self._shown()
+        found = record.record_of(self._shown())
         if name == self.STANDBYS:
-            return shell.names_of_standbys(self._group(), found)
+            return showing.names_of_standbys(self._group(), found)
         return {
             self.ACTIVE: found.active and found.active.member,
             self.ACTIVE_SERVER: found.active and found.active.server,
             self.STATE: decide.state(found).value,
             self.EPOCH: found.epoch,
             self.REASON: f'{found.reason}. {found.way_out}' if found.reason else '',
-            self.PLAN: shell.graph_attribute(found),
+            self.PLAN: showing.graph_attribute(found),
         }[name]

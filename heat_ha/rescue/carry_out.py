@@ -297,8 +297,9 @@ class Rescue:
         known = dataclasses.replace(
             self._known[server], state=step.state, reason=step.reason, ended=self._clock()
         )
-        self._put(known)
+        # First: who finds the end finds its line, and an engine that dies between ends it again.
         record.add_to_history(self._policy, known)
+        self._put(known)
         status = 'FAILED' if step.state is State.FAILED else 'COMPLETE'
         seconds = known.ended - known.began
         self._tell(status, f'{known.name}: {step.state.value} after {seconds:.1f} s, {step.reason}')

@@ -7,6 +7,7 @@ server under a key of its own, so that a policy with many servers never outgrows
 
 import dataclasses
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,7 +83,7 @@ def read_history(resource: Any) -> list[dict[str, Any]]:
 
 
 def add_to_history(resource: Any, ended: model.Progress) -> None:
-    """Append one line; the oldest go when there are too many."""
+    """Append one line, or replace the rescue's own; the oldest go when there are too many."""
     line = {
         'server': ended.server,
         'name': ended.name,
@@ -92,5 +93,7 @@ def add_to_history(resource: Any, ended: model.Progress) -> None:
         'began': round(ended.began, 1),
         'seconds': round(max(ended.ended - ended.began, 0.0), 2),
     }
-    lines = [*read_history(resource), line][-MAX_PAST:]
+    which = operator.itemgetter('server', 'began')
+    others = [known for known in read_history(resource) if which(known) != which(line)]
+    lines = [*others, line][-MAX_PAST:]
     resource.data_set(HISTORY, json.dumps(lines, separators=(',', ':')))

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a failover does around its plan: letting go of what was kept, and telling."""
 
+import json
+import time
 import types
 from unittest import mock
 
 import pytest
 
-from heat_ha.failover import model, shell, telling
+from heat_ha import exceptions, signals
+from heat_ha.failover import carry_out, decide, model, record, shell, telling
 from heat_ha.groups import replacing
 from heat_ha.plugin import failover_policy
 from tests.unit.failover import worlds
@@ -74,13 +77,89 @@ def test_a_reason_is_told_where_there_is_one(failover, reason, said):
 def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     policy = object.__new__(failover_policy.FailoverPolicy)
     policy.resource_id = 'id'
-    moments = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
-    monkeypatch.setattr(failover_policy.record, 'read', lambda _policy: moments.pop(0))
-    shown = [policy._resolve_attribute(name) for name in ('epoch', 'state')]
-    assert shown == [1, 'running']
+    records = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
+    moments = [{record.RECORD: json.dumps(r.to_dict())} for r in records]
+    moments[1][record.HISTORY] = '[{"handoff_seconds": 1.5}]'
+    monkeypatch.setattr(record, 'fresh', lambda _policy: moments.pop(0))
+    names = ('epoch', 'state', 'history', 'last_failover_seconds')
+    assert [policy._resolve_attribute(name) for name in names] == [1, 'running', [], None]
     # Not for ever: a resource may live long in an engine.
     policy._shown_at -= failover_policy.TOGETHER
     assert policy._resolve_attribute('state') == 'ready'
+    assert policy._resolve_attribute('last_failover_seconds') == 1.5
+
+
+class Data:
+    """A resource's data: what is in it after each write."""
+
+    def __init__(self):
+        self.name, self.moments = 'policy', [{}]
+
+    def data(self):
+        return self.moments[-1]
+
+    def data_set(self, key, value):
+        self.moments.append({**self.moments[-1], key: value})
+
+    def _add_event(self, *_args):
+        pass
+
+
+def ending(policy, plan, *, is_held=True):
+    """An engine that has carried the plan to its end."""
+    made = object.__new__(shell.Failover)
+    made._policy, made._teller = policy, telling.Teller(policy)
+    made._lock = types.SimpleNamespace(is_held=lambda: is_held)
+    made._record = model.Record(plan=plan, state=model.State.RUNNING)
+    made._accepted, made._handoff_seconds = time.monotonic(), 2.5
+    made._members_now = lambda: {}
+    return made
+
+
+def a_plan():
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
+    return decide.answer(signals.Signal(), world).plan
+
+
+ENDS = {
+    'done': (lambda made, plan: made._finish(plan, ()), model.State.READY),
+    'stopped': (
+        lambda made, plan: made._stop(
+            plan, model.State.STOPPED, exceptions.Stopped('nothing answers', 'Look why')
+        ),
+        model.State.STOPPED,
+    ),
+}
+
+
+@pytest.mark.parametrize('outcome', ENDS)
+def test_who_finds_the_end_finds_its_line_in_the_history(outcome):
+    end, state = ENDS[outcome]
+    policy, plan = Data(), a_plan()
+    end(ending(policy, plan), plan)
+    ended = [m for m in policy.moments if record.record_of(m).state is state and record.RECORD in m]
+    assert ended, 'the end was not written'
+    for moment in ended:
+        assert [line['outcome'] for line in record.history_of(moment)] == [outcome]
+
+
+def test_an_end_that_is_told_again_keeps_the_figures_of_the_first():
+    policy, plan = Data(), a_plan()
+    ending(policy, plan)._finish(plan, ())
+    again = ending(policy, plan)
+    again._handoff_seconds = None
+    again._finish(plan, ())
+    [line] = record.history_of(policy.data())
+    assert line['handoff_seconds'] == 2.5
+
+
+@pytest.mark.parametrize('outcome', ENDS)
+def test_an_engine_that_lost_the_group_ends_nothing(outcome):
+    end, _state = ENDS[outcome]
+    policy, plan = Data(), a_plan()
+    with pytest.raises(carry_out.LostLock):
+        end(ending(policy, plan, is_held=False), plan)
+    assert policy.moments == [{}]
 
 
 def test_a_creation_that_is_cancelled_holds_no_lock(monkeypatch):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rounds of a rescue in a Nova that can be told what to do."""
 
+import dataclasses
 import types
 
 import pytest
@@ -62,7 +63,13 @@ def world(monkeypatch):
     monkeypatch.setattr(
         record, 'write', lambda _policy, one: made.records.update({one.server: one})
     )
-    monkeypatch.setattr(record, 'add_to_history', lambda _policy, _one: None)
+    # What the record says of a server when its line is written.
+    made.at_the_line = {}
+    monkeypatch.setattr(
+        record,
+        'add_to_history',
+        lambda _policy, one: made.at_the_line.update({one.server: made.records.get(one.server)}),
+    )
     return made
 
 
@@ -95,6 +102,22 @@ def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count)
     assert not nova.left and not nova.at_work
     assert nova.most == min(count, carry_out.MOVED_AT_ONCE)
     assert {p.state for p in world.records.values()} == {model.State.DONE}
+    assert set(world.at_the_line) == set(world.records)
+    assert not any(known.state.is_final for known in world.at_the_line.values())
+
+
+def test_a_rescue_has_one_line_even_if_its_end_is_written_twice():
+    data = {}
+    policy = types.SimpleNamespace(data=lambda: data, data_set=data.__setitem__)
+    before = model.Server('s0', ServerStatus.ACTIVE, 'old')
+    first = model.Progress(
+        's0', 'web/0', before, began=1000.0, state=model.State.DONE, ended=1001.0
+    )
+    for one in (first, dataclasses.replace(first, ended=1002.0)):
+        record.add_to_history(policy, one)
+    record.add_to_history(policy, dataclasses.replace(first, began=2000.0, ended=2001.0))
+    lines = record.read_history(policy)
+    assert [(line['began'], line['seconds']) for line in lines] == [(1000.0, 2.0), (2000.0, 1.0)]
 
 
 def test_a_look_at_the_hosts_serves_the_first_round_if_it_is_young(world):
