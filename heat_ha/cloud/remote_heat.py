@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from heat_ha.cloud import remote_call
-from heat_ha.regions import apply, model, revision
+from heat_ha.regions import model, revision, tags
 from heat_ha.regions.model import Answer, ErrorClass
 
 _ACTIONS = {
@@ -75,7 +75,7 @@ class RemoteHeat:
         return self._by_path(f'/stacks/{name_or_id}', with_outputs)
 
     def _by_mark(self, mark: str) -> model.Seen:
-        answer = self._call('GET', f'/stacks?tags={apply.MARK}{mark}&limit=2')
+        answer = self._call('GET', f'/stacks?tags={tags.MARK}{mark}&limit=2')
         found = answer.body.get('stacks')
         if answer.status != 200 or not isinstance(found, list):
             raise _not_heat(answer)
@@ -226,7 +226,7 @@ def _of_snapshot(part: model.Part | model.Tombstone | model.Shot) -> str:
 
 
 def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
-    tags = [t for t in stack.get('tags') or () if isinstance(t, str)]
+    carried = [t for t in stack.get('tags') or () if isinstance(t, str)]
     action, _, status = str(stack.get('stack_status', '')).partition('_')
     outputs = None
     if with_outputs:
@@ -238,8 +238,8 @@ def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
         status=status,
         reason=str(stack.get('stack_status_reason') or '')[:500],
         changed=str(stack.get('updated_time') or ''),
-        mark=_tag(tags, apply.MARK),
-        revision=_tag(tags, apply.REVISION),
+        mark=_tag(carried, tags.MARK),
+        revision=_tag(carried, tags.REVISION),
         outputs=outputs,
     )
 
@@ -262,8 +262,8 @@ def _are_maps(found: Any) -> TypeGuard[list[Mapping[str, Any]]]:
     return isinstance(found, list) and all(isinstance(one, Mapping) for one in found)
 
 
-def _tag(tags: list[str], prefix: str) -> str:
-    return next((t.removeprefix(prefix) for t in tags if t.startswith(prefix)), '')
+def _tag(carried: list[str], prefix: str) -> str:
+    return next((t.removeprefix(prefix) for t in carried if t.startswith(prefix)), '')
 
 
 def _reply(answer: remote_call.Response) -> model.Reply:

@@ -13,7 +13,7 @@ from heat.common import exception
 from heat_ha import exceptions
 from heat_ha.cloud import remote_access
 from heat_ha.plugin import region_work
-from heat_ha.regions import apply, model, record, snapshots, taking
+from heat_ha.regions import model, ports, record, snapshots, taking
 
 # The key in a definition's metadata that names what an update is to restore.
 RESTORE = 'heat_ha_restore'
@@ -152,7 +152,7 @@ class WithSnapshots(region_work.RegionWork):
         store = record.Store(self)
         found = store.read()
         if found is not None:
-            store.write(snapshots.with_deletes(found, snapshot, apply.now_text()))
+            store.write(snapshots.with_deletes(found, snapshot, ports.now_text()))
             for region in snapshots.given_up(found, snapshot):
                 self._tell(f'{region} was given up, and keeps its snapshot', False)
         return self._work(only_deletes=True)

@@ -17,7 +17,7 @@ from heat_ha.plugin import (
     remote_tombstone,
     remote_wishes,
 )
-from heat_ha.regions import apply, model, planning, record, report, wish
+from heat_ha.regions import model, planning, ports, record, report, wish
 
 LOG = logging.getLogger(__name__)
 
@@ -223,7 +223,7 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
         is_single = self.properties[self.REGIONS] is None
         if name in (self.OUTPUTS, self.OUTPUT_DETAILS):
             by_region = {p.region: store.outputs(p.region) for p in found.parts}
-            details = report.output_details(found, by_region, apply.now_text())
+            details = report.output_details(found, by_region, ports.now_text())
             if name == self.OUTPUT_DETAILS:
                 return details
             if (self.properties[self.PARTITION] or {}).get(self.ON_STALE_OUTPUTS) == 'fail':

@@ -14,7 +14,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import remote_access
 from heat_ha.plugin import region_work
-from heat_ha.regions import apply, model, record, report, wish
+from heat_ha.regions import model, ports, record, report, wish
 
 LOG = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class RemoteStackTombstone(region_work.RegionWork):
 
     def _wishes(self, store, *, may_repair, wanted):
         on_delete = model.OnDelete.DEFER if wanted else model.OnDelete.RETAIN
-        return apply.Wishes(
+        return ports.Wishes(
             contents=dict,
             rollout=model.Rollout(()),
             rules=model.Rules(on_delete=on_delete, patience=remote_access.limits().patience),

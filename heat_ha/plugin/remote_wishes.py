@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from heat_ha import exceptions
 from heat_ha.cloud import remote_access
-from heat_ha.regions import apply, model, revision
+from heat_ha.regions import model, ports, revision
 
 _REGION_KEYS = ('region_name', 'context', 'parameters', 'peer_inputs')
 
@@ -205,7 +205,7 @@ def wishes(resource, properties, store, *, may_repair=True):
         'timeout_mins': properties[resource.TIMEOUT],
         'disable_rollback': True,
     }
-    return apply.Wishes(
+    return ports.Wishes(
         contents=lambda: contents(resource, properties, store, found),
         rollout=rollout(resource, properties, found),
         rules=rules(resource, properties, may_repair=may_repair),

@@ -7,13 +7,12 @@ of a signal, calls it again a second later. What is known is in the record after
 that any engine can go on at any point.
 """
 
-import concurrent.futures
 import dataclasses
 import datetime
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from oslo_log import log as logging
 
@@ -23,10 +22,12 @@ from heat_ha.regions import (
     decide,
     model,
     planning,
+    ports,
     record,
     restores,
     revision,
     rollouts,
+    tags,
     watching,
 )
 
@@ -34,75 +35,6 @@ LOG = logging.getLogger(__name__)
 
 # How often one action tells one part: its inputs come from parts that may depend on it in turn.
 MAX_TELLINGS = 6
-
-# Regions that are asked side by side.
-SIDE_BY_SIDE = 32
-
-T = TypeVar('T')
-
-
-class Port(Protocol):
-    """One region's Heat; every call is bounded, and answers in values."""
-
-    def look(
-        self, part: model.Part | model.Tombstone | model.Shot, with_outputs: bool
-    ) -> model.Seen:
-        """Look at one stack, by its id or by its mark, or at a snapshot by its name."""
-
-    def send(
-        self,
-        request: model.Request,
-        part: model.Part | model.Tombstone | model.Shot,
-        body: Mapping[str, Any],
-    ) -> model.Reply:
-        """Send a request that changes something."""
-
-    def cause(self, part: model.Part) -> str:
-        """The path and the reason of what failed inside of the stack; empty if not known."""
-
-    def doings(self, part: model.Part) -> str:
-        """What the resources of the stack did in its last action; empty if not known."""
-
-    def signs(self, part: model.Part) -> model.Signs | None:
-        """Whether anything moves in the stack; None if not known."""
-
-    def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
-        """Whether the stack holds what ``body`` would bring; False if not known."""
-
-
-class Store(Protocol):
-    """Where the record is kept."""
-
-    def read(self) -> model.Record | None: ...
-    def write(self, record: model.Record) -> None: ...
-    def outputs(self, region: str) -> record.Outputs | None: ...
-    def write_outputs(self, region: str, outputs: record.Outputs) -> None: ...
-    def snapshot(self) -> model.Snapshot | None: ...
-    def write_snapshot(self, found: model.Snapshot) -> None: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Wishes:
-    """What the template says, as ``Work`` needs it.
-
-    ``contents`` is called again after each look, since a part may need another's outputs.
-    ``options`` go with each request and are no part of a revision. ``sleep`` is whether the stacks
-    are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go back to. With
-    ``only_deletes`` no part is told anything.
-    """
-
-    contents: Callable[[], Mapping[str, model.Wanted]]
-    rollout: model.Rollout
-    rules: model.Rules
-    base_name: str
-    is_single: bool
-    owner: str
-    adopts: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    sleep: bool | None = None
-    restore: model.Restore | None = None
-    only_deletes: bool = False
 
 
 class Work:
@@ -115,9 +47,9 @@ class Work:
 
     def __init__(
         self,
-        store: Store,
-        wishes: Wishes,
-        port: Callable[[str, str], Port],
+        store: ports.Store,
+        wishes: ports.Wishes,
+        port: Callable[[str, str], ports.Port],
         say: Callable[[str, bool], None],
         only: frozenset[str] | None = None,
     ) -> None:
@@ -157,7 +89,7 @@ class Work:
             contents,
             self._wishes.base_name,
             self._wishes.is_single,
-            now_text(),
+            ports.now_text(),
             lambda: uuid.uuid4().hex,
         )
         parts = tuple(self._with_way(p) for p in planned.parts)
@@ -231,7 +163,7 @@ class Work:
             for part in self._record.parts
             if part.state is model.State.WORKING and part.stack_id and self._is_meant(part.region)
         }
-        for part, answer in side_by_side(calls).items():
+        for part, answer in ports.side_by_side(calls).items():
             word = 'is told to cancel' if answer.answer is model.Answer.ACCEPTED else 'goes on'
             self._say(f'{part.region} {word} {answer.reason}'.rstrip(), False)
 
@@ -263,7 +195,7 @@ class Work:
         begin = time.monotonic()
         calls: dict[Any, Callable[[], model.Seen]] = {p: self._looker(p) for p in parts}
         calls |= {t: self._looker(t) for t in graves}
-        looks = side_by_side(calls)
+        looks = ports.side_by_side(calls)
         took = time.monotonic() - begin
         requests: dict[Any, Callable[[], Any]] = {}
         for part in parts:
@@ -272,7 +204,7 @@ class Work:
             self._decide_grave(grave, looks[grave], took, requests)
         # One write for all intents, durable before the first of the requests.
         self._store.write(self._record)
-        answers = side_by_side(requests)
+        answers = ports.side_by_side(requests)
         for key, answer in answers.items():
             self._take_answer(key, answer)
 
@@ -283,7 +215,7 @@ class Work:
             return lambda: self._look_at_strange(port, one)
         return lambda: port.look(one, with_outputs)
 
-    def _look_at_strange(self, port: Port, part: model.Part) -> model.Seen:
+    def _look_at_strange(self, port: ports.Port, part: model.Part) -> model.Seen:
         """Look at a stack that somebody else has made and that is to be adopted."""
         seen = port.look(part, False)
         if not isinstance(seen, model.Present) or self._wishes.rules.adopt_overwrites:
@@ -297,7 +229,7 @@ class Work:
     ) -> None:
         now = datetime.datetime.now(datetime.timezone.utc)
         self._begun.add(part.region)
-        found = decide.after_look(part, seen, now_text())
+        found = decide.after_look(part, seen, ports.now_text())
         step = decide.next_step(found, seen, self._wishes.rules, self._attempt, now)
         watched = self._watch.step(found, seen, self._wishes.rules, now)
         if isinstance(step, model.Wait) and watched is not None:
@@ -309,7 +241,7 @@ class Work:
         # Not what was seen: outputs may be secrets.
         LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
         if isinstance(step, model.Send):
-            sent = decide.intended(found, step.request, seen, self._attempt, now_text())
+            sent = decide.intended(found, step.request, seen, self._attempt, ports.now_text())
             self._record = self._record.with_part(sent)
             self._tellings[part.region] = self._tellings.get(part.region, 0) + (not is_repeat)
             body, send = self._body(sent, step.request), step
@@ -383,11 +315,11 @@ class Work:
         if request is model.Request.RESTORE:
             return {}
         if request is model.Request.TAG:
-            return {'tags': tags(part.mark, part.restore_revision, self._record)}
+            return {'tags': tags.of(part.mark, part.restore_revision, self._record)}
         return {
             **self._wishes.options,
             **self._bodies[part.region],
-            'tags': tags(part.mark, part.desired, self._record),
+            'tags': tags.of(part.mark, part.desired, self._record),
         }
 
     def _decide_grave(
@@ -422,20 +354,18 @@ class Work:
             self._record = self._record.with_tombstone(grave, None)
             self._say(f'{grave.region}, delete of {what}: {step.reason}', False)
         elif isinstance(step, model.Defer | model.Fail):
-            error = step.error_class if isinstance(step, model.Fail) else UNREACHABLE
+            is_failure = isinstance(step, model.Fail)
+            error = getattr(step, 'error_class', model.ErrorClass.UNREACHABLE)
             kept = dataclasses.replace(grave, error_class=error, reason=step.reason)
             self._record = self._record.with_tombstone(grave, kept)
             self._buried.add(kept)
-            word = 'failed' if isinstance(step, model.Fail) else 'is told later (tombstone)'
-            self._say(
-                f'{grave.region}, delete of {what} {word}: {step.reason}',
-                isinstance(step, model.Fail),
-            )
+            word = 'failed' if is_failure else 'is told later (tombstone)'
+            self._say(f'{grave.region}, delete of {what} {word}: {step.reason}', is_failure)
 
     def _take_answer(self, key: tuple[Any, ...], answer: Any) -> None:
         kind = key[0]
         if kind == 'part':
-            part, end = decide.after_reply(key[1], key[2], answer, now_text())
+            part, end = decide.after_reply(key[1], key[2], answer, ports.now_text())
             if part.repeats > key[1].repeats:
                 told = f'{part.region} is told the same once more: {key[3].reason}'
                 self._say(f'{told}; {answer.answer.value} {answer.reason}'.rstrip(), False)
@@ -450,7 +380,9 @@ class Work:
             if isinstance(answer, model.Present):
                 self._keep_outputs(key[1], answer)
         elif kind == 'signs':
-            self._record = self._record.with_part(self._watch.take(key[1], answer, now_text()))
+            self._record = self._record.with_part(
+                self._watch.take(key[1], answer, ports.now_text())
+            )
         elif kind == 'doings':
             if answer:
                 self._say(f'{key[1].region}: {answer}', key[1].state is model.State.FAILED)
@@ -476,34 +408,7 @@ class Work:
         outputs = dict(seen.outputs or {})
         try:
             self._store.write_outputs(
-                part.region, record.Outputs(outputs, now_text(), part.applied)
+                part.region, record.Outputs(outputs, ports.now_text(), part.applied)
             )
         except exceptions.Refused as exc:
             self._say(f'{part.region}: {exc}', True)
-
-
-UNREACHABLE = model.ErrorClass.UNREACHABLE
-
-TAG, MARK, REVISION, EPOCH, OWNER = 'heat-ha', 'heat-ha:part:', 'heat-ha:rev:', 'heat-ha:epoch:', \
-    'heat-ha:owner:'  # fmt: skip
-
-
-def tags(mark: str, revision: str, found: model.Record) -> tuple[str, ...]:
-    """The tags of a part's stack: whose it is, what it holds, and who may change it."""
-    # Heat takes 80 signs, and no commas.
-    owner = (OWNER + found.owner.replace(',', '_'))[:80]
-    return (TAG, MARK + mark, REVISION + revision, f'{EPOCH}{found.epoch}', owner)
-
-
-def now_text() -> str:
-    """UTC in ISO form, as it is put on record."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
-
-
-def side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
-    """Make calls at the same time, and wait for all of them."""
-    if not calls:
-        return {}
-    with concurrent.futures.ThreadPoolExecutor(min(len(calls), SIDE_BY_SIDE)) as pool:
-        waiting = {key: pool.submit(call) for key, call in calls.items()}
-        return {key: future.result() for key, future in waiting.items()}

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from heat_ha.regions import apply, decide, model, snapshots
+from heat_ha.regions import apply, decide, model, ports, snapshots
 
 # Seconds that the deletes after a failure are waited for; later they go on as tombstones do.
 MAX_CLEANING = 60.0
@@ -26,8 +26,8 @@ class Taking:
 
     def __init__(
         self,
-        store: apply.Store,
-        port: Callable[[str, str], apply.Port],
+        store: ports.Store,
+        port: Callable[[str, str], ports.Port],
         say: Callable[[str, bool], None],
         patience: float,
         cleaning: Callable[[], apply.Work],
@@ -85,23 +85,23 @@ class Taking:
     def _give_up(self, snapshot: model.Snapshot) -> None:
         found = self._store.read()
         if found is not None:
-            self._store.write(snapshots.with_deletes(found, snapshot, apply.now_text()))
+            self._store.write(snapshots.with_deletes(found, snapshot, ports.now_text()))
         self._store.write_snapshot(model.Snapshot(()))
 
     def _pass(self) -> None:
         begin = time.monotonic()
         still = [s for s in self._snapshot.shots if not s.is_taken]
-        looks = apply.side_by_side({s: self._looker(s) for s in still})
+        looks = ports.side_by_side({s: self._looker(s) for s in still})
         to_send = [s for s in still if self._is_to_be_sent(s, looks[s], begin)]
         if self._failures or any(isinstance(look, model.Silent) for look in looks.values()):
             # While one cannot be asked, no other begins what may have to be undone.
             return
-        told = {s: dataclasses.replace(s, told=apply.now_text()) for s in to_send}
+        told = {s: dataclasses.replace(s, told=ports.now_text()) for s in to_send}
         for shot in told.values():
             self._snapshot = self._snapshot.with_shot(shot)
         # Durable before the first of the requests (S4).
         self._store.write_snapshot(self._snapshot)
-        answers = apply.side_by_side({s: self._sender(s) for s in told.values()})
+        answers = ports.side_by_side({s: self._sender(s) for s in told.values()})
         for shot, answer in answers.items():
             self._take_answer(shot, answer)
 

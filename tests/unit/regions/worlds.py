@@ -4,7 +4,7 @@
 import dataclasses
 import enum
 
-from heat_ha.regions import apply, model, record, revision, taking
+from heat_ha.regions import apply, model, ports, record, revision, tags, taking
 
 TEMPLATE = {'heat_template_version': '2016-10-14', 'parameters': {'text': {'default': ''}}}
 
@@ -171,9 +171,9 @@ class FakeRegion:
 
     def _take_tags(self, made, body):
         made.changed = str(self.count)
-        tag = next(t for t in body['tags'] if t.startswith(apply.REVISION))
-        made.mark = next(t for t in body['tags'] if t.startswith(apply.MARK))[len(apply.MARK) :]
-        made.revision = tag.removeprefix(apply.REVISION)
+        tag = next(t for t in body['tags'] if t.startswith(tags.REVISION))
+        made.mark = next(t for t in body['tags'] if t.startswith(tags.MARK))[len(tags.MARK) :]
+        made.revision = tag.removeprefix(tags.REVISION)
 
     def cause(self, part):
         return 'thing: boom' if self.fails else ''
@@ -278,7 +278,7 @@ class World:
         return {n: c() if callable(c) else c for n, c in self.wanted.items()}
 
     def work(self, sleep=None, restore=None, only_deletes=False, **more):
-        wishes = apply.Wishes(
+        wishes = ports.Wishes(
             contents=self._contents,
             rollout=self.rollout or model.Rollout((tuple(self.wanted),)),
             rules=self.rules,
