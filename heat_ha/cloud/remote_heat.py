@@ -68,7 +68,7 @@ class RemoteHeat:
         answer = self._call('GET', f'{path}?resolve_outputs={with_outputs}')
         if answer.status == 404:
             return model.Absent()
-        return _present(self._stack(answer), with_outputs)
+        return _present(answer, answer.body.get('stack'), with_outputs)
 
     def _adopted(self, name_or_id: str, with_outputs: bool) -> model.Seen:
         # By a name alone Heat answers with a redirect to the path with the id.
@@ -76,21 +76,21 @@ class RemoteHeat:
 
     def _by_mark(self, mark: str) -> model.Seen:
         answer = self._call('GET', f'/stacks?tags={tags.MARK}{mark}&limit=2')
-        found = answer.body.get('stacks')
-        if answer.status != 200 or not isinstance(found, list):
-            raise _not_heat(answer)
+        found = _maps(answer, 'stacks')
         if not found:
             return model.Absent()
-        return _present(found[0], False)
+        seen = _present(answer, found[0], False)
+        if seen.mark != mark:
+            # Whoever answers takes no notice of the filter: this is somebody else's stack.
+            raise _not_heat(answer)
+        return seen
 
     def _snapshot(self, one: model.Tombstone | model.Shot) -> model.Seen:
         answer = self._call('GET', f'/stacks/{one.name}/{one.stack_id}/snapshots')
         if answer.status == 404:
             return model.Absent()
-        found = answer.body.get('snapshots')
-        if answer.status != 200 or not isinstance(found, list):
-            raise _not_heat(answer)
-        shot = next((s for s in found if s.get('name') == one.snapshot), None)
+        named = (s for s in _maps(answer, 'snapshots') if s.get('name') == one.snapshot)
+        shot = next(named, None)
         if shot is None:
             return model.Absent()
         return model.Present(
@@ -100,7 +100,7 @@ class RemoteHeat:
             action=str(shot.get('action') or 'CREATE'),
             status=str(shot.get('status') or ''),
             reason=str(shot.get('status_reason') or '')[:500],
-            snapshot_id=str(shot['id']),
+            snapshot_id=str(shot.get('id', '')),
         )
 
     def cause(self, part: model.Part) -> str:
@@ -108,28 +108,25 @@ class RemoteHeat:
         path = f'/stacks/{part.name}/{part.stack_id}'
         try:
             answer = self._call('GET', f'{path}/resources?nested_depth={DEPTH}&status=FAILED')
+            found = _maps(answer, 'resources')
         except remote_call.Silent:
             return ''
-        found = answer.body.get('resources')
-        failed = [
-            r for r in found if str(r.get('resource_status', '')).endswith('_FAILED')
-        ] if isinstance(found, list) else []  # fmt: skip
+        failed = [r for r in found if str(r.get('resource_status', '')).endswith('_FAILED')]
         if not failed:
             return ''
-        parents = {r.get('parent_resource') for r in failed}
-        inner = next((r for r in failed if r['resource_name'] not in parents), failed[0])
-        chain = [p for p in (inner.get('parent_resource'), inner['resource_name']) if p]
-        return f'{".".join(chain)}: {inner.get("resource_status_reason", "")}'
+        parents = {str(r.get('parent_resource')) for r in failed}
+        inner = next((r for r in failed if str(r.get('resource_name')) not in parents), failed[0])
+        return f'{_path_of(inner)}: {inner.get("resource_status_reason", "")}'
 
     def doings(self, part: model.Part) -> str:
         """The ends of the resources' actions since the stack's last action began, in short."""
         path = f'/stacks/{part.name}/{part.stack_id}/events?sort_dir=desc&limit={EVENTS}'
         try:
-            found = self._call('GET', path).body.get('events')
+            events = _maps(self._call('GET', path), 'events')
         except remote_call.Silent:
             return ''
         told = []
-        for event in found if isinstance(found, list) else []:
+        for event in events:
             status = str(event.get('resource_status', ''))
             is_of_stack = event.get('physical_resource_id') == part.stack_id
             if is_of_stack and status.endswith('_IN_PROGRESS'):
@@ -144,13 +141,9 @@ class RemoteHeat:
         path = f'/stacks/{part.name}/{part.stack_id}'
         newest = f'{path}/events?nested_depth={DEPTH}&sort_dir=desc&limit=1'
         try:
-            events = self._call('GET', newest).body.get('events')
-            found = self._call('GET', f'{path}/resources?nested_depth={DEPTH}').body.get(
-                'resources'
-            )
+            events = _maps(self._call('GET', newest), 'events')
+            found = _maps(self._call('GET', f'{path}/resources?nested_depth={DEPTH}'), 'resources')
         except remote_call.Silent:
-            return None
-        if not _are_maps(events) or not _are_maps(found):
             return None
         shown = sorted([str(r.get(key)) for key in _MOVING] for r in found)
         digest = revision.of([[str(e.get('id')) for e in events], shown])[:16]
@@ -166,22 +159,16 @@ class RemoteHeat:
         try:
             template = self._call('GET', f'{path}/template').body
             files = self._call('GET', f'{path}/files').body
-            stack = self._call('GET', f'{path}?resolve_outputs=False').body.get('stack') or {}
+            stack = self._call('GET', f'{path}?resolve_outputs=False').body.get('stack')
         except remote_call.Silent:
             return False
-        there = stack.get('parameters')
+        there = stack.get('parameters') if isinstance(stack, Mapping) else None
         return (
             revision.of(template) == revision.of(body['template'])
             and all(files.get(name) == text for name, text in body['files'].items())
             and isinstance(there, Mapping)
             and revision.are_parameters(there, body)
         )
-
-    def _stack(self, answer: remote_call.Response) -> Mapping[str, Any]:
-        stack = answer.body.get('stack')
-        if answer.status != 200 or not isinstance(stack, Mapping):
-            raise _not_heat(answer)
-        return stack
 
     # --- writes -----------------------------------------------------------------------------
 
@@ -225,15 +212,28 @@ def _of_snapshot(part: model.Part | model.Tombstone | model.Shot) -> str:
 # --- reading answers ------------------------------------------------------------------------
 
 
-def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
-    carried = [t for t in stack.get('tags') or () if isinstance(t, str)]
+def _maps(answer: remote_call.Response, key: str) -> list[Mapping[str, Any]]:
+    """What is listed under the key. :raises Silent: it is not as Heat lists it."""
+    found = answer.body.get(key)
+    if answer.status != 200 or not _are_maps(found):
+        raise _not_heat(answer)
+    return found
+
+
+def _present(answer: remote_call.Response, stack: Any, with_outputs: bool) -> model.Present:
+    """The stack as it is shown. :raises Silent: it is not shown as Heat does."""
+    if answer.status != 200 or not isinstance(stack, Mapping) or not stack.get('id'):
+        raise _not_heat(answer)
+    tagged, told = stack.get('tags'), stack.get('outputs')
+    carried = [t for t in tagged if isinstance(t, str)] if isinstance(tagged, list) else []
     action, _, status = str(stack.get('stack_status', '')).partition('_')
     outputs = None
     if with_outputs:
-        outputs = {str(o['output_key']): o.get('output_value') for o in stack.get('outputs') or ()}
+        listed = told if _are_maps(told) else []
+        outputs = {str(o.get('output_key')): o.get('output_value') for o in listed}
     return model.Present(
         stack_id=str(stack['id']),
-        name=str(stack['stack_name']),
+        name=str(stack.get('stack_name')),
         action=action,
         status=status,
         reason=str(stack.get('stack_status_reason') or '')[:500],
@@ -246,15 +246,19 @@ def _present(stack: Mapping[str, Any], with_outputs: bool) -> model.Present:
 
 def _unfinished(found: Mapping[str, Any]) -> model.Unfinished:
     action, _, status = str(found.get('resource_status', '')).partition('_')
-    chain = [p for p in (found.get('parent_resource'), found.get('resource_name')) if p]
     links = found.get('links')
     return model.Unfinished(
-        '.'.join(map(str, chain)),
+        _path_of(found),
         str(found.get('resource_type', '')),
         action,
         status,
         _are_maps(links) and any(link.get('rel') == 'nested' for link in links),
     )
+
+
+def _path_of(found: Mapping[str, Any]) -> str:
+    chain = (found.get('parent_resource'), found.get('resource_name'))
+    return '.'.join(str(p) for p in chain if p)
 
 
 def _are_maps(found: Any) -> TypeGuard[list[Mapping[str, Any]]]:

@@ -3,13 +3,16 @@
 
 import contextlib
 import copy
+import dataclasses
 import http.server
 import json
 import socket
 import threading
 import time
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 from keystoneauth1 import access as ksa_access
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import fixture, token_endpoint
@@ -158,6 +161,19 @@ def test_only_heats_own_word_means_that_there_is_no_stack(heat, region, answer, 
         assert seen == model.Absent()
     else:
         assert isinstance(seen, model.Silent) and seen.error_class is told
+
+
+def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, region):
+    asked = dataclasses.replace(PART, stack_id='')
+    heat.answer = (200, {'stacks': []})
+    assert region.look(asked, False) == model.Absent()
+    heat.answer = (200, {'stacks': [STACK]})
+    assert region.look(asked, False).stack_id == 'id'
+    assert heat.asked[-1][1].endswith('/stacks?tags=heat-ha:part:mark&limit=2')
+    # What takes no notice of the filter shows the project's other stacks.
+    for tags in ([], ['heat-ha', 'heat-ha:part:other']):
+        heat.answer = (200, {'stacks': [{**STACK, 'tags': tags}]})
+        assert isinstance(region.look(asked, False), model.Silent)
 
 
 @pytest.mark.parametrize(
@@ -402,3 +418,48 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
 def test_without_an_answer_there_are_no_signs(heat, region, answer):
     heat.answer = answer
     assert region.signs(PART) is None
+
+
+KEYS = (
+    'stack', 'stacks', 'resources', 'events', 'snapshots', 'error', 'id', 'stack_name', 'links',
+    'stack_status', 'tags', 'outputs', 'output_key', 'parameters', 'name', 'resource_name',
+    'parent_resource', 'resource_status', 'physical_resource_id', 'message', 'type', 'status',
+)  # fmt: skip
+LEAVES = strategies.sampled_from([None, True, 0, 1.5, '', 'id', 'name', 'CREATE_FAILED', 'nested'])
+BODIES = strategies.recursive(
+    LEAVES,
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(strategies.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@hypothesis.settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(
+    strategies.sampled_from([200, 201, 300, 400, 404, 409, 429, 500, 503]),
+    strategies.sampled_from(KEYS[:5]),
+    BODIES,
+)
+def test_whatever_answers_instead_of_heat_ends_no_action(monkeypatch, status, key, body):
+    """What is made of a wrong reply is told by the tests before; here, that none breaks us."""
+    region = port_to(9)
+    answer = remote_call.Response(status, {key: body})
+    monkeypatch.setattr(region, '_call', lambda *_args: answer)
+    for one in (
+        PART,
+        model.Tombstone('B', 'mark', 'name', snapshot='s'),
+        model.Part('B', 'm', 'n'),
+    ):
+        assert isinstance(region.look(one, True), model.Silent | model.Absent | model.Present)
+    assert isinstance(region.cause(PART), str) and isinstance(region.doings(PART), str)
+    assert isinstance(region.signs(PART), model.Signs | None)
+    wanted = {'template': {}, 'files': {}, 'parameters': {'a': 1}, 'environment': {}}
+    assert region.is_equal(PART, wanted) in (True, False)
+    for request in Request:
+        assert isinstance(region.send(request, PART, {}), model.Reply)
