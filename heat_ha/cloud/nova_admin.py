@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import tenacity
 from oslo_log import log as logging
 
 from heat_ha import exceptions
@@ -100,12 +101,24 @@ class NovaAdmin:
 
     def _disable(self, mark: model.Mark, reason: str) -> None:
         try:
-            self._ask(
-                f'disabling {mark.host}',
-                lambda c: c.services.disable_log_reason(mark.service_id, reason),
-            )
+            for attempt in _retrying():
+                with attempt:
+                    if attempt.retry_state.attempt_number > 1:
+                        now = self.marks().get(mark.host)
+                        if now is None or not now.is_forced_down:
+                            LOG.info('host=%s is not disabled: it was let in again', mark.host)
+                            return
+                    self._ask(
+                        f'disabling {mark.host}',
+                        lambda c: c.services.disable_log_reason(mark.service_id, reason),
+                    )
         except exceptions.CouldNotAsk as exc:
-            LOG.warning('host=%s is marked as down, but not disabled: %s', mark.host, exc)
+            LOG.warning(
+                'host=%s is marked as down, but not disabled: %s. When it is let in again, Nova '
+                'uses it at once',
+                mark.host,
+                exc,
+            )
 
     def reopen(self, mark: model.Mark) -> None:
         """Let Nova use the host again; one that an operator disabled stays so."""
@@ -126,6 +139,16 @@ class NovaAdmin:
             sorted(m.instance_uuid for m in found if m.source_compute == host
                    and m.status in ('accepted', 'pre-migrating', 'done'))
         )  # fmt: skip
+
+
+def _retrying() -> tenacity.Retrying:
+    """Try for about two minutes, as long as a Nova takes that is being restarted."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(exceptions.CouldNotAsk),
+        wait=tenacity.wait_random_exponential(multiplier=1, max=15),
+        stop=tenacity.stop_after_delay(120),
+        reraise=True,
+    )
 
 
 MARKER = 'heat-ha: '
