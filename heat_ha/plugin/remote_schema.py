@@ -4,7 +4,7 @@
 from heat.common.i18n import _
 from heat.engine import attributes, constraints, properties
 
-from heat_ha.regions import model
+from heat_ha.regions import terms
 
 
 class RemoteSchema:
@@ -119,8 +119,8 @@ class RemoteSchema:
                         'defer goes on without the region and tells it later; wait keeps the '
                         'action in progress until its timeout; fail fails the resource.'
                     ),
-                    default=model.OnUnreachable.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in model.OnUnreachable])],
+                    default=terms.OnUnreachable.DEFER.value,
+                    constraints=[constraints.AllowedValues([o.value for o in terms.OnUnreachable])],
                     update_allowed=True,
                 ),
                 ON_DELETE: properties.Schema(
@@ -129,8 +129,8 @@ class RemoteSchema:
                         'defer leaves a tombstone, and deletes when the region is back; retain '
                         'leaves the stack where it is and ends; fail fails the delete.'
                     ),
-                    default=model.OnDelete.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in model.OnDelete])],
+                    default=terms.OnDelete.DEFER.value,
+                    constraints=[constraints.AllowedValues([o.value for o in terms.OnDelete])],
                     update_allowed=True,
                 ),
                 ON_STALE_OUTPUTS: properties.Schema(
@@ -188,8 +188,8 @@ class RemoteSchema:
                 'it, and refuses to overwrite it; correct brings it back; ignore leaves it until '
                 'there is something new to tell.'
             ),
-            default=model.Drift.REPORT.value,
-            constraints=[constraints.AllowedValues([d.value for d in model.Drift])],
+            default=terms.Drift.REPORT.value,
+            constraints=[constraints.AllowedValues([d.value for d in terms.Drift])],
             update_allowed=True,
         ),
         ADOPT: properties.Schema(

@@ -14,7 +14,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import remote_access
 from heat_ha.plugin import region_work
-from heat_ha.regions import model, ports, record, report, wish
+from heat_ha.regions import model, ports, record, report, terms, wish
 
 LOG = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ class RemoteStackTombstone(region_work.RegionWork):
     }
 
     def _wishes(self, store, *, may_repair, wanted):
-        on_delete = model.OnDelete.DEFER if wanted else model.OnDelete.RETAIN
+        on_delete = terms.OnDelete.DEFER if wanted else terms.OnDelete.RETAIN
         return ports.Wishes(
             contents=dict,
-            rollout=model.Rollout(()),
-            rules=model.Rules(on_delete=on_delete, patience=remote_access.limits().patience),
+            rollout=terms.Rollout(()),
+            rules=terms.Rules(on_delete=on_delete, patience=remote_access.limits().patience),
             base_name=self.physical_resource_name(),
             is_single=False,
             owner=self.properties[self.OWNER],

@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from heat_ha import exceptions
 from heat_ha.cloud import remote_access
-from heat_ha.regions import model, ports, revision
+from heat_ha.regions import ports, revision, terms
 
 _REGION_KEYS = ('region_name', 'context', 'parameters', 'peer_inputs')
 
@@ -118,7 +118,7 @@ def contents(resource, properties, store, found):
             elif not revision.has_default(template, name):
                 lacking = f'waits for output {output} of {region}'
         wanted[target.region] = (
-            model.Lacking(lacking)
+            terms.Lacking(lacking)
             if lacking
             else revision.content(template, files, parameters, environment)
         )
@@ -171,7 +171,7 @@ def rollout(resource, properties, found):
             f'rollout names {", ".join(map(str, told))}, and the regions are {", ".join(names)}',
             'Name each region once',
         )
-    return model.Rollout(
+    return terms.Rollout(
         tuple(listed),
         given.get(resource.MAX_IN_FLIGHT) or 0,
         given.get(resource.FAILURE_TOLERANCE) or 0,
@@ -181,15 +181,15 @@ def rollout(resource, properties, found):
 def rules(resource, properties, *, may_repair=True):
     """What the template says of partitions."""
     given = properties[resource.PARTITION] or {}
-    on_unreachable = given.get(resource.ON_UNREACHABLE) or model.OnUnreachable.DEFER.value
+    on_unreachable = given.get(resource.ON_UNREACHABLE) or terms.OnUnreachable.DEFER.value
     if given.get(resource.ON_STALE_OUTPUTS) == 'block':
-        on_unreachable = model.OnUnreachable.WAIT.value
+        on_unreachable = terms.OnUnreachable.WAIT.value
     adopt = properties[resource.ADOPT] or {}
     limits = remote_access.limits()
-    return model.Rules(
-        on_unreachable=model.OnUnreachable(on_unreachable),
-        on_delete=model.OnDelete(given.get(resource.ON_DELETE) or model.OnDelete.DEFER.value),
-        drift=model.Drift(properties[resource.DRIFT]),
+    return terms.Rules(
+        on_unreachable=terms.OnUnreachable(on_unreachable),
+        on_delete=terms.OnDelete(given.get(resource.ON_DELETE) or terms.OnDelete.DEFER.value),
+        drift=terms.Drift(properties[resource.DRIFT]),
         adopt_overwrites=adopt.get(resource.CONFLICT) == 'overwrite',
         patience=limits.patience,
         may_repair=may_repair,

@@ -28,6 +28,7 @@ from heat_ha.regions import (
     revision,
     rollouts,
     tags,
+    terms,
     watching,
 )
 
@@ -93,7 +94,7 @@ class Work:
             lambda: uuid.uuid4().hex,
         )
         parts = tuple(self._with_way(p) for p in planned.parts)
-        self._bodies = {r: c.body for r, c in contents.items() if isinstance(c, model.Content)}
+        self._bodies = {r: c.body for r, c in contents.items() if isinstance(c, terms.Content)}
         manifest = revision.of({p.region: p.desired for p in parts})
         self._record = dataclasses.replace(planned, parts=parts, manifest=manifest)
         if self._wishes.restore is not None:
@@ -145,7 +146,7 @@ class Work:
             f'{t.region}: {t.error_class.value}: {t.reason}'
             for t in self._record.tombstones
             if t.error_class not in (None, model.ErrorClass.UNREACHABLE)
-            or (t.error_class and self._wishes.rules.on_delete is model.OnDelete.FAIL)
+            or (t.error_class and self._wishes.rules.on_delete is terms.OnDelete.FAIL)
         ]  # fmt: skip
 
     def force(self, region: str) -> bool:

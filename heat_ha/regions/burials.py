@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for each delete that a region was not seen to have carried out."""
 
-from heat_ha.regions import model
+from heat_ha.regions import model, terms
 from heat_ha.regions.model import (
     Absent,
     Defer,
     ErrorClass,
     Fail,
     Forget,
-    OnDelete,
     Part,
     Present,
     Request,
@@ -18,6 +17,7 @@ from heat_ha.regions.model import (
     Tombstone,
     Wait,
 )
+from heat_ha.regions.terms import OnDelete
 
 
 def is_to_bury(part: Part) -> bool:
@@ -31,7 +31,7 @@ def bury(part: Part, now: str) -> Tombstone:
 
 
 def next_step(
-    grave: Tombstone, seen: model.Seen, rules: model.Rules, attempt: str, waited: float
+    grave: Tombstone, seen: model.Seen, rules: terms.Rules, attempt: str, waited: float
 ) -> Step:
     """Choose the one step that brings a delete closer to its end.
 

@@ -8,15 +8,13 @@ matter who carried out the last step, or whether it was.
 import dataclasses
 import datetime
 
-from heat_ha.regions import model, restores, standstill
+from heat_ha.regions import model, restores, standstill, terms
 from heat_ha.regions.model import (
     Absent,
     Defer,
     Done,
-    Drift,
     ErrorClass,
     Fail,
-    OnUnreachable,
     Part,
     Present,
     Request,
@@ -26,6 +24,7 @@ from heat_ha.regions.model import (
     Step,
     Wait,
 )
+from heat_ha.regions.terms import Drift, OnUnreachable
 
 # Seconds after a request without an answer before "there is no such stack" is believed: a slow
 # service may still be making it.
@@ -38,7 +37,7 @@ _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUM
 
 
 def next_step(
-    part: Part, seen: model.Seen, rules: model.Rules, attempt: str, now: datetime.datetime
+    part: Part, seen: model.Seen, rules: terms.Rules, attempt: str, now: datetime.datetime
 ) -> Step:
     """Choose the one step that brings the part closer to its newest revision.
 
@@ -96,7 +95,7 @@ def _of_sleeper(part: Part, seen: Present, attempt: str) -> Step | None:
     return None
 
 
-def _of_silent(part: Part, seen: Silent, rules: model.Rules, now: datetime.datetime) -> Step:
+def _of_silent(part: Part, seen: Silent, rules: terms.Rules, now: datetime.datetime) -> Step:
     if seen.error_class is not ErrorClass.UNREACHABLE:
         return Fail(seen.error_class, seen.reason)
     if part.is_settled:
@@ -110,7 +109,7 @@ def _of_silent(part: Part, seen: Silent, rules: model.Rules, now: datetime.datet
     return Defer(seen.reason)
 
 
-def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
+def _of_absent(part: Part, rules: terms.Rules, now: datetime.datetime) -> Step:
     if part.adopts and not part.may_exist:
         return Fail(
             ErrorClass.CONFLICT,
@@ -125,7 +124,7 @@ def _of_absent(part: Part, rules: model.Rules, now: datetime.datetime) -> Step:
 
 
 def _of_deleted(
-    part: Part, seen: Present, rules: model.Rules, attempt: str, now: datetime.datetime
+    part: Part, seen: Present, rules: terms.Rules, attempt: str, now: datetime.datetime
 ) -> Step:
     """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
 
@@ -157,7 +156,7 @@ def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
     return Send(Request.UPDATE, 'a newer revision takes over from the one at work')
 
 
-def _of_complete(part: Part, seen: Present, rules: model.Rules, attempt: str) -> Step:
+def _of_complete(part: Part, seen: Present, rules: terms.Rules, attempt: str) -> Step:
     is_foreign = _is_foreign(part, seen)
     if seen.revision == part.desired and not (is_foreign and part.is_current):
         return Done()
@@ -186,7 +185,7 @@ def _is_foreign(part: Part, seen: Present) -> bool:
     return is_new and part.told == part.applied
 
 
-def _of_failed(part: Part, seen: Present, rules: model.Rules, attempt: str) -> Step:
+def _of_failed(part: Part, seen: Present, rules: terms.Rules, attempt: str) -> Step:
     sent = part.attempt == attempt and part.told == part.desired
     if not sent and (rules.may_repair or part.told != part.desired):
         return Send(Request.UPDATE, f'{seen.action}_{seen.status} there; it is told again')

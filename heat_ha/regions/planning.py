@@ -4,13 +4,13 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from heat_ha.regions import burials, model, restores, snapshots
+from heat_ha.regions import burials, model, restores, snapshots, terms
 from heat_ha.regions.model import Part, State
 
 
 def plan(
     record: model.Record,
-    wanted: Mapping[str, model.Wanted],
+    wanted: Mapping[str, terms.Wanted],
     base_name: str,
     is_single: bool,
     now: str,
@@ -49,10 +49,10 @@ def _as_name(region: str) -> str:
     return ''.join(c if c.isascii() and (c.isalnum() or c in '_.-') else '-' for c in region)
 
 
-def _with_wanted(part: Part, content: model.Wanted) -> Part:
+def _with_wanted(part: Part, content: terms.Wanted) -> Part:
     if part.state is State.ABANDONED:
         return part
-    if isinstance(content, model.Lacking):
+    if isinstance(content, terms.Lacking):
         # What the region has stays as it is until the input is known.
         if part.may_exist:
             return dataclasses.replace(part, reason=content.reason)

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from heat_ha.regions import model, record
+from heat_ha.regions import model, record, terms
 
 # Regions that are asked side by side.
 SIDE_BY_SIDE = 32
@@ -65,9 +65,9 @@ class Wishes:
     ``only_deletes`` no part is told anything.
     """
 
-    contents: Callable[[], Mapping[str, model.Wanted]]
-    rollout: model.Rollout
-    rules: model.Rules
+    contents: Callable[[], Mapping[str, terms.Wanted]]
+    rollout: terms.Rollout
+    rules: terms.Rules
     base_name: str
     is_single: bool
     owner: str

@@ -8,7 +8,7 @@ that revision is the one that is wanted, nothing more is sent.
 
 import dataclasses
 
-from heat_ha.regions import model
+from heat_ha.regions import model, terms
 from heat_ha.regions.model import ErrorClass, Fail, Part, Present, Request, Send, Step, Wait
 
 # How far a part is: told to restore, told its tags.
@@ -53,7 +53,7 @@ def without(part: Part) -> Part:
 
 
 def step(
-    part: Part, seen: Present, rules: model.Rules, attempt: str, is_doubtful: bool
+    part: Part, seen: Present, rules: terms.Rules, attempt: str, is_doubtful: bool
 ) -> Step | None:
     """Choose the next step of a restore; None if the part goes on as any other.
 
@@ -79,7 +79,7 @@ def step(
     return Send(Request.RESTORE, 'the stack goes back to its snapshot')
 
 
-def _of_tagged(part: Part, seen: Present, rules: model.Rules, attempt: str) -> Step | None:
+def _of_tagged(part: Part, seen: Present, rules: terms.Rules, attempt: str) -> Step | None:
     if seen.status == 'COMPLETE':
         # The revision says what it holds, and whether somebody else's update has come between.
         return None

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from heat_ha.regions import model
+from heat_ha.regions import terms
 
 REGISTRY, DEFAULTS, PARAMETERS = 'resource_registry', 'parameter_defaults', 'parameters'
 
@@ -30,7 +30,7 @@ def content(
     files: Mapping[str, str],
     parameters: Mapping[str, Any],
     environment: Mapping[str, Any],
-) -> model.Content:
+) -> terms.Content:
     """Build what one region is sent, with no more of the parent in it than it uses.
 
     :param files: all files of the parent.
@@ -44,7 +44,7 @@ def content(
         'parameters': dict(parameters),
         'environment': _used_environment(template, used, environment, declared),
     }
-    return model.Content(of(body), body)
+    return terms.Content(of(body), body)
 
 
 def _used_files(

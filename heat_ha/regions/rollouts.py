@@ -3,13 +3,13 @@
 
 from collections.abc import Collection
 
-from heat_ha.regions import model
+from heat_ha.regions import model, terms
 from heat_ha.regions.model import State
 
 
 def may_work(
     record: model.Record,
-    rollout: model.Rollout,
+    rollout: terms.Rollout,
     settled: Collection[str],
     begun: Collection[str],
 ) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def may_work(
 
 
 def not_begun(
-    record: model.Record, rollout: model.Rollout, settled: Collection[str], begun: Collection[str]
+    record: model.Record, rollout: terms.Rollout, settled: Collection[str], begun: Collection[str]
 ) -> str:
     """Why the regions that are left are not begun any more; empty while they may be."""
     failed = [p.region for p in record.parts if p.region in settled and p.state is State.FAILED]

@@ -26,7 +26,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable
 
-from heat_ha.regions import model
+from heat_ha.regions import model, terms
 from heat_ha.regions.model import Part, Present, Request, Send, Still, Unfinished, Wait
 
 # Equal signs in a row before a stack is believed to stand still: one may be a mere hiccup.
@@ -69,7 +69,7 @@ class Observation:
     is_forced: bool = False
 
 
-def next_step(found: Observation, rules: model.Rules, now: datetime.datetime) -> Send | Wait:
+def next_step(found: Observation, rules: terms.Rules, now: datetime.datetime) -> Send | Wait:
     """Choose whether a part in progress is waited for or told once more.
 
     Invariant: only what we began ourselves, and nobody has touched since, is told again; without

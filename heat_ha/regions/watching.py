@@ -4,7 +4,7 @@
 import datetime
 import time
 
-from heat_ha.regions import model, standstill
+from heat_ha.regions import model, standstill, terms
 
 # Seconds between two signs of one part. A look at the stack shows its end within a second or
 # five; its signs are two more requests, and have time.
@@ -26,7 +26,7 @@ class Watch:
         self._forced.add(region)
 
     def step(
-        self, part: model.Part, seen: model.Seen, rules: model.Rules, now: datetime.datetime
+        self, part: model.Part, seen: model.Seen, rules: terms.Rules, now: datetime.datetime
     ) -> model.Send | model.Wait | None:
         """What is done about a part that is waited for; None if it is not in progress for us."""
         is_forced = part.region in self._forced

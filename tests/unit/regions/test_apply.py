@@ -3,7 +3,7 @@
 
 import pytest
 
-from heat_ha.regions import decide, model, planning
+from heat_ha.regions import decide, planning, terms
 from heat_ha.regions.model import Request, State
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
@@ -121,7 +121,7 @@ def test_a_region_that_was_never_told_leaves_no_tombstone():
 
 
 def test_retain_ends_a_delete_without_the_region():
-    world = World('B', on_delete=model.OnDelete.RETAIN)
+    world = World('B', on_delete=terms.OnDelete.RETAIN)
     world.act()
     world.regions['B'].way = Way.CUT
     world.wanted = {}
@@ -159,7 +159,7 @@ def test_what_somebody_else_changed_is_reported_and_not_overwritten():
     assert told.startswith('A: conflict:') and not world.regions['A'].writes
 
 
-@pytest.mark.parametrize('drift', [model.Drift.CORRECT, model.Drift.IGNORE])
+@pytest.mark.parametrize('drift', [terms.Drift.CORRECT, terms.Drift.IGNORE])
 def test_what_somebody_else_changed_is_overwritten_where_the_template_says_so(drift):
     world = World('A', drift=drift)
     world.act()
@@ -171,7 +171,7 @@ def test_what_somebody_else_changed_is_overwritten_where_the_template_says_so(dr
 
 def test_a_wave_begins_after_the_one_before_and_a_dead_region_keeps_none_waiting():
     world = World('A', 'B', 'C')
-    world.rollout = model.Rollout((('A',), ('B',), ('C',)))
+    world.rollout = terms.Rollout((('A',), ('B',), ('C',)))
     world.regions['B'].way = Way.CUT
     work = world.work()
     work.step()
@@ -182,7 +182,7 @@ def test_a_wave_begins_after_the_one_before_and_a_dead_region_keeps_none_waiting
 
 def test_no_further_region_is_begun_after_more_failures_than_are_tolerated():
     world = World('A', 'B')
-    world.rollout = model.Rollout((('A',), ('B',)))
+    world.rollout = terms.Rollout((('A',), ('B',)))
     world.regions['A'].fails = True
     assert world.act()
     assert not world.regions['B'].writes
@@ -195,7 +195,7 @@ def test_outputs_travel_to_the_other_part_and_only_changes_do():
     def of_a():
         known = world.store.outputs('A')
         if known is None:
-            return model.Lacking('waits for A')
+            return terms.Lacking('waits for A')
         return worlds.content('from ' + known.values['text'])
 
     world.wanted = {'B': of_a, 'A': worlds.content('one')}
@@ -224,7 +224,7 @@ def test_inputs_that_never_come_to_rest_are_told_a_bounded_number_of_times():
 def test_what_waits_for_an_output_that_does_not_come_ends_the_action_all_the_same():
     world = World('A', 'B')
     world.regions['A'].way = Way.CUT
-    world.wanted['B'] = model.Lacking('waits for A')
+    world.wanted['B'] = terms.Lacking('waits for A')
     assert not world.act()
     assert world.part('B').state is State.WAITING and not world.regions['B'].writes
 

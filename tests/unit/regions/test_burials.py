@@ -3,12 +3,11 @@
 
 import itertools
 
-from heat_ha.regions import burials, model
+from heat_ha.regions import burials, terms
 from heat_ha.regions.model import (
     Absent,
     ErrorClass,
     Forget,
-    OnDelete,
     Present,
     Request,
     Send,
@@ -16,6 +15,7 @@ from heat_ha.regions.model import (
     Tombstone,
     Wait,
 )
+from heat_ha.regions.terms import OnDelete
 from tests.unit.regions.test_decide import EARLIER, PRESENT, SILENT
 
 GRAVES = [
@@ -30,7 +30,7 @@ def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
     for grave, seen, on_delete in itertools.product(
         GRAVES, [*SILENT, Absent(), *PRESENT], OnDelete
     ):
-        rules = model.Rules(on_delete=on_delete)
+        rules = terms.Rules(on_delete=on_delete)
         step = burials.next_step(grave, seen, rules, 'this', 100.0)
         if isinstance(step, Send):
             assert step.request is Request.DELETE and isinstance(seen, Present)
@@ -43,4 +43,4 @@ def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
     seen = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
     for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
         grave = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
-        assert isinstance(burials.next_step(grave, seen, model.Rules(), 'this', 0.0), wanted)
+        assert isinstance(burials.next_step(grave, seen, terms.Rules(), 'this', 0.0), wanted)

@@ -7,15 +7,13 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import burials, decide, model
+from heat_ha.regions import burials, decide, model, terms
 from heat_ha.regions.model import (
     Absent,
     Defer,
     Done,
-    Drift,
     ErrorClass,
     Fail,
-    OnUnreachable,
     Part,
     Present,
     Request,
@@ -24,6 +22,7 @@ from heat_ha.regions.model import (
     State,
     Wait,
 )
+from heat_ha.regions.terms import Drift, OnUnreachable
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 EARLIER, JUST_NOW = '2026-01-01T11:00:00+00:00', '2026-01-01T11:59:59+00:00'
@@ -63,7 +62,7 @@ PRESENT = [
 ]
 
 RULES = [
-    model.Rules(unreachable, drift=drift, may_repair=may_repair)
+    terms.Rules(unreachable, drift=drift, may_repair=may_repair)
     for unreachable, drift, may_repair in itertools.product(OnUnreachable, Drift, (True, False))
 ]
 
@@ -116,7 +115,7 @@ def test_a_rollback_there_ends_the_wait_at_once():
 def test_a_check_repairs_nothing_that_was_told():
     for part, seen in itertools.product(PARTS, PRESENT):
         if part.told == 'new' and seen.status == 'FAILED' and not part.adopts:
-            rules = model.Rules(may_repair=False)
+            rules = terms.Rules(may_repair=False)
             assert isinstance(decide.next_step(part, seen, rules, 'this', NOW), Fail)
 
 
@@ -143,24 +142,24 @@ def test_what_others_changed_is_overwritten_only_with_leave():
             continue
         if seen.action == 'DELETE' or seen.action == 'ROLLBACK' or seen.revision in ('new', 'old'):
             continue
-        report = decide.next_step(part, seen, model.Rules(drift=Drift.REPORT), 'other', NOW)
+        report = decide.next_step(part, seen, terms.Rules(drift=Drift.REPORT), 'other', NOW)
         assert isinstance(report, Done | Fail), (part, seen)
         assert getattr(report, 'is_drifted', True)
-        correct = decide.next_step(part, seen, model.Rules(drift=Drift.CORRECT), 'other', NOW)
+        correct = decide.next_step(part, seen, terms.Rules(drift=Drift.CORRECT), 'other', NOW)
         assert isinstance(correct, Send), (part, seen)
 
 
 def test_with_defer_nothing_waits_for_a_region_that_is_known_to_be_silent():
     for part in PARTS:
-        step = decide.next_step(part, SILENT[0], model.Rules(), 'this', NOW)
+        step = decide.next_step(part, SILENT[0], terms.Rules(), 'this', NOW)
         assert isinstance(step, Defer | Done)
 
 
 def test_a_wait_for_a_silent_region_ends_when_patience_does():
     part = dataclasses.replace(PARTS[0], silent_since=EARLIER)
-    assert isinstance(decide.next_step(part, SILENT[1], model.Rules(), 'x', NOW), Defer)
+    assert isinstance(decide.next_step(part, SILENT[1], terms.Rules(), 'x', NOW), Defer)
     part = dataclasses.replace(PARTS[0], silent_since=JUST_NOW)
-    assert isinstance(decide.next_step(part, SILENT[1], model.Rules(), 'x', NOW), Wait)
+    assert isinstance(decide.next_step(part, SILENT[1], terms.Rules(), 'x', NOW), Wait)
 
 
 @pytest.mark.parametrize('reply', list(model.Answer))

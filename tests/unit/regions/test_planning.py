@@ -4,14 +4,14 @@
 import dataclasses
 import itertools
 
-from heat_ha.regions import model, planning
+from heat_ha.regions import model, planning, terms
 from heat_ha.regions.model import State
 from tests.unit.regions.test_decide import EARLIER, PARTS
 
 
 def planned(record, *regions):
     marks = iter(f'mark-{n}' for n in itertools.count())
-    wanted = {r: model.Content('new', {}) for r in regions}
+    wanted = {r: terms.Content('new', {}) for r in regions}
     return planning.plan(record, wanted, 'stack', False, EARLIER, lambda: next(marks))
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, model, planning, report, restores
+from heat_ha.regions import decide, model, planning, report, restores, terms
 from heat_ha.regions.model import Present, Request, Send, State
 from tests.unit.regions import worlds
 from tests.unit.regions.test_decide import NOW
@@ -167,7 +167,7 @@ def test_nothing_is_restored_over_what_is_at_work_nor_twice_in_an_action():
     ):
         part = dataclasses.replace(PART, restoring=stage)
         seen = Present('id', 'name', action, status, changed=changed_, revision=revision)
-        step = restores.step(part, seen, model.Rules(), attempt, doubtful)
+        step = restores.step(part, seen, terms.Rules(), attempt, doubtful)
         case = (part, seen, attempt, doubtful, step)
         if not isinstance(step, Send):
             continue
@@ -185,5 +185,5 @@ def test_nothing_is_sent_to_a_region_that_could_not_be_asked():
     for stage in ('', restores.TOLD, restores.TAGGED):
         part = dataclasses.replace(PART, restoring=stage)
         seen = model.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
-        step = decide.next_step(part, seen, model.Rules(), 'other', NOW)
+        step = decide.next_step(part, seen, terms.Rules(), 'other', NOW)
         assert isinstance(step, model.Defer)

@@ -3,7 +3,7 @@
 
 import itertools
 
-from heat_ha.regions import model, rollouts
+from heat_ha.regions import model, rollouts, terms
 from heat_ha.regions.model import Part, State
 
 
@@ -19,7 +19,7 @@ def test_a_rollout_keeps_its_waves_its_limit_and_its_tolerance():
             Part(n, n, n, state=State.FAILED if s == 'f' else State.READY)
             for n, s in zip(names, states, strict=True)
         )
-        rollout = model.Rollout(waves, limit)
+        rollout = terms.Rollout(waves, limit)
         chosen = rollouts.may_work(model.Record(parts=parts), rollout, settled, begun)
         assert not set(chosen) & settled
         fresh = set(chosen) - begun

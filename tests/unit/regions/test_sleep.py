@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, model, report
+from heat_ha.regions import decide, report, terms
 from heat_ha.regions.model import Request, Send, State
 from tests.unit.regions.test_decide import NOW, PARTS, PRESENT
 from tests.unit.regions.worlds import FakeStack, Way, World
@@ -22,7 +22,7 @@ def test_only_what_holds_the_newest_is_suspended_and_only_what_we_suspended_is_r
         PARTS, PRESENT, (True, False), (True, False)
     ):
         part = dataclasses.replace(part, sleep=sleep, asleep=asleep)
-        step = decide.next_step(part, seen, model.Rules(), 'other', NOW)
+        step = decide.next_step(part, seen, terms.Rules(), 'other', NOW)
         if not isinstance(step, Send):
             continue
         if step.request is Request.SUSPEND:

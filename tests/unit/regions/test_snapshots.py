@@ -7,13 +7,12 @@ import itertools
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.regions import burials, decide, model, planning, report, snapshots
+from heat_ha.regions import burials, decide, model, planning, report, snapshots, terms
 from heat_ha.regions.model import (
     Absent,
     Done,
     ErrorClass,
     Fail,
-    OnDelete,
     Part,
     Present,
     Request,
@@ -23,6 +22,7 @@ from heat_ha.regions.model import (
     State,
     Wait,
 )
+from heat_ha.regions.terms import OnDelete
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
 
@@ -256,7 +256,7 @@ def test_a_snapshot_is_not_deleted_while_it_is_taken():
     )[0]
     for seen, attempt in itertools.product(SEEN, ('', 'this', 'other')):
         step = burials.next_step(
-            dataclasses.replace(grave, attempt=attempt), seen, model.Rules(), 'this', 99.0
+            dataclasses.replace(grave, attempt=attempt), seen, terms.Rules(), 'this', 99.0
         )
         if isinstance(step, Send):
             assert isinstance(seen, Present) and step.request is Request.DELETE

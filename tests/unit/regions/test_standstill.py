@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, model, standstill, watching
+from heat_ha.regions import decide, model, standstill, terms, watching
 from heat_ha.regions.model import Part, Present, Request, Send, State, Still, Unfinished, Wait
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import World
@@ -82,7 +82,7 @@ def observations():
 
 @functools.cache
 def decided(may_repair=True):
-    rules = model.Rules(may_repair=may_repair)
+    rules = terms.Rules(may_repair=may_repair)
     return [(found, standstill.next_step(found, rules, NOW)) for found in observations()]
 
 
@@ -265,7 +265,7 @@ def test_what_a_person_asks_for_during_a_cut_is_done_after_it_and_not_later():
     world, work = world_at_a_standstill(still_after=60.0)
     region = world.regions['B']
     region.way = worlds.Way.CUT
-    world.rules = dataclasses.replace(world.rules, on_unreachable=model.OnUnreachable.WAIT)
+    world.rules = dataclasses.replace(world.rules, on_unreachable=terms.OnUnreachable.WAIT)
     work = world.work()
     work.force('B')
     assert not end(work, steps=3) and not region.writes

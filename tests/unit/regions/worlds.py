@@ -4,7 +4,7 @@
 import dataclasses
 import enum
 
-from heat_ha.regions import apply, model, ports, record, revision, tags, taking
+from heat_ha.regions import apply, model, ports, record, revision, tags, taking, terms
 
 TEMPLATE = {'heat_template_version': '2016-10-14', 'parameters': {'text': {'default': ''}}}
 
@@ -266,7 +266,7 @@ class World:
         self.regions = {n: FakeRegion(n) for n in names}
         self.store = FakeStore()
         self.wanted = {n: content() for n in names}
-        self.rules = model.Rules(patience=0.0, **rules)
+        self.rules = terms.Rules(patience=0.0, **rules)
         self.rollout = None
         self.adopts = {}
         self.events = []
@@ -280,7 +280,7 @@ class World:
     def work(self, sleep=None, restore=None, only_deletes=False, **more):
         wishes = ports.Wishes(
             contents=self._contents,
-            rollout=self.rollout or model.Rollout((tuple(self.wanted),)),
+            rollout=self.rollout or terms.Rollout((tuple(self.wanted),)),
             rules=self.rules,
             base_name='stack',
             is_single=False,
