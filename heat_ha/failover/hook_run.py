@@ -13,7 +13,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_hook, services
-from heat_ha.failover import hook, model, moves
+from heat_ha.failover import carry_out, hook, model, moves
 
 LOG = logging.getLogger(__name__)
 
@@ -100,3 +100,17 @@ class HookRun:
         self._next_server_look = time.monotonic() + SERVER_LOOK
         server = self._clouds.nova.server(self._server)
         return server, self._clouds.hosts.state(server)
+
+
+def name(plan: model.Plan, step: model.Step) -> str:
+    """The name of a plan's run of a hook, the same in every engine."""
+    return f'{step.name}-{plan.plan_id}'
+
+
+def names(policy: Any, plan: model.Plan) -> list[str]:
+    """The names of all runs of hooks that a plan may have had."""
+    return [
+        heat_hook.name_of(policy, name(plan, step))
+        for step in plan.steps
+        if step.kind in carry_out.HOOKS
+    ]

@@ -253,7 +253,7 @@ class Failover:
             suspects=tuple(sorted(suspects - replaced)),
             **members,
         )
-        for run in runs_of(self._policy, plan):
+        for run in hook_run.names(self._policy, plan):
             # An engine may have died between the end of a run and its removal.
             heat_hook.end(self._policy, run)
         self._teller.tell(telling.COMPLETE, f'{telling.goal(plan)}: done', plan)
@@ -366,7 +366,9 @@ class Failover:
         if wanted is None or holder is None:
             return 'there is nothing to run it on'
         clouds = services.StackServices(self._policy)
-        run = hook_run.HookRun(self._policy, clouds, wanted, hook_name(plan, step), holder.server)
+        run = hook_run.HookRun(
+            self._policy, clouds, wanted, hook_run.name(plan, step), holder.server
+        )
         return run.to_end(self.still_wanted)
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
@@ -491,17 +493,3 @@ def _seen_of(
     """What was seen of a member's server and host, None where nobody looked."""
     looked_at = {c.server.server: (c.server, c.host) for c in candidates if c.server and c.host}
     return looked_at.get(holder.server) if holder is not None else None
-
-
-def hook_name(plan: model.Plan, step: model.Step) -> str:
-    """The name of a plan's run of a hook."""
-    return f'{step.name}-{plan.plan_id}'
-
-
-def runs_of(policy: Any, plan: model.Plan) -> list[str]:
-    """The names of all runs of hooks that a plan may have had."""
-    return [
-        heat_hook.name_of(policy, hook_name(plan, step))
-        for step in plan.steps
-        if step.kind in carry_out.HOOKS
-    ]

@@ -379,7 +379,7 @@ class FailoverPolicy(
     def _runs(self):
         found = record.read(self)
         runs = [heat_hook.name_of(self, f'activate-{found.epoch}')]
-        return runs + (shell.runs_of(self, found.plan) if found.plan is not None else [])
+        return runs + (hook_run.names(self, found.plan) if found.plan is not None else [])
 
     # --- signals -----------------------------------------------------------------------------
 
