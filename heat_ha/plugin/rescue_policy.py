@@ -283,6 +283,7 @@ class RescuePolicy(signal_responder.SignalResponder):
         nova.begin_to_look()
         if signal.action == 'prepare':
             nova.hosts()
+            LOG.info('%s of stack %s: ready for a rescue', self.name, self.stack.name)
             raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
         # By the names on record: what the properties refer to is replaced by rescues.
         wish = record.Wish.from_json(record.fresh(self)[record.WISH])

@@ -75,6 +75,8 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
         stack = make_stack(ON_ONE_HOST)
     with only_on(admin, 'c1', dead):
         pair = make_stack(PAIR)
+    logs = [cloud.LAB / 'log' / f'heat-engine-one-{number}.log' for number in (1, 2)]
+    said = [log.stat().st_size for log in logs]
     agent = make_agent()
     volumes = [stack.output('volume'), pair.output('volume')]
     database, batch = stack.output('database'), stack.output('batch')
@@ -84,6 +86,11 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     was_active_lost = host_of(admin, active) == dead
     [lost_member] = [s for s in pair.servers() if host_of(admin, s) == dead]
     summary = watch(volumes)
+    for log, before in zip(logs, said, strict=True):
+        cloud.until(
+            lambda log=log, before=before: b'ready for a rescue' in log.read_bytes()[before:],
+            f'{log.name} says that the engine is logged in to Nova',
+        )
 
     lab('kill', f'nova-compute-{dead}')
     cloud.until(lambda: done(dead), 'the incident is done', seconds=400, every=1)
