@@ -98,7 +98,11 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     incident = agents.incidents()[dead]
     assert is_off(power, dead) and 'redfish by agent-1' in incident['proof']['who']
     service = service_of(admin, dead)
-    assert service['forced_down'] and service['disabled_reason'].startswith('heat-ha: redfish')
+    assert service['forced_down']
+    cloud.until(
+        lambda: (service_of(admin, dead)['disabled_reason'] or '').startswith('heat-ha: redfish'),
+        'the host is disabled, with the reason',
+    )
     # Evacuated: the same server with its address and volume, elsewhere.
     assert host_of(admin, database) != dead and addresses_of(admin, database) == kept
     assert cloud.holder(tenant, volumes[0]) == database
