@@ -10,7 +10,7 @@ import pytest
 from heat_ha.agent import sources, web
 from heat_ha.agent.model import Says
 from tests import hostile
-from tests.unit.agent.test_service import World, make, rounds, store  # noqa: F401
+from tests.unit.agent.worlds import World, make, rounds, store  # noqa: F401
 
 # `make thorough` sends as many to an agent that runs.
 COUNT = int(os.environ.get('HEAT_HA_MESSAGES', '1000'))

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A world of hosts that the agent's rounds run in, and that a test can tell what to do."""
+
+import concurrent.futures
+import dataclasses
+import threading
+
+import pytest
+import sqlalchemy
+
+from heat_ha import exceptions
+from heat_ha.agent import confirmation, isolation, model, service, sources, storm
+from heat_ha.cloud import agent_store
+from heat_ha.fencing import driver, inventory
+
+
+class Died(BaseException):
+    """The agent's process ends here."""
+
+
+class World:
+    """Hosts, their power, and what was done to them."""
+
+    def __init__(self, hosts=3):
+        names = [f'c{number}' for number in range(1, hosts + 1)]
+        self.marks = {h: model.Mark(h, f'id-{h}', True, False, False) for h in names}
+        self.power = dict.fromkeys(self.marks, 'on')
+        self.servers = {'c1': {'s1', 's2'}}
+        self.done = []
+        self.can_ask = True
+        self.broker = True
+        self.dies_before = None
+        self.calls = 0
+        self.silent = set()
+        self.beats = 0
+        self.reports_by_itself = True
+
+    def touch(self, what):
+        self.calls += 1
+        if self.dies_before == self.calls:
+            raise Died
+        self.done.append(what)
+
+    def down(self, *hosts):
+        for host in hosts:
+            self.marks[host] = dataclasses.replace(self.marks[host], is_up=False)
+
+    # --- Nova ---
+    def nova_marks(self):
+        if not self.can_ask:
+            raise exceptions.CouldNotAsk('nova', 'hosts', 'timeout')
+        self.beats += 1
+        for host, mark in self.marks.items():
+            if self.reports_by_itself and mark.is_up and host not in self.silent:
+                self.marks[host] = dataclasses.replace(mark, beat=float(self.beats))
+        return dict(self.marks)
+
+    def mark_down(self, mark, reason):
+        assert self.power[mark.host] == 'off', 'marked before it was fenced'
+        self.touch(('mark', mark.host))
+        # The answer to the mark; that it is disabled as well is seen at a later look.
+        marked = dataclasses.replace(self.marks[mark.host], is_forced_down=True)
+        self.marks[mark.host] = dataclasses.replace(marked, is_disabled=True)
+        return marked
+
+
+class Nova:
+    def __init__(self, world):
+        self.marks = world.nova_marks
+        self.mark_down = world.mark_down
+
+
+class Bmc(driver.Driver):
+    name = 'fake'
+
+    def __init__(self, world, host):
+        self.world, self.host = world, host
+
+    def power(self):
+        return driver.Power(self.world.power[self.host]), 'asked'
+
+    def switch_off(self):
+        self.world.touch(('off', self.host))
+        self.world.power[self.host] = 'off'
+
+
+class Fences(inventory.Inventory):
+    def __init__(self, world):
+        super().__init__({}, {})
+        object.__setattr__(self, 'world', world)
+
+    def driver(self, host):
+        return Bmc(self.world, host)
+
+
+class Dispatcher:
+    def __init__(self, world):
+        self.world = world
+
+    def work(self, incident, limits, marks):
+        left = self.world.servers.get(incident.host, set())
+        if left:
+            assert self.world.marks[incident.host].is_forced_down
+            self.world.touch(('rescue', incident.host))
+            left.pop()
+        return len(left)
+
+    def take_up_failovers(self, pool, marks):
+        pass
+
+
+class Locks:
+    def __init__(self):
+        self.locks = {}
+
+    def get_lock(self, name):
+        return self.locks.setdefault(name, threading.Lock())
+
+
+class Inline(concurrent.futures.Executor):
+    """Does at once what a pool would do in threads."""
+
+    def submit(self, call, *args):
+        call(*args)
+
+
+@pytest.fixture
+def store(tmp_path):
+    engine = sqlalchemy.create_engine(f'sqlite:///{tmp_path}/agent.sqlite')
+    made = agent_store.Store(engine)
+    made.create()
+    made.create()
+    yield made
+    engine.dispose()
+
+
+def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
+    watch = isolation.Watch(lambda _limit: None)
+    watch._look_at_broker = lambda: None
+    settings = service.Settings(
+        'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
+        storm.Limits(host_share=0.2), 1.0, 8, True,
+    )  # fmt: skip
+    made = service.Agent(
+        settings, Nova(world), store, Fences(world), sources.Board(300, ['nova_notifications']),
+        watch, Dispatcher(world), locks or Locks(),
+    )  # fmt: skip
+    made.watch = watch
+    return made
+
+
+SOURCES = ('services_api', 'webhook', 'nova_notifications')
+
+
+def rounds(agent, world, count=12):
+    for _ in range(count):
+        if world.broker:
+            agent.watch._broker_at = float('inf')
+        agent._rest.clear()
+        agent.round(Inline())
+
+
+def phase(store, host):
+    found = store.all('incident').get(host)
+    return found and found.value['phase']
