@@ -25,8 +25,8 @@ OPTIONS = """
 backup_driver = cinder.backup.drivers.posix.PosixBackupDriver
 backup_posix_path = FOLDER/backups
 backup_compression_algorithm = none
-# How soon, and how often, the scheduler is told of the service.
-backup_driver_stats_polling_interval = 3
+# How soon, and how often, the scheduler is told of the service; ten seconds are the least.
+backup_driver_stats_polling_interval = 10
 periodic_interval = 1
 periodic_fuzzy_delay = 0
 """

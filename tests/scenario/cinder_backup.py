@@ -16,6 +16,10 @@ def main():
     folder = pathlib.Path(sys.argv.pop(1))
     # First: it changes how all later modules see threads.
     from cinder.cmd import backup  # isort: skip
+    from cinder import objects
+
+    # As the service's own main does, for what is imported now names them.
+    objects.register_all()
     from cinder.backup import manager
     from cinder.volume import volume_utils
 
