@@ -161,10 +161,19 @@ def summary(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     keys = ('bare_s', 'ours_s', 'ours_last_failover_s', 'ours_done_s', 'load')
     middle = {k: round(statistics.median(one[k] for one in found), 3) for k in keys}
     ratio = middle['ours_s'] / middle['bare_s']
+    told = {k: v for k, v in found[0].items() if k.startswith('peer')}
+    # Stock Heat that is not through counts with the time it was given, which is the least.
+    peer = told.get('peer_s', told.get('peer_waited_s'))
+    if peer is not None:
+        told |= {
+            'peer_s': round(peer, 3),
+            'peer_is_through': 'peer_s' in told,
+            'ours_over_peer': round(middle['ours_s'] / peer, 3),
+        }
     return {
         'ours_over_bare': round(ratio, 3),
         **middle,
-        **{k: v for k, v in found[0].items() if k.startswith('peer')},
+        **told,
         'rounds': len(found),
         'goals': {'ours_over_bare': {'at_most': GOAL, 'holds': ratio <= GOAL}},
     }
