@@ -82,7 +82,12 @@ class RemoteHeat:
         seen = _present(answer, found[0], False)
         if seen.mark != mark:
             # Whoever answers takes no notice of the filter: this is somebody else's stack.
-            raise _not_heat(answer)
+            raise remote_call.Silent(
+                ErrorClass.UNREACHABLE,
+                f'answered with stack {seen.name}, which has not the tag that was asked for; look '
+                'at what stands between here and the region',
+                was_sent=True,
+            )
         return seen
 
     def _snapshot(self, one: model.Tombstone | model.Shot) -> model.Seen:
@@ -93,6 +98,9 @@ class RemoteHeat:
         shot = next(named, None)
         if shot is None:
             return model.Absent()
+        if not shot.get('id'):
+            # A request about it would name no snapshot at all.
+            raise _not_heat(answer)
         return model.Present(
             stack_id=one.stack_id,
             name=one.name,
@@ -100,7 +108,7 @@ class RemoteHeat:
             action=str(shot.get('action') or 'CREATE'),
             status=str(shot.get('status') or ''),
             reason=str(shot.get('status_reason') or '')[:500],
-            snapshot_id=str(shot.get('id', '')),
+            snapshot_id=str(shot['id']),
         )
 
     def cause(self, part: model.Part) -> str:
@@ -229,7 +237,10 @@ def _present(answer: remote_call.Response, stack: Any, with_outputs: bool) -> mo
     action, _, status = str(stack.get('stack_status', '')).partition('_')
     outputs = None
     if with_outputs:
-        listed = told if _are_maps(told) else []
+        listed = told or []
+        if not _are_maps(listed):
+            # Not "it has none": that would take the place of the values that are known.
+            raise _not_heat(answer)
         outputs = {str(o.get('output_key')): o.get('output_value') for o in listed}
     return model.Present(
         stack_id=str(stack['id']),

@@ -173,7 +173,28 @@ def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, reg
     # What takes no notice of the filter shows the project's other stacks.
     for tags in ([], ['heat-ha', 'heat-ha:part:other']):
         heat.answer = (200, {'stacks': [{**STACK, 'tags': tags}]})
-        assert isinstance(region.look(asked, False), model.Silent)
+        seen = region.look(asked, False)
+        assert isinstance(seen, model.Silent) and 'has not the tag' in seen.reason
+
+
+@pytest.mark.parametrize('outputs', [['no map'], 'no list', {'a': 1}, 7])
+def test_outputs_that_are_not_told_as_heat_tells_them_do_not_replace_those_known(
+    heat, region, outputs
+):
+    heat.answer = (200, {'stack': {**STACK, 'outputs': outputs}})
+    assert isinstance(region.look(PART, True), model.Silent)
+    assert isinstance(region.look(PART, False), model.Present)
+
+
+def test_a_snapshot_without_an_id_is_not_taken_for_one(heat, region):
+    shot = model.Shot('B', 'name', 'id', 'mine', 'r1')
+    for found, seen in (
+        ({'id': 'x'}, model.Present),
+        ({}, model.Silent),
+        ({'id': ''}, model.Silent),
+    ):
+        heat.answer = (200, {'snapshots': [{'name': 'mine', 'status': 'COMPLETE', **found}]})
+        assert isinstance(region.look(shot, False), seen)
 
 
 @pytest.mark.parametrize(
