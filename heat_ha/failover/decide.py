@@ -162,6 +162,9 @@ def answer(signal: signals.Signal, seen: Seen) -> Answer:
             return Refuse(_foreign(signal.member, seen))
         return GoOn(record.plan)
     if signal.action == 'resume':
+        if record.plan is not None and record.state is not model.State.READY:
+            # Its engine died after the last step and before the end was on record.
+            return GoOn(record.plan)
         return Refuse('there is nothing to resume')
     if signal.action == 'switchover':
         return _switchover(signal, seen)

@@ -61,6 +61,22 @@ def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_heir():
     assert count == (1 + 24 + 24**2 + 24**3) * 2
 
 
+def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
+    plan = decide.answer(ALARM, world).plan
+    for step in plan.steps:
+        plan = plan.with_step(dataclasses.replace(step, state=model.StepState.DONE))
+    assert plan.is_done
+    for state in model.State:
+        record = dataclasses.replace(world.record, plan=plan, state=state)
+        seen = dataclasses.replace(world, record=record)
+        answer = decide.answer(signals.Signal(action='resume'), seen)
+        is_ended = isinstance(answer, decide.GoOn)
+        assert is_ended is (state is not model.State.READY), (state, answer)
+        # What has failed since is not taken for that plan's.
+        assert not isinstance(decide.answer(ALARM, seen), decide.GoOn)
+
+
 def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     started = decide.answer(ALARM, worlds.seen(group))
