@@ -3,6 +3,9 @@
 
 import pytest
 
+# The benchmarks read the lab's database; the environments of older Heats have no driver for it.
+pytest.importorskip('pymysql')
+
 from bench import dead_host
 
 ROUND = {
