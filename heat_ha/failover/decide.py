@@ -29,6 +29,13 @@ def with_active(record: model.Record, active: model.Holder | None) -> model.Reco
     return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
 
 
+def left_at_its_end(record: model.Record) -> model.Plan | None:
+    """The plan whose engine died after the last step and before the end was on record."""
+    plan = record.plan
+    is_left = plan is not None and plan.is_done and record.state is not model.State.READY
+    return plan if is_left else None
+
+
 # --- what a signal leads to -----------------------------------------------------------------
 
 
@@ -162,10 +169,8 @@ def answer(signal: signals.Signal, seen: Seen) -> Answer:
             return Refuse(_foreign(signal.member, seen))
         return GoOn(record.plan)
     if signal.action == 'resume':
-        if record.plan is not None and record.state is not model.State.READY:
-            # Its engine died after the last step and before the end was on record.
-            return GoOn(record.plan)
-        return Refuse('there is nothing to resume')
+        left = left_at_its_end(record)
+        return GoOn(left) if left is not None else Refuse('there is nothing to resume')
     if signal.action == 'switchover':
         return _switchover(signal, seen)
     if signal.action == 'fail_back':

@@ -123,6 +123,10 @@ class Failover:
         candidates = observed.candidates
         self._looks = {volume: look.result() for volume, look in looks.items()}
         self._record = observed.on(self._record)
+        left = decide.left_at_its_end(self._record)
+        if left is not None and signal.action not in ('plan', 'resume'):
+            # First of all: a late copy of its alarm is to find the line that the cooldown reads.
+            self._finish(left, candidates)
         limits = self._options.limits
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a failover does around its plan: letting go of what was kept, and telling."""
 
+import dataclasses
 import json
 import time
 import types
 from unittest import mock
 
 import pytest
+from oslo_utils import timeutils
 
 from heat_ha import exceptions, signals
 from heat_ha.failover import carry_out, decide, model, record, shell, telling
@@ -160,6 +162,64 @@ def test_an_engine_that_lost_the_group_ends_nothing(outcome):
     with pytest.raises(carry_out.LostLock):
         end(ending(policy, plan, is_held=False), plan)
     assert policy.moments == [{}]
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """A failover before a record whose engine died after the last step, and its policy."""
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
+    candidates = tuple(world.candidates)
+    plan = dataclasses.replace(a_plan(), created=timeutils.utcnow(True).isoformat())
+    for step in plan.steps:
+        plan = plan.with_step(dataclasses.replace(step, state=model.StepState.DONE))
+    policy = Data()
+    policy.nested = lambda: None
+    record.write(policy, model.Record(plan=plan, active=plan.new, state=model.State.RUNNING))
+    monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
+    monkeypatch.setattr(record, 'read_history', lambda p: record.history_of(p.data()))
+    monkeypatch.setattr(record, 'read_definition', lambda _policy: {})
+    monkeypatch.setattr(shell.services, 'StackServices', mock.Mock())
+    monkeypatch.setattr(shell.heat_handoff, 'attachments', lambda *_args: ())
+    observed = mock.Mock(candidates=candidates, on=lambda kept: kept)
+    monkeypatch.setattr(shell.observing, 'observe', lambda *_args, **_kwargs: observed)
+    made = ending(policy, plan)
+    made._group, made._is_taken_up = None, False
+    made._options = shell.Options(
+        limits=model.Limits(cooldown=60, max_failovers=0, period=0),
+        quiesce=model.Quiesce.NONE,
+        on_dead_host=model.OnDeadHost.DELETE_SERVER,
+        fencing_timeout=1,
+        fail_back=model.FailBack.NEVER,
+    )
+    return made
+
+
+def handled(failover, **signal):
+    try:
+        return failover._handle_locked(signals.Signal(**signal), None, 'alarm')
+    except exceptions.Refused as exc:
+        return str(exc)
+
+
+def test_a_late_alarm_after_a_failover_that_nobody_ended_is_held_by_the_cooldown(left):
+    assert 'the cooldown is 60 s' in handled(left)
+    now = left._policy.data()
+    assert record.record_of(now).state is model.State.READY
+    assert [line['outcome'] for line in record.history_of(now)] == ['done']
+
+
+@pytest.mark.parametrize('action', ['pause', 'cancel', 'resume', 'switchover', 'fail_back'])
+def test_every_signal_that_changes_anything_ends_it_first(left, action):
+    handled(left, action=action, member='a' if action == 'resume' else 'nobody')
+    now = left._policy.data()
+    assert record.record_of(now).state is model.State.READY
+    assert [line['outcome'] for line in record.history_of(now)] == ['done']
+
+
+def test_a_dry_run_ends_nothing(left):
+    before = left._policy.data()
+    handled(left, action='plan')
+    assert left._policy.data() is before
 
 
 def test_a_creation_that_is_cancelled_holds_no_lock(monkeypatch):

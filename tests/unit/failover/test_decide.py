@@ -73,8 +73,14 @@ def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
         answer = decide.answer(signals.Signal(action='resume'), seen)
         is_ended = isinstance(answer, decide.GoOn)
         assert is_ended is (state is not model.State.READY), (state, answer)
+        assert (decide.left_at_its_end(record) == plan) is is_ended
         # What has failed since is not taken for that plan's.
         assert not isinstance(decide.answer(ALARM, seen), decide.GoOn)
+    assert decide.left_at_its_end(model.Record(state=model.State.RUNNING)) is None
+    unfinished = decide.answer(ALARM, world).plan
+    for state in model.State:
+        record = dataclasses.replace(world.record, plan=unfinished, state=state)
+        assert decide.left_at_its_end(record) is None
 
 
 def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused():
