@@ -37,10 +37,11 @@ class Protected:
 def of_stack(policy: Any, tops: Iterable[str]) -> tuple[Protected, ...]:
     """List the servers of the policy's stack.
 
-    :param tops: names of the stack's resources to which that is limited; all if empty.
+    :param tops: names of the stack's resources to which that is limited, in whose order the
+        servers are returned; all, by name, if empty.
     :raises exceptions.CouldNotAsk: Heat did not answer.
     """
-    wanted = frozenset(tops)
+    wanted = {top: number for number, top in reversed(list(enumerate(tops)))}
     rows = _rows(policy)
     nested_in: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -66,7 +67,7 @@ def of_stack(policy: Any, tops: Iterable[str]) -> tuple[Protected, ...]:
                 resource=row[rpc_api.RES_NAME],
             )
         )
-    return tuple(sorted(found, key=lambda p: p.name))
+    return tuple(sorted(found, key=lambda p: (wanted.get(p.top, 0), p.name)))
 
 
 def recreate(policy: Any, servers: Sequence[Protected], reason: str, deadline: float) -> None:

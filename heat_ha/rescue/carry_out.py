@@ -109,6 +109,7 @@ class Rescue:
         self._due: dict[str, heat_servers.Protected] = {}
         self._just_seen: dict[str, model.Server] = {}
         self._hosts_seen: tuple[float, Any] | None = None
+        self._moving_since: float | None = None
 
     def affected(
         self, protected: Sequence[heat_servers.Protected], named: str | None
@@ -171,10 +172,13 @@ class Rescue:
         What goes through Heat has ended when it returns, and is looked at at once.
         """
         began = time.monotonic()
-        open_ = [s for s in self._due if not self._known[s].state.is_final]
+        room = self._room(began)
+        open_ = self._in_turn(room)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             asked_hosts = pool.submit(self._look_at_hosts)
             looks = self._look_at(open_, pool)
+            # For those that wait it would be old when their turn comes.
+            self._just_seen.clear()
             hosts = asked_hosts.result()
             took = time.monotonic() - began
             begun: dict[str, decide.Begin] = {}
@@ -193,12 +197,13 @@ class Rescue:
                 elif isinstance(step, decide.Configure):
                     self._configure(server)
                 elif isinstance(step, decide.Begin):
-                    if not decide.has_room(server, step.method, in_nova, MOVED_AT_ONCE):
+                    if not decide.has_room(server, step.method, in_nova, room):
                         continue
                     self._begin(server, step)
                     begun[server] = step
                     if step.method in model.IN_NOVA:
                         in_nova.add(server)
+                        self._moving_since = self._moving_since or began
                         # At once: the first need not wait until all others are on record.
                         asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():
@@ -207,6 +212,21 @@ class Rescue:
             self._through_heat(begun, hosts)
             return 0.0
         return min(max(took, ROUND), LONGEST_ROUND)
+
+    def _room(self, now: float) -> int:
+        """How many servers Nova may move at once now."""
+        ended = sum(self._known[s].state.is_final for s in self._due)
+        return decide.room(ended, now - (self._moving_since or now), MOVED_AT_ONCE)
+
+    def _in_turn(self, room: int) -> list[str]:
+        """Who is to be looked at: not those that wait for room in Nova, whatever comes of a look."""
+        open_ = [s for s in self._due if not self._known[s].state.is_final]
+        if any(r.method not in model.IN_NOVA for r in self._options.rules):
+            return open_
+        waiting = [s for s in open_ if self._known[s].state is State.PENDING]
+        left = max(room - (len(open_) - len(waiting)), 0)
+        late = set(waiting[left:])
+        return [s for s in open_ if s not in late]
 
     def _look_at(
         self, servers: Sequence[str], pool: concurrent.futures.Executor

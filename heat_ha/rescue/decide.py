@@ -19,6 +19,9 @@ from heat_ha.rescue.model import (
 
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
+# Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
+FIRST_AT_ONCE, DOUBLED_AFTER = 3, 3.0
+
 # Where each method can be used at all. What waits for a host that is down, and nobody has
 # confirmed it, or that could not be asked for, is in no row: nothing is begun there (S1, S2).
 _WHERE = {
@@ -126,6 +129,22 @@ def _configure(progress: Progress, rules: Sequence[Rule], seen: Seen) -> Step:
     failed = dataclasses.replace(progress, failure=f'its configuration {why}')
     # The same method once more would find a server that is well.
     return _choose(failed, rules, seen, progress.index + 1, 1)
+
+
+def room(ended: int, seconds: float, at_once: int) -> int:
+    """How many servers Nova may move at once.
+
+    Few at first, so that the first of them are back soon and not all of them late: Nova works on
+    all that it has taken side by side. Each that ends makes room for two. Where Nova takes long for
+    each but could do more of them, time makes room as well, so that little is lost there.
+
+    Invariant: at least one and at most ``at_once``; never fewer for more that ended or more time.
+
+    :param ended: how many are at their end.
+    :param seconds: since the first was begun.
+    """
+    doublings = min(int(max(seconds, 0.0) / DOUBLED_AFTER), 16)
+    return max(1, min(at_once, (FIRST_AT_ONCE + ended) << doublings))
 
 
 def has_room(server: str, method: Method, in_nova: Collection[str], at_once: int) -> bool:

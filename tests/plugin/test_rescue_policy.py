@@ -124,6 +124,25 @@ def test_servers_of_a_confirmed_dead_host_are_recreated_and_no_others(engine, no
     assert {line['outcome'] for line in attribute(engine, stack, 'history')} == {'done'}
 
 
+@pytest.mark.parametrize(
+    'order',
+    ['{get_resource: database}, {get_resource: group}',
+     '{get_resource: group}, {get_resource: database}'],
+)  # fmt: skip
+def test_servers_are_rescued_in_the_order_in_which_the_policy_names_them(engine, nova, order):
+    written = '{get_resource: database}, {get_resource: group}'
+    text = template('[{method: evacuate}]').replace(written, order)
+    stack = engine.create(text, files={'member.yaml': MEMBER})
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, set(servers(engine, stack).values())
+    engine.signal(stack, 'policy', {'action': 'rescue'})
+    told = [reason for _status, reason in engine.events(stack, 'policy')]
+    begun = [reason.partition(':')[0] for reason in told if 'evacuate because' in reason]
+    assert len(begun) == 3
+    assert ['database' in name for name in begun] == sorted(
+        ['database' in name for name in begun], reverse=order == written
+    )
+
+
 @pytest.mark.parametrize('state', [HostState.UP, HostState.DOWN, HostState.UNKNOWN])
 def test_a_signal_is_believed_by_nobody_while_nova_does_not_confirm(engine, nova, state):
     stack = make(engine)

@@ -8,7 +8,7 @@ import pytest
 
 from heat_ha.cloud import heat_servers
 from heat_ha.failover.model import Host, HostState, ServerStatus
-from heat_ha.rescue import carry_out, model, record
+from heat_ha.rescue import carry_out, decide, model, record
 from heat_ha.rescue.model import Method
 
 
@@ -19,8 +19,10 @@ class Nova:
         self.left = dict.fromkeys(servers, 0)
         self.at_work = {}
         self.most = 0
+        self.looked_at = set()
         self.looks = self.looks_at_hosts = 0
         self.state = HostState.CONFIRMED_DOWN
+        self.takes = 3
 
     def hosts(self):
         self.looks_at_hosts += 1
@@ -33,6 +35,7 @@ class Nova:
 
     def look(self, server):
         self.looks += 1
+        self.looked_at.add(server)
         if server in self.at_work:
             self.at_work[server] -= 1
             if not self.at_work[server]:
@@ -44,7 +47,7 @@ class Nova:
     def begin(self, method, server):
         assert method is Method.EVACUATE
         del self.left[server.server]
-        self.at_work[server.server] = 3
+        self.at_work[server.server] = self.takes
         self.most = max(self.most, len(self.at_work))
 
 
@@ -95,6 +98,8 @@ CLAIM = types.SimpleNamespace(check=lambda: None)
 def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count):
     places = protected(count)
     nova = Nova(p.server for p in places)
+    # Looks: long enough for time to have made all the room that there is.
+    nova.takes = 40
     one = rescue(world, nova)
     found, told = one.affected(places, None)
     assert not told
@@ -104,6 +109,33 @@ def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count)
     assert {p.state for p in world.records.values()} == {model.State.DONE}
     assert set(world.at_the_line) == set(world.records)
     assert not any(known.state.is_final for known in world.at_the_line.values())
+
+
+def test_the_first_are_begun_alone_and_who_waits_is_not_looked_at(world):
+    places = protected(20)
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    found, _told = one.affected(places, None)
+    nova.looked_at.clear()
+    with pytest.raises(StopIteration):
+        # Ended after three rounds, which are over before Nova is asked for more at once.
+        one.run(found, places, types.SimpleNamespace(check=iter([None] * 3).__next__))
+    first = {p.server for p in places[: decide.FIRST_AT_ONCE]}
+    assert set(nova.at_work) == first
+    assert nova.looked_at == first
+
+
+def test_a_look_is_not_kept_for_those_that_wait(world):
+    places = protected(decide.FIRST_AT_ONCE + 1)
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    found, _told = one.affected(places, None)
+    # Its owner, or another signal, has moved it meanwhile.
+    last = places[-1].server
+    del nova.left[last]
+    one.run(found, places, CLAIM)
+    assert world.records[last].state is model.State.LEFT_ALONE
+    assert not nova.left
 
 
 def test_a_rescue_has_one_line_even_if_its_end_is_written_twice():

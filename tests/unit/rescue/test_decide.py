@@ -184,6 +184,25 @@ def test_progress_survives_the_record():
         assert model.Progress.from_dict(known.to_dict()) == known
 
 
+def test_nova_gets_few_servers_at_first_and_more_with_each_end_and_with_time():
+    def at(ended, seconds, at_once=32):
+        return decide.room(ended, seconds, at_once)
+
+    for ended, seconds, at_once in itertools.product(
+        range(5), (-1.0, 0.0, 2.9, 3.0, 9.0, 1e9), (1, 2, 32)
+    ):
+        found = at(ended, seconds, at_once)
+        assert 1 <= found <= at_once
+        assert at(ended + 1, seconds, at_once) >= found <= at(ended, seconds + 3.0, at_once)
+    first = decide.FIRST_AT_ONCE
+    assert at(0, 0.0) == first
+    # One ended: its own place, and one more.
+    assert at(1, 0.0) - (at(0, 0.0) - 1) == 2
+    assert at(0, decide.DOUBLED_AFTER) == 2 * first
+    # However long Nova takes for each, all places are there within some seconds.
+    assert at(0, 4 * decide.DOUBLED_AFTER) == 32
+
+
 def test_nova_moves_no_more_servers_of_a_policy_than_may_be():
     for method, count, is_among, at_once in itertools.product(
         Method, range(4), (True, False), (1, 2, 3)
