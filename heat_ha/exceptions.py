@@ -23,6 +23,16 @@ class Refused(HaError):
         super().__init__(f'{reason}. {way_out}' if way_out else reason)
 
 
+class Unreadable(Refused):
+    """Another version of heat-ha has put something on record that this one does not understand."""
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(
+            f'{what} is not understood by this version of heat-ha ({cause[:150]})',
+            'Bring all Heat engines and agents to the newest version in use, then try again',
+        )
+
+
 class TryAgain(HaError):
     """The world is busy; nothing changed. Look again after ``delay`` seconds."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.agent import dispatch, metrics, storm
 from heat_ha.agent.model import Incident, Mark
 from heat_ha.cloud import agent_store, heat_rpc, nova_admin, pending_parts, protected
@@ -71,7 +71,7 @@ class Dispatcher:
                 sum(r.turn is dispatch.Turn.DEFERRED for r in rows),
             )
         else:
-            rows = [dispatch.Row.from_dict(r) for r in entry.value['rows']]
+            rows = _rows_of(entry)
         states = self._states(rows)
         rows, chosen = dispatch.advance(
             rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
@@ -110,7 +110,7 @@ class Dispatcher:
         past = [
             one
             for entry in self._store.all(agent_store.RESCUE).values()
-            for one in dispatch.past_of(dispatch.Row.from_dict(r) for r in entry.value['rows'])
+            for one in dispatch.past_of(_rows_of(entry))
         ]
         own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
         return dispatch.guarded(rows, own, past, limits, time.time())
@@ -242,3 +242,11 @@ class Dispatcher:
             LOG.info('policy=%s the host of its old active is not known: %s', plan.name, exc)
             return False
         return mark is not None and mark.is_forced_down
+
+
+def _rows_of(entry: agent_store.Entry) -> list[dispatch.Row]:
+    return on_record.made(
+        entry.value,
+        lambda found: [dispatch.Row.from_dict(r) for r in found['rows']],
+        'the list of policies of a failed host',
+    )

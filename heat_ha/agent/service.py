@@ -18,7 +18,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.agent import confirmation, decide, isolation, metrics, model, rescuing, sources, storm
 from heat_ha.agent import signs as life
 from heat_ha.agent.model import Incident, Phase, Verdict
@@ -197,7 +197,10 @@ class Agent:
 
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
-        return {host: Incident.from_dict(entry.value) for host, entry in found.items()}
+        return {
+            host: on_record.made(entry.value, Incident.from_dict, f'the incident of host {host}')
+            for host, entry in found.items()
+        }
 
     def _judge(self, host: str, incident: Incident | None, now: float) -> model.Judgement:
         problems = {name: source.problem() for name, source in self._sources.items()}

@@ -18,7 +18,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.conf import agent as options
 from heat_ha.conf import nova_hosts
 
@@ -173,7 +173,7 @@ def _by_hand(verb: str, host: str) -> int:
     if host not in incidents:
         raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
     entry = incidents[host]
-    old = model.Incident.from_dict(entry.value)
+    old = on_record.made(entry.value, model.Incident.from_dict, f'the incident of host {host}')
     by, now = getpass.getuser(), time.time()
     new = (decide.released if verb == 'release' else decide.dropped)(old, by, now)
     turn = dispatch.Turn.WAITING if verb == 'release' else dispatch.Turn.DROPPED

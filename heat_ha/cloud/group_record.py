@@ -20,7 +20,7 @@ from heat.scaling import cooldown as heat_cooldown
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -143,15 +143,16 @@ def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
 
 
 def read_replacement(group: Any) -> model.Replacement | None:
-    """Read the intent on record, None without one."""
+    """Read the intent on record, None without one.
+
+    :raises Unreadable: another version wrote it; to begin anew would do its work twice.
+    """
     stored = _fresh_data(group).get(REPLACEMENT)
     if stored is None:
         return None
-    try:
-        return model.Replacement.from_json(stored)
-    except ValueError:
-        LOG.exception('The record of a replacement in group %s is of no use', group.name)
-        return None
+    return on_record.made(
+        stored, model.Replacement.from_json, f'the replacement on record in group {group.name}'
+    )
 
 
 def write_replacement(group: Any, wanted: model.Replacement) -> None:

@@ -2,14 +2,17 @@
 """RemoteStacks of which a region is still to be told something, from Heat's database."""
 
 import dataclasses
-import json
 from typing import Any
 
 import sqlalchemy
 from heat.db import models
+from oslo_log import log as logging
 
+from heat_ha import exceptions
 from heat_ha.cloud import protected
 from heat_ha.regions import model, record
+
+LOG = logging.getLogger(__name__)
 
 # What nobody waits for any more: not told yet, or told and not seen to be done.
 _OPEN = frozenset({model.State.PENDING, model.State.WAITING, model.State.WORKING})
@@ -59,9 +62,14 @@ def pending() -> list[Pending]:
     return [
         Pending(row.name, row.stack_id, row.stack_name, row.tenant, regions)
         for row in rows
-        if (regions := regions_of(_record(row.value)))
+        if (regions := _regions_in(row))
     ]
 
 
-def _record(text: str) -> Any:
-    return model.Record.from_dict(json.loads(text))
+def _regions_in(row: Any) -> tuple[str, ...]:
+    try:
+        return regions_of(record.record_of(row.value))
+    except exceptions.Unreadable as exc:
+        # The agent of the version that wrote it takes it up; the others' are not to wait for that.
+        LOG.info('%s of stack %s: %s', row.name, row.stack_name, exc)
+        return ()

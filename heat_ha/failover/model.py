@@ -465,16 +465,14 @@ class Record:
     def from_dict(cls, plain: dict[str, Any]) -> 'Record':
         """The record that :meth:`to_dict` wrote."""
         return cls(
-            state=State(plain['state']),
-            epoch=plain['epoch'],
-            active=plain['active'] and Holder(**plain['active']),
-            plan=plain['plan'] and Plan.from_dict(plain['plan']),
-            reason=plain['reason'],
-            way_out=plain['way_out'],
-            suspects=tuple(plain['suspects']),
-            is_paused=plain['is_paused'],
-            previous=plain['previous'] and Holder(**plain['previous']),
-            kept=tuple(Kept(**k) for k in plain['kept']),
-            seen=tuple(Holder(**h) for h in plain.get('seen', ())),
-            seen_rows=plain.get('seen_rows', ''),
+            **plain
+            | {
+                'state': State(plain['state']),
+                'active': plain['active'] and Holder(**plain['active']),
+                'plan': plain['plan'] and Plan.from_dict(plain['plan']),
+                'suspects': tuple(plain['suspects']),
+                'previous': plain['previous'] and Holder(**plain['previous']),
+                'kept': tuple(Kept(**k) for k in plain['kept']),
+                'seen': tuple(Holder(**h) for h in plain.get('seen', ())),
+            }
         )

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.failover import model
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
@@ -39,14 +39,19 @@ def fresh(resource: Any) -> Mapping[str, str]:
 
 
 def read(resource: Any) -> model.Record:
-    """The record as it is in the database now; an empty one before the first write."""
+    """The record as it is in the database now; an empty one before the first write.
+
+    :raises Unreadable: another version wrote it.
+    """
     return record_of(fresh(resource))
 
 
 def record_of(data: Mapping[str, str]) -> model.Record:
     """The record among the entries ``data``; an empty one before the first write."""
     text = data.get(RECORD)
-    return model.Record() if text is None else model.Record.from_dict(json.loads(text))
+    if text is None:
+        return model.Record()
+    return on_record.read(text, model.Record.from_dict, 'the record of the failover')
 
 
 def write(resource: Data, record: model.Record) -> None:

@@ -173,24 +173,18 @@ class Replacement:
 
     @classmethod
     def from_json(cls, stored: str) -> 'Replacement':
-        """Read what ``to_json`` made.
-
-        :raises ValueError: it is something else.
-        """
-        try:
-            fields = json.loads(stored)
-            return cls(
-                **{
-                    **fields,
-                    'order': Order(fields['order']),
-                    'named': tuple(fields['named']),
-                    'pairs': tuple(Pair(**p) for p in fields['pairs']),
-                    'given_up': tuple(fields['given_up']),
-                    'held_back': tuple(_held_back(h) for h in fields['held_back']),
-                }
-            )
-        except (KeyError, TypeError) as exc:
-            raise ValueError(f'not the record of a replacement: {exc}') from exc
+        """Read what ``to_json`` made."""
+        fields = json.loads(stored)
+        return cls(
+            **{
+                **fields,
+                'order': Order(fields['order']),
+                'named': tuple(fields['named']),
+                'pairs': tuple(Pair(**p) for p in fields['pairs']),
+                'given_up': tuple(fields['given_up']),
+                'held_back': tuple(_held_back(h) for h in fields['held_back']),
+            }
+        )
 
 
 def _held_back(fields: dict[str, Any]) -> HeldBack:

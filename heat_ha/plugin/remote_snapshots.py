@@ -10,7 +10,7 @@ import uuid
 
 from heat.common import exception
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.cloud import remote_access
 from heat_ha.plugin import region_work
 from heat_ha.regions import model, ports, record, snapshots, taking
@@ -106,7 +106,7 @@ class WithSnapshots(region_work.RegionWork):
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
             return None
-        return model.Restore(found['wish'], model.Snapshot.from_dict(found))
+        return on_record.made(found, _wish_of, 'the snapshot that is to be restored')
 
     # --- deleting -----------------------------------------------------------------------------
 
@@ -156,3 +156,8 @@ class WithSnapshots(region_work.RegionWork):
             for region in snapshots.given_up(found, snapshot):
                 self._tell(f'{region} was given up, and keeps its snapshot', False)
         return self._work(only_deletes=True)
+
+
+def _wish_of(found):
+    snapshot = {name: value for name, value in found.items() if name != 'wish'}
+    return model.Restore(found['wish'], model.Snapshot.from_dict(snapshot))

@@ -198,7 +198,7 @@ class Snapshot:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> 'Snapshot':
         """Read what ``to_dict`` wrote."""
-        return cls(tuple(Shot(**s) for s in found['shots']))
+        return cls(**{**found, 'shots': tuple(Shot(**s) for s in found['shots'])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,14 +258,15 @@ class Record:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> 'Record':
         """Read what ``to_dict`` wrote."""
+        if found['version'] > VERSION:
+            raise ValueError(f'version {found["version"]}')
+        fields = {name: value for name, value in found.items() if name != 'version'}
         return cls(
-            found['owner'],
-            found['epoch'],
-            found['manifest'],
-            tuple(Part.from_dict(p) for p in found['parts']),
-            tuple(Tombstone.from_dict(t) for t in found['tombstones']),
-            found['generations'],
-            found.get('restored', ''),
+            **{
+                **fields,
+                'parts': tuple(Part.from_dict(p) for p in found['parts']),
+                'tombstones': tuple(Tombstone.from_dict(t) for t in found['tombstones']),
+            }
         )
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import exceptions
+from heat_ha import exceptions, on_record
 from heat_ha.regions import model
 
 RECORD, OUTPUTS, SNAPSHOT = 'ha_regions', 'ha_outputs_', 'ha_snapshot'
@@ -58,7 +58,7 @@ class Store:
     def read(self) -> model.Record | None:
         """The record as it is in the database now; None before the first write."""
         text = self._fresh().get(RECORD)
-        return None if text is None else model.Record.from_dict(json.loads(text))
+        return None if text is None else record_of(text)
 
     def write(self, record: model.Record) -> None:
         """Write the record; durable on return. :raises Refused: it is too large to be kept."""
@@ -75,17 +75,26 @@ class Store:
     def outputs(self, region: str) -> Outputs | None:
         """The outputs of one region's part as they were read last."""
         text = self._fresh().get(_key(region))
-        return None if text is None else Outputs(**json.loads(text))
+        if text is None:
+            return None
+        return on_record.read(text, lambda found: Outputs(**found), f'the outputs of {region}')
 
     def write_outputs(self, region: str, outputs: Outputs) -> None:
         """Keep the outputs of one region. :raises Refused: they are too large to be kept."""
         self._write(_key(region), dataclasses.asdict(outputs), f'the outputs of {region}')
 
 
+def record_of(text: str) -> model.Record:
+    """Read the record. :raises Unreadable: another version wrote it."""
+    return on_record.read(text, model.Record.from_dict, 'the record of the regions')
+
+
 def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
     """Read the snapshot out of a resource's data, or out of what Heat copied of that."""
     text = data.get(SNAPSHOT)
-    return None if text is None else model.Snapshot.from_dict(json.loads(text))
+    if text is None:
+        return None
+    return on_record.read(text, model.Snapshot.from_dict, 'the snapshot of the regions')
 
 
 def _key(region: str) -> str:

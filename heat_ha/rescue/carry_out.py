@@ -219,7 +219,7 @@ class Rescue:
         return decide.room(ended, now - (self._moving_since or now), MOVED_AT_ONCE)
 
     def _in_turn(self, room: int) -> list[str]:
-        """Who is to be looked at: not those that wait for room in Nova, whatever comes of a look."""
+        """Who is to be looked at: not those that wait for room in Nova all the same."""
         open_ = [s for s in self._due if not self._known[s].state.is_final]
         if any(r.method not in model.IN_NOVA for r in self._options.rules):
             return open_

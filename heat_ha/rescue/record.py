@@ -11,6 +11,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+from heat_ha import on_record
 from heat_ha.rescue import model
 
 WISH, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
@@ -40,14 +41,17 @@ class Wish:
     @classmethod
     def from_json(cls, text: str) -> 'Wish':
         """Read what ``to_json`` made."""
-        plain = json.loads(text)
-        return cls(**plain | {'tops': tuple(plain['tops'])})
+        return on_record.read(
+            text, lambda p: cls(**p | {'tops': tuple(p['tops'])}), 'what a RescuePolicy protects'
+        )
 
 
 def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
     """The rescues on record, by server id."""
     return {
-        key.removeprefix(SERVER): model.Progress.from_dict(json.loads(text))
+        key.removeprefix(SERVER): on_record.read(
+            text, model.Progress.from_dict, 'the rescue of a server'
+        )
         for key, text in data.items()
         if key.startswith(SERVER)
     }
