@@ -9,6 +9,7 @@ mean, is ``remote_heat``'s.
 import contextlib
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -79,6 +80,15 @@ class Silent(Exception):
         super().__init__(reason)
 
 
+class _NotTried(Silent):
+    """The region is silent, or is being tried by others: no call was made."""
+
+    def __init__(self, verdict: circuit.Verdict) -> None:
+        super().__init__(
+            ErrorClass.UNREACHABLE, verdict.reason, was_sent=False, known=verdict.is_known
+        )
+
+
 class _NotAccepted(Silent):
     """The login has ended or was revoked; nothing was carried out with it."""
 
@@ -120,19 +130,43 @@ class Caller:
         self._access = access
         self._limits = limits
         self._is_asked_for = is_asked_for
+        self._first = threading.Lock()
+        self._first_failure: Silent | None = None
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Response:
-        """Make one call. :raises Silent: no answer that says anything of the stack."""
-        limits = self._limits
-        verdict = circuit.CIRCUIT.enter(
-            self._name, limits.patience, limits.pause, self._is_asked_for
-        )
-        if not verdict.may_call:
-            raise Silent(
-                ErrorClass.UNREACHABLE, verdict.reason, was_sent=False, known=verdict.is_known
-            )
-        # A person's wish opens the circuit for one call.
+        """Make one call. :raises Silent: no answer that says anything of the stack.
+
+        A person's wish opens the circuit for one call. What is asked beside it, by the same work,
+        waits for its end: to be told that the region is being tried would be to leave it out.
+        """
+        if not self._is_asked_for:
+            return self._call(method, path, body, is_asked_for=False)
+        with self._first:
+            if self._is_asked_for:
+                return self._call_first(method, path, body)
+            failure = self._first_failure
+        if failure is not None and failure.error is ErrorClass.UNREACHABLE:
+            raise Silent(failure.error, failure.reason, was_sent=False, known=failure.is_known)
+        return self._call(method, path, body, is_asked_for=False)
+
+    def _call_first(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response:
+        try:
+            answer = self._call(method, path, body, is_asked_for=True)
+        except _NotTried:
+            raise
+        except Silent as exc:
+            self._first_failure, self._is_asked_for = exc, False
+            raise
         self._is_asked_for = False
+        return answer
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, is_asked_for: bool
+    ) -> Response:
+        limits = self._limits
+        verdict = circuit.CIRCUIT.enter(self._name, limits.patience, limits.pause, is_asked_for)
+        if not verdict.may_call:
+            raise _NotTried(verdict)
         began = time.monotonic()
         failure = 'the call did not end in order'
         try:

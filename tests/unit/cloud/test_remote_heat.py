@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls to another region's Heat end in time, and their answers are told apart."""
 
+import concurrent.futures
 import contextlib
 import copy
 import dataclasses
@@ -232,6 +233,27 @@ def test_a_region_that_is_known_to_be_silent_is_not_waited_for_again(heat):
     assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), model.Present)
     assert isinstance(port_to(cut.port).look(PART, False), model.Present)
     cut.close()
+
+
+@pytest.mark.parametrize('is_back', [True, False])
+def test_what_one_work_asks_beside_a_persons_try_waits_for_its_end(heat, is_back):
+    cut = Cut(heat.server_address)
+    cut.be(Mode.REFUSED)
+    assert port_to(cut.port).look(PART, False).error_class is ErrorClass.UNREACHABLE
+    # The call takes a while, so that all of them are there before the first ends.
+    cut.be(Mode.DELAYED if is_back else Mode.SILENT, 0.2)
+    calls, leave = [], circuit.CIRCUIT.leave
+    circuit.CIRCUIT.leave = lambda *told: (calls.append(told), leave(*told))
+    port = port_to(cut.port, is_asked_for=True)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: port.look(PART, False), range(4)))
+    cut.close()
+    if is_back:
+        assert all(isinstance(seen, model.Present) for seen in found), found
+    else:
+        assert all(seen.error_class is ErrorClass.UNREACHABLE for seen in found)
+        assert not any('being tried' in seen.reason for seen in found), found
+        assert len(calls) == 1, 'the others tried once more'
 
 
 def test_one_call_at_a_time_tries_a_region_that_is_suspected():
