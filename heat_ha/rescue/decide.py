@@ -20,7 +20,7 @@ from heat_ha.rescue.model import (
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
 # Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
-FIRST_AT_ONCE, DOUBLED_AFTER = 3, 3.0
+FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
 
 # Where each method can be used at all. What waits for a host that is down, and nobody has
 # confirmed it, or that could not be asked for, is in no row: nothing is begun there (S1, S2).
