@@ -196,6 +196,9 @@ class Rescue:
                     in_nova.discard(server)
                 elif isinstance(step, decide.Configure):
                     self._configure(server)
+                elif isinstance(step, decide.Look) and known.state is State.PENDING:
+                    # Of whom Nova tells nothing now is not to keep the others from their turn.
+                    self._due[server] = self._due.pop(server)
                 elif isinstance(step, decide.Begin):
                     if not decide.has_room(server, step.method, in_nova, room):
                         continue

@@ -125,6 +125,31 @@ def test_the_first_are_begun_alone_and_who_waits_is_not_looked_at(world):
     assert nova.looked_at == first
 
 
+def test_of_whom_nova_tells_nothing_keeps_nobody_from_the_turn(world, monkeypatch):
+    places = protected(20)
+    mute = {p.server for p in places[: 2 * decide.FIRST_AT_ONCE]}
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    # Another engine had put them on record, and died.
+    world.records = {
+        p.server: model.Progress(p.server, p.name, nova.look(p.server)) for p in places
+    }
+    monkeypatch.setattr(nova, 'look_at_many', lambda _servers: {})
+    look, rounds = nova.look, iter(range(60))
+
+    def looks(server):
+        if server in mute:
+            return model.Server(server, ServerStatus.COULD_NOT_ASK)
+        return look(server)
+
+    monkeypatch.setattr(nova, 'look', looks)
+    with pytest.raises(StopIteration):
+        # They are never told of, so it would never end.
+        one.run([], places, types.SimpleNamespace(check=lambda: next(rounds)))
+    left = {p.server for p in world.records.values() if not p.state.is_final}
+    assert left == mute
+
+
 def test_a_look_is_not_kept_for_those_that_wait(world):
     places = protected(decide.FIRST_AT_ONCE + 1)
     nova = Nova(p.server for p in places)
