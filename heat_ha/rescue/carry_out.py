@@ -159,6 +159,9 @@ class Rescue:
             self._put(Progress(one.server, one.name, seen.server, began=now))
         if not self._due:
             return 'nothing is left to be done'
+        if any(self._known[s].state is State.RUNNING for s in self._due):
+            # An engine that died had begun: time makes room beside what it left, too.
+            self._moving_since = time.monotonic()
         pause = 0.0
         while any(not self._known[s].state.is_final for s in self._due):
             time.sleep(pause)

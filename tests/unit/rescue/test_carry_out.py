@@ -150,6 +150,29 @@ def test_of_whom_nova_tells_nothing_keeps_nobody_from_the_turn(world, monkeypatc
     assert left == mute
 
 
+def test_what_a_dead_engine_had_begun_and_never_ends_keeps_nobody_waiting(world):
+    places = protected(20)
+    stuck = {p.server for p in places[: decide.FIRST_AT_ONCE]}
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    for place in places:
+        known = model.Progress(place.server, place.name, nova.look(place.server))
+        if place.server in stuck:
+            nova.begin(Method.EVACUATE, known.before)
+            nova.at_work[place.server] = 10_000
+            known = dataclasses.replace(
+                known, state=model.State.RUNNING, method=Method.EVACUATE, attempt=1,
+                started=world.now,
+            )  # fmt: skip
+        world.records[place.server] = known
+    # Fewer seconds than an attempt may take.
+    rounds = iter(range(60))
+    with pytest.raises(StopIteration):
+        one.run([], places, types.SimpleNamespace(check=lambda: next(rounds)))
+    left = {p.server for p in world.records.values() if not p.state.is_final}
+    assert left == stuck
+
+
 def test_a_look_is_not_kept_for_those_that_wait(world):
     places = protected(decide.FIRST_AT_ONCE + 1)
     nova = Nova(p.server for p in places)
