@@ -256,18 +256,6 @@ def test_what_one_work_asks_beside_a_persons_try_waits_for_its_end(heat, is_back
         assert len(calls) == 1, 'the others tried once more'
 
 
-def test_one_call_at_a_time_tries_a_region_that_is_suspected():
-    memory = circuit.Circuit()
-    assert memory.enter('B', 60, 60, False).may_call
-    memory.leave('B', time.monotonic(), 'no answer')
-    assert memory.enter('B', 60, 60, False).may_call
-    second = memory.enter('B', 60, 60, True)
-    assert not second.may_call and not second.is_known
-    assert memory.enter('C', 60, 60, False).may_call
-    memory.leave('B', time.monotonic(), '')
-    assert memory.enter('B', 60, 60, False).may_call
-
-
 @pytest.mark.parametrize('path', ['', '/', '/v3', '/v3/'])
 def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
     """Heat's API keeps what it learned of a token, and with it the catalogue, for 300 s."""
