@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from heat_ha import exceptions
-from heat_ha.agent import model
+from heat_ha.cloud import model as cloud
 
 # Seconds between two looks at the broker, for which an engine must answer, and until an answer
 # counts as none.
@@ -16,7 +16,7 @@ PING_EVERY, PING_LIMIT = 5.0, 5
 VALID = 20.0
 
 
-def quorum_problem(marks: Mapping[str, model.Mark]) -> str:
+def quorum_problem(marks: Mapping[str, cloud.ComputeService]) -> str:
     """Say that too few hosts are seen to believe one's own eyes, '' otherwise.
 
     Hosts that are marked as down, or that an operator disabled, are not expected to be up.
@@ -55,7 +55,7 @@ class Watch:
         """Whether what Nova shows is of now."""
         return time.monotonic() - self._nova_at < VALID
 
-    def look(self, marks: Mapping[str, model.Mark]) -> None:
+    def look(self, marks: Mapping[str, cloud.ComputeService]) -> None:
         """Look at the broker, and count the hosts."""
         self._quorum = quorum_problem(marks)
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):

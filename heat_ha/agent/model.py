@@ -8,6 +8,9 @@ import dataclasses
 import enum
 from typing import Any
 
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
+
 
 class Says(enum.Enum):
     """What one source says of a host. SILENT: nothing, and it could have."""
@@ -65,15 +68,6 @@ class Phase(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Proof:
-    """Why the host cannot write any more: who saw to it, how, and when it was seen."""
-
-    who: str
-    how: str
-    at: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Incident:
     """One failure of one host. ``released_by`` is who let it pass the storm guard."""
 
@@ -82,7 +76,7 @@ class Incident:
     opened: float
     reason: str
     changed: float
-    proof: Proof | None = None
+    proof: fencing.Proof | None = None
     released_by: str = ''
 
     @property
@@ -97,25 +91,8 @@ class Incident:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> 'Incident':
         """The incident that :meth:`to_dict` wrote."""
-        proof = plain['proof'] and Proof(**plain['proof'])
+        proof = plain['proof'] and fencing.Proof(**plain['proof'])
         return cls(**plain | {'phase': Phase(plain['phase']), 'proof': proof})
-
-
-@dataclasses.dataclass(frozen=True)
-class Mark:
-    """What Nova shows of a host's nova-compute service.
-
-    ``beat`` is when Nova last wrote its record: at a sign of life, or when somebody marked it;
-    ``signs`` tells them apart.
-    """
-
-    host: str
-    service_id: str
-    is_up: bool
-    is_forced_down: bool
-    is_disabled: bool
-    disabled_reason: str = ''
-    beat: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +124,7 @@ class Seen:
     host: str
     incident: Incident | None
     judgement: Judgement
-    mark: Mark | None
+    mark: cloud.ComputeService | None
     now: float
     isolation: str = ''
     storm: str = ''

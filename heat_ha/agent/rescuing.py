@@ -10,8 +10,9 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, on_record
 from heat_ha.agent import dispatch, metrics, storm
-from heat_ha.agent.model import Incident, Mark
+from heat_ha.agent.model import Incident
 from heat_ha.cloud import agent_store, heat_rpc, nova_admin, pending_parts, protected
+from heat_ha.cloud.model import ComputeService
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +53,9 @@ class Dispatcher:
         self._prepared_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
 
-    def work(self, incident: Incident, limits: storm.Limits, marks: Mapping[str, Mark]) -> int:
+    def work(
+        self, incident: Incident, limits: storm.Limits, marks: Mapping[str, ComputeService]
+    ) -> int:
         """Signal whom it is the turn of. :returns: how many policies are not at their end.
 
         :param marks: all hosts.
@@ -83,7 +86,7 @@ class Dispatcher:
         self._signal_all(incident, chosen)
         return dispatch.left(rows)
 
-    def _bound(self, rows: Sequence[dispatch.Row], marks: Mapping[str, Mark]) -> int:
+    def _bound(self, rows: Sequence[dispatch.Row], marks: Mapping[str, ComputeService]) -> int:
         waiting = sum(r.turn is dispatch.Turn.WAITING for r in rows)
         under_way = dispatch.under_way(rows)
         is_free = not waiting or (waiting == 1 and not under_way)
@@ -152,7 +155,7 @@ class Dispatcher:
     # --- FailoverPolicies --------------------------------------------------------------------
 
     def take_up_failovers(
-        self, pool: concurrent.futures.Executor, marks: Mapping[str, Mark]
+        self, pool: concurrent.futures.Executor, marks: Mapping[str, ComputeService]
     ) -> None:
         """Let plans go on whose engine died, or whose host is fenced by now; in a thread."""
         is_running = self._running is not None and not self._running.done()
@@ -161,7 +164,7 @@ class Dispatcher:
         self._looked_at = time.monotonic()
         self._running = pool.submit(self._take_up, dict(marks))
 
-    def _take_up(self, marks: Mapping[str, Mark]) -> None:
+    def _take_up(self, marks: Mapping[str, ComputeService]) -> None:
         try:
             lock = self._locks.get_lock(b'heat-ha-failovers')
             if not lock.acquire(blocking=False):
@@ -190,7 +193,7 @@ class Dispatcher:
             # A rescue is slower without it, and no less right.
             LOG.info('the engines were not made ready: %s', exc)
 
-    def _take_up_one(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> None:
+    def _take_up_one(self, plan: protected.Unfinished, marks: Mapping[str, ComputeService]) -> None:
         key = plan.stack_id, plan.name
         if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_AGAIN:
             return
@@ -234,7 +237,7 @@ class Dispatcher:
                     one.name, one.stack_name, ','.join(one.regions),
                 )  # fmt: skip
 
-    def _is_fenced(self, plan: protected.Unfinished, marks: Mapping[str, Mark]) -> bool:
+    def _is_fenced(self, plan: protected.Unfinished, marks: Mapping[str, ComputeService]) -> bool:
         old = (plan.record.get('plan') or {}).get('old') or {}
         try:
             mark = marks.get(self._nova.host_of(old.get('server', '')))

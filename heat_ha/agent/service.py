@@ -23,6 +23,7 @@ from heat_ha.agent import confirmation, decide, isolation, metrics, model, rescu
 from heat_ha.agent import signs as life
 from heat_ha.agent.model import Incident, Phase, Verdict
 from heat_ha.cloud import agent_store, nova_admin
+from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
 from heat_ha.fencing import inventory, without_power
 
@@ -76,7 +77,7 @@ class Agent:
         self._sources: Mapping[str, sources.Source] = {}
         self._wake = threading.Event()
         self._is_over = False
-        self._marks: dict[str, model.Mark] = {}
+        self._marks: dict[str, cloud.ComputeService] = {}
         self._looks = itertools.count(1)
         self._last_look = 0
         # By the agent's own clock, which need not be Nova's.
@@ -173,7 +174,7 @@ class Agent:
         except exceptions.HaError as exc:
             self._watch.nova_failed(str(exc))
 
-    def _note_marks(self, number: int, found: dict[str, model.Mark]) -> None:
+    def _note_marks(self, number: int, found: dict[str, cloud.ComputeService]) -> None:
         with self._guard:
             if number < self._last_look:
                 # Who works on a host looks as well. What was seen before the last look would be
@@ -189,7 +190,7 @@ class Agent:
                     self._signs.setdefault(host, collections.deque(maxlen=life.KEPT)).append(now)
             self._marks = found
 
-    def _note_marked(self, mark: model.Mark) -> None:
+    def _note_marked(self, mark: cloud.ComputeService) -> None:
         """Take what Nova answered when a host was marked; looks that began before are older."""
         with self._guard:
             self._last_look = next(self._looks)
@@ -365,7 +366,7 @@ class Agent:
         host: str,
         entry: agent_store.Entry,
         incident: Incident,
-        mark: model.Mark | None,
+        mark: cloud.ComputeService | None,
     ) -> None:
         made = self._fences.driver(host)
         if isinstance(made, without_power.NovaForcedDown):

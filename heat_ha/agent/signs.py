@@ -9,7 +9,7 @@ import itertools
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 
-from heat_ha.agent.model import Mark
+from heat_ha.cloud.model import ComputeService
 
 # So often a host must have reported since another's last sign of life. Of hosts that die in the
 # same moment one may report twice after the other's last time: in the interval in which they die,
@@ -23,7 +23,7 @@ OVERDUE = 1.25
 KEPT = 8
 
 
-def is_one(before: Mark, after: Mark) -> bool:
+def is_one(before: ComputeService, after: ComputeService) -> bool:
     """Whether nova-compute itself has written its record between two looks.
 
     Nova's API shows when the record was written, not by whom: the time of the last report
@@ -35,7 +35,7 @@ def is_one(before: Mark, after: Mark) -> bool:
     return _as_marked(before) == _as_marked(after)
 
 
-def _as_marked(mark: Mark) -> Mark:
+def _as_marked(mark: ComputeService) -> ComputeService:
     """The record without what the host's own reports change."""
     return dataclasses.replace(mark, beat=None, is_up=False)
 

@@ -18,6 +18,7 @@ from oslo_messaging.notify import listener as notify_listener
 from heat_ha import exceptions
 from heat_ha.agent import metrics, model, reports
 from heat_ha.agent.model import Says
+from heat_ha.cloud import model as cloud
 from heat_ha.conf import agent as options
 
 LOG = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class Board:
     def said(
         self,
         host: str,
-        mark: model.Mark | None,
+        mark: cloud.ComputeService | None,
         problems: Mapping[str, str],
         now: float,
         since: float = 0.0,

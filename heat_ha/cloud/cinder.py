@@ -10,7 +10,7 @@ from cinderclient import client as cinder_client
 from cinderclient import exceptions as cinder_exceptions
 from keystoneauth1 import exceptions as keystone_exceptions
 
-from heat_ha.failover import model
+from heat_ha.cloud import model as cloud
 
 # 3.44 is the attachments API, in every Cinder since Pike.
 MICROVERSION = '3.44'
@@ -35,18 +35,18 @@ class Cinder:
             service_type='volumev3',
         )
 
-    def volume(self, volume_id: str) -> model.Volume:
+    def volume(self, volume_id: str) -> cloud.Volume:
         """Look at one volume; a failed call is COULD_NOT_ASK, never GONE."""
         try:
             found = self._client.volumes.get(volume_id)
         except cinder_exceptions.NotFound:
-            return model.Volume(volume_id, model.VolumeStatus.GONE)
+            return cloud.Volume(volume_id, cloud.VolumeStatus.GONE)
         except _FAILURES as exc:
             wording = f'{type(exc).__name__}: {exc}'[:200]
-            return model.Volume(volume_id, model.VolumeStatus.COULD_NOT_ASK, wording=wording)
-        return model.Volume(
+            return cloud.Volume(volume_id, cloud.VolumeStatus.COULD_NOT_ASK, wording=wording)
+        return cloud.Volume(
             volume_id,
-            model.VolumeStatus.of(found.status),
+            cloud.VolumeStatus.of(found.status),
             frozenset(a['server_id'] for a in found.attachments if a.get('server_id')),
             bool(getattr(found, 'multiattach', False)),
             wording=found.status,

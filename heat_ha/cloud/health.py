@@ -12,6 +12,7 @@ import time
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from heat_ha.cloud import model as cloud
 from heat_ha.conf import health as health_conf
 from heat_ha.failover import model
 
@@ -21,7 +22,7 @@ LOG = logging.getLogger(__name__)
 MAX_STATUS_LINE = 1024
 
 
-def check(server: model.Server, wanted: model.HealthCheck) -> model.Health:
+def check(server: cloud.Server, wanted: model.HealthCheck) -> model.Health:
     """Ask at the server's addresses that the operator allows; the first answer counts.
 
     Takes no longer than the check's timeout in all.

@@ -19,8 +19,8 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
+from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
-from heat_ha.failover import model
 
 # 2.53 is the first that lists services of all cells by their unique ids.
 MICROVERSION = '2.53'
@@ -75,16 +75,16 @@ def host_id(project: str, host: str) -> str:
 class Table:
     """All hosts as they were at one look; called with a server it gives that server's host."""
 
-    by_id: Mapping[str, model.Host]
-    otherwise: model.Host
+    by_id: Mapping[str, cloud.Host]
+    otherwise: cloud.Host
 
-    def __call__(self, server: model.Server) -> model.Host:
+    def __call__(self, server: cloud.Server) -> cloud.Host:
         return self.by_id.get(server.host, self.otherwise)
 
     @property
     def has_dead(self) -> bool:
         """Whether any of them is confirmed down."""
-        return any(h.state is model.HostState.CONFIRMED_DOWN for h in self.by_id.values())
+        return any(h.state is cloud.HostState.CONFIRMED_DOWN for h in self.by_id.values())
 
 
 class Hosts:
@@ -95,7 +95,7 @@ class Hosts:
         self._project = project
         self._group = group
 
-    def state(self, server: model.Server) -> model.Host:
+    def state(self, server: cloud.Server) -> cloud.Host:
         """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
         return self.all()(server)
 
@@ -114,18 +114,18 @@ class Hosts:
         )
 
 
-def _unknown(wording: str) -> model.Host:
-    return model.Host(model.HostState.UNKNOWN, wording)
+def _unknown(wording: str) -> cloud.Host:
+    return cloud.Host(cloud.HostState.UNKNOWN, wording)
 
 
-def _host(service: Any) -> model.Host:
+def _host(service: Any) -> cloud.Host:
     if service.forced_down:
-        return model.Host(
-            model.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)'
+        return cloud.Host(
+            cloud.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)'
         )
     if service.state == 'up':
-        return model.Host(model.HostState.UP, 'its host is up')
-    return model.Host(
-        model.HostState.DOWN,
+        return cloud.Host(cloud.HostState.UP, 'its host is up')
+    return cloud.Host(
+        cloud.HostState.DOWN,
         'its host does not answer, and nobody has confirmed that it is down',
     )

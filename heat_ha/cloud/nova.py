@@ -10,7 +10,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
-from heat_ha.failover import model
+from heat_ha.cloud import model as cloud
 
 # 2.60 is the first that attaches multiattach volumes and the newest that is needed; every
 # Nova since Queens has it.
@@ -38,17 +38,17 @@ class Nova:
             MICROVERSION, session=session, region_name=region, endpoint_type=interface
         )
 
-    def server(self, server_id: str) -> model.Server:
+    def server(self, server_id: str) -> cloud.Server:
         """Look at one server; a failed call is COULD_NOT_ASK, never GONE."""
         try:
             found = self._client.servers.get(server_id)
         except nova_exceptions.NotFound:
-            return model.Server(server_id, model.ServerStatus.GONE)
+            return cloud.Server(server_id, cloud.ServerStatus.GONE)
         except _FAILURES as exc:
-            return model.Server(server_id, model.ServerStatus.COULD_NOT_ASK, wording=_short(exc))
-        return model.Server(
+            return cloud.Server(server_id, cloud.ServerStatus.COULD_NOT_ASK, wording=_short(exc))
+        return cloud.Server(
             server_id,
-            model.ServerStatus.of(found.status),
+            cloud.ServerStatus.of(found.status),
             host=getattr(found, 'hostId', '') or '',
             wording=found.status,
             addresses=_addresses(getattr(found, 'addresses', None) or {}),

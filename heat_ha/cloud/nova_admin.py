@@ -10,8 +10,8 @@ import tenacity
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.agent import model
 from heat_ha.cloud import hosts
+from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class NovaAdmin:
         except hosts.FAILURES as exc:
             raise exceptions.CouldNotAsk('nova', question, f'{exc}'[:200]) from exc
 
-    def marks(self) -> dict[str, model.Mark]:
+    def marks(self) -> dict[str, cloud.ComputeService]:
         """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
         found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
         return {s.host: _mark(s) for s in found}
@@ -81,7 +81,7 @@ class NovaAdmin:
         found = self._ask(f'server {server}', lambda c: c.servers.get(server))
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
-    def mark_down(self, mark: model.Mark, reason: str) -> model.Mark:
+    def mark_down(self, mark: cloud.ComputeService, reason: str) -> cloud.ComputeService:
         """Let Nova take the host for down, and put nothing on it when it is back.
 
         It is disabled in a thread: as long as it is marked Nova puts nothing on it anyway, so no
@@ -99,7 +99,7 @@ class NovaAdmin:
             ).start()
         return _mark(marked)
 
-    def _disable(self, mark: model.Mark, reason: str) -> None:
+    def _disable(self, mark: cloud.ComputeService, reason: str) -> None:
         try:
             for attempt in _retrying():
                 with attempt:
@@ -120,7 +120,7 @@ class NovaAdmin:
                 exc,
             )
 
-    def reopen(self, mark: model.Mark) -> None:
+    def reopen(self, mark: cloud.ComputeService) -> None:
         """Let Nova use the host again; one that an operator disabled stays so."""
         self._ask(
             f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, False)
@@ -154,8 +154,8 @@ def _retrying() -> tenacity.Retrying:
 MARKER = 'heat-ha: '
 
 
-def _mark(service: Any) -> model.Mark:
-    return model.Mark(
+def _mark(service: Any) -> cloud.ComputeService:
+    return cloud.ComputeService(
         host=service.host,
         service_id=str(service.id),
         is_up=service.state == 'up',

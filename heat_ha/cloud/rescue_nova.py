@@ -18,9 +18,9 @@ from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
 from heat_ha.cloud import hosts, services
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import Host, ServerStatus
 from heat_ha.conf import nova_hosts
-from heat_ha.failover import model as failover
-from heat_ha.failover.model import Host, ServerStatus
 from heat_ha.rescue import model
 
 # The newest with which an evacuated server is started again when it ran before; from 2.95 on
@@ -74,7 +74,7 @@ class RescueNova:
             find = early[1].result()
         else:
             find = self._hosts.all()
-        return lambda host: find(failover.Server('', ServerStatus.OTHER, host))
+        return lambda host: find(cloud.Server('', ServerStatus.OTHER, host))
 
     def look(self, server_id: str) -> model.Server:
         """Look at one server; a failed call is COULD_NOT_ASK, never GONE.

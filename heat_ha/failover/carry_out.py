@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import cinder as cinder_cloud
 from heat_ha.cloud import hosts as hosts_cloud
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud import nova as nova_cloud
 from heat_ha.failover import graph, model, moves, watch
 from heat_ha.failover.model import StepKind, StepState
@@ -69,7 +70,7 @@ HOOKS = frozenset({StepKind.QUIESCE, StepKind.ACTIVATE})
 
 
 # When a volume was looked at, on the monotonic clock, and what was seen.
-Look = tuple[float, model.Volume]
+Look = tuple[float, cloud.Volume]
 
 
 class Shell(Protocol):
@@ -134,7 +135,7 @@ class Carrier:
         shell: Shell,
         services: Services,
         looks: Mapping[str, Look] | None = None,
-        old: tuple[model.Server, model.Host] | None = None,
+        old: tuple[cloud.Server, cloud.Host] | None = None,
     ) -> None:
         self.plan = plan
         self._shell = shell
@@ -333,7 +334,7 @@ class Carrier:
             return moves.Done('Cinder shows it attached to the new active')
         return moves.next_for_attach(self._look_at(volume), old, new)
 
-    def _look_at(self, volume: str) -> model.Volume:
+    def _look_at(self, volume: str) -> cloud.Volume:
         """Look at a volume, or take the look that ended the step before."""
         seen_at, seen = self._handed_on.pop(volume, (0.0, None))
         if seen is None or time.monotonic() - seen_at > FRESH:
@@ -341,13 +342,13 @@ class Carrier:
         self._last_looks[volume] = (seen_at, seen)
         return seen
 
-    def _next_for_stuck_detach(self, server: model.Server, host: model.Host) -> moves.Move:
+    def _next_for_stuck_detach(self, server: cloud.Server, host: cloud.Host) -> moves.Move:
         move = moves.next_for_stuck(server, host, self.plan.may_delete_old)
         # Once the server is gone, what is left is Cinder's: the looks at the volume go on.
         return moves.Look(move.reason) if isinstance(move, moves.Done) else move
 
     def _why_stuck(
-        self, server_id: str | None, judge: Callable[[model.Server, model.Host], moves.Move]
+        self, server_id: str | None, judge: Callable[[cloud.Server, cloud.Host], moves.Move]
     ) -> moves.Move:
         if server_id is None:
             return moves.Look('there is no old active')
@@ -363,7 +364,7 @@ class Carrier:
         """Whether the old active's host was just seen to be down, so that it need not be asked."""
         return (
             self._old is not None
-            and self._old[1].state is model.HostState.CONFIRMED_DOWN
+            and self._old[1].state is cloud.HostState.CONFIRMED_DOWN
             and time.monotonic() < self._old_until
         )
 

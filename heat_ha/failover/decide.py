@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import model, moves, standbys
 from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
@@ -108,7 +109,7 @@ class Seen:
     chained: groups.Chained | None = None
     quiesce: model.Quiesce = model.Quiesce.NONE
     on_dead_host: model.OnDeadHost = model.OnDeadHost.DELETE_SERVER
-    volumes: tuple[model.Volume, ...] = ()
+    volumes: tuple[cloud.Volume, ...] = ()
     quiesce_hook: model.Hook | None = None
     activate_hook: model.Hook | None = None
     moves_more_than_volumes: bool = True

@@ -8,8 +8,9 @@ A hook is a software config that a SoftwareDeployment takes to a server. Like ``
 import dataclasses
 import enum
 
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import model, moves
-from heat_ha.failover.model import HostState, ServerStatus
 
 NO_SIGNAL = 'NO_SIGNAL'
 
@@ -58,8 +59,8 @@ def next_for_hook(
     hook: model.Hook,
     run: Run,
     waited: Waited,
-    server: model.Server | None = None,
-    host: model.Host | None = None,
+    server: cloud.Server | None = None,
+    host: cloud.Host | None = None,
 ) -> moves.Move | Again:
     """What one look at a run leads to.
 
@@ -92,7 +93,7 @@ def _told(run: Run) -> str:
     return f' ({run.wording})' if run.wording else ''
 
 
-def _why_nothing_runs(server: model.Server | None, host: model.Host | None) -> str | None:
+def _why_nothing_runs(server: cloud.Server | None, host: cloud.Host | None) -> str | None:
     if host is not None and host.state in (HostState.DOWN, HostState.CONFIRMED_DOWN):
         return f'nothing runs on its server: {host.wording}'
     if server is None or server.status in (ServerStatus.ACTIVE, ServerStatus.COULD_NOT_ASK):

@@ -13,6 +13,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_hook, services
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import carry_out, hook, model, moves
 
 LOG = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class HookRun:
             now - self._start, now - self._heard_at, now - (self._starting_since or now)
         )
 
-    def _look_at_server(self) -> tuple[model.Server | None, model.Host | None]:
+    def _look_at_server(self) -> tuple[cloud.Server | None, cloud.Host | None]:
         if time.monotonic() < self._next_server_look:
             return None, None
         self._next_server_look = time.monotonic() + SERVER_LOOK

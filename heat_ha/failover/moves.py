@@ -7,8 +7,8 @@ Pure like ``decide``, of which it is a part. ``heat_ha.failover.carry_out`` acts
 import dataclasses
 from collections.abc import Iterable
 
-from heat_ha.failover import model
-from heat_ha.failover.model import ServerStatus, VolumeStatus
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import ServerStatus, VolumeStatus
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ Move = Ask | Look | Done | Stop | Delete | AwaitFence
 _ON_THE_WAY = frozenset({VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.DETACHING})
 
 
-def why_never_moved(seen: model.Volume) -> Stop | None:
+def why_never_moved(seen: cloud.Volume) -> Stop | None:
     """Why a volume is of a kind that no policy may hand over, or None.
 
     Asked when a stack is validated and created, when a plan is made, and at each look since:
@@ -79,7 +79,7 @@ def why_never_moved(seen: model.Volume) -> Stop | None:
     return None
 
 
-def _unusable(seen: model.Volume) -> Look | Stop | None:
+def _unusable(seen: cloud.Volume) -> Look | Stop | None:
     if seen.status is VolumeStatus.COULD_NOT_ASK:
         # S2: says nothing about the volume.
         return Look(f'Cinder did not answer ({seen.wording})')
@@ -99,7 +99,7 @@ def _unusable(seen: model.Volume) -> Look | Stop | None:
     return None
 
 
-def _foreign_holders(seen: model.Volume, own: Iterable[str | None]) -> Stop | None:
+def _foreign_holders(seen: cloud.Volume, own: Iterable[str | None]) -> Stop | None:
     foreign = seen.servers - {s for s in own if s is not None}
     if not foreign:
         return None
@@ -110,7 +110,7 @@ def _foreign_holders(seen: model.Volume, own: Iterable[str | None]) -> Stop | No
     )
 
 
-def next_for_detach(seen: model.Volume, old: str | None, new: str | None) -> Move:
+def next_for_detach(seen: cloud.Volume, old: str | None, new: str | None) -> Move:
     """What one look at a volume leads to while it is being taken from ``old``.
 
     Invariant: Done only when Cinder shows no server but ``new`` on it; Ask only for ``old``.
@@ -137,7 +137,7 @@ def next_for_detach(seen: model.Volume, old: str | None, new: str | None) -> Mov
     return Look(f'Cinder says {seen.status.value}')
 
 
-def next_for_attach(seen: model.Volume, old: str | None, new: str) -> Move:
+def next_for_attach(seen: cloud.Volume, old: str | None, new: str) -> Move:
     """What one look at a volume leads to while it is being given to ``new``.
 
     Invariant (S1): Ask only when Cinder shows the volume free of every server.
@@ -162,7 +162,7 @@ def next_for_attach(seen: model.Volume, old: str | None, new: str) -> Move:
     return Look(f'Cinder says {seen.status.value}')
 
 
-def next_for_stop(seen: model.Server) -> Move:
+def next_for_stop(seen: cloud.Server) -> Move:
     """What one look at the old active's server leads to while it is being shut off.
 
     Invariant: Done only when Nova shows it shut off or gone.
@@ -176,7 +176,7 @@ def next_for_stop(seen: model.Server) -> Move:
     return Ask()
 
 
-def next_for_stuck(server: model.Server, host: model.Host, may_delete: bool) -> Move:
+def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> Move:
     """What to do when Nova does not carry out a request for the old active's server.
 
     By evidence, never by a timer. Invariant: Delete only where the template wishes the server
@@ -187,20 +187,20 @@ def next_for_stuck(server: model.Server, host: model.Host, may_delete: bool) -> 
         return Look(f'Nova did not answer ({server.wording})')
     if server.status is ServerStatus.GONE:
         return Done('the server does not exist any more')
-    if host.state is model.HostState.CONFIRMED_DOWN:
+    if host.state is cloud.HostState.CONFIRMED_DOWN:
         if may_delete:
             return Delete(host.wording)
         return AwaitFence(
             f'{host.wording}, but nothing may delete the server to free what it holds',
             'Evacuate or delete the server, then send the signal resume',
         )
-    if host.state is model.HostState.DOWN:
+    if host.state is cloud.HostState.DOWN:
         return AwaitFence(
             host.wording,
             'Make sure that it is off, then: openstack compute service set --down HOST '
             'nova-compute',
         )
-    if server.status is ServerStatus.ERROR and host.state is model.HostState.UP:
+    if server.status is ServerStatus.ERROR and host.state is cloud.HostState.UP:
         if may_delete:
             return Delete('its server is in ERROR, where Nova detaches nothing, and its host is up')
         return Stop(
@@ -211,13 +211,13 @@ def next_for_stuck(server: model.Server, host: model.Host, may_delete: bool) -> 
     return Look(host.wording)
 
 
-def next_for_stuck_stop(server: model.Server, host: model.Host) -> Move:
+def next_for_stuck_stop(server: cloud.Server, host: cloud.Host) -> Move:
     """What to do when Nova does not shut the old active's server off.
 
     Invariant: Done only when the server is gone or its host is confirmed down.
     """
     found = next_for_stuck(server, host, may_delete=False)
-    if host.state is model.HostState.CONFIRMED_DOWN:
+    if host.state is cloud.HostState.CONFIRMED_DOWN:
         return Done(host.wording)
     # A server in ERROR can be shut off, only not be asked for its volumes.
     return Look(found.reason) if isinstance(found, Stop) else found

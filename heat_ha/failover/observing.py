@@ -8,6 +8,7 @@ from typing import Any
 
 from heat_ha.cloud import health as health_cloud
 from heat_ha.cloud import heat_group, services
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
 from heat_ha.groups import model as groups
 
@@ -83,10 +84,10 @@ def observe(
         return Observed(candidates, seen.rows, seen.rows != last.seen_rows)
 
 
-def _look_at_server(clouds: services.StackServices, server: str) -> model.Server:
+def _look_at_server(clouds: services.StackServices, server: str) -> cloud.Server:
     for pause in ASK_AGAIN:
         found = clouds.nova.server(server)
-        if found.status is not model.ServerStatus.COULD_NOT_ASK:
+        if found.status is not cloud.ServerStatus.COULD_NOT_ASK:
             return found
         time.sleep(pause)
     return clouds.nova.server(server)
@@ -94,13 +95,13 @@ def _look_at_server(clouds: services.StackServices, server: str) -> model.Server
 
 def _ask_for_health(
     pool: concurrent.futures.ThreadPoolExecutor,
-    servers: dict[str, model.Server],
+    servers: dict[str, cloud.Server],
     wanted: model.HealthCheck,
 ) -> 'dict[str, concurrent.futures.Future[model.Health]]':
     return {
         name: pool.submit(health_cloud.check, server, wanted)
         for name, server in servers.items()
-        if server.status is model.ServerStatus.ACTIVE
+        if server.status is cloud.ServerStatus.ACTIVE
     }
 
 

@@ -16,6 +16,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import (
     carry_out,
     decide,
@@ -223,7 +224,7 @@ class Failover:
         while plan.old is not None and time.monotonic() < deadline:
             self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
-            if host.state in (model.HostState.CONFIRMED_DOWN, model.HostState.UP):
+            if host.state in (cloud.HostState.CONFIRMED_DOWN, cloud.HostState.UP):
                 self._teller.progress(f'going on: {host.wording}', plan)
                 return True
             time.sleep(FENCE_LOOK)
@@ -383,7 +384,7 @@ class Failover:
         cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = services.StackServices(self._policy).nova.server(plan.old.server)
-            if server.status is not model.ServerStatus.GONE:
+            if server.status is not cloud.ServerStatus.GONE:
                 return self._keep(plan, plan.old, is_added=cold)
         outcome = replacing.replace(
             self._group,
@@ -493,7 +494,7 @@ class Failover:
 
 def _seen_of(
     holder: model.Holder | None, candidates: tuple[model.Candidate, ...]
-) -> tuple[model.Server, model.Host] | None:
+) -> tuple[cloud.Server, cloud.Host] | None:
     """What was seen of a member's server and host, None where nobody looked."""
     looked_at = {c.server.server: (c.server, c.host) for c in candidates if c.server and c.host}
     return looked_at.get(holder.server) if holder is not None else None

@@ -6,8 +6,9 @@ Pure like ``decide``, of which it is a part: no clock, no client, no logging.
 
 from collections.abc import Iterable, Sequence
 
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
-from heat_ha.failover.model import ServerStatus
 
 
 def limitation(
@@ -82,7 +83,7 @@ def eligible(
     return holders, reasons
 
 
-_DOWN = frozenset({model.HostState.DOWN, model.HostState.CONFIRMED_DOWN})
+_DOWN = frozenset({cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN})
 
 
 def _is_unproved(candidate: model.Candidate) -> bool:
@@ -122,7 +123,7 @@ def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
         found.append(f'its server is {candidate.server.wording or candidate.server.status.value}')
         if candidate.server.host in active_hosts:
             found.append('it is on the host of the active')
-    if candidate.host is not None and candidate.host.state is model.HostState.UP:
+    if candidate.host is not None and candidate.host.state is cloud.HostState.UP:
         found.append(candidate.host.wording)
     if candidate.health is not None:
         found.append(candidate.health.wording)

@@ -15,7 +15,9 @@ import stevedore.driver
 import stevedore.exception
 
 from heat_ha import exceptions
-from heat_ha.agent.model import Proof
+from heat_ha.fencing import model
+
+pass
 
 NAMESPACE = 'heat_ha.fencing'
 
@@ -99,7 +101,7 @@ def fence(
     timeout: float,
     now: Callable[[], float] = time.time,
     pause: Callable[[float], None] = time.sleep,
-) -> Proof:
+) -> model.Proof:
     """Switch the host off and return once it is *seen* to be off.
 
     :param timeout: seconds.
@@ -108,12 +110,12 @@ def fence(
     deadline = now() + timeout
     power, wording = driver.power()
     if power is Power.OFF:
-        return Proof(driver.name, f'was off already: {wording}', now())
+        return model.Proof(driver.name, f'was off already: {wording}', now())
     driver.switch_off()
     while True:
         power, wording = driver.power()
         if power is Power.OFF:
-            return Proof(driver.name, f'switched off: {wording}', now())
+            return model.Proof(driver.name, f'switched off: {wording}', now())
         if now() >= deadline:
             raise NotFenced(
                 f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '

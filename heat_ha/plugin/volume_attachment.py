@@ -11,8 +11,8 @@ from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
 from heat_ha.cloud import nova, services
+from heat_ha.cloud.model import VolumeStatus
 from heat_ha.failover import carry_out, moves
-from heat_ha.failover.model import VolumeStatus
 from heat_ha.plugin import in_place
 
 LOG = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_servers
-from heat_ha.failover.model import HostState
+from heat_ha.cloud.model import HostState
 from heat_ha.rescue import claiming, decide, model, record
 from heat_ha.rescue.model import Method, Progress, State
 

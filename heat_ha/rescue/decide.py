@@ -4,7 +4,7 @@
 import dataclasses
 from collections.abc import Collection, Sequence
 
-from heat_ha.failover.model import HostState, ServerStatus
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.rescue.model import (
     IN_NOVA,
     WITH_A_NEW_DISK,

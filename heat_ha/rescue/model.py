@@ -8,7 +8,7 @@ import dataclasses
 import enum
 from typing import Any
 
-from heat_ha.failover.model import Host, ServerStatus
+from heat_ha.cloud.model import Host, ServerStatus
 
 
 class Method(enum.Enum):

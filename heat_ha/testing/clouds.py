@@ -11,9 +11,9 @@ import random
 import threading
 from collections.abc import Callable, Iterable
 
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud import nova
-from heat_ha.failover import model
-from heat_ha.failover.model import HostState, ServerStatus, VolumeStatus
+from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
 
 
 @dataclasses.dataclass
@@ -41,7 +41,7 @@ class FakeCloud:
         self._guard = threading.Lock()
         self._dead = ''
         self.refusals = 0
-        self.host = model.Host(HostState.UP, 'its host is up')
+        self.host = cloud.Host(HostState.UP, 'its host is up')
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
 
@@ -63,17 +63,17 @@ class FakeCloud:
 
     # --- Cinder ------------------------------------------------------------------------------
 
-    def volume(self, volume_id: str) -> model.Volume:
+    def volume(self, volume_id: str) -> cloud.Volume:
         """Look at a volume; each look brings a request under way one step further."""
         with self._guard:
             found = self._volumes.get(volume_id)
             if found is None:
-                return model.Volume(volume_id, VolumeStatus.GONE)
+                return cloud.Volume(volume_id, VolumeStatus.GONE)
             if self._fails():
-                return model.Volume(volume_id, VolumeStatus.COULD_NOT_ASK, wording='HTTP 503')
+                return cloud.Volume(volume_id, VolumeStatus.COULD_NOT_ASK, wording='HTTP 503')
             self._advance(found)
             servers = frozenset({found.server} if found.server else ())
-            return model.Volume(volume_id, found.status, servers, wording=found.status.value)
+            return cloud.Volume(volume_id, found.status, servers, wording=found.status.value)
 
     def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
         """Which volume is attached to which of the servers; None when Cinder cannot be asked."""
@@ -100,13 +100,13 @@ class FakeCloud:
 
     # --- Nova --------------------------------------------------------------------------------
 
-    def server(self, server_id: str) -> model.Server:
+    def server(self, server_id: str) -> cloud.Server:
         """Look at a server."""
         with self._guard:
             if self._fails():
-                return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording='HTTP 503')
+                return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, wording='HTTP 503')
             status = self._servers.get(server_id, ServerStatus.GONE)
-            return model.Server(server_id, status, wording=status.value)
+            return cloud.Server(server_id, status, wording=status.value)
 
     def detach(self, server_id: str, volume_id: str) -> tuple[nova.Reply, str]:
         """Ask for a volume to be taken from a server."""
@@ -160,25 +160,25 @@ class FakeCloud:
 
     def let_die(self, server_id: str) -> None:
         """Let the host of a server not answer from now on; nobody has confirmed anything."""
-        self.host = model.Host(HostState.DOWN, 'its host does not answer')
+        self.host = cloud.Host(HostState.DOWN, 'its host does not answer')
         self._dead = server_id
 
     def confirm(self) -> None:
         """Confirm that the dead host is down."""
-        self.host = model.Host(HostState.CONFIRMED_DOWN, 'its host is confirmed down')
+        self.host = cloud.Host(HostState.CONFIRMED_DOWN, 'its host is confirmed down')
 
     def _is_dead(self, server_id: str) -> bool:
         return self._dead == server_id
 
-    def all(self) -> Callable[[model.Server], model.Host]:
+    def all(self) -> Callable[[cloud.Server], cloud.Host]:
         """Look at all hosts at once."""
         return self.state
 
-    def state(self, server: model.Server) -> model.Host:
+    def state(self, server: cloud.Server) -> cloud.Host:
         """Look at the host of a server."""
         if self._is_dead(server.server):
             return self.host
-        return model.Host(HostState.UP, 'its host is up')
+        return cloud.Host(HostState.UP, 'its host is up')
 
     def stop(self, server_id: str) -> tuple[nova.Reply, str]:
         """Ask for a server to be shut off."""

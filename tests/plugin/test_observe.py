@@ -6,6 +6,7 @@ import types
 import pytest
 
 from heat_ha.cloud import heat_group, hosts
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import model, observing
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
@@ -21,20 +22,20 @@ class Nova:
     def server(self, server):
         self.asked.append(server)
         if self.asked.count(server) <= self._failures:
-            return model.Server(server, model.ServerStatus.COULD_NOT_ASK)
-        return model.Server(server, model.ServerStatus.ACTIVE)
+            return cloud.Server(server, cloud.ServerStatus.COULD_NOT_ASK)
+        return cloud.Server(server, cloud.ServerStatus.ACTIVE)
 
 
-UP = model.Host(model.HostState.UP, 'its host is up')
+UP = cloud.Host(cloud.HostState.UP, 'its host is up')
 
 
 @pytest.fixture
 def look(monkeypatch):
-    def look(names, likely='', active=None, failures=0, another=model.HostState.UP):
+    def look(names, likely='', active=None, failures=0, another=cloud.HostState.UP):
         members = tuple(worlds.member(name) for name in names)
         monkeypatch.setattr(heat_group, 'look', lambda *_: groups.Group('group', members))
         nova = Nova(failures)
-        table = hosts.Table({'of another server': model.Host(another, another.value)}, UP)
+        table = hosts.Table({'of another server': cloud.Host(another, another.value)}, UP)
         observed = observing.observe(
             None,
             types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: table)),
@@ -61,10 +62,10 @@ def test_the_active_of_a_pair_is_not_waited_for(look, likely):
     assert [c.server and c.server.server for c in candidates] == [None, 'server-b']
 
 
-@pytest.mark.parametrize('another', list(model.HostState))
+@pytest.mark.parametrize('another', list(cloud.HostState))
 def test_the_active_of_a_pair_is_looked_at_where_a_host_is_confirmed_down(look, another):
     candidates, asked = look('ab', 'ab', active='a', another=another)
-    is_asked = another is model.HostState.CONFIRMED_DOWN
+    is_asked = another is cloud.HostState.CONFIRMED_DOWN
     assert asked == (['server-a', 'server-b'] if is_asked else ['server-b'])
     assert (candidates[0].host is not None) == is_asked
 
@@ -76,7 +77,7 @@ def test_what_is_put_on_record_names_every_member_with_one_server(look):
 
 @pytest.mark.parametrize(
     ('failures', 'status'),
-    [(2, model.ServerStatus.ACTIVE), (3, model.ServerStatus.COULD_NOT_ASK)],
+    [(2, cloud.ServerStatus.ACTIVE), (3, cloud.ServerStatus.COULD_NOT_ASK)],
 )
 def test_a_lost_answer_is_asked_for_again_but_not_for_ever(look, monkeypatch, failures, status):
     monkeypatch.setattr(observing, 'ASK_AGAIN', (0.0, 0.0))

@@ -7,7 +7,7 @@ import types
 import pytest
 import sqlalchemy
 
-from heat_ha.failover.model import Host, HostState, ServerStatus
+from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
 
 pytestmark = pytest.mark.engine

@@ -11,6 +11,7 @@ import pytest
 from oslo_config import cfg
 
 from heat_ha.cloud import health
+from heat_ha.cloud import model as cloud
 from heat_ha.conf import health as health_conf
 from heat_ha.failover import model
 from heat_ha.failover.model import HealthState
@@ -45,7 +46,7 @@ def answering(pieces, pause=0.0):
 
 
 def ask(port, path='/', timeout=0.5, addresses=('127.0.0.1',)):
-    server = model.Server('s', model.ServerStatus.ACTIVE, addresses=addresses)
+    server = cloud.Server('s', cloud.ServerStatus.ACTIVE, addresses=addresses)
     return health.check(server, model.HealthCheck(port, path, timeout))
 
 

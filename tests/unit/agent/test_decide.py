@@ -6,13 +6,15 @@ import pytest
 
 from heat_ha.agent import decide, model
 from heat_ha.agent.model import Phase, Verdict
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
 
 NOW = 10_000.0
 SETTINGS = model.Settings(settle=5, proof_valid=300)
 PROOFS = (
     None,
-    model.Proof('redfish', 'power is off', NOW - 1),
-    model.Proof('redfish', 'power is off', NOW - 301),
+    fencing.Proof('redfish', 'power is off', NOW - 1),
+    fencing.Proof('redfish', 'power is off', NOW - 301),
 )
 
 
@@ -21,7 +23,7 @@ def incident(phase, *, opened=NOW - 60, proof=PROOFS[1], released_by=''):
 
 
 def mark(*, forced=False, up=False, disabled=False):
-    return model.Mark('c1', 'id', up, forced, disabled, beat=NOW - 30)
+    return cloud.ComputeService('c1', 'id', up, forced, disabled, beat=NOW - 30)
 
 
 MARKS = (
@@ -195,7 +197,7 @@ class World:
             self.incident = model.Incident('c1', step.phase, opened, step.reason, self.now, proof)
         elif isinstance(step, decide.Fence):
             self.incident = dataclasses.replace(
-                self.incident, phase=Phase.FENCED, proof=model.Proof('redfish', 'off', self.now)
+                self.incident, phase=Phase.FENCED, proof=fencing.Proof('redfish', 'off', self.now)
             )
         elif isinstance(step, decide.MarkDown):
             self.mark = mark(forced=True)

@@ -7,7 +7,7 @@ import pytest
 
 from heat_ha.agent import dispatch, storm
 from heat_ha.agent.dispatch import Row, State, Turn
-from heat_ha.failover.model import ServerStatus
+from heat_ha.cloud.model import ServerStatus
 from heat_ha.rescue import model
 
 NOW = 10_000.0

@@ -7,8 +7,9 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import dispatch, model, rescuing
+from heat_ha.agent import dispatch, rescuing
 from heat_ha.cloud import heat_rpc, pending_parts
+from heat_ha.cloud import model as cloud
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ def row(number, turn):
 
 def test_nova_is_asked_what_arrives_where_only_while_a_policy_waits_for_others():
     marks = {
-        'c1': model.Mark('c1', 'id', False, True, True),
-        'c2': model.Mark('c2', 'id', True, False, False),
-        'c3': model.Mark('c3', 'id', True, False, True),
+        'c1': cloud.ComputeService('c1', 'id', False, True, True),
+        'c2': cloud.ComputeService('c2', 'id', True, False, False),
+        'c3': cloud.ComputeService('c3', 'id', True, False, True),
     }
     for turns in itertools.product(dispatch.Turn, repeat=2):
         for per_destination in (0, 2):

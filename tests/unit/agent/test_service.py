@@ -8,9 +8,10 @@ import types
 
 import pytest
 
-from heat_ha.agent import decide, isolation, model, reports, service
+from heat_ha.agent import decide, isolation, reports, service
 from heat_ha.agent.model import Says
 from heat_ha.cloud import agent_store
+from heat_ha.cloud import model as cloud
 from tests.unit.agent.worlds import Died, Locks, World, make, phase, rounds, store
 
 __all__ = ['store']
@@ -61,7 +62,7 @@ def test_an_agent_without_the_lock_does_nothing(store):
 def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(store):
     world = World()
     world.down('c1', 'c2')
-    world.marks['c4'] = model.Mark('c4', 'id-c4', True, False, False)
+    world.marks['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
     agent = make(world, store)
     rounds(agent, world)
     assert world.done == []
@@ -70,7 +71,7 @@ def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(
 
 def test_of_hosts_that_fail_together_the_first_that_is_seen_down_is_not_acted_on(store):
     world = World()
-    world.marks['c4'] = model.Mark('c4', 'id-c4', True, False, False)
+    world.marks['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
     agent = make(world, store)
     rounds(agent, world, 3)
     # Nova shows c2 as up for as long as its last sign of life is young enough.

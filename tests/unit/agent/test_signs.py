@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import itertools
 
-from heat_ha.agent import model, signs
+from heat_ha.agent import signs
+from heat_ha.cloud import model as cloud
 
 MARKS = [
-    model.Mark('c1', 'id', is_up, is_forced_down, is_disabled, reason, beat)
+    cloud.ComputeService('c1', 'id', is_up, is_forced_down, is_disabled, reason, beat)
     for is_up, is_forced_down, is_disabled, reason, beat in itertools.product(
         (True, False), (True, False), (True, False), ('', 'heat-ha: x'), (None, 1.0, 2.0)
     )
@@ -24,7 +25,9 @@ def test_a_record_that_was_written_is_a_sign_of_life_unless_somebody_marked_some
 
 
 def test_a_record_that_was_made_anew_is_no_sign_of_life_yet():
-    assert not signs.is_one(MARKS[1], model.Mark('c1', 'other', True, True, True, '', 3.0))
+    assert not signs.is_one(
+        MARKS[1], cloud.ComputeService('c1', 'other', True, True, True, '', 3.0)
+    )
 
 
 # A cloud in tenths of a second, so that nothing is rounded.

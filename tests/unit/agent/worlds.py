@@ -11,6 +11,7 @@ import sqlalchemy
 from heat_ha import exceptions
 from heat_ha.agent import confirmation, isolation, model, service, sources, storm
 from heat_ha.cloud import agent_store
+from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver, inventory
 
 
@@ -23,7 +24,7 @@ class World:
 
     def __init__(self, hosts=3):
         names = [f'c{number}' for number in range(1, hosts + 1)]
-        self.marks = {h: model.Mark(h, f'id-{h}', True, False, False) for h in names}
+        self.marks = {h: cloud.ComputeService(h, f'id-{h}', True, False, False) for h in names}
         self.power = dict.fromkeys(self.marks, 'on')
         self.servers = {'c1': {'s1', 's2'}}
         self.done = []

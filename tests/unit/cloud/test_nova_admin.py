@@ -8,10 +8,10 @@ import pytest
 import tenacity
 
 from heat_ha import exceptions
-from heat_ha.agent import model
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud import nova_admin
 
-MARK = model.Mark('c1', 'id', False, False, False)
+MARK = cloud.ComputeService('c1', 'id', False, False, False)
 
 
 class Nova:

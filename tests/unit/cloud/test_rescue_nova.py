@@ -9,8 +9,8 @@ import pytest
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha.cloud import hosts, rescue_nova, services
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.conf import nova_hosts
-from heat_ha.failover.model import HostState, ServerStatus
 
 
 def server(number, project='mine'):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from heat_ha import exceptions, signals
+from heat_ha.cloud.model import Host, HostState
 from heat_ha.failover import carry_out, decide, model
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.groups import model as groups
@@ -266,7 +267,7 @@ def test_a_dead_host_stops_the_failover_until_it_is_confirmed_and_then_frees_the
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
 
 
-@pytest.mark.parametrize('state', list(model.HostState))
+@pytest.mark.parametrize('state', list(HostState))
 def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, monkeypatch):
     cloud, plan = make(('v1', 'v2'))
     cloud.let_die('server-a')
@@ -274,12 +275,12 @@ def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, mo
     asked = []
     detach = cloud.detach
     monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
-    seen = cloud.server('server-a'), model.Host(state, state.value)
+    seen = cloud.server('server-a'), Host(state, state.value)
     shell = FakeShell()
     services = carry_out.Services(cloud, cloud, cloud)
     assert carry_out.Carrier(plan, shell, services, old=seen).run().is_done
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
-    assert bool(asked) == (state is not model.HostState.CONFIRMED_DOWN)
+    assert bool(asked) == (state is not HostState.CONFIRMED_DOWN)
 
 
 def test_nothing_is_deleted_on_a_dead_host_unless_the_template_replaces_the_member():

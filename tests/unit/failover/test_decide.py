@@ -7,8 +7,9 @@ import networkx
 import pytest
 
 from heat_ha import signals
+from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import decide, graph, model
-from heat_ha.failover.model import ServerStatus, StepKind
+from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 

@@ -3,12 +3,14 @@ import itertools
 
 import pytest
 
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import hook, model, moves
-from heat_ha.failover.model import HostState, OnFailure, ServerStatus
+from heat_ha.failover.model import OnFailure
 
 TIMES = (0.0, 9.9, 10.0, 59.9, 60.0, 1000.0)
-SERVERS = [None, *(model.Server('s', status, wording=status.value) for status in ServerStatus)]
-HOSTS = [None, *(model.Host(state, state.value) for state in HostState)]
+SERVERS = [None, *(cloud.Server('s', status, wording=status.value) for status in ServerStatus)]
+HOSTS = [None, *(cloud.Host(state, state.value) for state in HostState)]
 
 
 def a_hook(on_failure=OnFailure.STOP, heartbeat=0.0, transport=''):

@@ -3,12 +3,13 @@ import itertools
 
 import pytest
 
-from heat_ha.failover import model, moves
-from heat_ha.failover.model import ServerStatus, VolumeStatus
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import ServerStatus, VolumeStatus
+from heat_ha.failover import moves
 
 
 def volume(status, *servers, multiattach=False):
-    return model.Volume('v1', status, frozenset(servers), multiattach, status.value)
+    return cloud.Volume('v1', status, frozenset(servers), multiattach, status.value)
 
 
 ALL_VOLUMES = [
@@ -61,7 +62,7 @@ def test_multiattach_volumes_are_refused_with_the_reason(decision):
 
 def test_a_server_counts_as_stopped_only_when_nova_shows_it():
     for status in ServerStatus:
-        move = moves.next_for_stop(model.Server('s', status))
+        move = moves.next_for_stop(cloud.Server('s', status))
         stopped = status in (ServerStatus.SHUTOFF, ServerStatus.GONE)
         assert isinstance(move, moves.Done) is stopped, status
         if status is ServerStatus.COULD_NOT_ASK:
@@ -69,8 +70,8 @@ def test_a_server_counts_as_stopped_only_when_nova_shows_it():
 
 
 def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
-    for status, state, wish in itertools.product(ServerStatus, model.HostState, (False, True)):
-        server, host = model.Server('s', status), model.Host(state, state.value)
+    for status, state, wish in itertools.product(ServerStatus, cloud.HostState, (False, True)):
+        server, host = cloud.Server('s', status), cloud.Host(state, state.value)
         for judge in (
             lambda s, h, w=wish: moves.next_for_stuck(s, h, w),
             moves.next_for_stuck_stop,
@@ -78,22 +79,22 @@ def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen(
             move = judge(server, host)
             if isinstance(move, moves.Delete):
                 assert wish, (status, state)
-                confirmed = state is model.HostState.CONFIRMED_DOWN
+                confirmed = state is cloud.HostState.CONFIRMED_DOWN
                 assert confirmed or (
-                    state is model.HostState.UP and status is ServerStatus.ERROR
+                    state is cloud.HostState.UP and status is ServerStatus.ERROR
                 ), (status, state)
             if isinstance(move, moves.Done):
-                assert status is ServerStatus.GONE or state is model.HostState.CONFIRMED_DOWN, (
+                assert status is ServerStatus.GONE or state is cloud.HostState.CONFIRMED_DOWN, (
                     status,
                     state,
                 )
-            if state is model.HostState.UNKNOWN:
+            if state is cloud.HostState.UNKNOWN:
                 # S2: without an answer nothing is decided but what the server itself shows.
                 assert isinstance(move, moves.Look) or status is ServerStatus.GONE
 
 
 def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
     move = moves.next_for_stuck(
-        model.Server('s', ServerStatus.ACTIVE), model.Host(model.HostState.DOWN, 'silent'), True
+        cloud.Server('s', ServerStatus.ACTIVE), cloud.Host(cloud.HostState.DOWN, 'silent'), True
     )
     assert isinstance(move, moves.AwaitFence) and 'set --down' in move.way_out

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import itertools
 
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import model, standbys
 from tests.unit.failover import worlds
 
 
 def test_the_dead_and_the_sick_are_not_eligible_and_the_unproved_come_last():
-    states = [None, *model.HostState]
+    states = [None, *cloud.HostState]
     healths = [None, *model.HealthState]
     members = {
         name: (state, health)
@@ -19,7 +20,7 @@ def test_the_dead_and_the_sick_are_not_eligible_and_the_unproved_come_last():
         for name, (state, health) in members.items()
     ]
     heirs, reasons = standbys.eligible(group, None)
-    down = (model.HostState.DOWN, model.HostState.CONFIRMED_DOWN)
+    down = (cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN)
     for name, (state, health) in members.items():
         unfit = state in down or health is model.HealthState.SICK
         assert (name in reasons) is unfit, (state, health)

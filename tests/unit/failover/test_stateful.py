@@ -15,8 +15,10 @@ from hypothesis import settings, stateful
 from hypothesis import strategies as st
 
 from heat_ha import exceptions, signals
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import carry_out, decide, model
-from heat_ha.failover.model import HostState, ServerStatus, StepKind
+from heat_ha.failover.model import StepKind
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -207,7 +209,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: self.dead is not None)
     def the_dead_host_is_back(self):
         self.cloud.let_die('')
-        self.cloud.host = model.Host(HostState.UP, 'its host is up')
+        self.cloud.host = cloud.Host(HostState.UP, 'its host is up')
         self.dead = None
 
     @stateful.rule(place=st.integers(0, 2), status=st.sampled_from(['ACTIVE', 'SHUTOFF']))

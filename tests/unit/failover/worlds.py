@@ -4,6 +4,7 @@
 import dataclasses
 import datetime
 
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import decide, model
 from heat_ha.groups import model as groups
 
@@ -23,17 +24,17 @@ def member(name, **changes):
 
 def candidate(
     name,
-    status=model.ServerStatus.ACTIVE,
+    status=cloud.ServerStatus.ACTIVE,
     host='',
     host_state=None,
     health=None,
     **changes,
 ):
-    server = model.Server(f'server-{name}', status, host, status.value)
+    server = cloud.Server(f'server-{name}', status, host, status.value)
     return model.Candidate(
         member(name, **changes),
         server,
-        host=None if host_state is None else model.Host(host_state, host_state.value),
+        host=None if host_state is None else cloud.Host(host_state, host_state.value),
         health=None if health is None else model.Health(health, health.value),
     )
 

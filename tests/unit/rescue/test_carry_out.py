@@ -7,7 +7,7 @@ import types
 import pytest
 
 from heat_ha.cloud import heat_servers
-from heat_ha.failover.model import Host, HostState, ServerStatus
+from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import carry_out, decide, model, record
 from heat_ha.rescue.model import Method
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from heat_ha.failover.model import Host, HostState, ServerStatus
+from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import decide, model
 from heat_ha.rescue.model import Method, State
 
