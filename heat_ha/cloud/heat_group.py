@@ -30,7 +30,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat, heat_rows, lost
+from heat_ha.cloud import group_record, heat_rows, lease, lost
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
     :raises exceptions.Refused: Heat has not taken it.
     """
     lost.adopt(
-        group.context, group.resource_id, functools.partial(heat.engine_is_alive, group.context)
+        group.context, group.resource_id, functools.partial(lease.engine_is_alive, group.context)
     )
     try:
         group.update_with_template(_template(group, add, remove))
@@ -146,7 +146,7 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
     :param still_wanted: called at each look; what it raises ends the wait.
     :returns: False when the deadline came first.
     """
-    watch = heat.watch_over(group.context, group.resource_id)
+    watch = lease.watch_over(group.context, group.resource_id)
     while True:
         still_wanted()
         watch.look()

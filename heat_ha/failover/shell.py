@@ -15,7 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
+from heat_ha.cloud import heat_group, heat_handoff, heat_hook, lease, services
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import (
     carry_out,
@@ -69,7 +69,7 @@ class Failover:
         self._group = group
         self._options = options
         self._teller = telling.Teller(policy)
-        self._lock = heat.Lock(policy.context, policy.resource_id)
+        self._lock = lease.Lock(policy.context, policy.resource_id)
         self._record = model.Record()
         self._accepted = 0.0
         self._handoff_seconds: float | None = None
@@ -96,7 +96,7 @@ class Failover:
                     # After a refusal too: nothing of what it refuses is done by this.
                     if signal.action != 'plan':
                         self._let_go_of_kept(requested_by)
-        except heat.GroupBusy as exc:
+        except lease.GroupBusy as exc:
             raise exceptions.Refused(
                 f'a failover of this group is running already ({exc}), so this signal joins it'
             ) from exc
@@ -328,7 +328,7 @@ class Failover:
             self._handoff_seconds = time.monotonic() - self._accepted
         self._write(plan=plan, active=plan.new, epoch=plan.epoch)
         policy = self._policy
-        heat.update_nested(
+        lease.update_nested(
             policy,
             policy.child_template,
             timeout=policy.stack.timeout_secs(),

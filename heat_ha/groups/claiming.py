@@ -12,7 +12,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat
+from heat_ha.cloud import group_record, lease
 from heat_ha.groups import decide, model
 
 LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _RUNNING: set[str] = set()
 
 def begin(holder: str) -> model.Mark:
     """Make a mark that this thread stands behind until it calls ``end``."""
-    mark = model.Mark(heat.own_engine_id(), group_record.now(), holder, uuid.uuid4().hex)
+    mark = model.Mark(lease.own_engine_id(), group_record.now(), holder, uuid.uuid4().hex)
     _RUNNING.add(mark.id)
     return mark
 
@@ -59,10 +59,10 @@ def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
     is_nested_in_progress, changed_ago = group_record.nested_state(group)
     is_alive = None
     if mark is not None and mark.engine is not None:
-        if mark.engine == heat.own_engine_id():
+        if mark.engine == lease.own_engine_id():
             is_alive = mark.id in _RUNNING
         else:
-            is_alive = heat.engine_is_alive(group.context, mark.engine)
+            is_alive = lease.engine_is_alive(group.context, mark.engine)
     return decide.MarkEvidence(
         mark=mark,
         is_holder_alive=is_alive,

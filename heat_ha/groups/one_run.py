@@ -13,7 +13,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import group_record, heat, heat_group
+from heat_ha.cloud import group_record, heat_group, lease
 from heat_ha.groups import claiming, decide, model
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Run:
         self._last_change: decide.Change | None = None
         self._changed_at = self._started
         # From here on the work is this engine's.
-        self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=heat.own_engine_id())
+        self._wanted = dataclasses.replace(wanted, id=claim.mark.id, engine=lease.own_engine_id())
 
     def carry_out(self) -> model.Outcome:
         """Do all that is left to do.

@@ -16,7 +16,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat, heat_group
+from heat_ha.cloud import group_record, heat_group, lease
 from heat_ha.groups import claiming, decide, model
 from heat_ha.groups.one_run import Run, TakenOver, Tell, names_of
 
@@ -102,7 +102,7 @@ def replace(
                 size=len([m for m in seen.members if m.name not in new]),
                 named=named,
                 pairs=pairs,
-                engine=heat.own_engine_id(),
+                engine=lease.own_engine_id(),
                 since=group_record.now(),
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
@@ -143,7 +143,7 @@ def add_member(
                 size=len([m for m in seen.members if m.name != name]) + 1,
                 named=(),
                 pairs=(model.Pair('', name),),
-                engine=heat.own_engine_id(),
+                engine=lease.own_engine_id(),
                 since=group_record.now(),
             )
             tell(f'adding member {name}')

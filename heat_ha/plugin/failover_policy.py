@@ -11,7 +11,7 @@ from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_group, heat_handoff, heat_hook, services
+from heat_ha.cloud import heat_group, heat_handoff, heat_hook, lease, services
 from heat_ha.failover import (
     decide,
     hook_run,
@@ -93,7 +93,7 @@ class FailoverPolicy(
     # --- helpers -----------------------------------------------------------------------------
 
     def _group(self):
-        return heat.sibling(self, self.properties[self.GROUP])
+        return lease.sibling(self, self.properties[self.GROUP])
 
     def _wanted_definition(self):
         return heat_handoff.wanted_definition(self, self.RESOURCE, self._group().name)
@@ -243,7 +243,7 @@ class FailoverPolicy(
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
         return {
-            'lock': heat.Lock(self.context, self.resource_id),
+            'lock': lease.Lock(self.context, self.resource_id),
             'is_updating': False,
             'is_made': False,
             'has_other_active': False,
@@ -263,7 +263,7 @@ class FailoverPolicy(
             return done
         try:
             lock.acquire()
-        except heat.GroupBusy:
+        except lease.GroupBusy:
             # A failover is running: the update comes after it.
             return False
         try:
@@ -317,7 +317,7 @@ class FailoverPolicy(
     # --- the other actions -------------------------------------------------------------------
 
     def _is_busy(self):
-        return heat.is_held_by_living(self.context, self.resource_id)
+        return lease.is_held_by_living(self.context, self.resource_id)
 
     def _after_failover(self, token, start, check):
         """Wait until no failover runs, then start the nested stack's action and wait for it."""

@@ -14,7 +14,7 @@ from heat.engine import stack as heat_stack
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import heat, remote_access
+from heat_ha.cloud import lease, remote_access
 from heat_ha.regions import apply, record
 
 LOG = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class RegionWork(resource.Resource):
         work = token.get('work')
         if work is None:
             work = token['work'] = token['make']()
-        if heat.is_cancelled(self.context, self.stack.id):
+        if lease.is_cancelled(self.context, self.stack.id):
             work.cancel()
             raise failure('cancelled', 'the regions that were at work are told')
         if self._step(work):
@@ -154,13 +154,13 @@ class RegionWork(resource.Resource):
         return False
 
     def _is_signal_at_work(self, token):
-        holder = heat.Lock(self.context, self.stack.id).holder()
+        holder = lease.Lock(self.context, self.stack.id).holder()
         if holder is None:
             return False
-        if token.get('is_check') and holder == heat.own_engine_id():
+        if token.get('is_check') and holder == lease.own_engine_id():
             # Older releases of Heat take the lock themselves for a check of the stack.
             return False
-        return heat.engine_is_alive(self.context, holder)
+        return lease.engine_is_alive(self.context, holder)
 
     # --- signals: an engine's thread is not held while a region works -------------------------
 
@@ -204,13 +204,13 @@ class RegionWork(resource.Resource):
         :returns: what it returns; None while an action is at work, False while a signal is.
         """
         try:
-            with heat.Lock(self.context, self.stack.id).held():
+            with lease.Lock(self.context, self.stack.id).held():
                 # Heat writes its state before it looks for the lock, and we look after taking
                 # it: one of the two always sees the other.
                 if self._is_in_action():
                     return None
                 return do()
-        except heat.GroupBusy:
+        except lease.GroupBusy:
             return False
 
     def _is_in_action(self):

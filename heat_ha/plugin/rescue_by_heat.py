@@ -6,7 +6,7 @@ import time
 from heat.engine import resource
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_deployments, heat_group, heat_servers, rescue_nova
+from heat_ha.cloud import heat_deployments, heat_group, heat_servers, lease, rescue_nova
 from heat_ha.groups import model, replacing
 
 
@@ -36,13 +36,13 @@ class ByHeat:
         groups: dict[str, list[str]] = {}
         others = []
         for one in servers:
-            top = heat.sibling(self._policy, one.top)
+            top = lease.sibling(self._policy, one.top)
             if top is not None and heat_group.is_group(top) and one.member:
                 groups.setdefault(one.top, []).append(one.member)
             else:
                 others.append(one)
         for name, members in groups.items():
-            self._replace(heat.sibling(self._policy, name), tuple(members))
+            self._replace(lease.sibling(self._policy, name), tuple(members))
         if others:
             if is_dead:
                 nova = rescue_nova.RescueNova(self._policy)
@@ -67,7 +67,7 @@ class ByHeat:
 
         :raises exceptions.HaError: it refused, or stopped.
         """
-        target = heat.sibling(self._policy, self._policy.properties['failover_policy'])
+        target = lease.sibling(self._policy, self._policy.properties['failover_policy'])
         if target is None:
             raise exceptions.Refused('failover_policy names no policy of this stack')
         if callable(getattr(target, 'fail_over', None)):

@@ -8,7 +8,7 @@ from heat.engine.resources import signal_responder
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat, heat_servers, rescue_nova
+from heat_ha.cloud import heat_servers, lease, rescue_nova
 from heat_ha.plugin import rescue_by_heat
 from heat_ha.rescue import carry_out, claiming, model, record
 
@@ -194,7 +194,7 @@ class RescuePolicy(signal_responder.SignalResponder):
         super().validate()
         for ref in self.properties[self.SERVERS]:
             # What another resource will be is not known before it is made.
-            if ref is not None and heat.sibling(self, ref) is None:
+            if ref is not None and lease.sibling(self, ref) is None:
                 self._invalid(
                     _('%(prop)s names %(ref)s, which is no resource of this stack: a policy '
                       'protects servers of its own stack only')
@@ -215,7 +215,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                 _('%(prop)s and the method failover go together') % {'prop': self.FAILOVER_POLICY}
             )
         if policy_id is not None:
-            target = heat.sibling(self, policy_id)
+            target = lease.sibling(self, policy_id)
             if target is not None and not rescue_by_heat.can_fail_over(target):
                 self._invalid(
                     _('%(prop)s names %(name)s, which is an %(type)s and neither an '
@@ -249,7 +249,7 @@ class RescuePolicy(signal_responder.SignalResponder):
     def _tops(self):
         found = []
         for ref in self.properties[self.SERVERS]:
-            top = heat.sibling(self, ref)
+            top = lease.sibling(self, ref)
             if top is None:
                 raise exception.ResourceInError(
                     resource_status='invalid',

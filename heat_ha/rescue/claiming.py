@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import heat
+from heat_ha.cloud import lease
 from heat_ha.rescue import record
 
 MARK = record.MARK
@@ -39,7 +39,7 @@ class Claim:
 @contextlib.contextmanager
 def claimed(policy: Any) -> Iterator[Claim]:
     """Hold the right for the body. :raises Busy: somebody living has it."""
-    mark = {'engine': heat.own_engine_id(), 'id': uuid.uuid4().hex}
+    mark = {'engine': lease.own_engine_id(), 'id': uuid.uuid4().hex}
     found = (policy.metadata_get(refresh=True) or {}).get(MARK)
     if found and _is_alive(policy, found):
         raise Busy(f'engine {found["engine"]} is at work')
@@ -74,6 +74,6 @@ def is_claimed_by_living(policy: Any) -> bool:
 
 
 def _is_alive(policy: Any, mark: dict[str, str]) -> bool:
-    if mark['engine'] == heat.own_engine_id():
+    if mark['engine'] == lease.own_engine_id():
         return mark['id'] in _RUNNING
-    return heat.engine_is_alive(policy.context, mark['engine'])
+    return lease.engine_is_alive(policy.context, mark['engine'])

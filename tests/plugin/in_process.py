@@ -48,7 +48,7 @@ from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
-from heat_ha.cloud import group_record, heat, heat_group, lost
+from heat_ha.cloud import group_record, heat_group, lease, lost
 from heat_ha.groups import claiming, one_run, replacing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -461,7 +461,7 @@ class Engine:
             (one_run, 'time', own_clock),
             (claiming, 'time', own_clock),
             (group_record, 'now', self.now),
-            (heat, 'own_engine_id', lambda: engine.engine_id),
+            (lease, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),
             (lost, 'FINDERS', (engine._named,)),

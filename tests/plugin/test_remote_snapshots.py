@@ -4,7 +4,7 @@
 import pytest
 from heat.engine import resource
 
-from heat_ha.cloud import heat
+from heat_ha.cloud import lease
 from heat_ha.regions import model
 from tests.plugin.test_remote_stack import attribute, regions, template
 from tests.unit.regions.worlds import FakeRegion, Way
@@ -232,7 +232,7 @@ def test_a_resource_that_is_gone_keeps_no_snapshot_from_being_deleted(engine, re
 def test_a_snapshot_that_is_deleted_while_a_signal_is_at_work_waits_for_its_end(engine, regions):
     stack = engine.create(template())
     found = snapshot(engine, stack)
-    lock = heat.Lock(engine.context(), stack['stack_id'])
+    lock = lease.Lock(engine.context(), stack['stack_id'])
     lock.acquire()
     slept = engine.slept
     engine.before_sleep = lambda: engine.slept > slept + 5 and lock.release()

@@ -6,7 +6,7 @@ from heat.common import exception as heat_exception
 from heat.objects import stack as stack_object
 
 from heat_ha import exceptions
-from heat_ha.cloud import heat
+from heat_ha.cloud import lease
 
 
 class Policy:
@@ -34,9 +34,9 @@ class Policy:
 def update(monkeypatch):
     def call(policy, still_wanted=lambda: None, timeout=60.0):
         monkeypatch.setattr(stack_object.Stack, 'get_status', policy.get_status)
-        heat.update_nested(policy, lambda: 'template', timeout=timeout, still_wanted=still_wanted)
+        lease.update_nested(policy, lambda: 'template', timeout=timeout, still_wanted=still_wanted)
 
-    monkeypatch.setattr(heat, 'AGAIN_AFTER', (0.0, 0.0, 0.0))
+    monkeypatch.setattr(lease, 'AGAIN_AFTER', (0.0, 0.0, 0.0))
     return call
 
 
