@@ -21,7 +21,7 @@ NEWEST = $(lastword $(RELEASES))
 CONSTRAINTS = lab/constraints.txt tools/constraints.txt
 PACKAGE = setup.cfg setup.py pyproject.toml requirements.txt
 WITHOUT_CLOUD = tests/unit tests/plugin
-SERVERS_IN_THREADS = tests/unit/cloud/test_remote_heat.py
+SERVERS_IN_THREADS = tests/unit/regions/adapters/test_heat_client.py
 
 # One long test at the end of a worker's share would keep it busy alone, so shares are stolen.
 ON_ALL_CORES = -n auto --dist worksteal

@@ -28,8 +28,8 @@ import rich.console
 import rich.table
 
 from lab import database, layout, ports, regions, services
-from tests import agents
-from tests import cloud as lab
+from lab.client import agents
+from lab.client import cloud as lab
 
 # So many senders, since one does not get to the whole rate.
 SENDERS = 2

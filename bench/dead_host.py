@@ -23,8 +23,8 @@ import rich.console
 import rich.table
 
 from bench import handoff
-from tests import cloud as lab
-from tests import hosts
+from lab.client import cloud as lab
+from lab.client import hosts
 
 # At most this many times as long as the bare calls.
 GOAL = 1.5

@@ -27,7 +27,7 @@ import rich.table
 
 from bench import handoff_templates as templates
 from bench import stopwatch
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # Seconds between an answer of Cinder's and the next question of the bare calls.
 PERIOD = 0.05

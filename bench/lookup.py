@@ -125,22 +125,22 @@ def timed(engine: Any, call: Callable[[], Any]) -> tuple[Any, float, int]:
 
 def measure(engine: Any, by_stack: list[list[str]], count: int, peers: int) -> dict[str, Any]:
     """Look up ``count`` servers at once, and ``peers`` of them one by one."""
-    from heat_ha.cloud import protected
+    from heat_ha.agent.adapters import policy_index
 
-    setattr(protected, 'engine', lambda: engine)  # noqa: B010  Heat's own is not configured here.
+    setattr(policy_index, 'engine', lambda: engine)  # noqa: B010  Heat's own is not configured here.
     # One host has some servers of each stack, not all of few.
     spread = [servers[i] for i in range(SERVERS_OF_A_STACK) for servers in by_stack]
     wanted = spread[:count]
-    protected.policies_of(wanted)
-    found, ours, queries = timed(engine, lambda: protected.policies_of(wanted))
+    policy_index.policies_of(wanted)
+    found, ours, queries = timed(engine, lambda: policy_index.policies_of(wanted))
     assert set(found) == set(wanted), 'a protected server was not found'
-    _few, _seconds, of_few = timed(engine, lambda: protected.policies_of(wanted[:5]))
+    _few, _seconds, of_few = timed(engine, lambda: policy_index.policies_of(wanted[:5]))
     numbers = [policy.number for policy in found.values()]
-    _states, states, of_states = timed(engine, lambda: protected.states_of(numbers))
-    _plans, plans, of_plans = timed(engine, protected.unfinished_failovers)
+    _states, states, of_states = timed(engine, lambda: policy_index.states_of(numbers))
+    _plans, plans, of_plans = timed(engine, policy_index.unfinished_failovers)
     one_by_one = wanted[:peers]
     _each, each, of_each = timed(
-        engine, lambda: [protected.policies_of([server]) for server in one_by_one]
+        engine, lambda: [policy_index.policies_of([server]) for server in one_by_one]
     )
     _rows, bare, _one = timed(engine, lambda: _bare(engine, wanted))
     return {

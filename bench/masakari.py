@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from lab import broker, database, layout, ports, processes, regions, services
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # The addresses of the lab's block behind those of its regions.
 PORT_OFFSET = 60

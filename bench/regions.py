@@ -26,8 +26,8 @@ from typing import Any
 import rich.console
 import rich.table
 
-from tests import cloud as lab
-from tests import regions
+from lab.client import cloud as lab
+from lab.client import regions
 
 # At most this many times the slowest region's time, beside what any stack takes in Heat.
 GOAL = 1.2

@@ -26,7 +26,7 @@ import rich.table
 from bench import masakari, rescuers
 from bench.rescuers import ENDS, WITNESS, Contender, World
 from bench.rounds import WORDS, Round, servers, shown, summary, verdicts
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # Seconds until a contender is given up, beside what it is known to wait.
 LIMIT = 420.0

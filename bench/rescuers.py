@@ -15,15 +15,15 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 
 from bench import masakari
-from tests import agents, bmc, hosts
-from tests import cloud as lab
+from lab.client import agents, bmc, hosts
+from lab.client import cloud as lab
 
 # The one the servers are on dies and the other one gets them, in turns. The third host is there to
 # be counted; it takes no servers, so that they all are on one host again in the next round.
 ENDS, WITNESS = ('c1', 'c2'), 'c3'
 
 # Seconds between two looks of the bare loop, and its threads: as AT_ONCE of
-# heat_ha.rescue.carry_out, which only an engine can import.
+# heat_ha.rescue.executor, which only an engine can import.
 BARE_PERIOD = 0.5
 THREADS = 16
 

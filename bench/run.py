@@ -15,7 +15,7 @@ from types import ModuleType
 import rich.console
 
 import bench
-from tests import cloud
+from lab.client import cloud
 
 # Wide enough for the tables where there is no terminal to ask.
 WIDTH = 110

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import pymysql
 
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # Seconds between two looks; each is one query that the database answers from memory.
 PERIOD = 0.02

@@ -13,7 +13,7 @@ from chaos.choice import WAITING, Run, TakeUp
 from chaos.pool import COOLDOWN, POLICY, Member
 from chaos.world import Engines
 from heat_ha.failover import model
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # Seconds until a failover that does not get to its end counts as wedged, and until the services
 # are left in peace for it: a person who takes it up again and again would first mend them.

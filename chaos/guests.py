@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chaos.database import Database
-from tests.scenario import guest
+from lab.client import guest
 
 # Seconds between two looks for new servers, and between two questions of a guest: each is a
 # request to Heat, on whose time the failovers are too.

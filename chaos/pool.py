@@ -9,7 +9,7 @@ from typing import Any
 from chaos import check
 from chaos.database import Database
 from heat_ha.failover import model, record
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 POLICY = 'failover'
 GROUP = 'group'

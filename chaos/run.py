@@ -22,8 +22,8 @@ from typing import Any
 
 from chaos import check, choice, drive, guests, pool, world
 from chaos.database import Database
-from tests import cloud as lab
-from tests.scenario import faults
+from lab.client import cloud as lab
+from lab.client import faults
 
 # Seconds until what is being deleted has to be gone.
 UNTIL_GONE = 60.0

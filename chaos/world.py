@@ -12,9 +12,8 @@ from chaos import check
 from chaos.choice import HostFault
 from chaos.database import Database
 from lab import processes
-from tests import cloud as lab
-from tests import hosts
-from tests.scenario import faults
+from lab.client import cloud as lab
+from lab.client import faults, hosts
 
 # The interface of the catalogue that leads Heat to the proxy. Nobody else in the lab uses it.
 INTERFACE = 'admin'

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from demo import scene, screen, watching
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 GROUP, POLICY = 'server_group', 'server_failover_policy'
 

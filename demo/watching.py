@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from demo import scene
-from tests import cloud as lab
+from lab.client import cloud as lab
 
 # Seconds between two questions about the volume. Often enough to see it on its way, seldom
 # enough not to slow two cores.

@@ -4,7 +4,7 @@
 Every policy of heat-ha hands the body of its signals to ``parse`` before it looks at anything
 else. Whoever holds the signed URL of a policy can send what they like, so nothing in a body is
 believed but its form; whether the member that it names belongs to the group is asked of
-``heat_ha.groups.decide.named_member``.
+``heat_ha.groups.rules.decide.named_member``.
 """
 
 import collections.abc

@@ -28,7 +28,7 @@ def quorum_problem(marks: Mapping[str, cloud.ComputeService]) -> str:
     return ''
 
 
-class Watch:
+class IsolationMonitor:
     """What of the cloud answered this agent, and when.
 
     :param ping: raises HaError when no engine answers over the broker.

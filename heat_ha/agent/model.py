@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent knows of a host: values only. Times are seconds of Unix time (UTC).
 
-``decide`` chooses from them, ``service`` acts on them, ``heat_ha.cloud.agent_store`` keeps them.
+``decide`` chooses from them, ``service`` acts on them, ``heat_ha.agent.adapters.store`` keeps them.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
 
-class Says(enum.Enum):
+class Claimed(enum.Enum):
     """What one source says of a host. SILENT: nothing, and it could have."""
 
     DOWN = 'down'
@@ -27,7 +27,7 @@ class Report:
 
     source: str
     host: str
-    says: Says
+    says: Claimed
     at: float
     wording: str = ''
 
@@ -109,7 +109,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class Observation:
     """All that the next step for one host is decided from.
 
     ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or

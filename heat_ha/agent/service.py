@@ -18,11 +18,14 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha import exceptions, on_record
-from heat_ha.agent import confirmation, decide, isolation, metrics, model, rescuing, sources, storm
-from heat_ha.agent import signs as life
+from heat_ha import exceptions, serialization
+from heat_ha.agent import dispatcher as rescuing
+from heat_ha.agent import isolation, metrics, model, sources
+from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
-from heat_ha.cloud import agent_store, nova_admin
+from heat_ha.agent.rules import confirmation, decide, storm
+from heat_ha.agent.rules import heartbeats as life
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
 from heat_ha.fencing import inventory, without_power
@@ -61,8 +64,8 @@ class Agent:
         nova: nova_admin.NovaAdmin,
         store: agent_store.Store,
         fences: inventory.Inventory,
-        board: sources.Board,
-        watch: isolation.Watch,
+        board: sources.ReportTable,
+        watch: isolation.IsolationMonitor,
         dispatcher: rescuing.Dispatcher,
         locks: Any,
     ) -> None:
@@ -199,7 +202,9 @@ class Agent:
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
         return {
-            host: on_record.made(entry.value, Incident.from_dict, f'the incident of host {host}')
+            host: serialization.decode(
+                entry.value, Incident.from_dict, f'the incident of host {host}'
+            )
             for host, entry in found.items()
         }
 
@@ -212,11 +217,11 @@ class Agent:
         said = self._board.said(host, self._marks.get(host), problems, now, since)
         return confirmation.judge(self._settings.rule, said)
 
-    def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Seen:
+    def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Observation:
         incident = incidents.get(host)
         judgement = self._judge(host, incident, now)
         a_storm, doubt, outlived_since = self._against(host, incidents, now)
-        return model.Seen(
+        return model.Observation(
             host,
             incident,
             judgement,
@@ -271,7 +276,7 @@ class Agent:
             silent_since if living and living <= outlived else float('inf'),
         )
 
-    def _needs_audit(self, seen: model.Seen) -> bool:
+    def _needs_audit(self, seen: model.Observation) -> bool:
         is_quarantined = seen.incident is not None and seen.incident.phase is Phase.QUARANTINED
         return is_quarantined and self._settings.reopen_when_clean
 
@@ -352,7 +357,12 @@ class Agent:
         return False
 
     def _enter(
-        self, host: str, entry: agent_store.Entry, seen: model.Seen, step: decide.Enter, now: float
+        self,
+        host: str,
+        entry: agent_store.Entry,
+        seen: model.Observation,
+        step: decide.Enter,
+        now: float,
     ) -> None:
         old = seen.incident
         if old is None or not old.is_open:

@@ -16,8 +16,9 @@ from oslo_log import log as logging
 from oslo_messaging.notify import listener as notify_listener
 
 from heat_ha import exceptions
-from heat_ha.agent import metrics, model, reports
-from heat_ha.agent.model import Says
+from heat_ha.agent import metrics, model
+from heat_ha.agent.model import Claimed
+from heat_ha.agent.rules import reports
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import agent as options
 
@@ -32,7 +33,7 @@ BATCH, BATCH_SECONDS, PREFETCH = 100, 0.2, 500
 # What the agents of a region share. An operator bounds it by a policy of the broker, by this name.
 QUEUE = 'heat-ha-agent'
 
-Tell = Callable[[str, reports.Told], None]
+Tell = Callable[[str, reports.ParsedReport], None]
 
 
 class Source(abc.ABC):
@@ -184,7 +185,7 @@ def load(names: Collection[str], tell: Tell) -> dict[str, Source]:
     return found
 
 
-class Board:
+class ReportTable:
     """What each source last said of each host. Threads write and read it."""
 
     def __init__(self, valid: float, lasting: Collection[str]) -> None:
@@ -213,15 +214,15 @@ class Board:
         problems: Mapping[str, str],
         now: float,
         since: float = 0.0,
-    ) -> dict[str, Says]:
+    ) -> dict[str, Claimed]:
         """What the sources say of a host.
 
         :param problems: names those that cannot be asked, with the reason.
         :param since: what was reported before that counts no more.
         """
-        found = {name: Says.COULD_NOT_ASK for name, why in problems.items() if why}
+        found = {name: Claimed.COULD_NOT_ASK for name, why in problems.items() if why}
         if mark is not None:
-            found.setdefault(ServicesApi.name, Says.UP if mark.is_up else Says.DOWN)
+            found.setdefault(ServicesApi.name, Claimed.UP if mark.is_up else Claimed.DOWN)
         with self._guard:
             for source, report in self._said.get(host, {}).items():
                 if report.at > since and self._counts(report, now):
@@ -244,6 +245,6 @@ class Board:
         return sum(len(of_host) for of_host in self._said.values())
 
 
-def stamp(source: str, told: reports.Told) -> model.Report:
+def stamp(source: str, told: reports.ParsedReport) -> model.Report:
     """What was told just now, as a report."""
     return model.Report(source, told.host, told.says, time.time(), told.wording)

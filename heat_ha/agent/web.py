@@ -13,7 +13,7 @@ import prometheus_client
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.agent import reports
+from heat_ha.agent.rules import reports
 
 LOG = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Application:
     def __init__(
         self,
         tokens: Mapping[str, str],
-        tell: Callable[[str, reports.Told], None],
+        tell: Callable[[str, reports.ParsedReport], None],
         registry: prometheus_client.CollectorRegistry,
     ) -> None:
         self._tokens = tokens

@@ -18,7 +18,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from heat_ha import exceptions, on_record
+from heat_ha import exceptions, serialization
 from heat_ha.conf import agent as options
 from heat_ha.conf import nova_hosts
 
@@ -61,15 +61,17 @@ def main() -> int:
 
 
 def _store() -> Any:
-    from heat_ha.cloud import agent_store, protected
+    from heat_ha.agent.adapters import policy_index
+    from heat_ha.agent.adapters import store as agent_store
 
-    store = agent_store.Store(protected.engine())
+    store = agent_store.Store(policy_index.engine())
     store.create()
     return store
 
 
 def _settings(conf: Any, own: Any) -> Any:
-    from heat_ha.agent import confirmation, model, service, storm
+    from heat_ha.agent import model, service
+    from heat_ha.agent.rules import confirmation, storm
 
     return service.Settings(
         name=own.name or socket.gethostname(),
@@ -90,8 +92,9 @@ def _settings(conf: Any, own: Any) -> Any:
 def _run(conf: Any) -> int:
     from tooz import coordination
 
-    from heat_ha.agent import isolation, metrics, rescuing, service, sources, web
-    from heat_ha.cloud import heat_rpc, nova_admin
+    from heat_ha.agent import dispatcher, isolation, metrics, service, sources, web
+    from heat_ha.agent.adapters import nova_admin
+    from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
     own = conf[options.GROUP]
@@ -111,9 +114,9 @@ def _run(conf: Any) -> int:
         nova,
         store,
         fences,
-        sources.Board(own.report_valid, [sources.NovaNotifications.name]),
-        isolation.Watch(heat_rpc.ping),
-        rescuing.Dispatcher(store, nova, locks, own.servers_at_once, own.servers_per_destination),
+        sources.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
+        isolation.IsolationMonitor(heat_rpc.ping),
+        dispatcher.Dispatcher(store, nova, locks, own.servers_at_once, own.servers_per_destination),
         locks,
     )
     _report_on_demand(conf, agent)
@@ -159,8 +162,9 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
 
 
 def _by_hand(verb: str, host: str) -> int:
-    from heat_ha.agent import decide, dispatch, model
-    from heat_ha.cloud import agent_store
+    from heat_ha.agent import model
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.rules import decide, dispatch_rules
 
     store = _store()
     incidents = store.all(agent_store.INCIDENT)
@@ -173,10 +177,16 @@ def _by_hand(verb: str, host: str) -> int:
     if host not in incidents:
         raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
     entry = incidents[host]
-    old = on_record.made(entry.value, model.Incident.from_dict, f'the incident of host {host}')
+    old = serialization.decode(
+        entry.value, model.Incident.from_dict, f'the incident of host {host}'
+    )
     by, now = getpass.getuser(), time.time()
     new = (decide.released if verb == 'release' else decide.dropped)(old, by, now)
-    turn = dispatch.Turn.WAITING if verb == 'release' else dispatch.Turn.DROPPED
+    turn = (
+        dispatch_rules.DispatchState.WAITING
+        if verb == 'release'
+        else dispatch_rules.DispatchState.DROPPED
+    )
     held = rescues.get(host)
     changed = _with_turns(held.value, turn) if held else None
     if held and changed != held.value:
@@ -191,10 +201,12 @@ def _by_hand(verb: str, host: str) -> int:
 
 
 def _with_turns(value: dict[str, Any], turn: Any) -> dict[str, Any]:
-    from heat_ha.agent import dispatch
+    from heat_ha.agent.rules import dispatch_rules
 
     rows = [
-        row | {'turn': turn.value} if row['turn'] == dispatch.Turn.DEFERRED.value else row
+        row | {'turn': turn.value}
+        if row['turn'] == dispatch_rules.DispatchState.DEFERRED.value
+        else row
         for row in value['rows']
     ]
     return value | {'rows': rows}

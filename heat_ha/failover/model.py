@@ -90,7 +90,7 @@ class OnDeadHost(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Holder:
+class MemberServer:
     """A member in its part of active or heir: its name in the group and its server."""
 
     member: str
@@ -98,7 +98,7 @@ class Holder:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
+class Retained:
     """A member that was left as sick and is kept, shut off, for a look. ``until`` is UTC."""
 
     member: str
@@ -178,8 +178,8 @@ class Plan:
     created: str
     epoch: int
     revision: str
-    old: Holder | None
-    new: Holder | None
+    old: MemberServer | None
+    new: MemberServer | None
     steps: tuple[Step, ...]
     chained: groups.Chained | None = None
     quiesce: Quiesce = Quiesce.NONE
@@ -245,8 +245,8 @@ class Plan:
             **plain
             | {
                 'cause': Cause(plain['cause']),
-                'old': plain['old'] and Holder(**plain['old']),
-                'new': plain['new'] and Holder(**plain['new']),
+                'old': plain['old'] and MemberServer(**plain['old']),
+                'new': plain['new'] and MemberServer(**plain['new']),
                 'steps': tuple(Step.from_dict(s) for s in plain['steps']),
                 'chained': plain['chained'] and groups.Chained.from_dict(plain['chained']),
                 'quiesce': Quiesce(plain['quiesce']),
@@ -346,16 +346,16 @@ class Record:
 
     state: State = State.READY
     epoch: int = 0
-    active: Holder | None = None
+    active: MemberServer | None = None
     plan: Plan | None = None
     reason: str = ''
     way_out: str = ''
     suspects: tuple[str, ...] = ()
     is_paused: bool = False
-    previous: Holder | None = None
-    kept: tuple[Kept, ...] = ()
+    previous: MemberServer | None = None
+    kept: tuple[Retained, ...] = ()
     # Members and servers as last seen: what a failover looks at while Heat lists the members.
-    seen: tuple[Holder, ...] = ()
+    seen: tuple[MemberServer, ...] = ()
     # What Heat had on record then; while it has the same, the members need not be listed.
     seen_rows: str = ''
 
@@ -383,11 +383,11 @@ class Record:
             **plain
             | {
                 'state': State(plain['state']),
-                'active': plain['active'] and Holder(**plain['active']),
+                'active': plain['active'] and MemberServer(**plain['active']),
                 'plan': plain['plan'] and Plan.from_dict(plain['plan']),
                 'suspects': tuple(plain['suspects']),
-                'previous': plain['previous'] and Holder(**plain['previous']),
-                'kept': tuple(Kept(**k) for k in plain['kept']),
-                'seen': tuple(Holder(**h) for h in plain.get('seen', ())),
+                'previous': plain['previous'] and MemberServer(**plain['previous']),
+                'kept': tuple(Retained(**k) for k in plain['kept']),
+                'seen': tuple(MemberServer(**h) for h in plain.get('seen', ())),
             }
         )

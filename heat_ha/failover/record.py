@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from heat_ha import exceptions, on_record
+from heat_ha import exceptions, serialization
 from heat_ha.failover import model
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
@@ -51,7 +51,7 @@ def record_of(data: Mapping[str, str]) -> model.Record:
     text = data.get(RECORD)
     if text is None:
         return model.Record()
-    return on_record.read(text, model.Record.from_dict, 'the record of the failover')
+    return serialization.read(text, model.Record.from_dict, 'the record of the failover')
 
 
 def write(resource: Data, record: model.Record) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a group and of one replacement in it: values only.
 
-``heat_ha.cloud.heat_group`` makes them from what Heat answers, ``heat_ha.groups.decide``
-chooses from them, ``heat_ha.groups.replacing`` acts on them.
+``adapters.members`` makes them from what Heat answers, ``rules.decide`` chooses from them,
+``replacing`` acts on them.
 """
 
 import dataclasses
@@ -123,7 +123,7 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldBack:
+class MaskedFailure:
     """A failed resource that is shown to Heat as healthy while its group is changed.
 
     Heat replaces whatever is failed at each update of a stack, under the same name and all at
@@ -140,10 +140,10 @@ class HeldBack:
 class Replacement:
     """The intent to replace members, on record before anything is done.
 
-    Which phase it is in is not on record: ``heat_ha.groups.decide.next_step`` sees that from the
-    group, so that the record can never be at odds with the members. ``size`` is how many
-    members the group is to have afterwards, ``named`` what the request named, ``given_up`` are
-    the names of new members that failed, ``since`` is UTC in ISO form.
+    Which phase it is in is not on record: ``rules.decide.next_step`` sees that from the group,
+    so that the record can never be at odds with the members. ``size`` is how many members the
+    group is to have afterwards, ``named`` what the request named, ``given_up`` are the names of
+    new members that failed, ``since`` is UTC in ISO form.
     """
 
     id: str
@@ -155,7 +155,7 @@ class Replacement:
     engine: str
     since: str
     given_up: tuple[str, ...] = ()
-    held_back: tuple[HeldBack, ...] = ()
+    held_back: tuple[MaskedFailure, ...] = ()
 
     @property
     def victims(self) -> tuple[str, ...]:
@@ -187,9 +187,9 @@ class Replacement:
         )
 
 
-def _held_back(fields: dict[str, Any]) -> HeldBack:
+def _held_back(fields: dict[str, Any]) -> MaskedFailure:
     stack = tuple((str(key), str(value)) for key, value in fields['stack'])
-    return HeldBack(**{**fields, 'stack': stack})
+    return MaskedFailure(**{**fields, 'stack': stack})
 
 
 @dataclasses.dataclass(frozen=True)

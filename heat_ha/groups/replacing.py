@@ -3,7 +3,7 @@
 
 The ScalingPolicy calls ``replace`` and ``adjusting``; the FailoverPolicy calls ``replace`` for
 the members that it has moved everything off, and ``add_member``. What to do is decided in
-``heat_ha.groups.decide``; ``heat_ha.cloud.heat_group`` and ``heat_ha.cloud.group_record`` do it.
+``rules.decide``; ``adapters.members`` and ``adapters.store`` do it.
 """
 
 import collections.abc
@@ -16,9 +16,13 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import group_record, heat_group, lease
-from heat_ha.groups import claiming, decide, model
-from heat_ha.groups.one_run import Run, TakenOver, Tell, names_of
+from heat_ha.cloud import lease
+from heat_ha.groups import lease as group_lease
+from heat_ha.groups import model
+from heat_ha.groups.adapters import members as group_members
+from heat_ha.groups.adapters import store as group_store
+from heat_ha.groups.replacement_run import Emit, ReplacementRun, TakenOver, names_of
+from heat_ha.groups.rules import decide
 
 LOG = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ def replace(
     new_names: tuple[str, ...] = (),
     respect_cooldown: bool = True,
     cooldown: float | None = None,
-    tell: Tell = LOG.info,
+    tell: Emit = LOG.info,
 ) -> model.Outcome:
     """Replace members of the group and wait until it is done.
 
@@ -58,23 +62,23 @@ def replace(
     started = time.monotonic()
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
-        seen = heat_group.look(group_resource)
+        seen = group_members.look(group_resource)
         chosen = None
-        if group_record.read_replacement(group_resource) is None:
+        if group_store.read_replacement(group_resource) is None:
             gone = _gone(seen, named)
             if named and len(gone) == len(named) and _is_in_order(seen):
                 present = tuple(n for n in new_names if seen.member(n))
                 return model.Outcome(named, present, time.monotonic() - started)
             chosen = _choose(group_resource, seen, count, named, spare, new_names)
         allowed = _cooldown(group_resource, cooldown)
-        with claiming.Claim(
+        with group_lease.Claim(
             group_resource,
             requested_by,
             cooldown=allowed if respect_cooldown and chosen is not None else None,
             next_cooldown=allowed,
             reason=f'replace_oldest : {count}',
         ) as claim:
-            left = group_record.read_replacement(group_resource)
+            left = group_store.read_replacement(group_resource)
             if left is not None:
                 tell(
                     f'taking up the replacement of {names_of(left.victims)} that '
@@ -85,7 +89,7 @@ def replace(
                 is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
                 if is_same and (named or outcome.new):
                     return outcome
-                seen = heat_group.look(group_resource)
+                seen = group_members.look(group_resource)
                 if named and len(_gone(seen, named)) == len(named):
                     return outcome
                 chosen = None
@@ -93,7 +97,7 @@ def replace(
                 _refuse_if_in_progress(group_resource)
             if chosen is None:
                 chosen = _choose(group_resource, seen, count, named, spare, new_names)
-            new = new_names if chosen and new_names else [heat_group.new_name() for _ in chosen]
+            new = new_names if chosen and new_names else [group_members.new_name() for _ in chosen]
             pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
             wanted = model.Replacement(
                 id=claim.mark.id,
@@ -103,7 +107,7 @@ def replace(
                 named=named,
                 pairs=pairs,
                 engine=lease.own_engine_id(),
-                since=group_record.now(),
+                since=group_store.now(),
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
             if chosen:
@@ -117,7 +121,7 @@ def add_member(
     requested_by: str,
     name: str,
     spare: tuple[str, ...] = (),
-    tell: Tell = LOG.info,
+    tell: Emit = LOG.info,
 ) -> str:
     """Bring one more member into the group, under a name that the caller has on its record.
 
@@ -128,11 +132,11 @@ def add_member(
     """
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
-        with claiming.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
-            left = group_record.read_replacement(group_resource)
+        with group_lease.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
+            left = group_store.read_replacement(group_resource)
             if left is not None:
                 _settle(group_resource, claim, left, spare, tell)
-            seen = heat_group.look(group_resource)
+            seen = group_members.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
                 return name
@@ -144,7 +148,7 @@ def add_member(
                 named=(),
                 pairs=(model.Pair('', name),),
                 engine=lease.own_engine_id(),
-                since=group_record.now(),
+                since=group_store.now(),
             )
             tell(f'adding member {name}')
             _in_several_runs(group_resource, claim, wanted, spare, tell)
@@ -153,10 +157,10 @@ def add_member(
 
 def _settle(
     group: Any,
-    claim: claiming.Claim,
+    claim: group_lease.Claim,
     left: model.Replacement,
     spare: tuple[str, ...],
-    tell: Tell,
+    tell: Emit,
 ) -> None:
     """Carry out what an earlier run left, so that another replacement can go on record.
 
@@ -168,17 +172,17 @@ def _settle(
         # Also where whoever has taken it over is done already: the group is not ours any more.
         raise
     except exceptions.HaError as exc:
-        if group_record.read_replacement(group) is not None:
+        if group_store.read_replacement(group) is not None:
             raise
         tell(f'what {left.requested_by} began at {left.since} was not done whole: {exc}')
 
 
 def _in_several_runs(
     group: Any,
-    claim: claiming.Claim,
+    claim: group_lease.Claim,
     wanted: model.Replacement,
     spare: tuple[str, ...],
-    tell: Tell,
+    tell: Emit,
 ) -> model.Outcome:
     """Carry a replacement out, and what is left of it again where it may succeed later.
 
@@ -193,7 +197,7 @@ def _in_several_runs(
         pauses = itertools.chain([0.0], pauses)
     asked_for = wanted.victims
     while True:
-        run = Run(group, claim, wanted, spare, tell)
+        run = ReplacementRun(group, claim, wanted, spare, tell)
         try:
             outcome = run.carry_out()
         except exceptions.MayPass as exc:
@@ -215,7 +219,7 @@ def _in_several_runs(
 
 @contextlib.contextmanager
 def adjusting(
-    group_resource: Any, requested_by: str, tell: Tell = LOG.info
+    group_resource: Any, requested_by: str, tell: Emit = LOG.info
 ) -> collections.abc.Iterator[None]:
     """Let Heat's own scaling of the group run in the body, and be found if its engine dies.
 
@@ -226,33 +230,33 @@ def adjusting(
         yield
         return
     try:
-        stale = claiming.wait_until_free(group_resource)
+        stale = group_lease.wait_until_free(group_resource)
     except exceptions.TryAgain as exc:
         LOG.info('Group %s: %s', group_resource.name, exc)
         yield
         return
-    if group_record.read_replacement(group_resource) is not None:
+    if group_store.read_replacement(group_resource) is not None:
         _finish_what_was_left(group_resource, requested_by, tell)
     elif stale is not None:
-        group_record.clear_stale(group_resource, stale)
-    mark = claiming.begin(requested_by)
+        group_store.clear_stale(group_resource, stale)
+    mark = group_lease.begin(requested_by)
     try:
-        group_record.write_adjustment(group_resource, mark)
+        group_store.write_adjustment(group_resource, mark)
         yield
     finally:
-        claiming.end(mark)
-        group_record.drop_adjustment(group_resource)
+        group_lease.end(mark)
+        group_store.drop_adjustment(group_resource)
 
 
-def _finish_what_was_left(group: Any, requested_by: str, tell: Tell) -> None:
+def _finish_what_was_left(group: Any, requested_by: str, tell: Emit) -> None:
     with group.frozen_properties():
         try:
-            with claiming.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
-                left = group_record.read_replacement(group)
+            with group_lease.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
+                left = group_store.read_replacement(group)
                 if left is not None:
                     # Once only, and nothing is paired anew: which member is the active, and has
                     # to stay, is not known here.
-                    Run(group, claim, left, (), tell).carry_out()
+                    ReplacementRun(group, claim, left, (), tell).carry_out()
         except exceptions.HaError as exc:
             tell(f'the replacement that was interrupted could not be ended: {exc}')
 
@@ -268,7 +272,7 @@ def _refuse_if_unready(group: Any) -> None:
 
 def _refuse_if_in_progress(group: Any) -> None:
     """Leave a nested stack alone that somebody changes, who has not marked the group."""
-    is_in_progress, seconds = group_record.nested_state(group)
+    is_in_progress, seconds = group_store.nested_state(group)
     if is_in_progress and seconds <= group.stack.timeout_secs():
         raise exceptions.TryAgain(f'the nested stack of group {group.name} is being changed')
 
@@ -289,7 +293,7 @@ def _choose(
     if new_names and count and len(new_names) != count:
         raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
     chosen = decide.victims(seen, count, there, (*spare, *new_names))
-    decide.check_pauses(count, heat_group.rolling(group), group.stack.timeout_secs())
+    decide.check_pauses(count, group_members.rolling(group), group.stack.timeout_secs())
     return chosen
 
 

@@ -11,18 +11,11 @@ from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat_group, heat_handoff, heat_hook, lease, services
-from heat_ha.failover import (
-    decide,
-    hook_run,
-    model,
-    observing,
-    record,
-    shell,
-    showing,
-    standbys,
-    telling,
-)
+from heat_ha.cloud import clients, lease, nested_stack
+from heat_ha.failover import attributes, controller, events, hook_runner, model, observation, record
+from heat_ha.failover.adapters import handoff_template, hook_stack
+from heat_ha.failover.rules import decide, standbys
+from heat_ha.groups.adapters import members as group_members
 from heat_ha.plugin import failover_schema
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +69,7 @@ class FailoverPolicy(
                 message=_('%(prop)s of %(name)s needs a "type", as in an AutoScalingGroup')
                 % {'prop': self.RESOURCE, 'name': self.name}
             )
-        if not heat_handoff.mentions_active(definition.get('properties')):
+        if not handoff_template.mentions_active(definition.get('properties')):
             raise exception.StackValidationFailed(
                 message=_('%(prop)s of %(name)s does not say where the active member belongs: '
                           'write %%active%% or {get_attr: [%(group)s, refs, 0]} in its '
@@ -93,10 +86,10 @@ class FailoverPolicy(
     # --- helpers -----------------------------------------------------------------------------
 
     def _group(self):
-        return lease.sibling(self, self.properties[self.GROUP])
+        return nested_stack.sibling(self, self.properties[self.GROUP])
 
     def _wanted_definition(self):
-        return heat_handoff.wanted_definition(self, self.RESOURCE, self._group().name)
+        return handoff_template.wanted_definition(self, self.RESOURCE, self._group().name)
 
     def _options(self):
         quiesce = model.Quiesce((self.properties[self.QUIESCE] or {}).get(self.SERVER_ACTION))
@@ -104,7 +97,7 @@ class FailoverPolicy(
         if fencing is model.Fencing.REQUIRED:
             quiesce = model.Quiesce.STOP
         timeout = float(self.properties[self.FENCING_TIMEOUT])
-        return shell.Options(
+        return controller.Options(
             model.Limits(
                 cooldown=float(self.properties[self.COOLDOWN]),
                 max_failovers=self.properties[self.MAX_FAILOVERS],
@@ -150,8 +143,8 @@ class FailoverPolicy(
         wanted, found = self._hook(self.ACTIVATE), record.read(self)
         if wanted is None or found.active is None:
             return None
-        return hook_run.HookRun(
-            self, services.StackServices(self), wanted, f'activate-{found.epoch}',
+        return hook_runner.HookRun(
+            self, clients.StackClients(self), wanted, f'activate-{found.epoch}',
             found.active.server,
         )  # fmt: skip
 
@@ -175,7 +168,7 @@ class FailoverPolicy(
     def _choose_first(self):
         """The oldest healthy member and all members, asked of Heat and Nova now."""
         # Without the health check: what a standby is to answer with may not be started yet.
-        observed = observing.observe(self._group(), services.StackServices(self))
+        observed = observation.observe(self._group(), clients.StackClients(self))
         return standbys.first_active(observed.candidates), observed
 
     def _warn_of_shared_host(self, candidates):
@@ -187,22 +180,22 @@ class FailoverPolicy(
         definition = record.read_definition(self) if self.id is not None else None
         if definition is None:
             # Validation and preview come before there is a member to name.
-            return heat_handoff.nested_template(
-                self, self._wanted_definition(), heat_handoff.ACTIVE
+            return handoff_template.nested_template(
+                self, self._wanted_definition(), handoff_template.ACTIVE
             )
         active = record.read(self).active
         if active is None:
-            return heat_handoff.nested_template(self, definition, None)
+            return handoff_template.nested_template(self, definition, None)
         group, member = self._group(), active.member
-        return heat_handoff.nested_template(
+        return handoff_template.nested_template(
             self,
             definition,
             active.server,
-            lambda path: heat_group.member_attribute(group, member, path),
+            lambda path: group_members.member_attribute(group, member, path),
         )
 
     def child_params(self):
-        return heat_handoff.child_environment()
+        return handoff_template.child_environment()
 
     # --- create and update -------------------------------------------------------------------
 
@@ -354,13 +347,13 @@ class FailoverPolicy(
     def handle_delete(self):
         if self.resource_id is not None:
             # A running failover sees this before its next step and leaves off.
-            self.data_set(shell.DELETING, 'true')
+            self.data_set(controller.DELETING, 'true')
         return {'is_started': False}
 
     def check_delete_complete(self, token):
         def start():
             for run in self._runs():
-                heat_hook.end(self, run)
+                hook_stack.end(self, run)
             self._delete_signals()
             self._delete_user()
             self.delete_nested()
@@ -369,7 +362,7 @@ class FailoverPolicy(
 
         def is_done():
             # The runs of hooks act as this stack's user, who goes with the stack.
-            return nested_is_gone() and all(heat_hook.is_gone(self, run) for run in self._runs())
+            return nested_is_gone() and all(hook_stack.is_gone(self, run) for run in self._runs())
 
         if self.resource_id is None:
             start()
@@ -378,8 +371,8 @@ class FailoverPolicy(
 
     def _runs(self):
         found = record.read(self)
-        runs = [heat_hook.name_of(self, f'activate-{found.epoch}')]
-        return runs + (hook_run.names(self, found.plan) if found.plan is not None else [])
+        runs = [hook_stack.name_of(self, f'activate-{found.epoch}')]
+        return runs + (hook_runner.names(self, found.plan) if found.plan is not None else [])
 
     # --- signals -----------------------------------------------------------------------------
 
@@ -406,7 +399,7 @@ class FailoverPolicy(
             if self.resource_id is None:
                 raise exceptions.Refused('the policy is not created yet')
             with self.frozen_properties():
-                failover = shell.Failover(self, self._group(), self._options())
+                failover = controller.FailoverController(self, self._group(), self._options())
                 return failover.handle(
                     signal, chained, chained.policy_name if chained else self.name
                 )
@@ -415,7 +408,7 @@ class FailoverPolicy(
             raise
         except exceptions.HaError as exc:
             LOG.warning('%s stopped: %s', self.name, exc)
-            self._add_event(telling.FAILOVER, telling.FAILED, f'stopped: {exc}')
+            self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
             raise
 
     def _refused(self, exc):
@@ -445,12 +438,12 @@ class FailoverPolicy(
             return moved[-1] if moved else None
         found = record.record_of(self._shown())
         if name == self.STANDBYS:
-            return showing.names_of_standbys(self._group(), found)
+            return attributes.names_of_standbys(self._group(), found)
         return {
             self.ACTIVE: found.active and found.active.member,
             self.ACTIVE_SERVER: found.active and found.active.server,
             self.STATE: decide.state(found).value,
             self.EPOCH: found.epoch,
             self.REASON: f'{found.reason}. {found.way_out}' if found.reason else '',
-            self.PLAN: showing.graph_attribute(found),
+            self.PLAN: attributes.graph_attribute(found),
         }[name]

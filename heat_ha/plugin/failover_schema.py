@@ -4,7 +4,8 @@
 from heat.common.i18n import _
 from heat.engine import attributes, constraints, properties
 
-from heat_ha.failover import hook, model
+from heat_ha.failover import model
+from heat_ha.failover.rules import hook
 
 
 def _hook_schema(timeout, on_failure):

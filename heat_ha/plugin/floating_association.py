@@ -5,10 +5,10 @@ from heat.common.i18n import _
 from heat.engine import support
 from heat.engine.resources.openstack.neutron import floatingip
 
-from heat_ha.plugin import in_place
+from heat_ha.plugin import never_replaced
 
 
-class HandoffFloatingIPAssociation(in_place.InPlace, floatingip.FloatingIPAssociation):
+class HandoffFloatingIPAssociation(never_replaced.NeverReplaced, floatingip.FloatingIPAssociation):
     """A floating address's association that is mended where it is.
 
     Heat's own is replaced once it failed: the new one associates the address, and the deletion

@@ -5,12 +5,12 @@ from heat.common.i18n import _
 from heat.engine import constraints, properties, resource, support
 from oslo_log import log as logging
 
-from heat_ha.plugin import in_place
+from heat_ha.plugin import never_replaced
 
 LOG = logging.getLogger(__name__)
 
 
-class PortAttachment(in_place.InPlace, resource.Resource):
+class PortAttachment(never_replaced.NeverReplaced, resource.Resource):
     """A Neutron port that is plugged into a server, as a volume attachment is for a volume.
 
     Heat itself can plug a port only as part of the server that has it. Below a FailoverPolicy a

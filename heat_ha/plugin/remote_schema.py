@@ -4,7 +4,7 @@
 from heat.common.i18n import _
 from heat.engine import attributes, constraints, properties
 
-from heat_ha.regions import terms
+from heat_ha.regions.rules import spec
 
 
 class RemoteSchema:
@@ -119,8 +119,8 @@ class RemoteSchema:
                         'defer goes on without the region and tells it later; wait keeps the '
                         'action in progress until its timeout; fail fails the resource.'
                     ),
-                    default=terms.OnUnreachable.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in terms.OnUnreachable])],
+                    default=spec.OnUnreachable.DEFER.value,
+                    constraints=[constraints.AllowedValues([o.value for o in spec.OnUnreachable])],
                     update_allowed=True,
                 ),
                 ON_DELETE: properties.Schema(
@@ -129,8 +129,8 @@ class RemoteSchema:
                         'defer leaves a tombstone, and deletes when the region is back; retain '
                         'leaves the stack where it is and ends; fail fails the delete.'
                     ),
-                    default=terms.OnDelete.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in terms.OnDelete])],
+                    default=spec.OnDelete.DEFER.value,
+                    constraints=[constraints.AllowedValues([o.value for o in spec.OnDelete])],
                     update_allowed=True,
                 ),
                 ON_STALE_OUTPUTS: properties.Schema(
@@ -188,8 +188,8 @@ class RemoteSchema:
                 'it, and refuses to overwrite it; correct brings it back; ignore leaves it until '
                 'there is something new to tell.'
             ),
-            default=terms.Drift.REPORT.value,
-            constraints=[constraints.AllowedValues([d.value for d in terms.Drift])],
+            default=spec.Drift.REPORT.value,
+            constraints=[constraints.AllowedValues([d.value for d in spec.Drift])],
             update_allowed=True,
         ),
         ADOPT: properties.Schema(

@@ -10,10 +10,11 @@ import uuid
 
 from heat.common import exception
 
-from heat_ha import exceptions, on_record
-from heat_ha.cloud import remote_access
-from heat_ha.plugin import region_work
-from heat_ha.regions import model, ports, record, snapshots, taking
+from heat_ha import exceptions, serialization
+from heat_ha.plugin import remote_base
+from heat_ha.regions import interfaces, model, record, snapshot_action
+from heat_ha.regions.adapters import sessions
+from heat_ha.regions.rules import snapshots
 
 # The key in a definition's metadata that names what an update is to restore.
 RESTORE = 'heat_ha_restore'
@@ -28,7 +29,7 @@ MORE = ' ... (see the events)'
 MAX_DELETING = 60.0
 
 
-class WithSnapshots(region_work.RegionWork):
+class WithSnapshots(remote_base.RemoteBase):
     """A resource whose parts take snapshots with their parent."""
 
     # --- taking -------------------------------------------------------------------------------
@@ -38,11 +39,11 @@ class WithSnapshots(region_work.RegionWork):
         return self._begin(self._taking, is_check=True)
 
     def _taking(self):
-        return taking.Taking(
+        return snapshot_action.SnapshotAction(
             record.Store(self),
             self._ports(True),
             self._tell,
-            remote_access.limits().patience,
+            sessions.limits().patience,
             lambda: self._work(only_deletes=True),
         )
 
@@ -66,7 +67,7 @@ class WithSnapshots(region_work.RegionWork):
         if len(reason) > room:
             self._tell(f'{status}: {reason}', True)
             reason = reason[: max(0, room - len(MORE))] + MORE
-        return region_work.failure(status, reason)
+        return remote_base.failure(status, reason)
 
     def handle_snapshot_cancel(self, token):
         if 'work' in token:
@@ -106,7 +107,7 @@ class WithSnapshots(region_work.RegionWork):
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
             return None
-        return on_record.made(found, _wish_of, 'the snapshot that is to be restored')
+        return serialization.decode(found, _wish_of, 'the snapshot that is to be restored')
 
     # --- deleting -----------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class WithSnapshots(region_work.RegionWork):
         store = record.Store(self)
         found = store.read()
         if found is not None:
-            store.write(snapshots.with_deletes(found, snapshot, ports.now_text()))
+            store.write(snapshots.with_deletes(found, snapshot, interfaces.now_text()))
             for region in snapshots.given_up(found, snapshot):
                 self._tell(f'{region} was given up, and keeps its snapshot', False)
         return self._work(only_deletes=True)

@@ -9,15 +9,16 @@ from heat.engine import resource, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import delegation
 from heat_ha.plugin import (
-    region_work,
+    remote_base,
+    remote_desired,
     remote_schema,
     remote_snapshots,
     remote_tombstone,
-    remote_wishes,
 )
-from heat_ha.regions import model, planning, ports, record, report, wish
+from heat_ha.regions import attributes, interfaces, model, record
+from heat_ha.regions.adapters import trust
+from heat_ha.regions.rules import command, planning
 
 LOG = logging.getLogger(__name__)
 
@@ -41,9 +42,9 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
         """Refuse what is wrong in itself. No region is asked: a dead one refuses nobody."""
         super().validate()
         try:
-            found = remote_wishes.targets(self, self.properties)
-            remote_wishes.rollout(self, self.properties, found)
-            remote_wishes.check_template(self, self.properties, found)
+            found = remote_desired.targets(self, self.properties)
+            remote_desired.rollout(self, self.properties, found)
+            remote_desired.check_template(self, self.properties, found)
         except exceptions.Refused as exc:
             raise exception.StackValidationFailed(
                 message=_('%(name)s: %(why)s') % {'name': self.name, 'why': exc}
@@ -52,13 +53,13 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
     # --- create and update -------------------------------------------------------------------
 
     def _wishes(self, store, *, may_repair, wanted):
-        found = remote_wishes.wishes(self, self.properties, store, may_repair=may_repair)
+        found = remote_desired.wishes(self, self.properties, store, may_repair=may_repair)
         return found if wanted else dataclasses.replace(found, contents=dict)
 
     def handle_create(self):
         # Something to go on with, whatever happens: without an id Heat would begin anew.
         self.resource_id_set(self.physical_resource_name())
-        delegation.delegate(self)
+        trust.delegate(self)
         self._work().plan()
         return self._begin(self._work)
 
@@ -73,7 +74,7 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
-        delegation.delegate(self)
+        trust.delegate(self)
         # The newest wish is on record before anything else, whoever carries it out.
         self._work(restore=self._wish_to_restore(json_snippet)).plan()
         return self._begin(self._work)
@@ -86,11 +87,11 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
             if not self._go_on(token):
                 return False
         except exceptions.Refused as exc:
-            raise region_work.failure(f'{action} refused', str(exc)) from exc
+            raise remote_base.failure(f'{action} refused', str(exc)) from exc
         self._show_id(token['work'].record)
         failures = token['work'].failures()
         if failures:
-            raise region_work.failure(f'{action} failed', '; '.join(failures))
+            raise remote_base.failure(f'{action} failed', '; '.join(failures))
         return True
 
     def _show_id(self, found):
@@ -136,19 +137,19 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
 
     def check_delete_complete(self, token):
         if token is None:
-            delegation.revoke(self)
+            trust.revoke(self)
             return True
         if not self._go_on(token):
             return False
         work = token['work']
         failures = work.failures()
         if failures:
-            raise region_work.failure('DELETE failed', '; '.join(failures))
+            raise remote_base.failure('DELETE failed', '; '.join(failures))
         if work.record.tombstones:
             # They outlive the stack: what the regions were not told is kept in one of its own.
             remote_tombstone.hand_over(self, work.record)
         if not token['leaves_stacks'] and not work.has_left_stacks:
-            delegation.revoke(self)
+            trust.revoke(self)
         return True
 
     # --- signals -----------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
             if found is None:
                 raise exceptions.Refused('the stack is not created yet')
             regions = {p.region for p in found.parts} | {t.region for t in found.tombstones}
-            asked = wish.parse(details, regions)
+            asked = command.parse(details, regions)
             if asked.revision and asked.revision != found.manifest:
                 raise exceptions.Refused(
                     f'the signal is for revision {asked.revision[:12]}, and {found.manifest[:12]} '
@@ -173,21 +174,21 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
     def _obey(self, asked, store):
-        if asked.action in (wish.Action.SYNC, wish.Action.PEER_CHANGED):
+        if asked.action in (command.Action.SYNC, command.Action.PEER_CHANGED):
             if asked.is_forced:
                 # Whoever works on the region, an action or this signal, takes it up.
-                self.data_set(region_work.FORCED, asked.region)
+                self.data_set(remote_base.FORCED, asked.region)
             return self._sync(asked.region)
         change = {
-            wish.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),
-            wish.Action.PAUSE: lambda r: planning.paused(r, asked.region, True),
-            wish.Action.RESUME: lambda r: planning.paused(r, asked.region, False),
+            command.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),
+            command.Action.PAUSE: lambda r: planning.paused(r, asked.region, True),
+            command.Action.RESUME: lambda r: planning.paused(r, asked.region, False),
         }[asked.action]
         if self._is_in_action():
             raise exceptions.Refused('an action is at work', 'Signal again when it has ended')
         store.write(change(store.read()))
         told = f'{asked.action.value} {asked.region or "all regions"}'
-        if asked.action is wish.Action.RESUME:
+        if asked.action is command.Action.RESUME:
             return f'{told}; {self._sync(asked.region)}'
         return told
 
@@ -223,7 +224,7 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
         is_single = self.properties[self.REGIONS] is None
         if name in (self.OUTPUTS, self.OUTPUT_DETAILS):
             by_region = {p.region: store.outputs(p.region) for p in found.parts}
-            details = report.output_details(found, by_region, ports.now_text())
+            details = attributes.output_details(found, by_region, interfaces.now_text())
             if name == self.OUTPUT_DETAILS:
                 return details
             if (self.properties[self.PARTITION] or {}).get(self.ON_STALE_OUTPUTS) == 'fail':
@@ -238,4 +239,4 @@ class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
         if name == self.NAME_ATTR:
             names = {p.region: p.name for p in found.parts}
             return next(iter(names.values()), None) if is_single else names
-        return report.attribute(found, name)
+        return attributes.attribute(found, name)

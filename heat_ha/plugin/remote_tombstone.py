@@ -12,9 +12,11 @@ from heat.engine import attributes, properties, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import remote_access
-from heat_ha.plugin import region_work
-from heat_ha.regions import model, ports, record, report, terms, wish
+from heat_ha.plugin import remote_base
+from heat_ha.regions import attributes as report
+from heat_ha.regions import interfaces, model, record
+from heat_ha.regions.adapters import sessions
+from heat_ha.regions.rules import command, spec
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ TYPE = 'OS::Heat::RemoteStackTombstone'
 RESOURCE_NAME = 'tombstone'
 
 
-class RemoteStackTombstone(region_work.RegionWork):
+class RemoteStackTombstone(remote_base.RemoteBase):
     """A resource that deletes stacks in regions as soon as they answer, and then its own stack.
 
     Made by an `OS::Heat::RemoteStack` that was deleted while a region was cut off; nobody writes
@@ -64,11 +66,11 @@ class RemoteStackTombstone(region_work.RegionWork):
     }
 
     def _wishes(self, store, *, may_repair, wanted):
-        on_delete = terms.OnDelete.DEFER if wanted else terms.OnDelete.RETAIN
-        return ports.Wishes(
+        on_delete = spec.OnDelete.DEFER if wanted else spec.OnDelete.RETAIN
+        return interfaces.DesiredState(
             contents=dict,
-            rollout=terms.Rollout(()),
-            rules=terms.Rules(on_delete=on_delete, patience=remote_access.limits().patience),
+            rollout=spec.Rollout(()),
+            rules=spec.Rules(on_delete=on_delete, patience=sessions.limits().patience),
             base_name=self.physical_resource_name(),
             is_single=False,
             owner=self.properties[self.OWNER],
@@ -93,7 +95,7 @@ class RemoteStackTombstone(region_work.RegionWork):
             return False
         failures = token['work'].failures()
         if failures:
-            raise region_work.failure('CHECK failed', '; '.join(failures))
+            raise remote_base.failure('CHECK failed', '; '.join(failures))
         self._after_signal(token['work'])
         return True
 
@@ -111,8 +113,8 @@ class RemoteStackTombstone(region_work.RegionWork):
         found = record.Store(self).read()
         try:
             regions = {t.region for t in found.tombstones} if found else set()
-            asked = wish.parse(details, regions)
-            if asked.action is not wish.Action.SYNC or asked.is_forced:
+            asked = command.parse(details, regions)
+            if asked.action is not command.Action.SYNC or asked.is_forced:
                 raise exceptions.Refused(
                     f'a tombstone knows no {"force" if asked.is_forced else asked.action.value}',
                     'Send sync; or delete this stack to give the deletes up',
@@ -180,7 +182,7 @@ def hand_over(resource, found):
         if type(exc).__name__.split('_Remote')[0] == 'StackExists':
             return
         LOG.exception('%s: no stack for its tombstones', resource.name)
-        raise region_work.failure(
+        raise remote_base.failure(
             'DELETE deferred',
             _(
                 'what %(regions)s was not told cannot be kept (%(why)s): delete again when the '

@@ -6,8 +6,11 @@ import time
 from heat.engine import resource
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat_deployments, heat_group, heat_servers, lease, rescue_nova
+from heat_ha.cloud import nested_stack
 from heat_ha.groups import model, replacing
+from heat_ha.groups.adapters import members as group_members
+from heat_ha.rescue.adapters import deployments, heat_servers
+from heat_ha.rescue.adapters import nova as rescue_nova
 
 
 def can_fail_over(target):
@@ -36,13 +39,13 @@ class ByHeat:
         groups: dict[str, list[str]] = {}
         others = []
         for one in servers:
-            top = lease.sibling(self._policy, one.top)
-            if top is not None and heat_group.is_group(top) and one.member:
+            top = nested_stack.sibling(self._policy, one.top)
+            if top is not None and group_members.is_group(top) and one.member:
                 groups.setdefault(one.top, []).append(one.member)
             else:
                 others.append(one)
         for name, members in groups.items():
-            self._replace(lease.sibling(self._policy, name), tuple(members))
+            self._replace(nested_stack.sibling(self._policy, name), tuple(members))
         if others:
             if is_dead:
                 nova = rescue_nova.RescueNova(self._policy)
@@ -67,7 +70,7 @@ class ByHeat:
 
         :raises exceptions.HaError: it refused, or stopped.
         """
-        target = lease.sibling(self._policy, self._policy.properties['failover_policy'])
+        target = nested_stack.sibling(self._policy, self._policy.properties['failover_policy'])
         if target is None:
             raise exceptions.Refused('failover_policy names no policy of this stack')
         if callable(getattr(target, 'fail_over', None)):
@@ -80,8 +83,8 @@ class ByHeat:
 
     def configure(self, server):
         """Hand the server its software deployments again. :returns: how many there are."""
-        return heat_deployments.apply_again(self._policy, server)
+        return deployments.apply_again(self._policy, server)
 
     def configuration(self, server):
         """Look at how far they are."""
-        return heat_deployments.look(self._policy, server)
+        return deployments.look(self._policy, server)

@@ -8,9 +8,12 @@ from heat.engine.resources import signal_responder
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat_servers, lease, rescue_nova
+from heat_ha.cloud import nested_stack
 from heat_ha.plugin import rescue_by_heat
-from heat_ha.rescue import carry_out, claiming, model, record
+from heat_ha.rescue import executor, model, record
+from heat_ha.rescue import lease as rescue_lease
+from heat_ha.rescue.adapters import heat_servers
+from heat_ha.rescue.adapters import nova as rescue_nova
 
 LOG = logging.getLogger(__name__)
 
@@ -194,7 +197,7 @@ class RescuePolicy(signal_responder.SignalResponder):
         super().validate()
         for ref in self.properties[self.SERVERS]:
             # What another resource will be is not known before it is made.
-            if ref is not None and lease.sibling(self, ref) is None:
+            if ref is not None and nested_stack.sibling(self, ref) is None:
                 self._invalid(
                     _('%(prop)s names %(ref)s, which is no resource of this stack: a policy '
                       'protects servers of its own stack only')
@@ -215,7 +218,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                 _('%(prop)s and the method failover go together') % {'prop': self.FAILOVER_POLICY}
             )
         if policy_id is not None:
-            target = lease.sibling(self, policy_id)
+            target = nested_stack.sibling(self, policy_id)
             if target is not None and not rescue_by_heat.can_fail_over(target):
                 self._invalid(
                     _('%(prop)s names %(name)s, which is an %(type)s and neither an '
@@ -249,7 +252,7 @@ class RescuePolicy(signal_responder.SignalResponder):
     def _tops(self):
         found = []
         for ref in self.properties[self.SERVERS]:
-            top = lease.sibling(self, ref)
+            top = nested_stack.sibling(self, ref)
             if top is None:
                 raise exception.ResourceInError(
                     resource_status='invalid',
@@ -270,7 +273,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                 )
             with self.frozen_properties():
                 return self._rescue(signal)
-        except claiming.Busy as exc:
+        except rescue_lease.Busy as exc:
             LOG.info('%s: a signal joins the rescue that is running: %s', self.name, exc)
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
         except exceptions.HaError as exc:
@@ -296,7 +299,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                     f'{signals.shown(signal.member)} is not protected by this policy',
                     'Name a server of ' + ', '.join(p.name for p in protected[:5]),
                 )
-        rescue = carry_out.Rescue(
+        rescue = executor.Rescue(
             self,
             nova,
             rescue_by_heat.ByHeat(self, self._tell),
@@ -315,12 +318,12 @@ class RescuePolicy(signal_responder.SignalResponder):
                 'none of its servers is on a host that Nova shows as confirmed down ('
                 + '; '.join(told)[:150] + ')'
             )  # fmt: skip
-        with claiming.claimed(self) as claim:
+        with rescue_lease.claimed(self) as claim:
             return signals.shorten(rescue.run(found, protected, claim))
 
     def _options(self):
         verify = self.properties[self.VERIFY] or {}
-        return carry_out.Options(
+        return executor.Options(
             rules=tuple(
                 model.Rule(
                     model.Method(m[self.METHOD]), float(m[self.TIMEOUT]), int(m[self.ATTEMPTS])

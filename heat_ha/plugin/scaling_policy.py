@@ -11,8 +11,9 @@ from heat.scaling import scalingutil
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import heat_group
-from heat_ha.groups import decide, model, replacing
+from heat_ha.groups import model, replacing
+from heat_ha.groups.adapters import members as group_members
+from heat_ha.groups.rules import decide
 
 LOG = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         group = self._named(group_id)
         if group is None:
             return
-        if not heat_group.is_group(group):
+        if not group_members.is_group(group):
             self._invalid(
                 _('%(prop)s names %(name)s, which is an %(type)s and no OS::Heat::AutoScalingGroup')
                 % {
@@ -238,7 +239,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
 
     def _adjusting(self):
         group = self.stack.resource_by_refid(self.properties[self.AUTO_SCALING_GROUP_NAME])
-        if not heat_group.is_group(group):
+        if not group_members.is_group(group):
             return contextlib.nullcontext()
         return replacing.adjusting(group, self.name, self._tell)
 
@@ -280,13 +281,13 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
 
     def _replace_in_group(self, signal):
         group = self._named(self.properties[self.AUTO_SCALING_GROUP_NAME])
-        if not heat_group.is_group(group):
+        if not group_members.is_group(group):
             raise exceptions.Refused(
                 f'{self.AUTO_SCALING_GROUP_NAME} names no AutoScalingGroup of this stack'
             )
         named: tuple[str, ...] = ()
         if signal.member is not None:
-            named = (decide.named_member(heat_group.look(group), signal.member).name,)
+            named = (decide.named_member(group_members.look(group), signal.member).name,)
         outcome = replacing.replace(
             group,
             requested_by=self.name,

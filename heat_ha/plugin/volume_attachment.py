@@ -10,10 +10,11 @@ from heat.engine import support
 from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
-from heat_ha.cloud import nova, services
+from heat_ha.cloud import clients, nova
 from heat_ha.cloud.model import VolumeStatus
-from heat_ha.failover import carry_out, moves
-from heat_ha.plugin import in_place
+from heat_ha.failover import executor
+from heat_ha.failover.rules import volume_rules
+from heat_ha.plugin import never_replaced
 
 LOG = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ LIMIT = 180.0
 _UNCLEAR = frozenset({VolumeStatus.COULD_NOT_ASK, VolumeStatus.DETACHING})
 
 
-class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
+class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeAttachment):
     """A volume attachment that takes one which is as wanted already for done.
 
     A FailoverPolicy moves volumes by Nova and Cinder directly, because Heat's task runner looks
@@ -49,7 +50,7 @@ class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
         if not volume_id:
             # A volume that the same stack makes: handle_create looks again.
             return None
-        return moves.why_never_moved(services.StackServices(self).cinder.volume(volume_id))
+        return volume_rules.why_never_moved(clients.StackClients(self).cinder.volume(volume_id))
 
     def handle_create(self):
         why_not = self._why_never_moved()
@@ -83,7 +84,7 @@ class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
 
     def _way_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
-        clouds = services.StackServices(self)
+        clouds = clients.StackClients(self)
         others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
         return _Way(clouds, others, server, time.monotonic() + LIMIT)
 
@@ -94,22 +95,22 @@ class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
         if way.new is None and old is None and seen.status not in _UNCLEAR:
             # It is free, gone, or at a server that it was not given to by this.
             return True
-        move = moves.next_for_detach(seen, old, way.new)
-        if isinstance(move, moves.Done) and way.new is not None:
-            move = moves.next_for_attach(seen, None, way.new)
+        move = volume_rules.next_for_detach(seen, old, way.new)
+        if isinstance(move, volume_rules.Done) and way.new is not None:
+            move = volume_rules.next_for_attach(seen, None, way.new)
         return self._do(way, old, move)
 
     def _do(self, way, old, move):
-        if isinstance(move, moves.Done):
+        if isinstance(move, volume_rules.Done):
             return True
         told = getattr(move, 'reason', '')
-        if isinstance(move, moves.Stop):
+        if isinstance(move, volume_rules.Stop):
             raise _error(move.reason, move.way_out)
-        if isinstance(move, moves.Ask):
+        if isinstance(move, volume_rules.Request):
             reply, told = self._ask(way, old)
             if reply is nova.Reply.REFUSED:
                 way.first_refused = way.first_refused or time.monotonic()
-                if time.monotonic() >= way.first_refused + carry_out.REFUSED_FOR:
+                if time.monotonic() >= way.first_refused + executor.REFUSED_FOR:
                     raise _error(told, 'Mend what Nova names')
         if time.monotonic() > way.deadline:
             raise _error(f'not done within {LIMIT:.0f} s: {told}', 'Mend what was seen')
@@ -128,7 +129,7 @@ class HandoffVolumeAttachment(in_place.InPlace, volume.CinderVolumeAttachment):
 class _Way:
     """From the servers that may have the volume to the one that is to have it."""
 
-    clouds: services.StackServices
+    clouds: clients.StackClients
     others: frozenset[str]
     new: str | None
     deadline: float

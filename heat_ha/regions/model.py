@@ -153,7 +153,7 @@ class Tombstone:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shot:
+class PartSnapshot:
     """One region's snapshot of its part, on record before the region is told to take it.
 
     ``snapshot`` is a name that no other snapshot has, so that a lost reply is found again;
@@ -180,14 +180,14 @@ class Shot:
 class Snapshot:
     """The snapshots of all parts that belong to one of the parent."""
 
-    shots: tuple[Shot, ...]
+    shots: tuple[PartSnapshot, ...]
 
     @property
     def is_complete(self) -> bool:
         """Whether each region has taken its own."""
         return all(s.is_taken for s in self.shots)
 
-    def with_shot(self, shot: Shot) -> 'Snapshot':
+    def with_shot(self, shot: PartSnapshot) -> 'Snapshot':
         """The snapshot with one region's as it is now."""
         return Snapshot(tuple(shot if s.region == shot.region else s for s in self.shots))
 
@@ -198,7 +198,7 @@ class Snapshot:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> 'Snapshot':
         """Read what ``to_dict`` wrote."""
-        return cls(**{**found, 'shots': tuple(Shot(**s) for s in found['shots'])})
+        return cls(**{**found, 'shots': tuple(PartSnapshot(**s) for s in found['shots'])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,7 +338,7 @@ class Unfinished:
 
 
 @dataclasses.dataclass(frozen=True)
-class Signs:
+class Fingerprint:
     """Whether anything moves in a stack: ``digest`` changes with each event and each resource."""
 
     digest: str
@@ -408,7 +408,7 @@ class Wait:
 
 
 @dataclasses.dataclass(frozen=True)
-class Still(Wait):
+class Stalled(Wait):
     """Look again later; nothing moves there, and a person may have to act."""
 
 

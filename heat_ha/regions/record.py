@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import exceptions, on_record
+from heat_ha import exceptions, serialization
 from heat_ha.regions import model
 
 RECORD, OUTPUTS, SNAPSHOT = 'ha_regions', 'ha_outputs_', 'ha_snapshot'
@@ -77,7 +77,7 @@ class Store:
         text = self._fresh().get(_key(region))
         if text is None:
             return None
-        return on_record.read(text, lambda found: Outputs(**found), f'the outputs of {region}')
+        return serialization.read(text, lambda found: Outputs(**found), f'the outputs of {region}')
 
     def write_outputs(self, region: str, outputs: Outputs) -> None:
         """Keep the outputs of one region. :raises Refused: they are too large to be kept."""
@@ -86,7 +86,7 @@ class Store:
 
 def record_of(text: str) -> model.Record:
     """Read the record. :raises Unreadable: another version wrote it."""
-    return on_record.read(text, model.Record.from_dict, 'the record of the regions')
+    return serialization.read(text, model.Record.from_dict, 'the record of the regions')
 
 
 def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
@@ -94,7 +94,7 @@ def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
     text = data.get(SNAPSHOT)
     if text is None:
         return None
-    return on_record.read(text, model.Snapshot.from_dict, 'the snapshot of the regions')
+    return serialization.read(text, model.Snapshot.from_dict, 'the snapshot of the regions')
 
 
 def _key(region: str) -> str:

@@ -146,7 +146,7 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class Observation:
     """One look at a server and at the host that it was on when the rescue began.
 
     ``configuration`` counts only when it was handed to the server again.

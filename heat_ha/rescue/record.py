@@ -11,7 +11,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import on_record
+from heat_ha import serialization
 from heat_ha.rescue import model
 
 WISH, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
@@ -41,7 +41,7 @@ class Wish:
     @classmethod
     def from_json(cls, text: str) -> 'Wish':
         """Read what ``to_json`` made."""
-        return on_record.read(
+        return serialization.read(
             text, lambda p: cls(**p | {'tops': tuple(p['tops'])}), 'what a RescuePolicy protects'
         )
 
@@ -49,7 +49,7 @@ class Wish:
 def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
     """The rescues on record, by server id."""
     return {
-        key.removeprefix(SERVER): on_record.read(
+        key.removeprefix(SERVER): serialization.read(
             text, model.Progress.from_dict, 'the rescue of a server'
         )
         for key, text in data.items()

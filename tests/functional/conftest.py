@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from tests import agents, cloud
-from tests.hosts import HOSTS, confirm_down, run_lab, service_of
+from lab.client import agents, cloud
+from lab.client.hosts import HOSTS, confirm_down, run_lab, service_of
 
 _COUNT = itertools.count(1)
 

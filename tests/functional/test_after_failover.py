@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 from tests.functional import test_failover_policy as failover_policy
 
 pytestmark = pytest.mark.thorough

@@ -5,12 +5,12 @@ import contextlib
 
 import pytest
 
-from tests import agents, cloud
-from tests.agents import is_done as done
-from tests.agents import is_off
-from tests.hosts import HOSTS, addresses_of, confirm_down, host_of, only_on, service_of
-from tests.hosts import run_lab as lab
-from tests.rescue_templates import PAIR
+from lab.client import agents, cloud
+from lab.client.agents import is_done as done
+from lab.client.agents import is_off
+from lab.client.hosts import HOSTS, addresses_of, confirm_down, host_of, only_on, service_of
+from lab.client.hosts import run_lab as lab
+from lab.client.rescue_templates import PAIR
 
 pytestmark = pytest.mark.alone
 

@@ -12,8 +12,8 @@ import urllib.parse
 import amqp
 import pytest
 
-from tests import agents, cloud, hostile
-from tests.hosts import service_of
+from lab.client import agents, cloud, hostile
+from lab.client.hosts import service_of
 
 COUNT = int(os.environ.get('HEAT_HA_MESSAGES', '20000'))
 HOSTS = ('c1', 'c2', 'c3')

@@ -11,9 +11,9 @@ import os
 
 import pytest
 
-from tests import agents, bmc, cloud
-from tests.hosts import HOSTS, addresses_of, host_of, only_on, run_lab, service_of
-from tests.rescue_templates import ELEVEN, PAIR
+from lab.client import agents, bmc, cloud
+from lab.client.hosts import HOSTS, addresses_of, host_of, only_on, run_lab, service_of
+from lab.client.rescue_templates import ELEVEN, PAIR
 
 pytestmark = [pytest.mark.alone, pytest.mark.thorough]
 

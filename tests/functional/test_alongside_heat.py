@@ -7,7 +7,7 @@ long as that is waited for, and Heat's action comes in the middle of it.
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 from tests.functional import test_failover_policy as failover_policy
 
 pytestmark = pytest.mark.thorough

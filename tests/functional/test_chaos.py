@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 
 SEED = 6
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests import cloud, engines, hosts
+from lab.client import cloud, engines, hosts
 
 pytestmark = pytest.mark.alone
 

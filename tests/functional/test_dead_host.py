@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests import cloud, engines, hosts
+from lab.client import cloud, engines, hosts
 
 pytestmark = pytest.mark.alone
 

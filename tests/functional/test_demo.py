@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests import cloud
+from lab.client import cloud
 
 
 def test_the_demo_moves_the_volume_by_a_real_alarm_and_tells_the_figures(tenant):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 
 
 def settled(stack, policy='server_failover_policy'):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 
 GROUP = """
 heat_template_version: 2016-10-14

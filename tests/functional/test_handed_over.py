@@ -8,7 +8,7 @@ import time
 import pymysql
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 from tests.functional import test_failover_policy as failover_policy
 
 

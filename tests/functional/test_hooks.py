@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from tests import cloud, engines, hosts
+from lab.client import cloud, engines, guest, hosts
 from tests.functional import test_failover_policy as failover_policy
-from tests.scenario import guest
 
 # Longer in all than it may be silent, with signs of life in between.
 ACTIVATE = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 
 pytestmark = pytest.mark.functional
 

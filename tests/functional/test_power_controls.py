@@ -7,7 +7,7 @@ import pytest
 
 from heat_ha.fencing import driver
 from heat_ha.fencing.driver import Power
-from tests import bmc, cloud
+from lab.client import bmc, cloud
 
 
 def test_ipmi_sees_the_power_go_off(tmp_path):

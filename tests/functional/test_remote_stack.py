@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests import cloud, regions
-from tests.scenario.cut import Mode
+from lab.client import cloud, regions
+from lab.client.cut import Mode
 
 
 @pytest.fixture(scope='module')

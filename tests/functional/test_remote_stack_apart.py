@@ -9,8 +9,8 @@ import uuid
 import openstack
 import pytest
 
-from tests import cloud, engines, hosts, regions
-from tests.scenario.cut import Cut, Mode
+from lab.client import cloud, engines, hosts, regions
+from lab.client.cut import Cut, Mode
 
 pytestmark = pytest.mark.regions
 

@@ -9,9 +9,9 @@ import uuid
 
 import pytest
 
-from tests import cloud, regions
+from lab.client import cloud, regions
+from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, the_far
-from tests.scenario.cut import Mode
 
 __all__ = ['far', 'the_far']
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tests import cloud, regions
+from lab.client import cloud, regions
+from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
-from tests.scenario.cut import Mode
 
 __all__ = ['far', 'parent', 'the_far']
 

@@ -10,9 +10,9 @@ import threading
 
 import pytest
 
-from tests import cloud, engines, hosts
+from lab.client import cloud, engines, hosts
+from lab.client.cut import Mode, When
 from tests.functional.test_remote_stack import far, parent, the_far
-from tests.scenario.cut import Mode, When
 
 __all__ = ['far', 'parent', 'the_far']
 

@@ -3,9 +3,9 @@
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
+from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
-from tests.scenario.cut import Mode
 
 __all__ = ['far', 'parent', 'the_far']
 

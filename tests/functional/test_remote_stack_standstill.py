@@ -7,7 +7,7 @@ works on is not harmed by that. The lab waits a minute before it believes the fo
 
 import pytest
 
-from tests import cloud, engines, hosts
+from lab.client import cloud, engines, hosts
 from tests.functional.test_remote_stack import far, parent, the_far
 
 __all__ = ['far', 'parent', 'the_far']

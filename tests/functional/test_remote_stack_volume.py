@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests import cloud, regions
+from lab.client import cloud, regions
 from tests.functional.test_remote_stack import far, the_far
 from tests.functional.test_remote_stack_snapshots import Snapshots, there
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests import cloud
+from lab.client import cloud
 
 GROUP = """
 heat_template_version: 2016-10-14

@@ -5,9 +5,8 @@ import contextlib
 
 import pytest
 
-from tests import cloud
-from tests.hosts import dead_and_confirmed, host_of
-from tests.scenario import guest
+from lab.client import cloud, guest
+from lab.client.hosts import dead_and_confirmed, host_of
 
 HEARD = 'the service is set up'
 

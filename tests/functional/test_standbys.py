@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests import cloud, hosts
+from lab.client import cloud, hosts
 from tests.functional import test_failover_policy as failover_policy
 from tests.functional.test_dead_host import dead_host  # noqa: F401  a fixture
 

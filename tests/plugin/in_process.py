@@ -48,8 +48,11 @@ from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
-from heat_ha.cloud import group_record, heat_group, lease, lost
-from heat_ha.groups import claiming, one_run, replacing
+from heat_ha.cloud import heat_orphans, lease
+from heat_ha.groups import lease as group_lease
+from heat_ha.groups import replacement_run, replacing
+from heat_ha.groups.adapters import members as group_members
+from heat_ha.groups.adapters import store as group_store
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
@@ -315,7 +318,7 @@ class Engine:
     def members(self, identity, group='group'):
         """Look at the members of a group."""
         loaded = self.stack(identity)
-        return heat_group.look(loaded[group])
+        return group_members.look(loaded[group])
 
     def mark_unhealthy(self, identity, resource_name, reason='sick'):
         """Do what ``openstack stack resource mark unhealthy`` does."""
@@ -456,15 +459,15 @@ class Engine:
             (context.StoredContext, '_load_keystone_data', load_keystone_data),
             (scheduler, 'ENABLE_SLEEP', False),
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
-            (heat_group, 'time', own_clock),
+            (group_members, 'time', own_clock),
             (replacing, 'time', own_clock),
-            (one_run, 'time', own_clock),
-            (claiming, 'time', own_clock),
-            (group_record, 'now', self.now),
+            (replacement_run, 'time', own_clock),
+            (group_lease, 'time', own_clock),
+            (group_store, 'now', self.now),
             (lease, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),
-            (lost, 'FINDERS', (engine._named,)),
+            (heat_orphans, 'FINDERS', (engine._named,)),
         )
 
 

@@ -11,7 +11,8 @@ import pytest
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import carry_out, decide, model, record, shell, telling
+from heat_ha.failover import controller, events, executor, model, record
+from heat_ha.failover.rules import decide
 from heat_ha.groups import replacing
 from heat_ha.plugin import failover_policy
 from tests.unit.failover import worlds
@@ -24,18 +25,20 @@ def failover(monkeypatch):
     """A failover that has nothing but what the tests look at; each lock answer is used once."""
 
     def make(*is_held, tell=None):
-        made = object.__new__(shell.Failover)
+        made = object.__new__(controller.FailoverController)
         answers = list(is_held)
         made._lock = types.SimpleNamespace(is_held=lambda: answers.pop(0))
         made._policy = types.SimpleNamespace(name='policy', _add_event=tell or (lambda *a: None))
-        made._teller = telling.Teller(made._policy)
+        made._teller = events.EventEmitter(made._policy)
         made._group = None
         made._record = model.Record(
-            active=worlds.holder('b'), kept=(model.Kept('a', 'server-a', LONG_AGO),)
+            active=worlds.holder('b'), kept=(model.Retained('a', 'server-a', LONG_AGO),)
         )
         made.replaced, made.written = [], []
         monkeypatch.setattr(replacing, 'replace', lambda *a, **k: made.replaced.append(k['named']))
-        monkeypatch.setattr(shell.record, 'write', lambda policy, new: made.written.append(new))
+        monkeypatch.setattr(
+            controller.record, 'write', lambda policy, new: made.written.append(new)
+        )
         return made
 
     return make
@@ -109,8 +112,8 @@ class Data:
 
 def ending(policy, plan, *, is_held=True):
     """An engine that has carried the plan to its end."""
-    made = object.__new__(shell.Failover)
-    made._policy, made._teller = policy, telling.Teller(policy)
+    made = object.__new__(controller.FailoverController)
+    made._policy, made._teller = policy, events.EventEmitter(policy)
     made._lock = types.SimpleNamespace(is_held=lambda: is_held)
     made._record = model.Record(plan=plan, state=model.State.RUNNING)
     made._accepted, made._handoff_seconds = time.monotonic(), 2.5
@@ -159,7 +162,7 @@ def test_an_end_that_is_told_again_keeps_the_figures_of_the_first():
 def test_an_engine_that_lost_the_group_ends_nothing(outcome):
     end, _state = ENDS[outcome]
     policy, plan = Data(), a_plan()
-    with pytest.raises(carry_out.LostLock):
+    with pytest.raises(executor.LostLock):
         end(ending(policy, plan, is_held=False), plan)
     assert policy.moments == [{}]
 
@@ -178,13 +181,13 @@ def left(monkeypatch):
     monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
     monkeypatch.setattr(record, 'read_history', lambda p: record.history_of(p.data()))
     monkeypatch.setattr(record, 'read_definition', lambda _policy: {})
-    monkeypatch.setattr(shell.services, 'StackServices', mock.Mock())
-    monkeypatch.setattr(shell.heat_handoff, 'attachments', lambda *_args: ())
+    monkeypatch.setattr(controller.clients, 'StackClients', mock.Mock())
+    monkeypatch.setattr(controller.handoff_template, 'attachments', lambda *_args: ())
     observed = mock.Mock(candidates=candidates, on=lambda kept: kept)
-    monkeypatch.setattr(shell.observing, 'observe', lambda *_args, **_kwargs: observed)
+    monkeypatch.setattr(controller.observation, 'observe', lambda *_args, **_kwargs: observed)
     made = ending(policy, plan)
     made._group, made._is_taken_up = None, False
-    made._options = shell.Options(
+    made._options = controller.Options(
         limits=model.Limits(cooldown=60, max_failovers=0, period=0),
         quiesce=model.Quiesce.NONE,
         on_dead_host=model.OnDeadHost.DELETE_SERVER,

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.cloud import lost
+from heat_ha.cloud import heat_orphans
 
 ACTIONS = ('INIT', 'CREATE', 'UPDATE', 'DELETE', 'CHECK')
 STATUSES = ('IN_PROGRESS', 'FAILED', 'COMPLETE')
@@ -33,7 +33,7 @@ def test_only_a_creation_without_an_id_that_no_living_engine_holds_is_lost():
     for action, status, physical, engine in itertools.product(
         ACTIONS, STATUSES, (None, 'an-id'), (None, 'living', 'dead')
     ):
-        if lost.is_lost(row(action, status, physical, engine), {'living'}.__contains__):
+        if heat_orphans.is_lost(row(action, status, physical, engine), {'living'}.__contains__):
             lost_ones.add((action, status, physical, engine))
     assert lost_ones == {
         ('CREATE', 'FAILED', None, None),
@@ -51,18 +51,20 @@ def rows(monkeypatch):
         written.append((row_id, values, expected_engine_id, atomic_key))
         return True
 
-    monkeypatch.setattr(lost.heat_rows, 'below', lambda _context, _stack: iter([row()]))
+    monkeypatch.setattr(heat_orphans.heat_db, 'below', lambda _context, _stack: iter([row()]))
     monkeypatch.setattr(
-        lost.stack_object.Stack, 'get_by_id', lambda *_a: types.SimpleNamespace(name='s')
+        heat_orphans.stack_object.Stack, 'get_by_id', lambda *_a: types.SimpleNamespace(name='s')
     )
-    monkeypatch.setattr(lost.stack_object.Stack, 'get_by_name_and_owner_id', lambda *_a: None)
-    monkeypatch.setattr(lost.resource_object.Resource, 'select_and_update_by_id', write)
-    monkeypatch.setattr(lost._asked.retry, 'sleep', lambda _seconds: None)
+    monkeypatch.setattr(
+        heat_orphans.stack_object.Stack, 'get_by_name_and_owner_id', lambda *_a: None
+    )
+    monkeypatch.setattr(heat_orphans.resource_object.Resource, 'select_and_update_by_id', write)
+    monkeypatch.setattr(heat_orphans._asked.retry, 'sleep', lambda _seconds: None)
     return written
 
 
 def adopt():
-    return lost.adopt(types.SimpleNamespace(clients=None), 'nested', lambda _engine: False)
+    return heat_orphans.adopt(types.SimpleNamespace(clients=None), 'nested', lambda _engine: False)
 
 
 def test_what_is_found_under_the_name_is_written_where_heat_would_have(rows, monkeypatch):
@@ -72,7 +74,7 @@ def test_what_is_found_under_the_name_is_written_where_heat_would_have(rows, mon
         asked.append(name)
         return ['the-server']
 
-    monkeypatch.setattr(lost, 'FINDERS', (find,))
+    monkeypatch.setattr(heat_orphans, 'FINDERS', (find,))
     assert adopt() == ('the-server',)
     assert rows == [(7, {'physical_resource_id': 'the-server'}, None, 3)]
     assert asked[0].startswith('s-db-')
@@ -85,15 +87,15 @@ def test_a_stack_that_was_made_for_it_is_found_in_heat_and_nobody_else_is_asked(
         asked.append((name, owner))
         return types.SimpleNamespace(id='the-stack')
 
-    monkeypatch.setattr(lost.stack_object.Stack, 'get_by_name_and_owner_id', get)
-    monkeypatch.setattr(lost, 'FINDERS', ())
+    monkeypatch.setattr(heat_orphans.stack_object.Stack, 'get_by_name_and_owner_id', get)
+    monkeypatch.setattr(heat_orphans, 'FINDERS', ())
     assert adopt() == ('the-stack',)
     assert rows == [(7, {'physical_resource_id': 'the-stack'}, None, 3)]
     ((name, owner),) = asked
     assert name.startswith('s-db-') and owner == 'nested'
 
 
-@pytest.mark.parametrize('failures', range(lost.TRIES + 2))
+@pytest.mark.parametrize('failures', range(heat_orphans.TRIES + 2))
 def test_who_does_not_answer_is_asked_again_and_never_taken_for_nothing(
     rows, monkeypatch, failures
 ):
@@ -105,8 +107,8 @@ def test_who_does_not_answer_is_asked_again_and_never_taken_for_nothing(
             raise OSError('no route')
         return []
 
-    monkeypatch.setattr(lost, 'FINDERS', (find,))
-    if failures >= lost.TRIES:
+    monkeypatch.setattr(heat_orphans, 'FINDERS', (find,))
+    if failures >= heat_orphans.TRIES:
         with pytest.raises(exceptions.CouldNotAsk, match='no route'):
             adopt()
     else:
@@ -114,7 +116,7 @@ def test_who_does_not_answer_is_asked_again_and_never_taken_for_nothing(
     assert rows == []
 
 
-@pytest.mark.parametrize('find', [lost._volumes, lost._ports])
+@pytest.mark.parametrize('find', [heat_orphans._volumes, heat_orphans._ports])
 def test_a_service_that_the_cloud_does_not_have_has_made_nothing(find):
     plugin = types.SimpleNamespace(does_endpoint_exist=lambda *_a: False)
     assert find(types.SimpleNamespace(client_plugin=lambda _name: plugin), 's-db-x') == []

@@ -5,10 +5,11 @@ import types
 
 import pytest
 
-from heat_ha.cloud import heat_group, hosts
+from heat_ha.cloud import compute_hosts
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import model, observing
+from heat_ha.failover import model, observation
 from heat_ha.groups import model as groups
+from heat_ha.groups.adapters import members as group_members
 from tests.unit.failover import worlds
 
 
@@ -33,10 +34,12 @@ UP = cloud.Host(cloud.HostState.UP, 'its host is up')
 def look(monkeypatch):
     def look(names, likely='', active=None, failures=0, another=cloud.HostState.UP):
         members = tuple(worlds.member(name) for name in names)
-        monkeypatch.setattr(heat_group, 'look', lambda *_: groups.Group('group', members))
+        monkeypatch.setattr(group_members, 'look', lambda *_: groups.Group('group', members))
         nova = Nova(failures)
-        table = hosts.Table({'of another server': cloud.Host(another, another.value)}, UP)
-        observed = observing.observe(
+        table = compute_hosts.HostTable(
+            {'of another server': cloud.Host(another, another.value)}, UP
+        )
+        observed = observation.observe(
             None,
             types.SimpleNamespace(nova=nova, hosts=types.SimpleNamespace(all=lambda: table)),
             active=active and worlds.holder(active),
@@ -72,7 +75,7 @@ def test_the_active_of_a_pair_is_looked_at_where_a_host_is_confirmed_down(look, 
 
 def test_what_is_put_on_record_names_every_member_with_one_server(look):
     candidates, _ = look('ab', active='a')
-    assert observing.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
+    assert observation.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_what_is_put_on_record_names_every_member_with_one_server(look):
     [(2, cloud.ServerStatus.ACTIVE), (3, cloud.ServerStatus.COULD_NOT_ASK)],
 )
 def test_a_lost_answer_is_asked_for_again_but_not_for_ever(look, monkeypatch, failures, status):
-    monkeypatch.setattr(observing, 'ASK_AGAIN', (0.0, 0.0))
+    monkeypatch.setattr(observation, 'ASK_AGAIN', (0.0, 0.0))
     candidates, asked = look('ab', active='a', failures=failures)
     assert candidates[1].server.status is status
     assert asked == ['server-b'] * 3

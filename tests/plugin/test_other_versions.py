@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from heat_ha.cloud import pending_parts
+from heat_ha.agent.adapters import pending_regions
 from tests.plugin import scaling
 
 pytestmark = pytest.mark.engine
@@ -41,14 +41,14 @@ def test_a_replacement_that_a_newer_engine_began_is_not_begun_anew(engine):
 
 
 def test_pending_parts_of_a_newer_version_keep_no_others_waiting(engine, monkeypatch):
-    monkeypatch.setattr(pending_parts, 'regions_of', lambda _record: ('A',))
+    monkeypatch.setattr(pending_regions, 'regions_of', lambda _record: ('A',))
     newer, older = (engine.create(scaling.template(), name=name) for name in ('newer', 'older'))
-    put(engine, newer, 'group', pending_parts.record.RECORD, of_next_year('regions'))
+    put(engine, newer, 'group', pending_regions.record.RECORD, of_next_year('regions'))
     put(
         engine,
         older,
         'group',
-        pending_parts.record.RECORD,
+        pending_regions.record.RECORD,
         (RECORDS / 'regions-1.json').read_text(),
     )
-    assert [one.stack_name for one in pending_parts.pending()] == ['older']
+    assert [one.stack_name for one in pending_regions.pending()] == ['older']

@@ -8,9 +8,11 @@ import textwrap
 import pytest
 from heat.engine import resource
 
-from heat_ha.cloud import pending_parts, remote_access
-from heat_ha.plugin import region_work
-from heat_ha.regions import decide, model, watching
+from heat_ha.agent.adapters import pending_regions
+from heat_ha.plugin import remote_base
+from heat_ha.regions import model, stall_monitor
+from heat_ha.regions.adapters import sessions
+from heat_ha.regions.rules import decide
 from tests.unit.regions.worlds import FakeRegion, Way
 
 # A whole engine of Heat runs in these tests.
@@ -37,10 +39,10 @@ def regions(monkeypatch):
         def port(self, place, **more):
             return made.setdefault(place.region, FakeRegion(place.region))
 
-    monkeypatch.setattr(remote_access, 'Accesses', Accesses)
+    monkeypatch.setattr(sessions, 'Sessions', Accesses)
     monkeypatch.setattr(decide, 'SETTLE', -1.0)
     # A second thread does not fit the harness; each further signal does the next step.
-    monkeypatch.setattr(region_work.RegionWork, '_start_following', lambda self, only: None)
+    monkeypatch.setattr(remote_base.RemoteBase, '_start_following', lambda self, only: None)
     return made
 
 
@@ -112,7 +114,7 @@ def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
     assert engine.state(stack)[0] == 'CREATE_COMPLETE'
     assert attribute(engine, stack, 'pending') == ['B']
     # The agent finds it, and where to send the signal.
-    [found] = pending_parts.pending()
+    [found] = pending_regions.pending()
     assert (found.name, found.regions, found.project) == ('remote', ('B',), 'project')
     assert found.stack_id == stack['stack_id'] and found.stack_name == stack['stack_name']
     regions['B'].way = Way.OPEN
@@ -120,7 +122,7 @@ def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
         engine.signal(stack, 'remote', {'action': 'sync'})
     assert attribute(engine, stack, 'pending') == []
     assert regions['B'].writes == [model.Request.CREATE]
-    assert pending_parts.pending() == []
+    assert pending_regions.pending() == []
 
 
 class Dying(FakeRegion):
@@ -132,9 +134,9 @@ class Dying(FakeRegion):
 
 
 def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, regions, monkeypatch):
-    monkeypatch.setattr(watching, 'EVERY', 0.0)
-    quick = dataclasses.replace(remote_access.limits(), standstill=1.0)
-    monkeypatch.setattr(remote_access, 'limits', lambda: quick)
+    monkeypatch.setattr(stall_monitor, 'EVERY', 0.0)
+    quick = dataclasses.replace(sessions.limits(), standstill=1.0)
+    monkeypatch.setattr(sessions, 'limits', lambda: quick)
     regions['B'] = Dying('B')
     stack = engine.create(template())
     assert engine.state(stack)[0] == 'CREATE_COMPLETE'
@@ -167,7 +169,7 @@ def test_a_paused_part_is_not_taken_up(engine, regions):
     regions['B'].way = Way.CUT
     stack = engine.create(template())
     engine.signal(stack, 'remote', {'action': 'pause', 'region': 'B'})
-    assert pending_parts.pending() == []
+    assert pending_regions.pending() == []
 
 
 @pytest.mark.skipif(

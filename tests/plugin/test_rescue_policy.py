@@ -81,12 +81,13 @@ class Nova:
 
 @pytest.fixture
 def nova(engine, monkeypatch):
-    from heat_ha.cloud import heat_servers, rescue_nova
-    from heat_ha.rescue import carry_out
+    from heat_ha.rescue import executor
+    from heat_ha.rescue.adapters import heat_servers
+    from heat_ha.rescue.adapters import nova as rescue_nova
 
     clock = types.SimpleNamespace(sleep=engine.sleep, monotonic=engine.monotonic, time=time.time)
     monkeypatch.setattr(heat_servers, 'time', clock)
-    monkeypatch.setattr(carry_out, 'time', clock)
+    monkeypatch.setattr(executor, 'time', clock)
     made = Nova(engine)
     monkeypatch.setattr(rescue_nova, 'RescueNova', lambda _policy: made)
     return made
@@ -166,13 +167,13 @@ def test_a_signal_can_name_only_what_the_policy_protects(engine, nova):
 
 
 def test_an_engine_is_made_ready_without_a_trace(engine, nova):
-    from heat_ha.cloud import protected
+    from heat_ha.agent.adapters import policy_index
 
-    assert protected.any_policy() is None
+    assert policy_index.any_policy() is None
     stack = make(engine)
     before = servers(engine, stack)
     nova.state, nova.lost = HostState.CONFIRMED_DOWN, set(before.values())
-    found = protected.any_policy()
+    found = policy_index.any_policy()
     assert found[1:] == (stack['stack_name'], stack['stack_id'], 'policy')
     events = engine.events(stack, 'policy')
     engine.signal(stack, 'policy', {'action': 'prepare'})
@@ -241,7 +242,7 @@ def queries():
 def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_one(
     engine, nova, queries
 ):
-    from heat_ha.cloud import protected
+    from heat_ha.agent.adapters import policy_index
 
     stacks = [
         engine.create(template(), name=f's{n}', files={'member.yaml': MEMBER}) for n in range(3)
@@ -251,7 +252,7 @@ def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_
     counts = []
     for asked in ([next(iter(mine))], [*mine, 'unknown']):
         queries.clear()
-        found = protected.policies_of(asked)
+        found = policy_index.policies_of(asked)
         counts.append(len([q for q in queries if q.startswith('SELECT')]))
     assert counts[0] == counts[1] == 3
     assert set(found) == set(mine) - bystanders
@@ -260,13 +261,13 @@ def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_
 
 
 def test_the_agent_sees_how_far_a_policy_is(engine, nova):
-    from heat_ha.cloud import protected
+    from heat_ha.agent.adapters import policy_index
 
     stack = make(engine, '[{method: evacuate}]')
     before = servers(engine, stack)
-    number = protected.policies_of([before['database']])[before['database']].number
-    assert protected.states_of([number])[number] == protected.State('', {})
+    number = policy_index.policies_of([before['database']])[before['database']].number
+    assert policy_index.states_of([number])[number] == policy_index.State('', {})
     nova.state, nova.lost = HostState.CONFIRMED_DOWN, {before['database']}
     engine.signal(stack, 'policy', {'action': 'rescue'})
-    state = protected.states_of([number])[number]
+    state = policy_index.states_of([number])[number]
     assert state.engine == '' and state.rescues[before['database']].state is model.State.DONE

@@ -6,12 +6,14 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.groups import one_run, replacing
+from heat_ha.groups import replacement_run, replacing
 from tests.unit.groups import worlds
 
 
 @pytest.mark.parametrize('is_on_record', [True, False])
-@pytest.mark.parametrize('kind', [exceptions.Stopped, exceptions.Refused, one_run.TakenOver])
+@pytest.mark.parametrize(
+    'kind', [exceptions.Stopped, exceptions.Refused, replacement_run.TakenOver]
+)
 def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, kind, is_on_record):
     left = worlds.replacement(('a', 'x'))
 
@@ -21,11 +23,11 @@ def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, 
     monkeypatch.setattr(replacing, '_in_several_runs', fail)
     monkeypatch.setattr(
         replacing,
-        'group_record',
+        'group_store',
         types.SimpleNamespace(read_replacement=lambda _group: left if is_on_record else None),
     )
     told = []
-    if is_on_record or kind is one_run.TakenOver:
+    if is_on_record or kind is replacement_run.TakenOver:
         with pytest.raises(kind):
             replacing._settle(None, None, left, (), told.append)
         assert told == []

@@ -11,7 +11,7 @@ import requests
 # The proxy's library is needed for the real cloud only, so not every environment has it.
 pytest.importorskip('aiohttp')
 
-from tests.scenario import faults
+from lab.client import faults
 
 
 class Service(http.server.BaseHTTPRequestHandler):

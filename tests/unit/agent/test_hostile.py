@@ -8,8 +8,8 @@ import prometheus_client
 import pytest
 
 from heat_ha.agent import sources, web
-from heat_ha.agent.model import Says
-from tests import hostile
+from heat_ha.agent.model import Claimed
+from lab.client import hostile
 from tests.unit.agent.worlds import World, make, rounds, store  # noqa: F401
 
 # `make thorough` sends as many to an agent that runs.
@@ -63,7 +63,7 @@ def test_one_malformed_notification_does_not_take_the_others_along():
     bad = [None, [], 'text', {'event_type': ['x']}, {'payload': 3}]
     reader = sources._Reader(listener.read)
     assert reader.dispatch([Incoming(m) for m in (*bad, good, *bad)]) == set()
-    assert [(t.host, t.says) for t in heard] == [('c1', Says.DOWN)]
+    assert [(t.host, t.says) for t in heard] == [('c1', Claimed.DOWN)]
 
 
 @pytest.mark.parametrize(

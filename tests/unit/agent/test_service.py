@@ -8,9 +8,10 @@ import types
 
 import pytest
 
-from heat_ha.agent import decide, isolation, reports, service
-from heat_ha.agent.model import Says
-from heat_ha.cloud import agent_store
+from heat_ha.agent import isolation, service
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Claimed
+from heat_ha.agent.rules import decide, reports
 from heat_ha.cloud import model as cloud
 from tests.unit.agent.worlds import Died, Locks, World, make, phase, rounds, store
 
@@ -128,8 +129,8 @@ def test_a_witness_that_lies_moves_nothing_where_two_must_agree(store):
     world = World()
     agent = make(world, store, confirm=('services_api+webhook',))
     rounds(agent, world, 1)
-    for says in (Says.DOWN, Says.DOWN, Says.UP, Says.DOWN):
-        agent.tell('webhook', reports.Told('c1', says))
+    for says in (Claimed.DOWN, Claimed.DOWN, Claimed.UP, Claimed.DOWN):
+        agent.tell('webhook', reports.ParsedReport('c1', says))
         rounds(agent, world, 3)
     assert world.done == []
     world.down('c1')
@@ -233,12 +234,12 @@ def test_a_certain_witness_is_believed_at_once_but_not_about_two_of_three(
     agent = make(world, store, confirm=('webhook',), certain=('webhook',), settle=30.0)
     clock.tick(agent, 40)
     clock.dead = {'c1', 'c2'} if others_die else {'c1'}
-    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     clock.tick(agent, 1)
     if others_die:
         # The other report comes later than the first one is believed.
         clock.tick(agent, 1)
-        agent.tell('webhook', reports.Told('c2', Says.DOWN))
+        agent.tell('webhook', reports.ParsedReport('c2', Claimed.DOWN))
         clock.tick(agent, 40)
         assert world.done == []
         assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
@@ -304,10 +305,10 @@ def test_a_report_does_not_become_true_by_the_silence_of_a_nova_compute(store, m
     clock.dead = {'c1'}
     clock.tick(agent, 40)
     assert world.done == []
-    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     clock.tick(agent, 4)
     assert phase(store, 'c1') == 'suspect'
-    agent.tell('webhook', reports.Told('c1', Says.UP))
+    agent.tell('webhook', reports.ParsedReport('c1', Claimed.UP))
     clock.tick(agent, 4)
     assert phase(store, 'c1') == 'closed' and world.done == []
 
@@ -339,7 +340,7 @@ def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store)
     agent = make(world, store, confirm=('webhook',))
     rounds(agent, world, 1)
     world.down('c1')
-    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     rounds(agent, world)
     assert phase(store, 'c1') == 'done'
     # An operator lets it in again; the report is still young.
@@ -350,7 +351,7 @@ def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store)
     rounds(agent, world)
     assert phase(store, 'c1') == 'closed' and world.power['c1'] == 'on'
     world.down('c1')
-    agent.tell('webhook', reports.Told('c1', Says.DOWN))
+    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     rounds(agent, world)
     assert phase(store, 'c1') == 'done' and world.power['c1'] == 'off'
 
@@ -360,7 +361,7 @@ def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
     agent = make(world, store)
     rounds(agent, world, 1)
     for number in range(1000):
-        agent.tell('webhook', reports.Told(f'x{number}', Says.DOWN))
+        agent.tell('webhook', reports.ParsedReport(f'x{number}', Claimed.DOWN))
     rounds(agent, world, 1)
     assert len(agent._board) == 0 and world.done == []
 

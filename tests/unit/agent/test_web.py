@@ -12,7 +12,7 @@ import pytest
 
 from heat_ha import exceptions
 from heat_ha.agent import web
-from heat_ha.agent.model import Says
+from heat_ha.agent.model import Claimed
 
 TOKEN = 'token-of-pacemaker'
 
@@ -51,7 +51,7 @@ def post(address, body, token=TOKEN, path='/v1/reports'):
 def test_a_sender_is_known_by_its_token(address, told):
     assert post(address, {'host': 'c1', 'state': 'down'}) == 202
     [(sender, one)] = told
-    assert sender == 'pacemaker' and (one.host, one.says) == ('c1', Says.DOWN)
+    assert sender == 'pacemaker' and (one.host, one.says) == ('c1', Claimed.DOWN)
 
 
 @pytest.mark.parametrize('token', [None, '', 'wrong', TOKEN[:-1], TOKEN + 'x', 'ä'])

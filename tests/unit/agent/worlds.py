@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy
 
 from heat_ha import exceptions
-from heat_ha.agent import confirmation, isolation, model, service, sources, storm
-from heat_ha.cloud import agent_store
+from heat_ha.agent import isolation, model, service, sources
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.rules import confirmation, storm
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver, inventory
 
@@ -136,14 +137,15 @@ def store(tmp_path):
 
 
 def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
-    watch = isolation.Watch(lambda _limit: None)
+    watch = isolation.IsolationMonitor(lambda _limit: None)
     watch._look_at_broker = lambda: None
     settings = service.Settings(
         'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
         storm.Limits(host_share=0.2), 1.0, 8, True,
     )  # fmt: skip
     made = service.Agent(
-        settings, Nova(world), store, Fences(world), sources.Board(300, ['nova_notifications']),
+        settings, Nova(world), store, Fences(world),
+        sources.ReportTable(300, ['nova_notifications']),
         watch, Dispatcher(world), locks or Locks(),
     )  # fmt: skip
     made.watch = watch

@@ -9,7 +9,7 @@ import pytest
 from chaos import check
 from heat_ha.failover import model
 
-OLD, HEIR = model.Holder('a', 'server-a'), model.Holder('b', 'server-b')
+OLD, HEIR = model.MemberServer('a', 'server-a'), model.MemberServer('b', 'server-b')
 
 
 def plan(plan_id, state=model.StepState.DONE):
@@ -56,7 +56,7 @@ BROKEN = {
     'two failovers in one burst': (record(epoch=3), 'S3'),
     'an active that did not change': (record(active=OLD), 'is the old one'),
     'an active on record that holds nothing': (
-        record(active=model.Holder('c', 'server-c')),
+        record(active=model.MemberServer('c', 'server-c')),
         'on record is',
     ),
     'no line in the history': ({'history': ()}, 'left 0 failovers'),

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from heat_ha import exceptions, signals
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.failover import carry_out, decide, model
+from heat_ha.failover import executor, model
 from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import decide
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -153,17 +154,17 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         return server, self.cloud.state(server)
 
     def carry(self, plan):
-        services = carry_out.Services(self.cloud, self.cloud, self.cloud)
+        services = executor.Services(self.cloud, self.cloud, self.cloud)
         with (
-            mock.patch.object(carry_out, 'FIRST_LOOK', 0.0001),
-            mock.patch.object(carry_out, 'SLOWEST_LOOK', 0.0002),
-            mock.patch.object(carry_out, 'WATCHED_LOOK', 0.0002),
-            mock.patch.object(carry_out, 'WATCH_PERIOD', 0.0002),
-            mock.patch.object(carry_out, 'AFTER_REFUSAL', 0.0002),
-            mock.patch.object(carry_out, 'STUCK_AFTER', 0.002),
-            mock.patch.object(carry_out, 'STEP_LIMIT', 0.05),
+            mock.patch.object(executor, 'FIRST_LOOK', 0.0001),
+            mock.patch.object(executor, 'SLOWEST_LOOK', 0.0002),
+            mock.patch.object(executor, 'WATCHED_LOOK', 0.0002),
+            mock.patch.object(executor, 'WATCH_PERIOD', 0.0002),
+            mock.patch.object(executor, 'AFTER_REFUSAL', 0.0002),
+            mock.patch.object(executor, 'STUCK_AFTER', 0.002),
+            mock.patch.object(executor, 'STEP_LIMIT', 0.05),
         ):
-            carrier = carry_out.Carrier(plan, self, services, old=self.seen_of(plan.old))
+            carrier = executor.PlanExecutor(plan, self, services, old=self.seen_of(plan.old))
             try:
                 done = carrier.run()
             except Killed:

@@ -5,7 +5,8 @@ import dataclasses
 import datetime
 
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import decide, model
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide
 from heat_ha.groups import model as groups
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -40,13 +41,13 @@ def candidate(
 
 
 def holder(name):
-    return model.Holder(name, f'server-{name}')
+    return model.MemberServer(name, f'server-{name}')
 
 
 def seen(candidates, *, active='a', record=None, volumes=('v1',), **changes):
     if record is None:
         record = model.Record(epoch=1, active=holder(active) if active else None)
-    plain = decide.Seen(
+    plain = decide.Observation(
         record=record,
         candidates=tuple(candidates),
         attachments=tuple(

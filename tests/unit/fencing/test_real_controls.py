@@ -15,7 +15,7 @@ import pytest
 from heat_ha import exceptions
 from heat_ha.fencing import driver
 from heat_ha.fencing.driver import Power
-from tests import bmc
+from lab.client import bmc
 
 
 def test_redfish_sees_the_power_go_off_and_keeps_the_proof(tmp_path):

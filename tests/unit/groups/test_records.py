@@ -3,14 +3,14 @@ import itertools
 
 import pytest
 
-from heat_ha import exceptions, on_record
+from heat_ha import exceptions, serialization
 from heat_ha.groups import model
 from tests.unit.groups import worlds
 
 
 def test_a_replacement_is_read_as_it_was_written():
     for order, given_up in itertools.product(worlds.ORDERS, ((), ('x',))):
-        held = model.HeldBack('a', (('stack_id', '1'), ('tenant', 't')), 'server', 'sick')
+        held = model.MaskedFailure('a', (('stack_id', '1'), ('tenant', 't')), 'server', 'sick')
         wanted = worlds.replacement(
             *worlds.PAIRS, order=order, named=('a',), given_up=given_up, held_back=(held,)
         )
@@ -20,7 +20,7 @@ def test_a_replacement_is_read_as_it_was_written():
 @pytest.mark.parametrize('stored', ['', 'null', '[]', '{}', '{"order": "sideways"}', '{"id": 1}'])
 def test_a_record_of_another_form_is_told_as_such(stored):
     with pytest.raises(exceptions.Unreadable, match='not understood'):
-        on_record.made(stored, model.Replacement.from_json, 'it')
+        serialization.decode(stored, model.Replacement.from_json, 'it')
 
 
 def test_a_chained_request_is_read_as_it_was_written():

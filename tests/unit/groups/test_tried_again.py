@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from heat_ha.groups import decide, model
+from heat_ha.groups import model
+from heat_ha.groups.rules import decide
 from tests.unit.groups import worlds
 
 

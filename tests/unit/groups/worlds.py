@@ -4,7 +4,8 @@
 import dataclasses
 import itertools
 
-from heat_ha.groups import decide, model
+from heat_ha.groups import model
+from heat_ha.groups.rules import decide
 
 ORDERS = list(model.Order)
 CREATE_FIRST, DELETE_FIRST = ORDERS
@@ -150,7 +151,7 @@ class Crash(Exception):
 
 
 class Run:
-    """Carries out what is decided, as ``heat_ha.groups.one_run`` does, until it crashes.
+    """Carries out what is decided, as ``heat_ha.groups.replacement_run`` does, until it crashes.
 
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """

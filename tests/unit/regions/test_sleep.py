@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 
-from heat_ha.regions import decide, report, terms
+from heat_ha.regions import attributes
 from heat_ha.regions.model import Request, Send, State
-from tests.unit.regions.test_decide import NOW, PARTS, PRESENT
+from heat_ha.regions.rules import decide, spec
+from tests.unit.regions.rules.test_decide import NOW, PARTS, PRESENT
 from tests.unit.regions.worlds import FakeStack, Way, World
 
 
@@ -22,7 +23,7 @@ def test_only_what_holds_the_newest_is_suspended_and_only_what_we_suspended_is_r
         PARTS, PRESENT, (True, False), (True, False)
     ):
         part = dataclasses.replace(part, sleep=sleep, asleep=asleep)
-        step = decide.next_step(part, seen, terms.Rules(), 'other', NOW)
+        step = decide.next_step(part, seen, spec.Rules(), 'other', NOW)
         if not isinstance(step, Send):
             continue
         if step.request is Request.SUSPEND:
@@ -41,7 +42,7 @@ def test_all_regions_are_suspended_and_resumed_and_a_second_pass_writes_nothing(
         world.forget_writes()
         assert not world.act(sleep=sleep)
         assert [r.writes for r in world.regions.values()] == [[request], [request]]
-        assert report.state(world.part('A')) == ('suspended' if sleep else 'ready')
+        assert attributes.state(world.part('A')) == ('suspended' if sleep else 'ready')
         assert not world.act()
         assert [r.writes for r in world.regions.values()] == [[request], [request]]
 
@@ -51,12 +52,12 @@ def test_a_region_that_is_cut_off_is_suspended_when_it_is_back():
     world.act()
     world.regions['B'].way = Way.CUT
     assert not world.act(sleep=True)
-    assert report.pending(world.store.record) == ['B']
+    assert attributes.pending(world.store.record) == ['B']
     world.regions['B'].way = Way.OPEN
     world.forget_writes()
     assert not world.act()
     assert world.regions['B'].writes == [Request.SUSPEND]
-    assert not report.pending(world.store.record)
+    assert not attributes.pending(world.store.record)
 
 
 def test_what_is_resumed_and_changed_during_a_cut_is_resumed_before_it_is_told():

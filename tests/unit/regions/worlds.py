@@ -4,7 +4,8 @@
 import dataclasses
 import enum
 
-from heat_ha.regions import apply, model, ports, record, revision, tags, taking, terms
+from heat_ha.regions import interfaces, model, reconciler, record, snapshot_action
+from heat_ha.regions.rules import revision, spec, tags
 
 TEMPLATE = {'heat_template_version': '2016-10-14', 'parameters': {'text': {'default': ''}}}
 
@@ -185,7 +186,7 @@ class FakeRegion:
         if self._silent() is not None:
             return None
         stack = self.stacks[part.stack_id]
-        return model.Signs(f'{stack.changed} {stack.looks_left}', self.unfinished)
+        return model.Fingerprint(f'{stack.changed} {stack.looks_left}', self.unfinished)
 
     def is_equal(self, part, body):
         return self.stacks[part.stack_id].text == body['parameters'].get('text', '')
@@ -266,7 +267,7 @@ class World:
         self.regions = {n: FakeRegion(n) for n in names}
         self.store = FakeStore()
         self.wanted = {n: content() for n in names}
-        self.rules = terms.Rules(patience=0.0, **rules)
+        self.rules = spec.Rules(patience=0.0, **rules)
         self.rollout = None
         self.adopts = {}
         self.events = []
@@ -278,9 +279,9 @@ class World:
         return {n: c() if callable(c) else c for n, c in self.wanted.items()}
 
     def work(self, sleep=None, restore=None, only_deletes=False, **more):
-        wishes = ports.Wishes(
+        wishes = interfaces.DesiredState(
             contents=self._contents,
-            rollout=self.rollout or terms.Rollout((tuple(self.wanted),)),
+            rollout=self.rollout or spec.Rollout((tuple(self.wanted),)),
             rules=self.rules,
             base_name='stack',
             is_single=False,
@@ -290,7 +291,7 @@ class World:
             restore=restore,
             only_deletes=only_deletes,
         )
-        return apply.Work(self.store, wishes, self._port, self._say, **more)
+        return reconciler.Reconciler(self.store, wishes, self._port, self._say, **more)
 
     def _port(self, region, place):
         return self.regions[region]
@@ -299,7 +300,7 @@ class World:
         self.events.append(text)
 
     def taking(self):
-        return taking.Taking(
+        return snapshot_action.SnapshotAction(
             self.store, self._port, self._say, 0.0, lambda: self.work(only_deletes=True)
         )
 

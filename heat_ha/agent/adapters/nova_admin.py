@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
+
+import datetime
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tenacity
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import compute_hosts
+from heat_ha.cloud import model as cloud
+from heat_ha.conf import nova_hosts
+
+LOG = logging.getLogger(__name__)
+
+# 2.53 is the first that changes a service by its unique id; 2.59 the first that pages
+# migrations; a later one tells the kind of a migration's end no better.
+MICROVERSION = '2.59'
+
+# Nova shows at most so many servers at once (max_limit).
+PAGE = 1000
+
+Answer = TypeVar('Answer')
+
+
+class NovaAdmin:
+    """One region's Nova with heat-ha's own credential."""
+
+    def __init__(self, region: str | None) -> None:
+        self._region = region
+        self._made: Any = None
+
+    def _ask(self, question: str, call: Callable[[Any], Answer]) -> Answer:
+        try:
+            if self._made is None:
+                self._made = compute_hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
+            if self._made is None:
+                raise exceptions.Refused(f'heat.conf has no credential in [{nova_hosts.RESCUE}]')
+            return call(self._made)
+        except compute_hosts.FAILURES as exc:
+            raise exceptions.CouldNotAsk('nova', question, f'{exc}'[:200]) from exc
+
+    def marks(self) -> dict[str, cloud.ComputeService]:
+        """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
+        found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
+        return {s.host: _mark(s) for s in found}
+
+    def servers_on(self, host: str) -> set[str]:
+        """The ids of all servers on a host. :raises CouldNotAsk: no answer."""
+        found: set[str] = set()
+        marker = None
+        while True:
+            search = {'host': host, 'all_tenants': True}
+            page = self._ask(
+                f'the servers on {host}',
+                lambda c, s=search, m=marker: c.servers.list(  # type: ignore[misc]
+                    detailed=False, search_opts=s, marker=m, limit=PAGE
+                ),
+            )
+            found |= {s.id for s in page}
+            if len(page) < PAGE:
+                return found
+            marker = page[-1].id
+
+    def arriving(self) -> dict[str, str]:
+        """Servers that are being built anew on another host just now, each with that host.
+
+        One request, however many servers and hosts there are. :raises CouldNotAsk: no answer.
+        """
+        found = self._ask(
+            'what is being evacuated',
+            lambda c: c.migrations.list(migration_type='evacuation', status='pre-migrating'),
+        )
+        return {m.instance_uuid: m.dest_compute for m in found if m.dest_compute}
+
+    def host_of(self, server: str) -> str:
+        """The name of a server's host, '' when there is none. :raises CouldNotAsk: no answer."""
+        found = self._ask(f'server {server}', lambda c: c.servers.get(server))
+        return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
+
+    def mark_down(self, mark: cloud.ComputeService, reason: str) -> cloud.ComputeService:
+        """Let Nova take the host for down, and put nothing on it when it is back.
+
+        It is disabled in a thread: as long as it is marked Nova puts nothing on it anyway, so no
+        rescue need wait for that. In this order: before a host that Nova still takes for up is
+        disabled, Nova calls its dead nova-compute, and waits for an answer for a minute.
+
+        :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
+        """
+        marked = self._ask(
+            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
+        )
+        if not mark.is_disabled:
+            threading.Thread(
+                target=self._disable, args=(mark, reason[:255]), name='disable', daemon=True
+            ).start()
+        return _mark(marked)
+
+    def _disable(self, mark: cloud.ComputeService, reason: str) -> None:
+        try:
+            for attempt in _retrying():
+                with attempt:
+                    if attempt.retry_state.attempt_number > 1:
+                        now = self.marks().get(mark.host)
+                        if now is None or not now.is_forced_down:
+                            LOG.info('host=%s is not disabled: it was let in again', mark.host)
+                            return
+                    self._ask(
+                        f'disabling {mark.host}',
+                        lambda c: c.services.disable_log_reason(mark.service_id, reason),
+                    )
+        except exceptions.CouldNotAsk as exc:
+            LOG.warning(
+                'host=%s is marked as down, but not disabled: %s. When it is let in again, Nova '
+                'uses it at once',
+                mark.host,
+                exc,
+            )
+
+    def reopen(self, mark: cloud.ComputeService) -> None:
+        """Let Nova use the host again; one that an operator disabled stays so."""
+        self._ask(
+            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, False)
+        )
+        if mark.is_disabled and mark.disabled_reason.startswith(MARKER):
+            self._ask(f'enabling {mark.host}', lambda c: c.services.enable(mark.service_id))
+
+    def leftovers(self, host: str) -> tuple[str, ...]:
+        """Guests that were evacuated from the host and that it has not cleaned up yet."""
+        found = self._ask(
+            f'what is left on {host}',
+            lambda c: c.migrations.list(host=host, migration_type='evacuation'),
+        )
+        # "done": the guest runs elsewhere, and its old host has not removed it yet.
+        return tuple(
+            sorted(m.instance_uuid for m in found if m.source_compute == host
+                   and m.status in ('accepted', 'pre-migrating', 'done'))
+        )  # fmt: skip
+
+
+def _retrying() -> tenacity.Retrying:
+    """Try for about two minutes, as long as a Nova takes that is being restarted."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(exceptions.CouldNotAsk),
+        wait=tenacity.wait_random_exponential(multiplier=1, max=15),
+        stop=tenacity.stop_after_delay(120),
+        reraise=True,
+    )
+
+
+MARKER = 'heat-ha: '
+
+
+def _mark(service: Any) -> cloud.ComputeService:
+    return cloud.ComputeService(
+        host=service.host,
+        service_id=str(service.id),
+        is_up=service.state == 'up',
+        is_forced_down=bool(service.forced_down),
+        is_disabled=service.status == 'disabled',
+        disabled_reason=service.disabled_reason or '',
+        beat=_seconds(service.updated_at),
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    if not text:
+        return None
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc).timestamp()

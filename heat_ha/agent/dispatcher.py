@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signalling the policies of a fenced host, and taking up what dead engines left."""
+
+import concurrent.futures
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions, serialization
+from heat_ha.agent import metrics
+from heat_ha.agent.adapters import nova_admin, pending_regions, policy_index
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Incident
+from heat_ha.agent.rules import dispatch_rules, storm
+from heat_ha.cloud import heat_rpc
+from heat_ha.cloud.model import ComputeService
+
+LOG = logging.getLogger(__name__)
+
+# Seconds for which the answer whether an engine lives is believed.
+ENGINE_VALID = 3.0
+
+# Seconds between two looks at the plans of FailoverPolicies, and two signals to one of them.
+FAILOVER_LOOK, FAILOVER_AGAIN = 2.0, 10.0
+
+# Seconds between two times that the engines are made ready for a rescue. Nova checks a token anew
+# that it has not seen for five minutes (keystonemiddleware's token_cache_time).
+PREPARE_EVERY = 240.0
+
+# Seconds between two signals to one RemoteStack with pending parts, and how many get one at once.
+PART_AGAIN, PARTS_AT_ONCE = 5.0, 20
+
+
+class Dispatcher:
+    """Signals policies; one host at a time comes from one agent, which has its lock."""
+
+    def __init__(
+        self,
+        store: agent_store.Store,
+        nova: nova_admin.NovaAdmin,
+        locks: Any,
+        servers_at_once: int,
+        servers_per_destination: int,
+    ) -> None:
+        self._store = store
+        self._nova = nova
+        self._locks = locks
+        self._at_once = servers_at_once
+        self._per_destination = servers_per_destination
+        self._engines: dict[str, tuple[float, bool]] = {}
+        self._taken_up: dict[tuple[str, str], float] = {}
+        self._synced: dict[tuple[str, str], float] = {}
+        self._looked_at = float('-inf')
+        self._prepared_at = float('-inf')
+        self._running: concurrent.futures.Future[None] | None = None
+
+    def work(
+        self, incident: Incident, limits: storm.Limits, marks: Mapping[str, ComputeService]
+    ) -> int:
+        """Signal whom it is the turn of. :returns: how many policies are not at their end.
+
+        :param marks: all hosts.
+        """
+        entry = self._store.get(agent_store.RESCUE, incident.host)
+        on_host = self._nova.servers_on(incident.host)
+        is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
+        if is_new:
+            rows = self._rows(on_host, limits)
+            LOG.info(
+                'host=%s servers=%d protected=%d policies=%d held_back=%d',
+                incident.host,
+                len(on_host),
+                sum(len(r.servers) for r in rows),
+                len(rows),
+                sum(r.turn is dispatch_rules.DispatchState.DEFERRED for r in rows),
+            )
+        else:
+            rows = _rows_of(entry)
+        states = self._states(rows)
+        rows, chosen = dispatch_rules.advance(
+            rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
+        )
+        value = {'opened': incident.opened, 'rows': [r.to_dict() for r in rows]}
+        if is_new or value != entry.value:
+            # On record before any signal is sent (S4).
+            self._store.put(agent_store.RESCUE, incident.host, value, entry.version)
+        self._signal_all(incident, chosen)
+        return dispatch_rules.left(rows)
+
+    def _bound(
+        self, rows: Sequence[dispatch_rules.PolicyDispatch], marks: Mapping[str, ComputeService]
+    ) -> int:
+        waiting = sum(r.turn is dispatch_rules.DispatchState.WAITING for r in rows)
+        under_way = dispatch_rules.under_way(rows)
+        is_free = not waiting or (waiting == 1 and not under_way)
+        if is_free or not self._per_destination:
+            # The first of all is signalled in any case, and need not wait for an answer of Nova's.
+            return self._at_once
+        living = [h for h, m in marks.items() if m.is_up and not m.is_disabled]
+        arriving = self._nova.arriving()
+        return dispatch_rules.bound(
+            under_way, arriving, living, self._at_once, self._per_destination
+        )
+
+    def _rows(self, on_host: set[str], limits: storm.Limits) -> list[dispatch_rules.PolicyDispatch]:
+        found = policy_index.policies_of(on_host)
+        by_policy: dict[int, list[str]] = {}
+        policies = {p.number: p for p in found.values()}
+        for server, policy in found.items():
+            by_policy.setdefault(policy.number, []).append(server)
+        rows = [
+            dispatch_rules.PolicyDispatch(
+                number, p.name, p.stack_id, p.stack_name, p.project, p.root, p.wish.priority,
+                tuple(sorted(by_policy[number])),
+            )
+            for number, p in policies.items()
+        ]  # fmt: skip
+        past = [
+            one
+            for entry in self._store.all(agent_store.RESCUE).values()
+            for one in dispatch_rules.past_of(_rows_of(entry))
+        ]
+        own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
+        return dispatch_rules.guarded(rows, own, past, limits, time.time())
+
+    def _states(
+        self, rows: Sequence[dispatch_rules.PolicyDispatch]
+    ) -> dict[int, dispatch_rules.State]:
+        found = policy_index.states_of([r.number for r in rows])
+        return {
+            number: dispatch_rules.State(bool(s.engine) and self._lives(s.engine), s.rescues)
+            for number, s in found.items()
+        }
+
+    def _lives(self, engine: str) -> bool:
+        seen_at, is_alive = self._engines.get(engine, (float('-inf'), False))
+        if time.monotonic() - seen_at > ENGINE_VALID:
+            is_alive = heat_rpc.is_alive(engine)
+            self._engines[engine] = (time.monotonic(), is_alive)
+        return is_alive
+
+    def _signal_all(
+        self, incident: Incident, rows: Sequence[dispatch_rules.PolicyDispatch]
+    ) -> None:
+        body = {'action': 'rescue', 'reason': f'the host failed; {incident.reason}'[:200]}
+        if not rows:
+            return
+        with concurrent.futures.ThreadPoolExecutor(min(8, len(rows))) as pool:
+            list(pool.map(lambda r: self._signal(incident.host, r, body), rows))
+
+    def _signal(self, host: str, row: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> None:
+        try:
+            heat_rpc.signal(row.project, row.stack_name, row.stack_id, row.name, body)
+            metrics.SIGNALS.labels('rescue', 'sent').inc()
+            LOG.info(
+                'host=%s signal=rescue policy=%s stack=%s servers=%d',
+                host, row.name, row.stack_name, len(row.servers),
+            )  # fmt: skip
+        except exceptions.HaError as exc:
+            # The next round sends it again.
+            metrics.SIGNALS.labels('rescue', 'failed').inc()
+            LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, row.name, exc)
+
+    # --- FailoverPolicies --------------------------------------------------------------------
+
+    def take_up_failovers(
+        self, pool: concurrent.futures.Executor, marks: Mapping[str, ComputeService]
+    ) -> None:
+        """Let plans go on whose engine died, or whose host is fenced by now; in a thread."""
+        is_running = self._running is not None and not self._running.done()
+        if is_running or time.monotonic() - self._looked_at < FAILOVER_LOOK:
+            return
+        self._looked_at = time.monotonic()
+        self._running = pool.submit(self._take_up, dict(marks))
+
+    def _take_up(self, marks: Mapping[str, ComputeService]) -> None:
+        try:
+            lock = self._locks.get_lock(b'heat-ha-failovers')
+            if not lock.acquire(blocking=False):
+                return
+            try:
+                for plan in policy_index.unfinished_failovers():
+                    self._take_up_one(plan, marks)
+                self._take_up_parts(pending_regions.pending())
+                self._prepare()
+            finally:
+                lock.release()
+        except Exception as exc:
+            LOG.warning('plans of FailoverPolicies were not looked at: %s', exc)
+
+    def _prepare(self) -> None:
+        """Let the engines have tokens that Nova knows, before a rescue needs them."""
+        if time.monotonic() - self._prepared_at < PREPARE_EVERY:
+            return
+        found = policy_index.any_policy()
+        if found is None:
+            return
+        self._prepared_at = time.monotonic()
+        try:
+            heat_rpc.prepare(*found)
+        except exceptions.HaError as exc:
+            # A rescue is slower without it, and no less right.
+            LOG.info('the engines were not made ready: %s', exc)
+
+    def _take_up_one(
+        self, plan: policy_index.Unfinished, marks: Mapping[str, ComputeService]
+    ) -> None:
+        key = plan.stack_id, plan.name
+        if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_AGAIN:
+            return
+        if plan.holder and self._lives(plan.holder):
+            return
+        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, marks):
+            return
+        self._taken_up[key] = time.monotonic()
+        heat_rpc.signal(
+            plan.project, plan.stack_name, plan.stack_id, plan.name, {'action': 'resume'}
+        )
+        metrics.SIGNALS.labels('resume', 'sent').inc()
+        LOG.info(
+            'signal=resume policy=%s stack=%s state=%s',
+            plan.name, plan.stack_name, plan.record['state'],
+        )  # fmt: skip
+
+    def _take_up_parts(self, found: Sequence[pending_regions.Pending]) -> None:
+        """Let those that have waited longest tell their regions what is pending."""
+        now = time.monotonic()
+        known = {(p.stack_id, p.name): p for p in found}
+        self._synced = {key: at for key, at in self._synced.items() if key in known}
+        due = [key for key in known if now - self._synced.get(key, float('-inf')) >= PART_AGAIN]
+        due.sort(key=lambda key: self._synced.get(key, float('-inf')))
+        for key in due[:PARTS_AT_ONCE]:
+            one = known[key]
+            is_new = key not in self._synced
+            self._synced[key] = now
+            try:
+                heat_rpc.signal(
+                    one.project, one.stack_name, one.stack_id, one.name, {'action': 'sync'}
+                )
+            except exceptions.HaError as exc:
+                metrics.SIGNALS.labels('sync', 'failed').inc()
+                LOG.warning('signal=sync stack=%s failed: %s', one.stack_name, exc)
+                continue
+            metrics.SIGNALS.labels('sync', 'sent').inc()
+            if is_new:
+                LOG.info(
+                    'signal=sync resource=%s stack=%s regions=%s',
+                    one.name, one.stack_name, ','.join(one.regions),
+                )  # fmt: skip
+
+    def _is_fenced(
+        self, plan: policy_index.Unfinished, marks: Mapping[str, ComputeService]
+    ) -> bool:
+        old = (plan.record.get('plan') or {}).get('old') or {}
+        try:
+            mark = marks.get(self._nova.host_of(old.get('server', '')))
+        except exceptions.HaError as exc:
+            LOG.info('policy=%s the host of its old active is not known: %s', plan.name, exc)
+            return False
+        return mark is not None and mark.is_forced_down
+
+
+def _rows_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
+    return serialization.decode(
+        entry.value,
+        lambda found: [dispatch_rules.PolicyDispatch.from_dict(r) for r in found['rows']],
+        'the list of policies of a failed host',
+    )

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients for one stack's owner: the session that Heat would use, but with bounded calls."""
+
+import functools
+from typing import Any
+
+from keystoneauth1 import session as keystone_session
+
+from heat_ha.cloud import cinder, compute_hosts, nova
+
+# Seconds until one HTTP call is given up. Nova answers a request for an attachment after it
+# has asked the server's host, which may take a minute on a loaded cloud; Heat itself sets no
+# limit at all.
+CALL_LIMIT = 60.0
+
+
+# How many stacks' sessions an engine keeps, with some tens of kilobytes each.
+KEPT_SESSIONS = 256
+
+
+class _Place:
+    """Where the session of one trust is kept."""
+
+    session: keystone_session.Session | None = None
+
+
+@functools.lru_cache(KEPT_SESSIONS)
+def _place_of(_trust: str) -> _Place:
+    return _Place()
+
+
+def session_of(resource: Any) -> keystone_session.Session:
+    """The session of the stack's owner, the same for each signal to the stack.
+
+    Heat makes a new one for each request, and a new token is asked for, and then checked by
+    each service at its first use: most of a second in which nothing has moved yet. A session
+    renews its token by itself, before it expires and when a service refuses it. A stack that
+    gets other credentials gets another trust.
+    """
+    trust = resource.context.trust_id
+    place = _place_of(trust) if trust else _Place()
+    if place.session is None:
+        heats = resource.context.keystone_session
+        place.session = keystone_session.Session(
+            auth=heats.auth, verify=heats.verify, cert=heats.cert, timeout=CALL_LIMIT
+        )
+    return place.session
+
+
+class StackClients:
+    """Nova and Cinder as the owner of the resource's stack may use them.
+
+    :param resource: a Heat resource; its context holds the stored credentials of the stack.
+    """
+
+    def __init__(self, resource: Any) -> None:
+        session = session_of(resource)
+        self.nova = nova.Nova(session, *endpoint(resource, 'nova'))
+        self.cinder = cinder.Cinder(session, *endpoint(resource, 'cinder'))
+        self.hosts = compute_hosts.Hosts(endpoint(resource, 'nova')[0], resource.context.project_id)
+
+
+def endpoint(resource: Any, client: str) -> tuple[str | None, str]:
+    """The region and the interface at which Heat's client of that name looks."""
+    plugin = resource.client_plugin(client)
+    return plugin._get_region_name(), plugin._get_client_option(client, 'endpoint_type')

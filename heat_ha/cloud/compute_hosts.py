@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the compute host that a server is on, seen with a credential of its own.
+
+A tenant does not see hosts, only ``hostId``: the SHA-224 of the project's id followed by the
+host's name (nova.utils.generate_hostid). So the credential needs to list Nova's services and
+nothing else; which of the hosts is meant follows from the hash.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import loading
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from heat_ha.cloud import model as cloud
+from heat_ha.conf import nova_hosts
+
+# 2.53 is the first that lists services of all cells by their unique ids.
+MICROVERSION = '2.53'
+
+# Seconds until a call is given up: without an answer nothing is decided, so it may be short.
+CALL_LIMIT = 15
+
+NO_CREDENTIAL = (
+    'the state of its host cannot be asked for: heat.conf has no credential in '
+    f'[{nova_hosts.GROUP}]'
+)
+
+
+FAILURES = (
+    nova_exceptions.ClientException,
+    keystone_exceptions.ClientException,
+    requests.RequestException,
+)
+
+
+@functools.cache
+def _session(group: str) -> Any:
+    """One session a process, so that its token is used again; None without a credential."""
+    nova_hosts.register(cfg.CONF, group)
+    auth = loading.load_auth_from_conf_options(cfg.CONF, group)
+    if auth is None:
+        return None
+    return loading.load_session_from_conf_options(cfg.CONF, group, auth=auth, timeout=CALL_LIMIT)
+
+
+def client_for(
+    region: str | None, microversion: str = MICROVERSION, group: str = nova_hosts.GROUP
+) -> Any:
+    """A Nova client with the credential of an option group, None where heat.conf has none."""
+    session = _session(group)
+    if session is None:
+        return None
+    return nova_client.Client(
+        microversion,
+        session=session,
+        region_name=region,
+        endpoint_type=cfg.CONF[group].interface,
+    )
+
+
+def host_id(project: str, host: str) -> str:
+    """What Nova shows the project's members instead of the host's name."""
+    return hashlib.sha224((project + host).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class HostTable:
+    """All hosts as they were at one look; called with a server it gives that server's host."""
+
+    by_id: Mapping[str, cloud.Host]
+    otherwise: cloud.Host
+
+    def __call__(self, server: cloud.Server) -> cloud.Host:
+        return self.by_id.get(server.host, self.otherwise)
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether any of them is confirmed down."""
+        return any(h.state is cloud.HostState.CONFIRMED_DOWN for h in self.by_id.values())
+
+
+class Hosts:
+    """The compute hosts of one region, as far as a project's servers are on them."""
+
+    def __init__(self, region: str | None, project: str, group: str = nova_hosts.GROUP) -> None:
+        self._region = region
+        self._project = project
+        self._group = group
+
+    def state(self, server: cloud.Server) -> cloud.Host:
+        """Look at the host of a server. A failed call is UNKNOWN, never DOWN (S2)."""
+        return self.all()(server)
+
+    def all(self) -> HostTable:
+        """Look at all hosts in one call."""
+        try:
+            client = client_for(self._region, group=self._group)
+            if client is None:
+                return HostTable({}, _unknown(NO_CREDENTIAL))
+            services = client.services.list(binary='nova-compute')
+        except FAILURES as exc:
+            return HostTable({}, _unknown(f'Nova did not tell of its host ({exc})'[:250]))
+        return HostTable(
+            {host_id(self._project, service.host): _host(service) for service in services},
+            _unknown("none of Nova's hosts is the one of its server"),
+        )
+
+
+def _unknown(wording: str) -> cloud.Host:
+    return cloud.Host(cloud.HostState.UNKNOWN, wording)
+
+
+def _host(service: Any) -> cloud.Host:
+    if service.forced_down:
+        return cloud.Host(
+            cloud.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)'
+        )
+    if service.state == 'up':
+        return cloud.Host(cloud.HostState.UP, 'its host is up')
+    return cloud.Host(
+        cloud.HostState.DOWN,
+        'its host does not answer, and nobody has confirmed that it is down',
+    )

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was made for a resource without Heat knowing: it would be left over for ever.
+
+An engine asks Nova for a server and writes its id down afterwards. When it dies in between, or
+the answer is lost, the resource has failed without an id, and Heat, which replaces it, deletes
+nothing. But the name is known: Heat makes it from the resource's own uuid. So it is looked for
+under that name, and its id is written where Heat would have written it; then Heat deletes it
+with the resource.
+
+So it is with a nested stack: another engine makes it, servers and all, while the one that has asked
+for it may be dead before it knows the id.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import tenacity
+from heat.common import short_id
+from heat.engine import resource as heat_resource
+from heat.engine.resources import stack_resource
+from heat.engine.resources.openstack.nova import server
+from heat.objects import resource as resource_object
+from heat.objects import stack as stack_object
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import heat_db
+
+LOG = logging.getLogger(__name__)
+
+CREATE, FAILED, IN_PROGRESS = 'CREATE', 'FAILED', 'IN_PROGRESS'
+
+# How often a service is asked before it counts as not answering.
+TRIES = 3
+
+
+def _servers(clients: Any, name: str) -> Iterable[Any]:
+    # Nova takes the name for a regular expression.
+    limit = server.Server.physical_resource_name_limit
+    name = heat_resource.Resource.reduce_physical_resource_name(name, limit)
+    found = clients.client('nova').servers.list(search_opts={'name': f'^{re.escape(name)}$'})
+    return [one.id for one in found if one.name == name]
+
+
+def _volumes(clients: Any, name: str) -> Iterable[Any]:
+    if not clients.client_plugin('cinder').does_endpoint_exist('volumev3', 'cinder'):
+        return []
+    return [v.id for v in clients.client('cinder').volumes.list(search_opts={'name': name})]
+
+
+def _ports(clients: Any, name: str) -> Iterable[Any]:
+    if not clients.client_plugin('neutron').does_endpoint_exist('network', 'neutron'):
+        return []
+    return [port['id'] for port in clients.client('neutron').list_ports(name=name)['ports']]
+
+
+# What members are made of, and what costs something when nobody knows of it.
+FINDERS: tuple[Callable[[Any, str], Iterable[Any]], ...] = (_servers, _volumes, _ports)
+
+
+def is_lost(row: Any, is_alive: Callable[[str], bool]) -> bool:
+    """Whether something may have been made for a resource that nobody is going to write down.
+
+    Invariant: never True of a row with an id, nor of one that a living engine holds. Heat itself
+    tries a failed creation again and holds the row all the while; an unheld row in progress is
+    one that an engine is about to take.
+    """
+    if row.action != CREATE or row.physical_resource_id:
+        return False
+    if row.engine_id:
+        return row.status in {FAILED, IN_PROGRESS} and not is_alive(row.engine_id)
+    return bool(row.status == FAILED)
+
+
+def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple[str, ...]:
+    """Give what was made under the name of a failed resource to that resource.
+
+    :param stack_id: a nested stack; what is nested in it is looked at as well.
+    :param is_alive: whether an engine answers; what a living one works on is left alone.
+    :returns: the ids that Heat knows now.
+    :raises exceptions.CouldNotAsk: a service did not say whether anything was made, so nothing
+        may be done yet that makes Heat forget the resource. What was given so far stays so.
+
+    Changes only rows of Heat's that have no id and are as they were seen.
+    """
+    given = []
+    for row in heat_db.below(context, stack_id):
+        if not is_lost(row, is_alive):
+            continue
+        stack = stack_object.Stack.get_by_id(context, row.stack_id)
+        name = f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}'
+        made = _nested(context, name, row.stack_id) or _made(context, name)
+        if made is None:
+            continue
+        is_ours = resource_object.Resource.select_and_update_by_id(
+            context,
+            row.id,
+            {'physical_resource_id': made},
+            expected_engine_id=row.engine_id,
+            atomic_key=row.atomic_key,
+        )
+        LOG.warning('%s was made for %s without Heat knowing: %s', made, row.name, is_ours)
+        if is_ours:
+            given.append(made)
+    return tuple(given)
+
+
+def _nested(context: Any, name: str, owner: str) -> Any:
+    name = heat_resource.Resource.reduce_physical_resource_name(
+        name, stack_resource.StackResource.physical_resource_name_limit
+    )
+    found = stack_object.Stack.get_by_name_and_owner_id(context, name, owner)
+    return found and found.id
+
+
+def _made(context: Any, name: str) -> Any:
+    for find in FINDERS:
+        try:
+            for one in _asked(find, context.clients, name):
+                return one
+        except Exception as exc:
+            raise exceptions.CouldNotAsk(
+                'nova, cinder or neutron',
+                f'what was made as {name}',
+                f'{type(exc).__name__}: {exc}'[:200],
+            ) from exc
+    return None
+
+
+@tenacity.retry(
+    stop=tenacity.stop_after_attempt(TRIES),
+    wait=tenacity.wait_random_exponential(multiplier=0.25, max=2),
+    reraise=True,
+)
+def _asked(find: Callable[[Any, str], Iterable[Any]], clients: Any, name: str) -> Iterable[Any]:
+    return find(clients, name)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work of Heat's that has died with its engine, found while a policy waits for it.
+
+Each resource of a nested stack is worked on by whichever engine took the message. When that
+engine dies, the resource and its stacks stay IN_PROGRESS until the stack's timeout, an hour by
+default: Heat looks for the dead only when it is to change the same resource again. An engine that
+waits for a nested stack would wait as long. So whoever waits looks as well, and does then what
+Heat does when it finds out: the resource and the stack become FAILED, which is seen and can be
+repeated.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from heat.engine import stack as heat_stack
+from heat.objects import resource as resource_object
+from heat.objects import stack as stack_object
+from oslo_log import log as logging
+
+from heat_ha.cloud import heat_orphans
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two looks. Asking a dead engine takes two more.
+EVERY = 3.0
+
+# Seconds without any change in a stack after which a dead engine's part is not on its way to
+# be taken up: when another update has just begun, Heat steals what the dead one held itself.
+DEAD_AFTER = 12.0
+
+# Seconds without any change after which a message counts as lost: an engine may die between
+# taking it and writing its name into the resource. A living engine that is busy is quicker.
+LOST_AFTER = 45.0
+
+REASON = 'Worker went down during resource %s'
+
+IN_PROGRESS, FAILED = 'IN_PROGRESS', 'FAILED'
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One resource in a stack that is in progress. ``engine`` is '' while nobody works on it.
+
+    ``below`` is the resource, one stack further up, that the stack belongs to; 0 for none.
+    """
+
+    stack: str
+    resource: int
+    engine: str
+    is_in_progress: bool
+    version: int = 0
+    action: str = ''
+    below: int = 0
+
+
+def left_behind(
+    tree: Iterable[Work], is_alive: Callable[[str], bool], unchanged_for: Mapping[str, float]
+) -> tuple[frozenset[str], tuple[Work, ...]]:
+    """The stacks, and the resources in them, that nobody works on any more.
+
+    :param tree: all resources of a nested stack that is in progress, and of those inside of it,
+        each stack after the one that it belongs to.
+    :param unchanged_for: for each stack the seconds since anything in it has changed.
+
+    Invariant: nothing that a living engine works on is among them, nothing in a stack that has
+    changed within ``DEAD_AFTER``, and without a dead engine nothing before ``LOST_AFTER``; and of
+    what lies in one another only the outermost, since who takes that up sees to what is inside.
+    """
+    tree = tuple(tree)
+    working = {w.engine for w in tree if w.engine}
+    dead = {engine for engine in working if not is_alive(engine)}
+    # A stack that is in progress has a resource that an engine holds, or a message on its way.
+    held = {w.stack for w in tree if w.engine}
+    lost = {w.stack for w in tree if unchanged_for[w.stack] >= LOST_AFTER} - held
+    still = {w.stack for w in tree if unchanged_for[w.stack] >= DEAD_AFTER}
+    found: dict[int, Work] = {}
+    inside: set[int] = set()
+    for work in tree:
+        if work.below in found or work.below in inside:
+            inside.add(work.resource)
+        elif work.is_in_progress and (
+            work.stack in lost or (work.engine in dead and work.stack in still)
+        ):
+            found[work.resource] = work
+    lost -= {w.stack for w in tree if w.resource in inside}
+    return frozenset({w.stack for w in found.values()} | lost), tuple(found.values())
+
+
+class OrphanScanner:
+    """Looks after a nested stack for as long as somebody waits for it."""
+
+    def __init__(self, context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> None:
+        self._context = context
+        self._is_alive = is_alive
+        self._stack_id = stack_id
+        self._next_look = time.monotonic() + EVERY
+        self._last: dict[str, tuple[Work, ...]] = {}
+        self._changed: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Let what is left behind become FAILED; does nothing when the last look is recent."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        try:
+            self._look(now)
+        except Exception:
+            # The look is an extra: what is waited for may end without it.
+            LOG.exception('Could not look for dead engines at work on stack %s', self._stack_id)
+        self._next_look = time.monotonic() + EVERY
+
+    def _look(self, now: float) -> None:
+        tree = tuple(_tree(self._context, self._stack_id))
+        for stack in {w.stack for w in tree}:
+            seen = tuple(w for w in tree if w.stack == stack)
+            if seen != self._last.get(stack):
+                self._last[stack], self._changed[stack] = seen, now
+        unchanged_for = {stack: now - since for stack, since in self._changed.items()}
+        stacks, works = left_behind(tree, self._is_alive, unchanged_for)
+        if stacks:
+            # Before Heat can see that they have failed: it would replace them, and forget.
+            heat_orphans.adopt(self._context, self._stack_id, self._is_alive)
+            # Their version is another one where something was found.
+            tree = tuple(_tree(self._context, self._stack_id))
+            _, works = left_behind(tree, self._is_alive, unchanged_for)
+        for work in works:
+            self._fail_resource(work)
+        for stack_id in stacks:
+            self._fail_stack(stack_id, works)
+
+    def _fail_resource(self, work: Work) -> None:
+        # As it was seen, or not at all: somebody may have taken it up meanwhile.
+        is_ours = resource_object.Resource.select_and_update_by_id(
+            self._context,
+            work.resource,
+            {'engine_id': None, 'status': FAILED, 'status_reason': REASON % work.action},
+            expected_engine_id=work.engine or None,
+            atomic_key=work.version,
+        )
+        LOG.warning(
+            'Resource %s of stack %s was left by engine %s%s',
+            work.resource,
+            work.stack,
+            work.engine or 'unknown',
+            '' if is_ours else ' and is taken up already',
+        )
+
+    def _fail_stack(self, stack_id: str, works: tuple[Work, ...]) -> None:
+        if stack_object.Stack.get_status(self._context, stack_id)[1] != IN_PROGRESS:
+            return
+        stack = heat_stack.Stack.load(self._context, stack_id=stack_id, force_reload=True)
+        if stack.convergence:
+            action = next((w.action for w in works if w.stack == stack_id), stack.action)
+            stack.mark_failed(REASON % action)
+
+
+def _tree(context: Any, stack_id: str, below: int = 0) -> Iterator[Work]:
+    if stack_object.Stack.get_status(context, stack_id)[1] != IN_PROGRESS:
+        return
+    rows = resource_object.Resource.get_all_active_by_stack(context, stack_id)
+    for row in (rows or {}).values():
+        yield Work(
+            stack_id,
+            row.id,
+            row.engine_id or '',
+            row.status == IN_PROGRESS,
+            row.atomic_key or 0,
+            row.action,
+            below,
+        )
+    ids = {row.physical_resource_id: row.id for row in (rows or {}).values()}
+    for child in stack_object.Stack.get_all_by_owner_id(context, stack_id):
+        yield from _tree(context, child.id, ids.get(child.id, 0))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The events of a failover: what an operator reads in ``openstack stack event list``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide
+
+LOG = logging.getLogger(__name__)
+
+# Signs of an event that a look at the list of events shows.
+MAX_EVENT = 230
+
+# The words under which events appear in `openstack stack event list`.
+FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
+IN_PROGRESS, COMPLETE, FAILED = 'IN_PROGRESS', 'COMPLETE', 'FAILED'
+
+
+class EventEmitter:
+    """Makes the events of one policy."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+
+    def tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
+        """Make one event; that it could not be made is logged."""
+        prefix = f'[{plan.plan_id}] ' if plan else ''
+        try:
+            self._policy._add_event(FAILOVER, status, prefix + text)
+        except Exception:
+            # The record is what counts: a failover does not end because it could not be told of.
+            LOG.exception('No event was made of: %s%s', prefix, text)
+
+    def progress(self, text: str, plan: model.Plan | None = None) -> None:
+        """Make an event of something that is under way."""
+        self.tell(IN_PROGRESS, text, plan)
+
+    def start(self, plan: model.Plan) -> None:
+        """Tell of a plan that begins, and of who takes over and who does not."""
+        steps = ', '.join(s.name for s in plan.steps)
+        why = f' because {plan.reason}' if plan.reason else ''
+        self.progress(f'{goal(plan)}{why}; steps: {steps}', plan)
+        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            self.considered(plan.considered, f'[{plan.plan_id}] ')
+
+    def considered(self, told: Mapping[str, str], prefix: str) -> None:
+        """Say of each member why it takes over or does not, in as few events as hold it."""
+        line = ''
+        for part in (f'{name}: {text}' for name, text in told.items()):
+            if line and len(line) + len(part) > MAX_EVENT:
+                self.progress(prefix + line)
+                line = ''
+            line = f'{line}; {part}' if line else part
+        if line:
+            self.progress(prefix + line)
+
+    def shown(self, answer: decide.Show) -> str:
+        """Tell what would be done, and return it in words."""
+        self.considered(answer.considered, 'plan: ')
+        if isinstance(answer.answer, decide.Refuse):
+            return f'plan: nothing would be done, {answer.answer.reason}'
+        plan = answer.answer.plan
+        verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
+        steps = ' -> '.join(s.name for s in plan.steps)
+        return f'plan: {goal(plan)} {verb} by {steps}'
+
+
+def goal(plan: model.Plan) -> str:
+    """What a plan is for, in words."""
+    if plan.cause is model.Cause.REPLACE_STANDBY:
+        return f'replacing standby {", ".join(s.target for s in plan.steps)}'
+    old = plan.old.member if plan.old else 'none'
+    new = plan.new.member if plan.new else 'a new member'
+    return f'{plan.cause.value} from {old} to {new}'

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One look at a group: its members as Heat has them, their servers, their hosts, their health."""
+
+import concurrent.futures
+import dataclasses
+import time
+from typing import Any
+
+from heat_ha.cloud import clients
+from heat_ha.cloud import model as cloud
+from heat_ha.failover import model
+from heat_ha.failover.adapters import health_check as health_cloud
+from heat_ha.groups import model as groups
+from heat_ha.groups.adapters import members as group_members
+
+# Seconds of pause before Nova is asked again for a server that it did not tell of: one lost
+# answer is no reason to pass over a healthy standby.
+ASK_AGAIN = (0.2, 0.8)
+
+
+_NOTHING = model.Record()
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The members with all that is to be known of them, and Heat's rows that they stand for."""
+
+    candidates: tuple[model.Candidate, ...]
+    rows: str
+    is_new: bool = True
+
+    def on(self, known: model.Record) -> model.Record:
+        """The record with this as what was seen last."""
+        return dataclasses.replace(known, seen=holders(self.candidates), seen_rows=self.rows)
+
+
+def observe(
+    group: Any,
+    clouds: clients.StackClients,
+    *,
+    active: model.MemberServer | None = None,
+    last: model.Record = _NOTHING,
+    health: model.HealthCheck | None = None,
+) -> Observed:
+    """Look at the group's members and, side by side, at their servers and hosts.
+
+    :param active: its server is not looked at in a group of two, where its host decides
+        nothing: a look takes time in which nothing has moved yet. Unless a host is confirmed
+        down: if it is the active's, that is how its volumes are freed.
+    :param last: has the members as they were seen last. Their servers are looked at while Heat
+        still lists the members; a look at one that is none any more is not used.
+    :param health: how servers are asked for their health, None for not at all.
+    """
+    active_server = active.server if active is not None else ''
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        hosts_look = pool.submit(clouds.hosts.all)
+        looks = {
+            holder.server: pool.submit(_look_at_server, clouds, holder.server)
+            for holder in last.seen
+            if holder.server != active_server or len(last.seen) != 2
+        }
+        known = {holder.member: holder.server for holder in last.seen}
+        seen = group_members.look(group, known, last.seen_rows)
+        chosen = {m.name: server_of(group, m) for m in seen.members}
+        for server, _ in chosen.values():
+            if server in looks or server is None:
+                continue
+            if server != active_server or len(seen.members) != 2:
+                looks[server] = pool.submit(_look_at_server, clouds, server)
+        servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
+        asked = {} if health is None else _ask_for_health(pool, servers, health)
+        host_of = hosts_look.result()
+        if host_of.has_dead and active_server and active_server not in servers:
+            servers[active_server] = _look_at_server(clouds, active_server)
+        candidates = tuple(
+            model.Candidate(
+                m,
+                servers.get(server or ''),
+                problem,
+                host_of(servers[server]) if server in servers else None,
+                asked[server].result() if server in asked else None,
+            )
+            for m, (server, problem) in ((m, chosen[m.name]) for m in seen.members)
+        )
+        return Observed(candidates, seen.rows, seen.rows != last.seen_rows)
+
+
+def _look_at_server(clouds: clients.StackClients, server: str) -> cloud.Server:
+    for pause in ASK_AGAIN:
+        found = clouds.nova.server(server)
+        if found.status is not cloud.ServerStatus.COULD_NOT_ASK:
+            return found
+        time.sleep(pause)
+    return clouds.nova.server(server)
+
+
+def _ask_for_health(
+    pool: concurrent.futures.ThreadPoolExecutor,
+    servers: dict[str, cloud.Server],
+    wanted: model.HealthCheck,
+) -> 'dict[str, concurrent.futures.Future[model.Health]]':
+    return {
+        name: pool.submit(health_cloud.check, server, wanted)
+        for name, server in servers.items()
+        if server.status is cloud.ServerStatus.ACTIVE
+    }
+
+
+def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.MemberServer, ...]:
+    """The members with their servers, to be put on record."""
+    found = {c.member.name: c.member.servers for c in candidates}
+    found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
+    return tuple(model.MemberServer(name, own[0]) for name, own in found.items() if len(own) == 1)
+
+
+def server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
+    """The server of a member that is to be active, or None and why there is none."""
+    if len(member.servers) == 1:
+        return member.servers[0], ''
+    if not member.servers:
+        return None, 'it has no server'
+    group._outputs = None
+    reference = (group.get_attribute('refs_map') or {}).get(member.name)
+    if reference in member.servers:
+        return reference, ''
+    return None, (
+        f'it has {len(member.servers)} servers: give its template the output OS::stack_id with '
+        'the id of the one that is to be active'
+    )

@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a FailoverPolicy does next, from what was seen: no clock, no client, no logging.
+
+``answer`` says what a signal leads to, and ``make_plan`` which steps a failover has. Who may take
+over is in ``standbys``, what one look at a volume leads to in ``moves``.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+
+from heat_ha import signals
+from heat_ha.cloud import model as cloud
+from heat_ha.failover import model
+from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import standbys, volume_rules
+from heat_ha.groups import model as groups
+
+# --- the record ---------------------------------------------------------------------------
+
+
+def state(record: model.Record) -> model.State:
+    """The state as people are shown it: a pause hides nothing but readiness."""
+    if record.is_paused and record.state is model.State.READY:
+        return model.State.PAUSED
+    return record.state
+
+
+def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
+    """The record after another member became the active one outside of a failover."""
+    return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
+
+
+def left_at_its_end(record: model.Record) -> model.Plan | None:
+    """The plan whose engine died after the last step and before the end was on record."""
+    plan = record.plan
+    is_left = plan is not None and plan.is_done and record.state is not model.State.READY
+    return plan if is_left else None
+
+
+# --- what a signal leads to -----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """The signal asks for nothing (an alarm that is over); not even an event."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Refuse:
+    """The signal is refused and nothing changes; the reason becomes an event."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GoOn:
+    """A plan is on record and not done: take it up."""
+
+    plan: model.Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A new plan is to be written down and carried out."""
+
+    plan: model.Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause:
+    """Refuse failovers from now on (``paused``), or no longer."""
+
+    paused: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """Forget a plan of which no step has touched anything."""
+
+    plan: model.Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """A dry run: what a failover now would be, or why there would be none."""
+
+    answer: 'Start | Refuse | GoOn'
+    considered: Mapping[str, str]
+
+
+Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """All that the answer to a signal depends on."""
+
+    record: model.Record
+    candidates: tuple[model.Candidate, ...]
+    attachments: tuple[model.Attachment, ...]
+    revision: str
+    limits: model.Limits
+    past_failovers: tuple[datetime.datetime, ...]
+    now: datetime.datetime
+    plan_id: str
+    requested_by: str
+    chained: groups.Chained | None = None
+    quiesce: model.Quiesce = model.Quiesce.NONE
+    on_dead_host: model.OnDeadHost = model.OnDeadHost.DELETE_SERVER
+    volumes: tuple[cloud.Volume, ...] = ()
+    quiesce_hook: model.Hook | None = None
+    activate_hook: model.Hook | None = None
+    moves_more_than_volumes: bool = True
+    fail_back: model.FailBack = model.FailBack.MANUAL
+    keep_seconds: float = 0.0
+
+
+def find_member(candidates: Sequence[model.Candidate], named: str) -> model.Candidate | None:
+    """The member of that name, physical id, or with that server (S7: of this group only)."""
+    for candidate in candidates:
+        member = candidate.member
+        if named in (member.name, member.reference) or named in member.servers:
+            return candidate
+    return None
+
+
+def limits_refusal(
+    limits: model.Limits, past: Sequence[datetime.datetime], now: datetime.datetime
+) -> str | None:
+    """Why cooldown or the flapping guard forbid a failover now, or None."""
+    if limits.cooldown and past:
+        age = (now - max(past)).total_seconds()
+        if age < limits.cooldown:
+            return (
+                f'the last failover was {age:.0f} s ago and the cooldown is {limits.cooldown:.0f} s'
+            )
+    if limits.max_failovers and limits.period:
+        recent = [p for p in past if (now - p).total_seconds() < limits.period]
+        if len(recent) >= limits.max_failovers:
+            return (
+                f'{len(recent)} failovers within {limits.period:.0f} s reach max_failovers '
+                f'({limits.max_failovers}): the group is flapping and a person should look'
+            )
+    return None
+
+
+def answer(signal: signals.Signal, seen: Observation) -> Answer:
+    """What the signal leads to.
+
+    Invariant: a new plan starts only when none is unfinished, the group is not paused, and a
+    healthy heir exists or can be made (S3, S5); a name outside of the group leads to a
+    refusal (S7).
+    """
+    record = seen.record
+    unfinished = record.plan is not None and not record.plan.is_done
+    if signal.action in ('pause', 'unpause'):
+        return Pause(signal.action == 'pause')
+    if signal.action == 'cancel':
+        return _cancel(record, unfinished)
+    if signal.action is None and signal.alarm_state is not signals.AlarmState.ALARM:
+        return Nothing(f'the alarm says {signal.alarm_state.value}')
+    if signal.action == 'plan':
+        return _show(signal, seen, unfinished)
+    if record.is_paused:
+        return Refuse('the policy is paused: send the signal unpause first')
+    if unfinished and record.plan is not None:
+        if signal.member is not None and not _concerns(signal.member, seen, record.plan):
+            return Refuse(_foreign(signal.member, seen))
+        return GoOn(record.plan)
+    if signal.action == 'resume':
+        left = left_at_its_end(record)
+        return GoOn(left) if left is not None else Refuse('there is nothing to resume')
+    if signal.action == 'switchover':
+        return _switchover(signal, seen)
+    if signal.action == 'fail_back':
+        return _fail_back(signal, seen)
+    return _failover(signal, seen)
+
+
+def _cancel(record: model.Record, unfinished: bool) -> Answer:
+    plan = record.plan
+    if plan is None or not unfinished:
+        return Refuse('there is nothing to cancel')
+    begun = [s for s in plan.steps if s.state is not model.StepState.PENDING]
+    if begun:
+        return Refuse(
+            f'step {begun[0].name} of plan {plan.plan_id} has begun: send resume to bring it '
+            'to its end'
+        )
+    return Drop(plan)
+
+
+def _show(signal: signals.Signal, seen: Observation, unfinished: bool) -> Answer:
+    told = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
+    if unfinished and seen.record.plan is not None:
+        return Show(GoOn(seen.record.plan), told)
+    if seen.record.is_paused:
+        return Show(Refuse('the policy is paused: send the signal unpause first'), told)
+    would = _failover(dataclasses.replace(signal, action=None), seen)
+    return Show(would, would.plan.considered if isinstance(would, Start) else told)
+
+
+def _switchover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+    active = seen.record.active
+    unsuited = _unsuited(seen)
+    if unsuited is not None:
+        return unsuited
+    heirs, reasons = standbys.eligible(seen.candidates, active)
+    if signal.member is not None:
+        wanted = find_member(seen.candidates, signal.member)
+        if wanted is None:
+            return Refuse(_foreign(signal.member, seen))
+        heirs = tuple(h for h in heirs if h.member == wanted.member.name)
+        if not heirs:
+            why = reasons.get(wanted.member.name, 'it is not eligible')
+            return Refuse(f'member {wanted.member.name} cannot become the active: {why}')
+    if not heirs:
+        return Refuse(_no_heir(reasons))
+    return Start(
+        make_plan(seen, model.Cause.SWITCHOVER, signal.reason, active, heirs[0], replaces=())
+    )
+
+
+def _fail_back(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+    """A switchover to the member that was active before, as long as it is the same server."""
+    previous = seen.record.previous
+    if seen.fail_back is model.FailBack.NEVER:
+        return Refuse('the property fail_back is never: send switchover to name a member')
+    if previous is None:
+        return Refuse('no member was active before the present one')
+    there = find_member(seen.candidates, previous.server)
+    if there is None:
+        return Refuse(
+            f'member {previous.member}, which was active before, is not in the group any more'
+        )
+    return _switchover(dataclasses.replace(signal, member=there.member.name), seen)
+
+
+def expired(kept: Sequence[model.Retained], now: datetime.datetime) -> tuple[model.Retained, ...]:
+    """Those that were kept long enough; of several, all but the newest."""
+    newest = max((k.until for k in kept), default='')
+    return tuple(
+        k for k in kept if k.until != newest or datetime.datetime.fromisoformat(k.until) <= now
+    )
+
+
+def _failover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+    active = seen.record.active
+    present = {c.member.name for c in seen.candidates}
+    if signal.member is not None:
+        named = find_member(seen.candidates, signal.member)
+        if named is None and not _names_holder(signal.member, active):
+            return Refuse(_foreign(signal.member, seen))
+        if named is not None and (active is None or named.member.name != active.member):
+            return _replace_standby(signal, seen, named)
+    held_back = limits_refusal(seen.limits, seen.past_failovers, seen.now)
+    if held_back is not None:
+        return Refuse(held_back)
+    unsuited = _unsuited(seen)
+    if unsuited is not None:
+        return unsuited
+    replaces = (active.member,) if active is not None and active.member in present else ()
+    heirs, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
+    if heirs:
+        return Start(
+            make_plan(seen, model.Cause.FAILOVER, signal.reason, active, heirs[0], replaces)
+        )
+    if len(seen.candidates) <= 1:
+        # Cold failover: nobody stands by, so the heir has to be made first.
+        return Start(make_plan(seen, model.Cause.FAILOVER, signal.reason, active, None, replaces))
+    return Refuse(_no_heir(reasons))
+
+
+def _unsuited(seen: Observation) -> Refuse | None:
+    """The refusal when a volume is one that cannot change hands, before anything is touched."""
+    for volume in seen.volumes:
+        why_not = volume_rules.why_never_moved(volume)
+        if why_not is not None:
+            return Refuse(f'{why_not.reason}. {why_not.way_out}')
+    return None
+
+
+def _replace_standby(
+    signal: signals.Signal, seen: Observation, named: model.Candidate
+) -> Start | Refuse:
+    if seen.chained is None:
+        return Refuse(
+            f'member {named.member.name} is a standby: nothing is to be moved, and only a '
+            'ScalingPolicy with adjustment_type replace_oldest replaces it'
+        )
+    return Start(
+        make_plan(
+            seen,
+            model.Cause.REPLACE_STANDBY,
+            signal.reason,
+            seen.record.active,
+            seen.record.active,
+            (named.member.name,),
+        )
+    )
+
+
+def _names_holder(named: str, holder: model.MemberServer | None) -> bool:
+    return holder is not None and named in (holder.member, holder.server)
+
+
+def _concerns(named: str, seen: Observation, plan: model.Plan) -> bool:
+    """Whether a name is of the group now or was so when the plan was made."""
+    return (
+        find_member(seen.candidates, named) is not None
+        or _names_holder(named, plan.old)
+        or _names_holder(named, plan.new)
+    )
+
+
+def _foreign(named: str, seen: Observation) -> str:
+    names = ', '.join(c.member.name for c in seen.candidates) or 'none'
+    return f'{named!r} is neither a member of the group nor a server in one (members: {names})'
+
+
+def _no_heir(reasons: Mapping[str, str]) -> str:
+    told = '; '.join(f'{name}: {why}' for name, why in reasons.items())
+    return f'no standby can take over, so the active stays ({told or "the group is empty"})'
+
+
+# --- the graph of steps ---------------------------------------------------------------------
+
+
+def make_plan(
+    seen: Observation,
+    cause: model.Cause,
+    reason: str,
+    old: model.MemberServer | None,
+    new: model.MemberServer | None,
+    replaces: tuple[str, ...],
+) -> model.Plan:
+    """The steps that bring what the template names from ``old`` to ``new``.
+
+    Without ``new`` the first step makes a member. Invariant: the attach step of a volume comes
+    after its own detach step, the hand-over after every attach, the replacement last; volumes
+    are attached in the order of the template's dependencies and detached in the reverse one;
+    nothing is taken before the old active is quiesced, and nothing is activated before every
+    volume is there.
+    """
+    moves = cause is not model.Cause.REPLACE_STANDBY
+    steps: list[model.Step] = []
+    ready: tuple[str, ...] = ()
+    if moves and new is None:
+        steps.append(model.Step('add_member', StepKind.ADD_MEMBER, ''))
+        ready = ('add_member',)
+    if moves and old is not None and seen.quiesce_hook is not None:
+        steps.append(model.Step('quiesce', StepKind.QUIESCE, old.server, ready))
+        ready = ('quiesce',)
+    if moves and old is not None and seen.quiesce is model.Quiesce.STOP:
+        steps.append(model.Step('stop_server', StepKind.STOP_SERVER, old.server, ready))
+        ready = ('stop_server',)
+    if moves:
+        known = {a.volume for a in seen.attachments}
+        followers: dict[str, list[str]] = {a.volume: [] for a in seen.attachments}
+        for one in seen.attachments:
+            for earlier in one.after:
+                if earlier in known:
+                    followers[earlier].append(one.volume)
+        for one in seen.attachments:
+            after = ready + tuple(f'detach:{v}' for v in followers[one.volume])
+            steps.append(model.Step(f'detach:{one.volume}', StepKind.DETACH, one.volume, after))
+        for one in seen.attachments:
+            after = (f'detach:{one.volume}',)
+            after += tuple(f'attach:{v}' for v in one.after if v in known)
+            steps.append(
+                model.Step(
+                    f'attach:{one.volume}',
+                    StepKind.ATTACH,
+                    one.volume,
+                    after,
+                    detail=one.device or '',
+                )
+            )
+        after = tuple(f'attach:{a.volume}' for a in seen.attachments) or ready
+        steps.append(model.Step('hand_over', StepKind.HAND_OVER, '', after))
+    last: tuple[str, ...] = ('hand_over',) if moves else ()
+    if moves and seen.activate_hook is not None:
+        # Heat's record of volumes is of no use to what is activated; a port or an address is.
+        after = ('hand_over',) if seen.moves_more_than_volumes else steps[-1].after
+        steps.append(model.Step('activate', StepKind.ACTIVATE, '', after))
+        last += ('activate',)
+    cold = moves and new is None
+    keeps = bool(
+        seen.keep_seconds and cause is model.Cause.FAILOVER and old and old.member in replaces
+    )
+    if keeps and old is not None and (seen.chained is not None or cold):
+        steps.append(model.Step('shut_off_kept', StepKind.STOP_SERVER, old.server, last))
+        last = ('shut_off_kept',)
+    if replaces and (seen.chained is not None or cold):
+        steps.append(
+            model.Step(
+                'replace',
+                StepKind.REPLACE,
+                ','.join(replaces),
+                last,
+            )
+        )
+    return model.Plan(
+        plan_id=seen.plan_id,
+        cause=cause,
+        reason=reason,
+        requested_by=seen.requested_by,
+        created=seen.now.isoformat(timespec='milliseconds'),
+        epoch=seen.record.epoch + (1 if moves else 0),
+        revision=seen.revision,
+        old=old,
+        new=new,
+        steps=tuple(steps),
+        chained=seen.chained,
+        quiesce=seen.quiesce,
+        on_dead_host=seen.on_dead_host,
+        quiesce_hook=seen.quiesce_hook,
+        activate_hook=seen.activate_hook,
+        considered=standbys.considered(
+            seen.candidates,
+            seen.record.active,
+            seen.record.suspects if cause is model.Cause.FAILOVER else (),
+            new if moves else None,
+        ),
+        keep_seconds=seen.keep_seconds if keeps else 0.0,
+    )

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scaling group carries with it about its own scaling.
+
+Heat marks a group that it scales by ``scaling_in_progress`` in the group's metadata. Ours is the
+same mark, so that Heat's scaling and ours exclude one another; but its value names the engine,
+which Heat takes for true as any other. The mark is set by compare-and-set on the group's row.
+Intents are kept in the group's resource data, which no action of Heat's on the group touches.
+"""
+
+import dataclasses
+import datetime
+import json
+from typing import Any
+
+from heat.common import exception as heat_exception
+from heat.engine import resource as heat_resource
+from heat.objects import resource as resource_object
+from heat.objects import stack as stack_object
+from heat.scaling import cooldown as heat_cooldown
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+from heat_ha import exceptions, serialization
+from heat_ha.groups import model
+
+LOG = logging.getLogger(__name__)
+
+MARK = 'scaling_in_progress'
+REPLACEMENT = 'ha_replacement'
+ADJUSTMENT = 'ha_adjustment'
+SEEN = 'ha_mark_seen'
+
+
+class MarkChanged(exceptions.HaError):
+    """The mark is not what it was when it was read."""
+
+
+class _Cooldown(heat_cooldown.CooldownMixin):  # type: ignore[misc]
+    """Heat's own rules of the cooldown, on metadata that are a value."""
+
+    def __init__(self, name: str, metadata: dict[str, Any]) -> None:
+        self.name = name
+        self.metadata = metadata
+
+    def metadata_get(self) -> dict[str, Any]:
+        return dict(self.metadata)
+
+    def metadata_set(self, metadata: dict[str, Any]) -> None:
+        self.metadata = metadata
+
+
+def now() -> str:
+    """UTC in ISO form, as it is put on record."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+
+
+def read_mark(group: Any) -> model.Mark | None:
+    """Read who scales the group, None when nobody does."""
+    mark = _mark_of(group.metadata_get(refresh=True) or {})
+    if mark == model.Mark():
+        # Heat's own code set it; if our policy called that code, it left its name.
+        return _adjustment(group) or mark
+    if mark is None:
+        # An update of the group takes the mark back while a replacement is at work.
+        running = read_replacement(group)
+        if running is not None and running.engine:
+            return model.Mark(running.engine, running.since, running.requested_by, running.id)
+    return mark
+
+
+def acquire(group: Any, mark: model.Mark, over: model.Mark | None, cooldown: float | None) -> None:
+    """Mark the group as being scaled.
+
+    :param over: the mark that was read and found to be nobody's.
+    :param cooldown: seconds that must have passed since the last change; None asks for none.
+    :raises MarkChanged: somebody was faster.
+    :raises exceptions.Refused: the group is in its cooldown.
+    """
+
+    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
+        rules = _Cooldown(group.name, {**(current or {}), MARK: False})
+        if _mark_of(current or {}) not in (None, over, model.Mark() if over else None):
+            raise MarkChanged(f'group {group.name} is marked by another engine')
+        if cooldown is not None:
+            rules._check_scaling_allowed(cooldown)
+        return {**rules.metadata, MARK: dataclasses.asdict(mark)}
+
+    try:
+        group.metadata_set({}, merge_metadata=merged)
+    except heat_resource.NoActionRequired as exc:
+        end = next(iter((group.metadata_get() or {}).get('cooldown_end') or ()), None)
+        until = f' until {end} UTC' if end else ''
+        raise exceptions.Refused(
+            f'group {group.name} is in its cooldown{until}', 'Signal again afterwards'
+        ) from exc
+
+
+def release(
+    group: Any, mark: model.Mark, cooldown: float | None, reason: str, changed: bool
+) -> None:
+    """Take the mark back, and begin the cooldown if the group was changed."""
+
+    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
+        found = _mark_of(current or {})
+        rules = _Cooldown(group.name, dict(current or {}))
+        rules._finished_scaling(cooldown, reason, size_changed=changed)
+        if found not in (None, mark):
+            # Another engine took the group over; the mark is its own now.
+            return {**rules.metadata, MARK: (current or {})[MARK]}
+        return rules.metadata
+
+    try:
+        group.metadata_set({}, merge_metadata=merged)
+    except (heat_exception.NotFound, heat_exception.ResourceNotAvailable):
+        LOG.info('Group %s is gone', group.name)
+
+
+def clear_stale(group: Any, stale: model.Mark) -> None:
+    """Take back a mark that a dead engine left. :raises MarkChanged: it was somebody's."""
+
+    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
+        found = _mark_of(current or {})
+        if found not in (None, stale, model.Mark()):
+            raise MarkChanged(f'group {group.name} is marked by another engine')
+        return {**(current or {}), MARK: False} if found else dict(current or {})
+
+    group.metadata_set({}, merge_metadata=merged)
+
+
+def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
+    value = metadata.get(MARK)
+    if not value:
+        return None
+    if isinstance(value, dict):
+        try:
+            return model.Mark(**value)
+        except TypeError:
+            LOG.warning('A mark of unknown form: %s', value)
+    return model.Mark()
+
+
+# --- resource data -------------------------------------------------------------------------
+
+
+def read_replacement(group: Any) -> model.Replacement | None:
+    """Read the intent on record, None without one.
+
+    :raises Unreadable: another version wrote it; to begin anew would do its work twice.
+    """
+    stored = _fresh_data(group).get(REPLACEMENT)
+    if stored is None:
+        return None
+    return serialization.decode(
+        stored, model.Replacement.from_json, f'the replacement on record in group {group.name}'
+    )
+
+
+def write_replacement(group: Any, wanted: model.Replacement) -> None:
+    """Put an intent on record."""
+    group.data_set(REPLACEMENT, wanted.to_json())
+
+
+def drop_replacement(group: Any) -> None:
+    """Take the intent off the record."""
+    group.data_delete(REPLACEMENT)
+
+
+def masked_failures(group: Any) -> tuple[model.MaskedFailure, ...]:
+    """Read which failed resources Heat is shown as healthy for now."""
+    running = read_replacement(group)
+    return running.held_back if running else ()
+
+
+def write_adjustment(group: Any, mark: model.Mark) -> None:
+    """Leave a name for a mark that Heat's own code is about to set."""
+    group.data_set(ADJUSTMENT, json.dumps(dataclasses.asdict(mark)))
+
+
+def drop_adjustment(group: Any) -> None:
+    """Take that name back."""
+    group.data_delete(ADJUSTMENT)
+
+
+def seen_for(group: Any) -> float:
+    """Count the seconds for which the very same mark is there, from the first look at it on."""
+    row = resource_object.Resource.get_obj(
+        group.context, group.id, refresh=True, fields=('atomic_key',)
+    )
+    # Each write of the group's row, and so each new mark, counts this key up.
+    key = str(row.atomic_key)
+    stored = _fresh_data(group).get(SEEN, '').split(' ')
+    if len(stored) == 2 and stored[0] == key:
+        return max(timeutils.delta_seconds(_time(stored[1]), _time(now())), 0.0)
+    group.data_set(SEEN, f'{key} {now()}')
+    return 0.0
+
+
+def nested_state(group: Any) -> tuple[bool, float]:
+    """Whether the nested stack is in progress, and how many seconds ago a change of it began."""
+    _action, status, _reason, updated = stack_object.Stack.get_status(
+        group.context, group.resource_id
+    )
+    age = float('inf') if updated is None else timeutils.delta_seconds(updated, timeutils.utcnow())
+    return status == group.IN_PROGRESS, age
+
+
+def _adjustment(group: Any) -> model.Mark | None:
+    stored = _fresh_data(group).get(ADJUSTMENT)
+    if stored is None:
+        return None
+    try:
+        return model.Mark(**json.loads(stored))
+    except (TypeError, ValueError):
+        return None
+
+
+def _fresh_data(group: Any) -> dict[str, str]:
+    # Another engine may have written since this one looked.
+    group._data = None
+    return dict(group.data())
+
+
+def _time(stored: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(stored)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a RemoteStack and a tombstone share: work in other regions, beside Heat's actions."""
+
+import dataclasses
+import sys
+import threading
+import time
+
+from heat.common import context as heat_context
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine import check_resource, resource
+from heat.engine import stack as heat_stack
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import lease, nested_stack
+from heat_ha.regions import reconciler, record
+from heat_ha.regions.adapters import sessions
+
+LOG = logging.getLogger(__name__)
+
+# Signals whose regions are still at work, in one process. Each has a thread that mostly sleeps.
+MAX_FOLLOWED = 32
+
+_FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
+
+# The word under which events appear in `openstack stack event list`.
+REGIONS = 'REGIONS'
+
+# The entry in a resource's data that tells the action at work that a newer one waits for its end.
+PREEMPTED = 'ha_preempted'
+
+# The entry in a resource's data that names the region that a person wants to be told once more.
+FORCED = 'ha_forced'
+
+
+def failure(status, reason):
+    """The end of an action that failed.
+
+    Not Heat's ResourceInError: on that, Heat deletes what was made and makes it anew, up to
+    ``action_retry_limit`` times, in all regions.
+    """
+    return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
+
+
+class RemoteBase(resource.Resource):
+    """A resource that works in other regions, one short step at a time."""
+
+    # The regions are told with what the owner of the stack has delegated.
+    requires_deferred_auth = True
+
+    # What a check finds is a state of a region's; making everything anew does not mend it (S8).
+    always_replace_on_check_failed = False
+
+    def needs_replace_failed(self):
+        return False
+
+    def _work(
+        self,
+        *,
+        is_asked_for=True,
+        may_repair=True,
+        only=None,
+        wanted=True,
+        sleep=None,
+        restore=None,
+        only_deletes=False,
+    ):
+        """Start work on what is wanted, or with ``wanted`` false on the end of all parts.
+
+        :param is_asked_for: a person waits for it, so a region that is known to be silent is
+            tried once more.
+        :param sleep: whether the stacks are to be suspended; None leaves that as it is.
+        :param restore: the snapshot that the stacks are to go back to.
+        :param only_deletes: whether nothing but what tombstones name is worked on.
+        """
+        store = record.Store(self)
+        wishes = self._wishes(store, may_repair=may_repair, wanted=wanted)
+        return reconciler.Reconciler(
+            store,
+            dataclasses.replace(wishes, sleep=sleep, restore=restore, only_deletes=only_deletes),
+            self._ports(is_asked_for),
+            self._tell,
+            None if only is None else frozenset({only}),
+        )
+
+    def _ports(self, is_asked_for):
+        """What makes the port to a region's Heat, from its name and its place."""
+        accesses = sessions.Sessions(self)
+        ports = {}
+
+        def port(region, place):
+            key = (region, place)
+            if key not in ports:
+                ports[key] = accesses.port(
+                    sessions.RegionTarget.of(region, place), is_asked_for=is_asked_for
+                )
+            return ports[key]
+
+        return port
+
+    def _wishes(self, store, *, may_repair, wanted):
+        raise NotImplementedError
+
+    def _tell(self, text, is_failure):
+        LOG.info('%s: %s', self.name, text)
+        self._add_event(REGIONS, self.FAILED if is_failure else self.COMPLETE, text)
+
+    # --- actions: Heat looks once a second ----------------------------------------------------
+
+    def _begin(self, make, **more):
+        """The token of an action that begins; what ended an earlier one is not for it."""
+        for key in (PREEMPTED, FORCED):
+            if key in self.data():
+                self.data_delete(key)
+        return {'make': make, **more}
+
+    def handle_preempt(self):
+        """Let the action at work end, which may wait for a region: a newer update is there."""
+        self.data_set(PREEMPTED, 'a newer update')
+
+    def handle_create_cancel(self, token):
+        work = (token or {}).get('work')
+        # Not where the time has run out or the engine ends: the regions have a time of their own.
+        is_wish = isinstance(sys.exc_info()[1], check_resource.CancelOperation)
+        if work is not None and is_wish:
+            work.cancel()
+
+    def handle_update_cancel(self, token):
+        self.handle_create_cancel(token)
+
+    def _go_on(self, token):
+        """Do a step, unless a signal is at work. :returns: whether all is done."""
+        self._data = None
+        if PREEMPTED in self.data():
+            # What the regions are told for this one, they are told anew by the next.
+            raise failure('superseded', 'a newer update goes on')
+        if self._is_signal_at_work(token):
+            # It looked before this action began, and leaves off after its step.
+            return False
+        token.setdefault('since', time.monotonic())
+        work = token.get('work')
+        if work is None:
+            work = token['work'] = token['make']()
+        if nested_stack.is_cancelled(self.context, self.stack.id):
+            work.cancel()
+            raise failure('cancelled', 'the regions that were at work are told')
+        if self._step(work):
+            return True
+        waited = time.monotonic() - token['since']
+        if waited > 20:
+            # A region that works for minutes is not asked each second.
+            raise resource.PollDelay(min(5, int(waited / 15) + 1))
+        return False
+
+    def _is_signal_at_work(self, token):
+        holder = lease.Lock(self.context, self.stack.id).holder()
+        if holder is None:
+            return False
+        if token.get('is_check') and holder == lease.own_engine_id():
+            # Older releases of Heat take the lock themselves for a check of the stack.
+            return False
+        return lease.engine_is_alive(self.context, holder)
+
+    # --- signals: an engine's thread is not held while a region works -------------------------
+
+    def _start_following(self, only):
+        """Go on in a thread of our own until the region is done; the record is durable."""
+        if not _FOLLOWED.acquire(blocking=False):
+            LOG.warning('%s: too many signals at work; a later one goes on', self.name)
+            return
+        thread = threading.Thread(
+            target=_follow,
+            args=(
+                self.context.to_dict(),
+                self.stack.id,
+                self.name,
+                only,
+                self.stack.timeout_secs(),
+            ),
+            daemon=True,
+        )
+        thread.start()
+
+    def _step_for_signal(self, work):
+        """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
+
+        def step():
+            self._data = None
+            return self._step(work)
+
+        return self._alone(step)
+
+    def _step(self, work):
+        """One step; what a person asked for meanwhile goes with it, once."""
+        forced = self.data().get(FORCED)
+        if forced and work.force(forced):
+            self.data_delete(FORCED)
+        return work.step()
+
+    def _alone(self, do):
+        """Do something to the record while nobody else does.
+
+        :returns: what it returns; None while an action is at work, False while a signal is.
+        """
+        try:
+            with lease.Lock(self.context, self.stack.id).held():
+                # Heat writes its state before it looks for the lock, and we look after taking
+                # it: one of the two always sees the other.
+                if self._is_in_action():
+                    return None
+                return do()
+        except lease.GroupBusy:
+            return False
+
+    def _is_in_action(self):
+        from heat.objects import resource as resource_object
+
+        row = resource_object.Resource.get_obj(
+            self.context, self.id, refresh=True, fields=('status',)
+        )
+        return row.status == self.IN_PROGRESS
+
+
+def _follow(context, stack_id, name, only, timeout):
+    deadline = time.monotonic() + timeout
+    try:
+        loaded = heat_stack.Stack.load(
+            heat_context.RequestContext.from_dict(context),
+            stack_id=stack_id,
+            use_stored_context=True,
+        )
+        found = loaded[name]
+        with found.frozen_properties():
+            work = found._work(is_asked_for=False, only=only)
+            while time.monotonic() < deadline:
+                if found._step_for_signal(work) is not False:
+                    found._after_signal(work)
+                    return
+                time.sleep(1)
+    except exceptions.HaError as exc:
+        LOG.warning('%s: %s', name, exc)
+    except Exception:
+        # The stack may be gone; whoever comes next starts from the record.
+        LOG.exception('%s: work for a signal ended', name)
+    finally:
+        _FOLLOWED.release()

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done next for each part of a RemoteStack.
+
+Called with what was seen once; the next look starts from what is there then. So it does not
+matter who carried out the last step, or whether it was.
+"""
+
+import dataclasses
+import datetime
+
+from heat_ha.regions import model
+from heat_ha.regions.model import (
+    Absent,
+    Defer,
+    Done,
+    ErrorClass,
+    Fail,
+    Part,
+    Present,
+    Request,
+    Send,
+    Silent,
+    State,
+    Step,
+    Wait,
+)
+from heat_ha.regions.rules import restores, spec, stall
+from heat_ha.regions.rules.spec import Drift, OnUnreachable
+
+# Seconds after a request without an answer before "there is no such stack" is believed: a slow
+# service may still be making it.
+SETTLE = 8.0
+
+_SLEEPING = ('SUSPEND', 'RESUME')
+
+# Remote actions after whose end the stack holds what its tags say.
+_COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
+
+
+def next_step(
+    part: Part, seen: model.Seen, rules: spec.Rules, attempt: str, now: datetime.datetime
+) -> Step:
+    """Choose the one step that brings the part closer to its newest revision.
+
+    Invariant: nothing is sent on "could not ask"; nothing is sent when the region holds what is
+    wanted; what was sent in this attempt and failed there is not sent again in it.
+    """
+    if isinstance(seen, Silent):
+        return _of_silent(part, seen, rules, now)
+    if isinstance(seen, Absent):
+        return _of_absent(part, rules, now)
+    if seen.action == 'DELETE':
+        return _of_deleted(part, seen, rules, attempt, now)
+    restoring = restores.step(part, seen, rules, attempt, _is_doubtful(part, now))
+    if restoring is not None:
+        return restoring
+    if seen.status == 'IN_PROGRESS':
+        return _of_busy(part, seen, attempt)
+    first = _of_sleeper(part, seen, attempt)
+    if first is not None:
+        return first
+    if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
+        if seen.is_equal or seen.revision == part.desired:
+            return Send(Request.UPDATE, 'the stack is taken over as it is')
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'stack {seen.name} is not what the template wants; set adopt.conflict to overwrite, '
+            'or make them equal',
+        )
+    # A snapshot that failed has changed nothing of what the stack holds.
+    is_unhurt = seen.action == 'SNAPSHOT' and part.is_current
+    if is_unhurt or (seen.status == 'COMPLETE' and seen.action in _COMPLETING):
+        step = _of_complete(part, seen, rules, attempt)
+        is_asleep = part.asleep or seen.action == 'SUSPEND'
+        if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
+            return Send(Request.SUSPEND, 'the stack is to be suspended')
+        return step
+    return _of_failed(part, seen, rules, attempt)
+
+
+def _of_sleeper(part: Part, seen: Present, attempt: str) -> Step | None:
+    """What is sent first to a stack that is to be suspended or resumed; None if nothing is.
+
+    One that somebody else has suspended is not resumed: that it is asleep was not our wish.
+    """
+    if part.sleep == part.asleep or seen.action not in _SLEEPING:
+        return None
+    # What is to be told something first is told before it is suspended.
+    may_sleep = part.sleep and seen.revision == part.desired
+    if seen.status == 'FAILED':
+        if part.attempt == attempt:
+            return Fail(ErrorClass.REMOTE_FAILED, f'{seen.action}_FAILED there: {seen.reason}')
+        return Send(Request.SUSPEND if may_sleep else Request.RESUME, 'it failed before')
+    if seen.action == 'SUSPEND' and not may_sleep:
+        return Send(Request.RESUME, 'the stack is not to be suspended now')
+    return None
+
+
+def _of_silent(part: Part, seen: Silent, rules: spec.Rules, now: datetime.datetime) -> Step:
+    if seen.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(seen.error_class, seen.reason)
+    if part.is_settled:
+        return Done('the region has what is wanted, and does not answer now')
+    if rules.on_unreachable is OnUnreachable.WAIT:
+        return Wait(seen.reason)
+    if not seen.is_known and _seconds(part.silent_since, now) < rules.patience:
+        return Wait(seen.reason)
+    if rules.on_unreachable is OnUnreachable.FAIL:
+        return Fail(ErrorClass.UNREACHABLE, seen.reason)
+    return Defer(seen.reason)
+
+
+def _of_absent(part: Part, rules: spec.Rules, now: datetime.datetime) -> Step:
+    if part.adopts and not part.may_exist:
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'there is no stack {part.adopts} to adopt; correct adopt, or leave it out',
+        )
+    if _is_doubtful(part, now):
+        return Wait('the answer to a request was lost; looking for what it did')
+    if part.is_current and rules.drift is not Drift.CORRECT:
+        reason = 'the stack is gone there, and not by us; an update with a change makes it anew'
+        return Done(reason, is_drifted=rules.drift is Drift.REPORT)
+    return Send(Request.CREATE, 'the region has no such stack')
+
+
+def _of_deleted(
+    part: Part, seen: Present, rules: spec.Rules, attempt: str, now: datetime.datetime
+) -> Step:
+    """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
+
+    Invariant: what was deleted while an action told it is not made anew by that action.
+    """
+    if seen.status != 'COMPLETE':
+        return Fail(
+            ErrorClass.CONFLICT,
+            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
+        )
+    if part.attempt == attempt:
+        return Fail(
+            ErrorClass.CONFLICT,
+            'somebody else has deleted the stack there; an update of the parent makes it anew',
+        )
+    return _of_absent(part, rules, now)
+
+
+def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
+    if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
+        return Wait(f'{seen.action} is in progress there')
+    if part.is_current:
+        return Done(f'{seen.action} is in progress there, and is not ours')
+    if seen.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
+        # What was told will not be there in the end, and the way back may take long.
+        return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {seen.reason}')
+    if seen.revision == part.desired:
+        return Wait(f'{seen.action} is in progress there')
+    return Send(Request.UPDATE, 'a newer revision takes over from the one at work')
+
+
+def _of_complete(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step:
+    is_foreign = _is_foreign(part, seen)
+    if seen.revision == part.desired and not (is_foreign and part.is_current):
+        return Done()
+    if part.is_current and rules.drift is Drift.REPORT:
+        return Done('somebody else has changed the stack there', is_drifted=True)
+    if part.is_current and rules.drift is Drift.IGNORE:
+        return Done()
+    sent = part.attempt == attempt and part.told == part.desired
+    if is_foreign and (sent or rules.drift is Drift.REPORT):
+        return Fail(
+            ErrorClass.CONFLICT,
+            'somebody else has changed the stack there, and the newest revision would undo that; '
+            'set drift to correct or ignore to go on',
+        )
+    return Send(Request.UPDATE, 'the region holds another revision')
+
+
+def _is_foreign(part: Part, seen: Present) -> bool:
+    """Whether somebody else changed the stack since it was last seen as we made it."""
+    if not part.applied:
+        return False
+    if seen.revision not in (part.applied, part.told, part.desired):
+        return True
+    is_new = seen.action == 'UPDATE' and bool(part.changed) and seen.changed != part.changed
+    # A request of ours whose end was not seen explains the change.
+    return is_new and part.told == part.applied
+
+
+def _of_failed(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step:
+    sent = part.attempt == attempt and part.told == part.desired
+    if not sent and (rules.may_repair or part.told != part.desired):
+        return Send(Request.UPDATE, f'{seen.action}_{seen.status} there; it is told again')
+    return Fail(
+        ErrorClass.REMOTE_FAILED,
+        f'{seen.action}_{seen.status} there: {seen.reason or "no reason given"}',
+    )
+
+
+def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: str) -> Part:
+    """The part as it is put on record before a request is sent (S4).
+
+    Until there is an answer, a request counts as one that may have been carried out.
+    """
+    if isinstance(seen, Present) and request in (Request.RESTORE, Request.TAG):
+        told = restores.intended(part, request, seen)
+    else:
+        told = dataclasses.replace(restores.without(part), told=part.desired)
+    return dataclasses.replace(
+        stall.intended(told, request),
+        attempt=attempt,
+        # A second request for the same revision has an end of its own to be waited for.
+        applied='' if part.is_current and request is Request.UPDATE else part.applied,
+        # One that is made anew after a delete has an id of its own.
+        stack_id=seen.stack_id
+        if isinstance(seen, Present) and request is not Request.CREATE
+        else '',
+        name=seen.name if isinstance(seen, Present) else part.name,
+        doubtful_since=now,
+        state=State.WORKING,
+        drifted=False,
+    )
+
+
+def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple[Part, Fail | None]:
+    """The part as a request's answer leaves it; with it the end, if it was refused.
+
+    :param before: the part before the request was put on record.
+    :param sent: the part as ``intended`` made it.
+    """
+    answer = reply.answer
+    if answer is model.Answer.NOT_SENT:
+        silent = before.silent_since or now
+        return dataclasses.replace(
+            before, reachable=False, silent_since=silent, reason=reply.reason
+        ), None
+    if answer is model.Answer.UNKNOWN:
+        return dataclasses.replace(sent, reason=reply.reason), None
+    unrepeated = stall.after_reply(before, sent, reply)
+    if unrepeated is not None:
+        return unrepeated, None
+    seen = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
+    if answer is model.Answer.ACCEPTED:
+        return dataclasses.replace(
+            seen,
+            stack_id=reply.stack_id or sent.stack_id,
+            doubtful_since='',
+            error_class=None,
+            reason='the region is at work',
+        ), None
+    if answer is model.Answer.REFUSED:
+        # Nothing was made of it; what the region may hold is what it held before.
+        kept = dataclasses.replace(
+            seen,
+            told=before.told,
+            doubtful_since=before.doubtful_since,
+            restoring=before.restoring,
+        )
+        return kept, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
+    if answer is model.Answer.TAKEN and before.doubtful_since:
+        # Looked for by its mark since, and not found: it is not ours.
+        kept = dataclasses.replace(seen, told=before.told, doubtful_since='')
+        reason = f'another stack has the name {before.name} there; delete or rename it'
+        return kept, Fail(ErrorClass.CONFLICT, reason)
+    # Taken for the first time, busy or gone: the next look tells.
+    again = dataclasses.replace(seen, attempt='', reason=reply.reason, restoring=before.restoring)
+    if answer is model.Answer.GONE and sent.restore:
+        # The snapshot or the whole stack: the template of then brings back what it can.
+        return restores.without(again), None
+    return again, None
+
+
+def after_look(part: Part, seen: model.Seen, now: str) -> Part:
+    """The part with what a look says of its region and its stack."""
+    part = stall.after_look(part, seen)
+    if isinstance(seen, Silent):
+        if seen.error_class is not ErrorClass.UNREACHABLE:
+            return part
+        return dataclasses.replace(part, reachable=False, silent_since=part.silent_since or now)
+    # Not with each look: the record is written only when it has changed.
+    is_fresh = part.reachable and part.last_seen[:15] == now[:15]
+    found = dataclasses.replace(
+        part,
+        reachable=True,
+        last_seen=part.last_seen if is_fresh else now,
+        silent_since='',
+    )
+    is_ours = isinstance(seen, Present) and (
+        seen.mark == part.mark or seen.stack_id == part.stack_id
+    )
+    if isinstance(seen, Present) and is_ours:
+        # A restore shows only when it has begun.
+        is_unseen = part.restoring == restores.TOLD and seen.changed == part.changed
+        since = part.doubtful_since if is_unseen else ''
+        return dataclasses.replace(
+            found, stack_id=seen.stack_id, name=seen.name, doubtful_since=since
+        )
+    # One that is to be adopted is not ours, and so never deleted, before it is told.
+    return found
+
+
+def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
+    """The part with what was decided about it."""
+    if isinstance(step, Done):
+        return dataclasses.replace(
+            restores.without(part),
+            state=State.READY,
+            applied=part.desired,
+            told=part.desired,
+            error_class=ErrorClass.CONFLICT if step.is_drifted else None,
+            reason=step.reason,
+            drifted=step.is_drifted,
+            asleep=seen.action == 'SUSPEND' and part.sleep if isinstance(seen, Present)
+            else part.asleep,
+            changed=seen.changed if isinstance(seen, Present) and not step.is_drifted
+            else part.changed,
+        )  # fmt: skip
+    if isinstance(step, Defer):
+        return dataclasses.replace(
+            part, state=State.PENDING, error_class=ErrorClass.UNREACHABLE, reason=step.reason
+        )
+    if isinstance(step, Fail):
+        return dataclasses.replace(
+            part, state=State.FAILED, error_class=step.error_class, reason=step.reason
+        )
+    return dataclasses.replace(part, reason=step.reason)
+
+
+def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
+    return is_recent(part.doubtful_since, now)
+
+
+def is_recent(told: str, now: datetime.datetime) -> bool:
+    """Whether something was told so lately that a look may not show yet what it did."""
+    return bool(told) and _seconds(told, now) < SETTLE
+
+
+def _seconds(since: str, now: datetime.datetime) -> float:
+    if not since:
+        return 0.0
+    return max(0.0, (now - datetime.datetime.fromisoformat(since)).total_seconds())

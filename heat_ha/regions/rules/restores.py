@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done next for a part that goes back to a snapshot that its region holds.
+
+Three looks lead there: the region is told to restore; the stack, which has lost its tags by
+that, gets those of the revision that the snapshot is of; and it goes on as any other part. Where
+that revision is the one that is wanted, nothing more is sent.
+"""
+
+import dataclasses
+
+from heat_ha.regions import model
+from heat_ha.regions.model import ErrorClass, Fail, Part, Present, Request, Send, Step, Wait
+from heat_ha.regions.rules import spec
+
+# How far a part is: told to restore, told its tags.
+TOLD, TAGGED = 'told', 'tagged'
+
+
+def ordered(record: model.Record, restore: model.Restore) -> model.Record:
+    """Take up the wish to go back to a snapshot; one that was taken up already changes nothing.
+
+    Invariant: a part is restored only from a snapshot of the stack that it has now. Where that is
+    another one, the part is told what the template of then wants, as by any update.
+    """
+    if record.restored == restore.wish:
+        return record
+    shots = {s.region: s for s in restore.snapshot.shots}
+    parts = tuple(
+        _with_restore(p, shots[p.region])
+        if p.region in shots and p.state is not model.State.ABANDONED
+        else p
+        for p in record.parts
+    )
+    return dataclasses.replace(record, parts=parts, restored=restore.wish)
+
+
+def _with_restore(part: Part, shot: model.PartSnapshot) -> Part:
+    if not part.stack_id or part.stack_id != shot.stack_id:
+        return part
+    return dataclasses.replace(
+        part,
+        restore=shot.snapshot_id,
+        restore_revision=shot.revision,
+        restoring='',
+        applied='',
+        state=model.State.PENDING,
+        reason='the region is not told yet to go back to its snapshot',
+    )
+
+
+def without(part: Part) -> Part:
+    """The part without a snapshot to go back to: it is through, or something newer is wanted."""
+    return dataclasses.replace(part, restore='', restore_revision='', restoring='')
+
+
+def step(
+    part: Part, seen: Present, rules: spec.Rules, attempt: str, is_doubtful: bool
+) -> Step | None:
+    """Choose the next step of a restore; None if the part goes on as any other.
+
+    Invariant: a region that was seen to restore is not told so again, unless that has failed and
+    a new action asks for it.
+
+    :param is_doubtful: whether an answer was lost so lately that a look may not show what it did.
+    """
+    if not part.restore:
+        return None
+    if seen.status == 'IN_PROGRESS':
+        return Wait(f'{seen.action} is in progress there')
+    is_restored = seen.action == 'RESTORE' and seen.changed != part.changed
+    if part.restoring == TAGGED and seen.action == 'UPDATE':
+        return _of_tagged(part, seen, rules, attempt)
+    if part.restoring and is_restored:
+        if seen.status == 'COMPLETE':
+            return Send(Request.TAG, 'the snapshot is restored; the tags are told')
+        if part.attempt == attempt or not rules.may_repair:
+            return _failed(seen)
+    elif part.restoring and is_doubtful:
+        return Wait('the answer to a request was lost; looking for what it did')
+    return Send(Request.RESTORE, 'the stack goes back to its snapshot')
+
+
+def _of_tagged(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step | None:
+    if seen.status == 'COMPLETE':
+        # The revision says what it holds, and whether somebody else's update has come between.
+        return None
+    if part.attempt == attempt or not rules.may_repair:
+        return _failed(seen)
+    return Send(Request.TAG, 'the tags were not told')
+
+
+def _failed(seen: Present) -> Fail:
+    return Fail(
+        ErrorClass.REMOTE_FAILED,
+        f'{seen.action}_{seen.status} there: {seen.reason or "no reason given"}',
+    )
+
+
+def intended(part: Part, request: Request, seen: Present) -> Part:
+    """The part as it is put on record before a request of a restore is sent (S4)."""
+    if request is Request.RESTORE:
+        # What is changed after this was restored by us.
+        return dataclasses.replace(
+            part, told=part.restore_revision, restoring=TOLD, changed=seen.changed
+        )
+    return dataclasses.replace(part, told=part.restore_revision, restoring=TAGGED)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done next for the snapshot of each part; all of them are kept, or none.
+
+Called with what was seen once, as ``decide``; the doing is in ``taking``.
+"""
+
+import dataclasses
+from collections.abc import Collection
+
+from heat_ha import exceptions
+from heat_ha.regions import model
+from heat_ha.regions.model import (
+    Absent,
+    Done,
+    ErrorClass,
+    Fail,
+    PartSnapshot,
+    Request,
+    Send,
+    Silent,
+    State,
+    Step,
+    Wait,
+)
+
+ABANDON = 'or give the region up (signal abandon)'
+
+
+def planned(record: model.Record, number: str) -> model.Snapshot:
+    """The snapshots that are to be taken, one of each part that was not given up.
+
+    Invariant: each is of a stack that was seen to hold what is wanted and nothing else, so that
+    its revision says what a restore brings back.
+
+    :param number: what no other snapshot has, as a part of their names.
+    :raises exceptions.Refused: naming the region that keeps it from being taken.
+    """
+    shots = []
+    for part in record.parts:
+        if part.state is State.ABANDONED:
+            continue
+        refuse_if_unfit(part)
+        shots.append(
+            PartSnapshot(
+                part.region, part.name, part.stack_id, f'heat-ha-{number}', part.applied, part.place
+            )
+        )
+    if not shots:
+        raise exceptions.Refused('no region has a part', 'Resume one, and update the stack')
+    return model.Snapshot(tuple(shots))
+
+
+def refuse_if_unfit(part: model.Part) -> None:
+    """Refuse a part of which no snapshot can be taken that could be restored.
+
+    :raises exceptions.Refused: naming the region and the way out.
+    """
+    if part.paused:
+        raise exceptions.Refused(
+            f'{part.region} is paused, so it is told nothing',
+            f'Send it the signal resume, {ABANDON}',
+        )
+    if part.sleep or part.asleep:
+        raise exceptions.Refused(f'{part.region} is suspended', 'Resume the stack first')
+    if not part.is_settled or not part.stack_id or part.state is not State.READY:
+        raise exceptions.Refused(
+            f'{part.region} does not hold what is wanted ({part.state.value})',
+            f'When it is back, update the stack or send it the signal sync, {ABANDON}',
+        )
+    if part.drifted:
+        raise exceptions.Refused(
+            f'somebody else has changed the stack in {part.region}',
+            'Set drift to correct, and check the stack, to bring it back first',
+        )
+
+
+def next_step(
+    shot: PartSnapshot, seen: model.Seen, waited: float, patience: float, is_doubtful: bool
+) -> Step:
+    """Choose the one step that brings a region's snapshot closer to its end.
+
+    Invariant: a region is told to take a snapshot only when it was seen not to have it.
+
+    :param waited: for how many seconds the region was found silent.
+    :param is_doubtful: whether it was told so lately that a look may not show what that did.
+    """
+    if isinstance(seen, Silent):
+        if seen.error_class is not ErrorClass.UNREACHABLE:
+            return Fail(seen.error_class, seen.reason)
+        if not seen.is_known and waited < patience:
+            return Wait(seen.reason)
+        return Fail(ErrorClass.UNREACHABLE, f'{seen.reason}; try again when it is back, {ABANDON}')
+    if isinstance(seen, Absent):
+        if shot.told and is_doubtful:
+            return Wait('the region was told')
+        if shot.snapshot_id:
+            return Fail(ErrorClass.CONFLICT, 'somebody else has deleted the snapshot there')
+        return Send(Request.SNAPSHOT, 'the region has no such snapshot')
+    if seen.status == 'IN_PROGRESS':
+        return Wait('the region takes the snapshot')
+    if seen.status == 'COMPLETE' and seen.action != 'DELETE':
+        return Done()
+    return Fail(
+        ErrorClass.REMOTE_FAILED,
+        f'the snapshot ended there in {seen.action}_{seen.status}: '
+        f'{seen.reason or "no reason given"}',
+    )
+
+
+def graves(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...]:
+    """The deletes that follow from giving a snapshot up: of all that may be there."""
+    return tuple(
+        model.Tombstone(
+            region=s.region,
+            # Each tombstone has a mark that no other one has.
+            mark=f'{s.snapshot.removeprefix("heat-ha-")}-{s.region}',
+            name=s.name,
+            stack_id=s.stack_id,
+            since=now,
+            place=s.place,
+            snapshot=s.snapshot,
+            snapshot_id=s.snapshot_id,
+        )
+        for s in snapshot.shots
+        if s.told
+    )
+
+
+def with_deletes(record: model.Record, snapshot: model.Snapshot, now: str) -> model.Record:
+    """The record with the deletes of a snapshot, each once.
+
+    Invariant: a region that was given up is told nothing, and a stack that the record no longer
+    has is not named: it has gone, or goes, with its snapshots.
+    """
+    there = {t.mark for t in record.tombstones}
+    ours = {p.stack_id for p in record.parts if p.state is not State.ABANDONED}
+    new = (g for g in graves(snapshot, now) if g.mark not in there and g.stack_id in ours)
+    return dataclasses.replace(record, tombstones=(*record.tombstones, *new))
+
+
+def given_up(record: model.Record, snapshot: model.Snapshot) -> list[str]:
+    """The regions that keep their snapshot because they are told nothing any more."""
+    left = {p.stack_id for p in record.parts if p.state is State.ABANDONED}
+    return [s.region for s in snapshot.shots if s.stack_id in left]
+
+
+def without_doubles(tombstones: Collection[model.Tombstone]) -> tuple[model.Tombstone, ...]:
+    """The tombstones without those of snapshots whose stack goes too, and takes them along."""
+    stacks = {(t.region, t.stack_id) for t in tombstones if not t.snapshot and t.stack_id}
+    return tuple(t for t in tombstones if not t.snapshot or (t.region, t.stack_id) not in stacks)

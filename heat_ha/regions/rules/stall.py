@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done about a part that stands still: in progress there, and nothing moves.
+
+Heat's engines hand the resources of a stack to one another by messages. When one dies, what it
+held and the messages that it had taken are nobody's, and the stack stays IN_PROGRESS for ever:
+Heat looks at its timeout only when the next message comes. From outside that looks the same as a
+resource that takes long.
+
+A second request for the same revision begins a new traversal of the stack
+(``heat.engine.stack``, ``converge_stack``). What that does with a resource in progress is in
+``heat.engine.check_resource``, ``_do_check_resource`` and ``_stale_resource_needs_retry``:
+
+* A living engine holds it: it is left alone, and looked at when that engine lets go of it. If it
+  fails then, the new traversal tries it again.
+* A dead engine held it: it becomes FAILED and is tried again.
+* Nobody holds it, since the message was lost: it goes on.
+
+To try again what has FAILED is, for most types, to make it anew (``heat.engine.resource``,
+``needs_replace_failed``). That takes nothing away from what is just being made; but what is being
+changed in place may hold data. So that is left to a person (S8). A stack inside of the stack is
+never made anew (``heat.engine.resources.stack_resource``, ``_needs_update``); what counts is what
+is inside of it.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable
+
+from heat_ha.regions import model
+from heat_ha.regions.model import Part, Present, Request, Send, Stalled, Unfinished, Wait
+from heat_ha.regions.rules import spec
+
+# Equal signs in a row before a stack is believed to stand still: one may be a mere hiccup.
+EQUAL_SIGNS = 4
+
+# Remote actions that can be ours to go on with.
+_OURS = ('CREATE', 'UPDATE')
+
+# A resource in one of these holds nothing yet that was there before, or is to go anyway.
+_NEW_OR_GOING = ('INIT', 'CREATE', 'DELETE')
+
+# Types that wait for somebody else by design: that nothing moves says nothing of an engine.
+_WAITING = frozenset(
+    {
+        'AWS::CloudFormation::WaitCondition',
+        'OS::Heat::RemoteStack',
+        'OS::Heat::SoftwareDeployment',
+        'OS::Heat::Stack',
+        'OS::Heat::StructuredDeployment',
+        'OS::Heat::WaitCondition',
+    }
+)
+
+BY_HAND = 'if nobody works on it, the signal sync with force tells it once more'
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """A part whose region answers now, with what is known of its resources.
+
+    ``unfinished`` are those that are not at rest, as the newest signs show them; ``equal`` is how
+    many signs in a row were the same, the newest among them. ``is_forced`` is whether a person
+    asks for the part to be told once more.
+    """
+
+    part: Part
+    seen: Present
+    unfinished: tuple[Unfinished, ...] = ()
+    equal: int = 0
+    is_forced: bool = False
+
+
+def next_step(found: Observation, rules: spec.Rules, now: datetime.datetime) -> Send | Wait:
+    """Choose whether a part in progress is waited for or told once more.
+
+    Invariant: only what we began ourselves, and nobody has touched since, is told again; without
+    a person's word once for each telling, after ``rules.still_after`` seconds without a sign of
+    life, and only where nothing that was there before can be made anew by it.
+    """
+    part, seen = found.part, found.seen
+    busy = f'{seen.action} is in progress there'
+    if not is_ours(part, seen):
+        return Wait(busy)
+    if found.is_forced:
+        return Send(Request.REPEAT, 'a person asks for it')
+    if found.equal < EQUAL_SIGNS or _still_for(part, now) < rules.still_after:
+        return Wait(busy)
+    still = f'{busy}, and nothing has moved since {part.still_since}'
+    if part.repeats:
+        return Stalled(f'{still}, though it was told once more; {BY_HAND}')
+    obstacle = _obstacle(found.unfinished)
+    if obstacle:
+        return Stalled(f'{still}: {obstacle}; {BY_HAND}')
+    if not rules.may_repair:
+        return Stalled(f'{still}; an update or the signal sync tells it once more')
+    return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.signs)
+
+
+def is_ours(part: Part, seen: model.Seen) -> bool:
+    """Whether the stack is in progress for what it was told last, by us and by nobody since."""
+    return (
+        isinstance(seen, Present)
+        and seen.status == 'IN_PROGRESS'
+        and seen.action in _OURS
+        and seen.mark == part.mark
+        and seen.revision == part.told == part.desired
+        and bool(part.desired)
+        and not part.is_current
+        and not part.restore
+        and not part.paused
+        and part.state is not model.State.ABANDONED
+        and part.traversal == traversal(seen)
+    )
+
+
+def traversal(seen: Present) -> str:
+    """What tells one action of a remote stack from the next, as far as its Heat shows it.
+
+    Whoever updates the stack without a word of tags leaves ours on it, but not the time.
+    """
+    return f'{seen.action} {seen.changed}'
+
+
+def _obstacle(unfinished: Iterable[Unfinished]) -> str:
+    """Why a part may not be told once more without a person; empty if it may."""
+    for one in unfinished:
+        if one.is_stack:
+            continue
+        if one.action not in _NEW_OR_GOING:
+            return f'{one.path} is {one.action}_{one.status}, and could be made anew by that'
+        if one.kind in _WAITING and one.action != 'DELETE':
+            return f'{one.path} waits for somebody'
+    return ''
+
+
+def _still_for(part: Part, now: datetime.datetime) -> float:
+    if not part.still_since:
+        return 0.0
+    return (now - datetime.datetime.fromisoformat(part.still_since)).total_seconds()
+
+
+# --- the record -----------------------------------------------------------------------------
+
+
+def after_look(part: Part, seen: model.Seen) -> Part:
+    """The part with what a look says of the action at work there."""
+    if not isinstance(seen, Present) or seen.status != 'IN_PROGRESS':
+        # A cut hides what moved meanwhile; and where all is at rest, nothing stands still.
+        kept = part.traversal if isinstance(seen, model.Silent) else ''
+        return dataclasses.replace(part, traversal=kept, signs='', still_since='')
+    if not part.traversal and seen.revision == part.told:
+        return dataclasses.replace(part, traversal=traversal(seen))
+    if part.traversal != traversal(seen):
+        # Somebody else's.
+        return dataclasses.replace(part, signs='', still_since='')
+    return part
+
+
+def after_signs(part: Part, signs: model.Fingerprint, now: str) -> Part:
+    """The part with the newest signs; the same again change nothing."""
+    if part.signs == signs.digest:
+        return part
+    return dataclasses.replace(part, signs=signs.digest, still_since=now)
+
+
+def intended(part: Part, request: Request) -> Part:
+    """The part as it is put on record before any request is sent: a new action begins there."""
+    return dataclasses.replace(
+        part,
+        traversal='',
+        signs='',
+        still_since='',
+        repeats=part.repeats + 1 if request is Request.REPEAT else 0,
+    )
+
+
+def after_reply(before: Part, sent: Part, reply: model.Reply) -> Part | None:
+    """The part after a repeated request that was not carried out; what it waited for goes on.
+
+    None if it was no such request, or was or may have been carried out, or did not arrive.
+    """
+    if sent.repeats <= before.repeats:
+        return None
+    if reply.answer is model.Answer.BUSY:
+        return dataclasses.replace(before, reason=reply.reason)
+    if reply.answer in (model.Answer.ACCEPTED, model.Answer.UNKNOWN, model.Answer.NOT_SENT):
+        return None
+    return dataclasses.replace(before, repeats=sent.repeats, reason=reply.reason)

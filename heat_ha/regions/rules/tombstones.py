@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose what is done next for each delete that a region was not seen to have carried out."""
+
+from heat_ha.regions import model
+from heat_ha.regions.model import (
+    Absent,
+    Defer,
+    ErrorClass,
+    Fail,
+    Forget,
+    Part,
+    Present,
+    Request,
+    Send,
+    State,
+    Step,
+    Tombstone,
+    Wait,
+)
+from heat_ha.regions.rules import spec
+from heat_ha.regions.rules.spec import OnDelete
+
+
+def needs_tombstone(part: Part) -> bool:
+    """Whether leaving this part out means that something has to be deleted."""
+    return part.may_exist and part.state is not State.ABANDONED
+
+
+def tombstone_of(part: Part, now: str) -> Tombstone:
+    """The delete that follows from the end of a part."""
+    return Tombstone(part.region, part.mark, part.name, part.stack_id, now, part.place)
+
+
+def next_step(
+    grave: Tombstone, seen: model.Seen, rules: spec.Rules, attempt: str, waited: float
+) -> Step:
+    """Choose the one step that brings a delete closer to its end.
+
+    Invariant: a delete is sent only for a stack with the id or the mark of the tombstone.
+
+    :param waited: for how many seconds this action has found the region silent.
+    """
+    if isinstance(seen, Absent):
+        return Forget('the region has no such stack')
+    if isinstance(seen, Present):
+        if grave.stack_id != seen.stack_id and grave.mark != seen.mark:
+            return Forget('what the region shows is another stack')
+        if seen.action == 'DELETE' and seen.status == 'COMPLETE':
+            return Forget('the region has deleted it')
+        if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
+            if grave.attempt in ('', attempt):
+                return Wait('the region deletes it')
+            # Asked for anew: what was at work on it there may have died with its engine.
+            return Send(Request.DELETE, 'the region is told once more')
+        if grave.snapshot and seen.status == 'IN_PROGRESS':
+            # Heat refuses to delete it before its end.
+            return Wait('the region still takes the snapshot')
+        if grave.attempt == attempt and seen.action == 'DELETE':
+            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
+        if grave.attempt == attempt and grave.error_class is None:
+            return Wait('the region was told')
+        return Send(Request.DELETE, 'the template no longer has it')
+    if seen.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(seen.error_class, seen.reason)
+    if not seen.is_known and waited < rules.patience:
+        return Wait(seen.reason)
+    if rules.on_delete is OnDelete.RETAIN:
+        return Forget('on_delete is retain: the stack stays where it is')
+    if rules.on_delete is OnDelete.FAIL:
+        return Fail(ErrorClass.UNREACHABLE, seen.reason)
+    return Defer(seen.reason)

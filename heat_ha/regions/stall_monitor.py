@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watch the parts that an action waits for: whether anything moves there, now and then."""
+
+import datetime
+import time
+
+from heat_ha.regions import model
+from heat_ha.regions.rules import spec, stall
+
+# Seconds between two signs of one part. A look at the stack shows its end within a second or
+# five; its signs are two more requests, and have time.
+EVERY = 15.0
+
+
+class StallMonitor:
+    """What one action or signal has seen of the parts that it waits for."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+        self._equal: dict[str, int] = {}
+        self._unfinished: dict[str, tuple[model.Unfinished, ...]] = {}
+        self._forced: set[str] = set()
+        self._shown: dict[str, str] = {}
+
+    def force(self, region: str) -> None:
+        """A person asks for a part to be told once more, if it is in progress at the next look."""
+        self._forced.add(region)
+
+    def step(
+        self, part: model.Part, seen: model.Seen, rules: spec.Rules, now: datetime.datetime
+    ) -> model.Send | model.Wait | None:
+        """What is done about a part that is waited for; None if it is not in progress for us."""
+        is_forced = part.region in self._forced
+        if not isinstance(seen, model.Silent):
+            # Whoever asked for it did not mean it for whatever is in progress there later.
+            self._forced.discard(part.region)
+        if not isinstance(seen, model.Present) or not stall.is_ours(part, seen):
+            self._forget(part.region)
+            return None
+        found = stall.Observation(
+            part,
+            seen,
+            self._unfinished.get(part.region, ()),
+            self._equal.get(part.region, 0),
+            is_forced,
+        )
+        step = stall.next_step(found, rules, now)
+        if isinstance(step, model.Send):
+            self._forget(part.region)
+        return step
+
+    def is_due(self, region: str) -> bool:
+        """Whether it is time for the next signs of a part that is waited for."""
+        now = time.monotonic()
+        if now < self._next.setdefault(region, now + EVERY):
+            return False
+        self._next[region] = now + EVERY
+        return True
+
+    def take(self, part: model.Part, signs: model.Fingerprint | None, now: str) -> model.Part:
+        """Take new signs; None where the region could not be asked."""
+        if signs is None:
+            self._equal[part.region] = 0
+            return part
+        is_equal = part.signs == signs.digest
+        self._equal[part.region] = self._equal.get(part.region, 0) + 1 if is_equal else 1
+        self._unfinished[part.region] = signs.unfinished
+        return stall.after_signs(part, signs, now)
+
+    def is_news(self, region: str, still: model.Stalled) -> bool:
+        """Whether that a part stands still was not said before."""
+        is_new = self._shown.get(region) != still.reason
+        self._shown[region] = still.reason
+        return is_new
+
+    def _forget(self, region: str) -> None:
+        for kept in (self._next, self._equal, self._unfinished):
+            kept.pop(region, None)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova, as far as a rescue needs it.
+
+What an owner changes is changed with the stack's own credentials. Evacuating is not among it: that
+takes heat-ha's credential, which is used for servers of the stack on confirmed-dead hosts only.
+What is only looked at is looked at with heat-ha's credential too, where there is one: its token is
+the same for all stacks, so a rescue need not begin with a log-in. That shows the servers of the
+stack's own project only, as the owner's would.
+"""
+
+import concurrent.futures
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+
+from heat_ha import exceptions
+from heat_ha.cloud import clients, compute_hosts
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import Host, ServerStatus
+from heat_ha.conf import nova_hosts
+from heat_ha.rescue import model
+
+# The newest with which an evacuated server is started again when it ran before; from 2.95 on
+# it stays stopped. 2.60 is the newest that is needed.
+MICROVERSION = '2.60'
+
+# Seconds for which the look at the hosts counts that was begun before it was needed.
+EARLY_VALID = 2.0
+
+# From so many servers on they are listed instead of looked at one by one; and so many times as many
+# are listed at most, of a project that has others as well.
+LISTED_FROM, LISTED_TIMES = 4, 4
+
+
+class RescueNova:
+    """One region's Nova for the servers of one policy."""
+
+    def __init__(self, resource: Any) -> None:
+        region, interface = clients.endpoint(resource, 'nova')
+        self._region = region
+        self._project = str(resource.context.project_id)
+        self._client = nova_client.Client(
+            MICROVERSION,
+            session=clients.session_of(resource),
+            region_name=region,
+            endpoint_type=interface,
+        )
+        rescuer = compute_hosts.client_for(region, MICROVERSION, nova_hosts.RESCUE)
+        self._reader = self._client if rescuer is None else rescuer
+        # An owner is shown the own project's in any case.
+        self._search = {'all_tenants': True, 'project_id': self._project} if rescuer else {}
+        self._hosts = compute_hosts.Hosts(
+            region, self._project, nova_hosts.GROUP if rescuer is None else nova_hosts.RESCUE
+        )
+        self._early: tuple[float, concurrent.futures.Future[compute_hosts.HostTable]] | None = None
+        self._is_worth_listing = True
+
+    def begin_to_look(self) -> None:
+        """Begin to look at the hosts, in a thread, and with that to log in.
+
+        Meanwhile Heat is asked for the stack's servers.
+        """
+        pool = concurrent.futures.ThreadPoolExecutor(1, 'hosts')
+        self._early = time.monotonic(), pool.submit(self._hosts.all)
+        pool.shutdown(wait=False)
+
+    def hosts(self) -> Callable[[str], Host]:
+        """Look at all hosts, with heat-ha's own credential; the result finds one by its hash."""
+        early, self._early = self._early, None
+        if early is not None and time.monotonic() - early[0] < EARLY_VALID:
+            find = early[1].result()
+        else:
+            find = self._hosts.all()
+        return lambda host: find(cloud.Server('', ServerStatus.OTHER, host))
+
+    def look(self, server_id: str) -> model.Server:
+        """Look at one server; a failed call is COULD_NOT_ASK, never GONE.
+
+        Its owner has the last word on that it is gone: a credential of heat-ha's that may not see
+        the servers of others gets the same answer (S2).
+        """
+        try:
+            seen = self._look_as(self._reader, server_id)
+            if seen is None and self._reader is not self._client:
+                seen = self._look_as(self._client, server_id)
+        except compute_hosts.FAILURES as exc:
+            wording = f'{type(exc).__name__}: {exc}'[:200]
+            return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording=wording)
+        return seen or model.Server(server_id, ServerStatus.GONE)
+
+    def _look_as(self, client: Any, server_id: str) -> model.Server | None:
+        try:
+            return self._seen(client.servers.get(server_id))
+        except nova_exceptions.NotFound:
+            return None
+
+    def look_at_many(self, servers: Sequence[str]) -> dict[str, model.Server]:
+        """Look at those that one short list of the project's servers shows; often at all.
+
+        The others are to be looked at one by one. A request for each takes Nova, and Neutron
+        behind it, longer than everything else that is to be done for a server.
+        """
+        if len(servers) < LISTED_FROM or not self._is_worth_listing:
+            return {}
+        try:
+            listed = self._reader.servers.list(
+                search_opts=self._search, limit=LISTED_TIMES * len(servers)
+            )
+        except compute_hosts.FAILURES:
+            self._is_worth_listing = False
+            return {}
+        wanted = set(servers)
+        found = {s.id: seen for s in listed if s.id in wanted and (seen := self._seen(s))}
+        self._is_worth_listing = 2 * len(found) >= len(servers)
+        return found
+
+    def _seen(self, found: Any) -> model.Server | None:
+        """A server as Nova shows it, None when it is none of the stack's project (S7)."""
+        if found.tenant_id != self._project:
+            return None
+        volumes = getattr(found, 'os-extended-volumes:volumes_attached', None) or ()
+        addresses = getattr(found, 'addresses', None) or {}
+        return model.Server(
+            found.id,
+            ServerStatus.of(found.status),
+            host=getattr(found, 'hostId', '') or '',
+            task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
+            volumes=tuple(sorted(v['id'] for v in volumes)),
+            addresses=tuple(sorted(a['addr'] for net in addresses.values() for a in net)),
+            wording=found.status,
+        )
+
+    def begin(self, method: model.Method, server: model.Server) -> None:
+        """Ask for a method that Nova carries out by itself; the end of it is seen in a look.
+
+        :raises exceptions.HaError: Nova did not take it, or nobody knows whether it did.
+        """
+        try:
+            if method is model.Method.EVACUATE:
+                self._evacuate(server.server)
+            elif method is model.Method.RESTART:
+                self._restart(server)
+            elif method is model.Method.REBUILD:
+                self._rebuild(server.server)
+            else:
+                raise AssertionError(method)
+        except compute_hosts.FAILURES as exc:
+            raise exceptions.CouldNotAsk(
+                'nova', f'{method.value} of server {server.server}', f'{exc}'[:150]
+            ) from exc
+
+    def delete(self, server_id: str) -> None:
+        """Delete a server; harmless when it is gone.
+
+        :raises exceptions.HaError: Nova did not take it.
+        """
+        try:
+            self._client.servers.delete(server_id)
+        except nova_exceptions.NotFound:
+            return
+        except compute_hosts.FAILURES as exc:
+            raise exceptions.CouldNotAsk('nova', f'a delete of {server_id}', f'{exc}') from exc
+
+    def _evacuate(self, server_id: str) -> None:
+        client = compute_hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
+        if client is None:
+            raise exceptions.Refused(
+                f'evacuating is not possible: heat.conf has no credential in [{nova_hosts.RESCUE}]'
+            )
+        client.servers.evacuate(server_id)
+
+    def _restart(self, server: model.Server) -> None:
+        if server.status is ServerStatus.SHUTOFF:
+            self._client.servers.start(server.server)
+        else:
+            self._client.servers.reboot(server.server, 'HARD')
+
+    def _rebuild(self, server_id: str) -> None:
+        found = self._client.servers.get(server_id)
+        if not found.image:
+            raise exceptions.Refused('a server that boots from a volume cannot be rebuilt')
+        self._client.servers.rebuild(server_id, found.image['id'])

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which method is tried next for one server, and whether one has done its work. Pure."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+from heat_ha.cloud.model import HostState, ServerStatus
+from heat_ha.rescue.model import (
+    IN_NOVA,
+    WITH_A_NEW_DISK,
+    Configuration,
+    Method,
+    Observation,
+    Progress,
+    Rule,
+    State,
+    Verify,
+)
+
+_SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
+
+# Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
+FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
+
+# Where each method can be used at all. What waits for a host that is down, and nobody has
+# confirmed it, or that could not be asked for, is in no row: nothing is begun there (S1, S2).
+_WHERE = {
+    Method.RESTART: frozenset({HostState.UP}),
+    Method.REBUILD: frozenset({HostState.UP}),
+    Method.EVACUATE: frozenset({HostState.CONFIRMED_DOWN}),
+    Method.RECREATE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+    Method.FAILOVER: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+    Method.NONE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is next for the server, with its reason."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Look(Step):
+    """Nothing now; look again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin(Step):
+    """Begin an attempt of a method."""
+
+    index: int
+    attempt: int
+    method: Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Configure(Step):
+    """Hand the server its software deployments again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class End(Step):
+    """Nothing is left to be done about the server."""
+
+    state: State
+
+
+def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation) -> Step:
+    """Choose what is next for one server.
+
+    Invariants: nothing is begun unless the host is up, or confirmed down, nor for a server
+    that has left the host that it was to be rescued from; a server is moved
+    off (evacuated, recreated by force) only from a host that is confirmed down; each method is
+    tried at most as often as its rule says.
+    """
+    if progress.state.is_final:
+        return End(progress.reason, progress.state)
+    if seen.server.status is ServerStatus.COULD_NOT_ASK:
+        return Look(f'Nova did not tell of it: {seen.server.wording}')
+    if progress.state is State.PENDING:
+        if seen.server.status is ServerStatus.GONE:
+            return End('the server is gone', State.LEFT_ALONE)
+        if seen.server.host and seen.server.host != progress.before.host:
+            # Seen on its dead host just before another signal's rescue ended.
+            return End('it is on another host by now', State.LEFT_ALONE)
+        return _choose(progress, rules, seen, 0, 1)
+    assert progress.method is not None
+    if not progress.failure and progress.method not in IN_NOVA and not progress.has_returned:
+        if progress.method is Method.FAILOVER and seen.server.status is ServerStatus.GONE:
+            # The FailoverPolicy has its own record, and was past the point of no return.
+            return End('failover: the server was replaced', State.DONE)
+        if seen.host.state not in _WHERE[progress.method]:
+            return Look(seen.host.wording)
+        # Its engine died in the middle; doing it again is harmless (S4).
+        return Begin(
+            'the engine that did it died', progress.index, progress.attempt, progress.method
+        )
+    if not progress.failure:
+        missing = unfinished(progress, verify, seen)
+        is_running = seen.server.status is ServerStatus.ACTIVE
+        has_a_new_disk = progress.method in WITH_A_NEW_DISK
+        if not missing and verify.configuration and has_a_new_disk and is_running:
+            return _configure(progress, rules, seen)
+        if not missing:
+            return End(_success(progress), State.DONE)
+        if progress.method in IN_NOVA and seen.server.status is ServerStatus.GONE:
+            # Its owner deleted it meanwhile; making another one is nobody's wish (S8).
+            return End('the server was deleted meanwhile', State.LEFT_ALONE)
+        rule = rules[progress.index]
+        has_failed = seen.server.status is ServerStatus.ERROR and not seen.server.task
+        if not has_failed and seen.now - progress.started <= rule.timeout:
+            return Look(missing)
+    return _choose(progress, rules, seen, progress.index, progress.attempt + 1)
+
+
+def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
+    """Choose what is next for a server that is back, and is to be configured anew."""
+    is_asked = progress.is_configured_anew
+    if is_asked and seen.configuration is Configuration.DONE:
+        return End(f'{_success(progress)}, configured anew', State.DONE)
+    has_failed = is_asked and seen.configuration is Configuration.FAILED
+    if not has_failed and seen.now - progress.started <= rules[progress.index].timeout:
+        if is_asked:
+            return Look(f'its configuration: {seen.configuration.value}')
+        return Configure('it may have another disk')
+    why = 'failed' if has_failed else 'was not applied in time'
+    failed = dataclasses.replace(progress, failure=f'its configuration {why}')
+    # The same method once more would find a server that is well.
+    return _choose(failed, rules, seen, progress.index + 1, 1)
+
+
+def room(ended: int, seconds: float, at_once: int) -> int:
+    """How many servers Nova may move at once.
+
+    Few at first, so that the first of them are back soon and not all of them late: Nova works on
+    all that it has taken side by side. Each that ends makes room for two. Where Nova takes long for
+    each but could do more of them, time makes room as well, so that little is lost there.
+
+    Invariant: at least one and at most ``at_once``; never fewer for more that ended or more time.
+
+    :param ended: how many are at their end.
+    :param seconds: since the first was begun.
+    """
+    doublings = min(int(max(seconds, 0.0) / DOUBLED_AFTER), 16)
+    return max(1, min(at_once, (FIRST_AT_ONCE + ended) << doublings))
+
+
+def has_room(server: str, method: Method, in_nova: Collection[str], at_once: int) -> bool:
+    """Whether a method may be begun for a server now, beside those that are under way.
+
+    Invariant: Nova moves at most ``at_once`` servers of a policy at any time. What goes through
+    Heat is begun together, and has Heat's own bounds.
+
+    :param in_nova: the servers that Nova is moving.
+    """
+    return method not in IN_NOVA or len(set(in_nova) - {server}) < at_once
+
+
+def unfinished(progress: Progress, verify: Verify, seen: Observation) -> str:
+    """Say what is missing until the method has done its work, '' when nothing is."""
+    method, before, now = progress.method, progress.before, seen.server
+    if method not in IN_NOVA:
+        # What Heat carries out ends with the call; a failure is on record as such.
+        return ''
+    if now.task:
+        return f'Nova is at work: {now.task}'
+    wanted = ServerStatus.ACTIVE if method is Method.RESTART else _wanted_status(before.status)
+    if now.status is not wanted:
+        return f'it is {now.wording or now.status.value}, not yet {wanted.value}'
+    if method is Method.EVACUATE and now.host == before.host:
+        return 'it is still on the same host'
+    if verify.volumes and (lost := sorted(set(before.volumes) - set(now.volumes))):
+        return f'volumes are not attached: {", ".join(lost)}'
+    if verify.addresses and (lost := sorted(set(before.addresses) - set(now.addresses))):
+        return f'addresses are missing: {", ".join(lost)}'
+    return ''
+
+
+def is_affected(seen: Observation, is_named: bool) -> bool:
+    """Whether a signal is about this server at all.
+
+    A signal of a host's failure is about servers on hosts that are confirmed down; one that
+    names a server is about it when it is not well, wherever it is.
+    """
+    if seen.server.status in (ServerStatus.GONE, ServerStatus.COULD_NOT_ASK):
+        return False
+    if seen.host.state is HostState.CONFIRMED_DOWN:
+        return True
+    return is_named and seen.host.state is HostState.UP and seen.server.status in _SICK
+
+
+def _wanted_status(before: ServerStatus) -> ServerStatus:
+    # A server that its owner had stopped stays stopped.
+    return ServerStatus.SHUTOFF if before is ServerStatus.SHUTOFF else ServerStatus.ACTIVE
+
+
+def _choose(
+    progress: Progress, rules: Sequence[Rule], seen: Observation, index: int, attempt: int
+) -> Step:
+    if seen.host.state not in (HostState.UP, HostState.CONFIRMED_DOWN):
+        return Look(seen.host.wording)
+    told = [progress.failure] if progress.failure else []
+    for number in range(index, len(rules)):
+        rule = rules[number]
+        turn = attempt if number == index else 1
+        if turn > rule.attempts:
+            continue
+        if seen.host.state not in _WHERE[rule.method]:
+            told.append(f'{rule.method.value} does not help where {seen.host.wording}')
+            continue
+        if rule.method is Method.NONE:
+            return End('; '.join([*told, 'the template wants it left alone']), State.LEFT_ALONE)
+        if seen.server.status is ServerStatus.GONE and rule.method in IN_NOVA:
+            told.append(f'{rule.method.value} needs the server, which is gone')
+            continue
+        return Begin('; '.join(told) or seen.host.wording, number, turn, rule.method)
+    return End('; '.join(told) or 'no method is left', State.FAILED)
+
+
+def _success(progress: Progress) -> str:
+    again = f', attempt {progress.attempt}' if progress.attempt > 1 else ''
+    return f'{progress.method.value if progress.method else ""}{again}: done'

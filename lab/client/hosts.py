@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's compute hosts: let them die, say that they are dead, bring them back."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from lab.client import cloud
+
+HOSTS = ('c1', 'c2', 'c3')
+
+
+def run_lab(verb: str, *services: str) -> None:
+    """Carry out one verb of the lab's command line. :raises AssertionError: it failed."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'lab', verb, *services],
+        cwd=cloud.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def host_of(admin: Any, server: str) -> str:
+    """The name of the host that a server is on, which only an admin is told."""
+    answer = admin.compute.get(f'/servers/{server}')
+    return str(answer.json()['server']['OS-EXT-SRV-ATTR:host'])
+
+
+def service_of(admin: Any, host: str) -> dict[str, Any]:
+    """What Nova says of a compute host."""
+    answer = admin.compute.get('/os-services?binary=nova-compute', microversion='2.53')
+    found: dict[str, Any] = next(s for s in answer.json()['services'] if s['host'] == host)
+    return found
+
+
+def confirm_down(admin: Any, host: str, is_down: bool) -> None:
+    """Say that a host is dead for certain, as somebody does who has fenced it, or no longer."""
+    answer = admin.compute.put(
+        f'/os-services/{service_of(admin, host)["id"]}',
+        json={'forced_down': is_down},
+        microversion='2.53',
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def until_up(admin: Any, host: str) -> None:
+    """Wait until Nova says that the host works."""
+    cloud.until(lambda: service_of(admin, host)['state'] == 'up', f'{host} is up', every=0.5)
+
+
+def confirmed_dead(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:
+    """A host that hangs and is confirmed down; it works again after the body."""
+    return _down(admin, host, 'freeze', 'thaw')
+
+
+def dead_and_confirmed(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:
+    """A host that is dead and confirmed down, and starts anew after the body.
+
+    Nova lets a host that servers were evacuated from in again only when it has started anew.
+    """
+    return _down(admin, host, 'kill', 'start')
+
+
+@contextlib.contextmanager
+def _down(admin: Any, host: str, take: str, give_back: str) -> Iterator[None]:
+    """A host that one verb of the lab takes and another one gives back after the body."""
+    run_lab(take, f'nova-compute-{host}')
+    try:
+        confirm_down(admin, host, True)
+        yield
+    finally:
+        run_lab(give_back, f'nova-compute-{host}')
+        confirm_down(admin, host, False)
+        until_up(admin, host)
+
+
+@contextlib.contextmanager
+def only_on(admin: Any, *hosts: str) -> Iterator[None]:
+    """Let Nova put servers on these hosts only."""
+    others = [h for h in HOSTS if h not in hosts]
+    for status in ('disabled', 'enabled'):
+        for host in others:
+            service = service_of(admin, host)
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': status}, microversion='2.53'
+            )
+        if status == 'disabled':
+            yield
+
+
+def addresses_of(admin: Any, server: str) -> list[str]:
+    """The addresses that a server has on its networks."""
+    found = admin.compute.get(f'/servers/{server}').json()['server']['addresses']
+    return sorted(a['addr'] for net in found.values() for a in net)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+from heat_ha.agent.rules import heartbeats
+from heat_ha.cloud import model as cloud
+
+MARKS = [
+    cloud.ComputeService('c1', 'id', is_up, is_forced_down, is_disabled, reason, beat)
+    for is_up, is_forced_down, is_disabled, reason, beat in itertools.product(
+        (True, False), (True, False), (True, False), ('', 'heat-ha: x'), (None, 1.0, 2.0)
+    )
+]
+
+
+def test_a_record_that_was_written_is_a_sign_of_life_unless_somebody_marked_something():
+    for before, after in itertools.product(MARKS, repeat=2):
+        is_marked = (
+            before.is_forced_down is not after.is_forced_down
+            or before.is_disabled is not after.is_disabled
+            or before.disabled_reason != after.disabled_reason
+        )
+        # One that goes back is no later one: two looks were answered in another order.
+        is_written = (after.beat or 0.0) > (before.beat or 0.0)
+        assert heartbeats.is_one(before, after) is (is_written and not is_marked), (before, after)
+
+
+def test_a_record_that_was_made_anew_is_no_sign_of_life_yet():
+    assert not heartbeats.is_one(
+        MARKS[1], cloud.ComputeService('c1', 'other', True, True, True, '', 3.0)
+    )
+
+
+# A cloud in tenths of a second, so that nothing is rounded.
+INTERVAL, DOWN_TIME = 30, 120
+
+
+def heard(phase, died, look_every, look_phase, until):
+    """When the agent sees that a host's record has changed; it reports each INTERVAL."""
+    reports = range(phase, min(died, until) + 1, INTERVAL)
+    seen = {(at - look_phase + look_every - 1) // look_every * look_every + look_phase
+            for at in reports}  # fmt: skip
+    return [at for at in sorted(seen) if at <= until][-heartbeats.KEPT :]
+
+
+def worlds():
+    """One host dies at 300; the other one dies around then, or much later, or never."""
+    for look_every in (5, 10, 30):
+        for look_phase, phase, other_phase in itertools.product(
+            range(0, look_every, 5), range(0, INTERVAL, 6), range(0, INTERVAL, 5)
+        ):
+            for died in (*range(240, 440, 7), 10_000):
+                last = max(range(phase, 301, INTERVAL))
+                # Nova shows it as down from here on.
+                for now in range(last + DOWN_TIME, last + DOWN_TIME + 60, 20):
+                    own = heard(phase, 300, look_every, look_phase, now)
+                    other = heard(other_phase, died, look_every, look_phase, now)
+                    yield own, other, died, now, look_every
+
+
+def test_a_host_has_outlived_another_when_it_lived_long_after_it_and_until_now():
+    answers = set()
+    for own, other, died, now, look_every in worlds():
+        found = heartbeats.has_outlived(other, own[-1], now)
+        answers.add((found, died > now))
+        if found:
+            # It lived when the other one had left out a report, and almost until now.
+            assert died > 300 and died - own[-1] >= INTERVAL - look_every, (own, other, died)
+            usual = INTERVAL + look_every
+            assert died >= now - heartbeats.OVERDUE * usual - look_every, (own, other, died, now)
+        else:
+            assert died <= now, (own, other, died, now)
+    assert answers == {(True, True), (True, False), (False, False)}
+
+
+def test_a_pause_of_novas_own_is_not_taken_for_the_death_of_one_host():
+    # All are silent from 30 to 50, and then one reports before the other.
+    before = [3.0 * n for n in range(11)]
+    late = 50.0
+    assert not heartbeats.has_outlived([*before, late], before[-1], late)
+    assert not heartbeats.has_outlived([*before, late, late + 3], before[-1], late + 3)
+    assert heartbeats.has_outlived([*before, late, late + 3, late + 6], before[-1], late + 6)
+
+
+def test_a_host_of_which_nobody_knows_is_outlived_by_none():
+    others = {'c2': (1.0, 4.0, 7.0, 10.0), 'c3': (2.0,)}
+    assert (
+        heartbeats.outlived(heartbeats.silent_since((), None), others, others, 11.0) == frozenset()
+    )
+    assert heartbeats.outlived(1.0, others, others, 11.0) == {'c2'}
+    assert heartbeats.outlived(0.5, ['c2', 'c4'], others, 11.0) == {'c2'}
+    assert heartbeats.outlived(0.5, others, others, 15.0) == frozenset()
+
+
+def test_no_sign_of_life_is_later_than_the_silence_however_late_the_agent_began():
+    reports = [3.0 * n for n in range(40)]
+    for died in range(0, 100, 7):
+        for began in range(0, 110, 5):
+            written, own, record = None, [], None
+            for look in range(began, 120, 2):
+                beat = max((at for at in reports if at <= min(died, look)), default=None)
+                if record is None or beat != record[0]:
+                    own += [float(look)] if record is not None else []
+                    written, record = float(look), (beat,)
+            last = max(at for at in reports if at <= died)
+            assert last <= heartbeats.silent_since(own, written) <= max(last + 2, began), (
+                died,
+                began,
+            )

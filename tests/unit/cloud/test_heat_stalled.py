@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which work counts as left behind by a dead engine, over all small trees."""
+
+import itertools
+
+import pytest
+
+from heat_ha.cloud import heat_stalled
+from heat_ha.cloud.heat_stalled import DEAD_AFTER, LOST_AFTER, Work
+
+LIVING = {'living'}
+ENGINES = ('', 'living', 'dead')
+KINDS = tuple(itertools.product(ENGINES, (True, False)))
+QUIET = (DEAD_AFTER - 1, DEAD_AFTER, LOST_AFTER)
+
+
+def trees():
+    """All trees of an outer stack with two resources, and an inner one with two in the first."""
+    for first, second, *inner in itertools.product(KINDS, repeat=4):
+        yield (
+            Work('outer', 1, *first),
+            Work('outer', 2, *second),
+            *(Work('inner', 3 + n, *one, below=1) for n, one in enumerate(inner)),
+        )
+
+
+def test_only_what_nobody_living_works_on_is_left_behind():
+    counted = 0
+    for tree, outer, inner in itertools.product(trees(), QUIET, QUIET):
+        counted += 1
+        quiet = {'outer': outer, 'inner': inner}
+        stacks, works = heat_stalled.left_behind(tree, LIVING.__contains__, quiet)
+        found = {w.resource for w in works}
+        for stack in ('outer', 'inner'):
+            mine = [w for w in tree if w.stack == stack]
+            is_lost = quiet[stack] >= LOST_AFTER and not any(w.engine for w in mine)
+            is_inside = stack == 'inner' and 1 in found
+            for work in mine:
+                is_dead = work.engine == 'dead' and quiet[stack] >= DEAD_AFTER
+                wanted = work.is_in_progress and (is_dead or is_lost) and not is_inside
+                assert (work.resource in found) == wanted, (tree, quiet)
+            is_hit = is_lost or any(w.resource in found for w in mine)
+            assert (stack in stacks) == (is_hit and not is_inside), (tree, quiet)
+    assert counted == 6**4 * 3**2
+
+
+@pytest.mark.parametrize('depth', [1, 2, 3])
+def test_of_what_lies_in_one_another_only_the_outermost_is_let_fail(depth):
+    # Whoever takes the outer resource up updates the inner stack: to let that one fail at the same
+    # moment would take the update from under its feet.
+    tree = [Work(f's{n}', n + 1, 'dead', True, below=n) for n in range(depth + 1)]
+    quiet = dict.fromkeys((w.stack for w in tree), LOST_AFTER)
+    stacks, works = heat_stalled.left_behind(tree, LIVING.__contains__, quiet)
+    assert stacks == {'s0'} and works == (tree[0],)
+
+
+def test_each_engine_is_asked_once():
+    asked = []
+
+    def is_alive(engine):
+        asked.append(engine)
+        return True
+
+    tree = [Work('s', n, 'other', True) for n in range(5)]
+    assert heat_stalled.left_behind(tree, is_alive, {'s': 0.0}) == (frozenset(), ())
+    assert asked == ['other']

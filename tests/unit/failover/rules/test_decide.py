@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import datetime
+import itertools
+
+import networkx
+import pytest
+
+from heat_ha import signals
+from heat_ha.cloud.model import ServerStatus
+from heat_ha.failover import model
+from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import decide, graph
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+
+ALARM = signals.Signal()
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+
+
+# --- what a signal leads to ------------------------------------------------------------------
+
+
+def all_groups(most):
+    """Every group of up to ``most`` members with every state that matters."""
+    states = [
+        {'status': status, 'is_failed': failed, 'is_in_progress': busy}
+        for status in ServerStatus
+        for failed in (False, True)
+        for busy in (False, True)
+    ]
+    for size in range(most + 1):
+        for combination in itertools.product(states, repeat=size):
+            yield tuple(
+                worlds.candidate(name, **state)
+                for name, state in zip('abc', combination, strict=False)
+            )
+
+
+def healthy(candidate):
+    return (
+        candidate.server.status is ServerStatus.ACTIVE
+        and not candidate.member.is_failed
+        and not candidate.member.is_in_progress
+    )
+
+
+def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_heir():
+    count = 0
+    for candidates in all_groups(3):
+        for active in ('a', None):
+            count += 1
+            found = decide.answer(ALARM, worlds.seen(candidates, active=active))
+            heirs = [c for c in candidates if healthy(c) and c.member.name != active]
+            if isinstance(found, decide.Start) and found.plan.new is not None:
+                chosen = next(c for c in candidates if c.member.name == found.plan.new.member)
+                assert chosen in heirs
+            elif isinstance(found, decide.Start):
+                assert len(candidates) <= 1, 'a cold failover only without standbys'
+            else:
+                assert isinstance(found, decide.Refuse) and not heirs
+    # A member has 6 * 2 * 2 states: 1 + 24 + 24² + 24³ groups, with and without an active.
+    assert count == (1 + 24 + 24**2 + 24**3) * 2
+
+
+def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
+    plan = decide.answer(ALARM, world).plan
+    for step in plan.steps:
+        plan = plan.with_step(dataclasses.replace(step, state=model.StepState.DONE))
+    assert plan.is_done
+    for state in model.State:
+        record = dataclasses.replace(world.record, plan=plan, state=state)
+        seen = dataclasses.replace(world, record=record)
+        answer = decide.answer(signals.Signal(action='resume'), seen)
+        is_ended = isinstance(answer, decide.GoOn)
+        assert is_ended is (state is not model.State.READY), (state, answer)
+        assert (decide.left_at_its_end(record) == plan) is is_ended
+        # What has failed since is not taken for that plan's.
+        assert not isinstance(decide.answer(ALARM, seen), decide.GoOn)
+    assert decide.left_at_its_end(model.Record(state=model.State.RUNNING)) is None
+    unfinished = decide.answer(ALARM, world).plan
+    for state in model.State:
+        record = dataclasses.replace(world.record, plan=unfinished, state=state)
+        assert decide.left_at_its_end(record) is None
+
+
+def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    started = decide.answer(ALARM, worlds.seen(group))
+    assert isinstance(started, decide.Start)
+    for action in (None, 'failover', 'switchover', 'resume'):
+        signal = signals.Signal(action=action)
+        running = model.Record(epoch=1, active=worlds.holder('a'), plan=started.plan)
+        found = decide.answer(signal, worlds.seen(group, record=running))
+        assert found == decide.GoOn(started.plan)
+        paused = dataclasses.replace(running, is_paused=True)
+        assert isinstance(decide.answer(signal, worlds.seen(group, record=paused)), decide.Refuse)
+
+
+def test_a_plan_is_taken_up_for_its_own_members_and_never_for_a_foreign_one():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = decide.answer(ALARM, worlds.seen(group)).plan
+    record = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
+    # The old active may be gone from the group already.
+    world = worlds.seen(group[1:], record=record)
+    for name in ('a', 'server-a', 'b', 'server-b', None):
+        assert decide.answer(signals.Signal(member=name), world) == decide.GoOn(plan)
+    found = decide.answer(signals.Signal(member='server-of-somebody'), world)
+    assert isinstance(found, decide.Refuse)
+
+
+@pytest.mark.parametrize('state', [signals.AlarmState.OK, signals.AlarmState.INSUFFICIENT_DATA])
+def test_an_alarm_that_is_over_moves_nothing(state):
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    found = decide.answer(signals.Signal(alarm_state=state), worlds.seen(group))
+    assert isinstance(found, decide.Nothing)
+
+
+@pytest.mark.parametrize('action', [None, 'failover', 'switchover'])
+def test_a_signal_that_names_a_foreign_member_is_refused(action):
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    signal = signals.Signal(action=action, member='server-of-somebody')
+    found = decide.answer(signal, worlds.seen(group, chained=CHAINED))
+    assert isinstance(found, decide.Refuse) and 'server-of-somebody' in found.reason
+
+
+@pytest.mark.parametrize('name', ['a', 'ref-a', 'server-a'])
+def test_the_active_may_be_named_by_name_reference_or_server(name):
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    found = decide.answer(signals.Signal(member=name), worlds.seen(group, chained=CHAINED))
+    assert isinstance(found, decide.Start) and found.plan.new == worlds.holder('b')
+
+
+def test_a_sick_standby_is_replaced_and_nothing_moves():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    signal = signals.Signal(member='server-b')
+    found = decide.answer(signal, worlds.seen(group, chained=CHAINED))
+    assert isinstance(found, decide.Start)
+    assert [(s.kind, s.target) for s in found.plan.steps] == [(StepKind.REPLACE, 'b')]
+    assert isinstance(decide.answer(signal, worlds.seen(group)), decide.Refuse)
+
+
+def test_a_member_that_was_left_as_sick_is_no_standby_until_it_is_replaced():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    record = model.Record(epoch=2, active=worlds.holder('b'), suspects=('a',))
+    found = decide.answer(ALARM, worlds.seen(group, record=record))
+    assert isinstance(found, decide.Refuse) and 'reported sick' in found.reason
+    asked = decide.answer(signals.Signal(action='switchover'), worlds.seen(group, record=record))
+    assert isinstance(asked, decide.Start) and asked.plan.new == worlds.holder('a')
+
+
+def test_cooldown_and_flapping_guard_hold_back_alarms_but_no_switchover():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    ago = [worlds.NOW - datetime.timedelta(seconds=s) for s in (50, 100, 150)]
+    for limits, refused in (
+        (model.Limits(cooldown=51), True),
+        (model.Limits(cooldown=50), False),
+        (model.Limits(max_failovers=3, period=151), True),
+        (model.Limits(max_failovers=3, period=150), False),
+        (model.Limits(max_failovers=4, period=1000), False),
+    ):
+        world = worlds.seen(group, limits=limits, past_failovers=tuple(ago))
+        assert isinstance(decide.answer(ALARM, world), decide.Refuse) is refused, limits
+        asked = decide.answer(signals.Signal(action='switchover'), world)
+        assert isinstance(asked, decide.Start)
+
+
+def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
+    group = (
+        worlds.candidate('a'),
+        worlds.candidate('b', status=ServerStatus.ERROR),
+        worlds.candidate('c'),
+    )
+    found = decide.answer(signals.Signal(action='plan'), worlds.seen(group))
+    assert isinstance(found, decide.Show) and isinstance(found.answer, decide.Start)
+    assert found.answer.plan.new == worlds.holder('c')
+    assert found.considered == {
+        'a': 'not eligible: it is the active',
+        'b': 'not eligible: its server is ERROR, not ACTIVE',
+        'c': 'chosen: its server is ACTIVE',
+    }
+
+
+def test_only_a_plan_that_touched_nothing_can_be_cancelled():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = decide.answer(ALARM, worlds.seen(group)).plan
+    cancel = signals.Signal(action='cancel')
+    fresh = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
+    assert decide.answer(cancel, worlds.seen(group, record=fresh)) == decide.Drop(plan)
+    for state in (model.StepState.RUNNING, model.StepState.DONE, model.StepState.FAILED):
+        begun = plan.with_step(dataclasses.replace(plan.steps[0], state=state))
+        record = dataclasses.replace(fresh, plan=begun)
+        assert isinstance(decide.answer(cancel, worlds.seen(group, record=record)), decide.Refuse)
+
+
+# --- the graph of steps ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+@pytest.mark.parametrize('chained', [None, CHAINED])
+@pytest.mark.parametrize('size', [1, 2, 5])
+@pytest.mark.parametrize('volumes', [0, 1, 3])
+def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, size, volumes):
+    group = tuple(worlds.candidate(n) for n in 'abcde'[:size])
+    after = {0: (), 1: ('v0',), 2: ('v0', 'v1')}
+    attachments = tuple(model.Attachment(f'v{i}', None, after[i]) for i in range(volumes))
+    world = worlds.seen(group, volumes=attachments, quiesce=quiesce, chained=chained)
+    plan = decide.answer(ALARM, world).plan
+    edges = graph.of(plan)
+    assert networkx.is_directed_acyclic_graph(edges)
+    attaches = [s.name for s in plan.steps if s.kind is StepKind.ATTACH]
+    assert len(attaches) == volumes
+    for name in attaches:
+        assert networkx.has_path(edges, name.replace('attach', 'detach'), name)
+        assert networkx.has_path(edges, name, 'hand_over')
+    for earlier, later in itertools.pairwise(sorted(attaches)):
+        assert networkx.has_path(edges, earlier, later)
+        assert networkx.has_path(
+            edges, later.replace('attach', 'detach'), earlier.replace('attach', 'detach')
+        )
+    assert ('replace' in edges) is (chained is not None or size == 1)
+    assert ('add_member' in edges) is (size == 1)
+    assert ('stop_server' in edges) is (quiesce is model.Quiesce.STOP)
+    assert model.Plan.from_dict(plan.to_dict()) == plan
+    assert plan.plan_id in graph.to_dot(plan)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import re
+
+from heat_ha import signals
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide, graph
+from tests.unit.failover import worlds
+
+QUOTED = r'"(?:[^"\\\n]|\\.)*"'
+ATTRIBUTES = rf'\[\w+=(?:{QUOTED}|\w+)(?:, \w+=(?:{QUOTED}|\w+))*\]'
+LINE = re.compile(
+    rf'digraph {QUOTED} {{|  (?:graph|node) {ATTRIBUTES};'
+    rf'|  {QUOTED} {ATTRIBUTES};|  {QUOTED} -> {QUOTED} {ATTRIBUTES};|}}'
+)
+
+
+def a_plan(**of_steps):
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')), volumes=('v1', 'v2'))
+    plan = decide.answer(signals.Signal(), world).plan
+    for step in plan.steps:
+        changes = of_steps.get(step.name.replace(':', '_'), {})
+        plan = plan.with_step(dataclasses.replace(step, **changes))
+    return plan
+
+
+def test_whatever_a_service_answered_the_graph_stays_one_that_dot_can_read():
+    reasons = ('plain', 'a "quoted" \\ reason', 'two\nlines', '\\', 'ünïcode "', 'ends with \\"')
+    for reason in reasons:
+        text = graph.to_dot(a_plan(detach_v1={'reason': reason}))
+        for line in text.split('\n'):
+            assert LINE.fullmatch(line), line
+        assert text.count('->') == 4
+
+
+def test_each_state_has_a_colour_and_each_step_its_seconds():
+    for state in model.StepState:
+        text = graph.to_dot(a_plan(detach_v1={'state': state, 'seconds': 1.25}))
+        (line,) = [x for x in text.split('\n') if x.startswith('  "detach:v1" [')]
+        assert '1.25 s' in line and state.value in line
+        assert re.search(r'fillcolor="#[0-9a-f]{6}"', line)
+    assert len({graph._COLOURS[s] for s in model.StepState}) == len(model.StepState)
+
+
+def test_the_slowest_path_is_the_one_that_the_duration_is_made_of():
+    plan = a_plan(
+        detach_v1={'seconds': 1.0},
+        attach_v1={'seconds': 1.0},
+        detach_v2={'seconds': 3.0},
+        attach_v2={'seconds': 0.5},
+        hand_over={'seconds': 0.1},
+    )
+    assert graph.slowest_path(plan) == ('detach:v2', 'attach:v2', 'hand_over')
+    assert graph.to_dot(plan).count('-> "attach:v2" [penwidth=3]') == 1

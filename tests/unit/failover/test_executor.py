@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import itertools
+import json
+
+import pytest
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud.model import Host, HostState
+from heat_ha.failover import executor, model
+from heat_ha.failover.model import StepKind, StepState
+from heat_ha.failover.rules import decide
+from heat_ha.groups import model as groups
+from heat_ha.testing import clouds
+from tests.unit.failover import worlds
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+
+
+class Killed(BaseException):
+    """The engine dies: nothing after this line runs."""
+
+
+class FakeShell:
+    """A policy's record as JSON text, killed on demand at one of its saves."""
+
+    def __init__(self, kill_at=None):
+        self.stored = None
+        self.events = []
+        self.handed_over = []
+        self.replaced = []
+        self.hooks = []
+        self.saves = 0
+        self.kill_at = kill_at
+        self.lost = False
+
+    def save(self, plan):
+        if self.lost:
+            raise executor.LostLock('another engine carries this failover now')
+        self.saves += 1
+        if self.saves == self.kill_at:
+            raise Killed
+        self.stored = json.dumps(plan.to_dict())
+
+    def still_wanted(self):
+        if self.lost:
+            raise executor.LostLock('another engine carries this failover now')
+
+    def begun(self, plan):
+        pass
+
+    def plan(self):
+        return model.Plan.from_dict(json.loads(self.stored))
+
+    def tell(self, step, plan):
+        self.events.append((step.name, step.state))
+
+    def add_member(self, plan):
+        return worlds.holder('n')
+
+    def hand_over(self, plan):
+        self.handed_over.append(plan.new.server)
+
+    def replace(self, plan, step):
+        self.replaced.append(step.target)
+        return 'replaced'
+
+    def run_hook(self, plan, step):
+        holder = plan.new if step.kind is StepKind.ACTIVATE else plan.old
+        self.hooks.append((step.name, holder.server, len(self.handed_over)))
+        return 'it is done on the server'
+
+    def moved(self, plan):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch):
+    monkeypatch.setattr(executor, 'FIRST_LOOK', 0.001)
+    monkeypatch.setattr(executor, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(executor, 'WATCHED_LOOK', 0.01)
+    # Every state that may be on record when an engine dies.
+    monkeypatch.setattr(executor, 'SAVE_EVERY', 0.0)
+
+
+HOOK = model.Hook('c1', {'a': 1}, 60.0, 0.0, model.OnFailure.STOP)
+
+
+def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_options):
+    cloud = clouds.FakeCloud(**cloud_options)
+    for name in 'ab':
+        cloud.add_server(f'server-{name}')
+    for name in volumes:
+        cloud.add_volume(name, 'server-a')
+    world = worlds.seen(
+        (worlds.candidate('a'), worlds.candidate('b')),
+        volumes=volumes,
+        chained=CHAINED,
+        quiesce=quiesce,
+        quiesce_hook=hooks,
+        activate_hook=hooks,
+    )
+    return cloud, decide.answer(signals.Signal(), world).plan
+
+
+def run(plan, shell, cloud):
+    return executor.PlanExecutor(plan, shell, executor.Services(cloud, cloud, cloud)).run()
+
+
+def is_handed_over(cloud, shell, volumes):
+    return (
+        all(cloud.holder(v) == 'server-b' for v in volumes)
+        and set(shell.handed_over) == {'server-b'}
+        and set(shell.replaced) == {'a'}
+    )
+
+
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+@pytest.mark.parametrize('count', [0, 1, 8])
+def test_a_failover_brings_every_volume_to_the_heir(count, quiesce):
+    volumes = tuple(f'v{i}' for i in range(count))
+    cloud, plan = make(volumes, quiesce)
+    shell = FakeShell()
+    assert run(plan, shell, cloud).is_done
+    assert is_handed_over(cloud, shell, volumes) and not cloud.violations
+    assert {name for name, state in shell.events} == {s.name for s in plan.steps}
+
+
+@pytest.mark.parametrize('kill_at', range(1, 9))
+def test_the_old_active_is_quiesced_and_the_new_one_activated_whatever_save_it_was_killed_at(
+    kill_at,
+):
+    cloud, plan = make(hooks=HOOK, quiesce=model.Quiesce.STOP)
+    shell = FakeShell()
+    shell.save(plan)
+    shell.kill_at = kill_at + 1
+    try:
+        run(shell.plan(), shell, cloud)
+    except Killed:
+        shell.kill_at = None
+        assert run(shell.plan(), shell, cloud).is_done
+    names = [name for name, _, _ in shell.hooks]
+    assert names == sorted(names, key=['quiesce', 'activate'].index), names
+    assert {('quiesce', 'server-a', 0)} <= set(shell.hooks)
+    # What hangs on the active beside volumes is there before it is activated.
+    assert all(handed for name, _, handed in shell.hooks if name == 'activate')
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+def test_the_plan_is_durable_before_the_first_side_effect():
+    cloud, plan = make()
+    shell = FakeShell(kill_at=1)
+    with pytest.raises(Killed):
+        run(plan, shell, cloud)
+    assert cloud.requests == [] and shell.stored is None
+
+
+def test_a_failover_ends_right_whatever_save_it_was_killed_at():
+    for kill_at in itertools.count(1):
+        cloud, plan = make()
+        shell = FakeShell()
+        shell.save(plan)
+        shell.kill_at = kill_at + 1
+        try:
+            run(shell.plan(), shell, cloud)
+        except Killed:
+            shell.kill_at = None
+            assert run(shell.plan(), shell, cloud).is_done
+        else:
+            # Four saves at the least: before detaching, attaching, handing over, replacing.
+            assert kill_at > 4, 'every save was tried'
+            break
+        assert is_handed_over(cloud, shell, ('v1', 'v2')), kill_at
+        assert not cloud.violations, kill_at
+
+
+def test_doing_a_whole_plan_twice_asks_for_nothing_twice():
+    cloud, plan = make()
+    run(plan, FakeShell(), cloud)
+    before = list(cloud.requests)
+    shell = FakeShell()
+    assert run(plan, shell, cloud).is_done
+    assert cloud.requests == before
+
+
+@pytest.mark.parametrize('seed', range(25))
+def test_a_failover_under_failing_services_ends_done_or_stopped_and_then_done(seed):
+    cloud, plan = make(('v1', 'v2', 'v3'), faults=0.2, seed=seed)
+    shell = FakeShell()
+    for _attempt in range(20):
+        try:
+            plan = run(plan, shell, cloud)
+            break
+        except exceptions.Stopped:
+            plan = shell.plan()
+    assert plan.is_done and is_handed_over(cloud, shell, ('v1', 'v2', 'v3'))
+    assert not cloud.violations
+
+
+def test_a_volume_on_a_foreign_server_stops_the_plan_and_nothing_is_handed_over():
+    cloud, plan = make()
+    cloud.add_volume('v2', 'server-of-somebody')
+    shell = FakeShell()
+    with pytest.raises(exceptions.Stopped, match='server-of-somebody'):
+        run(plan, shell, cloud)
+    assert not shell.handed_over and cloud.holder('v2') == 'server-of-somebody'
+    assert shell.plan().step('detach:v2').state is StepState.FAILED
+    cloud.add_volume('v2', None)
+    assert run(shell.plan(), shell, cloud).is_done
+
+
+def test_an_engine_that_lost_the_group_touches_nothing_more():
+    cloud, plan = make()
+    shell = FakeShell()
+    shell.lost = True
+    with pytest.raises(executor.LostLock):
+        run(plan, shell, cloud)
+    assert cloud.requests == []
+
+
+def test_a_step_that_does_not_end_stops_with_what_was_last_seen(monkeypatch):
+    monkeypatch.setattr(executor, 'STEP_LIMIT', 0.05)
+    cloud, plan = make(('v1',), looks=10_000)
+    with pytest.raises(exceptions.Stopped, match='not done within'):
+        run(plan, FakeShell(), cloud)
+
+
+def test_what_nova_refuses_until_it_has_forgotten_the_detachment_is_asked_for_again():
+    cloud, plan = make()
+    cloud.refusals = 3
+    shell = FakeShell()
+    assert run(plan, shell, cloud).is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+def test_what_nova_goes_on_refusing_stops_the_failover_with_its_reason(monkeypatch):
+    monkeypatch.setattr(executor, 'REFUSED_FOR', 0.05)
+    cloud, plan = make(('v1',))
+    cloud.refusals = 10_000
+    with pytest.raises(exceptions.Stopped, match='attach:v1 is refused by Nova'):
+        run(plan, FakeShell(), cloud)
+    assert cloud.holder('v1') is None
+
+
+def test_a_group_of_one_makes_its_heir_first():
+    cloud = clouds.FakeCloud()
+    for name in ('server-a', 'server-n'):
+        cloud.add_server(name)
+    cloud.add_volume('v1', 'server-a')
+    world = worlds.seen((worlds.candidate('a'),), volumes=('v1',))
+    plan = decide.answer(signals.Signal(), world).plan
+    assert plan.steps[0].kind is StepKind.ADD_MEMBER
+    shell = FakeShell()
+    assert run(plan, shell, cloud).new == worlds.holder('n')
+    assert cloud.holder('v1') == 'server-n' and shell.replaced == ['a']
+
+
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+def test_a_dead_host_stops_the_failover_until_it_is_confirmed_and_then_frees_the_volumes(quiesce):
+    cloud, plan = make(('v1', 'v2'), quiesce)
+    cloud.let_die('server-a')
+    shell = FakeShell()
+    with pytest.raises(exceptions.FencingUnconfirmed, match='does not answer'):
+        run(plan, shell, cloud)
+    assert cloud.requests == [] and cloud.holder('v1') == cloud.holder('v2') == 'server-a'
+    cloud.confirm()
+    assert run(shell.plan(), shell, cloud).is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+@pytest.mark.parametrize('state', list(HostState))
+def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, monkeypatch):
+    cloud, plan = make(('v1', 'v2'))
+    cloud.let_die('server-a')
+    cloud.confirm()
+    asked = []
+    detach = cloud.detach
+    monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
+    seen = cloud.server('server-a'), Host(state, state.value)
+    shell = FakeShell()
+    services = executor.Services(cloud, cloud, cloud)
+    assert executor.PlanExecutor(plan, shell, services, old=seen).run().is_done
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+    assert bool(asked) == (state is not HostState.CONFIRMED_DOWN)
+
+
+def test_nothing_is_deleted_on_a_dead_host_unless_the_template_replaces_the_member():
+    cloud, plan = make(('v1',))
+    kept = tuple(s for s in plan.steps if s.kind is not StepKind.REPLACE)
+    plan = dataclasses.replace(plan, steps=kept)
+    cloud.let_die('server-a')
+    cloud.confirm()
+    with pytest.raises(exceptions.FencingUnconfirmed, match='nothing may delete'):
+        run(plan, FakeShell(), cloud)
+    assert cloud.requests == []
+
+
+def test_a_failover_from_a_dead_host_ends_right_whatever_save_it_was_killed_at():
+    for kill_at in (1, 2, 3, 4):
+        cloud, plan = make()
+        cloud.let_die('server-a')
+        cloud.confirm()
+        shell = FakeShell()
+        shell.save(plan)
+        shell.kill_at = kill_at + 1
+        with pytest.raises(Killed):
+            run(shell.plan(), shell, cloud)
+        shell.kill_at = None
+        assert run(shell.plan(), shell, cloud).is_done
+        assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of one part and of one tombstone, over all combinations of states."""
+
+import dataclasses
+import datetime
+import itertools
+
+import pytest
+
+from heat_ha.regions import model
+from heat_ha.regions.model import (
+    Absent,
+    Defer,
+    Done,
+    ErrorClass,
+    Fail,
+    Part,
+    Present,
+    Request,
+    Send,
+    Silent,
+    State,
+    Wait,
+)
+from heat_ha.regions.rules import decide, spec, tombstones
+from heat_ha.regions.rules.spec import Drift, OnUnreachable
+
+NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
+EARLIER, JUST_NOW = '2026-01-01T11:00:00+00:00', '2026-01-01T11:59:59+00:00'
+
+ACTIONS = ('CREATE', 'UPDATE', 'DELETE', 'ROLLBACK', 'CHECK', 'SUSPEND', 'RESUME')
+STATUSES = ('IN_PROGRESS', 'COMPLETE', 'FAILED')
+
+PARTS = [
+    Part(
+        'B', 'mark', 'name', stack_id, 'new', told, applied, attempt, State.PENDING,
+        doubtful_since=doubt, silent_since=silent, changed='then', adopts=adopts,
+    )
+    for stack_id, (told, applied), attempt, doubt, silent, adopts in itertools.product(
+        ('', 'id'),
+        (('', ''), ('new', ''), ('new', 'old'), ('old', 'old'), ('new', 'new')),
+        ('', 'this'),
+        ('', EARLIER, JUST_NOW),
+        ('', EARLIER, JUST_NOW),
+        ('', 'theirs'),
+    )
+]  # fmt: skip
+
+SILENT = [
+    Silent(error, 'no', is_known)
+    for error in (ErrorClass.UNREACHABLE, ErrorClass.AUTH, ErrorClass.INVALID)
+    for is_known in (True, False)
+]
+
+PRESENT = [
+    Present('id', 'name', action, status, '', changed, mark, revision)
+    for action, status, changed, (mark, revision) in itertools.product(
+        ACTIONS,
+        STATUSES,
+        ('then', 'since'),
+        (('mark', 'new'), ('mark', 'old'), ('mark', 'other'), ('', '')),
+    )
+]
+
+RULES = [
+    spec.Rules(unreachable, drift=drift, may_repair=may_repair)
+    for unreachable, drift, may_repair in itertools.product(OnUnreachable, Drift, (True, False))
+]
+
+
+def worlds():
+    return itertools.product(PARTS, [*SILENT, Absent(), *PRESENT], RULES)
+
+
+def test_could_not_ask_sends_nothing_and_deletes_nothing():
+    for part, seen, rules in itertools.product(PARTS, SILENT, RULES):
+        step = decide.next_step(part, seen, rules, 'this', NOW)
+        assert isinstance(step, Wait | Done | Defer | Fail), (part, seen)
+
+
+def test_could_not_ask_keeps_what_was_applied_and_never_calls_another_revision_done():
+    for part, seen, rules in itertools.product(PARTS, SILENT, RULES):
+        step = decide.next_step(part, seen, rules, 'this', NOW)
+        if isinstance(step, Done):
+            assert part.is_current
+        if not part.is_current and seen.error_class is not ErrorClass.UNREACHABLE:
+            assert isinstance(step, Fail) and step.error_class is seen.error_class
+
+
+def test_a_region_that_has_what_is_wanted_is_sent_nothing():
+    for part, seen, rules in itertools.product(PARTS, PRESENT, RULES):
+        if part.adopts and not part.told:
+            continue
+        is_quiet = seen.status == 'COMPLETE' and seen.action in ('CREATE', 'UPDATE')
+        if seen.revision == 'new' and is_quiet and seen.changed == 'then':
+            assert not isinstance(decide.next_step(part, seen, rules, 'this', NOW), Send)
+
+
+def test_nobody_is_told_twice_in_one_action_what_failed_in_it():
+    for part, seen, rules in worlds():
+        if part.attempt == 'this' and part.told == 'new' and isinstance(seen, Present):
+            step = decide.next_step(part, seen, rules, 'this', NOW)
+            if seen.status == 'FAILED' and seen.action != 'DELETE':
+                assert isinstance(step, Fail), (part, seen)
+
+
+def test_a_rollback_there_ends_the_wait_at_once():
+    for part, seen, rules in worlds():
+        if not isinstance(seen, Present) or seen.action != 'ROLLBACK' or part.adopts:
+            continue
+        step = decide.next_step(part, seen, rules, 'this', NOW)
+        if part.attempt == 'this' and part.told == 'new' and not part.is_current:
+            assert isinstance(step, Fail), (part, seen)
+
+
+def test_a_check_repairs_nothing_that_was_told():
+    for part, seen in itertools.product(PARTS, PRESENT):
+        if part.told == 'new' and seen.status == 'FAILED' and not part.adopts:
+            rules = spec.Rules(may_repair=False)
+            assert isinstance(decide.next_step(part, seen, rules, 'this', NOW), Fail)
+
+
+def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
+    for part, seen, rules in worlds():
+        step = decide.next_step(part, seen, rules, 'this', NOW)
+        if isinstance(step, Send) and step.request is Request.CREATE:
+            is_gone = isinstance(seen, Absent) or (seen.action, seen.status) == (
+                'DELETE',
+                'COMPLETE',
+            )
+            assert is_gone, (part, seen)
+            assert isinstance(seen, Absent) or part.attempt != 'this', 'deleted while it was told'
+            assert decide.intended(part, step.request, seen, 'this', JUST_NOW).stack_id == ''
+            assert part.doubtful_since != JUST_NOW, 'the first request may still make it'
+        if isinstance(step, Send) and step.request is Request.UPDATE:
+            assert isinstance(seen, Present)
+        assert not (isinstance(step, Send) and step.request is Request.DELETE)
+
+
+def test_what_others_changed_is_overwritten_only_with_leave():
+    for part, seen in itertools.product(PARTS, PRESENT):
+        if part.adopts or not part.applied or seen.status != 'COMPLETE':
+            continue
+        if seen.action == 'DELETE' or seen.action == 'ROLLBACK' or seen.revision in ('new', 'old'):
+            continue
+        report = decide.next_step(part, seen, spec.Rules(drift=Drift.REPORT), 'other', NOW)
+        assert isinstance(report, Done | Fail), (part, seen)
+        assert getattr(report, 'is_drifted', True)
+        correct = decide.next_step(part, seen, spec.Rules(drift=Drift.CORRECT), 'other', NOW)
+        assert isinstance(correct, Send), (part, seen)
+
+
+def test_with_defer_nothing_waits_for_a_region_that_is_known_to_be_silent():
+    for part in PARTS:
+        step = decide.next_step(part, SILENT[0], spec.Rules(), 'this', NOW)
+        assert isinstance(step, Defer | Done)
+
+
+def test_a_wait_for_a_silent_region_ends_when_patience_does():
+    part = dataclasses.replace(PARTS[0], silent_since=EARLIER)
+    assert isinstance(decide.next_step(part, SILENT[1], spec.Rules(), 'x', NOW), Defer)
+    part = dataclasses.replace(PARTS[0], silent_since=JUST_NOW)
+    assert isinstance(decide.next_step(part, SILENT[1], spec.Rules(), 'x', NOW), Wait)
+
+
+@pytest.mark.parametrize('reply', list(model.Answer))
+def test_whatever_the_answer_a_part_that_may_exist_is_never_forgotten(reply):
+    before = dataclasses.replace(PARTS[0], told='', doubtful_since='')
+    for request, seen in ((Request.CREATE, Absent()), (Request.UPDATE, PRESENT[0])):
+        sent = decide.intended(before, request, seen, 'this', EARLIER)
+        after, end = decide.after_reply(before, sent, model.Reply(reply, 'why'), EARLIER)
+        if reply in (model.Answer.ACCEPTED, model.Answer.UNKNOWN):
+            assert after.may_exist and end is None
+        if reply is model.Answer.NOT_SENT:
+            assert not after.told
+
+
+def test_a_record_is_read_as_it_was_written():
+    for part in PARTS:
+        part = dataclasses.replace(part, error_class=ErrorClass.AUTH, state=State.FAILED)
+        grave = tombstones.tombstone_of(part, EARLIER)
+        record = model.Record('A', 3, 'm', (part,), (grave,), {'B': 2})
+        assert model.Record.from_dict(record.to_dict()) == record

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deletes reach only what they are meant for."""
+
+import itertools
+
+from heat_ha.regions.model import (
+    Absent,
+    ErrorClass,
+    Forget,
+    Present,
+    Request,
+    Send,
+    Silent,
+    Tombstone,
+    Wait,
+)
+from heat_ha.regions.rules import spec, tombstones
+from heat_ha.regions.rules.spec import OnDelete
+from tests.unit.regions.rules.test_decide import EARLIER, PRESENT, SILENT
+
+GRAVES = [
+    Tombstone('B', 'mark', 'name', stack_id, EARLIER, attempt=attempt, error_class=error)
+    for stack_id, attempt, error in itertools.product(
+        ('', 'id', 'elsewhere'), ('', 'this'), (None, ErrorClass.UNREACHABLE)
+    )
+]
+
+
+def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
+    for grave, seen, on_delete in itertools.product(
+        GRAVES, [*SILENT, Absent(), *PRESENT], OnDelete
+    ):
+        rules = spec.Rules(on_delete=on_delete)
+        step = tombstones.next_step(grave, seen, rules, 'this', 100.0)
+        if isinstance(step, Send):
+            assert step.request is Request.DELETE and isinstance(seen, Present)
+            assert seen.stack_id == grave.stack_id or seen.mark == grave.mark
+        if isinstance(seen, Silent) and isinstance(step, Forget):
+            assert on_delete is OnDelete.RETAIN and seen.error_class is ErrorClass.UNREACHABLE
+
+
+def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
+    seen = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
+    for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
+        grave = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
+        assert isinstance(tombstones.next_step(grave, seen, spec.Rules(), 'this', 0.0), wanted)

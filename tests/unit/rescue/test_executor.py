@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rounds of a rescue in a Nova that can be told what to do."""
+
+import dataclasses
+import types
+
+import pytest
+
+from heat_ha.cloud.model import Host, HostState, ServerStatus
+from heat_ha.rescue import executor, model, record
+from heat_ha.rescue.adapters import heat_servers
+from heat_ha.rescue.model import Method
+from heat_ha.rescue.rules import decide
+
+
+class Nova:
+    """Evacuates each server within a few looks at it."""
+
+    def __init__(self, servers):
+        self.left = dict.fromkeys(servers, 0)
+        self.at_work = {}
+        self.most = 0
+        self.looked_at = set()
+        self.looks = self.looks_at_hosts = 0
+        self.state = HostState.CONFIRMED_DOWN
+        self.takes = 3
+
+    def hosts(self):
+        self.looks_at_hosts += 1
+        state = self.state
+        return lambda _host: Host(state, state.value)
+
+    def look_at_many(self, servers):
+        # As a project's list that is too long to show all.
+        return {s: self.look(s) for s in servers[::2]} if len(servers) > 3 else {}
+
+    def look(self, server):
+        self.looks += 1
+        self.looked_at.add(server)
+        if server in self.at_work:
+            self.at_work[server] -= 1
+            if not self.at_work[server]:
+                del self.at_work[server]
+                return model.Server(server, ServerStatus.ACTIVE, 'new')
+            return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
+        return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else 'new')
+
+    def begin(self, method, server):
+        assert method is Method.EVACUATE
+        del self.left[server.server]
+        self.at_work[server.server] = self.takes
+        self.most = max(self.most, len(self.at_work))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = types.SimpleNamespace(now=1000.0, records={})
+
+    def sleep(seconds):
+        made.now += seconds
+
+    clock = types.SimpleNamespace(
+        sleep=sleep, monotonic=lambda: made.now, time=lambda: made.now
+    )  # fmt: skip
+    monkeypatch.setattr(executor, 'time', clock)
+    monkeypatch.setattr(record, 'read', lambda _policy: dict(made.records))
+    monkeypatch.setattr(
+        record, 'write', lambda _policy, one: made.records.update({one.server: one})
+    )
+    # What the record says of a server when its line is written.
+    made.at_the_line = {}
+    monkeypatch.setattr(
+        record,
+        'add_to_history',
+        lambda _policy, one: made.at_the_line.update({one.server: made.records.get(one.server)}),
+    )
+    return made
+
+
+def protected(count):
+    return [
+        heat_servers.Protected(f's{n}', f'web/{n}', 'web', str(n), (), 'server')
+        for n in range(count)
+    ]
+
+
+def rescue(world, nova):
+    return executor.Rescue(
+        None, nova, None,
+        executor.Options((model.Rule(Method.EVACUATE),), model.Verify()),
+        lambda _status, _text: None, lambda: world.now,
+    )  # fmt: skip
+
+
+CLAIM = types.SimpleNamespace(check=lambda: None)
+
+
+@pytest.mark.parametrize('count', [1, executor.MOVED_AT_ONCE, 3 * executor.MOVED_AT_ONCE + 1])
+def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count):
+    places = protected(count)
+    nova = Nova(p.server for p in places)
+    # Looks: long enough for time to have made all the room that there is.
+    nova.takes = 40
+    one = rescue(world, nova)
+    found, told = one.affected(places, None)
+    assert not told
+    one.run(found, places, CLAIM)
+    assert not nova.left and not nova.at_work
+    assert nova.most == min(count, executor.MOVED_AT_ONCE)
+    assert {p.state for p in world.records.values()} == {model.State.DONE}
+    assert set(world.at_the_line) == set(world.records)
+    assert not any(known.state.is_final for known in world.at_the_line.values())
+
+
+def test_the_first_are_begun_alone_and_who_waits_is_not_looked_at(world):
+    places = protected(20)
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    found, _told = one.affected(places, None)
+    nova.looked_at.clear()
+    with pytest.raises(StopIteration):
+        # Ended after three rounds, which are over before Nova is asked for more at once.
+        one.run(found, places, types.SimpleNamespace(check=iter([None] * 3).__next__))
+    first = {p.server for p in places[: decide.FIRST_AT_ONCE]}
+    assert set(nova.at_work) == first
+    assert nova.looked_at == first
+
+
+def test_of_whom_nova_tells_nothing_keeps_nobody_from_the_turn(world, monkeypatch):
+    places = protected(20)
+    mute = {p.server for p in places[: 2 * decide.FIRST_AT_ONCE]}
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    # Another engine had put them on record, and died.
+    world.records = {
+        p.server: model.Progress(p.server, p.name, nova.look(p.server)) for p in places
+    }
+    monkeypatch.setattr(nova, 'look_at_many', lambda _servers: {})
+    look, rounds = nova.look, iter(range(60))
+
+    def looks(server):
+        if server in mute:
+            return model.Server(server, ServerStatus.COULD_NOT_ASK)
+        return look(server)
+
+    monkeypatch.setattr(nova, 'look', looks)
+    with pytest.raises(StopIteration):
+        # They are never told of, so it would never end.
+        one.run([], places, types.SimpleNamespace(check=lambda: next(rounds)))
+    left = {p.server for p in world.records.values() if not p.state.is_final}
+    assert left == mute
+
+
+def test_what_a_dead_engine_had_begun_and_never_ends_keeps_nobody_waiting(world):
+    places = protected(20)
+    stuck = {p.server for p in places[: decide.FIRST_AT_ONCE]}
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    for place in places:
+        known = model.Progress(place.server, place.name, nova.look(place.server))
+        if place.server in stuck:
+            nova.begin(Method.EVACUATE, known.before)
+            nova.at_work[place.server] = 10_000
+            known = dataclasses.replace(
+                known, state=model.State.RUNNING, method=Method.EVACUATE, attempt=1,
+                started=world.now,
+            )  # fmt: skip
+        world.records[place.server] = known
+    # Fewer seconds than an attempt may take.
+    rounds = iter(range(60))
+    with pytest.raises(StopIteration):
+        one.run([], places, types.SimpleNamespace(check=lambda: next(rounds)))
+    left = {p.server for p in world.records.values() if not p.state.is_final}
+    assert left == stuck
+
+
+def test_a_look_is_not_kept_for_those_that_wait(world):
+    places = protected(decide.FIRST_AT_ONCE + 1)
+    nova = Nova(p.server for p in places)
+    one = rescue(world, nova)
+    found, _told = one.affected(places, None)
+    # Its owner, or another signal, has moved it meanwhile.
+    last = places[-1].server
+    del nova.left[last]
+    one.run(found, places, CLAIM)
+    assert world.records[last].state is model.State.LEFT_ALONE
+    assert not nova.left
+
+
+def test_a_rescue_has_one_line_even_if_its_end_is_written_twice():
+    data = {}
+    policy = types.SimpleNamespace(data=lambda: data, data_set=data.__setitem__)
+    before = model.Server('s0', ServerStatus.ACTIVE, 'old')
+    first = model.Progress(
+        's0', 'web/0', before, began=1000.0, state=model.State.DONE, ended=1001.0
+    )
+    for one in (first, dataclasses.replace(first, ended=1002.0)):
+        record.add_to_history(policy, one)
+    record.add_to_history(policy, dataclasses.replace(first, began=2000.0, ended=2001.0))
+    lines = record.read_history(policy)
+    assert [(line['began'], line['seconds']) for line in lines] == [(1000.0, 2.0), (2000.0, 1.0)]
+
+
+def test_a_look_at_the_hosts_serves_the_first_round_if_it_is_young(world):
+    for pause, looks in ((0.0, 1), (executor.HOSTS_VALID, 2)):
+        nova = Nova(['s0'])
+        one = rescue(world, nova)
+        found, _told = one.affected(protected(1), None)
+        world.records.clear()
+        world.now += pause
+        with pytest.raises(StopIteration):
+            # Ended after the first round.
+            one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
+        assert nova.looks_at_hosts == looks and not nova.left
+
+
+def test_a_look_at_the_hosts_serves_later_rounds_only_while_it_is_young(world):
+    nova = Nova(['s0'])
+    one = rescue(world, nova)
+    began = world.now
+    found, _told = one.affected(protected(1), None)
+    one.run(found, protected(1), CLAIM)
+    # Three looks until Nova is through with it, one round after the other.
+    assert world.now - began >= 3 * executor.ROUND
+    assert nova.looks_at_hosts == 1 + int((world.now - began) / executor.HOSTS_VALID)
+
+
+@pytest.mark.parametrize(('ended_ago', 'looks'), [(None, 1), (20.0, 1), (5.0, 2)])
+def test_what_was_seen_counts_unless_another_engine_may_have_acted_meanwhile(
+    world, ended_ago, looks
+):
+    nova = Nova(['s0'])
+    one = rescue(world, nova)
+    found, _told = one.affected(protected(1), None)
+    if ended_ago is not None:
+        before = model.Server('s0', ServerStatus.ACTIVE, 'older')
+        world.records['s0'] = model.Progress(
+            's0', 'web/0', before, state=model.State.DONE, ended=world.now - ended_ago
+        )
+    with pytest.raises(StopIteration):
+        one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
+    assert nova.looks == looks and not nova.left
+
+
+def test_a_host_that_is_let_in_again_before_the_first_round_is_left_alone(world):
+    nova = Nova(['s0'])
+    one = rescue(world, nova)
+    found, _told = one.affected(protected(1), None)
+    nova.state = HostState.DOWN
+    world.now += executor.HOSTS_VALID
+    with pytest.raises(StopIteration):
+        one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
+    assert nova.left == {'s0': 0}
+    assert world.records['s0'].state is model.State.PENDING
