@@ -14,13 +14,13 @@ class Refused(HaError):
     """The request was not accepted and nothing changed.
 
     :param reason: what was wrong, naming the property or the key.
-    :param way_out: what the sender can do instead.
+    :param remedy: what the sender can do instead.
     """
 
-    def __init__(self, reason: str, way_out: str = '') -> None:
+    def __init__(self, reason: str, remedy: str = '') -> None:
         self.reason = reason
-        self.way_out = way_out
-        super().__init__(f'{reason}. {way_out}' if way_out else reason)
+        self.remedy = remedy
+        super().__init__(f'{reason}. {remedy}' if remedy else reason)
 
 
 class Unreadable(Refused):
@@ -55,13 +55,13 @@ class Stopped(HaError):
     """The work stopped in a safe state and goes on after a person has acted.
 
     :param reason: why it stopped.
-    :param way_out: what to do before the signal ``resume``.
+    :param remedy: what to do before the signal ``resume``.
     """
 
-    def __init__(self, reason: str, way_out: str) -> None:
+    def __init__(self, reason: str, remedy: str) -> None:
         self.reason = reason
-        self.way_out = way_out
-        super().__init__(f'{reason}. {way_out}')
+        self.remedy = remedy
+        super().__init__(f'{reason}. {remedy}')
 
 
 class MayPass(Stopped):

@@ -104,8 +104,8 @@ def _request(
             )
     action = _text(details, 'action')
     if action is not None and action not in known_actions:
-        way_out = f'Known: {", ".join(sorted(known_actions))}' if known_actions else 'Leave it out'
-        raise exceptions.Refused(f'action {shown(action)} is not known here', way_out)
+        remedy = f'Known: {", ".join(sorted(known_actions))}' if known_actions else 'Leave it out'
+        raise exceptions.Refused(f'action {shown(action)} is not known here', remedy)
     return Signal(
         action=action,
         member=_name(details, 'member'),

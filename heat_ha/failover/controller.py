@@ -166,7 +166,7 @@ class FailoverController:
             self._write(is_paused=answer.paused)
             return 'paused: alarms move nothing now' if answer.paused else 'no longer paused'
         if isinstance(answer, decide.Drop):
-            self._write(plan=None, state=model.State.READY, reason='', way_out='')
+            self._write(plan=None, state=model.State.READY, reason='', remedy='')
             return f'plan {answer.plan.plan_id} is cancelled; nothing had been touched'
         if isinstance(answer, decide.Show):
             return self._teller.shown(answer)
@@ -207,14 +207,14 @@ class FailoverController:
     def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
         self._still_ours()
         self._remember(plan, state.value)
-        self._write(plan=plan, state=state, reason=exc.reason, way_out=exc.way_out)
+        self._write(plan=plan, state=state, reason=exc.reason, remedy=exc.remedy)
 
     def _is_fenced_in_time(
         self, plan: model.Plan, clouds: clients.StackClients, deadline: float
     ) -> bool:
         """Wait until the old active's host is confirmed down, or answers again."""
         self._teller.progress(
-            f'waiting for the fence: {self._record.reason}. {self._record.way_out}',
+            f'waiting for the fence: {self._record.reason}. {self._record.remedy}',
             plan,
         )
         while plan.old is not None and time.monotonic() < deadline:
@@ -250,7 +250,7 @@ class FailoverController:
             previous=plan.old if is_moved else self._record.previous,
             state=model.State.READY,
             reason='',
-            way_out='',
+            remedy='',
             suspects=tuple(sorted(suspects - replaced)),
             **members,
         )
@@ -274,7 +274,7 @@ class FailoverController:
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
         self.still_wanted()
-        self._write(plan=plan, state=model.State.RUNNING, reason='', way_out='')
+        self._write(plan=plan, state=model.State.RUNNING, reason='', remedy='')
 
     def still_wanted(self) -> None:
         """Ask whether to go on.

@@ -266,8 +266,8 @@ class PlanExecutor:
     def _failed(self, name: str, exc: Exception) -> exceptions.HaError:
         if not isinstance(exc, (exceptions.Stopped, LostLock)):
             LOG.exception('plan %s: %s failed', self.plan.plan_id, name)
-            way_out = 'The log of the engine has the details; send the signal resume to go on'
-            exc = exceptions.Stopped(f'{name} failed: {exc}', way_out)
+            remedy = 'The log of the engine has the details; send the signal resume to go on'
+            exc = exceptions.Stopped(f'{name} failed: {exc}', remedy)
         step = self._mark(name, state=StepState.FAILED, reason=str(exc))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
         if not isinstance(exc, LostLock):
@@ -466,6 +466,6 @@ class PlanExecutor:
 
 def _raise(step: model.Step, move: volume_rules.Move) -> None:
     if isinstance(move, volume_rules.WaitForFence):
-        raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.way_out)
+        raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.remedy)
     if isinstance(move, volume_rules.Stop):
-        raise exceptions.Stopped(move.reason, move.way_out)
+        raise exceptions.Stopped(move.reason, move.remedy)

@@ -70,7 +70,7 @@ class HookRun:
             return move.reason
         elif isinstance(move, volume_rules.Stop):
             hook_stack.end(self._policy, self._name)
-            raise exceptions.Stopped(move.reason, move.way_out)
+            raise exceptions.Stopped(move.reason, move.remedy)
         return None
 
     def to_end(self, still_wanted: Callable[[], None]) -> str:

@@ -349,7 +349,7 @@ class Record:
     active: MemberServer | None = None
     plan: Plan | None = None
     reason: str = ''
-    way_out: str = ''
+    remedy: str = ''
     suspects: tuple[str, ...] = ()
     is_paused: bool = False
     previous: MemberServer | None = None
@@ -367,7 +367,8 @@ class Record:
             'active': self.active and dataclasses.asdict(self.active),
             'plan': self.plan and self.plan.to_dict(),
             'reason': self.reason,
-            'way_out': self.way_out,
+            # The key of the first version: what is on record keeps its names.
+            'way_out': self.remedy,
             'suspects': list(self.suspects),
             'is_paused': self.is_paused,
             'previous': self.previous and dataclasses.asdict(self.previous),
@@ -379,6 +380,8 @@ class Record:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> 'Record':
         """The record that :meth:`to_dict` wrote."""
+        plain = dict(plain)
+        plain['remedy'] = plain.pop('way_out')
         return cls(
             **plain
             | {

@@ -119,7 +119,7 @@ class ReplacementRun:
             if isinstance(step, decide.Blocked):
                 may_pass = decide.is_passing(step.reason)
                 kind = exceptions.MayPass if may_pass else exceptions.Stopped
-                raise kind(step.reason, step.way_out)
+                raise kind(step.reason, step.remedy)
             if isinstance(step, decide.GiveUp):
                 self._give_up(step.new, step.reason)
             elif isinstance(step, decide.Wait):

@@ -444,6 +444,6 @@ class FailoverPolicy(
             self.ACTIVE_SERVER: found.active and found.active.server,
             self.STATE: decide.state(found).value,
             self.EPOCH: found.epoch,
-            self.REASON: f'{found.reason}. {found.way_out}' if found.reason else '',
+            self.REASON: f'{found.reason}. {found.remedy}' if found.reason else '',
             self.PLAN: attributes.graph_attribute(found),
         }[name]

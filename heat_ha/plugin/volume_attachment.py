@@ -43,7 +43,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         super().validate()
         why_not = self._why_never_moved()
         if why_not is not None:
-            raise exception.StackValidationFailed(message=f'{why_not.reason}. {why_not.way_out}')
+            raise exception.StackValidationFailed(message=f'{why_not.reason}. {why_not.remedy}')
 
     def _why_never_moved(self):
         volume_id = self.properties[self.VOLUME_ID]
@@ -55,7 +55,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
     def handle_create(self):
         why_not = self._why_never_moved()
         if why_not is not None:
-            raise _error(why_not.reason, why_not.way_out)
+            raise _error(why_not.reason, why_not.remedy)
         # Before anything else can fail, so that a delete finds what may be attached; Nova's id of
         # an attachment is the volume's id.
         self.resource_id_set(self.properties[self.VOLUME_ID])
@@ -105,7 +105,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             return True
         told = getattr(move, 'reason', '')
         if isinstance(move, volume_rules.Stop):
-            raise _error(move.reason, move.way_out)
+            raise _error(move.reason, move.remedy)
         if isinstance(move, volume_rules.Request):
             reply, told = self._ask(way, old)
             if reply is nova.Reply.REFUSED:
@@ -136,7 +136,7 @@ class _Way:
     first_refused: float = 0.0
 
 
-def _error(reason, way_out):
+def _error(reason, remedy):
     return exception.ResourceInError(
-        resource_status='not as wanted', status_reason=f'{reason}. {way_out}'
+        resource_status='not as wanted', status_reason=f'{reason}. {remedy}'
     )

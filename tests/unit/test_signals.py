@@ -137,7 +137,7 @@ def test_what_is_wrong_is_refused_by_name(details, what):
     with pytest.raises(exceptions.Refused) as refused:
         parse(details)
     assert what in refused.value.reason
-    assert refused.value.way_out
+    assert refused.value.remedy
 
 
 def test_a_body_that_contains_itself_is_refused():

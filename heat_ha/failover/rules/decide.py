@@ -279,7 +279,7 @@ def _unsuited(seen: Observation) -> Refuse | None:
     for volume in seen.volumes:
         why_not = volume_rules.why_never_moved(volume)
         if why_not is not None:
-            return Refuse(f'{why_not.reason}. {why_not.way_out}')
+            return Refuse(f'{why_not.reason}. {why_not.remedy}')
     return None
 
 

@@ -35,7 +35,7 @@ class Stop:
     """The step cannot be done safely; a person is needed."""
 
     reason: str
-    way_out: str
+    remedy: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class WaitForFence:
     """Somebody has to confirm that the host is down before anything more is safe."""
 
     reason: str
-    way_out: str
+    remedy: str
 
 
 Move = Request | Wait | Done | Stop | Delete | WaitForFence

@@ -57,7 +57,7 @@ class Blocked:
     """Nothing more can be done in this run."""
 
     reason: str
-    way_out: str
+    remedy: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,4 +97,4 @@ def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_c
     move = volume_rules.next_for_stuck(
         cloud.Server('s', ServerStatus.ACTIVE), cloud.Host(cloud.HostState.DOWN, 'silent'), True
     )
-    assert isinstance(move, volume_rules.WaitForFence) and 'set --down' in move.way_out
+    assert isinstance(move, volume_rules.WaitForFence) and 'set --down' in move.remedy

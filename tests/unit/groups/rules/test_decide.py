@@ -144,7 +144,7 @@ def test_a_member_that_cannot_be_deleted_blocks_until_the_next_signal():
         run = worlds.Run(heat, worlds.wanted_for(order, 1))
         end = run.to_the_end()
         assert isinstance(end, decide.Blocked)
-        assert 'a could not be removed: it hangs' in end.reason and end.way_out
+        assert 'a could not be removed: it hangs' in end.reason and end.remedy
         heat.cannot_delete.clear()
         assert isinstance(worlds.Run(heat, run.wanted).to_the_end(), decide.Finished)
         assert heat.names == {'b', 'c', 'x'} and not heat.leaving
