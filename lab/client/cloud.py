@@ -22,7 +22,7 @@ import openstack.exceptions
 import requests
 from heatclient.common import template_utils
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / '.lab'
 EXAMPLES = ROOT / 'examples'
 PATIENCE = float(os.environ.get('HEAT_HA_PATIENCE', '1'))

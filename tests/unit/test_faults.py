@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proxy of tests/scenario/faults.py, before a small service of the standard library's."""
+"""The proxy of lab/client/faults.py, before a small service of the standard library's."""
 
 import collections
 import http.server
