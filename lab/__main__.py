@@ -5,5 +5,5 @@ import sys
 
 from lab import cli
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     sys.exit(cli.main(sys.argv[1:]))

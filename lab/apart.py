@@ -20,8 +20,8 @@ from lab import (
 )
 from lab.progress import Progress
 
-_OWN = f"keystone-{regions.TWO.key}"
-_BARBICAN = "barbican-api"
+_OWN = f'keystone-{regions.TWO.key}'
+_BARBICAN = 'barbican-api'
 
 
 def begin(block: ports.Ports) -> None:
@@ -35,10 +35,10 @@ def begin(block: ports.Ports) -> None:
     facts.write(block)
     by_name = {service.name: service for service in services.table(block)}
     with progress.phase("Databases of Barbican and of RegionTwo's Keystone"):
-        schemas.keystone("keystone_two", block.url("keystone", regions.TWO.key), regions.TWO)
-        database.recreate("barbican")
+        schemas.keystone('keystone_two', block.url('keystone', regions.TWO.key), regions.TWO)
+        database.recreate('barbican')
     boot.start_all(progress, [by_name[_BARBICAN], by_name[_OWN]])
-    with progress.phase("Users and catalogues"):
+    with progress.phase('Users and catalogues'):
         seed.own_identity(block, regions.TWO)
         seed.secrets(block)
     _restart_heat(progress, block)
@@ -62,7 +62,7 @@ def _heat(block: ports.Ports) -> list[services.Service]:
     return [
         service
         for service in services.table(block)
-        if service.region == regions.TWO.key and service.name.startswith("heat-")
+        if service.region == regions.TWO.key and service.name.startswith('heat-')
     ]
 
 

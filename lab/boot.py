@@ -15,8 +15,8 @@ from lab import layout, ports, problems, processes, services
 from lab.progress import Progress
 
 # Twice the cores and one: a program that is loaded still waits for its first sign of life.
-PARALLEL = int(os.environ.get("LAB_PARALLEL", "5"))
-PATIENCE_SECONDS = float(os.environ.get("LAB_PATIENCE", "180"))
+PARALLEL = int(os.environ.get('LAB_PARALLEL', '5'))
+PATIENCE_SECONDS = float(os.environ.get('LAB_PATIENCE', '180'))
 _LOOK_EVERY_SECONDS = 0.2
 
 
@@ -32,12 +32,12 @@ def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
         state = processes.look(service.name).state
         if state is processes.State.FROZEN:
             processes.send(service.name, signal.SIGCONT)
-            progress.say(f"{service.name} was frozen and goes on")
+            progress.say(f'{service.name} was frozen and goes on')
         elif state is not processes.State.RUNNING:
             _refuse_taken_port(service)
             missing.append(service.name)
     if missing:
-        with progress.phase("Services", len(missing)):
+        with progress.phase('Services', len(missing)):
             _start_in_order(progress, wanted, missing)
     else:
         _start_in_order(progress, wanted, missing)
@@ -68,7 +68,7 @@ def _start_in_order(
                 seconds = future.result()
                 ready.add(service.name)
                 if service.name in missing:
-                    progress.step(f"{service.name} ready", seconds)
+                    progress.step(f'{service.name} ready', seconds)
 
 
 def _bring_up(service: services.Service) -> float:
@@ -83,14 +83,14 @@ def _bring_up(service: services.Service) -> float:
     while not _is_ready(service):
         if not processes.is_alive(service.name):
             raise problems.Problem(
-                f"{service.name} died while it started",
-                f"the log tells why: {log}",
+                f'{service.name} died while it started',
+                f'the log tells why: {log}',
                 problems.tail(log),
             )
         if time.monotonic() - begin > PATIENCE_SECONDS:
             raise problems.Problem(
-                f"{service.name} runs, but was not ready within {PATIENCE_SECONDS:.0f} s",
-                f"look at {log}; on a slow machine set LAB_PATIENCE to more seconds",
+                f'{service.name} runs, but was not ready within {PATIENCE_SECONDS:.0f} s',
+                f'look at {log}; on a slow machine set LAB_PATIENCE to more seconds',
                 problems.tail(log),
             )
         time.sleep(_LOOK_EVERY_SECONDS)
@@ -108,6 +108,6 @@ def _refuse_taken_port(service: services.Service) -> None:
     holder = ports.holder(service.port)
     if holder:
         raise problems.Problem(
-            f"port {service.port} of {service.name} is taken by {holder}",
-            "end that process, or move the lab with LAB_PORT_BASE",
+            f'port {service.port} of {service.name} is taken by {holder}',
+            'end that process, or move the lab with LAB_PORT_BASE',
         )

@@ -20,45 +20,45 @@ def main(arguments: Sequence[str]) -> int:
         block = ports.from_environment()
         options.run(block, options)
     except problems.Problem as problem:
-        print(f"\n{problem}", file=sys.stderr)
+        print(f'\n{problem}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
+        print('\nInterrupted. Run the same command again to go on.', file=sys.stderr)
         return 130
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m lab", description="A small real OpenStack.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    parser = argparse.ArgumentParser(prog='python3 -m lab', description='A small real OpenStack.')
+    verbs = parser.add_subparsers(required=True, metavar='VERB')
 
     def verb(name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         return added
 
-    added = verb("up", _up, "Start the cloud; harmless when it runs.")
-    added.add_argument("--region", choices=("one", "both"), default="both")
-    verb("down", _down, "Stop all of it and keep its data.")
-    added = verb("status", _status, "Show what runs.")
-    added.add_argument("--json", action="store_true")
+    added = verb('up', _up, 'Start the cloud; harmless when it runs.')
+    added.add_argument('--region', choices=('one', 'both'), default='both')
+    verb('down', _down, 'Stop all of it and keep its data.')
+    added = verb('status', _status, 'Show what runs.')
+    added.add_argument('--json', action='store_true')
     for name, run, text in (
-        ("start", _start, "Start a service and wait until it works."),
-        ("stop", _stop, "Ask a service to end."),
-        ("kill", _kill, "End a service at once, as a crash would."),
-        ("freeze", _freeze, "Stop a service's processes in the middle of what they do."),
-        ("thaw", _thaw, "Let a frozen service go on."),
-        ("restart", _restart, "Stop and start services."),
+        ('start', _start, 'Start a service and wait until it works.'),
+        ('stop', _stop, 'Ask a service to end.'),
+        ('kill', _kill, 'End a service at once, as a crash would.'),
+        ('freeze', _freeze, "Stop a service's processes in the middle of what they do."),
+        ('thaw', _thaw, 'Let a frozen service go on.'),
+        ('restart', _restart, 'Stop and start services.'),
     ):
-        verb(name, run, text).add_argument("services", nargs="+", metavar="SERVICE")
-    verb("reload", _reload, "Install heat-ha anew and restart Heat's engines and APIs.")
-    verb("apart", _apart, "Start Barbican, and give RegionTwo's Heat a Keystone of its own.")
-    verb("together", _together, "End what apart has begun.")
-    added = verb("logs", _logs, "Show the end of a service's log.")
-    added.add_argument("service", metavar="SERVICE")
-    added.add_argument("--lines", type=int, default=60)
-    verb("reset", _reset, "Stop all of it and forget all data; the next up makes it new quickly.")
-    verb("clean", _clean, "Stop all of it and remove the folder .lab.")
+        verb(name, run, text).add_argument('services', nargs='+', metavar='SERVICE')
+    verb('reload', _reload, "Install heat-ha anew and restart Heat's engines and APIs.")
+    verb('apart', _apart, "Start Barbican, and give RegionTwo's Heat a Keystone of its own.")
+    verb('together', _together, 'End what apart has begun.')
+    added = verb('logs', _logs, "Show the end of a service's log.")
+    added.add_argument('service', metavar='SERVICE')
+    added.add_argument('--lines', type=int, default=60)
+    verb('reset', _reset, 'Stop all of it and forget all data; the next up makes it new quickly.')
+    verb('clean', _clean, 'Stop all of it and remove the folder .lab.')
     return parser
 
 
@@ -66,18 +66,18 @@ def _parser() -> argparse.ArgumentParser:
 def _alone() -> Iterator[None]:
     """Let only one command at a time change the lab."""
     layout.LAB.mkdir(exist_ok=True)
-    with layout.LOCK.open("w") as lock:
+    with layout.LOCK.open('w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             raise problems.Problem(
-                "another lab command is at work in this checkout", "wait until it has ended"
+                'another lab command is at work in this checkout', 'wait until it has ended'
             ) from exc
         yield
 
 
 def _up(block: ports.Ports, options: argparse.Namespace) -> None:
-    wanted = regions.ALL if options.region == "both" else (regions.ONE,)
+    wanted = regions.ALL if options.region == 'both' else (regions.ONE,)
     with _alone():
         up.run(block, wanted)
 
@@ -92,13 +92,13 @@ def _stop_all(block: ports.Ports) -> None:
     progress = Progress()
     layout.APART.unlink(missing_ok=True)
     table = services.table(block)
-    bases = ("rabbitmq", "mariadb")
+    bases = ('rabbitmq', 'mariadb')
     others = [service.name for service in table if service.name not in bases]
     processes.stop(others, seconds=4)
     for service in table:
         if service.name in bases:
             processes.stop([service.name], service.stop_seconds)
-    progress.say("The lab is down; its data is kept.")
+    progress.say('The lab is down; its data is kept.')
 
 
 def _status(block: ports.Ports, options: argparse.Namespace) -> None:
@@ -112,34 +112,34 @@ def _start(block: ports.Ports, options: argparse.Namespace) -> None:
 
 def _need_installation() -> None:
     if not layout.ENV_JSON.exists():
-        raise problems.Problem("there is no lab here yet", "make it: python3 -m lab up")
+        raise problems.Problem('there is no lab here yet', 'make it: python3 -m lab up')
 
 
 def _stop(block: ports.Ports, options: argparse.Namespace) -> None:
     for service in _chosen(block, options.services):
         processes.stop([service.name], service.stop_seconds)
-        print(f"{service.name} stopped")
+        print(f'{service.name} stopped')
 
 
 def _kill(block: ports.Ports, options: argparse.Namespace) -> None:
     for service in _chosen(block, options.services):
-        _tell(service.name, processes.kill(service.name), "killed")
+        _tell(service.name, processes.kill(service.name), 'killed')
 
 
 def _freeze(block: ports.Ports, options: argparse.Namespace) -> None:
     for service in _chosen(block, options.services):
-        _tell(service.name, processes.send(service.name, signal.SIGSTOP), "frozen")
+        _tell(service.name, processes.send(service.name, signal.SIGSTOP), 'frozen')
 
 
 def _thaw(block: ports.Ports, options: argparse.Namespace) -> None:
     for service in _chosen(block, options.services):
-        _tell(service.name, processes.send(service.name, signal.SIGCONT), "thawed")
+        _tell(service.name, processes.send(service.name, signal.SIGCONT), 'thawed')
 
 
 def _tell(name: str, done: bool, word: str) -> None:
     if not done:
-        raise problems.Problem(f"{name} does not run", f"start it: python3 -m lab start {name}")
-    print(f"{name} {word}")
+        raise problems.Problem(f'{name} does not run', f'start it: python3 -m lab start {name}')
+    print(f'{name} {word}')
 
 
 def _restart(block: ports.Ports, options: argparse.Namespace) -> None:
@@ -177,14 +177,14 @@ def _reset(block: ports.Ports, _options: argparse.Namespace) -> None:
     with _alone():
         _stop_all(block)
         shutil.rmtree(layout.DATA, ignore_errors=True)
-    print("Removed .lab/data")
+    print('Removed .lab/data')
 
 
 def _clean(block: ports.Ports, _options: argparse.Namespace) -> None:
     with _alone():
         _stop_all(block)
         shutil.rmtree(layout.LAB)
-    print("Removed .lab")
+    print('Removed .lab')
 
 
 def _chosen(block: ports.Ports, names: Sequence[str]) -> list[services.Service]:
@@ -192,6 +192,6 @@ def _chosen(block: ports.Ports, names: Sequence[str]) -> list[services.Service]:
     table = services.table(block)
     unknown = set(names) - {service.name for service in table}
     if unknown:
-        known = "\n".join(service.name for service in table)
-        raise problems.Problem(f"there is no service {', '.join(sorted(unknown))}", details=known)
+        known = '\n'.join(service.name for service in table)
+        raise problems.Problem(f'there is no service {", ".join(sorted(unknown))}', details=known)
     return [service for service in table if service.name in names]

@@ -9,45 +9,45 @@ from lab import layout, ports, regions, seed, services
 def write(block: ports.Ports) -> None:
     """Write addresses, paths and names."""
     facts = {
-        "port_base": block.base,
-        "checkout": str(layout.ROOT),
-        "venv": str(layout.VENV),
-        "clouds_yaml": str(layout.CLOUDS),
-        "etc": str(layout.ETC),
-        "log": str(layout.LOG),
-        "run": str(layout.RUN),
-        "heat_plugin_dirs": [str(folder) for folder in layout.heat_plugin_dirs()],
-        "auth_url": block.url("keystone", path="/v3"),
-        "password": regions.PASSWORD,
-        "database": {
-            "url": regions.database_url(block),
-            "root_socket": str(layout.DATABASE_SOCKET),
+        'port_base': block.base,
+        'checkout': str(layout.ROOT),
+        'venv': str(layout.VENV),
+        'clouds_yaml': str(layout.CLOUDS),
+        'etc': str(layout.ETC),
+        'log': str(layout.LOG),
+        'run': str(layout.RUN),
+        'heat_plugin_dirs': [str(folder) for folder in layout.heat_plugin_dirs()],
+        'auth_url': block.url('keystone', path='/v3'),
+        'password': regions.PASSWORD,
+        'database': {
+            'url': regions.database_url(block),
+            'root_socket': str(layout.DATABASE_SOCKET),
         },
-        "bus": {
+        'bus': {
             name: regions.bus_url(block, name)
             for name in (regions.SHARED_BUS, *(region.key for region in regions.ALL))
         },
-        "regions": {
+        'regions': {
             region.name: {
-                "key": region.key,
-                "cloud": "demo" if region is regions.ONE else f"demo-{region.key}",
-                "admin_cloud": "admin" if region is regions.ONE else f"admin-{region.key}",
-                "computes": list(region.computes),
-                "engines": list(region.engines),
-                "bus": regions.bus_url(block, region.key),
-                "heat_database": f"{regions.database_url(block)}/heat_{region.key}",
-                "urls": {kind: url for kind, _name, url in seed.catalogue(region, block)},
+                'key': region.key,
+                'cloud': 'demo' if region is regions.ONE else f'demo-{region.key}',
+                'admin_cloud': 'admin' if region is regions.ONE else f'admin-{region.key}',
+                'computes': list(region.computes),
+                'engines': list(region.engines),
+                'bus': regions.bus_url(block, region.key),
+                'heat_database': f'{regions.database_url(block)}/heat_{region.key}',
+                'urls': {kind: url for kind, _name, url in seed.catalogue(region, block)},
             }
             for region in regions.ALL
         },
-        "services": {
+        'services': {
             service.name: {
-                "region": service.region,
-                "port": service.port,
-                "log": str(layout.log_of(service.name)),
-                "pid_file": str(layout.RUN / f"{service.name}.pid"),
+                'region': service.region,
+                'port': service.port,
+                'log': str(layout.log_of(service.name)),
+                'pid_file': str(layout.RUN / f'{service.name}.pid'),
             }
             for service in services.table(block)
         },
     }
-    layout.ENV_JSON.write_text(json.dumps(facts, indent=2) + "\n")
+    layout.ENV_JSON.write_text(json.dumps(facts, indent=2) + '\n')

@@ -16,7 +16,7 @@ from lab import database, layout, ports, processes, regions, stamps
 from lab.progress import Progress
 
 # The image, the keys that made the tokens and passwords readable, and the marks of what is done.
-_FOLDERS = ("mariadb", "stamps", "keystone", "glance")
+_FOLDERS = ('mariadb', 'stamps', 'keystone', 'glance')
 # InnoDB writes its log once a second here (innodb_flush_log_at_trx_commit = 0), and the kernel
 # finishes writes that it has begun.
 _SETTLE_SECONDS = 2.0
@@ -24,21 +24,21 @@ _SETTLE_SECONDS = 2.0
 
 def key(block: ports.Ports) -> str:
     """Return the hash of what decides what is in an empty cloud's databases."""
-    made_from = ("constraints.txt", "schemas.py", "seed.py", "regions.py")
+    made_from = ('constraints.txt', 'schemas.py', 'seed.py', 'regions.py')
     return stamps.digest(str(block.base), *(layout.SOURCES / name for name in made_from))
 
 
 def restore(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     """Put the copy in the place of missing databases. Does nothing when there is no copy."""
-    names = [f"{key(block)}-{_suffix(which)}" for which in (regions.ALL, wanted)]
+    names = [f'{key(block)}-{_suffix(which)}' for which in (regions.ALL, wanted)]
     found = [layout.GOLDEN / name for name in names if (layout.GOLDEN / name).is_dir()]
     if layout.DATABASE_DIR.exists() or not found:
         return
-    with progress.phase("Databases from the golden copy"):
+    with progress.phase('Databases from the golden copy'):
         # The database folder comes last: it is what tells that all is there.
         for name in reversed(_FOLDERS):
             target = layout.DATA / name
-            making = layout.DATA / f"{name}.making"
+            making = layout.DATA / f'{name}.making'
             shutil.rmtree(making, ignore_errors=True)
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(found[0] / name, making)
@@ -47,11 +47,11 @@ def restore(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Reg
 
 def save(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     """Copy the databases, if nobody has used the cloud yet."""
-    target = layout.GOLDEN / f"{key(block)}-{_suffix(wanted)}"
+    target = layout.GOLDEN / f'{key(block)}-{_suffix(wanted)}'
     if target.exists() or _is_used(wanted):
         return
-    making = layout.GOLDEN / "making"
-    with progress.phase("Golden copy of the databases"):
+    making = layout.GOLDEN / 'making'
+    with progress.phase('Golden copy of the databases'):
         shutil.rmtree(layout.GOLDEN, ignore_errors=True)
         with _still_database():
             for name in _FOLDERS:
@@ -60,21 +60,21 @@ def save(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region
 
 
 def _suffix(wanted: Sequence[regions.Region]) -> str:
-    return "-".join(region.key for region in wanted)
+    return '-'.join(region.key for region in wanted)
 
 
 def _is_used(wanted: Sequence[regions.Region]) -> bool:
     """Tell whether there ever was a stack, a server or a volume."""
-    tables = ("heat_{}.stack", "nova_{}.instances", "cinder_{}.volumes")
+    tables = ('heat_{}.stack', 'nova_{}.instances', 'cinder_{}.volumes')
     names = [table.format(region.key) for region in wanted for table in tables]
-    return any(database.query(f"SELECT 1 FROM {name} LIMIT 1") for name in names)
+    return any(database.query(f'SELECT 1 FROM {name} LIMIT 1') for name in names)
 
 
 @contextlib.contextmanager
 def _still_database() -> Iterator[None]:
     """Let nothing be written: no statement is under way, and the server does not run."""
     client = subprocess.Popen(
-        ["mariadb", "--no-defaults", f"--socket={layout.DATABASE_SOCKET}", "--user=root", "-nN"],
+        ['mariadb', '--no-defaults', f'--socket={layout.DATABASE_SOCKET}', '--user=root', '-nN'],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -85,9 +85,9 @@ def _still_database() -> Iterator[None]:
         client.stdin.flush()
         client.stdout.readline()
         time.sleep(_SETTLE_SECONDS)
-        processes.send("mariadb", signal.SIGSTOP)
+        processes.send('mariadb', signal.SIGSTOP)
         yield
     finally:
-        processes.send("mariadb", signal.SIGCONT)
+        processes.send('mariadb', signal.SIGCONT)
         client.stdin.close()
         client.wait(timeout=30)

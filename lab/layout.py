@@ -7,32 +7,32 @@ Nothing outside of it is written (Debian packages apart), so two checkouts can r
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "lab"
-TEMPLATES = SOURCES / "templates"
+SOURCES = ROOT / 'lab'
+TEMPLATES = SOURCES / 'templates'
 
-LAB = ROOT / ".lab"
-BOOTSTRAP = LAB / "bootstrap"
-VENV = LAB / "venv"
-ETC = LAB / "etc"
-DATA = LAB / "data"
-LOG = LAB / "log"
-RUN = LAB / "run"
-HOME = LAB / "home"
-TMP = LAB / "tmp"
-GOLDEN = LAB / "golden"
-STAMPS = LAB / "stamps"
+LAB = ROOT / '.lab'
+BOOTSTRAP = LAB / 'bootstrap'
+VENV = LAB / 'venv'
+ETC = LAB / 'etc'
+DATA = LAB / 'data'
+LOG = LAB / 'log'
+RUN = LAB / 'run'
+HOME = LAB / 'home'
+TMP = LAB / 'tmp'
+GOLDEN = LAB / 'golden'
+STAMPS = LAB / 'stamps'
 
-CLOUDS = LAB / "clouds.yaml"
-ENV_JSON = LAB / "env.json"
-LOCK = LAB / "lock"
-PORT_BASE = LAB / "port_base"
+CLOUDS = LAB / 'clouds.yaml'
+ENV_JSON = LAB / 'env.json'
+LOCK = LAB / 'lock'
+PORT_BASE = LAB / 'port_base'
 # There while RegionTwo's Heat is behind a Keystone of its own.
-APART = LAB / "apart"
+APART = LAB / 'apart'
 
-DATABASE_DIR = DATA / "mariadb"
-DATABASE_SOCKET = RUN / "mariadb.sock"
+DATABASE_DIR = DATA / 'mariadb'
+DATABASE_SOCKET = RUN / 'mariadb.sock'
 # Stamps about what is in the database lie beside it, so that a golden copy takes them along.
-DATA_STAMPS = DATA / "stamps"
+DATA_STAMPS = DATA / 'stamps'
 
 # Linux refuses longer names for a socket.
 LONGEST_SOCKET_PATH = 107
@@ -46,9 +46,9 @@ def make_folders() -> None:
 
 def log_of(service: str) -> pathlib.Path:
     """Return the log file of a service."""
-    return LOG / f"{service}.log"
+    return LOG / f'{service}.log'
 
 
 def heat_plugin_dirs() -> list[pathlib.Path]:
     """Return the folders into which an installed heat-ha puts its Heat types."""
-    return [VENV / "lib" / "heat"]
+    return [VENV / 'lib' / 'heat']

@@ -40,10 +40,10 @@ _LONGEST_LOG_BYTES = 20_000_000
 class State(enum.Enum):
     """What a service's process group does."""
 
-    RUNNING = "running"
-    FROZEN = "frozen"
-    DEAD = "dead"
-    STOPPED = "stopped"
+    RUNNING = 'running'
+    FROZEN = 'frozen'
+    DEAD = 'dead'
+    STOPPED = 'stopped'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +72,9 @@ def start(service: str, command: Sequence[str], environment: Mapping[str, str]) 
         wait_gone([service], seconds=5)
     forget(service)
     _rotate(layout.log_of(service))
-    with layout.log_of(service).open("ab") as log:
+    with layout.log_of(service).open('ab') as log:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", _RECORD_THEN_RUN, "start", str(layout.RUN / service), *command],
+            ['/bin/sh', '-c', _RECORD_THEN_RUN, 'start', str(layout.RUN / service), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -95,7 +95,7 @@ def look(service: str) -> Seen:
         return Seen(State.DEAD if recorded else State.STOPPED)
     if members[0].pid != members[0].group:
         return Seen(State.DEAD, members[0].group)
-    frozen = all(process.letter in "Tt" for process in members)
+    frozen = all(process.letter in 'Tt' for process in members)
     memory = sum(_resident_kib(process.pid) for process in members)
     return Seen(State.FROZEN if frozen else State.RUNNING, members[0].group, memory)
 
@@ -114,7 +114,7 @@ def started_at(service: str) -> datetime.datetime | None:
     members = _members(service)
     if not members:
         return None
-    seconds = _boot_time() + members[0].start_time / os.sysconf("SC_CLK_TCK")
+    seconds = _boot_time() + members[0].start_time / os.sysconf('SC_CLK_TCK')
     return datetime.datetime.fromtimestamp(math.ceil(seconds), datetime.UTC)
 
 
@@ -165,11 +165,11 @@ def forget(service: str) -> None:
 
 
 def _pid_file(service: str) -> pathlib.Path:
-    return layout.RUN / f"{service}.pid"
+    return layout.RUN / f'{service}.pid'
 
 
 def _start_file(service: str) -> pathlib.Path:
-    return layout.RUN / f"{service}.start"
+    return layout.RUN / f'{service}.start'
 
 
 def _members(service: str) -> list[Process]:
@@ -183,15 +183,15 @@ def _members(service: str) -> list[Process]:
     if leader is not None and leader.start_time != start_time:
         # The number was given to another process: ours is gone.
         return []
-    found = [] if leader is None or leader.letter == "Z" else [leader]
+    found = [] if leader is None or leader.letter == 'Z' else [leader]
     if leader is not None and found and not _has_children(group):
         return found
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir('/proc'):
         if not entry.isdigit() or int(entry) == group:
             continue
         process = _process(int(entry))
         # While one member lives, the kernel gives the group's number to nobody else.
-        if process and process.group == group and process.letter != "Z":
+        if process and process.group == group and process.letter != 'Z':
             found.append(process)
     return found
 
@@ -199,8 +199,8 @@ def _members(service: str) -> list[Process]:
 @functools.cache
 def _boot_time() -> int:
     """Return the moment of the machine's start, from which /proc counts."""
-    for line in pathlib.Path("/proc/stat").read_text().splitlines():
-        if line.startswith("btime "):
+    for line in pathlib.Path('/proc/stat').read_text().splitlines():
+        if line.startswith('btime '):
             return int(line.split()[1])
     return 0
 
@@ -208,30 +208,30 @@ def _boot_time() -> int:
 def _rotate(log: pathlib.Path) -> None:
     """Put a log that has grown big aside."""
     if log.exists() and log.stat().st_size > _LONGEST_LOG_BYTES:
-        log.rename(log.with_suffix(".log.1"))
+        log.rename(log.with_suffix('.log.1'))
 
 
 def _has_children(pid: int) -> bool:
     try:
-        tasks = pathlib.Path(f"/proc/{pid}/task")
-        return any((task / "children").read_text().strip() for task in tasks.iterdir())
+        tasks = pathlib.Path(f'/proc/{pid}/task')
+        return any((task / 'children').read_text().strip() for task in tasks.iterdir())
     except OSError:
         return True
 
 
 def _process(pid: int) -> Process | None:
     try:
-        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
     except OSError:
         return None
     # The command's name is in brackets and may hold blanks and brackets itself.
-    fields = text.rpartition(")")[2].split()
+    fields = text.rpartition(')')[2].split()
     return Process(pid, fields[0], int(fields[2]), int(fields[19]))
 
 
 def _resident_kib(pid: int) -> int:
     try:
-        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+        pages = int(pathlib.Path(f'/proc/{pid}/statm').read_text().split()[1])
     except (OSError, IndexError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+    return pages * os.sysconf('SC_PAGE_SIZE') // 1024

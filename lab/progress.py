@@ -26,7 +26,7 @@ class Progress:
     def phase(self, title: str, total: int = 0) -> Iterator[None]:
         """Announce a phase of ``total`` steps and time it."""
         self._done, self._total = 0, total
-        self.say(f"== {title}")
+        self.say(f'== {title}')
         begin = time.monotonic()
         yield
         self._phases.append((title, time.monotonic() - begin))
@@ -35,13 +35,13 @@ class Progress:
         """Tell that one more step of the phase is done."""
         with self._lock:
             self._done += 1
-            count = f"[{self._done}/{self._total}] " if self._total else "  "
-            took = "" if seconds is None else f" ({seconds:.1f} s)"
-            print(f"{count}{text}{took}", flush=True)
+            count = f'[{self._done}/{self._total}] ' if self._total else '  '
+            took = '' if seconds is None else f' ({seconds:.1f} s)'
+            print(f'{count}{text}{took}', flush=True)
 
     def summary(self) -> None:
         """Print the time of each phase and of the whole."""
-        self.say("")
+        self.say('')
         for title, seconds in self._phases:
-            self.say(f"  {title:<44} {seconds:6.1f} s")
-        self.say(f"  {'altogether':<44} {time.monotonic() - self._begin:6.1f} s")
+            self.say(f'  {title:<44} {seconds:6.1f} s')
+        self.say(f'  {"altogether":<44} {time.monotonic() - self._begin:6.1f} s')

@@ -43,8 +43,8 @@ def memcached(port: int) -> Check:
     def check(_since: datetime.datetime) -> bool:
         try:
             with socket.create_connection((ports.ADDRESS, port), timeout=5) as connection:
-                connection.sendall(b"version\r\n")
-                return connection.recv(64).startswith(b"VERSION")
+                connection.sendall(b'version\r\n')
+                return connection.recv(64).startswith(b'VERSION')
         except OSError:
             return False
 
@@ -84,7 +84,7 @@ def heat_engine(region: str, host: str) -> Check:
     """Ready when the engine has entered itself since it started."""
     return row(
         f"SELECT 1 FROM heat_{region}.service WHERE deleted_at IS NULL AND host = '{host}'"
-        f" AND COALESCE(updated_at, created_at) > {{since}}"
+        f' AND COALESCE(updated_at, created_at) > {{since}}'
     )
 
 
@@ -95,7 +95,7 @@ def listens(port: int, virtual_host: str, queue: str) -> Check:
 
 def log_says(service: str, pattern: str) -> Check:
     """Ready when a line of the log that was written since the start matches."""
-    wanted = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\S* .*" + pattern)
+    wanted = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\S* .*' + pattern)
 
     def check(since: datetime.datetime) -> bool:
         local = since.astimezone().replace(tzinfo=None)

@@ -50,11 +50,11 @@ def of_regions(services: list[Service], keys: set[str]) -> list[Service]:
 def base_environment() -> dict[str, str]:
     """Return the environment of every program: nothing is taken over from the caller's."""
     return {
-        "PATH": f"{layout.VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(layout.HOME),
-        "TMPDIR": str(layout.TMP),
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
+        'PATH': f'{layout.VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        'HOME': str(layout.HOME),
+        'TMPDIR': str(layout.TMP),
+        'LANG': 'C.UTF-8',
+        'PYTHONUNBUFFERED': '1',
     }
 
 
@@ -64,82 +64,82 @@ def environment(service: Service) -> dict[str, str]:
 
 
 def _bin(name: str) -> str:
-    return str(layout.VENV / "bin" / name)
+    return str(layout.VENV / 'bin' / name)
 
 
 def _uwsgi(
-    module: str, port: int, arguments: str = "", processes: int = 1, threads: int = 4
+    module: str, port: int, arguments: str = '', processes: int = 1, threads: int = 4
 ) -> tuple[str, ...]:
     """Return the command that serves one WSGI application."""
     command = [
-        _bin("uwsgi"),
-        f"--http-socket={ports.ADDRESS}:{port}",
-        f"--home={layout.VENV}",
-        *([f"--module={module}:application"] if module else []),
-        f"--threads={threads}",
-        "--enable-threads",
-        "--need-app",
-        "--die-on-term",
-        "--buffer-size=65535",
-        "--http-chunked-input",
+        _bin('uwsgi'),
+        f'--http-socket={ports.ADDRESS}:{port}',
+        f'--home={layout.VENV}',
+        *([f'--module={module}:application'] if module else []),
+        f'--threads={threads}',
+        '--enable-threads',
+        '--need-app',
+        '--die-on-term',
+        '--buffer-size=65535',
+        '--http-chunked-input',
         # Without it clients keep connections that uwsgi's plain HTTP socket does not serve again.
-        "--add-header=Connection: close",
-        "--log-date=%Y-%m-%d %H:%M:%S",
+        '--add-header=Connection: close',
+        '--log-date=%Y-%m-%d %H:%M:%S',
     ]
     if processes > 1:
-        command += ["--master", f"--processes={processes}", "--lazy-apps"]
+        command += ['--master', f'--processes={processes}', '--lazy-apps']
     if arguments:
-        command.append(f"--pyargv={arguments}")
+        command.append(f'--pyargv={arguments}')
     return tuple(command)
 
 
 def _infrastructure(block: ports.Ports) -> list[Service]:
     """Return the database, the message bus and Keystone's cache: Debian's, run by hand."""
-    rabbit_home = layout.DATA / "rabbitmq"
-    cache = block.of("memcached")
+    rabbit_home = layout.DATA / 'rabbitmq'
+    cache = block.of('memcached')
     return [
         Service(
-            name="mariadb",
-            command=("mariadbd", f"--defaults-file={layout.ETC}/mariadb/mariadb.cnf"),
+            name='mariadb',
+            command=('mariadbd', f'--defaults-file={layout.ETC}/mariadb/mariadb.cnf'),
             ready=lambda _since: database.answers(),
-            port=block.of("mariadb"),
+            port=block.of('mariadb'),
             stop_seconds=60,
         ),
         Service(
-            name="rabbitmq",
+            name='rabbitmq',
             # epmd would make itself a daemon outside of our process group: start it first, inside.
             command=(
-                "/bin/sh",
-                "-c",
-                f"epmd -address {ports.ADDRESS} -port {block.of('epmd')} & "
-                f"sleep 0.2; exec /usr/lib/rabbitmq/bin/rabbitmq-server",
+                '/bin/sh',
+                '-c',
+                f'epmd -address {ports.ADDRESS} -port {block.of("epmd")} & '
+                f'sleep 0.2; exec /usr/lib/rabbitmq/bin/rabbitmq-server',
             ),
-            ready=lambda _since: broker.takes_logins(block.of("rabbitmq")),
-            port=block.of("rabbitmq"),
+            ready=lambda _since: broker.takes_logins(block.of('rabbitmq')),
+            port=block.of('rabbitmq'),
             environment={
-                "HOME": str(rabbit_home),
-                "RABBITMQ_HOME": "/usr/lib/rabbitmq",
-                "RABBITMQ_NODENAME": f"lab{block.base}@localhost",
-                "RABBITMQ_CONF_ENV_FILE": str(layout.ETC / "rabbitmq/none.conf"),
-                "RABBITMQ_CONFIG_FILE": str(layout.ETC / "rabbitmq/rabbitmq.conf"),
-                "RABBITMQ_ENABLED_PLUGINS_FILE": str(layout.ETC / "rabbitmq/enabled_plugins"),
-                "RABBITMQ_MNESIA_BASE": str(rabbit_home / "mnesia"),
-                "RABBITMQ_LOG_BASE": str(rabbit_home / "log"),
-                "RABBITMQ_DIST_PORT": str(block.of("rabbitmq-dist")),
-                "ERL_EPMD_PORT": str(block.of("epmd")),
-                "ERL_EPMD_ADDRESS": ports.ADDRESS,
+                'HOME': str(rabbit_home),
+                'RABBITMQ_HOME': '/usr/lib/rabbitmq',
+                'RABBITMQ_NODENAME': f'lab{block.base}@localhost',
+                'RABBITMQ_CONF_ENV_FILE': str(layout.ETC / 'rabbitmq/none.conf'),
+                'RABBITMQ_CONFIG_FILE': str(layout.ETC / 'rabbitmq/rabbitmq.conf'),
+                'RABBITMQ_ENABLED_PLUGINS_FILE': str(layout.ETC / 'rabbitmq/enabled_plugins'),
+                'RABBITMQ_MNESIA_BASE': str(rabbit_home / 'mnesia'),
+                'RABBITMQ_LOG_BASE': str(rabbit_home / 'log'),
+                'RABBITMQ_DIST_PORT': str(block.of('rabbitmq-dist')),
+                'ERL_EPMD_PORT': str(block.of('epmd')),
+                'ERL_EPMD_ADDRESS': ports.ADDRESS,
                 # Two schedulers that sleep when idle: spinning ones eat this machine's two cores.
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
-                    " -kernel inet_dist_use_interface {127,0,0,1}"
+                'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': (
+                    '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'
+                    ' -kernel inet_dist_use_interface {127,0,0,1}'
                 ),
             },
             stop_seconds=20,
         ),
         Service(
-            name="memcached",
+            name='memcached',
             # It takes the user's name from root only, and from root it wants one.
-            command=("memcached", "-u", "root", "-l", ports.ADDRESS, "-p", str(cache), "-m", "64"),
+            command=('memcached', '-u', 'root', '-l', ports.ADDRESS, '-p', str(cache), '-m', '64'),
             ready=readiness.memcached(cache),
             port=cache,
         ),
@@ -150,36 +150,36 @@ def _shared(block: ports.Ports) -> list[Service]:
     """Return the services that both regions share."""
     return [
         Service(
-            name="keystone",
+            name='keystone',
             # Processes instead of threads: under threads one request was seen with the scope of
             # another one.
-            command=_uwsgi("keystone.wsgi.api", block.of("keystone"), processes=2, threads=1),
-            ready=readiness.http(block.url("keystone", path="/v3")),
-            needs=("mariadb", "memcached"),
-            port=block.of("keystone"),
+            command=_uwsgi('keystone.wsgi.api', block.of('keystone'), processes=2, threads=1),
+            ready=readiness.http(block.url('keystone', path='/v3')),
+            needs=('mariadb', 'memcached'),
+            port=block.of('keystone'),
             environment={
-                "OS_KEYSTONE_CONFIG_DIR": str(layout.ETC / "keystone"),
+                'OS_KEYSTONE_CONFIG_DIR': str(layout.ETC / 'keystone'),
                 # Not in the file: keystone-manage reads that too, while no cache runs yet.
-                "OS_CACHE__ENABLED": "true",
+                'OS_CACHE__ENABLED': 'true',
             },
         ),
         Service(
-            name="glance-api",
-            command=_uwsgi("glance.wsgi.api", block.of("glance-api")),
-            ready=readiness.http(block.url("glance-api", path="/versions")),
-            needs=("keystone", "rabbitmq"),
-            port=block.of("glance-api"),
-            environment={"OS_GLANCE_CONFIG_DIR": str(layout.ETC / "glance")},
+            name='glance-api',
+            command=_uwsgi('glance.wsgi.api', block.of('glance-api')),
+            ready=readiness.http(block.url('glance-api', path='/versions')),
+            needs=('keystone', 'rabbitmq'),
+            port=block.of('glance-api'),
+            environment={'OS_GLANCE_CONFIG_DIR': str(layout.ETC / 'glance')},
         ),
         Service(
-            name="neutron-api",
-            command=_uwsgi("neutron.wsgi.api", block.of("neutron-api")),
-            ready=readiness.http(block.url("neutron-api", path="/")),
-            needs=("keystone", "rabbitmq"),
-            port=block.of("neutron-api"),
+            name='neutron-api',
+            command=_uwsgi('neutron.wsgi.api', block.of('neutron-api')),
+            ready=readiness.http(block.url('neutron-api', path='/')),
+            needs=('keystone', 'rabbitmq'),
+            port=block.of('neutron-api'),
             environment={
-                "OS_NEUTRON_CONFIG_DIR": str(layout.ETC / "neutron"),
-                "OS_NEUTRON_CONFIG_FILES": "neutron.conf;ml2_conf.ini",
+                'OS_NEUTRON_CONFIG_DIR': str(layout.ETC / 'neutron'),
+                'OS_NEUTRON_CONFIG_FILES': 'neutron.conf;ml2_conf.ini',
             },
         ),
     ]
@@ -196,64 +196,64 @@ def _of_region(region: regions.Region, block: ports.Ports) -> list[Service]:
 
 def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
     key = region.key
-    folder = layout.ETC / key / "nova"
-    for_computes = ("--config-file", str(folder / "nova.conf"))
-    files = (*for_computes, "--config-file", str(folder / "nova-database.conf"))
-    placement_port, api_port = block.of("placement", key), block.of("nova-api", key)
+    folder = layout.ETC / key / 'nova'
+    for_computes = ('--config-file', str(folder / 'nova.conf'))
+    files = (*for_computes, '--config-file', str(folder / 'nova-database.conf'))
+    placement_port, api_port = block.of('placement', key), block.of('nova-api', key)
     services = [
         Service(
-            name=f"placement-{key}",
-            command=_uwsgi("placement.wsgi.api", placement_port),
-            ready=readiness.http(block.url("placement", key, "/")),
-            needs=("keystone",),
+            name=f'placement-{key}',
+            command=_uwsgi('placement.wsgi.api', placement_port),
+            ready=readiness.http(block.url('placement', key, '/')),
+            needs=('keystone',),
             region=key,
             port=placement_port,
-            environment={"OS_PLACEMENT_CONFIG_DIR": str(layout.ETC / key / "placement")},
+            environment={'OS_PLACEMENT_CONFIG_DIR': str(layout.ETC / key / 'placement')},
         ),
         Service(
-            name=f"nova-conductor-{key}",
-            command=(_bin("nova-conductor"), *files),
-            ready=readiness.nova_service(key, "nova-conductor", f"nova-{key}"),
+            name=f'nova-conductor-{key}',
+            command=(_bin('nova-conductor'), *files),
+            ready=readiness.nova_service(key, 'nova-conductor', f'nova-{key}'),
             # It asks Placement for its version when it starts, and ends without an answer.
-            needs=("rabbitmq", f"placement-{key}"),
+            needs=('rabbitmq', f'placement-{key}'),
             region=key,
         ),
         Service(
-            name=f"nova-api-{key}",
-            command=_uwsgi("nova.wsgi.osapi_compute", api_port),
-            ready=readiness.http(block.url("nova-api", key, "/")),
-            needs=("rabbitmq", f"placement-{key}"),
+            name=f'nova-api-{key}',
+            command=_uwsgi('nova.wsgi.osapi_compute', api_port),
+            ready=readiness.http(block.url('nova-api', key, '/')),
+            needs=('rabbitmq', f'placement-{key}'),
             region=key,
             port=api_port,
             environment={
-                "OS_NOVA_CONFIG_DIR": str(folder),
+                'OS_NOVA_CONFIG_DIR': str(folder),
                 # The first one names the paste pipelines; Nova's API loads it from no other place.
-                "OS_NOVA_CONFIG_FILES": (
-                    f"{layout.VENV}/etc/nova/api-paste.ini;nova.conf;nova-database.conf"
+                'OS_NOVA_CONFIG_FILES': (
+                    f'{layout.VENV}/etc/nova/api-paste.ini;nova.conf;nova-database.conf'
                 ),
             },
         ),
         Service(
-            name=f"nova-scheduler-{key}",
-            command=(_bin("nova-scheduler"), *files),
-            ready=readiness.nova_service(key, "nova-scheduler", f"nova-{key}"),
-            needs=("rabbitmq", f"placement-{key}"),
+            name=f'nova-scheduler-{key}',
+            command=(_bin('nova-scheduler'), *files),
+            ready=readiness.nova_service(key, 'nova-scheduler', f'nova-{key}'),
+            needs=('rabbitmq', f'placement-{key}'),
             region=key,
         ),
     ]
     for host in region.computes:
         services.append(
             Service(
-                name=f"nova-compute-{host}",
+                name=f'nova-compute-{host}',
                 command=(
-                    _bin("python"),
-                    str(layout.SOURCES / "launchers" / "nova_compute.py"),
+                    _bin('python'),
+                    str(layout.SOURCES / 'launchers' / 'nova_compute.py'),
                     *for_computes,
-                    "--config-file",
-                    str(folder / f"{host}.conf"),
+                    '--config-file',
+                    str(folder / f'{host}.conf'),
                 ),
-                ready=readiness.nova_service(key, "nova-compute", host),
-                needs=(f"nova-conductor-{key}", f"placement-{key}"),
+                ready=readiness.nova_service(key, 'nova-compute', host),
+                needs=(f'nova-conductor-{key}', f'placement-{key}'),
                 region=key,
             )
         )
@@ -262,29 +262,29 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
 
 def _cinder(region: regions.Region, block: ports.Ports) -> list[Service]:
     key = region.key
-    port = block.of("cinder-api", key)
-    files = ("--config-file", str(layout.ETC / key / "cinder" / "cinder.conf"))
+    port = block.of('cinder-api', key)
+    files = ('--config-file', str(layout.ETC / key / 'cinder' / 'cinder.conf'))
     return [
         Service(
-            name=f"cinder-api-{key}",
-            command=_uwsgi("cinder.wsgi.api", port, " ".join(files)),
-            ready=readiness.http(block.url("cinder-api", key, "/")),
-            needs=("keystone", "rabbitmq"),
+            name=f'cinder-api-{key}',
+            command=_uwsgi('cinder.wsgi.api', port, ' '.join(files)),
+            ready=readiness.http(block.url('cinder-api', key, '/')),
+            needs=('keystone', 'rabbitmq'),
             region=key,
             port=port,
         ),
         Service(
-            name=f"cinder-scheduler-{key}",
-            command=(_bin("cinder-scheduler"), *files),
-            ready=readiness.cinder_service(key, "cinder-scheduler", f"cinder-{key}"),
-            needs=("mariadb", "rabbitmq"),
+            name=f'cinder-scheduler-{key}',
+            command=(_bin('cinder-scheduler'), *files),
+            ready=readiness.cinder_service(key, 'cinder-scheduler', f'cinder-{key}'),
+            needs=('mariadb', 'rabbitmq'),
             region=key,
         ),
         Service(
-            name=f"cinder-volume-{key}",
-            command=(_bin("cinder-volume"), *files),
-            ready=readiness.cinder_service(key, "cinder-volume", f"cinder-{key}@fake"),
-            needs=("mariadb", "rabbitmq"),
+            name=f'cinder-volume-{key}',
+            command=(_bin('cinder-volume'), *files),
+            ready=readiness.cinder_service(key, 'cinder-volume', f'cinder-{key}@fake'),
+            needs=('mariadb', 'rabbitmq'),
             region=key,
         ),
     ]
@@ -292,21 +292,21 @@ def _cinder(region: regions.Region, block: ports.Ports) -> list[Service]:
 
 def _heat(region: regions.Region, block: ports.Ports) -> list[Service]:
     key = region.key
-    folder = layout.ETC / key / "heat"
-    files = ("--config-file", str(folder / "heat.conf"))
-    files += ("--config-file", str(folder / "heat_ha.conf"))
+    folder = layout.ETC / key / 'heat'
+    files = ('--config-file', str(folder / 'heat.conf'))
+    files += ('--config-file', str(folder / 'heat_ha.conf'))
     services = []
     for name, module, path in (
-        ("heat-api", "heat.wsgi.api", "/"),
-        ("heat-api-cfn", "heat.wsgi.cfn", "/"),
+        ('heat-api', 'heat.wsgi.api', '/'),
+        ('heat-api-cfn', 'heat.wsgi.cfn', '/'),
     ):
         port = block.of(name, key)
         services.append(
             Service(
-                name=f"{name}-{key}",
-                command=_uwsgi(module, port, " ".join(files)),
+                name=f'{name}-{key}',
+                command=_uwsgi(module, port, ' '.join(files)),
                 ready=readiness.http(block.url(name, key, path)),
-                needs=("keystone", "rabbitmq"),
+                needs=('keystone', 'rabbitmq'),
                 region=key,
                 port=port,
             )
@@ -316,13 +316,13 @@ def _heat(region: regions.Region, block: ports.Ports) -> list[Service]:
             Service(
                 name=engine,
                 command=(
-                    _bin("heat-engine"),
+                    _bin('heat-engine'),
                     *files,
-                    "--config-file",
-                    str(folder / f"{engine}.conf"),
+                    '--config-file',
+                    str(folder / f'{engine}.conf'),
                 ),
                 ready=readiness.heat_engine(key, engine),
-                needs=("mariadb", "rabbitmq"),
+                needs=('mariadb', 'rabbitmq'),
                 region=key,
             )
         )
@@ -331,70 +331,70 @@ def _heat(region: regions.Region, block: ports.Ports) -> list[Service]:
 
 def _alarming(block: ports.Ports) -> list[Service]:
     """Return what turns a notification of Nova into an alarm's action."""
-    file = ("--config-file", str(layout.ETC / "aodh" / "aodh.conf"))
-    bus = block.of("rabbitmq")
+    file = ('--config-file', str(layout.ETC / 'aodh' / 'aodh.conf'))
+    bus = block.of('rabbitmq')
     listens = _listener(bus, regions.SHARED_BUS)
     return [
         Service(
-            name="aodh-api",
-            command=_uwsgi("aodh.wsgi.api", block.of("aodh-api")),
-            ready=readiness.http(block.url("aodh-api", path="/")),
-            needs=("keystone", "rabbitmq"),
-            port=block.of("aodh-api"),
+            name='aodh-api',
+            command=_uwsgi('aodh.wsgi.api', block.of('aodh-api')),
+            ready=readiness.http(block.url('aodh-api', path='/')),
+            needs=('keystone', 'rabbitmq'),
+            port=block.of('aodh-api'),
         ),
         Service(
-            name="aodh-evaluator",
-            command=(_bin("aodh-evaluator"), *file),
-            ready=readiness.log_says("aodh-evaluator", "initiating evaluation cycle"),
-            needs=("mariadb", "rabbitmq"),
+            name='aodh-evaluator',
+            command=(_bin('aodh-evaluator'), *file),
+            ready=readiness.log_says('aodh-evaluator', 'initiating evaluation cycle'),
+            needs=('mariadb', 'rabbitmq'),
         ),
         Service(
-            name="aodh-listener",
-            command=(_bin("aodh-listener"), *file),
-            ready=listens("alarm.all.sample"),
-            needs=("mariadb", "rabbitmq"),
+            name='aodh-listener',
+            command=(_bin('aodh-listener'), *file),
+            ready=listens('alarm.all.sample'),
+            needs=('mariadb', 'rabbitmq'),
         ),
         Service(
-            name="aodh-notifier",
-            command=(_bin("aodh-notifier"), *file),
-            ready=listens("alarming.sample"),
-            needs=("mariadb", "rabbitmq"),
+            name='aodh-notifier',
+            command=(_bin('aodh-notifier'), *file),
+            ready=listens('alarming.sample'),
+            needs=('mariadb', 'rabbitmq'),
         ),
         Service(
-            name="ceilometer-notification",
+            name='ceilometer-notification',
             command=(
-                _bin("ceilometer-agent-notification"),
-                "--config-file",
-                str(layout.ETC / "ceilometer" / "ceilometer.conf"),
+                _bin('ceilometer-agent-notification'),
+                '--config-file',
+                str(layout.ETC / 'ceilometer' / 'ceilometer.conf'),
             ),
-            ready=_listener(bus, regions.ONE.key)("notifications.info"),
-            needs=("rabbitmq",),
+            ready=_listener(bus, regions.ONE.key)('notifications.info'),
+            needs=('rabbitmq',),
         ),
     ]
 
 
 def _options(block: ports.Ports) -> list[Service]:
     """Return what only some tests need: see ``apart``."""
-    barbican, keystone = block.of("barbican-api"), block.of("keystone", regions.TWO.key)
-    paste = layout.VENV / "etc" / "barbican" / "barbican-api-paste.ini"
+    barbican, keystone = block.of('barbican-api'), block.of('keystone', regions.TWO.key)
+    paste = layout.VENV / 'etc' / 'barbican' / 'barbican-api-paste.ini'
     return [
         Service(
-            name="barbican-api",
+            name='barbican-api',
             # Barbican's own module looks for its pipelines in /etc only.
-            command=(*_uwsgi("", barbican), f"--paste=config:{paste}"),
-            ready=readiness.http(block.url("barbican-api", path="/")),
-            needs=("keystone",),
+            command=(*_uwsgi('', barbican), f'--paste=config:{paste}'),
+            ready=readiness.http(block.url('barbican-api', path='/')),
+            needs=('keystone',),
             port=barbican,
             is_option=True,
         ),
         Service(
-            name=f"keystone-{regions.TWO.key}",
-            command=_uwsgi("keystone.wsgi.api", keystone, processes=2, threads=1),
-            ready=readiness.http(block.url("keystone", regions.TWO.key, "/v3")),
-            needs=("mariadb",),
+            name=f'keystone-{regions.TWO.key}',
+            command=_uwsgi('keystone.wsgi.api', keystone, processes=2, threads=1),
+            ready=readiness.http(block.url('keystone', regions.TWO.key, '/v3')),
+            needs=('mariadb',),
             region=regions.TWO.key,
             port=keystone,
-            environment={"OS_KEYSTONE_CONFIG_DIR": str(layout.ETC / "keystone_two")},
+            environment={'OS_KEYSTONE_CONFIG_DIR': str(layout.ETC / 'keystone_two')},
             is_option=True,
         ),
     ]

@@ -11,11 +11,11 @@ def digest(*parts: str | pathlib.Path) -> str:
     total = hashlib.sha256()
     for part in parts:
         data = part.read_bytes() if isinstance(part, pathlib.Path) else part.encode()
-        total.update(len(data).to_bytes(8, "big") + data)
+        total.update(len(data).to_bytes(8, 'big') + data)
     return total.hexdigest()[:16]
 
 
-def is_set(folder: pathlib.Path, name: str, value: str = "") -> bool:
+def is_set(folder: pathlib.Path, name: str, value: str = '') -> bool:
     """Tell whether a step was completed, with the same inputs."""
     try:
         return (folder / name).read_text() == value
@@ -23,10 +23,10 @@ def is_set(folder: pathlib.Path, name: str, value: str = "") -> bool:
         return False
 
 
-def put(folder: pathlib.Path, name: str, value: str = "") -> None:
+def put(folder: pathlib.Path, name: str, value: str = '') -> None:
     """Mark a step as done."""
     folder.mkdir(parents=True, exist_ok=True)
-    half_written = folder / f".{name}"
+    half_written = folder / f'.{name}'
     half_written.write_text(value)
     half_written.rename(folder / name)
 

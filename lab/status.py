@@ -5,7 +5,7 @@ import json
 
 from lab import layout, ports, processes, services
 
-_HEAD = ("SERVICE", "STATE", "PID", "PORT", "MEMORY", "LOG")
+_HEAD = ('SERVICE', 'STATE', 'PID', 'PORT', 'MEMORY', 'LOG')
 
 
 def collect(block: ports.Ports) -> list[dict[str, object]]:
@@ -20,13 +20,13 @@ def collect(block: ports.Ports) -> list[dict[str, object]]:
             continue
         found.append(
             {
-                "service": service.name,
-                "region": service.region,
-                "state": seen.state.value,
-                "pid": seen.group,
-                "port": service.port,
-                "memory_mib": round(seen.memory_kib / 1024),
-                "log": str(layout.log_of(service.name)),
+                'service': service.name,
+                'region': service.region,
+                'state': seen.state.value,
+                'pid': seen.group,
+                'port': service.port,
+                'memory_mib': round(seen.memory_kib / 1024),
+                'log': str(layout.log_of(service.name)),
             }
         )
     return found
@@ -42,16 +42,16 @@ def as_table(block: ports.Ports) -> str:
     facts = collect(block)
     rows = [_HEAD]
     for fact in facts:
-        memory = f"{fact['memory_mib']} MiB" if fact["pid"] else "-"
-        log = layout.log_of(str(fact["service"])).relative_to(layout.ROOT)
-        cells = (fact["service"], fact["state"], fact["pid"], fact["port"], memory, log)
-        rows.append(tuple("-" if cell is None else str(cell) for cell in cells))
+        memory = f'{fact["memory_mib"]} MiB' if fact['pid'] else '-'
+        log = layout.log_of(str(fact['service'])).relative_to(layout.ROOT)
+        cells = (fact['service'], fact['state'], fact['pid'], fact['port'], memory, log)
+        rows.append(tuple('-' if cell is None else str(cell) for cell in cells))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    running = sum(fact["state"] == "running" for fact in facts)
-    memory = sum(int(str(fact["memory_mib"])) for fact in facts)
-    lines.append(f"{running} of {len(facts)} services run, {memory / 1024:.1f} GiB of memory")
-    return "\n".join(lines)
+    running = sum(fact['state'] == 'running' for fact in facts)
+    memory = sum(int(str(fact['memory_mib'])) for fact in facts)
+    lines.append(f'{running} of {len(facts)} services run, {memory / 1024:.1f} GiB of memory')
+    return '\n'.join(lines)

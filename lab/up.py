@@ -48,9 +48,9 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
     by_name = {service.name: service for service in table}
     is_new = not seed.is_complete(wanted)
     if is_new:
-        boot.start_all(progress, [by_name[n] for n in ("mariadb", "rabbitmq", "memcached")])
+        boot.start_all(progress, [by_name[n] for n in ('mariadb', 'rabbitmq', 'memcached')])
         schemas.sync(progress, block, wanted)
-        boot.start_all(progress, [by_name["keystone"]])
+        boot.start_all(progress, [by_name['keystone']])
         seed.identity(progress, block)
     boot.start_all(progress, table)
     if is_new:
@@ -84,7 +84,7 @@ def _stop_heat(block: ports.Ports) -> list[services.Service]:
     found = [
         service
         for service in services.table(block)
-        if service.name.startswith("heat-") and processes.look(service.name).state is not stopped
+        if service.name.startswith('heat-') and processes.look(service.name).state is not stopped
     ]
     processes.stop([service.name for service in found], seconds=4)
     return found
@@ -95,7 +95,7 @@ def _check_socket_path() -> None:
     if length > layout.LONGEST_SOCKET_PATH:
         raise problems.Problem(
             f"the checkout's path is too long for a socket in it ({length} characters)",
-            "move the checkout to a shorter path",
+            'move the checkout to a shorter path',
         )
 
 
@@ -107,7 +107,7 @@ def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
             if time.monotonic() > deadline:
                 raise problems.Problem(
                     f"Nova's scheduler did not find the hosts of {region.name}",
-                    f"look at {layout.log_of(f'nova-scheduler-{region.key}')}",
+                    f'look at {layout.log_of(f"nova-scheduler-{region.key}")}',
                 )
             time.sleep(0.5)
 
@@ -115,8 +115,8 @@ def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
 def _say_where(progress: Progress, table: Sequence[services.Service]) -> None:
     memory = sum(processes.look(service.name).memory_kib for service in table)
     shown = layout.CLOUDS.relative_to(layout.ROOT)
-    progress.say("")
-    progress.say(f"{len(table)} services run, {memory / 2**20:.1f} GiB of memory. Try:")
+    progress.say('')
+    progress.say(f'{len(table)} services run, {memory / 2**20:.1f} GiB of memory. Try:')
     progress.say(
-        f"  OS_CLIENT_CONFIG_FILE={shown} .lab/venv/bin/openstack --os-cloud demo stack list"
+        f'  OS_CLIENT_CONFIG_FILE={shown} .lab/venv/bin/openstack --os-cloud demo stack list'
     )

@@ -27,21 +27,21 @@ from oslo_utils import fixture
 
 Method = Callable[..., Any]
 
-_OPTIONS = (cfg.StrOpt("host"), cfg.StrOpt("state_path"))
+_OPTIONS = (cfg.StrOpt('host'), cfg.StrOpt('state_path'))
 # What changes which guests there are, their power state, or their interfaces.
 _CHANGES = (
-    "attach_interface",
-    "destroy",
-    "detach_interface",
-    "finish_migration",
-    "finish_revert_migration",
-    "live_migration_force_complete",
-    "post_live_migration_at_destination",
-    "power_off",
-    "power_on",
-    "reboot",
-    "spawn",
-    "unrescue",
+    'attach_interface',
+    'destroy',
+    'detach_interface',
+    'finish_migration',
+    'finish_revert_migration',
+    'live_migration_force_complete',
+    'post_live_migration_at_destination',
+    'power_off',
+    'power_on',
+    'reboot',
+    'spawn',
+    'unrescue',
 )
 
 
@@ -57,25 +57,25 @@ class Memory:
         if not self._file.exists():
             return
         kept = json.loads(self._file.read_text())
-        for guest, (name, state) in kept["guests"].items():
+        for guest, (name, state) in kept['guests'].items():
             driver.instances[guest] = fake.FakeInstance(name, state, guest)
-        driver._interfaces.update(dict.fromkeys(kept["interfaces"]))
-        driver.resources.claim(**kept["used"])
+        driver._interfaces.update(dict.fromkeys(kept['interfaces']))
+        driver.resources.claim(**kept['used'])
 
     def keep(self, driver: fake.FakeDriver) -> None:
         """Write the guests down, whole or not at all."""
         with self._writing:
             used = driver.resources
             kept = {
-                "guests": {key: (one.name, one.state) for key, one in driver.instances.items()},
-                "interfaces": list(driver._interfaces),
-                "used": {
-                    "vcpus": used.vcpus_used,
-                    "mem": used.memory_mb_used,
-                    "disk": used.local_gb_used,
+                'guests': {key: (one.name, one.state) for key, one in driver.instances.items()},
+                'interfaces': list(driver._interfaces),
+                'used': {
+                    'vcpus': used.vcpus_used,
+                    'mem': used.memory_mb_used,
+                    'disk': used.local_gb_used,
                 },
             }
-            half_written = self._file.with_suffix(".new")
+            half_written = self._file.with_suffix('.new')
             half_written.write_text(json.dumps(kept))
             half_written.rename(self._file)
 
@@ -97,14 +97,14 @@ def main() -> None:
     """Fix the identity and the driver, then become nova-compute."""
     conf = cfg.ConfigOpts()
     conf.register_opts(_OPTIONS)
-    conf(sys.argv[1:], project="nova", default_config_files=[])
-    identity = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{conf.host}.heat-ha.lab"))
+    conf(sys.argv[1:], project='nova', default_config_files=[])
+    identity = str(uuid.uuid5(uuid.NAMESPACE_DNS, f'{conf.host}.heat-ha.lab'))
     # uuidsentinel.node_HOST is what nova.virt.fake reads.
-    fixture.uuidsentinel._sentinels[f"node_{conf.host}"] = identity
+    fixture.uuidsentinel._sentinels[f'node_{conf.host}'] = identity
     state = pathlib.Path(conf.state_path)
     state.mkdir(parents=True, exist_ok=True)
-    (state / "compute_id").write_text(identity)
-    memory = Memory(state / "guests.json")
+    (state / 'compute_id').write_text(identity)
+    memory = Memory(state / 'guests.json')
     # In place: the driver's methods name their class, so a subclass cannot take its name.
     fake.FakeDriver.init_host = followed_by(fake.FakeDriver.init_host, memory.recall)
     for name in _CHANGES:
@@ -113,5 +113,5 @@ def main() -> None:
     compute.main()
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()
