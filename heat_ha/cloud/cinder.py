@@ -42,14 +42,14 @@ class Cinder:
         except cinder_exceptions.NotFound:
             return cloud.Volume(volume_id, cloud.VolumeStatus.GONE)
         except _FAILURES as exc:
-            wording = f'{type(exc).__name__}: {exc}'[:200]
-            return cloud.Volume(volume_id, cloud.VolumeStatus.COULD_NOT_ASK, wording=wording)
+            detail = f'{type(exc).__name__}: {exc}'[:200]
+            return cloud.Volume(volume_id, cloud.VolumeStatus.COULD_NOT_ASK, detail=detail)
         return cloud.Volume(
             volume_id,
             cloud.VolumeStatus.of(found.status),
             frozenset(a['server_id'] for a in found.attachments if a.get('server_id')),
             bool(getattr(found, 'multiattach', False)),
-            wording=found.status,
+            detail=found.status,
             first_disk_of=frozenset(
                 a['server_id']
                 for a in found.attachments

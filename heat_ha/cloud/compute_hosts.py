@@ -114,8 +114,8 @@ class Hosts:
         )
 
 
-def _unknown(wording: str) -> cloud.Host:
-    return cloud.Host(cloud.HostState.UNKNOWN, wording)
+def _unknown(detail: str) -> cloud.Host:
+    return cloud.Host(cloud.HostState.UNKNOWN, detail)
 
 
 def _host(service: Any) -> cloud.Host:

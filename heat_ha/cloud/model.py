@@ -41,7 +41,7 @@ class Volume:
     status: VolumeStatus
     servers: frozenset[str] = frozenset()
     is_multiattach: bool = False
-    wording: str = ''
+    detail: str = ''
     first_disk_of: frozenset[str] = frozenset()
 
 
@@ -74,7 +74,7 @@ class Server:
     server: str
     status: ServerStatus
     host: str = ''
-    wording: str = ''
+    detail: str = ''
     addresses: tuple[str, ...] = ()
 
 
@@ -92,7 +92,7 @@ class Host:
     """One look at the host of a server, with what was seen in words."""
 
     state: HostState
-    wording: str
+    detail: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,12 +45,12 @@ class Nova:
         except nova_exceptions.NotFound:
             return cloud.Server(server_id, cloud.ServerStatus.GONE)
         except _FAILURES as exc:
-            return cloud.Server(server_id, cloud.ServerStatus.COULD_NOT_ASK, wording=_short(exc))
+            return cloud.Server(server_id, cloud.ServerStatus.COULD_NOT_ASK, detail=_short(exc))
         return cloud.Server(
             server_id,
             cloud.ServerStatus.of(found.status),
             host=getattr(found, 'hostId', '') or '',
-            wording=found.status,
+            detail=found.status,
             addresses=_addresses(getattr(found, 'addresses', None) or {}),
         )
 

@@ -221,7 +221,7 @@ class FailoverController:
             self.still_wanted()
             host = clouds.hosts.state(clouds.nova.server(plan.old.server))
             if host.state in (cloud.HostState.CONFIRMED_DOWN, cloud.HostState.UP):
-                self._teller.progress(f'going on: {host.wording}', plan)
+                self._teller.progress(f'going on: {host.detail}', plan)
                 return True
             time.sleep(FENCE_LOOK)
         return False

@@ -131,7 +131,7 @@ class Rescue:
                 found.append((one, seen))
             else:
                 told.append(f'{one.name}: {server.wording or server.status.value}, '
-                            f'{seen.host.wording}')  # fmt: skip
+                            f'{seen.host.detail}')  # fmt: skip
         return found, told
 
     def run(

@@ -70,10 +70,10 @@ class FakeCloud:
             if found is None:
                 return cloud.Volume(volume_id, VolumeStatus.GONE)
             if self._fails():
-                return cloud.Volume(volume_id, VolumeStatus.COULD_NOT_ASK, wording='HTTP 503')
+                return cloud.Volume(volume_id, VolumeStatus.COULD_NOT_ASK, detail='HTTP 503')
             self._advance(found)
             servers = frozenset({found.server} if found.server else ())
-            return cloud.Volume(volume_id, found.status, servers, wording=found.status.value)
+            return cloud.Volume(volume_id, found.status, servers, detail=found.status.value)
 
     def attached(self, servers: Iterable[str]) -> frozenset[tuple[str, str]] | None:
         """Which volume is attached to which of the servers; None when Cinder cannot be asked."""
@@ -104,9 +104,9 @@ class FakeCloud:
         """Look at a server."""
         with self._guard:
             if self._fails():
-                return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, wording='HTTP 503')
+                return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, detail='HTTP 503')
             status = self._servers.get(server_id, ServerStatus.GONE)
-            return cloud.Server(server_id, status, wording=status.value)
+            return cloud.Server(server_id, status, detail=status.value)
 
     def detach(self, server_id: str, volume_id: str) -> tuple[nova.Reply, str]:
         """Ask for a volume to be taken from a server."""

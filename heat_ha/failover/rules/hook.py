@@ -98,10 +98,10 @@ def _told(run: Run) -> str:
 
 def _why_nothing_runs(server: cloud.Server | None, host: cloud.Host | None) -> str | None:
     if host is not None and host.state in (HostState.DOWN, HostState.CONFIRMED_DOWN):
-        return f'nothing runs on its server: {host.wording}'
+        return f'nothing runs on its server: {host.detail}'
     if server is None or server.status in (ServerStatus.ACTIVE, ServerStatus.COULD_NOT_ASK):
         return None
-    return f'nothing runs on its server, which is {server.wording or server.status.value}'
+    return f'nothing runs on its server, which is {server.detail or server.status.value}'
 
 
 def _without_success(hook: model.Hook, reason: str) -> volume_rules.Done | volume_rules.Stop:

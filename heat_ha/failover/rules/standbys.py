@@ -30,13 +30,13 @@ def limitation(
     if server is None:
         return 'it has no server'
     if server.status is ServerStatus.COULD_NOT_ASK:
-        return f'Nova could not be asked for its server ({server.wording})'
+        return f'Nova could not be asked for its server ({server.detail})'
     if server.status is ServerStatus.GONE:
         return 'its server does not exist any more'
     if server.status is not ServerStatus.ACTIVE:
-        return f'its server is {server.wording or server.status.value}, not ACTIVE'
+        return f'its server is {server.detail or server.status.value}, not ACTIVE'
     if candidate.host is not None and candidate.host.state in _DOWN:
-        return candidate.host.wording
+        return candidate.host.detail
     if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
         return f'its health check fails: {candidate.health.wording}'
     if member.name in suspects:
@@ -120,11 +120,11 @@ def considered(
 def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
     found = []
     if candidate.server is not None:
-        found.append(f'its server is {candidate.server.wording or candidate.server.status.value}')
+        found.append(f'its server is {candidate.server.detail or candidate.server.status.value}')
         if candidate.server.host in active_hosts:
             found.append('it is on the host of the active')
     if candidate.host is not None and candidate.host.state is cloud.HostState.UP:
-        found.append(candidate.host.wording)
+        found.append(candidate.host.detail)
     if candidate.health is not None:
         found.append(candidate.health.wording)
     return ', '.join(found)

@@ -82,7 +82,7 @@ def why_never_moved(seen: cloud.Volume) -> Stop | None:
 def _unusable(seen: cloud.Volume) -> Wait | Stop | None:
     if seen.status is VolumeStatus.COULD_NOT_ASK:
         # S2: says nothing about the volume.
-        return Wait(f'Cinder did not answer ({seen.wording})')
+        return Wait(f'Cinder did not answer ({seen.detail})')
     if seen.status is VolumeStatus.GONE:
         return Stop(
             f'volume {seen.volume} does not exist any more',
@@ -93,7 +93,7 @@ def _unusable(seen: cloud.Volume) -> Wait | Stop | None:
         return never
     if seen.status is VolumeStatus.OTHER:
         return Stop(
-            f'volume {seen.volume} is in state {seen.wording}',
+            f'volume {seen.volume} is in state {seen.detail}',
             'Bring it back to available or in-use, then send the signal resume',
         )
     return None
@@ -168,7 +168,7 @@ def next_for_stop(seen: cloud.Server) -> Move:
     Invariant: Done only when Nova shows it shut off or gone.
     """
     if seen.status is ServerStatus.COULD_NOT_ASK:
-        return Wait(f'Nova did not answer ({seen.wording})')
+        return Wait(f'Nova did not answer ({seen.detail})')
     if seen.status is ServerStatus.GONE:
         return Done('the server does not exist any more')
     if seen.status is ServerStatus.SHUTOFF:
@@ -184,19 +184,19 @@ def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> 
     Done, that the server writes no more, only when it is gone or its host is confirmed down.
     """
     if server.status is ServerStatus.COULD_NOT_ASK:
-        return Wait(f'Nova did not answer ({server.wording})')
+        return Wait(f'Nova did not answer ({server.detail})')
     if server.status is ServerStatus.GONE:
         return Done('the server does not exist any more')
     if host.state is cloud.HostState.CONFIRMED_DOWN:
         if may_delete:
-            return Delete(host.wording)
+            return Delete(host.detail)
         return WaitForFence(
-            f'{host.wording}, but nothing may delete the server to free what it holds',
+            f'{host.detail}, but nothing may delete the server to free what it holds',
             'Evacuate or delete the server, then send the signal resume',
         )
     if host.state is cloud.HostState.DOWN:
         return WaitForFence(
-            host.wording,
+            host.detail,
             'Make sure that it is off, then: openstack compute service set --down HOST '
             'nova-compute',
         )
@@ -208,7 +208,7 @@ def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> 
             'Bring it out of ERROR (openstack server set --state active) or delete it, then '
             'send the signal resume',
         )
-    return Wait(host.wording)
+    return Wait(host.detail)
 
 
 def next_for_stuck_stop(server: cloud.Server, host: cloud.Host) -> Move:
@@ -218,6 +218,6 @@ def next_for_stuck_stop(server: cloud.Server, host: cloud.Host) -> Move:
     """
     found = next_for_stuck(server, host, may_delete=False)
     if host.state is cloud.HostState.CONFIRMED_DOWN:
-        return Done(host.wording)
+        return Done(host.detail)
     # A server in ERROR can be shut off, only not be asked for its volumes.
     return Wait(found.reason) if isinstance(found, Stop) else found

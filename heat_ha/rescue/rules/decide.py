@@ -92,7 +92,7 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: O
             # The FailoverPolicy has its own record, and was past the point of no return.
             return End('failover: the server was replaced', State.DONE)
         if seen.host.state not in _WHERE[progress.method]:
-            return Look(seen.host.wording)
+            return Look(seen.host.detail)
         # Its engine died in the middle; doing it again is harmless (S4).
         return Begin(
             'the engine that did it died', progress.index, progress.attempt, progress.method
@@ -200,7 +200,7 @@ def _choose(
     progress: Progress, rules: Sequence[Rule], seen: Observation, index: int, attempt: int
 ) -> Step:
     if seen.host.state not in (HostState.UP, HostState.CONFIRMED_DOWN):
-        return Look(seen.host.wording)
+        return Look(seen.host.detail)
     told = [progress.failure] if progress.failure else []
     for number in range(index, len(rules)):
         rule = rules[number]
@@ -208,14 +208,14 @@ def _choose(
         if turn > rule.attempts:
             continue
         if seen.host.state not in _WHERE[rule.method]:
-            told.append(f'{rule.method.value} does not help where {seen.host.wording}')
+            told.append(f'{rule.method.value} does not help where {seen.host.detail}')
             continue
         if rule.method is Method.NONE:
             return End('; '.join([*told, 'the template wants it left alone']), State.LEFT_ALONE)
         if seen.server.status is ServerStatus.GONE and rule.method in IN_NOVA:
             told.append(f'{rule.method.value} needs the server, which is gone')
             continue
-        return Begin('; '.join(told) or seen.host.wording, number, turn, rule.method)
+        return Begin('; '.join(told) or seen.host.detail, number, turn, rule.method)
     return End('; '.join(told) or 'no method is left', State.FAILED)
 
 

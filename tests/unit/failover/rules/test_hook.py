@@ -10,7 +10,7 @@ from heat_ha.failover.model import OnFailure
 from heat_ha.failover.rules import hook, volume_rules
 
 TIMES = (0.0, 9.9, 10.0, 59.9, 60.0, 1000.0)
-SERVERS = [None, *(cloud.Server('s', status, wording=status.value) for status in ServerStatus)]
+SERVERS = [None, *(cloud.Server('s', status, detail=status.value) for status in ServerStatus)]
 HOSTS = [None, *(cloud.Host(state, state.value) for state in HostState)]
 
 
