@@ -108,6 +108,7 @@ def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
     assert parse(details) == signals.Signal()
 
 
+# S7
 @pytest.mark.parametrize(
     ('details', 'what'),
     [

@@ -29,6 +29,7 @@ def test_a_dead_host_is_fenced_marked_and_its_servers_are_rescued_in_this_order(
     assert phase(store, 'c1') == 'done'
 
 
+# S4
 @pytest.mark.parametrize('call', range(1, 5))
 def test_an_agent_that_dies_before_any_call_is_followed_by_another(store, call):
     world = World()

@@ -147,6 +147,7 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated_whatever_save_it_w
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
 
 
+# S4
 def test_the_plan_is_durable_before_the_first_side_effect():
     cloud, plan = make()
     shell = FakeShell(kill_at=1)
@@ -174,6 +175,7 @@ def test_a_failover_ends_right_whatever_save_it_was_killed_at():
         assert not cloud.violations, kill_at
 
 
+# S4
 def test_doing_a_whole_plan_twice_asks_for_nothing_twice():
     cloud, plan = make()
     run(plan, FakeShell(), cloud)

@@ -96,6 +96,7 @@ def all_seen():
             )  # fmt: skip
 
 
+# S1, S6
 def test_the_rules_hold_in_every_state():
     seen_steps = set()
     for seen in all_seen():
@@ -160,6 +161,7 @@ def test_a_host_is_looked_at_soon_only_while_that_can_help():
             assert found <= decide.MOVING_PAUSE or phase is Phase.RESCUING, (phase, step)
 
 
+# S2
 def test_what_could_not_be_asked_changes_nothing():
     for seen in all_seen():
         if seen.judgement.verdict is not Verdict.UNKNOWN or seen.mark is not None:

@@ -16,6 +16,7 @@ def of_hosts(incidents, *, hosts=10, share=0.2, host='c1', down=()):
     return storm.of_hosts(host, incidents, down, hosts, limits, NOW)
 
 
+# S6
 def test_one_host_may_always_fail():
     assert not of_hosts([failed('c1')], hosts=1, share=0.0)
 
@@ -26,6 +27,7 @@ def test_two_of_three_hosts_at_once_are_a_storm_for_both():
     assert 'level cloud' in of_hosts(both, hosts=3, host='c2')
 
 
+# S6
 @pytest.mark.parametrize('count', range(1, 7))
 def test_the_share_bounds_how_many_may_fail(count):
     incidents = [failed(f'c{n}') for n in range(1, count + 1)]

@@ -45,6 +45,7 @@ def healthy(candidate):
     )
 
 
+# S5
 def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_heir():
     count = 0
     for candidates in all_groups(3):
@@ -85,6 +86,7 @@ def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
         assert decide.left_at_its_end(record) is None
 
 
+# S3
 def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     started = decide.answer(ALARM, worlds.seen(group))
@@ -117,6 +119,7 @@ def test_an_alarm_that_is_over_moves_nothing(state):
     assert isinstance(found, decide.Nothing)
 
 
+# S7
 @pytest.mark.parametrize('action', [None, 'failover', 'switchover'])
 def test_a_signal_that_names_a_foreign_member_is_refused(action):
     group = (worlds.candidate('a'), worlds.candidate('b'))

@@ -21,6 +21,7 @@ ALL_VOLUMES = [
 ]
 
 
+# S1
 def test_a_volume_is_asked_for_the_new_active_only_when_it_is_seen_free():
     for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
         move = volume_rules.next_for_attach(look, old, 'new')
@@ -30,6 +31,7 @@ def test_a_volume_is_asked_for_the_new_active_only_when_it_is_seen_free():
             assert look.status is VolumeStatus.IN_USE and look.servers == {'new'}, look
 
 
+# S1
 def test_a_volume_counts_as_taken_only_when_no_server_but_the_new_has_it():
     for look, old in itertools.product(ALL_VOLUMES, ('old', None)):
         move = volume_rules.next_for_detach(look, old, 'new')
@@ -40,6 +42,7 @@ def test_a_volume_counts_as_taken_only_when_no_server_but_the_new_has_it():
             assert old in look.servers, look
 
 
+# S2
 def test_a_volume_that_could_not_be_asked_for_leads_to_nothing():
     for servers in ((), ('old',), ('new',)):
         look = volume(VolumeStatus.COULD_NOT_ASK, *servers)
@@ -69,6 +72,7 @@ def test_a_server_counts_as_stopped_only_when_nova_shows_it():
             assert isinstance(move, volume_rules.Wait)
 
 
+# S1, S8
 def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen():
     for status, state, wish in itertools.product(ServerStatus, cloud.HostState, (False, True)):
         server, host = cloud.Server('s', status), cloud.Host(state, state.value)

@@ -72,6 +72,7 @@ def worlds():
     return itertools.product(PARTS, [*SILENT, Absent(), *PRESENT], RULES)
 
 
+# S2, S8
 def test_could_not_ask_sends_nothing_and_deletes_nothing():
     for part, seen, rules in itertools.product(PARTS, SILENT, RULES):
         step = decide.next_step(part, seen, rules, 'this', NOW)

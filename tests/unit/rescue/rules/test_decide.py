@@ -51,6 +51,7 @@ def all_progress():
             )  # fmt: skip
 
 
+# S1, S2
 def test_the_rules_hold_in_every_state():
     kinds = set()
     for known, world in itertools.product(list(all_progress()), list(all_worlds())):
@@ -154,6 +155,7 @@ def test_a_server_that_its_owner_had_stopped_stays_stopped():
     assert decide.next_step(known, RULES, VERIFY, up).state is State.DONE
 
 
+# S8
 def test_a_server_that_its_owner_deleted_is_not_made_anew():
     for known in all_progress():
         if (known.method in model.IN_NOVA and not known.failure) or known.state is State.PENDING:
