@@ -2,6 +2,7 @@
 """Signalling the policies of a fenced host, and taking up what dead engines left."""
 
 import concurrent.futures
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,20 +34,49 @@ PREPARE_EVERY = 240.0
 PART_AGAIN, PARTS_AT_ONCE = 5.0, 20
 
 
+@dataclasses.dataclass(frozen=True)
+class DispatchPlan:
+    """How far the policies of a failed host are, and which of them to signal now.
+
+    ``rows`` are all policies, as they are to be on record before ``due``, some of them, are
+    signalled. ``version`` is that of the record that was read; ``is_recorded`` says whether it
+    holds the same rows, ``is_new`` whether it is of an earlier incident or absent.
+    """
+
+    rows: tuple[dispatch_rules.PolicyDispatch, ...]
+    due: tuple[dispatch_rules.PolicyDispatch, ...]
+    version: int
+    is_new: bool
+    is_recorded: bool
+    servers_on_host: int
+
+    @property
+    def left(self) -> int:
+        """How many policies are not at their end."""
+        return dispatch_rules.left(self.rows)
+
+
 class Dispatcher:
-    """Signals policies; one host at a time comes from one agent, which has its lock."""
+    """Signals policies; one host at a time comes from one agent, which has its lock.
+
+    :param limits: of the storm guard, for the servers of one project, stack or policy.
+    :param servers_at_once: servers of one host whose rescue may be under way.
+    :param servers_per_destination: servers that may be built on one host, 0 for any number.
+    """
 
     def __init__(
         self,
         store: agent_store.Store,
         nova: nova_admin.NovaAdmin,
         locks: Any,
+        limits: storm.Limits,
         servers_at_once: int,
         servers_per_destination: int,
     ) -> None:
         self._store = store
         self._nova = nova
         self._locks = locks
+        self._limits = limits
         self._at_once = servers_at_once
         self._per_destination = servers_per_destination
         self._engines: dict[str, tuple[float, bool]] = {}
@@ -56,38 +86,56 @@ class Dispatcher:
         self._prepared_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
 
-    def work(
-        self, incident: Incident, limits: storm.Limits, marks: Mapping[str, ComputeService]
-    ) -> int:
-        """Signal whom it is the turn of. :returns: how many policies are not at their end.
+    def unfinished(self, incident: Incident, marks: Mapping[str, ComputeService]) -> DispatchPlan:
+        """Find which policies of a failed host are not at their end. This only reads.
 
         :param marks: all hosts.
+        :raises exceptions.HaError: Nova, an engine or what is on record could not be read.
         """
         entry = self._store.get(agent_store.RESCUE, incident.host)
         on_host = self._nova.servers_on(incident.host)
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
-        if is_new:
-            rows = self._rows(on_host, limits)
+        known = [] if is_new else _rows_of(entry)
+        rows = self._rows(on_host) if is_new else known
+        states = self._states(rows)
+        rows, due = dispatch_rules.advance(
+            rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
+        )
+        return DispatchPlan(
+            tuple(rows),
+            tuple(due),
+            entry.version,
+            is_new,
+            is_recorded=not is_new and rows == known,
+            servers_on_host=len(on_host),
+        )
+
+    def signal_due(self, incident: Incident, plan: DispatchPlan) -> None:
+        """Put the plan on record, then signal the policies whose turn it is (S4).
+
+        :raises store.Changed: another agent wrote since the plan was made; nothing was sent.
+        """
+        self.record(incident, plan)
+        self._signal_all(incident, plan.due)
+
+    def record(self, incident: Incident, plan: DispatchPlan) -> None:
+        """Put on record how far the policies are, where that has changed.
+
+        :raises store.Changed: another agent wrote since the plan was made.
+        """
+        if plan.is_recorded:
+            return
+        value = {'opened': incident.opened, 'rows': [r.to_dict() for r in plan.rows]}
+        self._store.put(agent_store.RESCUE, incident.host, value, plan.version)
+        if plan.is_new:
             LOG.info(
                 'host=%s servers=%d protected=%d policies=%d held_back=%d',
                 incident.host,
-                len(on_host),
-                sum(len(r.servers) for r in rows),
-                len(rows),
-                sum(r.turn is dispatch_rules.DispatchState.DEFERRED for r in rows),
+                plan.servers_on_host,
+                sum(len(r.servers) for r in plan.rows),
+                len(plan.rows),
+                sum(r.turn is dispatch_rules.DispatchState.DEFERRED for r in plan.rows),
             )
-        else:
-            rows = _rows_of(entry)
-        states = self._states(rows)
-        rows, chosen = dispatch_rules.advance(
-            rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
-        )
-        value = {'opened': incident.opened, 'rows': [r.to_dict() for r in rows]}
-        if is_new or value != entry.value:
-            # On record before any signal is sent (S4).
-            self._store.put(agent_store.RESCUE, incident.host, value, entry.version)
-        self._signal_all(incident, chosen)
-        return dispatch_rules.left(rows)
 
     def _bound(
         self, rows: Sequence[dispatch_rules.PolicyDispatch], marks: Mapping[str, ComputeService]
@@ -104,7 +152,7 @@ class Dispatcher:
             under_way, arriving, living, self._at_once, self._per_destination
         )
 
-    def _rows(self, on_host: set[str], limits: storm.Limits) -> list[dispatch_rules.PolicyDispatch]:
+    def _rows(self, on_host: set[str]) -> list[dispatch_rules.PolicyDispatch]:
         found = policy_index.policies_of(on_host)
         by_policy: dict[int, list[str]] = {}
         policies = {p.number: p for p in found.values()}
@@ -123,7 +171,7 @@ class Dispatcher:
             for one in dispatch_rules.past_of(_rows_of(entry))
         ]
         own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
-        return dispatch_rules.guarded(rows, own, past, limits, time.time())
+        return dispatch_rules.guarded(rows, own, past, self._limits, time.time())
 
     def _states(
         self, rows: Sequence[dispatch_rules.PolicyDispatch]

@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -55,6 +55,20 @@ class Settings:
     reopen_when_clean: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One host under its lock: all that was read before the next step for it is chosen.
+
+    ``entry`` is its incident as it was on record. ``plan`` is there for a host whose servers are
+    being rescued.
+    """
+
+    host: str
+    entry: agent_store.Entry
+    observation: model.Observation
+    plan: rescuing.DispatchPlan | None = None
+
+
 class Agent:
     """One agent. ``locks`` gives a lock by name, as tooz's coordinator does."""
 
@@ -90,6 +104,15 @@ class Agent:
         self._rest: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
         self._guard = threading.Lock()
+        # By type of step, what executes it. :returns: whether another step may follow at once.
+        self._executors: Mapping[type[decide.Step], Callable[[Case, Any], bool]] = {
+            decide.Wait: self._wait,
+            decide.Enter: self._enter,
+            decide.Fence: self._fence,
+            decide.MarkDown: self._mark_down,
+            decide.Rescue: self._rescue,
+            decide.Reopen: self._reopen,
+        }
 
     # --- what sources tell -------------------------------------------------------------------
 
@@ -324,60 +347,48 @@ class Agent:
         self._say(host, f'host={host} again in {seconds:.0f} s: {reason}')
 
     def _step(self, host: str) -> bool:
-        """Do one step under the lock. :returns: whether there is another at once."""
+        """Observe, decide, then act, under the lock. :returns: whether to go on at once."""
+        found = self._look_at(host)
+        step = decide.next_step(found.observation, self._settings.host)
+        self._log(host, found.observation.incident, step)
+        return self._execute(found, step)
+
+    def _look_at(self, host: str) -> Case:
+        """Read all that the next step depends on; nothing changes by that."""
         entry = self._store.get(agent_store.INCIDENT, host)
-        incidents = self._incidents()
-        now = time.time()
-        seen = self._seen(host, incidents, now)
+        seen = self._seen(host, self._incidents(), time.time())
         if self._needs_audit(seen):
             seen = dataclasses.replace(seen, leftovers=self._nova.leftovers(host))
-        if seen.incident is not None and seen.incident.phase is Phase.RESCUING:
-            left = self._dispatcher.work(seen.incident, self._settings.limits, self._marks)
-            seen = dataclasses.replace(seen, rescues_left=left)
-        step = decide.next_step(seen, self._settings.host)
-        self._log(host, seen.incident, step)
-        if isinstance(step, decide.Enter):
-            self._enter(host, entry, seen, step, now)
-            return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
-        if isinstance(step, decide.Fence):
-            assert seen.incident is not None
-            self._fence(host, entry, seen.incident, seen.mark)
-            return True
-        if isinstance(step, decide.MarkDown):
-            assert seen.mark is not None
-            marked = self._nova.mark_down(seen.mark, f'{nova_admin.MARKER}{step.reason}')
-            self._note_marked(marked)
-            # Else Nova has another opinion, and is asked again at the next look.
-            return marked.is_forced_down
-        if isinstance(step, decide.Reopen):
-            assert seen.mark is not None
-            self._nova.reopen(seen.mark)
-            self._look_at_nova()
-            return True
+        if seen.incident is None or seen.incident.phase is not Phase.RESCUING:
+            return Case(host, entry, seen)
+        plan = self._dispatcher.unfinished(seen.incident, self._marks)
+        return Case(host, entry, dataclasses.replace(seen, rescues_left=plan.left), plan)
+
+    def _execute(self, found: Case, step: decide.Step) -> bool:
+        """Do one step. :returns: whether another one may follow at once."""
+        execute = self._executors.get(type(step))
+        if execute is None:
+            raise TypeError(f'nothing executes the step {type(step).__name__}')
+        return execute(found, step)
+
+    def _wait(self, _found: Case, _step: decide.Wait) -> bool:
         return False
 
-    def _enter(
-        self,
-        host: str,
-        entry: agent_store.Entry,
-        seen: model.Observation,
-        step: decide.Enter,
-        now: float,
-    ) -> None:
-        old = seen.incident
+    def _enter(self, found: Case, step: decide.Enter) -> bool:
+        seen, old = found.observation, found.observation.incident
+        if old is not None and found.plan is not None:
+            # How the rescues ended: nobody looks at them again in the next phase.
+            self._dispatcher.record(old, found.plan)
         if old is None or not old.is_open:
-            new = Incident(host, step.phase, now, step.reason, now)
+            new = Incident(found.host, step.phase, seen.now, step.reason, seen.now)
         else:
-            new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
-        self._store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+            new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=seen.now)
+        self._put(found, new)
+        return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
-    def _fence(
-        self,
-        host: str,
-        entry: agent_store.Entry,
-        incident: Incident,
-        mark: cloud.ComputeService | None,
-    ) -> None:
+    def _fence(self, found: Case, _step: decide.Fence) -> bool:
+        host, incident, mark = found.host, found.observation.incident, found.observation.mark
+        assert incident is not None
         made = self._fences.driver(host)
         if isinstance(made, without_power.NovaForcedDown):
             made.is_marked = mark is not None and mark.is_forced_down
@@ -395,7 +406,32 @@ class Agent:
             changed=time.time(),
             reason=f'{proof.who}: {proof.how}',
         )
-        self._store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+        self._put(found, new)
+        return True
+
+    def _mark_down(self, found: Case, step: decide.MarkDown) -> bool:
+        mark = found.observation.mark
+        assert mark is not None
+        marked = self._nova.mark_down(mark, f'{nova_admin.MARKER}{step.reason}')
+        self._note_marked(marked)
+        # Else Nova has another opinion, and is asked again at the next look.
+        return marked.is_forced_down
+
+    def _rescue(self, found: Case, _step: decide.Rescue) -> bool:
+        incident = found.observation.incident
+        assert incident is not None and found.plan is not None
+        self._dispatcher.signal_due(incident, found.plan)
+        return False
+
+    def _reopen(self, found: Case, _step: decide.Reopen) -> bool:
+        mark = found.observation.mark
+        assert mark is not None
+        self._nova.reopen(mark)
+        self._look_at_nova()
+        return True
+
+    def _put(self, found: Case, new: Incident) -> None:
+        self._store.put(agent_store.INCIDENT, found.host, new.to_dict(), found.entry.version)
 
     # --- telling -----------------------------------------------------------------------------
 

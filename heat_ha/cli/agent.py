@@ -116,7 +116,9 @@ def _run(conf: Any) -> int:
         fences,
         sources.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
         isolation.IsolationMonitor(heat_rpc.ping),
-        dispatcher.Dispatcher(store, nova, locks, own.servers_at_once, own.servers_per_destination),
+        dispatcher.Dispatcher(
+            store, nova, locks, settings.limits, own.servers_at_once, own.servers_per_destination
+        ),
         locks,
     )
     _report_on_demand(conf, agent)

@@ -9,7 +9,7 @@ import pytest
 from heat_ha import exceptions
 from heat_ha.agent import dispatcher as rescuing
 from heat_ha.agent.adapters import pending_regions
-from heat_ha.agent.rules import dispatch_rules
+from heat_ha.agent.rules import dispatch_rules, storm
 from heat_ha.cloud import heat_rpc
 from heat_ha.cloud import model as cloud
 
@@ -34,7 +34,7 @@ def parts(count):
 
 
 def test_a_pending_part_is_told_at_once_and_again_after_a_while(world):
-    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
+    dispatcher = rescuing.Dispatcher(None, None, None, storm.Limits(), 8, 0)
     world.refuses = {'id0'}
     for seconds in range(12):
         world.now = 1000.0 + seconds
@@ -47,7 +47,7 @@ def test_a_pending_part_is_told_at_once_and_again_after_a_while(world):
 
 
 def test_with_many_each_has_its_turn(world):
-    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
+    dispatcher = rescuing.Dispatcher(None, None, None, storm.Limits(), 8, 0)
     for _ in range(3):
         before = len(world.sent)
         dispatcher._take_up_parts(parts(50))
@@ -60,7 +60,7 @@ def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, 
     found, prepared = [None], []
     monkeypatch.setattr(rescuing.policy_index, 'any_policy', lambda: found[0])
     monkeypatch.setattr(heat_rpc, 'prepare', lambda *policy: prepared.append(policy))
-    dispatcher = rescuing.Dispatcher(None, None, None, 8, 0)
+    dispatcher = rescuing.Dispatcher(None, None, None, storm.Limits(), 8, 0)
     for seconds in range(0, 600, 2):
         world.now = 1000.0 + seconds
         if seconds == 100:
@@ -96,7 +96,7 @@ def test_nova_is_asked_what_arrives_where_only_while_a_policy_waits_for_others()
     for turns in itertools.product(dispatch_rules.DispatchState, repeat=2):
         for per_destination in (0, 2):
             nova = Nova({'s1': 'c2'})
-            dispatcher = rescuing.Dispatcher(None, nova, None, 8, per_destination)
+            dispatcher = rescuing.Dispatcher(None, nova, None, storm.Limits(), 8, per_destination)
             found = dispatcher._bound([row(n, turn) for n, turn in enumerate(turns)], marks)
             waiting = turns.count(dispatch_rules.DispatchState.WAITING)
             is_asked = waiting == 2 or (waiting and dispatch_rules.DispatchState.SIGNALLED in turns)

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy
 
 from heat_ha import exceptions
-from heat_ha.agent import isolation, model, service, sources
+from heat_ha.agent import dispatcher, isolation, model, service, sources
 from heat_ha.agent.adapters import store as agent_store
-from heat_ha.agent.rules import confirmation, storm
+from heat_ha.agent.rules import confirmation, dispatch_rules, storm
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver, inventory
 
@@ -69,6 +69,7 @@ class World:
 class Nova:
     def __init__(self, world):
         self.marks = world.nova_marks
+        self.leftovers = lambda _host: ()
         self.mark_down = world.mark_down
 
 
@@ -99,13 +100,21 @@ class Dispatcher:
     def __init__(self, world):
         self.world = world
 
-    def work(self, incident, limits, marks):
-        left = self.world.servers.get(incident.host, set())
-        if left:
-            assert self.world.marks[incident.host].is_forced_down
-            self.world.touch(('rescue', incident.host))
-            left.pop()
-        return len(left)
+    def unfinished(self, incident, marks):
+        rows = tuple(
+            dispatch_rules.PolicyDispatch(n, name, 'st', 's', 'p', 'r', 0, (name,))
+            for n, name in enumerate(sorted(self.world.servers.get(incident.host, ())))
+        )
+        return dispatcher.DispatchPlan(rows, rows[:1], 0, False, False, len(rows))
+
+    def signal_due(self, incident, plan):
+        assert self.world.marks[incident.host].is_forced_down
+        self.world.touch(('rescue', incident.host))
+        for row in plan.due:
+            self.world.servers[incident.host] -= set(row.servers)
+
+    def record(self, incident, plan):
+        assert not plan.left, 'only what is at its end is recorded without a signal'
 
     def take_up_failovers(self, pool, marks):
         pass

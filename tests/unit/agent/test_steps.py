@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent observes without an effect, decides, and executes every kind of step."""
+
+import dataclasses
+import types
+
+import pytest
+
+from heat_ha.agent import dispatcher
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.agent.rules import decide, dispatch_rules, storm
+from heat_ha.cloud import heat_rpc
+from heat_ha.fencing import model as fencing
+from heat_ha.rescue.model import Progress, Server, ServerStatus
+from heat_ha.rescue.model import State as RescueState
+from tests.unit.agent.worlds import World, make, phase, rounds, store  # noqa: F401
+
+PROOF = fencing.Proof('fake', 'switched off', 1000.0)
+
+
+def all_steps(of=decide.Step):
+    for step in of.__subclasses__():
+        yield step
+        yield from all_steps(step)
+
+
+@pytest.mark.parametrize('of', Phase)
+def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 1)
+    world.down('c1')
+    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_forced_down=True)
+    rounds(agent, world, 0)
+    incident = Incident('c1', of, 1000.0, 'down', 1000.0, PROOF)
+    store.put(agent_store.INCIDENT, 'c1', incident.to_dict(), 0)
+    before = {kind: store.all(kind) for kind in (agent_store.INCIDENT, agent_store.RESCUE)}
+    found = agent._look_at('c1')
+    assert found.observation.incident == incident
+    assert world.done == [] and world.servers == {'c1': {'s1', 's2'}}
+    assert {kind: store.all(kind) for kind in before} == before
+    # Only where servers are rescued does it matter how many policies are left.
+    assert found.observation.rescues_left == (2 if of is Phase.RESCUING else None)
+
+
+def test_each_kind_of_step_is_executed(store):  # noqa: F811
+    assert set(make(World(), store)._executors) == set(all_steps())
+
+
+def test_a_step_that_nobody_executes_is_an_error(store):  # noqa: F811
+    class Dance(decide.Step):
+        pass
+
+    agent = make(World(), store)
+    with pytest.raises(TypeError, match='Dance'):
+        agent._execute(agent._look_at('c1'), Dance('x'))
+
+
+@pytest.fixture
+def policies(store, monkeypatch):  # noqa: F811
+    """Two policies with a server each on c1, in Heat's database, and what was sent to them."""
+    made = types.SimpleNamespace(sent=[], states={}, on_host={'s1', 's2'})
+    found = {
+        server: types.SimpleNamespace(
+            number=number, name=f'p{number}', stack_id='st', stack_name='s', project='p', root='r',
+            wish=types.SimpleNamespace(priority=0, max_rescues=0, period=0.0),
+        )
+        for number, server in ((1, 's1'), (2, 's2'))
+    }  # fmt: skip
+
+    def signal(_project, _stack_name, _stack_id, name, body):
+        assert body['action'] == 'rescue'
+        turns = {r['name']: r['turn'] for r in store.get(agent_store.RESCUE, 'c1').value['rows']}
+        assert turns[name] == 'signalled', 'signalled before it was on record'
+        made.sent.append(name)
+
+    monkeypatch.setattr(heat_rpc, 'signal', signal)
+    monkeypatch.setattr(heat_rpc, 'is_alive', lambda _engine: True)
+    index = types.SimpleNamespace(
+        policies_of=lambda servers: {s: found[s] for s in servers},
+        states_of=lambda numbers: {n: made.states[n] for n in numbers if n in made.states},
+    )
+    monkeypatch.setattr(dispatcher, 'policy_index', index)
+    nova = types.SimpleNamespace(servers_on=lambda _host: made.on_host, arriving=lambda: {})
+    made.dispatcher = dispatcher.Dispatcher(store, nova, None, storm.Limits(), 8, 0)
+    made.incident = Incident('c1', Phase.RESCUING, 1000.0, 'down', 1000.0, PROOF)
+    return made
+
+
+def ended(server):
+    before = Server(server, ServerStatus.ACTIVE)
+    progress = Progress(server, server, before, state=RescueState.DONE, ended=2000.0)
+    return types.SimpleNamespace(engine='', rescues={server: progress})
+
+
+def test_looking_for_what_is_left_sends_and_writes_nothing(policies, store):  # noqa: F811
+    for _ in range(3):
+        plan = policies.dispatcher.unfinished(policies.incident, {})
+        assert plan.left == 2 and len(plan.due) == 2
+    assert policies.sent == [] and not store.all(agent_store.RESCUE)
+
+
+def test_who_is_signalled_is_on_record_before(policies):
+    plan = policies.dispatcher.unfinished(policies.incident, {})
+    policies.dispatcher.signal_due(policies.incident, plan)
+    assert sorted(policies.sent) == ['p1', 'p2']
+    again = policies.dispatcher.unfinished(policies.incident, {})
+    assert again.is_recorded and not again.due and again.left == 2
+
+
+def test_a_plan_that_another_agent_has_overtaken_sends_nothing(policies):
+    both = [policies.dispatcher.unfinished(policies.incident, {}) for _ in range(2)]
+    policies.dispatcher.signal_due(policies.incident, both[0])
+    policies.sent.clear()
+    with pytest.raises(agent_store.Changed):
+        policies.dispatcher.signal_due(policies.incident, both[1])
+    assert policies.sent == []
+
+
+def test_how_the_rescues_ended_is_on_record_when_the_incident_is_done(
+    policies,
+    store,  # noqa: F811
+):
+    world = World()
+    agent = make(world, store)
+    agent._dispatcher = policies.dispatcher
+    rounds(agent, world, 1)
+    store.put(agent_store.INCIDENT, 'c1', policies.incident.to_dict(), 0)
+    rounds(agent, world, 1)
+    assert phase(store, 'c1') == 'rescuing' and sorted(policies.sent) == ['p1', 'p2']
+    policies.states = {1: ended('s1'), 2: ended('s2')}
+    # As soon as that is seen, in the same round.
+    agent._step('c1')
+    assert phase(store, 'c1') == 'done'
+    rows = store.get(agent_store.RESCUE, 'c1').value['rows']
+    assert {r['turn'] for r in rows} == {dispatch_rules.DispatchState.DONE.value}
+
+
+def test_a_host_whose_servers_nobody_protects_is_done_and_leaves_no_older_rows(
+    policies,
+    store,  # noqa: F811
+):
+    old = {'opened': 1.0, 'rows': []}
+    store.put(agent_store.RESCUE, 'c1', old, 0)
+    policies.on_host = set()
+    world = World()
+    agent = make(world, store)
+    agent._dispatcher = policies.dispatcher
+    rounds(agent, world, 1)
+    store.put(agent_store.INCIDENT, 'c1', policies.incident.to_dict(), 0)
+    assert agent._step('c1') is False
+    assert phase(store, 'c1') == 'done'
+    assert store.get(agent_store.RESCUE, 'c1').value['opened'] == policies.incident.opened
+
+
+def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa: F811
+    world = World()
+    agent = make(world, store)
+    agent._dispatcher = policies.dispatcher
+    rounds(agent, world, 1)
+    without = dataclasses.replace(policies.incident, proof=None)
+    store.put(agent_store.INCIDENT, 'c1', without.to_dict(), 0)
+    agent._step('c1')
+    assert policies.sent == [] and phase(store, 'c1') == 'rescuing'
