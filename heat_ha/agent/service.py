@@ -28,7 +28,7 @@ from heat_ha.agent.rules import confirmation, decide, storm
 from heat_ha.agent.rules import heartbeats as life
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
-from heat_ha.fencing import inventory, without_power
+from heat_ha.fencing import inventory, nova_forced_down
 
 LOG = logging.getLogger(__name__)
 
@@ -390,7 +390,7 @@ class Agent:
         host, incident, mark = found.host, found.observation.incident, found.observation.mark
         assert incident is not None
         made = self._fences.driver(host)
-        if isinstance(made, without_power.NovaForcedDown):
+        if isinstance(made, nova_forced_down.NovaForcedDown):
             made.is_marked = mark is not None and mark.is_forced_down
         try:
             proof = fencing.fence(made, timeout=self._fences.timeout(host))

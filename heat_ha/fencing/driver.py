@@ -17,8 +17,6 @@ import stevedore.exception
 from heat_ha import exceptions
 from heat_ha.fencing import model
 
-pass
-
 NAMESPACE = 'heat_ha.fencing'
 
 # Seconds between two looks at the power of a host that was told to switch off.

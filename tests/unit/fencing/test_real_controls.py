@@ -77,7 +77,7 @@ def test_a_program_that_fails_is_no_fence(agent):
 
 
 def test_a_program_that_is_missing_is_refused_at_the_start(agent):
-    with pytest.raises(exceptions.Refused, match='no program'):
+    with pytest.raises(exceptions.Refused, match='not installed'):
         driver.load('c1', agent | {'program': '/no/such/program'})
 
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fencing by others: an operator or a cluster manager fences, and marks the host in Nova."""
+
+from heat_ha.fencing import driver
+from heat_ha.fencing.driver import Power
+
+
+class NovaForcedDown(driver.Driver):
+    """Waits for Nova's mark ``forced_down``, which is set only after the host was fenced.
+
+    :ivar is_marked: whether Nova shows the mark; the caller sets it before it asks.
+    """
+
+    name = 'nova_forced_down'
+    is_marked = False
+
+    def power(self) -> tuple[Power, str]:
+        """Off where the mark is."""
+        if self.is_marked:
+            return Power.OFF, 'Nova shows it as forced down, which is set only after fencing'
+        return Power.UNKNOWN, 'Nova does not show it as forced down yet'
+
+    def switch_off(self) -> None:
+        """:raises driver.NotFenced: always, since others switch the host off."""
+        raise driver.NotFenced(
+            f'waiting until host {self.host} is fenced by others and marked as forced down'
+        )
