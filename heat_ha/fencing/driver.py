@@ -2,7 +2,7 @@
 """The contract of a fencing driver, and how one is found and used.
 
 A driver is a class under the entry points ``heat_ha.fencing``. It knows how to ask for the power
-of one host and how to switch it off; that the power *is* off is always seen by asking.
+of one host and how to switch it off. That the power *is* off is always seen by asking.
 """
 
 import abc
@@ -19,12 +19,12 @@ from heat_ha.fencing import model
 
 NAMESPACE = 'heat_ha.fencing'
 
-# Seconds between two looks at the power of a host that was told to switch off.
-LOOK_SECONDS = 0.5
+# Seconds between two looks at the power of a host that is being switched off.
+POLL_SECONDS = 0.5
 
 
 class Power(enum.Enum):
-    """What a power control says of its host."""
+    """What a power control reports of its host."""
 
     ON = 'on'
     OFF = 'off'
@@ -38,9 +38,11 @@ class NotFenced(exceptions.HaError):
 class Driver(abc.ABC):
     """Switches one host off.
 
+    ``required`` and ``optional`` are the settings that the driver has in the fencing file.
+
     :param host: the host as Nova knows it.
     :param settings: the host's entry in the fencing file.
-    :raises exceptions.Refused: a setting is missing or not known; it is named.
+    :raises exceptions.Refused: a setting is missing or unknown; it is named.
     """
 
     name: str
@@ -57,17 +59,20 @@ class Driver(abc.ABC):
         for key in settings:
             if key not in known:
                 raise exceptions.Refused(
-                    f'host {host}: driver {self.name} does not know {key!r}',
+                    f'host {host}: driver {self.name} has no setting {key!r}',
                     f'Known: {", ".join(sorted(known))}',
                 )
 
     @abc.abstractmethod
     def power(self) -> tuple[Power, str]:
-        """Ask for the host's power; a failed call is UNKNOWN, with its reason."""
+        """Ask for the host's power.
+
+        :returns: it, with what was seen in words; a failed call is UNKNOWN, with its reason.
+        """
 
     @abc.abstractmethod
     def switch_off(self) -> None:
-        """Ask for the power to be cut; harmless when it is. :raises NotFenced: refused."""
+        """Ask for the power to be cut; harmless when it is off. :raises NotFenced: refused."""
 
     def secret(self, key: str) -> str:
         """A password, from ``KEY`` or from the file that ``KEY_file`` names."""
@@ -79,11 +84,15 @@ class Driver(abc.ABC):
 
 
 def load(host: str, settings: Mapping[str, Any]) -> Driver:
-    """Make the driver that a host's settings name. :raises exceptions.Refused: it cannot be."""
+    """Make the driver that a host's settings name.
+
+    :raises exceptions.Refused: the driver is not installed, or a setting is wrong.
+    """
     name = settings.get('driver')
     if not isinstance(name, str):
         raise exceptions.Refused(
-            f'host {host} names no fencing driver', 'Write "driver: none" if there is to be none'
+            f'host {host} has no fencing driver',
+            'Write "driver: none" for a host that is not to be fenced',
         )
     try:
         manager: Any = stevedore.driver.DriverManager(NAMESPACE, name, invoke_on_load=False)
@@ -103,20 +112,20 @@ def fence(
     """Switch the host off and return once it is *seen* to be off.
 
     :param timeout: seconds.
+    :returns: the proof, with the time by ``now`` at which the power was seen to be off.
     :raises NotFenced: that was not seen in time; the host may still write.
     """
     deadline = now() + timeout
-    power, wording = driver.power()
+    power, detail = driver.power()
     if power is Power.OFF:
-        return model.Proof(driver.name, f'was off already: {wording}', now())
+        return model.Proof(driver.name, f'was off already: {detail}', now())
     driver.switch_off()
     while True:
-        power, wording = driver.power()
+        power, detail = driver.power()
         if power is Power.OFF:
-            return model.Proof(driver.name, f'switched off: {wording}', now())
+            return model.Proof(driver.name, f'switched off: {detail}', now())
         if now() >= deadline:
             raise NotFenced(
-                f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '
-                f'{wording}'
+                f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: {detail}'
             )
-        pause(LOOK_SECONDS)
+        pause(POLL_SECONDS)

@@ -16,7 +16,7 @@ DEFAULT_TIMEOUT = 90.0
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """The settings of each host; ``default`` is for those that are not listed."""
+    """The settings of each host; ``default`` is for hosts that are not listed."""
 
     hosts: Mapping[str, Mapping[str, Any]]
     default: Mapping[str, Any]
@@ -45,21 +45,29 @@ def parse(text: str) -> Inventory:
     try:
         found = yaml.safe_load(text) or {}
     except yaml.YAMLError as exc:
-        raise exceptions.Refused(f'the fencing file is no YAML: {exc}') from exc
-    if not isinstance(found, dict) or set(found) - set(_KEYS):
-        raise exceptions.Refused('the fencing file has other keys', f'Known: {", ".join(_KEYS)}')
+        raise exceptions.Refused(f'the fencing file is not valid YAML: {exc}') from exc
+    if not isinstance(found, dict):
+        raise exceptions.Refused('the fencing file is not a map', f'Known keys: {", ".join(_KEYS)}')
+    if unknown := sorted(str(key) for key in set(found) - set(_KEYS)):
+        raise exceptions.Refused(
+            f'the fencing file has the unknown key {unknown[0]!r}',
+            f'Known keys: {", ".join(_KEYS)}',
+        )
     hosts = found.get('hosts') or {}
     default = found.get('default') or {'driver': 'nova_forced_down'}
     if not isinstance(hosts, dict) or not isinstance(default, dict):
-        raise exceptions.Refused('default and hosts are to be maps')
+        raise exceptions.Refused('default and hosts in the fencing file must be maps')
     for host, settings in hosts.items():
         if not isinstance(settings, dict):
-            raise exceptions.Refused(f'host {host} is to have a map of settings')
+            raise exceptions.Refused(f'the settings of host {host} must be a map')
     return Inventory(hosts, default)
 
 
 def read(path: str) -> Inventory:
-    """Read the fencing file; without one, all hosts are fenced by somebody else."""
+    """Read the fencing file; without one, all hosts are fenced by others.
+
+    :raises exceptions.Refused: it cannot be read, or what is wrong with it.
+    """
     if not path:
         return parse('')
     try:

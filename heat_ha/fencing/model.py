@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fence leaves behind, as a value that incidents keep.
 
-Apart from the drivers, so that decisions can hold a proof without importing what does I/O.
+It is apart from the drivers, so that rules can hold a proof and import no I/O.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """Why the host cannot write any more: who saw to it, how, and when it was seen."""
+    """Why the host cannot write any more: who fenced it, how, and when that was seen (UTC)."""
 
     who: str
     how: str

@@ -39,7 +39,7 @@ class Redfish(driver.Driver):
                     settings['address'],
                     *login,
                     verify=settings.get('verify', True),
-                    # One try a look: fencing itself asks again, and for how long is its own.
+                    # One try for each look: the caller asks again until its own time is over.
                     server_side_retries=1,
                     default_request_timeout=CALL_LIMIT,
                 ),
@@ -57,7 +57,7 @@ class Redfish(driver.Driver):
             self._found = None
             return Power.UNKNOWN, f'{type(exc).__name__}: {exc}'[:200]
         powers = {sushy.PowerState.ON: Power.ON, sushy.PowerState.OFF: Power.OFF}
-        # The states in between may become on again.
+        # A host in a state between these may be on again.
         return powers.get(state, Power.UNKNOWN), f'PowerState {state and state.value}'
 
     def switch_off(self) -> None:
