@@ -128,7 +128,7 @@ class FailoverController:
         if chained is not None:
             longest = max(limits.cooldown, chained.cooldown or 0.0)
             limits = dataclasses.replace(limits, cooldown=longest)
-        seen = decide.Observation(
+        seen = model.Observation(
             record=self._record,
             candidates=candidates,
             attachments=attachments,

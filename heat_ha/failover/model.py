@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import datetime
 import enum
 from collections.abc import Mapping
 from typing import Any
@@ -394,3 +395,27 @@ class Record:
                 'seen': tuple(MemberServer(**h) for h in plain.get('seen', ())),
             }
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """All that the answer to a signal depends on."""
+
+    record: Record
+    candidates: tuple[Candidate, ...]
+    attachments: tuple[Attachment, ...]
+    revision: str
+    limits: Limits
+    past_failovers: tuple[datetime.datetime, ...]
+    now: datetime.datetime
+    plan_id: str
+    requested_by: str
+    chained: groups.Chained | None = None
+    quiesce: Quiesce = Quiesce.NONE
+    on_dead_host: OnDeadHost = OnDeadHost.DELETE_SERVER
+    volumes: tuple[cloud.Volume, ...] = ()
+    quiesce_hook: Hook | None = None
+    activate_hook: Hook | None = None
+    moves_more_than_volumes: bool = True
+    fail_back: FailBack = FailBack.MANUAL
+    keep_seconds: float = 0.0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a FailoverPolicy does next, from what was seen: no clock, no client, no logging.
 
-``answer`` says what a signal leads to, and ``make_plan`` which steps a failover has. Who may take
-over is in ``standbys``, what one look at a volume leads to in ``moves``.
+``answer`` says what a signal leads to. Who may take over is in ``standbys``, which steps a failover
+has in ``plan_builder``, and what one look at a volume leads to in ``volume_rules``.
 """
 
 import dataclasses
@@ -10,11 +10,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
-from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
-from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import standbys, volume_rules
-from heat_ha.groups import model as groups
+from heat_ha.failover.rules import plan_builder, standbys, volume_rules
 
 # --- the record ---------------------------------------------------------------------------
 
@@ -94,30 +91,6 @@ class Show:
 Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
 
 
-@dataclasses.dataclass(frozen=True)
-class Observation:
-    """All that the answer to a signal depends on."""
-
-    record: model.Record
-    candidates: tuple[model.Candidate, ...]
-    attachments: tuple[model.Attachment, ...]
-    revision: str
-    limits: model.Limits
-    past_failovers: tuple[datetime.datetime, ...]
-    now: datetime.datetime
-    plan_id: str
-    requested_by: str
-    chained: groups.Chained | None = None
-    quiesce: model.Quiesce = model.Quiesce.NONE
-    on_dead_host: model.OnDeadHost = model.OnDeadHost.DELETE_SERVER
-    volumes: tuple[cloud.Volume, ...] = ()
-    quiesce_hook: model.Hook | None = None
-    activate_hook: model.Hook | None = None
-    moves_more_than_volumes: bool = True
-    fail_back: model.FailBack = model.FailBack.MANUAL
-    keep_seconds: float = 0.0
-
-
 def find_member(candidates: Sequence[model.Candidate], named: str) -> model.Candidate | None:
     """The member of that name, physical id, or with that server (S7: of this group only)."""
     for candidate in candidates:
@@ -147,7 +120,7 @@ def limits_refusal(
     return None
 
 
-def answer(signal: signals.Signal, seen: Observation) -> Answer:
+def answer(signal: signals.Signal, seen: model.Observation) -> Answer:
     """What the signal leads to.
 
     Invariant: a new plan starts only when none is unfinished, the group is not paused, and a
@@ -193,7 +166,7 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
     return Drop(plan)
 
 
-def _show(signal: signals.Signal, seen: Observation, unfinished: bool) -> Answer:
+def _show(signal: signals.Signal, seen: model.Observation, unfinished: bool) -> Answer:
     told = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
     if unfinished and seen.record.plan is not None:
         return Show(GoOn(seen.record.plan), told)
@@ -203,7 +176,7 @@ def _show(signal: signals.Signal, seen: Observation, unfinished: bool) -> Answer
     return Show(would, would.plan.considered if isinstance(would, Start) else told)
 
 
-def _switchover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+def _switchover(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
     active = seen.record.active
     unsuited = _unsuited(seen)
     if unsuited is not None:
@@ -220,11 +193,13 @@ def _switchover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
     if not heirs:
         return Refuse(_no_heir(reasons))
     return Start(
-        make_plan(seen, model.Cause.SWITCHOVER, signal.reason, active, heirs[0], replaces=())
+        plan_builder.build(
+            seen, model.Cause.SWITCHOVER, signal.reason, active, heirs[0], replaces=()
+        )
     )
 
 
-def _fail_back(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+def _fail_back(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
     """A switchover to the member that was active before, as long as it is the same server."""
     previous = seen.record.previous
     if seen.fail_back is model.FailBack.NEVER:
@@ -247,7 +222,7 @@ def expired(kept: Sequence[model.Retained], now: datetime.datetime) -> tuple[mod
     )
 
 
-def _failover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
+def _failover(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
     active = seen.record.active
     present = {c.member.name for c in seen.candidates}
     if signal.member is not None:
@@ -266,15 +241,19 @@ def _failover(signal: signals.Signal, seen: Observation) -> Start | Refuse:
     heirs, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
     if heirs:
         return Start(
-            make_plan(seen, model.Cause.FAILOVER, signal.reason, active, heirs[0], replaces)
+            plan_builder.build(
+                seen, model.Cause.FAILOVER, signal.reason, active, heirs[0], replaces
+            )
         )
     if len(seen.candidates) <= 1:
         # Cold failover: nobody stands by, so the heir has to be made first.
-        return Start(make_plan(seen, model.Cause.FAILOVER, signal.reason, active, None, replaces))
+        return Start(
+            plan_builder.build(seen, model.Cause.FAILOVER, signal.reason, active, None, replaces)
+        )
     return Refuse(_no_heir(reasons))
 
 
-def _unsuited(seen: Observation) -> Refuse | None:
+def _unsuited(seen: model.Observation) -> Refuse | None:
     """The refusal when a volume is one that cannot change hands, before anything is touched."""
     for volume in seen.volumes:
         why_not = volume_rules.why_never_moved(volume)
@@ -284,7 +263,7 @@ def _unsuited(seen: Observation) -> Refuse | None:
 
 
 def _replace_standby(
-    signal: signals.Signal, seen: Observation, named: model.Candidate
+    signal: signals.Signal, seen: model.Observation, named: model.Candidate
 ) -> Start | Refuse:
     if seen.chained is None:
         return Refuse(
@@ -292,7 +271,7 @@ def _replace_standby(
             'ScalingPolicy with adjustment_type replace_oldest replaces it'
         )
     return Start(
-        make_plan(
+        plan_builder.build(
             seen,
             model.Cause.REPLACE_STANDBY,
             signal.reason,
@@ -307,7 +286,7 @@ def _names_holder(named: str, holder: model.MemberServer | None) -> bool:
     return holder is not None and named in (holder.member, holder.server)
 
 
-def _concerns(named: str, seen: Observation, plan: model.Plan) -> bool:
+def _concerns(named: str, seen: model.Observation, plan: model.Plan) -> bool:
     """Whether a name is of the group now or was so when the plan was made."""
     return (
         find_member(seen.candidates, named) is not None
@@ -316,7 +295,7 @@ def _concerns(named: str, seen: Observation, plan: model.Plan) -> bool:
     )
 
 
-def _foreign(named: str, seen: Observation) -> str:
+def _foreign(named: str, seen: model.Observation) -> str:
     names = ', '.join(c.member.name for c in seen.candidates) or 'none'
     return f'{named!r} is neither a member of the group nor a server in one (members: {names})'
 
@@ -324,106 +303,3 @@ def _foreign(named: str, seen: Observation) -> str:
 def _no_heir(reasons: Mapping[str, str]) -> str:
     told = '; '.join(f'{name}: {why}' for name, why in reasons.items())
     return f'no standby can take over, so the active stays ({told or "the group is empty"})'
-
-
-# --- the graph of steps ---------------------------------------------------------------------
-
-
-def make_plan(
-    seen: Observation,
-    cause: model.Cause,
-    reason: str,
-    old: model.MemberServer | None,
-    new: model.MemberServer | None,
-    replaces: tuple[str, ...],
-) -> model.Plan:
-    """The steps that bring what the template names from ``old`` to ``new``.
-
-    Without ``new`` the first step makes a member. Invariant: the attach step of a volume comes
-    after its own detach step, the hand-over after every attach, the replacement last; volumes
-    are attached in the order of the template's dependencies and detached in the reverse one;
-    nothing is taken before the old active is quiesced, and nothing is activated before every
-    volume is there.
-    """
-    moves = cause is not model.Cause.REPLACE_STANDBY
-    steps: list[model.Step] = []
-    ready: tuple[str, ...] = ()
-    if moves and new is None:
-        steps.append(model.Step('add_member', StepKind.ADD_MEMBER, ''))
-        ready = ('add_member',)
-    if moves and old is not None and seen.quiesce_hook is not None:
-        steps.append(model.Step('quiesce', StepKind.QUIESCE, old.server, ready))
-        ready = ('quiesce',)
-    if moves and old is not None and seen.quiesce is model.Quiesce.STOP:
-        steps.append(model.Step('stop_server', StepKind.STOP_SERVER, old.server, ready))
-        ready = ('stop_server',)
-    if moves:
-        known = {a.volume for a in seen.attachments}
-        followers: dict[str, list[str]] = {a.volume: [] for a in seen.attachments}
-        for one in seen.attachments:
-            for earlier in one.after:
-                if earlier in known:
-                    followers[earlier].append(one.volume)
-        for one in seen.attachments:
-            after = ready + tuple(f'detach:{v}' for v in followers[one.volume])
-            steps.append(model.Step(f'detach:{one.volume}', StepKind.DETACH, one.volume, after))
-        for one in seen.attachments:
-            after = (f'detach:{one.volume}',)
-            after += tuple(f'attach:{v}' for v in one.after if v in known)
-            steps.append(
-                model.Step(
-                    f'attach:{one.volume}',
-                    StepKind.ATTACH,
-                    one.volume,
-                    after,
-                    detail=one.device or '',
-                )
-            )
-        after = tuple(f'attach:{a.volume}' for a in seen.attachments) or ready
-        steps.append(model.Step('hand_over', StepKind.HAND_OVER, '', after))
-    last: tuple[str, ...] = ('hand_over',) if moves else ()
-    if moves and seen.activate_hook is not None:
-        # Heat's record of volumes is of no use to what is activated; a port or an address is.
-        after = ('hand_over',) if seen.moves_more_than_volumes else steps[-1].after
-        steps.append(model.Step('activate', StepKind.ACTIVATE, '', after))
-        last += ('activate',)
-    cold = moves and new is None
-    keeps = bool(
-        seen.keep_seconds and cause is model.Cause.FAILOVER and old and old.member in replaces
-    )
-    if keeps and old is not None and (seen.chained is not None or cold):
-        steps.append(model.Step('shut_off_kept', StepKind.STOP_SERVER, old.server, last))
-        last = ('shut_off_kept',)
-    if replaces and (seen.chained is not None or cold):
-        steps.append(
-            model.Step(
-                'replace',
-                StepKind.REPLACE,
-                ','.join(replaces),
-                last,
-            )
-        )
-    return model.Plan(
-        plan_id=seen.plan_id,
-        cause=cause,
-        reason=reason,
-        requested_by=seen.requested_by,
-        created=seen.now.isoformat(timespec='milliseconds'),
-        epoch=seen.record.epoch + (1 if moves else 0),
-        revision=seen.revision,
-        old=old,
-        new=new,
-        steps=tuple(steps),
-        chained=seen.chained,
-        quiesce=seen.quiesce,
-        on_dead_host=seen.on_dead_host,
-        quiesce_hook=seen.quiesce_hook,
-        activate_hook=seen.activate_hook,
-        considered=standbys.considered(
-            seen.candidates,
-            seen.record.active,
-            seen.record.suspects if cause is model.Cause.FAILOVER else (),
-            new if moves else None,
-        ),
-        keep_seconds=seen.keep_seconds if keeps else 0.0,
-    )

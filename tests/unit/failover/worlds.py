@@ -6,7 +6,6 @@ import datetime
 
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
-from heat_ha.failover.rules import decide
 from heat_ha.groups import model as groups
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -47,7 +46,7 @@ def holder(name):
 def seen(candidates, *, active='a', record=None, volumes=('v1',), **changes):
     if record is None:
         record = model.Record(epoch=1, active=holder(active) if active else None)
-    plain = decide.Observation(
+    plain = model.Observation(
         record=record,
         candidates=tuple(candidates),
         attachments=tuple(

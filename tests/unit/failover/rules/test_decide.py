@@ -3,14 +3,13 @@ import dataclasses
 import datetime
 import itertools
 
-import networkx
 import pytest
 
 from heat_ha import signals
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide, graph
+from heat_ha.failover.rules import decide
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -195,35 +194,3 @@ def test_only_a_plan_that_touched_nothing_can_be_cancelled():
         begun = plan.with_step(dataclasses.replace(plan.steps[0], state=state))
         record = dataclasses.replace(fresh, plan=begun)
         assert isinstance(decide.answer(cancel, worlds.seen(group, record=record)), decide.Refuse)
-
-
-# --- the graph of steps ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize('quiesce', list(model.Quiesce))
-@pytest.mark.parametrize('chained', [None, CHAINED])
-@pytest.mark.parametrize('size', [1, 2, 5])
-@pytest.mark.parametrize('volumes', [0, 1, 3])
-def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, size, volumes):
-    group = tuple(worlds.candidate(n) for n in 'abcde'[:size])
-    after = {0: (), 1: ('v0',), 2: ('v0', 'v1')}
-    attachments = tuple(model.Attachment(f'v{i}', None, after[i]) for i in range(volumes))
-    world = worlds.seen(group, volumes=attachments, quiesce=quiesce, chained=chained)
-    plan = decide.answer(ALARM, world).plan
-    edges = graph.of(plan)
-    assert networkx.is_directed_acyclic_graph(edges)
-    attaches = [s.name for s in plan.steps if s.kind is StepKind.ATTACH]
-    assert len(attaches) == volumes
-    for name in attaches:
-        assert networkx.has_path(edges, name.replace('attach', 'detach'), name)
-        assert networkx.has_path(edges, name, 'hand_over')
-    for earlier, later in itertools.pairwise(sorted(attaches)):
-        assert networkx.has_path(edges, earlier, later)
-        assert networkx.has_path(
-            edges, later.replace('attach', 'detach'), earlier.replace('attach', 'detach')
-        )
-    assert ('replace' in edges) is (chained is not None or size == 1)
-    assert ('add_member' in edges) is (size == 1)
-    assert ('stop_server' in edges) is (quiesce is model.Quiesce.STOP)
-    assert model.Plan.from_dict(plan.to_dict()) == plan
-    assert plan.plan_id in graph.to_dot(plan)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which steps a failover has, and which of them wait for which.
+
+``decide`` calls :func:`build` once it knows who takes over. The executor carries the steps
+out in the order of the graph, side by side where nothing waits.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from heat_ha.failover import model
+from heat_ha.failover.model import Step, StepKind
+from heat_ha.failover.rules import standbys
+
+Names = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What a plan is made from: what was seen, and who hands over to whom."""
+
+    seen: model.Observation
+    cause: model.Cause
+    old: model.MemberServer | None
+    new: model.MemberServer | None
+    replaces: Names
+
+    @property
+    def is_move(self) -> bool:
+        """Whether the active changes. A standby is replaced without a move."""
+        return self.cause is not model.Cause.REPLACE_STANDBY
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether the successor does not exist yet."""
+        return self.is_move and self.new is None
+
+    @property
+    def retains_old(self) -> bool:
+        """Whether the old active, replaced as sick, is retained for a while, shut off."""
+        is_replaced = self.old is not None and self.old.member in self.replaces
+        is_sick = self.cause is model.Cause.FAILOVER
+        return bool(self.seen.keep_seconds) and is_sick and is_replaced
+
+    @property
+    def has_replacer(self) -> bool:
+        """Whether something replaces members: the chained policy, or this one in a group of one."""
+        return self.seen.chained is not None or self.is_cold
+
+
+def build(
+    seen: model.Observation,
+    cause: model.Cause,
+    reason: str,
+    old: model.MemberServer | None,
+    new: model.MemberServer | None,
+    replaces: Names,
+) -> model.Plan:
+    """The steps that bring what the template names from ``old`` to ``new``.
+
+    In this order, each where the template or the group asks for it:
+
+    1. ``add_member``: make the successor, in a group where nobody stands by.
+    2. ``quiesce``: run the template's config on the old active.
+    3. ``stop_server``: shut the old active off.
+    4. ``detach:<volume>``: take each volume from the old active. A volume whose attachment
+       others depend on is taken after those others.
+    5. ``attach:<volume>``: give each volume to the new active once it is taken, in the order of
+       the template's dependencies.
+    6. ``hand_over``: bring Heat's record, and everything but volumes, to the new active.
+    7. ``activate``: run the template's config on the new active.
+    8. ``shut_off_kept``: shut off the old active that is retained for a look.
+    9. ``replace``: replace the members that are to go.
+
+    1 to 3 run one after the other and 4 waits for the last of them. Volumes do not wait for
+    each other beyond the template's dependencies. 7 waits for 6 only where more than volumes
+    is handed over; otherwise for 5. A plan that replaces a standby has step 9 alone.
+
+    Invariant: the attach step of a volume comes after its own detach step, the hand-over after
+    every attach, the replacement last; nothing is taken before the old active is quiesced, and
+    nothing is activated before every volume is there.
+
+    :param replaces: names of the members that are to be replaced, if there is a policy for it.
+    :param new: None for a successor that step 1 makes.
+    """
+    task = _Task(seen, cause, old, new, replaces)
+    return model.Plan(
+        plan_id=seen.plan_id,
+        cause=cause,
+        reason=reason,
+        requested_by=seen.requested_by,
+        created=seen.now.isoformat(timespec='milliseconds'),
+        epoch=seen.record.epoch + (1 if task.is_move else 0),
+        revision=seen.revision,
+        old=old,
+        new=new,
+        steps=tuple(_move(task) if task.is_move else _replace(task, ())),
+        chained=seen.chained,
+        quiesce=seen.quiesce,
+        on_dead_host=seen.on_dead_host,
+        quiesce_hook=seen.quiesce_hook,
+        activate_hook=seen.activate_hook,
+        considered=standbys.considered(
+            seen.candidates,
+            seen.record.active,
+            seen.record.suspects if cause is model.Cause.FAILOVER else (),
+            new if task.is_move else None,
+        ),
+        keep_seconds=seen.keep_seconds if task.retains_old else 0.0,
+    )
+
+
+def _move(task: _Task) -> list[Step]:
+    attachments = task.seen.attachments
+    steps = _prepare(task)
+    ready = tuple(s.name for s in steps[-1:])
+    all_there = tuple(f'attach:{a.volume}' for a in attachments) or ready
+    steps += _detach(attachments, ready)
+    steps += _attach(attachments)
+    steps.append(Step('hand_over', StepKind.HAND_OVER, '', all_there))
+    activation = _activate(task, all_there)
+    shutdown = _shut_off_retained(task, ('hand_over', *(s.name for s in activation)))
+    last = tuple(s.name for s in shutdown or [steps[-1], *activation])
+    return [*steps, *activation, *shutdown, *_replace(task, last)]
+
+
+def _prepare(task: _Task) -> list[Step]:
+    """What comes before the first volume is taken, each step after the one before."""
+    found: list[Step] = []
+    if task.is_cold:
+        found.append(Step('add_member', StepKind.ADD_MEMBER, ''))
+    if task.old is not None and task.seen.quiesce_hook is not None:
+        found.append(Step('quiesce', StepKind.QUIESCE, task.old.server))
+    if task.old is not None and task.seen.quiesce is model.Quiesce.STOP:
+        found.append(Step('stop_server', StepKind.STOP_SERVER, task.old.server))
+    before: Sequence[Names] = [(), *((step.name,) for step in found)]
+    return [
+        dataclasses.replace(step, after=after) for step, after in zip(found, before, strict=False)
+    ]
+
+
+def _detach(attachments: Sequence[model.Attachment], ready: Names) -> list[Step]:
+    return [
+        Step(
+            f'detach:{one.volume}',
+            StepKind.DETACH,
+            one.volume,
+            ready + tuple(f'detach:{o.volume}' for o in attachments if one.volume in o.after),
+        )
+        for one in attachments
+    ]
+
+
+def _attach(attachments: Sequence[model.Attachment]) -> list[Step]:
+    known = {one.volume for one in attachments}
+    return [
+        Step(
+            f'attach:{one.volume}',
+            StepKind.ATTACH,
+            one.volume,
+            (f'detach:{one.volume}', *(f'attach:{v}' for v in one.after if v in known)),
+            detail=one.device or '',
+        )
+        for one in attachments
+    ]
+
+
+def _activate(task: _Task, all_there: Names) -> list[Step]:
+    if task.seen.activate_hook is None:
+        return []
+    # Heat's record of volumes is of no use to what is activated; a port or an address is.
+    after = ('hand_over',) if task.seen.moves_more_than_volumes else all_there
+    return [Step('activate', StepKind.ACTIVATE, '', after)]
+
+
+def _shut_off_retained(task: _Task, after: Names) -> list[Step]:
+    if task.old is None or not task.retains_old or not task.has_replacer:
+        return []
+    return [Step('shut_off_kept', StepKind.STOP_SERVER, task.old.server, after)]
+
+
+def _replace(task: _Task, after: Names) -> list[Step]:
+    if not task.replaces or not task.has_replacer:
+        return []
+    return [Step('replace', StepKind.REPLACE, ','.join(task.replaces), after)]
