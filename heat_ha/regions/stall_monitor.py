@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watch the parts that an action waits for: whether anything moves there, now and then."""
 
-import datetime
 import time
 
 from heat_ha.regions import model
-from heat_ha.regions.rules import spec, stall
+from heat_ha.regions.rules import stall
 
 # Seconds between two signs of one part. A look at the stack shows its end within a second or
 # five; its signs are two more requests, and have time.
@@ -26,28 +25,31 @@ class StallMonitor:
         """A person asks for a part to be told once more, if it is in progress at the next look."""
         self._forced.add(region)
 
-    def step(
-        self, part: model.Part, seen: model.Seen, rules: spec.Rules, now: datetime.datetime
-    ) -> model.Send | model.Wait | None:
-        """What is done about a part that is waited for; None if it is not in progress for us."""
-        is_forced = part.region in self._forced
-        if not isinstance(seen, model.Silent):
-            # Whoever asked for it did not mean it for whatever is in progress there later.
-            self._forced.discard(part.region)
+    def observe(self, part: model.Part, seen: model.Seen) -> stall.Observation | None:
+        """A part that is waited for, as it is known; None if it is not in progress for us."""
         if not isinstance(seen, model.Present) or not stall.is_ours(part, seen):
-            self._forget(part.region)
             return None
-        found = stall.Observation(
+        return stall.Observation(
             part,
             seen,
             self._unfinished.get(part.region, ()),
             self._equal.get(part.region, 0),
-            is_forced,
+            part.region in self._forced,
         )
-        step = stall.next_step(found, rules, now)
-        if isinstance(step, model.Send):
-            self._forget(part.region)
-        return step
+
+    def after_step(
+        self,
+        region: str,
+        seen: model.Seen,
+        observation: stall.Observation | None,
+        step: model.Step,
+    ) -> None:
+        """Forget what a look and the step that was chosen upon it have put an end to."""
+        if not isinstance(seen, model.Silent):
+            # Whoever asked for it did not mean it for whatever is in progress there later.
+            self._forced.discard(region)
+        if observation is None or isinstance(step, model.Send):
+            self._forget(region)
 
     def is_due(self, region: str) -> bool:
         """Whether it is time for the next signs of a part that is waited for."""

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one action does about a part: decide upon a look, and take the answers to what follows.
+
+The record is ``reconciler``'s: this gives back the part as it is to be on record.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.regions import calls, interfaces, model, progress, record, stall_monitor
+from heat_ha.regions.rules import decide, spec, stall
+
+LOG = logging.getLogger(__name__)
+
+
+class PartReconciler:
+    """The parts of one action.
+
+    :param body: makes the body of a request about a part.
+    :param emit: takes an event's text, and whether it is of a failure.
+    """
+
+    def __init__(
+        self,
+        store: interfaces.Store,
+        rules: spec.Rules,
+        action: progress.Progress,
+        body: Callable[[model.Part, model.Request], Mapping[str, Any]],
+        emit: Callable[[str, bool], None],
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._action = action
+        self._body = body
+        self._emit = emit
+        self._stalls = stall_monitor.StallMonitor()
+
+    def force(self, region: str) -> None:
+        """A person asks for a part to be sent the same once more, if it is in progress."""
+        self._stalls.force(region)
+
+    # --- decide -------------------------------------------------------------------------------
+
+    def decide(self, part: model.Part, seen: model.Seen) -> tuple[model.Part, list[calls.PartCall]]:
+        """Decide upon a look. :returns: the part for the record, and the calls after it."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self._action.begun.add(part.region)
+        found = decide.after_look(part, seen, interfaces.now_text())
+        observation = self._stalls.observe(found, seen)
+        step = self._next_step(found, seen, observation, now)
+        self._stalls.after_step(found.region, seen, observation, step)
+        # Not what was seen: outputs may be secrets.
+        LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
+        if isinstance(step, model.Send):
+            write = self._write(found, seen, step)
+            return write.part, [write]
+        done = decide.after_step(found, step, seen)
+        if isinstance(step, model.Wait):
+            return done, self._while_waiting(done, step, observation)
+        following = self._after_end(done, step, seen)
+        self._settle(part, done, step)
+        return done, following
+
+    def _next_step(
+        self,
+        part: model.Part,
+        seen: model.Seen,
+        observation: stall.Observation | None,
+        now: datetime.datetime,
+    ) -> model.Step:
+        step = decide.next_step(part, seen, self._rules, self._action.attempt, now)
+        if isinstance(step, model.Wait) and observation is not None:
+            # A repeated request is bounded by the rules of a stall.
+            return stall.next_step(observation, self._rules, now)
+        if isinstance(step, model.Send):
+            return self._action.exhausted(part.region) or step
+        return step
+
+    def _write(self, part: model.Part, seen: model.Seen, step: model.Send) -> calls.Write:
+        sent = decide.intended(
+            part, step.request, seen, self._action.attempt, interfaces.now_text()
+        )
+        write = calls.Write(sent, part, step, self._body(sent, step.request))
+        if not write.is_repeat:
+            self._action.count_send(part.region)
+        return write
+
+    def _while_waiting(
+        self, part: model.Part, step: model.Wait, observation: stall.Observation | None
+    ) -> list[calls.PartCall]:
+        following: list[calls.PartCall] = []
+        if observation is not None and self._stalls.is_due(part.region):
+            following.append(calls.ReadFingerprint(part))
+        if isinstance(step, model.Stalled) and self._stalls.is_news(part.region, step):
+            self._emit(f'{part.region}: {step.reason}', False)
+        return following
+
+    def _after_end(
+        self, part: model.Part, step: model.Step, seen: model.Seen
+    ) -> list[calls.PartCall]:
+        """What is still read when the action is through with a part."""
+        following: list[calls.PartCall] = []
+        is_done = isinstance(step, model.Done)
+        if is_done and isinstance(seen, model.Present):
+            if seen.outputs is None:
+                following.append(calls.ReadOutputs(part))
+            else:
+                self._keep_outputs(part, seen)
+        has_failed = (
+            isinstance(step, model.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED
+        )
+        if has_failed:
+            following.append(calls.ReadCause(part))
+        if self._action.has_sent(part.region) and (has_failed or is_done):
+            following.append(calls.ReadRecentEvents(part))
+        return following
+
+    def _settle(self, before: model.Part, after: model.Part, step: model.Step) -> None:
+        self._action.settle(after)
+        if isinstance(step, model.Fail):
+            self._emit(f'{after.region}: {step.error_class.value}: {step.reason}', True)
+        elif isinstance(step, model.Defer):
+            self._emit(f'{after.region} is told later (pending): {step.reason}', False)
+        elif before.state is not after.state or before.applied != after.applied:
+            self._emit(f'{after.region} has revision {after.applied[:12]}', False)
+        elif after.drifted and not before.drifted:
+            self._emit(f'{after.region}: {after.reason}', True)
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def take(self, call: calls.PartCall, answer: Any) -> model.Part | None:
+        """Take the answer to a call. :returns: the part for the record; None if it stays."""
+        match call:
+            case calls.Write():
+                return self._after_write(call, answer)
+            case calls.ReadFingerprint():
+                return self._stalls.take(call.part, answer, interfaces.now_text())
+            case calls.ReadCause():
+                return call.after(answer) if answer else None
+            case calls.ReadOutputs():
+                if isinstance(answer, model.Present):
+                    self._keep_outputs(call.part, answer)
+            case calls.ReadRecentEvents():
+                if answer:
+                    has_failed = call.part.state is model.State.FAILED
+                    self._emit(f'{call.part.region}: {answer}', has_failed)
+        return None
+
+    def _after_write(self, call: calls.Write, reply: model.Reply) -> model.Part:
+        part, end = call.after(reply, interfaces.now_text())
+        if part.repeats > call.before.repeats:
+            text = f'{part.region} is told the same once more: {call.step.reason}'
+            self._emit(f'{text}; {reply.answer.value} {reply.reason}'.rstrip(), False)
+        LOG.debug('%s answers: %s', part.region, reply)
+        self._action.note_reply(part.region, reply)
+        if end is not None:
+            part = decide.after_step(part, end, model.Absent())
+            self._settle(call.before, part, end)
+        return part
+
+    def _keep_outputs(self, part: model.Part, seen: model.Present) -> None:
+        outputs = record.Outputs(dict(seen.outputs or {}), interfaces.now_text(), part.applied)
+        try:
+            self._store.write_outputs(part.region, outputs)
+        except exceptions.Refused as exc:
+            self._emit(f'{part.region}: {exc}', True)
