@@ -7,8 +7,146 @@ from heat.engine import attributes, constraints, properties
 from heat_ha.regions.rules import spec
 
 
-class RemoteSchema:
-    """The names and schemas of the properties and attributes."""
+class ContextSchema:
+    """Where the stack of a region belongs, and how to get there."""
+
+    _CONTEXT_KEYS = (REGION_NAME, CREDENTIAL_SECRET_ID, CA_CERT, SSL_INSECURE) = (
+        'region_name', 'credential_secret_id', 'ca_cert', 'insecure',
+    )  # fmt: skip
+
+    context_schema = {
+        REGION_NAME: properties.Schema(
+            properties.Schema.STRING,
+            _('The region; without it, the region of the parent stack.'),
+        ),
+        CREDENTIAL_SECRET_ID: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'A secret in Barbican with a credential for another cloud: JSON with '
+                'auth_type and auth. Token, catalogue and requests are all of that cloud.'
+            ),
+            update_allowed=True,
+        ),
+        CA_CERT: properties.Schema(
+            properties.Schema.STRING,
+            _('The certificate of the authority that signed those of the region.'),
+            update_allowed=True,
+        ),
+        SSL_INSECURE: properties.Schema(
+            properties.Schema.BOOLEAN,
+            _("Whether the region's certificate is not verified."),
+            default=False,
+            update_allowed=True,
+        ),
+    }
+
+
+class PartitionSchema:
+    """What is done while a region does not answer."""
+
+    _PARTITION_KEYS = (ON_UNREACHABLE, ON_DELETE, ON_STALE_OUTPUTS) = (
+        'on_unreachable', 'on_delete', 'outputs',
+    )  # fmt: skip
+
+    partition_schema = {
+        ON_UNREACHABLE: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'defer goes on without the region and tells it later; wait keeps the '
+                'action in progress until its timeout; fail fails the resource.'
+            ),
+            default=spec.OnUnreachable.DEFER.value,
+            constraints=[constraints.AllowedValues([o.value for o in spec.OnUnreachable])],
+            update_allowed=True,
+        ),
+        ON_DELETE: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'defer leaves a tombstone, and deletes when the region is back; retain '
+                'leaves the stack where it is and ends; fail fails the delete.'
+            ),
+            default=spec.OnDelete.DEFER.value,
+            constraints=[constraints.AllowedValues([o.value for o in spec.OnDelete])],
+            update_allowed=True,
+        ),
+        ON_STALE_OUTPUTS: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'last_known gives the outputs as they were read last, with their age in '
+                'output_details; block does not end an action before they are known; '
+                'fail gives an error instead of an old value.'
+            ),
+            default='last_known',
+            constraints=[constraints.AllowedValues(['last_known', 'block', 'fail'])],
+            update_allowed=True,
+        ),
+    }
+
+
+class RolloutSchema:
+    """In which order the regions are worked on, and how many at once."""
+
+    _ROLLOUT_KEYS = (ORDER, WAVES, MAX_IN_FLIGHT, FAILURE_TOLERANCE) = (
+        'order', 'waves', 'max_in_flight', 'failure_tolerance',
+    )  # fmt: skip
+
+    rollout_schema = {
+        ORDER: properties.Schema(
+            properties.Schema.LIST,
+            _('All regions in the order in which they are begun.'),
+            update_allowed=True,
+        ),
+        WAVES: properties.Schema(
+            properties.Schema.LIST,
+            _(
+                'All regions in lists; a list is begun when the one before it is done. A '
+                'region that does not answer keeps no list waiting.'
+            ),
+            update_allowed=True,
+        ),
+        MAX_IN_FLIGHT: properties.Schema(
+            properties.Schema.INTEGER,
+            _('How many regions are at work at once; 0 sets no limit.'),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        FAILURE_TOLERANCE: properties.Schema(
+            properties.Schema.INTEGER,
+            _('How many regions may fail before no further one is begun.'),
+            default=0,
+            constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+    }
+
+
+class AdoptSchema:
+    """Which stacks are taken over, and from what state."""
+
+    _ADOPT_KEYS = (STACKS, CONFLICT) = ('stacks', 'conflict')
+
+    adopt_schema = {
+        STACKS: properties.Schema(
+            properties.Schema.MAP,
+            _('The name or the id of the stack, by region.'),
+            update_allowed=True,
+        ),
+        CONFLICT: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'abort leaves a stack alone that is not what the template wants; '
+                'overwrite updates it.'
+            ),
+            default='abort',
+            constraints=[constraints.AllowedValues(['abort', 'overwrite'])],
+            update_allowed=True,
+        ),
+    }
+
+
+class RemoteProperties(ContextSchema, PartitionSchema, RolloutSchema, AdoptSchema):
+    """The names and the schemas of the properties."""
 
     PROPERTIES = (
         CONTEXT, REGIONS, TEMPLATE, TIMEOUT, PARAMETERS, ENVIRONMENT, PARTITION, ROLLOUT, DRIFT,
@@ -18,58 +156,12 @@ class RemoteSchema:
         'rollout', 'drift', 'adopt',
     )  # fmt: skip
 
-    _CONTEXT_KEYS = (REGION_NAME, CREDENTIAL_SECRET_ID, CA_CERT, SSL_INSECURE) = (
-        'region_name', 'credential_secret_id', 'ca_cert', 'insecure',
-    )  # fmt: skip
-
-    _PARTITION_KEYS = (ON_UNREACHABLE, ON_DELETE, ON_STALE_OUTPUTS) = (
-        'on_unreachable', 'on_delete', 'outputs',
-    )  # fmt: skip
-
-    _ROLLOUT_KEYS = (ORDER, WAVES, MAX_IN_FLIGHT, FAILURE_TOLERANCE) = (
-        'order', 'waves', 'max_in_flight', 'failure_tolerance',
-    )  # fmt: skip
-
-    _ADOPT_KEYS = (STACKS, CONFLICT) = ('stacks', 'conflict')
-
-    ATTRIBUTES = (
-        NAME_ATTR, OUTPUTS, OUTPUT_DETAILS, STATE, REACHABLE, LAST_SEEN, REVISION, OWNER, PENDING,
-        REASON, ERROR_CLASS, STACK_IDS, TOMBSTONES, STILL_SINCE,
-    ) = (
-        'stack_name', 'outputs', 'output_details', 'state', 'reachable', 'last_seen', 'revision',
-        'owner', 'pending', 'reason', 'error_class', 'stack_ids', 'tombstones', 'still_since',
-    )  # fmt: skip
-
     properties_schema = {
         CONTEXT: properties.Schema(
             properties.Schema.MAP,
             _('Where the stack belongs, as OS::Heat::Stack has it, for a single region.'),
             update_allowed=True,
-            schema={
-                REGION_NAME: properties.Schema(
-                    properties.Schema.STRING,
-                    _('The region; without it, the region of the parent stack.'),
-                ),
-                CREDENTIAL_SECRET_ID: properties.Schema(
-                    properties.Schema.STRING,
-                    _(
-                        'A secret in Barbican with a credential for another cloud: JSON with '
-                        'auth_type and auth. Token, catalogue and requests are all of that cloud.'
-                    ),
-                    update_allowed=True,
-                ),
-                CA_CERT: properties.Schema(
-                    properties.Schema.STRING,
-                    _('The certificate of the authority that signed those of the region.'),
-                    update_allowed=True,
-                ),
-                SSL_INSECURE: properties.Schema(
-                    properties.Schema.BOOLEAN,
-                    _("Whether the region's certificate is not verified."),
-                    default=False,
-                    update_allowed=True,
-                ),
-            },
+            schema=ContextSchema.context_schema,
         ),
         REGIONS: properties.Schema(
             properties.Schema.LIST,
@@ -112,74 +204,14 @@ class RemoteSchema:
             _('What is done while a region does not answer.'),
             default={},
             update_allowed=True,
-            schema={
-                ON_UNREACHABLE: properties.Schema(
-                    properties.Schema.STRING,
-                    _(
-                        'defer goes on without the region and tells it later; wait keeps the '
-                        'action in progress until its timeout; fail fails the resource.'
-                    ),
-                    default=spec.OnUnreachable.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in spec.OnUnreachable])],
-                    update_allowed=True,
-                ),
-                ON_DELETE: properties.Schema(
-                    properties.Schema.STRING,
-                    _(
-                        'defer leaves a tombstone, and deletes when the region is back; retain '
-                        'leaves the stack where it is and ends; fail fails the delete.'
-                    ),
-                    default=spec.OnDelete.DEFER.value,
-                    constraints=[constraints.AllowedValues([o.value for o in spec.OnDelete])],
-                    update_allowed=True,
-                ),
-                ON_STALE_OUTPUTS: properties.Schema(
-                    properties.Schema.STRING,
-                    _(
-                        'last_known gives the outputs as they were read last, with their age in '
-                        'output_details; block does not end an action before they are known; '
-                        'fail gives an error instead of an old value.'
-                    ),
-                    default='last_known',
-                    constraints=[constraints.AllowedValues(['last_known', 'block', 'fail'])],
-                    update_allowed=True,
-                ),
-            },
+            schema=PartitionSchema.partition_schema,
         ),
         ROLLOUT: properties.Schema(
             properties.Schema.MAP,
             _('In which order the regions are told; without it, all at once.'),
             default={},
             update_allowed=True,
-            schema={
-                ORDER: properties.Schema(
-                    properties.Schema.LIST,
-                    _('All regions in the order in which they are begun.'),
-                    update_allowed=True,
-                ),
-                WAVES: properties.Schema(
-                    properties.Schema.LIST,
-                    _(
-                        'All regions in lists; a list is begun when the one before it is done. A '
-                        'region that does not answer keeps no list waiting.'
-                    ),
-                    update_allowed=True,
-                ),
-                MAX_IN_FLIGHT: properties.Schema(
-                    properties.Schema.INTEGER,
-                    _('How many regions are at work at once; 0 sets no limit.'),
-                    default=0,
-                    constraints=[constraints.Range(min=0)],
-                    update_allowed=True,
-                ),
-                FAILURE_TOLERANCE: properties.Schema(
-                    properties.Schema.INTEGER,
-                    _('How many regions may fail before no further one is begun.'),
-                    default=0,
-                    constraints=[constraints.Range(min=0)],
-                    update_allowed=True,
-                ),
-            },
+            schema=RolloutSchema.rollout_schema,
         ),
         DRIFT: properties.Schema(
             properties.Schema.STRING,
@@ -197,106 +229,71 @@ class RemoteSchema:
             _('Stacks that are there already and are taken over instead of made.'),
             default={},
             update_allowed=True,
-            schema={
-                STACKS: properties.Schema(
-                    properties.Schema.MAP,
-                    _('The name or the id of the stack, by region.'),
-                    update_allowed=True,
-                ),
-                CONFLICT: properties.Schema(
-                    properties.Schema.STRING,
-                    _(
-                        'abort leaves a stack alone that is not what the template wants; '
-                        'overwrite updates it.'
-                    ),
-                    default='abort',
-                    constraints=[constraints.AllowedValues(['abort', 'overwrite'])],
-                    update_allowed=True,
-                ),
-            },
+            schema=AdoptSchema.adopt_schema,
         ),
     }
 
+
+def _attribute(text, kind=attributes.Schema.MAP):
+    # Not cached: the record changes beside Heat's actions.
+    return attributes.Schema(text, type=kind, cache_mode=attributes.Schema.CACHE_NONE)
+
+
+class RemoteAttributes:
+    """The names and the schemas of the attributes."""
+
+    ATTRIBUTES = (
+        NAME_ATTR, OUTPUTS, OUTPUT_DETAILS, STATE, REACHABLE, LAST_SEEN, REVISION, OWNER, PENDING,
+        REASON, ERROR_CLASS, STACK_IDS, TOMBSTONES, STILL_SINCE,
+    ) = (
+        'stack_name', 'outputs', 'output_details', 'state', 'reachable', 'last_seen', 'revision',
+        'owner', 'pending', 'reason', 'error_class', 'stack_ids', 'tombstones', 'still_since',
+    )  # fmt: skip
+
     attributes_schema = {
-        NAME_ATTR: attributes.Schema(
-            _('The name of the stack, or a map of them by region.'),
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        OUTPUTS: attributes.Schema(
+        NAME_ATTR: _attribute(_('The name of the stack, or a map of them by region.'), None),
+        OUTPUTS: _attribute(
             _(
                 'The outputs of the stack as they were read last: a map of names to values, and '
                 'with regions a map of those by region. No region is asked.'
-            ),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+            )
         ),
-        OUTPUT_DETAILS: attributes.Schema(
+        OUTPUT_DETAILS: _attribute(
             _(
                 'By region: when the outputs were read, their age in seconds, of which revision '
                 'they are, and stale, which says whether they may be out of date.'
-            ),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+            )
         ),
-        STATE: attributes.Schema(
-            _('By region: pending, waiting, working, ready, failed, paused or abandoned.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        STATE: _attribute(
+            _('By region: pending, waiting, working, ready, failed, paused or abandoned.')
         ),
-        REACHABLE: attributes.Schema(
-            _('By region: whether it answered when it was asked last.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        REACHABLE: _attribute(_('By region: whether it answered when it was asked last.')),
+        LAST_SEEN: _attribute(_('By region: when it answered last (UTC), to within ten minutes.')),
+        REVISION: _attribute(_('By region: the desired and the applied revision.')),
+        OWNER: _attribute(
+            _('The region that may change the parts, and the epoch since which it may.')
         ),
-        LAST_SEEN: attributes.Schema(
-            _('By region: when it answered last (UTC), to within ten minutes.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        PENDING: _attribute(
+            _('The regions that are still to be told something.'), attributes.Schema.LIST
         ),
-        REVISION: attributes.Schema(
-            _('By region: the desired and the applied revision.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        OWNER: attributes.Schema(
-            _('The region that may change the parts, and the epoch since which it may.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        PENDING: attributes.Schema(
-            _('The regions that are still to be told something.'),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        REASON: attributes.Schema(
-            _('By region: why it is as it is.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        ERROR_CLASS: attributes.Schema(
+        REASON: _attribute(_('By region: why it is as it is.')),
+        ERROR_CLASS: _attribute(
             _(
                 'By region: unreachable, auth, refused, invalid, remote_failed or conflict; empty '
                 'when all is well.'
-            ),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+            )
         ),
-        STACK_IDS: attributes.Schema(
-            _('By region: the id of the stack there; empty while it is not known.'),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        STACK_IDS: _attribute(
+            _('By region: the id of the stack there; empty while it is not known.')
         ),
-        TOMBSTONES: attributes.Schema(
+        TOMBSTONES: _attribute(
             _('The deletes that a region is still to be told: region, stack, since, reason.'),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
+            attributes.Schema.LIST,
         ),
-        STILL_SINCE: attributes.Schema(
+        STILL_SINCE: _attribute(
             _(
                 'By region: while the stack there is in progress, since when (UTC) nothing has '
                 'moved in it, as far as anybody has waited for it; else empty.'
-            ),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
+            )
         ),
     }

@@ -23,7 +23,11 @@ from heat_ha.regions.rules import command, planning
 LOG = logging.getLogger(__name__)
 
 
-class RemoteStack(remote_schema.RemoteSchema, remote_snapshots.WithSnapshots):
+class RemoteStack(
+    remote_schema.RemoteProperties,
+    remote_schema.RemoteAttributes,
+    remote_snapshots.WithSnapshots,
+):
     """A resource that keeps a stack in each of several regions, made for cuts between them.
 
     It has all properties of `OS::Heat::Stack`. A region that does not answer never keeps the
