@@ -3,27 +3,19 @@
 
 import dataclasses
 import sys
-import threading
 import time
 
-from heat.common import context as heat_context
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import check_resource, resource
-from heat.engine import stack as heat_stack
 from oslo_log import log as logging
 
-from heat_ha import exceptions
-from heat_ha.cloud import lease, nested_stack
+from heat_ha.cloud import nested_stack
+from heat_ha.plugin import remote_exclusion, remote_follower
 from heat_ha.regions import reconciler, record
 from heat_ha.regions.adapters import sessions
 
 LOG = logging.getLogger(__name__)
-
-# Signals whose regions are still at work, in one process. Each has a thread that mostly sleeps.
-MAX_FOLLOWED = 32
-
-_FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
 
 # The word under which events appear in `openstack stack event list`.
 REGIONS = 'REGIONS'
@@ -44,7 +36,7 @@ def failure(status, reason):
     return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
 
 
-class RemoteBase(resource.Resource):
+class RemoteBase(remote_exclusion.OneAtATime):
     """A resource that works in other regions, one short step at a time."""
 
     # The regions are told with what the owner of the stack has delegated.
@@ -154,34 +146,11 @@ class RemoteBase(resource.Resource):
             raise resource.PollDelay(min(5, int(waited / 15) + 1))
         return False
 
-    def _is_signal_at_work(self, token):
-        holder = lease.Lock(self.context, self.stack.id).holder()
-        if holder is None:
-            return False
-        if token.get('is_check') and holder == lease.own_engine_id():
-            # Older releases of Heat take the lock themselves for a check of the stack.
-            return False
-        return lease.engine_is_alive(self.context, holder)
-
     # --- signals: an engine's thread is not held while a region works -------------------------
 
     def _start_following(self, only):
         """Go on in a thread of our own until the region is done; the record is durable."""
-        if not _FOLLOWED.acquire(blocking=False):
-            LOG.warning('%s: too many signals at work; a later one goes on', self.name)
-            return
-        thread = threading.Thread(
-            target=_follow,
-            args=(
-                self.context.to_dict(),
-                self.stack.id,
-                self.name,
-                only,
-                self.stack.timeout_secs(),
-            ),
-            daemon=True,
-        )
-        thread.start()
+        remote_follower.start(self, only)
 
     def _step_for_signal(self, work):
         """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
@@ -198,51 +167,3 @@ class RemoteBase(resource.Resource):
         if forced and work.force(forced):
             self.data_delete(FORCED)
         return work.step()
-
-    def _alone(self, do):
-        """Do something to the record while nobody else does.
-
-        :returns: what it returns; None while an action is at work, False while a signal is.
-        """
-        try:
-            with lease.Lock(self.context, self.stack.id).held():
-                # Heat writes its state before it looks for the lock, and we look after taking
-                # it: one of the two always sees the other.
-                if self._is_in_action():
-                    return None
-                return do()
-        except lease.GroupBusy:
-            return False
-
-    def _is_in_action(self):
-        from heat.objects import resource as resource_object
-
-        row = resource_object.Resource.get_obj(
-            self.context, self.id, refresh=True, fields=('status',)
-        )
-        return row.status == self.IN_PROGRESS
-
-
-def _follow(context, stack_id, name, only, timeout):
-    deadline = time.monotonic() + timeout
-    try:
-        loaded = heat_stack.Stack.load(
-            heat_context.RequestContext.from_dict(context),
-            stack_id=stack_id,
-            use_stored_context=True,
-        )
-        found = loaded[name]
-        with found.frozen_properties():
-            work = found._work(is_asked_for=False, only=only)
-            while time.monotonic() < deadline:
-                if found._step_for_signal(work) is not False:
-                    found._after_signal(work)
-                    return
-                time.sleep(1)
-    except exceptions.HaError as exc:
-        LOG.warning('%s: %s', name, exc)
-    except Exception:
-        # The stack may be gone; whoever comes next starts from the record.
-        LOG.exception('%s: work for a signal ended', name)
-    finally:
-        _FOLLOWED.release()
