@@ -45,47 +45,69 @@ class State(enum.Enum):
 class Part:
     """What one region holds of the RemoteStack, as far as it is known here.
 
-    ``mark`` is a tag that no other stack has, and is made before the region is told of anything.
-    ``told`` and ``attempt`` are the revision and the action of the last request, on record
-    before it is sent; ``applied`` is the revision that was seen complete. ``doubtful_since`` is
-    set while the answer to a request is not known, ``silent_since`` while the region does not
-    answer. ``changed`` is when the region says that the stack was changed last. ``place`` is what
-    ``cloud`` needs to get there beside the region's name. ``sleep`` is whether the stack is to be
-    suspended, ``asleep`` whether it was seen to be by our wish. ``restore`` is the id of a snapshot
-    there that is to be applied, ``restore_revision`` what the stack held when it was taken,
-    ``restoring`` how far that is. ``traversal`` is the action there that we began, as it was seen
-    first; ``signs`` what its resources looked like last, ``still_since`` since when they look so,
-    ``repeats`` how often the same was told once more because of that.
+    The fields are in groups, and flat on record. Times are UTC in ISO form.
     """
 
+    # --- which stack it is, and where ---
     region: str
+    # A tag that no other stack has, made before the region is sent anything.
     mark: str
     name: str
     stack_id: str = ''
+    _: dataclasses.KW_ONLY
+    # What ``adapters`` need to get there beside the region's name.
+    place: str = ''
+    # The name or id of a stack that is taken over instead of made.
+    adopts: str = ''
+
+    # --- revisions ---
     desired: str = ''
+    # Of the last request, on record before it is sent.
     told: str = ''
+    # The one that was seen complete.
     applied: str = ''
+    # When the region says that the stack was changed last.
+    changed: str = ''
+    # Whether somebody else has changed the stack.
+    drifted: bool = False
+
+    # --- the last request ---
+    # The action that sent it, on record before it is sent.
     attempt: str = ''
+    # Since when its answer is not known.
+    doubtful_since: str = ''
+
+    # --- how it is ---
     state: State = State.PENDING
     error_class: ErrorClass | None = None
     reason: str = ''
+
+    # --- whether the region answers ---
     reachable: bool | None = None
     last_seen: str = ''
+    # Since when it does not.
     silent_since: str = ''
-    doubtful_since: str = ''
-    changed: str = ''
-    drifted: bool = False
-    adopts: str = ''
+
+    # --- held back ---
+    # A person wants it sent nothing.
     paused: bool = False
-    place: str = ''
+    # Whether the stack is to be suspended, and whether it was seen to be because of that.
     sleep: bool = False
     asleep: bool = False
+
+    # --- a snapshot to go back to ---
+    # Its id in the region, what the stack held when it was taken, and how far that is.
     restore: str = ''
     restore_revision: str = ''
     restoring: str = ''
+
+    # --- whether it has stalled ---
+    # The action there that we began, as it was seen first.
     traversal: str = ''
+    # What its resources looked like last, and since when they look so.
     signs: str = ''
     still_since: str = ''
+    # How often the same was sent once more because of that.
     repeats: int = 0
 
     @property

@@ -33,7 +33,7 @@ STATUSES = ('IN_PROGRESS', 'COMPLETE', 'FAILED')
 
 PARTS = [
     Part(
-        'B', 'mark', 'name', stack_id, 'new', told, applied, attempt, State.PENDING,
+        'B', 'mark', 'name', stack_id, desired='new', told=told, applied=applied, attempt=attempt,
         doubtful_since=doubt, silent_since=silent, changed='then', adopts=adopts,
     )
     for stack_id, (told, applied), attempt, doubt, silent, adopts in itertools.product(

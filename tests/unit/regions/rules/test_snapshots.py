@@ -33,7 +33,7 @@ def no_settling(monkeypatch):
     monkeypatch.setattr(decide, 'SETTLE', -1.0)
 
 
-READY = Part('A', 'mark', 'name', 'id', 'new', 'new', 'new', state=State.READY)
+READY = Part('A', 'mark', 'name', 'id', desired='new', told='new', applied='new', state=State.READY)
 SHOT = PartSnapshot('A', 'name', 'id', 'heat-ha-1', 'new')
 
 

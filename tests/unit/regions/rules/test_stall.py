@@ -27,8 +27,8 @@ WAITER = Unfinished('wait', 'OS::Heat::WaitCondition', 'CREATE', 'IN_PROGRESS')
 INSIDE = Unfinished('group', 'OS::Heat::ResourceGroup', 'UPDATE', 'IN_PROGRESS', is_stack=True)
 
 OURS = Part(
-    'B', 'mark', 'name', 'id', 'new', 'new', 'old', 'this', State.WORKING,
-    traversal='UPDATE then', signs='same', still_since=LONG_AGO,
+    'B', 'mark', 'name', 'id', desired='new', told='new', applied='old', attempt='this',
+    state=State.WORKING, traversal='UPDATE then', signs='same', still_since=LONG_AGO,
 )  # fmt: skip
 
 PARTS = [
