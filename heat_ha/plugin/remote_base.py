@@ -48,14 +48,14 @@ class RemoteBase(remote_exclusion.OneAtATime):
     def needs_replace_failed(self):
         return False
 
-    def _work(
+    def _new_reconciler(
         self,
         *,
         is_asked_for=True,
         may_repair=True,
         only=None,
         wanted=True,
-        sleep=None,
+        suspend_wanted=None,
         restore=None,
         only_deletes=False,
     ):
@@ -63,39 +63,43 @@ class RemoteBase(remote_exclusion.OneAtATime):
 
         :param is_asked_for: a person waits for it, so a region that is known to be silent is
             tried once more.
-        :param sleep: whether the stacks are to be suspended; None leaves that as it is.
+        :param suspend_wanted: whether the stacks are to be suspended; None leaves that as it is.
         :param restore: the snapshot that the stacks are to go back to.
         :param only_deletes: whether nothing but what tombstones name is worked on.
         """
         store = record.Store(self)
-        wishes = self._wishes(store, may_repair=may_repair, wanted=wanted)
+        desired = self._desired_state(store, may_repair=may_repair, wanted=wanted)
         return reconciler.Reconciler(
             store,
-            dataclasses.replace(wishes, sleep=sleep, restore=restore, only_deletes=only_deletes),
-            self._ports(is_asked_for),
-            self._tell,
+            dataclasses.replace(
+                desired,
+                suspend_wanted=suspend_wanted,
+                restore=restore,
+                only_deletes=only_deletes,
+            ),
+            self._region_heats(is_asked_for),
+            self._emit,
             None if only is None else frozenset({only}),
         )
 
-    def _ports(self, is_asked_for):
-        """What makes the port to a region's Heat, from its name and its place."""
-        accesses = sessions.Sessions(self)
-        ports = {}
+    def _region_heats(self, is_asked_for):
+        """What gives a region's Heat, by the region's name and its place on record."""
+        found = sessions.Sessions(self)
+        heats = {}
 
-        def port(region, place):
+        def region_heat(region, place):
             key = (region, place)
-            if key not in ports:
-                ports[key] = accesses.port(
-                    sessions.RegionTarget.of(region, place), is_asked_for=is_asked_for
-                )
-            return ports[key]
+            if key not in heats:
+                target = sessions.RegionTarget.of(region, place)
+                heats[key] = found.heat(target, is_asked_for=is_asked_for)
+            return heats[key]
 
-        return port
+        return region_heat
 
-    def _wishes(self, store, *, may_repair, wanted):
+    def _desired_state(self, store, *, may_repair, wanted):
         raise NotImplementedError
 
-    def _tell(self, text, is_failure):
+    def _emit(self, text, is_failure):
         LOG.info('%s: %s', self.name, text)
         self._add_event(REGIONS, self.FAILED if is_failure else self.COMPLETE, text)
 
@@ -115,8 +119,8 @@ class RemoteBase(remote_exclusion.OneAtATime):
     def handle_create_cancel(self, token):
         work = (token or {}).get('work')
         # Not where the time has run out or the engine ends: the regions have a time of their own.
-        is_wish = isinstance(sys.exc_info()[1], check_resource.CancelOperation)
-        if work is not None and is_wish:
+        is_requested = isinstance(sys.exc_info()[1], check_resource.CancelOperation)
+        if work is not None and is_requested:
             work.cancel()
 
     def handle_update_cancel(self, token):

@@ -23,7 +23,7 @@ class Target:
     """
 
     region: str
-    place: sessions.RegionTarget
+    address: sessions.RegionTarget
     parameters: dict[str, Any]
     peer_inputs: dict[str, Any]
 
@@ -69,15 +69,15 @@ def _target(resource, item):
         )
     context = item.get('context') or {}
     name = item.get('region_name') or context.get('region_name')
-    place = sessions.RegionTarget(
+    address = sessions.RegionTarget(
         region=name or (None if context.get('credential_secret_id') else _own_region(resource)),
         credential_secret_id=context.get('credential_secret_id') or '',
         ca_cert=context.get('ca_cert') or '',
         insecure=bool(context.get('insecure')),
     )
     return Target(
-        region=place.region or place.credential_secret_id,
-        place=place,
+        region=address.region or address.credential_secret_id,
+        address=address,
         parameters=dict(item.get('parameters') or {}),
         peer_inputs=dict(item.get('peer_inputs') or {}),
     )
@@ -166,10 +166,10 @@ def rollout(resource, properties, found):
     if order and waves:
         raise exceptions.Refused('rollout has both order and waves', 'Leave one of them out')
     listed = [tuple(w) for w in waves] if waves else [tuple(order)] if order else [names]
-    told = [n for wave in listed for n in wave]
-    if sorted(told) != sorted(names):
+    ordered = [n for wave in listed for n in wave]
+    if sorted(ordered) != sorted(names):
         raise exceptions.Refused(
-            f'rollout names {", ".join(map(str, told))}, and the regions are {", ".join(names)}',
+            f'rollout names {", ".join(map(str, ordered))}, and the regions are {", ".join(names)}',
             'Name each region once',
         )
     return spec.Rollout(
@@ -194,11 +194,11 @@ def rules(resource, properties, *, may_repair=True):
         adopt_overwrites=adopt.get(resource.CONFLICT) == 'overwrite',
         patience=limits.patience,
         may_repair=may_repair,
-        still_after=limits.standstill,
+        stalled_after=limits.stalled_after,
     )
 
 
-def wishes(resource, properties, store, *, may_repair=True):
+def desired_state(resource, properties, store, *, may_repair=True):
     """All that the template says, for ``apply.Work``."""
     found = targets(resource, properties)
     adopt = properties[resource.ADOPT] or {}
@@ -213,7 +213,7 @@ def wishes(resource, properties, store, *, may_repair=True):
         base_name=resource.physical_resource_name(),
         is_single=properties[resource.REGIONS] is None,
         owner=_own_region(resource),
-        places={t.region: t.place.to_text() for t in found},
+        places={t.region: t.address.to_text() for t in found},
         adopts=dict(adopt.get(resource.STACKS) or {}),
         options={k: v for k, v in options.items() if v is not None},
     )

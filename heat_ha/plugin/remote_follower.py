@@ -47,7 +47,7 @@ def _follow(context, stack_id, name, only, timeout):
         )
         found = loaded[name]
         with found.frozen_properties():
-            work = found._work(is_asked_for=False, only=only)
+            work = found._new_reconciler(is_asked_for=False, only=only)
             while time.monotonic() < deadline:
                 if found._step_for_signal(work) is not False:
                     found._after_signal(work)

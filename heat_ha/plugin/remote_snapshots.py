@@ -36,15 +36,15 @@ class WithSnapshots(remote_base.RemoteBase):
 
     def handle_snapshot(self):
         # As with a check, older releases of Heat hold the lock of the stack themselves.
-        return self._begin(self._taking, is_check=True)
+        return self._begin(self._new_snapshot_action, is_check=True)
 
-    def _taking(self):
+    def _new_snapshot_action(self):
         return snapshot_action.SnapshotAction(
             record.Store(self),
-            self._ports(True),
-            self._tell,
+            self._region_heats(True),
+            self._emit,
             sessions.limits().patience,
-            lambda: self._work(only_deletes=True),
+            lambda: self._new_reconciler(only_deletes=True),
         )
 
     def check_snapshot_complete(self, token):
@@ -65,7 +65,7 @@ class WithSnapshots(remote_base.RemoteBase):
     def _failure(self, status, reason):
         room = MAX_REASON - len(self.name) - len(status)
         if len(reason) > room:
-            self._tell(f'{status}: {reason}', True)
+            self._emit(f'{status}: {reason}', True)
             reason = reason[: max(0, room - len(MORE))] + MORE
         return remote_base.failure(status, reason)
 
@@ -99,7 +99,7 @@ class WithSnapshots(remote_base.RemoteBase):
             condition=defn._condition,
         )
 
-    def _wish_to_restore(self, definition):
+    def _requested_restore(self, definition):
         """What an update is to restore; None for any but that of ``openstack stack restore``.
 
         The stored template keeps the wish, so a later update has it too.
@@ -107,7 +107,7 @@ class WithSnapshots(remote_base.RemoteBase):
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
             return None
-        return serialization.decode(found, _wish_of, 'the snapshot that is to be restored')
+        return serialization.decode(found, _restore_of, 'the snapshot that is to be restored')
 
     # --- deleting -----------------------------------------------------------------------------
 
@@ -117,21 +117,21 @@ class WithSnapshots(remote_base.RemoteBase):
             # The stacks in the regions take their snapshots along.
             return None
         # Newer releases of Heat call it on a resource made of the snapshot, without a record.
-        kept = self.stack.resources.get(self.name)
-        if not isinstance(kept, WithSnapshots):
+        original = self.stack.resources.get(self.name)
+        if not isinstance(original, WithSnapshots):
             return None
-        return {'snapshot': found, 'kept': kept, 'since': time.monotonic()}
+        return {'snapshot': found, 'original': original, 'since': time.monotonic()}
 
     def check_delete_snapshot_complete(self, token):
         if token is None:
             return True
-        kept = token['kept']
-        kept._data = None
+        original = token['original']
+        original._data = None
         is_late = time.monotonic() - token['since'] > MAX_DELETING
-        with kept.frozen_properties():
+        with original.frozen_properties():
             if 'work' not in token:
                 # None or False while somebody else is at work on the record.
-                work = kept._alone(lambda: kept._deleting(token['snapshot']))
+                work = original._alone(lambda: original._deleting(token['snapshot']))
                 if work:
                     token['work'] = work
                 elif is_late:
@@ -140,12 +140,12 @@ class WithSnapshots(remote_base.RemoteBase):
                         'an action is at work; delete the snapshot again when it has ended',
                     )
                 return False
-            if not kept._alone(token['work'].step):
+            if not original._alone(token['work'].step):
                 # What is left is on record as tombstones, and told with the next look.
                 return is_late
         failures = token['work'].failures()
         if failures:
-            raise kept._failure('DELETE failed', '; '.join(failures))
+            raise original._failure('DELETE failed', '; '.join(failures))
         return True
 
     def _deleting(self, snapshot):
@@ -155,10 +155,10 @@ class WithSnapshots(remote_base.RemoteBase):
         if found is not None:
             store.write(snapshots.with_deletes(found, snapshot, interfaces.now_text()))
             for region in snapshots.given_up(found, snapshot):
-                self._tell(f'{region} was given up, and keeps its snapshot', False)
-        return self._work(only_deletes=True)
+                self._emit(f'{region} was given up, and keeps its snapshot', False)
+        return self._new_reconciler(only_deletes=True)
 
 
-def _wish_of(found):
+def _restore_of(found):
     snapshot = {name: value for name, value in found.items() if name != 'wish'}
     return model.Restore(found['wish'], model.Snapshot.from_dict(snapshot))

@@ -56,16 +56,16 @@ class RemoteStack(
 
     # --- create and update -------------------------------------------------------------------
 
-    def _wishes(self, store, *, may_repair, wanted):
-        found = remote_desired.wishes(self, self.properties, store, may_repair=may_repair)
+    def _desired_state(self, store, *, may_repair, wanted):
+        found = remote_desired.desired_state(self, self.properties, store, may_repair=may_repair)
         return found if wanted else dataclasses.replace(found, contents=dict)
 
     def handle_create(self):
         # Something to go on with, whatever happens: without an id Heat would begin anew.
         self.resource_id_set(self.physical_resource_name())
         trust.delegate(self)
-        self._work().plan()
-        return self._begin(self._work)
+        self._new_reconciler().plan()
+        return self._begin(self._new_reconciler)
 
     def check_create_complete(self, token):
         return self._finish(token, self.CREATE)
@@ -80,8 +80,8 @@ class RemoteStack(
         self.properties = json_snippet.properties(self.properties_schema, self.context)
         trust.delegate(self)
         # The newest wish is on record before anything else, whoever carries it out.
-        self._work(restore=self._wish_to_restore(json_snippet)).plan()
-        return self._begin(self._work)
+        self._new_reconciler(restore=self._requested_restore(json_snippet)).plan()
+        return self._begin(self._new_reconciler)
 
     def check_update_complete(self, token):
         return self._finish(token, self.UPDATE)
@@ -108,27 +108,27 @@ class RemoteStack(
     # --- the other actions -------------------------------------------------------------------
 
     def handle_check(self):
-        return self._begin(lambda: self._work(may_repair=False), is_check=True)
+        return self._begin(lambda: self._new_reconciler(may_repair=False), is_check=True)
 
     def check_check_complete(self, token):
         return self._finish(token, self.CHECK)
 
     def handle_suspend(self):
-        return self._begin_sleep(True)
+        return self._begin_suspension(True)
 
     def check_suspend_complete(self, token):
         return self._finish(token, self.SUSPEND)
 
     def handle_resume(self):
-        return self._begin_sleep(False)
+        return self._begin_suspension(False)
 
     def check_resume_complete(self, token):
         return self._finish(token, self.RESUME)
 
-    def _begin_sleep(self, sleep):
+    def _begin_suspension(self, suspend_wanted):
         # On record first: a region that is cut off is told later, as of all else.
-        self._work(sleep=sleep).plan()
-        return self._begin(self._work)
+        self._new_reconciler(suspend_wanted=suspend_wanted).plan()
+        return self._begin(self._new_reconciler)
 
     def handle_delete(self):
         found = record.Store(self).read()
@@ -136,8 +136,8 @@ class RemoteStack(
             return None
         # Whether a stack is left somewhere that may live by what was delegated.
         leaves = any(p.state is model.State.ABANDONED for p in found.parts)
-        self._work(wanted=False).plan()
-        return self._begin(lambda: self._work(wanted=False), leaves_stacks=leaves)
+        self._new_reconciler(wanted=False).plan()
+        return self._begin(lambda: self._new_reconciler(wanted=False), leaves_stacks=leaves)
 
     def check_delete_complete(self, token):
         if token is None:
@@ -172,12 +172,12 @@ class RemoteStack(
                     'is wanted now',
                     'Look at the attribute revision and signal again',
                 )
-            return self._obey(asked, store)
+            return self._execute(asked, store)
         except exceptions.Refused as exc:
             self._add_event('SIGNAL', self.FAILED, f'refused: {exc}')
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
-    def _obey(self, asked, store):
+    def _execute(self, asked, store):
         if asked.action in (command.Action.SYNC, command.Action.PEER_CHANGED):
             if asked.is_forced:
                 # Whoever works on the region, an action or this signal, takes it up.
@@ -198,7 +198,7 @@ class RemoteStack(
 
     def _sync(self, region):
         with self.frozen_properties():
-            work = self._work(only=region)
+            work = self._new_reconciler(only=region)
             done = self._step_for_signal(work)
             if done is None:
                 return 'an action is at work, and tells the regions itself'

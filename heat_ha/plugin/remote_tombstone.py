@@ -65,7 +65,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         ),
     }
 
-    def _wishes(self, store, *, may_repair, wanted):
+    def _desired_state(self, store, *, may_repair, wanted):
         on_delete = spec.OnDelete.DEFER if wanted else spec.OnDelete.RETAIN
         return interfaces.DesiredState(
             contents=dict,
@@ -88,7 +88,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         )
 
     def handle_check(self):
-        return self._begin(self._work, is_check=True)
+        return self._begin(self._new_reconciler, is_check=True)
 
     def check_check_complete(self, token):
         if not self._go_on(token):
@@ -104,7 +104,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         if found is None or not found.tombstones:
             return None
         # The user gives it up: one more attempt for each region, and none is waited for.
-        return self._begin(lambda: self._work(wanted=False))
+        return self._begin(lambda: self._new_reconciler(wanted=False))
 
     def check_delete_complete(self, token):
         return token is None or self._go_on(token)
@@ -123,7 +123,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
             self._add_event('SIGNAL', self.FAILED, f'refused: {exc}')
             return None
         with self.frozen_properties():
-            work = self._work(only=asked.region)
+            work = self._new_reconciler(only=asked.region)
             done = self._step_for_signal(work)
             if done is None:
                 return 'an action is at work, and tells the regions itself'
@@ -140,7 +140,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         if self.context.trust_id:
             # Heat deletes a stack's trust before it is through with deleting the stack, so
             # one that deletes itself with its own trust would end in DELETE_FAILED.
-            self._tell('nothing is left to delete: check or delete this stack, and it goes', False)
+            self._emit('nothing is left to delete: check or delete this stack, and it goes', False)
         else:
             self.rpc_client().delete_stack(self.context, dict(self.stack.identifier()), cast=True)
 

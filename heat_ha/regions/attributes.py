@@ -20,8 +20,10 @@ def state(part: model.Part) -> str:
 
 def pending(found: model.Record) -> list[str]:
     """The regions that are still to be told something."""
-    told = [p.region for p in found.parts if not p.is_settled and p.state is not State.ABANDONED]
-    return sorted({*told, *(t.region for t in found.tombstones)})
+    unsettled = [
+        p.region for p in found.parts if not p.is_settled and p.state is not State.ABANDONED
+    ]
+    return sorted({*unsettled, *(t.region for t in found.tombstones)})
 
 
 def attribute(found: model.Record, name: str) -> Any:
@@ -60,10 +62,10 @@ def output_details(
     found: model.Record, outputs: Mapping[str, record.Outputs | None], now: str
 ) -> dict[str, dict[str, Any]]:
     """Of each part's outputs: when they were read, and whether they may be out of date."""
-    told = {}
+    details = {}
     for part in found.parts:
         known = outputs.get(part.region)
-        told[part.region] = {
+        details[part.region] = {
             'read_at': known.read_at if known else '',
             'age': _age(known.read_at, now) if known else None,
             'revision': known.revision if known else '',
@@ -75,7 +77,7 @@ def output_details(
                 and not part.drifted
             ),
         }
-    return told
+    return details
 
 
 def _age(since: str, now: str) -> int:

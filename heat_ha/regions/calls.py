@@ -24,7 +24,7 @@ class Look:
     target: model.Part | model.Tombstone
     with_outputs: bool = False
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Seen:
+    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
         """Ask the region."""
         return heat.look(self.target, self.with_outputs)
 
@@ -40,13 +40,13 @@ class LookForAdoption:
     body: Mapping[str, Any]
     overwrites: bool
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Seen:
+    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
         """Ask the region for the stack, and then for what it holds."""
-        seen = heat.look(self.target, False)
-        if not isinstance(seen, model.Present) or self.overwrites:
-            return seen
-        found = dataclasses.replace(self.target, stack_id=seen.stack_id, name=seen.name)
-        return dataclasses.replace(seen, is_equal=heat.is_equal(found, self.body))
+        observed = heat.look(self.target, False)
+        if not isinstance(observed, model.Present) or self.overwrites:
+            return observed
+        found = dataclasses.replace(self.target, stack_id=observed.stack_id, name=observed.name)
+        return dataclasses.replace(observed, is_equal=heat.is_equal(found, self.body))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,9 +76,9 @@ class Write(_PartCall):
 
     def make(self, heat: interfaces.RegionHeat) -> model.Reply:
         """Send the request, unless the stack moves after all."""
-        if self.step.as_long_as:
-            newest = heat.signs(self.part)
-            if newest is None or newest.digest != self.step.as_long_as:
+        if self.step.if_digest:
+            newest = heat.fingerprint(self.part)
+            if newest is None or newest.digest != self.step.if_digest:
                 return model.Reply(model.Answer.BUSY, 'something moves there after all')
         return heat.send(self.step.request, self.part, self.body)
 
@@ -91,7 +91,7 @@ class Write(_PartCall):
 class ReadOutputs(_PartCall):
     """Read the outputs of a stack that was just seen to hold what is wanted."""
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Seen:
+    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
         """Ask the region."""
         return heat.look(self.part, True)
 
@@ -116,7 +116,7 @@ class ReadRecentEvents(_PartCall):
 
     def make(self, heat: interfaces.RegionHeat) -> str:
         """Ask the region."""
-        return heat.doings(self.part)
+        return heat.recent_events(self.part)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ class ReadFingerprint(_PartCall):
 
     def make(self, heat: interfaces.RegionHeat) -> model.Fingerprint | None:
         """Ask the region."""
-        return heat.signs(self.part)
+        return heat.fingerprint(self.part)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

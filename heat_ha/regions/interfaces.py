@@ -21,7 +21,7 @@ class RegionHeat(Protocol):
 
     def look(
         self, part: model.Part | model.Tombstone | model.PartSnapshot, with_outputs: bool
-    ) -> model.Seen:
+    ) -> model.Observation:
         """Look at one stack, by its id or by its mark, or at a snapshot by its name."""
 
     def send(
@@ -35,10 +35,10 @@ class RegionHeat(Protocol):
     def cause(self, part: model.Part) -> str:
         """The path and the reason of what failed inside of the stack; empty if not known."""
 
-    def doings(self, part: model.Part) -> str:
+    def recent_events(self, part: model.Part) -> str:
         """What the resources of the stack did in its last action; empty if not known."""
 
-    def signs(self, part: model.Part) -> model.Fingerprint | None:
+    def fingerprint(self, part: model.Part) -> model.Fingerprint | None:
         """Whether anything moves in the stack; None if not known."""
 
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
@@ -61,9 +61,9 @@ class DesiredState:
     """What the template says, as ``Work`` needs it.
 
     ``contents`` is called again after each look, since a part may need another's outputs.
-    ``options`` go with each request and are no part of a revision. ``sleep`` is whether the stacks
-    are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go back to. With
-    ``only_deletes`` no part is told anything.
+    ``options`` go with each request and are no part of a revision. ``suspend_wanted`` is whether
+    the stacks are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go
+    back to. With ``only_deletes`` nothing is sent to any part.
     """
 
     contents: Callable[[], Mapping[str, spec.Wanted]]
@@ -75,7 +75,7 @@ class DesiredState:
     adopts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    sleep: bool | None = None
+    suspend_wanted: bool | None = None
     restore: model.Restore | None = None
     only_deletes: bool = False
 

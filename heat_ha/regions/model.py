@@ -209,9 +209,9 @@ class Snapshot:
         """Whether each region has taken its own."""
         return all(s.is_taken for s in self.shots)
 
-    def with_shot(self, shot: PartSnapshot) -> 'Snapshot':
+    def with_part_snapshot(self, found: PartSnapshot) -> 'Snapshot':
         """The snapshot with one region's as it is now."""
-        return Snapshot(tuple(shot if s.region == shot.region else s for s in self.shots))
+        return Snapshot(tuple(found if s.region == found.region else s for s in self.shots))
 
     def to_dict(self) -> dict[str, Any]:
         """The snapshot as JSON holds it."""
@@ -225,9 +225,9 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Restore:
-    """A user's wish to go back to a snapshot; ``wish`` is another one each time."""
+    """A user's wish to go back to a snapshot; ``request_id`` is another one each time."""
 
-    wish: str
+    request_id: str
     snapshot: Snapshot
 
 
@@ -342,7 +342,7 @@ class Present:
     snapshot_id: str = ''
 
 
-Seen: TypeAlias = Silent | Absent | Present
+Observation: TypeAlias = Silent | Absent | Present
 
 
 @dataclasses.dataclass(frozen=True)
@@ -415,11 +415,11 @@ class Request(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Send:
-    """Send a request; with ``as_long_as`` only if the newest signs still have this digest."""
+    """Send a request; with ``if_digest`` only if the newest signs still have this digest."""
 
     request: Request
     reason: str
-    as_long_as: str = ''
+    if_digest: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,44 +45,48 @@ class PartReconciler:
 
     # --- decide -------------------------------------------------------------------------------
 
-    def decide(self, part: model.Part, seen: model.Seen) -> tuple[model.Part, list[calls.PartCall]]:
+    def decide(
+        self, part: model.Part, observed: model.Observation
+    ) -> tuple[model.Part, list[calls.PartCall]]:
         """Decide upon a look. :returns: the part for the record, and the calls after it."""
         now = datetime.datetime.now(datetime.timezone.utc)
         self._action.begun.add(part.region)
-        found = decide.after_look(part, seen, interfaces.now_text())
-        observation = self._stalls.observe(found, seen)
-        step = self._next_step(found, seen, observation, now)
-        self._stalls.after_step(found.region, seen, observation, step)
+        found = decide.after_look(part, observed, interfaces.now_text())
+        evidence = self._stalls.observe(found, observed)
+        step = self._next_step(found, observed, evidence, now)
+        self._stalls.after_step(found.region, observed, evidence, step)
         # Not what was seen: outputs may be secrets.
-        LOG.debug('%s: %s, so %s', part.region, type(seen).__name__, step)
+        LOG.debug('%s: %s, so %s', part.region, type(observed).__name__, step)
         if isinstance(step, model.Send):
-            write = self._write(found, seen, step)
+            write = self._write(found, observed, step)
             return write.part, [write]
-        done = decide.after_step(found, step, seen)
+        done = decide.after_step(found, step, observed)
         if isinstance(step, model.Wait):
-            return done, self._while_waiting(done, step, observation)
-        following = self._after_end(done, step, seen)
+            return done, self._while_waiting(done, step, evidence)
+        following = self._after_end(done, step, observed)
         self._settle(part, done, step)
         return done, following
 
     def _next_step(
         self,
         part: model.Part,
-        seen: model.Seen,
-        observation: stall.Observation | None,
+        observed: model.Observation,
+        evidence: stall.Evidence | None,
         now: datetime.datetime,
     ) -> model.Step:
-        step = decide.next_step(part, seen, self._rules, self._action.attempt, now)
-        if isinstance(step, model.Wait) and observation is not None:
+        step = decide.next_step(part, observed, self._rules, self._action.attempt, now)
+        if isinstance(step, model.Wait) and evidence is not None:
             # A repeated request is bounded by the rules of a stall.
-            return stall.next_step(observation, self._rules, now)
+            return stall.next_step(evidence, self._rules, now)
         if isinstance(step, model.Send):
             return self._action.exhausted(part.region) or step
         return step
 
-    def _write(self, part: model.Part, seen: model.Seen, step: model.Send) -> calls.Write:
+    def _write(
+        self, part: model.Part, observed: model.Observation, step: model.Send
+    ) -> calls.Write:
         sent = decide.intended(
-            part, step.request, seen, self._action.attempt, interfaces.now_text()
+            part, step.request, observed, self._action.attempt, interfaces.now_text()
         )
         write = calls.Write(sent, part, step, self._body(sent, step.request))
         if not write.is_repeat:
@@ -90,26 +94,26 @@ class PartReconciler:
         return write
 
     def _while_waiting(
-        self, part: model.Part, step: model.Wait, observation: stall.Observation | None
+        self, part: model.Part, step: model.Wait, evidence: stall.Evidence | None
     ) -> list[calls.PartCall]:
         following: list[calls.PartCall] = []
-        if observation is not None and self._stalls.is_due(part.region):
+        if evidence is not None and self._stalls.is_due(part.region):
             following.append(calls.ReadFingerprint(part))
         if isinstance(step, model.Stalled) and self._stalls.is_news(part.region, step):
             self._emit(f'{part.region}: {step.reason}', False)
         return following
 
     def _after_end(
-        self, part: model.Part, step: model.Step, seen: model.Seen
+        self, part: model.Part, step: model.Step, observed: model.Observation
     ) -> list[calls.PartCall]:
         """What is still read when the action is through with a part."""
         following: list[calls.PartCall] = []
         is_done = isinstance(step, model.Done)
-        if is_done and isinstance(seen, model.Present):
-            if seen.outputs is None:
+        if is_done and isinstance(observed, model.Present):
+            if observed.outputs is None:
                 following.append(calls.ReadOutputs(part))
             else:
-                self._keep_outputs(part, seen)
+                self._keep_outputs(part, observed)
         has_failed = (
             isinstance(step, model.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED
         )
@@ -162,8 +166,8 @@ class PartReconciler:
             self._settle(call.before, part, end)
         return part
 
-    def _keep_outputs(self, part: model.Part, seen: model.Present) -> None:
-        outputs = record.Outputs(dict(seen.outputs or {}), interfaces.now_text(), part.applied)
+    def _keep_outputs(self, part: model.Part, observed: model.Present) -> None:
+        outputs = record.Outputs(dict(observed.outputs or {}), interfaces.now_text(), part.applied)
         try:
             self._store.write_outputs(part.region, outputs)
         except exceptions.Refused as exc:

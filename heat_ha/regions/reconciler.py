@@ -99,7 +99,7 @@ class Reconciler:
         """The part with where it belongs and whether it is to be suspended."""
         adopts = part.adopts if part.may_exist else self._desired.adopts.get(part.region, '')
         place = self._desired.places.get(part.region, '')
-        sleep = part.sleep if self._desired.sleep is None else self._desired.sleep
+        sleep = part.sleep if self._desired.suspend_wanted is None else self._desired.suspend_wanted
         return dataclasses.replace(part, adopts=adopts, place=place, sleep=sleep)
 
     def _body(self, part: model.Part, request: model.Request) -> Mapping[str, Any]:
@@ -169,15 +169,15 @@ class Reconciler:
         begin = time.monotonic()
         part_looks = {p: self._look(p) for p in parts}
         tombstone_looks = {t: calls.Look(t) for t in tombstones}
-        seen = self._make([*part_looks.values(), *tombstone_looks.values()])
+        observed = self._make([*part_looks.values(), *tombstone_looks.values()])
         took = time.monotonic() - begin
         following: list[calls.PartCall | calls.Delete] = []
         for part, look in part_looks.items():
-            decided, after = self._parts.decide(part, seen[look])
+            decided, after = self._parts.decide(part, observed[look])
             self._record = self._record.with_part(decided)
             following += after
         for tombstone, its_look in tombstone_looks.items():
-            left, deletes = self._tombstones.decide(tombstone, seen[its_look], took)
+            left, deletes = self._tombstones.decide(tombstone, observed[its_look], took)
             self._record = self._record.with_tombstone(tombstone, left)
             following += deletes
         # One write for all intents, durable before the first of the requests (S4).

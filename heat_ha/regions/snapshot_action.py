@@ -28,14 +28,14 @@ class SnapshotAction:
     def __init__(
         self,
         store: interfaces.Store,
-        port: Callable[[str, str], interfaces.RegionHeat],
-        say: Callable[[str, bool], None],
+        region_heat: Callable[[str, str], interfaces.RegionHeat],
+        emit: Callable[[str, bool], None],
         patience: float,
         cleaning: Callable[[], reconciler.Reconciler],
     ) -> None:
         self._store = store
-        self._port = port
-        self._say = say
+        self._region_heat = region_heat
+        self._emit = emit
         self._patience = patience
         self._new_cleaning = cleaning
         self._cleaning: reconciler.Reconciler | None = None
@@ -75,7 +75,7 @@ class SnapshotAction:
             self._cleaned_since = time.monotonic()
             return False
         if self._snapshot.is_complete:
-            self._say(f'snapshot {self._snapshot.shots[0].snapshot} is taken', False)
+            self._emit(f'snapshot {self._snapshot.shots[0].snapshot} is taken', False)
         return self._snapshot.is_complete
 
     def cancel(self) -> None:
@@ -91,57 +91,67 @@ class SnapshotAction:
 
     def _pass(self) -> None:
         begin = time.monotonic()
-        still = [s for s in self._snapshot.shots if not s.is_taken]
-        looks = interfaces.side_by_side({s: self._looker(s) for s in still})
-        to_send = [s for s in still if self._is_to_be_sent(s, looks[s], begin)]
+        waiting = [s for s in self._snapshot.shots if not s.is_taken]
+        looks = interfaces.side_by_side({s: self._look(s) for s in waiting})
+        to_send = [s for s in waiting if self._is_to_be_sent(s, looks[s], begin)]
         if self._failures or any(isinstance(look, model.Silent) for look in looks.values()):
             # While one cannot be asked, no other begins what may have to be undone.
             return
-        told = {s: dataclasses.replace(s, told=interfaces.now_text()) for s in to_send}
-        for shot in told.values():
-            self._snapshot = self._snapshot.with_shot(shot)
+        sent = {s: dataclasses.replace(s, told=interfaces.now_text()) for s in to_send}
+        for part_snapshot in sent.values():
+            self._snapshot = self._snapshot.with_part_snapshot(part_snapshot)
         # Durable before the first of the requests (S4).
         self._store.write_snapshot(self._snapshot)
-        answers = interfaces.side_by_side({s: self._sender(s) for s in told.values()})
-        for shot, answer in answers.items():
-            self._take_answer(shot, answer)
+        answers = interfaces.side_by_side({s: self._send(s) for s in sent.values()})
+        for part_snapshot, answer in answers.items():
+            self._take_answer(part_snapshot, answer)
 
-    def _looker(self, shot: model.PartSnapshot) -> Callable[[], model.Seen]:
-        return lambda: self._port(shot.region, shot.place).look(shot, False)
+    def _look(self, part_snapshot: model.PartSnapshot) -> Callable[[], model.Observation]:
+        return lambda: self._region_heat(part_snapshot.region, part_snapshot.place).look(
+            part_snapshot, False
+        )
 
-    def _sender(self, shot: model.PartSnapshot) -> Callable[[], model.Reply]:
-        body = {'name': shot.snapshot}
-        return lambda: self._port(shot.region, shot.place).send(model.Request.SNAPSHOT, shot, body)
+    def _send(self, part_snapshot: model.PartSnapshot) -> Callable[[], model.Reply]:
+        body = {'name': part_snapshot.snapshot}
+        return lambda: self._region_heat(part_snapshot.region, part_snapshot.place).send(
+            model.Request.SNAPSHOT, part_snapshot, body
+        )
 
-    def _is_to_be_sent(self, shot: model.PartSnapshot, seen: model.Seen, begin: float) -> bool:
+    def _is_to_be_sent(
+        self, part_snapshot: model.PartSnapshot, observed: model.Observation, begin: float
+    ) -> bool:
         now = datetime.datetime.now(datetime.timezone.utc)
-        if isinstance(seen, model.Silent):
-            waited = time.monotonic() - self._silent_since.setdefault(shot.region, begin)
+        if isinstance(observed, model.Silent):
+            waited = time.monotonic() - self._silent_since.setdefault(part_snapshot.region, begin)
         else:
-            self._silent_since.pop(shot.region, None)
+            self._silent_since.pop(part_snapshot.region, None)
             waited = 0.0
-        is_doubtful = decide.is_recent(shot.told, now)
-        step = snapshots.next_step(shot, seen, waited, self._patience, is_doubtful)
-        found = shot
-        if isinstance(seen, model.Present):
-            found = dataclasses.replace(shot, snapshot_id=seen.snapshot_id)
+        is_doubtful = decide.is_recent(part_snapshot.told, now)
+        step = snapshots.next_step(part_snapshot, observed, waited, self._patience, is_doubtful)
+        found = part_snapshot
+        if isinstance(observed, model.Present):
+            found = dataclasses.replace(part_snapshot, snapshot_id=observed.snapshot_id)
         if isinstance(step, model.Done):
             found = dataclasses.replace(found, is_taken=True)
-        self._snapshot = self._snapshot.with_shot(found)
+        self._snapshot = self._snapshot.with_part_snapshot(found)
         if isinstance(step, model.Fail):
-            self._fail(shot.region, step.error_class, step.reason)
+            self._fail(part_snapshot.region, step.error_class, step.reason)
         return isinstance(step, model.Send)
 
-    def _take_answer(self, shot: model.PartSnapshot, answer: model.Reply) -> None:
+    def _take_answer(self, part_snapshot: model.PartSnapshot, answer: model.Reply) -> None:
         if answer.answer in (model.Answer.ACCEPTED, model.Answer.UNKNOWN):
             return
         if answer.answer is model.Answer.REFUSED:
-            self._fail(shot.region, answer.error_class or model.ErrorClass.REFUSED, answer.reason)
+            self._fail(
+                part_snapshot.region, answer.error_class or model.ErrorClass.REFUSED, answer.reason
+            )
         elif answer.answer is model.Answer.GONE:
-            self._fail(shot.region, model.ErrorClass.CONFLICT, 'the stack is gone there')
+            self._fail(part_snapshot.region, model.ErrorClass.CONFLICT, 'the stack is gone there')
         # It was surely not made, so nothing has to be looked for.
-        self._snapshot = self._snapshot.with_shot(dataclasses.replace(shot, told=''))
+        self._snapshot = self._snapshot.with_part_snapshot(
+            dataclasses.replace(part_snapshot, told='')
+        )
 
     def _fail(self, region: str, error: model.ErrorClass, reason: str) -> None:
         self._failures.append(f'{region}: {error.value}: {reason}')
-        self._say(f'{region}: snapshot: {error.value}: {reason}', True)
+        self._emit(f'{region}: snapshot: {error.value}: {reason}', True)

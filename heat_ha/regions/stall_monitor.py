@@ -25,13 +25,13 @@ class StallMonitor:
         """A person asks for a part to be told once more, if it is in progress at the next look."""
         self._forced.add(region)
 
-    def observe(self, part: model.Part, seen: model.Seen) -> stall.Observation | None:
+    def observe(self, part: model.Part, observed: model.Observation) -> stall.Evidence | None:
         """A part that is waited for, as it is known; None if it is not in progress for us."""
-        if not isinstance(seen, model.Present) or not stall.is_ours(part, seen):
+        if not isinstance(observed, model.Present) or not stall.is_ours(part, observed):
             return None
-        return stall.Observation(
+        return stall.Evidence(
             part,
-            seen,
+            observed,
             self._unfinished.get(part.region, ()),
             self._equal.get(part.region, 0),
             part.region in self._forced,
@@ -40,15 +40,15 @@ class StallMonitor:
     def after_step(
         self,
         region: str,
-        seen: model.Seen,
-        observation: stall.Observation | None,
+        observed: model.Observation,
+        evidence: stall.Evidence | None,
         step: model.Step,
     ) -> None:
         """Forget what a look and the step that was chosen upon it have put an end to."""
-        if not isinstance(seen, model.Silent):
+        if not isinstance(observed, model.Silent):
             # Whoever asked for it did not mean it for whatever is in progress there later.
             self._forced.discard(region)
-        if observation is None or isinstance(step, model.Send):
+        if evidence is None or isinstance(step, model.Send):
             self._forget(region)
 
     def is_due(self, region: str) -> bool:
@@ -59,22 +59,22 @@ class StallMonitor:
         self._next[region] = now + EVERY
         return True
 
-    def take(self, part: model.Part, signs: model.Fingerprint | None, now: str) -> model.Part:
+    def take(self, part: model.Part, newest: model.Fingerprint | None, now: str) -> model.Part:
         """Take new signs; None where the region could not be asked."""
-        if signs is None:
+        if newest is None:
             self._equal[part.region] = 0
             return part
-        is_equal = part.signs == signs.digest
+        is_equal = part.signs == newest.digest
         self._equal[part.region] = self._equal.get(part.region, 0) + 1 if is_equal else 1
-        self._unfinished[part.region] = signs.unfinished
-        return stall.after_signs(part, signs, now)
+        self._unfinished[part.region] = newest.unfinished
+        return stall.after_fingerprint(part, newest, now)
 
-    def is_news(self, region: str, still: model.Stalled) -> bool:
+    def is_news(self, region: str, step: model.Stalled) -> bool:
         """Whether that a part stands still was not said before."""
-        is_new = self._shown.get(region) != still.reason
-        self._shown[region] = still.reason
+        is_new = self._shown.get(region) != step.reason
+        self._shown[region] = step.reason
         return is_new
 
     def _forget(self, region: str) -> None:
-        for kept in (self._next, self._equal, self._unfinished):
-            kept.pop(region, None)
+        for known in (self._next, self._equal, self._unfinished):
+            known.pop(region, None)

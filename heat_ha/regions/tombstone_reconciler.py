@@ -40,7 +40,7 @@ class TombstoneReconciler:
         return [t for t in found if t not in self._closed]
 
     def decide(
-        self, tombstone: model.Tombstone, seen: model.Seen, took: float
+        self, tombstone: model.Tombstone, observed: model.Observation, took: float
     ) -> tuple[model.Tombstone | None, list[calls.Delete]]:
         """Decide upon a look that took so many seconds.
 
@@ -49,14 +49,14 @@ class TombstoneReconciler:
         """
         since = self._since.setdefault(tombstone.mark, time.monotonic() - took)
         waited = time.monotonic() - since
-        step = tombstones.next_step(tombstone, seen, self._rules, self._attempt, waited)
+        step = tombstones.next_step(tombstone, observed, self._rules, self._attempt, waited)
         LOG.debug('%s: %s', _name_of(tombstone), step)
         match step:
             case model.Send():
-                sent = self._sent(tombstone, seen, step)
+                sent = self._sent(tombstone, observed, step)
                 return sent, [calls.Delete(sent)]
             case model.Forget():
-                self.has_left_stacks |= isinstance(seen, model.Silent)
+                self.has_left_stacks |= isinstance(observed, model.Silent)
                 self._emit(f'{_name_of(tombstone)}: {step.reason}', False)
                 return None, []
             case model.Defer():
@@ -68,18 +68,18 @@ class TombstoneReconciler:
                 return tombstone, []
 
     def _sent(
-        self, tombstone: model.Tombstone, seen: model.Seen, step: model.Send
+        self, tombstone: model.Tombstone, observed: model.Observation, step: model.Send
     ) -> model.Tombstone:
         sent = dataclasses.replace(
             tombstone, attempt=self._attempt, error_class=None, reason=step.reason
         )
-        if not isinstance(seen, model.Present):
+        if not isinstance(observed, model.Present):
             return sent
         return dataclasses.replace(
             sent,
-            stack_id=seen.stack_id,
-            name=seen.name,
-            snapshot_id=seen.snapshot_id or sent.snapshot_id,
+            stack_id=observed.stack_id,
+            name=observed.name,
+            snapshot_id=observed.snapshot_id or sent.snapshot_id,
         )
 
     def _close(

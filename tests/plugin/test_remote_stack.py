@@ -32,14 +32,14 @@ def regions(monkeypatch):
     """Regions that are there as soon as they are named."""
     made = {}
 
-    class Accesses:
+    class FakeSessions:
         def __init__(self, resource):
             pass
 
-        def port(self, place, **more):
-            return made.setdefault(place.region, FakeRegion(place.region))
+        def heat(self, target, **more):
+            return made.setdefault(target.region, FakeRegion(target.region))
 
-    monkeypatch.setattr(sessions, 'Sessions', Accesses)
+    monkeypatch.setattr(sessions, 'Sessions', FakeSessions)
     monkeypatch.setattr(decide, 'SETTLE', -1.0)
     # A second thread does not fit the harness; each further signal does the next step.
     monkeypatch.setattr(remote_base.RemoteBase, '_start_following', lambda self, only: None)
@@ -135,7 +135,7 @@ class Dying(FakeRegion):
 
 def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, regions, monkeypatch):
     monkeypatch.setattr(stall_monitor, 'EVERY', 0.0)
-    quick = dataclasses.replace(sessions.limits(), standstill=1.0)
+    quick = dataclasses.replace(sessions.limits(), stalled_after=1.0)
     monkeypatch.setattr(sessions, 'limits', lambda: quick)
     regions['B'] = Dying('B')
     stack = engine.create(template())

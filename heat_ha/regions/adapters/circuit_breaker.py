@@ -28,15 +28,15 @@ class Verdict:
     is_known: bool = False
 
 
-class Circuit:
+class CircuitBreaker:
     """The regions of one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._silent: dict[str, _Silence] = {}
 
-    def enter(self, region: str, patience: float, pause: float, is_asked_for: bool) -> Verdict:
-        """Ask before a call; each permitted call is followed by ``leave``."""
+    def allow(self, region: str, patience: float, pause: float, is_asked_for: bool) -> Verdict:
+        """Ask before a call; each permitted call is followed by ``record``."""
         now = time.monotonic()
         with self._lock:
             silence = self._silent.get(region)
@@ -51,7 +51,7 @@ class Circuit:
             silence.is_trying = True
             return Verdict(True)
 
-    def leave(self, region: str, began: float, failure: str) -> None:
+    def record(self, region: str, began: float, failure: str) -> None:
         """Tell how a call ended: why there was no answer, or nothing."""
         now = time.monotonic()
         with self._lock:
@@ -62,4 +62,4 @@ class Circuit:
             silence.tried, silence.reason, silence.is_trying = now, failure, False
 
 
-CIRCUIT = Circuit()
+BREAKER = CircuitBreaker()

@@ -50,7 +50,7 @@ class RemoteHeat:
 
     def look(
         self, part: model.Part | model.Tombstone | model.PartSnapshot, with_outputs: bool
-    ) -> model.Seen:
+    ) -> model.Observation:
         """Look at one stack, by its id or else by its mark, or at a snapshot by its name."""
         try:
             if isinstance(part, model.PartSnapshot) or (
@@ -65,33 +65,33 @@ class RemoteHeat:
         except transport.Unreachable as exc:
             return model.Silent(exc.error, exc.reason, exc.is_known)
 
-    def _by_path(self, path: str, with_outputs: bool) -> model.Seen:
+    def _by_path(self, path: str, with_outputs: bool) -> model.Observation:
         answer = self._call('GET', f'{path}?resolve_outputs={with_outputs}')
         if answer.status == 404:
             return model.Absent()
         return _present(answer, answer.body.get('stack'), with_outputs)
 
-    def _adopted(self, name_or_id: str, with_outputs: bool) -> model.Seen:
+    def _adopted(self, name_or_id: str, with_outputs: bool) -> model.Observation:
         # By a name alone Heat answers with a redirect to the path with the id.
         return self._by_path(f'/stacks/{name_or_id}', with_outputs)
 
-    def _by_mark(self, mark: str) -> model.Seen:
+    def _by_mark(self, mark: str) -> model.Observation:
         answer = self._call('GET', f'/stacks?tags={tags.MARK}{mark}&limit=2')
         found = _maps(answer, 'stacks')
         if not found:
             return model.Absent()
-        seen = _present(answer, found[0], False)
-        if seen.mark != mark:
+        observed = _present(answer, found[0], False)
+        if observed.mark != mark:
             # Whoever answers takes no notice of the filter: this is somebody else's stack.
             raise transport.Unreachable(
                 ErrorClass.UNREACHABLE,
-                f'answered with stack {seen.name}, which has not the tag that was asked for; look '
-                'at what stands between here and the region',
+                f'answered with stack {observed.name}, which has not the tag that was asked for; '
+                'look at what stands between here and the region',
                 was_sent=True,
             )
-        return seen
+        return observed
 
-    def _snapshot(self, one: model.Tombstone | model.PartSnapshot) -> model.Seen:
+    def _snapshot(self, one: model.Tombstone | model.PartSnapshot) -> model.Observation:
         answer = self._call('GET', f'/stacks/{one.name}/{one.stack_id}/snapshots')
         if answer.status == 404:
             return model.Absent()
@@ -127,25 +127,25 @@ class RemoteHeat:
         inner = next((r for r in failed if str(r.get('resource_name')) not in parents), failed[0])
         return f'{_path_of(inner)}: {inner.get("resource_status_reason", "")}'
 
-    def doings(self, part: model.Part) -> str:
+    def recent_events(self, part: model.Part) -> str:
         """The ends of the resources' actions since the stack's last action began, in short."""
         path = f'/stacks/{part.name}/{part.stack_id}/events?sort_dir=desc&limit={EVENTS}'
         try:
             events = _maps(self._call('GET', path), 'events')
         except transport.Unreachable:
             return ''
-        told = []
+        ended = []
         for event in events:
             status = str(event.get('resource_status', ''))
             is_of_stack = event.get('physical_resource_id') == part.stack_id
             if is_of_stack and status.endswith('_IN_PROGRESS'):
                 break
             if not is_of_stack and status.endswith(('_COMPLETE', '_FAILED')):
-                told.append(f'{event.get("resource_name")} {status}')
-        more = f' and {len(told) - SHOWN} more' if len(told) > SHOWN else ''
-        return ', '.join(reversed(told[:SHOWN])) + more
+                ended.append(f'{event.get("resource_name")} {status}')
+        more = f' and {len(ended) - SHOWN} more' if len(ended) > SHOWN else ''
+        return ', '.join(reversed(ended[:SHOWN])) + more
 
-    def signs(self, part: model.Part) -> model.Fingerprint | None:
+    def fingerprint(self, part: model.Part) -> model.Fingerprint | None:
         """Whether anything moves in the stack: its newest event, and each of its resources."""
         path = f'/stacks/{part.name}/{part.stack_id}'
         newest = f'{path}/events?nested_depth={DEPTH}&sort_dir=desc&limit=1'
@@ -233,12 +233,12 @@ def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> mode
     """The stack as it is shown. :raises Silent: it is not shown as Heat does."""
     if answer.status != 200 or not isinstance(stack, Mapping) or not stack.get('id'):
         raise _not_heat(answer)
-    tagged, told = stack.get('tags'), stack.get('outputs')
+    tagged, shown = stack.get('tags'), stack.get('outputs')
     carried = [t for t in tagged if isinstance(t, str)] if isinstance(tagged, list) else []
     action, _, status = str(stack.get('stack_status', '')).partition('_')
     outputs = None
     if with_outputs:
-        listed = told or []
+        listed = shown or []
         if not _are_maps(listed):
             # Not "it has none": that would take the place of the values that are known.
             raise _not_heat(answer)

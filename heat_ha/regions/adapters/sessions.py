@@ -49,7 +49,7 @@ class RegionTarget:
 
     @property
     def key(self) -> str:
-        """What tells this place from others in the memory of silent regions."""
+        """What tells this target from others in the memory of silent regions."""
         return f'{self.credential_secret_id}/{self.region}'
 
 
@@ -63,7 +63,7 @@ def limits() -> transport.Limits:
         write=group.write_timeout,
         patience=group.patience,
         pause=group.pause,
-        standstill=group.standstill,
+        stalled_after=group.standstill,
     )
 
 
@@ -84,47 +84,47 @@ class Sessions:
         self._made: dict[RegionTarget, transport.Access] = {}
         self._lock = threading.Lock()
 
-    def port(self, place: RegionTarget, *, is_asked_for: bool = False) -> heat_client.RemoteHeat:
-        """Heat in one place; nothing is asked yet."""
+    def heat(self, target: RegionTarget, *, is_asked_for: bool = False) -> heat_client.RemoteHeat:
+        """Heat in one target; nothing is asked yet."""
         return heat_client.RemoteHeat(
-            place.key,
-            lambda: self._access(place),
+            target.key,
+            lambda: self._access(target),
             self._limits,
             is_asked_for=is_asked_for,
         )
 
-    def _access(self, place: RegionTarget) -> transport.Access:
+    def _access(self, target: RegionTarget) -> transport.Access:
         with self._lock:
-            found = self._made.get(place)
+            found = self._made.get(target)
         if found is None:
-            found = self._make(place)
+            found = self._make(target)
             with self._lock:
-                self._made[place] = found
+                self._made[target] = found
         return found
 
-    def _make(self, place: RegionTarget) -> transport.Access:
+    def _make(self, target: RegionTarget) -> transport.Access:
         heats = self._context.keystone_session
         verify: Any = heats.verify
-        if place.insecure:
+        if target.insecure:
             verify = False
-        elif place.ca_cert:
-            verify = _ca_file(place.ca_cert)
+        elif target.ca_cert:
+            verify = _ca_file(target.ca_cert)
         interface = cfg.CONF.clients_heat.endpoint_type or cfg.CONF.clients.endpoint_type
-        if not place.credential_secret_id:
+        if not target.credential_secret_id:
             # The local Keystone has the certificate that Heat knows, the region its own.
             uses_delegated = self._uses_delegated and self._delegated is not None
             auth = self._delegated if uses_delegated else heats.auth
             session = self._session(auth, heats.verify, heats.cert)
             return transport.Access(
-                session, place.region, interface, verify, lambda: self._delegate(uses_delegated)
+                session, target.region, interface, verify, lambda: self._delegate(uses_delegated)
             )
-        auth = self._credential(place.credential_secret_id)
+        auth = self._credential(target.credential_secret_id)
         return transport.Access(
             self._session(auth, verify, None),
-            place.region,
+            target.region,
             interface,
             verify,
-            lambda: self._forget(place.credential_secret_id),
+            lambda: self._forget(target.credential_secret_id),
         )
 
     def _delegate(self, was_used: bool) -> bool:

@@ -39,7 +39,7 @@ _TRY_LATER = (408, 429)
 class Limits:
     """Seconds: to connect, until a look or a write is answered in whole; see ``heat_ha.conf``.
 
-    ``standstill`` is for how long nothing may move in a stack that is in progress.
+    ``stalled_after`` is for how long nothing may move in a stack that is in progress.
     """
 
     connect: float
@@ -47,7 +47,7 @@ class Limits:
     write: float
     patience: float
     pause: float
-    standstill: float = 180.0
+    stalled_after: float = 180.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Transport:
         self, method: str, path: str, body: Mapping[str, Any] | None, *, is_asked_for: bool
     ) -> Response:
         limits = self._limits
-        verdict = circuit_breaker.CIRCUIT.enter(
+        verdict = circuit_breaker.BREAKER.allow(
             self._name, limits.patience, limits.pause, is_asked_for
         )
         if not verdict.may_call:
@@ -181,7 +181,7 @@ class Transport:
         finally:
             # A write may rightly take longer than patience lasts, so its time is no silence.
             since = began if method == 'GET' else time.monotonic()
-            circuit_breaker.CIRCUIT.leave(self._name, since, failure)
+            circuit_breaker.BREAKER.record(self._name, since, failure)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response:
         try:
@@ -226,9 +226,9 @@ class Transport:
             raise Unreachable(ErrorClass.AUTH, reason, was_sent=False)
         is_heats = answer.status < 300 or bool(answer.error)
         if answer.status >= 500 or answer.status == 429 or not is_heats:
-            told = answer.error or 'not as Heat does'
+            error = answer.error or 'not as Heat does'
             raise Unreachable(
-                ErrorClass.UNREACHABLE, f'answered {answer.status}, {told}', was_sent=True
+                ErrorClass.UNREACHABLE, f'answered {answer.status}, {error}', was_sent=True
             )
         return answer
 
@@ -345,7 +345,7 @@ def _short(exc: BaseException) -> str:
         (requests.exceptions.ReadTimeout, 'connected, but there is no answer in time'),
         (requests.exceptions.ConnectionError, 'the connection broke before the answer'),
     )
-    for kind, told in words:
+    for kind, text in words:
         if any(isinstance(cause, kind) for cause in causes):
-            return told
+            return text
     return f'{type(exc).__name__}: {exc}'[:200]

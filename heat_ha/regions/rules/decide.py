@@ -31,83 +31,85 @@ from heat_ha.regions.rules.spec import Drift, OnUnreachable
 # service may still be making it.
 SETTLE = 8.0
 
-_SLEEPING = ('SUSPEND', 'RESUME')
+_SUSPENSIONS = ('SUSPEND', 'RESUME')
 
 # Remote actions after whose end the stack holds what its tags say.
 _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUME', 'SNAPSHOT'})
 
 
 def next_step(
-    part: Part, seen: model.Seen, rules: spec.Rules, attempt: str, now: datetime.datetime
+    part: Part, observed: model.Observation, rules: spec.Rules, attempt: str, now: datetime.datetime
 ) -> Step:
     """Choose the one step that brings the part closer to its newest revision.
 
     Invariant: nothing is sent on "could not ask"; nothing is sent when the region holds what is
     wanted; what was sent in this attempt and failed there is not sent again in it.
     """
-    if isinstance(seen, Silent):
-        return _of_silent(part, seen, rules, now)
-    if isinstance(seen, Absent):
+    if isinstance(observed, Silent):
+        return _of_silent(part, observed, rules, now)
+    if isinstance(observed, Absent):
         return _of_absent(part, rules, now)
-    if seen.action == 'DELETE':
-        return _of_deleted(part, seen, rules, attempt, now)
-    restoring = restores.step(part, seen, rules, attempt, _is_doubtful(part, now))
+    if observed.action == 'DELETE':
+        return _of_deleted(part, observed, rules, attempt, now)
+    restoring = restores.step(part, observed, rules, attempt, _is_doubtful(part, now))
     if restoring is not None:
         return restoring
-    if seen.status == 'IN_PROGRESS':
-        return _of_busy(part, seen, attempt)
-    first = _of_sleeper(part, seen, attempt)
+    if observed.status == 'IN_PROGRESS':
+        return _of_busy(part, observed, attempt)
+    first = _of_suspension(part, observed, attempt)
     if first is not None:
         return first
-    if part.adopts and not part.told and seen.mark != part.mark and not rules.adopt_overwrites:
-        if seen.is_equal or seen.revision == part.desired:
+    if part.adopts and not part.told and observed.mark != part.mark and not rules.adopt_overwrites:
+        if observed.is_equal or observed.revision == part.desired:
             return Send(Request.UPDATE, 'the stack is taken over as it is')
         return Fail(
             ErrorClass.CONFLICT,
-            f'stack {seen.name} is not what the template wants; set adopt.conflict to overwrite, '
-            'or make them equal',
+            f'stack {observed.name} is not what the template wants; set adopt.conflict to '
+            'overwrite, or make them equal',
         )
     # A snapshot that failed has changed nothing of what the stack holds.
-    is_unhurt = seen.action == 'SNAPSHOT' and part.is_current
-    if is_unhurt or (seen.status == 'COMPLETE' and seen.action in _COMPLETING):
-        step = _of_complete(part, seen, rules, attempt)
-        is_asleep = part.asleep or seen.action == 'SUSPEND'
+    is_unhurt = observed.action == 'SNAPSHOT' and part.is_current
+    if is_unhurt or (observed.status == 'COMPLETE' and observed.action in _COMPLETING):
+        step = _of_complete(part, observed, rules, attempt)
+        is_asleep = part.asleep or observed.action == 'SUSPEND'
         if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
             return Send(Request.SUSPEND, 'the stack is to be suspended')
         return step
-    return _of_failed(part, seen, rules, attempt)
+    return _of_failed(part, observed, rules, attempt)
 
 
-def _of_sleeper(part: Part, seen: Present, attempt: str) -> Step | None:
+def _of_suspension(part: Part, observed: Present, attempt: str) -> Step | None:
     """What is sent first to a stack that is to be suspended or resumed; None if nothing is.
 
     One that somebody else has suspended is not resumed: that it is asleep was not our wish.
     """
-    if part.sleep == part.asleep or seen.action not in _SLEEPING:
+    if part.sleep == part.asleep or observed.action not in _SUSPENSIONS:
         return None
     # What is to be told something first is told before it is suspended.
-    may_sleep = part.sleep and seen.revision == part.desired
-    if seen.status == 'FAILED':
+    may_suspend = part.sleep and observed.revision == part.desired
+    if observed.status == 'FAILED':
         if part.attempt == attempt:
-            return Fail(ErrorClass.REMOTE_FAILED, f'{seen.action}_FAILED there: {seen.reason}')
-        return Send(Request.SUSPEND if may_sleep else Request.RESUME, 'it failed before')
-    if seen.action == 'SUSPEND' and not may_sleep:
+            return Fail(
+                ErrorClass.REMOTE_FAILED, f'{observed.action}_FAILED there: {observed.reason}'
+            )
+        return Send(Request.SUSPEND if may_suspend else Request.RESUME, 'it failed before')
+    if observed.action == 'SUSPEND' and not may_suspend:
         return Send(Request.RESUME, 'the stack is not to be suspended now')
     return None
 
 
-def _of_silent(part: Part, seen: Silent, rules: spec.Rules, now: datetime.datetime) -> Step:
-    if seen.error_class is not ErrorClass.UNREACHABLE:
-        return Fail(seen.error_class, seen.reason)
+def _of_silent(part: Part, observed: Silent, rules: spec.Rules, now: datetime.datetime) -> Step:
+    if observed.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(observed.error_class, observed.reason)
     if part.is_settled:
         return Done('the region has what is wanted, and does not answer now')
     if rules.on_unreachable is OnUnreachable.WAIT:
-        return Wait(seen.reason)
-    if not seen.is_known and _seconds(part.silent_since, now) < rules.patience:
-        return Wait(seen.reason)
+        return Wait(observed.reason)
+    if not observed.is_known and _seconds(part.silent_since, now) < rules.patience:
+        return Wait(observed.reason)
     if rules.on_unreachable is OnUnreachable.FAIL:
-        return Fail(ErrorClass.UNREACHABLE, seen.reason)
-    return Defer(seen.reason)
+        return Fail(ErrorClass.UNREACHABLE, observed.reason)
+    return Defer(observed.reason)
 
 
 def _of_absent(part: Part, rules: spec.Rules, now: datetime.datetime) -> Step:
@@ -125,16 +127,16 @@ def _of_absent(part: Part, rules: spec.Rules, now: datetime.datetime) -> Step:
 
 
 def _of_deleted(
-    part: Part, seen: Present, rules: spec.Rules, attempt: str, now: datetime.datetime
+    part: Part, observed: Present, rules: spec.Rules, attempt: str, now: datetime.datetime
 ) -> Step:
     """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
 
     Invariant: what was deleted while an action told it is not made anew by that action.
     """
-    if seen.status != 'COMPLETE':
+    if observed.status != 'COMPLETE':
         return Fail(
             ErrorClass.CONFLICT,
-            f'somebody else deletes the stack there ({seen.action}_{seen.status})',
+            f'somebody else deletes the stack there ({observed.action}_{observed.status})',
         )
     if part.attempt == attempt:
         return Fail(
@@ -144,22 +146,22 @@ def _of_deleted(
     return _of_absent(part, rules, now)
 
 
-def _of_busy(part: Part, seen: Present, attempt: str) -> Step:
-    if part.sleep != part.asleep and (seen.action in _SLEEPING or part.is_current):
-        return Wait(f'{seen.action} is in progress there')
+def _of_busy(part: Part, observed: Present, attempt: str) -> Step:
+    if part.sleep != part.asleep and (observed.action in _SUSPENSIONS or part.is_current):
+        return Wait(f'{observed.action} is in progress there')
     if part.is_current:
-        return Done(f'{seen.action} is in progress there, and is not ours')
-    if seen.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
+        return Done(f'{observed.action} is in progress there, and is not ours')
+    if observed.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
         # What was told will not be there in the end, and the way back may take long.
-        return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {seen.reason}')
-    if seen.revision == part.desired:
-        return Wait(f'{seen.action} is in progress there')
+        return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {observed.reason}')
+    if observed.revision == part.desired:
+        return Wait(f'{observed.action} is in progress there')
     return Send(Request.UPDATE, 'a newer revision takes over from the one at work')
 
 
-def _of_complete(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step:
-    is_foreign = _is_foreign(part, seen)
-    if seen.revision == part.desired and not (is_foreign and part.is_current):
+def _of_complete(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step:
+    is_foreign = _is_foreign(part, observed)
+    if observed.revision == part.desired and not (is_foreign and part.is_current):
         return Done()
     if part.is_current and rules.drift is Drift.REPORT:
         return Done('somebody else has changed the stack there', is_drifted=True)
@@ -175,46 +177,48 @@ def _of_complete(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> 
     return Send(Request.UPDATE, 'the region holds another revision')
 
 
-def _is_foreign(part: Part, seen: Present) -> bool:
+def _is_foreign(part: Part, observed: Present) -> bool:
     """Whether somebody else changed the stack since it was last seen as we made it."""
     if not part.applied:
         return False
-    if seen.revision not in (part.applied, part.told, part.desired):
+    if observed.revision not in (part.applied, part.told, part.desired):
         return True
-    is_new = seen.action == 'UPDATE' and bool(part.changed) and seen.changed != part.changed
+    is_new = observed.action == 'UPDATE' and bool(part.changed) and observed.changed != part.changed
     # A request of ours whose end was not seen explains the change.
     return is_new and part.told == part.applied
 
 
-def _of_failed(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step:
+def _of_failed(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step:
     sent = part.attempt == attempt and part.told == part.desired
     if not sent and (rules.may_repair or part.told != part.desired):
-        return Send(Request.UPDATE, f'{seen.action}_{seen.status} there; it is told again')
+        return Send(Request.UPDATE, f'{observed.action}_{observed.status} there; it is told again')
     return Fail(
         ErrorClass.REMOTE_FAILED,
-        f'{seen.action}_{seen.status} there: {seen.reason or "no reason given"}',
+        f'{observed.action}_{observed.status} there: {observed.reason or "no reason given"}',
     )
 
 
-def intended(part: Part, request: Request, seen: model.Seen, attempt: str, now: str) -> Part:
+def intended(
+    part: Part, request: Request, observed: model.Observation, attempt: str, now: str
+) -> Part:
     """The part as it is put on record before a request is sent (S4).
 
     Until there is an answer, a request counts as one that may have been carried out.
     """
-    if isinstance(seen, Present) and request in (Request.RESTORE, Request.TAG):
-        told = restores.intended(part, request, seen)
+    if isinstance(observed, Present) and request in (Request.RESTORE, Request.TAG):
+        intent = restores.intended(part, request, observed)
     else:
-        told = dataclasses.replace(restores.without(part), told=part.desired)
+        intent = dataclasses.replace(restores.without(part), told=part.desired)
     return dataclasses.replace(
-        stall.intended(told, request),
+        stall.intended(intent, request),
         attempt=attempt,
         # A second request for the same revision has an end of its own to be waited for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
         # One that is made anew after a delete has an id of its own.
-        stack_id=seen.stack_id
-        if isinstance(seen, Present) and request is not Request.CREATE
+        stack_id=observed.stack_id
+        if isinstance(observed, Present) and request is not Request.CREATE
         else '',
-        name=seen.name if isinstance(seen, Present) else part.name,
+        name=observed.name if isinstance(observed, Present) else part.name,
         doubtful_since=now,
         state=State.WORKING,
         drifted=False,
@@ -238,10 +242,10 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
     unrepeated = stall.after_reply(before, sent, reply)
     if unrepeated is not None:
         return unrepeated, None
-    seen = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
+    answered = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
     if answer is model.Answer.ACCEPTED:
         return dataclasses.replace(
-            seen,
+            answered,
             stack_id=reply.stack_id or sent.stack_id,
             doubtful_since='',
             error_class=None,
@@ -249,31 +253,33 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
         ), None
     if answer is model.Answer.REFUSED:
         # Nothing was made of it; what the region may hold is what it held before.
-        kept = dataclasses.replace(
-            seen,
+        refused = dataclasses.replace(
+            answered,
             told=before.told,
             doubtful_since=before.doubtful_since,
             restoring=before.restoring,
         )
-        return kept, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
+        return refused, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
     if answer is model.Answer.TAKEN and before.doubtful_since:
         # Looked for by its mark since, and not found: it is not ours.
-        kept = dataclasses.replace(seen, told=before.told, doubtful_since='')
+        refused = dataclasses.replace(answered, told=before.told, doubtful_since='')
         reason = f'another stack has the name {before.name} there; delete or rename it'
-        return kept, Fail(ErrorClass.CONFLICT, reason)
+        return refused, Fail(ErrorClass.CONFLICT, reason)
     # Taken for the first time, busy or gone: the next look tells.
-    again = dataclasses.replace(seen, attempt='', reason=reply.reason, restoring=before.restoring)
+    again = dataclasses.replace(
+        answered, attempt='', reason=reply.reason, restoring=before.restoring
+    )
     if answer is model.Answer.GONE and sent.restore:
         # The snapshot or the whole stack: the template of then brings back what it can.
         return restores.without(again), None
     return again, None
 
 
-def after_look(part: Part, seen: model.Seen, now: str) -> Part:
+def after_look(part: Part, observed: model.Observation, now: str) -> Part:
     """The part with what a look says of its region and its stack."""
-    part = stall.after_look(part, seen)
-    if isinstance(seen, Silent):
-        if seen.error_class is not ErrorClass.UNREACHABLE:
+    part = stall.after_look(part, observed)
+    if isinstance(observed, Silent):
+        if observed.error_class is not ErrorClass.UNREACHABLE:
             return part
         return dataclasses.replace(part, reachable=False, silent_since=part.silent_since or now)
     # Not with each look: the record is written only when it has changed.
@@ -284,21 +290,21 @@ def after_look(part: Part, seen: model.Seen, now: str) -> Part:
         last_seen=part.last_seen if is_fresh else now,
         silent_since='',
     )
-    is_ours = isinstance(seen, Present) and (
-        seen.mark == part.mark or seen.stack_id == part.stack_id
+    is_ours = isinstance(observed, Present) and (
+        observed.mark == part.mark or observed.stack_id == part.stack_id
     )
-    if isinstance(seen, Present) and is_ours:
+    if isinstance(observed, Present) and is_ours:
         # A restore shows only when it has begun.
-        is_unseen = part.restoring == restores.TOLD and seen.changed == part.changed
+        is_unseen = part.restoring == restores.RESTORE_SENT and observed.changed == part.changed
         since = part.doubtful_since if is_unseen else ''
         return dataclasses.replace(
-            found, stack_id=seen.stack_id, name=seen.name, doubtful_since=since
+            found, stack_id=observed.stack_id, name=observed.name, doubtful_since=since
         )
     # One that is to be adopted is not ours, and so never deleted, before it is told.
     return found
 
 
-def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
+def after_step(part: Part, step: Step, observed: model.Observation) -> Part:
     """The part with what was decided about it."""
     if isinstance(step, Done):
         return dataclasses.replace(
@@ -309,9 +315,9 @@ def after_step(part: Part, step: Step, seen: model.Seen) -> Part:
             error_class=ErrorClass.CONFLICT if step.is_drifted else None,
             reason=step.reason,
             drifted=step.is_drifted,
-            asleep=seen.action == 'SUSPEND' and part.sleep if isinstance(seen, Present)
+            asleep=observed.action == 'SUSPEND' and part.sleep if isinstance(observed, Present)
             else part.asleep,
-            changed=seen.changed if isinstance(seen, Present) and not step.is_drifted
+            changed=observed.changed if isinstance(observed, Present) and not step.is_drifted
             else part.changed,
         )  # fmt: skip
     if isinstance(step, Defer):
@@ -329,9 +335,9 @@ def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
     return is_recent(part.doubtful_since, now)
 
 
-def is_recent(told: str, now: datetime.datetime) -> bool:
+def is_recent(since: str, now: datetime.datetime) -> bool:
     """Whether something was told so lately that a look may not show yet what it did."""
-    return bool(told) and _seconds(told, now) < SETTLE
+    return bool(since) and _seconds(since, now) < SETTLE
 
 
 def _seconds(since: str, now: datetime.datetime) -> float:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from heat_ha.regions import model
 from heat_ha.regions.model import Part, State
-from heat_ha.regions.rules import restores, snapshots, spec
-from heat_ha.regions.rules import tombstones as burials
+from heat_ha.regions.rules import restores, snapshots, spec, tombstones
 
 
 def plan(
@@ -34,14 +33,14 @@ def plan(
             part = Part(region, new_mark(), name if count == 1 else f'{name}-{count}')
         parts.append(_with_wanted(part, content))
     gone = (p for p in record.parts if p.region not in wanted)
-    tombstones = [
+    left = [
         *record.tombstones,
-        *(burials.tombstone_of(p, now) for p in gone if burials.needs_tombstone(p)),
+        *(tombstones.tombstone_of(p, now) for p in gone if tombstones.needs_tombstone(p)),
     ]
     return dataclasses.replace(
         record,
         parts=tuple(parts),
-        tombstones=snapshots.without_doubles(tombstones),
+        tombstones=snapshots.without_doubles(left),
         generations=generations,
     )
 
@@ -83,8 +82,8 @@ def abandoned(record: model.Record, region: str) -> model.Record:
         else p
         for p in record.parts
     )
-    graves = tuple(t for t in record.tombstones if t.region != region)
-    return dataclasses.replace(record, parts=parts, tombstones=graves)
+    left = tuple(t for t in record.tombstones if t.region != region)
+    return dataclasses.replace(record, parts=parts, tombstones=left)
 
 
 def paused(record: model.Record, region: str | None, is_paused: bool) -> model.Record:

@@ -13,7 +13,7 @@ from heat_ha.regions.model import ErrorClass, Fail, Part, Present, Request, Send
 from heat_ha.regions.rules import spec
 
 # How far a part is: told to restore, told its tags.
-TOLD, TAGGED = 'told', 'tagged'
+RESTORE_SENT, TAGS_SENT = 'told', 'tagged'
 
 
 def ordered(record: model.Record, restore: model.Restore) -> model.Record:
@@ -22,25 +22,25 @@ def ordered(record: model.Record, restore: model.Restore) -> model.Record:
     Invariant: a part is restored only from a snapshot of the stack that it has now. Where that is
     another one, the part is told what the template of then wants, as by any update.
     """
-    if record.restored == restore.wish:
+    if record.restored == restore.request_id:
         return record
-    shots = {s.region: s for s in restore.snapshot.shots}
+    by_region = {s.region: s for s in restore.snapshot.shots}
     parts = tuple(
-        _with_restore(p, shots[p.region])
-        if p.region in shots and p.state is not model.State.ABANDONED
+        _with_restore(p, by_region[p.region])
+        if p.region in by_region and p.state is not model.State.ABANDONED
         else p
         for p in record.parts
     )
-    return dataclasses.replace(record, parts=parts, restored=restore.wish)
+    return dataclasses.replace(record, parts=parts, restored=restore.request_id)
 
 
-def _with_restore(part: Part, shot: model.PartSnapshot) -> Part:
-    if not part.stack_id or part.stack_id != shot.stack_id:
+def _with_restore(part: Part, part_snapshot: model.PartSnapshot) -> Part:
+    if not part.stack_id or part.stack_id != part_snapshot.stack_id:
         return part
     return dataclasses.replace(
         part,
-        restore=shot.snapshot_id,
-        restore_revision=shot.revision,
+        restore=part_snapshot.snapshot_id,
+        restore_revision=part_snapshot.revision,
         restoring='',
         applied='',
         state=model.State.PENDING,
@@ -54,7 +54,7 @@ def without(part: Part) -> Part:
 
 
 def step(
-    part: Part, seen: Present, rules: spec.Rules, attempt: str, is_doubtful: bool
+    part: Part, observed: Present, rules: spec.Rules, attempt: str, is_doubtful: bool
 ) -> Step | None:
     """Choose the next step of a restore; None if the part goes on as any other.
 
@@ -65,42 +65,42 @@ def step(
     """
     if not part.restore:
         return None
-    if seen.status == 'IN_PROGRESS':
-        return Wait(f'{seen.action} is in progress there')
-    is_restored = seen.action == 'RESTORE' and seen.changed != part.changed
-    if part.restoring == TAGGED and seen.action == 'UPDATE':
-        return _of_tagged(part, seen, rules, attempt)
+    if observed.status == 'IN_PROGRESS':
+        return Wait(f'{observed.action} is in progress there')
+    is_restored = observed.action == 'RESTORE' and observed.changed != part.changed
+    if part.restoring == TAGS_SENT and observed.action == 'UPDATE':
+        return _after_tags(part, observed, rules, attempt)
     if part.restoring and is_restored:
-        if seen.status == 'COMPLETE':
+        if observed.status == 'COMPLETE':
             return Send(Request.TAG, 'the snapshot is restored; the tags are told')
         if part.attempt == attempt or not rules.may_repair:
-            return _failed(seen)
+            return _failed(observed)
     elif part.restoring and is_doubtful:
         return Wait('the answer to a request was lost; looking for what it did')
     return Send(Request.RESTORE, 'the stack goes back to its snapshot')
 
 
-def _of_tagged(part: Part, seen: Present, rules: spec.Rules, attempt: str) -> Step | None:
-    if seen.status == 'COMPLETE':
+def _after_tags(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step | None:
+    if observed.status == 'COMPLETE':
         # The revision says what it holds, and whether somebody else's update has come between.
         return None
     if part.attempt == attempt or not rules.may_repair:
-        return _failed(seen)
+        return _failed(observed)
     return Send(Request.TAG, 'the tags were not told')
 
 
-def _failed(seen: Present) -> Fail:
+def _failed(observed: Present) -> Fail:
     return Fail(
         ErrorClass.REMOTE_FAILED,
-        f'{seen.action}_{seen.status} there: {seen.reason or "no reason given"}',
+        f'{observed.action}_{observed.status} there: {observed.reason or "no reason given"}',
     )
 
 
-def intended(part: Part, request: Request, seen: Present) -> Part:
+def intended(part: Part, request: Request, observed: Present) -> Part:
     """The part as it is put on record before a request of a restore is sent (S4)."""
     if request is Request.RESTORE:
         # What is changed after this was restored by us.
         return dataclasses.replace(
-            part, told=part.restore_revision, restoring=TOLD, changed=seen.changed
+            part, told=part.restore_revision, restoring=RESTORE_SENT, changed=observed.changed
         )
-    return dataclasses.replace(part, told=part.restore_revision, restoring=TAGGED)
+    return dataclasses.replace(part, told=part.restore_revision, restoring=TAGS_SENT)

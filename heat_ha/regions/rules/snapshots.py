@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for the snapshot of each part; all of them are kept, or none.
 
-Called with what was seen once, as ``decide``; the doing is in ``taking``.
+Called with what was seen once, as ``decide``; the doing is in ``snapshot_action``.
 """
 
 import dataclasses
@@ -35,19 +35,19 @@ def planned(record: model.Record, number: str) -> model.Snapshot:
     :param number: what no other snapshot has, as a part of their names.
     :raises exceptions.Refused: naming the region that keeps it from being taken.
     """
-    shots = []
+    found = []
     for part in record.parts:
         if part.state is State.ABANDONED:
             continue
         refuse_if_unfit(part)
-        shots.append(
+        found.append(
             PartSnapshot(
                 part.region, part.name, part.stack_id, f'heat-ha-{number}', part.applied, part.place
             )
         )
-    if not shots:
+    if not found:
         raise exceptions.Refused('no region has a part', 'Resume one, and update the stack')
-    return model.Snapshot(tuple(shots))
+    return model.Snapshot(tuple(found))
 
 
 def refuse_if_unfit(part: model.Part) -> None:
@@ -75,7 +75,11 @@ def refuse_if_unfit(part: model.Part) -> None:
 
 
 def next_step(
-    shot: PartSnapshot, seen: model.Seen, waited: float, patience: float, is_doubtful: bool
+    part_snapshot: PartSnapshot,
+    observed: model.Observation,
+    waited: float,
+    patience: float,
+    is_doubtful: bool,
 ) -> Step:
     """Choose the one step that brings a region's snapshot closer to its end.
 
@@ -84,30 +88,32 @@ def next_step(
     :param waited: for how many seconds the region was found silent.
     :param is_doubtful: whether it was told so lately that a look may not show what that did.
     """
-    if isinstance(seen, Silent):
-        if seen.error_class is not ErrorClass.UNREACHABLE:
-            return Fail(seen.error_class, seen.reason)
-        if not seen.is_known and waited < patience:
-            return Wait(seen.reason)
-        return Fail(ErrorClass.UNREACHABLE, f'{seen.reason}; try again when it is back, {ABANDON}')
-    if isinstance(seen, Absent):
-        if shot.told and is_doubtful:
+    if isinstance(observed, Silent):
+        if observed.error_class is not ErrorClass.UNREACHABLE:
+            return Fail(observed.error_class, observed.reason)
+        if not observed.is_known and waited < patience:
+            return Wait(observed.reason)
+        return Fail(
+            ErrorClass.UNREACHABLE, f'{observed.reason}; try again when it is back, {ABANDON}'
+        )
+    if isinstance(observed, Absent):
+        if part_snapshot.told and is_doubtful:
             return Wait('the region was told')
-        if shot.snapshot_id:
+        if part_snapshot.snapshot_id:
             return Fail(ErrorClass.CONFLICT, 'somebody else has deleted the snapshot there')
         return Send(Request.SNAPSHOT, 'the region has no such snapshot')
-    if seen.status == 'IN_PROGRESS':
+    if observed.status == 'IN_PROGRESS':
         return Wait('the region takes the snapshot')
-    if seen.status == 'COMPLETE' and seen.action != 'DELETE':
+    if observed.status == 'COMPLETE' and observed.action != 'DELETE':
         return Done()
     return Fail(
         ErrorClass.REMOTE_FAILED,
-        f'the snapshot ended there in {seen.action}_{seen.status}: '
-        f'{seen.reason or "no reason given"}',
+        f'the snapshot ended there in {observed.action}_{observed.status}: '
+        f'{observed.reason or "no reason given"}',
     )
 
 
-def graves(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...]:
+def deletes_of(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...]:
     """The deletes that follow from giving a snapshot up: of all that may be there."""
     return tuple(
         model.Tombstone(
@@ -134,7 +140,8 @@ def with_deletes(record: model.Record, snapshot: model.Snapshot, now: str) -> mo
     """
     there = {t.mark for t in record.tombstones}
     ours = {p.stack_id for p in record.parts if p.state is not State.ABANDONED}
-    new = (g for g in graves(snapshot, now) if g.mark not in there and g.stack_id in ours)
+    deletes = deletes_of(snapshot, now)
+    new = (t for t in deletes if t.mark not in there and t.stack_id in ours)
     return dataclasses.replace(record, tombstones=(*record.tombstones, *new))
 
 

@@ -68,7 +68,7 @@ class Rules:
 
     ``patience`` is for how many seconds a region may be silent before an action goes on without
     it; ``may_repair`` whether the action may send again what has failed, as a check must not;
-    ``still_after`` for how many seconds nothing may move in a stack that is in progress before it
+    ``stalled_after`` for how many seconds nothing may move in a stack that is in progress before it
     is told once more.
     """
 
@@ -78,4 +78,4 @@ class Rules:
     adopt_overwrites: bool = False
     patience: float = 10.0
     may_repair: bool = True
-    still_after: float = 180.0
+    stalled_after: float = 180.0

@@ -31,7 +31,7 @@ from heat_ha.regions.model import Part, Present, Request, Send, Stalled, Unfinis
 from heat_ha.regions.rules import spec
 
 # Equal signs in a row before a stack is believed to stand still: one may be a mere hiccup.
-EQUAL_SIGNS = 4
+EQUAL_FINGERPRINTS = 4
 
 # Remote actions that can be ours to go on with.
 _OURS = ('CREATE', 'UPDATE')
@@ -55,7 +55,7 @@ BY_HAND = 'if nobody works on it, the signal sync with force tells it once more'
 
 
 @dataclasses.dataclass(frozen=True)
-class Observation:
+class Evidence:
     """A part whose region answers now, with what is known of its resources.
 
     ``unfinished`` are those that are not at rest, as the newest signs show them; ``equal`` is how
@@ -64,61 +64,61 @@ class Observation:
     """
 
     part: Part
-    seen: Present
+    observed: Present
     unfinished: tuple[Unfinished, ...] = ()
     equal: int = 0
     is_forced: bool = False
 
 
-def next_step(found: Observation, rules: spec.Rules, now: datetime.datetime) -> Send | Wait:
+def next_step(found: Evidence, rules: spec.Rules, now: datetime.datetime) -> Send | Wait:
     """Choose whether a part in progress is waited for or told once more.
 
     Invariant: only what we began ourselves, and nobody has touched since, is told again; without
     a person's word once for each telling, after ``rules.still_after`` seconds without a sign of
     life, and only where nothing that was there before can be made anew by it.
     """
-    part, seen = found.part, found.seen
-    busy = f'{seen.action} is in progress there'
-    if not is_ours(part, seen):
+    part, observed = found.part, found.observed
+    busy = f'{observed.action} is in progress there'
+    if not is_ours(part, observed):
         return Wait(busy)
     if found.is_forced:
         return Send(Request.REPEAT, 'a person asks for it')
-    if found.equal < EQUAL_SIGNS or _still_for(part, now) < rules.still_after:
+    if found.equal < EQUAL_FINGERPRINTS or _unchanged_for(part, now) < rules.stalled_after:
         return Wait(busy)
-    still = f'{busy}, and nothing has moved since {part.still_since}'
+    stalled = f'{busy}, and nothing has moved since {part.still_since}'
     if part.repeats:
-        return Stalled(f'{still}, though it was told once more; {BY_HAND}')
+        return Stalled(f'{stalled}, though it was told once more; {BY_HAND}')
     obstacle = _obstacle(found.unfinished)
     if obstacle:
-        return Stalled(f'{still}: {obstacle}; {BY_HAND}')
+        return Stalled(f'{stalled}: {obstacle}; {BY_HAND}')
     if not rules.may_repair:
-        return Stalled(f'{still}; an update or the signal sync tells it once more')
+        return Stalled(f'{stalled}; an update or the signal sync tells it once more')
     return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.signs)
 
 
-def is_ours(part: Part, seen: model.Seen) -> bool:
+def is_ours(part: Part, observed: model.Observation) -> bool:
     """Whether the stack is in progress for what it was told last, by us and by nobody since."""
     return (
-        isinstance(seen, Present)
-        and seen.status == 'IN_PROGRESS'
-        and seen.action in _OURS
-        and seen.mark == part.mark
-        and seen.revision == part.told == part.desired
+        isinstance(observed, Present)
+        and observed.status == 'IN_PROGRESS'
+        and observed.action in _OURS
+        and observed.mark == part.mark
+        and observed.revision == part.told == part.desired
         and bool(part.desired)
         and not part.is_current
         and not part.restore
         and not part.paused
         and part.state is not model.State.ABANDONED
-        and part.traversal == traversal(seen)
+        and part.traversal == traversal(observed)
     )
 
 
-def traversal(seen: Present) -> str:
+def traversal(observed: Present) -> str:
     """What tells one action of a remote stack from the next, as far as its Heat shows it.
 
     Whoever updates the stack without a word of tags leaves ours on it, but not the time.
     """
-    return f'{seen.action} {seen.changed}'
+    return f'{observed.action} {observed.changed}'
 
 
 def _obstacle(unfinished: Iterable[Unfinished]) -> str:
@@ -133,7 +133,7 @@ def _obstacle(unfinished: Iterable[Unfinished]) -> str:
     return ''
 
 
-def _still_for(part: Part, now: datetime.datetime) -> float:
+def _unchanged_for(part: Part, now: datetime.datetime) -> float:
     if not part.still_since:
         return 0.0
     return (now - datetime.datetime.fromisoformat(part.still_since)).total_seconds()
@@ -142,25 +142,25 @@ def _still_for(part: Part, now: datetime.datetime) -> float:
 # --- the record -----------------------------------------------------------------------------
 
 
-def after_look(part: Part, seen: model.Seen) -> Part:
+def after_look(part: Part, observed: model.Observation) -> Part:
     """The part with what a look says of the action at work there."""
-    if not isinstance(seen, Present) or seen.status != 'IN_PROGRESS':
+    if not isinstance(observed, Present) or observed.status != 'IN_PROGRESS':
         # A cut hides what moved meanwhile; and where all is at rest, nothing stands still.
-        kept = part.traversal if isinstance(seen, model.Silent) else ''
-        return dataclasses.replace(part, traversal=kept, signs='', still_since='')
-    if not part.traversal and seen.revision == part.told:
-        return dataclasses.replace(part, traversal=traversal(seen))
-    if part.traversal != traversal(seen):
+        known = part.traversal if isinstance(observed, model.Silent) else ''
+        return dataclasses.replace(part, traversal=known, signs='', still_since='')
+    if not part.traversal and observed.revision == part.told:
+        return dataclasses.replace(part, traversal=traversal(observed))
+    if part.traversal != traversal(observed):
         # Somebody else's.
         return dataclasses.replace(part, signs='', still_since='')
     return part
 
 
-def after_signs(part: Part, signs: model.Fingerprint, now: str) -> Part:
+def after_fingerprint(part: Part, newest: model.Fingerprint, now: str) -> Part:
     """The part with the newest signs; the same again change nothing."""
-    if part.signs == signs.digest:
+    if part.signs == newest.digest:
         return part
-    return dataclasses.replace(part, signs=signs.digest, still_since=now)
+    return dataclasses.replace(part, signs=newest.digest, still_since=now)
 
 
 def intended(part: Part, request: Request) -> Part:

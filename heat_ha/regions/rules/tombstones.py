@@ -32,7 +32,11 @@ def tombstone_of(part: Part, now: str) -> Tombstone:
 
 
 def next_step(
-    grave: Tombstone, seen: model.Seen, rules: spec.Rules, attempt: str, waited: float
+    tombstone: Tombstone,
+    observed: model.Observation,
+    rules: spec.Rules,
+    attempt: str,
+    waited: float,
 ) -> Step:
     """Choose the one step that brings a delete closer to its end.
 
@@ -40,32 +44,32 @@ def next_step(
 
     :param waited: for how many seconds this action has found the region silent.
     """
-    if isinstance(seen, Absent):
+    if isinstance(observed, Absent):
         return Forget('the region has no such stack')
-    if isinstance(seen, Present):
-        if grave.stack_id != seen.stack_id and grave.mark != seen.mark:
+    if isinstance(observed, Present):
+        if tombstone.stack_id != observed.stack_id and tombstone.mark != observed.mark:
             return Forget('what the region shows is another stack')
-        if seen.action == 'DELETE' and seen.status == 'COMPLETE':
+        if observed.action == 'DELETE' and observed.status == 'COMPLETE':
             return Forget('the region has deleted it')
-        if seen.action == 'DELETE' and seen.status == 'IN_PROGRESS':
-            if grave.attempt in ('', attempt):
+        if observed.action == 'DELETE' and observed.status == 'IN_PROGRESS':
+            if tombstone.attempt in ('', attempt):
                 return Wait('the region deletes it')
             # Asked for anew: what was at work on it there may have died with its engine.
             return Send(Request.DELETE, 'the region is told once more')
-        if grave.snapshot and seen.status == 'IN_PROGRESS':
+        if tombstone.snapshot and observed.status == 'IN_PROGRESS':
             # Heat refuses to delete it before its end.
             return Wait('the region still takes the snapshot')
-        if grave.attempt == attempt and seen.action == 'DELETE':
-            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {seen.reason}')
-        if grave.attempt == attempt and grave.error_class is None:
+        if tombstone.attempt == attempt and observed.action == 'DELETE':
+            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {observed.reason}')
+        if tombstone.attempt == attempt and tombstone.error_class is None:
             return Wait('the region was told')
         return Send(Request.DELETE, 'the template no longer has it')
-    if seen.error_class is not ErrorClass.UNREACHABLE:
-        return Fail(seen.error_class, seen.reason)
-    if not seen.is_known and waited < rules.patience:
-        return Wait(seen.reason)
+    if observed.error_class is not ErrorClass.UNREACHABLE:
+        return Fail(observed.error_class, observed.reason)
+    if not observed.is_known and waited < rules.patience:
+        return Wait(observed.reason)
     if rules.on_delete is OnDelete.RETAIN:
         return Forget('on_delete is retain: the stack stays where it is')
     if rules.on_delete is OnDelete.FAIL:
-        return Fail(ErrorClass.UNREACHABLE, seen.reason)
-    return Defer(seen.reason)
+        return Fail(ErrorClass.UNREACHABLE, observed.reason)
+    return Defer(observed.reason)

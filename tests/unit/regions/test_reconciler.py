@@ -102,8 +102,8 @@ def test_what_leaves_during_a_cut_is_deleted_later_and_only_that():
     assert not world.act()
     world.want('two', 'A', 'B')
     assert not world.act()
-    (grave,) = world.store.record.tombstones
-    assert grave.stack_id in world.regions['B'].stacks
+    (tombstone,) = world.store.record.tombstones
+    assert tombstone.stack_id in world.regions['B'].stacks
     world.regions['B'].way = Way.OPEN
     assert not world.act()
     assert world.regions['B'].texts() == ['two']

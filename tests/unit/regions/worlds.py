@@ -61,7 +61,7 @@ class FakeRegion:
         self.unfinished = ()
         self.count = 0
 
-    # --- the port ---------------------------------------------------------------------------
+    # --- its Heat ---------------------------------------------------------------------------
 
     def look(self, part, with_outputs):
         silent = self._silent()
@@ -179,10 +179,10 @@ class FakeRegion:
     def cause(self, part):
         return 'thing: boom' if self.fails else ''
 
-    def doings(self, part):
+    def recent_events(self, part):
         return ''
 
-    def signs(self, part):
+    def fingerprint(self, part):
         if self._silent() is not None:
             return None
         stack = self.stacks[part.stack_id]
@@ -223,7 +223,7 @@ class FakeStore:
     def __init__(self):
         self.record = None
         self.kept = {}
-        self.shots = None
+        self.parent_snapshot = None
         self.writes_left = None
 
     def read(self):
@@ -245,13 +245,13 @@ class FakeStore:
         self.kept[region] = outputs
 
     def snapshot(self):
-        return self.shots
+        return self.parent_snapshot
 
     def write_snapshot(self, found):
         found = model.Snapshot.from_dict(found.to_dict())
-        if found != self.shots:
+        if found != self.parent_snapshot:
             self._count()
-            self.shots = found
+            self.parent_snapshot = found
 
     def _count(self):
         if self.writes_left is not None:
@@ -278,8 +278,8 @@ class World:
     def _contents(self):
         return {n: c() if callable(c) else c for n, c in self.wanted.items()}
 
-    def work(self, sleep=None, restore=None, only_deletes=False, **more):
-        wishes = interfaces.DesiredState(
+    def work(self, suspend_wanted=None, restore=None, only_deletes=False, **more):
+        desired = interfaces.DesiredState(
             contents=self._contents,
             rollout=self.rollout or spec.Rollout((tuple(self.wanted),)),
             rules=self.rules,
@@ -287,30 +287,30 @@ class World:
             is_single=False,
             owner='A',
             adopts=self.adopts,
-            sleep=sleep,
+            suspend_wanted=suspend_wanted,
             restore=restore,
             only_deletes=only_deletes,
         )
-        return reconciler.Reconciler(self.store, wishes, self._port, self._say, **more)
+        return reconciler.Reconciler(self.store, desired, self._region_heat, self._emit, **more)
 
-    def _port(self, region, place):
+    def _region_heat(self, region, place):
         return self.regions[region]
 
-    def _say(self, text, is_failure):
+    def _emit(self, text, is_failure):
         self.events.append(text)
 
-    def taking(self):
+    def snapshot_action(self):
         return snapshot_action.SnapshotAction(
-            self.store, self._port, self._say, 0.0, lambda: self.work(only_deletes=True)
+            self.store, self._region_heat, self._emit, 0.0, lambda: self.work(only_deletes=True)
         )
 
     def snapshot(self, steps=40):
         """Take a snapshot. :returns: what failed, and what was taken."""
-        work = self.taking()
+        work = self.snapshot_action()
         for _ in range(steps):
             if work.step():
-                return work.failures(), self.store.shots
-        raise AssertionError(f'no end after {steps} steps: {self.store.shots}')
+                return work.failures(), self.store.parent_snapshot
+        raise AssertionError(f'no end after {steps} steps: {self.store.parent_snapshot}')
 
     def snapshots(self):
         """How many snapshots each region holds."""

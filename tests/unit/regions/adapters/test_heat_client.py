@@ -40,7 +40,7 @@ STACK = {
 
 @pytest.fixture(autouse=True)
 def no_memory(monkeypatch):
-    monkeypatch.setattr(circuit_breaker, 'CIRCUIT', circuit_breaker.Circuit())
+    monkeypatch.setattr(circuit_breaker, 'BREAKER', circuit_breaker.CircuitBreaker())
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_a_look_over_a_cut_ends_in_time_and_says_nothing_of_the_stack(heat, mode
     cut = Cut(heat.server_address)
     cut.be(mode)
     begin = time.monotonic()
-    seen = port_to(cut.port).look(PART, True)
+    observed = port_to(cut.port).look(PART, True)
     assert time.monotonic() - begin < LIMITS.connect + LIMITS.look + BUSY
     cut.close()
-    assert isinstance(seen, model.Silent) and seen.error_class is ErrorClass.UNREACHABLE
+    assert isinstance(observed, model.Silent) and observed.error_class is ErrorClass.UNREACHABLE
 
 
 def test_an_answer_that_drips_ends_in_time():
@@ -126,14 +126,14 @@ def test_an_answer_that_drips_ends_in_time():
 
         threading.Thread(target=drip, daemon=True).start()
         begin = time.monotonic()
-        seen = port_to(server.getsockname()[1]).look(PART, True)
+        observed = port_to(server.getsockname()[1]).look(PART, True)
         assert time.monotonic() - begin < 3
-    assert isinstance(seen, model.Silent)
+    assert isinstance(observed, model.Silent)
 
 
 def test_a_stack_is_read_as_it_is_shown(region):
-    seen = region.look(PART, True)
-    assert seen == model.Present(
+    observed = region.look(PART, True)
+    assert observed == model.Present(
         'id', 'name', 'UPDATE', 'COMPLETE', '', 'then', 'mark', 'r1', {'a': 1}
     )
 
@@ -157,11 +157,11 @@ def error(status, kind, message='why'):
 )
 def test_only_heats_own_word_means_that_there_is_no_stack(heat, region, answer, told):
     heat.answer = answer
-    seen = region.look(PART, False)
+    observed = region.look(PART, False)
     if told is model.Absent:
-        assert seen == model.Absent()
+        assert observed == model.Absent()
     else:
-        assert isinstance(seen, model.Silent) and seen.error_class is told
+        assert isinstance(observed, model.Silent) and observed.error_class is told
 
 
 def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, region):
@@ -174,8 +174,8 @@ def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, reg
     # What takes no notice of the filter shows the project's other stacks.
     for tags in ([], ['heat-ha', 'heat-ha:part:other']):
         heat.answer = (200, {'stacks': [{**STACK, 'tags': tags}]})
-        seen = region.look(asked, False)
-        assert isinstance(seen, model.Silent) and 'has not the tag' in seen.reason
+        observed = region.look(asked, False)
+        assert isinstance(observed, model.Silent) and 'has not the tag' in observed.reason
 
 
 @pytest.mark.parametrize('outputs', [['no map'], 'no list', {'a': 1}, 7])
@@ -189,13 +189,13 @@ def test_outputs_that_are_not_told_as_heat_tells_them_do_not_replace_those_known
 
 def test_a_snapshot_without_an_id_is_not_taken_for_one(heat, region):
     shot = model.PartSnapshot('B', 'name', 'id', 'mine', 'r1')
-    for found, seen in (
+    for found, observed in (
         ({'id': 'x'}, model.Present),
         ({}, model.Silent),
         ({'id': ''}, model.Silent),
     ):
         heat.answer = (200, {'snapshots': [{'name': 'mine', 'status': 'COMPLETE', **found}]})
-        assert isinstance(region.look(shot, False), seen)
+        assert isinstance(region.look(shot, False), observed)
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,9 @@ def test_a_region_that_is_known_to_be_silent_is_not_waited_for_again(heat):
     cut.be(Mode.SILENT)
     port_to(cut.port).look(PART, False)
     begin = time.monotonic()
-    seen = port_to(cut.port).look(PART, False)
+    observed = port_to(cut.port).look(PART, False)
     assert time.monotonic() - begin < LIMITS.look
-    assert seen.is_known and 'silent for' in seen.reason
+    assert observed.is_known and 'silent for' in observed.reason
     cut.be(Mode.OPEN)
     assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), model.Present)
     assert isinstance(port_to(cut.port).look(PART, False), model.Present)
@@ -242,17 +242,17 @@ def test_what_one_work_asks_beside_a_persons_try_waits_for_its_end(heat, is_back
     assert port_to(cut.port).look(PART, False).error_class is ErrorClass.UNREACHABLE
     # The call takes a while, so that all of them are there before the first ends.
     cut.be(Mode.DELAYED if is_back else Mode.SILENT, 0.2)
-    calls, leave = [], circuit_breaker.CIRCUIT.leave
-    circuit_breaker.CIRCUIT.leave = lambda *told: (calls.append(told), leave(*told))
+    calls, record = [], circuit_breaker.BREAKER.record
+    circuit_breaker.BREAKER.record = lambda *given: (calls.append(given), record(*given))
     port = port_to(cut.port, is_asked_for=True)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: port.look(PART, False), range(4)))
     cut.close()
     if is_back:
-        assert all(isinstance(seen, model.Present) for seen in found), found
+        assert all(isinstance(observed, model.Present) for observed in found), found
     else:
-        assert all(seen.error_class is ErrorClass.UNREACHABLE for seen in found)
-        assert not any('being tried' in seen.reason for seen in found), found
+        assert all(observed.error_class is ErrorClass.UNREACHABLE for observed in found)
+        assert not any('being tried' in observed.reason for observed in found), found
         assert len(calls) == 1, 'the others tried once more'
 
 
@@ -268,8 +268,8 @@ def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
     region = heat_client.RemoteHeat('B', lambda: access, LIMITS)
 
     heat.answer = 200, {'catalog': token['token']['catalog']}
-    seen = region.look(PART, with_outputs=False)
-    assert seen.error_class is ErrorClass.INVALID and 'correct region_name' in seen.reason
+    observed = region.look(PART, with_outputs=False)
+    assert observed.error_class is ErrorClass.INVALID and 'correct region_name' in observed.reason
 
     token.add_service('orchestration').add_standard_endpoints(public=url, region='B')
     heat.answer = 200, {'catalog': token['token']['catalog'][-1:], 'stack': STACK}
@@ -305,12 +305,12 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
         return transport.Access(keystone_session.Session(auth=auth), 'B', 'public', renew=renew)
 
     heat.answer = error(401, '')
-    seen = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
+    observed = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
     assert used == ['other']
     if has_other:
-        assert isinstance(seen, model.Present)
+        assert isinstance(observed, model.Present)
     else:
-        assert seen.error_class is ErrorClass.AUTH
+        assert observed.error_class is ErrorClass.AUTH
 
 
 @pytest.mark.parametrize(
@@ -329,8 +329,8 @@ def test_a_refused_login_is_told_from_a_keystone_that_does_not_answer(failure, t
     def access():
         raise failure
 
-    seen = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
-    assert isinstance(seen, model.Silent) and seen.error_class is told
+    observed = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
+    assert isinstance(observed, model.Silent) and observed.error_class is told
 
 
 def test_what_the_resources_did_is_told_of_the_last_action_only(heat, region):
@@ -352,18 +352,18 @@ def test_what_the_resources_did_is_told_of_the_last_action_only(heat, region):
             ]
         },
     )
-    assert region.doings(PART) == 'a CREATE_COMPLETE, b UPDATE_FAILED'
+    assert region.recent_events(PART) == 'a CREATE_COMPLETE, b UPDATE_FAILED'
     heat.answer = (503, b'')
-    assert region.doings(PART) == ''
+    assert region.recent_events(PART) == ''
 
 
 # --- snapshots ------------------------------------------------------------------------------
 
 SHOT = model.PartSnapshot('B', 'name', 'id', 'heat-ha-1', 'r1')
-GRAVE = model.Tombstone('B', 'mark', 'name', 'id', snapshot='heat-ha-1', snapshot_id='snap')
+TOMBSTONE = model.Tombstone('B', 'mark', 'name', 'id', snapshot='heat-ha-1', snapshot_id='snap')
 
 
-@pytest.mark.parametrize('one', [SHOT, GRAVE])
+@pytest.mark.parametrize('one', [SHOT, TOMBSTONE])
 @pytest.mark.parametrize('action', [None, 'CREATE', 'DELETE'])
 def test_a_snapshot_is_found_by_its_name_among_others(heat, region, one, action):
     heat.answer = (200, {'snapshots': [
@@ -371,9 +371,9 @@ def test_a_snapshot_is_found_by_its_name_among_others(heat, region, one, action)
         {'id': 'snap', 'name': 'heat-ha-1', 'status': 'FAILED', 'status_reason': 'why',
          'action': action, 'data': None},
     ]})  # fmt: skip
-    seen = region.look(one, False)
-    assert (seen.stack_id, seen.snapshot_id, seen.reason) == ('id', 'snap', 'why')
-    assert (seen.action, seen.status) == (action or 'CREATE', 'FAILED')
+    observed = region.look(one, False)
+    assert (observed.stack_id, observed.snapshot_id, observed.reason) == ('id', 'snap', 'why')
+    assert (observed.action, observed.status) == (action or 'CREATE', 'FAILED')
     heat.answer = (200, {'snapshots': []})
     assert region.look(one, False) == model.Absent()
     heat.answer = (404, {'error': {'type': 'EntityNotFound', 'message': 'no stack'}})
@@ -395,7 +395,7 @@ def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, regio
          ('POST', '/stacks/name/id/snapshots/snap/restore', None)),
         (Request.TAG, PART, {'tags': ('a', 'b')}, ('PATCH', '/stacks/name/id', {'tags': 'a,b'})),
         (Request.REPEAT, PART, {'tags': ('a', 'b')}, ('PUT', '/stacks/name/id', {'tags': 'a,b'})),
-        (Request.DELETE, GRAVE, {}, ('DELETE', '/stacks/name/id/snapshots/snap', None)),
+        (Request.DELETE, TOMBSTONE, {}, ('DELETE', '/stacks/name/id/snapshots/snap', None)),
         (Request.DELETE, PART, {}, ('DELETE', '/stacks/name/id', None)),
     ],
 )  # fmt: skip
@@ -419,21 +419,21 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
     inner = shown('thing', 'CREATE_IN_PROGRESS', 'self', parent='group')
     done = shown('other', 'CREATE_COMPLETE', 'self')
 
-    def signs(event, *resources):
+    def fingerprint(event, *resources):
         heat.answer = (200, {'events': [event], 'resources': list(resources)})
-        return region.signs(PART)
+        return region.fingerprint(PART)
 
-    first = signs(event, group, inner, done)
+    first = fingerprint(event, group, inner, done)
     assert first.unfinished == (
         model.Unfinished('group', 'Type of group', 'UPDATE', 'IN_PROGRESS', is_stack=True),
         model.Unfinished('group.thing', 'Type of thing', 'CREATE', 'IN_PROGRESS'),
     )
-    assert signs(event, done, inner, group).digest == first.digest, 'the order says nothing'
+    assert fingerprint(event, done, inner, group).digest == first.digest, 'the order says nothing'
     moved = {**inner, 'updated_time': 'since'}
-    others = [signs({'id': 'e2'}, group, inner, done), signs(event, group, moved, done)]
+    others = [fingerprint({'id': 'e2'}, group, inner, done), fingerprint(event, group, moved, done)]
     assert all(s.digest != first.digest for s in others)
     # What is not told as Heat tells it is no nested stack, and no fault of ours.
-    assert not signs(event, {**group, 'links': ['no map']}).unfinished[0].is_stack
+    assert not fingerprint(event, {**group, 'links': ['no map']}).unfinished[0].is_stack
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,7 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
 )
 def test_without_an_answer_there_are_no_signs(heat, region, answer):
     heat.answer = answer
-    assert region.signs(PART) is None
+    assert region.fingerprint(PART) is None
 
 
 KEYS = (
@@ -488,8 +488,8 @@ def test_whatever_answers_instead_of_heat_ends_no_action(monkeypatch, status, ke
         model.Part('B', 'm', 'n'),
     ):
         assert isinstance(region.look(one, True), model.Silent | model.Absent | model.Present)
-    assert isinstance(region.cause(PART), str) and isinstance(region.doings(PART), str)
-    assert isinstance(region.signs(PART), model.Fingerprint | None)
+    assert isinstance(region.cause(PART), str) and isinstance(region.recent_events(PART), str)
+    assert isinstance(region.fingerprint(PART), model.Fingerprint | None)
     wanted = {'template': {}, 'files': {}, 'parameters': {'a': 1}, 'environment': {}}
     assert region.is_equal(PART, wanted) in (True, False)
     for request in Request:

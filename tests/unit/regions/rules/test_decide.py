@@ -74,81 +74,87 @@ def worlds():
 
 # S2, S8
 def test_could_not_ask_sends_nothing_and_deletes_nothing():
-    for part, seen, rules in itertools.product(PARTS, SILENT, RULES):
-        step = decide.next_step(part, seen, rules, 'this', NOW)
-        assert isinstance(step, Wait | Done | Defer | Fail), (part, seen)
+    for part, observed, rules in itertools.product(PARTS, SILENT, RULES):
+        step = decide.next_step(part, observed, rules, 'this', NOW)
+        assert isinstance(step, Wait | Done | Defer | Fail), (part, observed)
 
 
 def test_could_not_ask_keeps_what_was_applied_and_never_calls_another_revision_done():
-    for part, seen, rules in itertools.product(PARTS, SILENT, RULES):
-        step = decide.next_step(part, seen, rules, 'this', NOW)
+    for part, observed, rules in itertools.product(PARTS, SILENT, RULES):
+        step = decide.next_step(part, observed, rules, 'this', NOW)
         if isinstance(step, Done):
             assert part.is_current
-        if not part.is_current and seen.error_class is not ErrorClass.UNREACHABLE:
-            assert isinstance(step, Fail) and step.error_class is seen.error_class
+        if not part.is_current and observed.error_class is not ErrorClass.UNREACHABLE:
+            assert isinstance(step, Fail) and step.error_class is observed.error_class
 
 
 def test_a_region_that_has_what_is_wanted_is_sent_nothing():
-    for part, seen, rules in itertools.product(PARTS, PRESENT, RULES):
+    for part, observed, rules in itertools.product(PARTS, PRESENT, RULES):
         if part.adopts and not part.told:
             continue
-        is_quiet = seen.status == 'COMPLETE' and seen.action in ('CREATE', 'UPDATE')
-        if seen.revision == 'new' and is_quiet and seen.changed == 'then':
-            assert not isinstance(decide.next_step(part, seen, rules, 'this', NOW), Send)
+        is_quiet = observed.status == 'COMPLETE' and observed.action in ('CREATE', 'UPDATE')
+        if observed.revision == 'new' and is_quiet and observed.changed == 'then':
+            assert not isinstance(decide.next_step(part, observed, rules, 'this', NOW), Send)
 
 
 def test_nobody_is_told_twice_in_one_action_what_failed_in_it():
-    for part, seen, rules in worlds():
-        if part.attempt == 'this' and part.told == 'new' and isinstance(seen, Present):
-            step = decide.next_step(part, seen, rules, 'this', NOW)
-            if seen.status == 'FAILED' and seen.action != 'DELETE':
-                assert isinstance(step, Fail), (part, seen)
+    for part, observed, rules in worlds():
+        if part.attempt == 'this' and part.told == 'new' and isinstance(observed, Present):
+            step = decide.next_step(part, observed, rules, 'this', NOW)
+            if observed.status == 'FAILED' and observed.action != 'DELETE':
+                assert isinstance(step, Fail), (part, observed)
 
 
 def test_a_rollback_there_ends_the_wait_at_once():
-    for part, seen, rules in worlds():
-        if not isinstance(seen, Present) or seen.action != 'ROLLBACK' or part.adopts:
+    for part, observed, rules in worlds():
+        if not isinstance(observed, Present) or observed.action != 'ROLLBACK' or part.adopts:
             continue
-        step = decide.next_step(part, seen, rules, 'this', NOW)
+        step = decide.next_step(part, observed, rules, 'this', NOW)
         if part.attempt == 'this' and part.told == 'new' and not part.is_current:
-            assert isinstance(step, Fail), (part, seen)
+            assert isinstance(step, Fail), (part, observed)
 
 
 def test_a_check_repairs_nothing_that_was_told():
-    for part, seen in itertools.product(PARTS, PRESENT):
-        if part.told == 'new' and seen.status == 'FAILED' and not part.adopts:
+    for part, observed in itertools.product(PARTS, PRESENT):
+        if part.told == 'new' and observed.status == 'FAILED' and not part.adopts:
             rules = spec.Rules(may_repair=False)
-            assert isinstance(decide.next_step(part, seen, rules, 'this', NOW), Fail)
+            assert isinstance(decide.next_step(part, observed, rules, 'this', NOW), Fail)
 
 
 def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
-    for part, seen, rules in worlds():
-        step = decide.next_step(part, seen, rules, 'this', NOW)
+    for part, observed, rules in worlds():
+        step = decide.next_step(part, observed, rules, 'this', NOW)
         if isinstance(step, Send) and step.request is Request.CREATE:
-            is_gone = isinstance(seen, Absent) or (seen.action, seen.status) == (
+            is_gone = isinstance(observed, Absent) or (observed.action, observed.status) == (
                 'DELETE',
                 'COMPLETE',
             )
-            assert is_gone, (part, seen)
-            assert isinstance(seen, Absent) or part.attempt != 'this', 'deleted while it was told'
-            assert decide.intended(part, step.request, seen, 'this', JUST_NOW).stack_id == ''
+            assert is_gone, (part, observed)
+            assert isinstance(observed, Absent) or part.attempt != 'this', (
+                'deleted while it was told'
+            )
+            assert decide.intended(part, step.request, observed, 'this', JUST_NOW).stack_id == ''
             assert part.doubtful_since != JUST_NOW, 'the first request may still make it'
         if isinstance(step, Send) and step.request is Request.UPDATE:
-            assert isinstance(seen, Present)
+            assert isinstance(observed, Present)
         assert not (isinstance(step, Send) and step.request is Request.DELETE)
 
 
 def test_what_others_changed_is_overwritten_only_with_leave():
-    for part, seen in itertools.product(PARTS, PRESENT):
-        if part.adopts or not part.applied or seen.status != 'COMPLETE':
+    for part, observed in itertools.product(PARTS, PRESENT):
+        if part.adopts or not part.applied or observed.status != 'COMPLETE':
             continue
-        if seen.action == 'DELETE' or seen.action == 'ROLLBACK' or seen.revision in ('new', 'old'):
+        if (
+            observed.action == 'DELETE'
+            or observed.action == 'ROLLBACK'
+            or observed.revision in ('new', 'old')
+        ):
             continue
-        report = decide.next_step(part, seen, spec.Rules(drift=Drift.REPORT), 'other', NOW)
-        assert isinstance(report, Done | Fail), (part, seen)
+        report = decide.next_step(part, observed, spec.Rules(drift=Drift.REPORT), 'other', NOW)
+        assert isinstance(report, Done | Fail), (part, observed)
         assert getattr(report, 'is_drifted', True)
-        correct = decide.next_step(part, seen, spec.Rules(drift=Drift.CORRECT), 'other', NOW)
-        assert isinstance(correct, Send), (part, seen)
+        correct = decide.next_step(part, observed, spec.Rules(drift=Drift.CORRECT), 'other', NOW)
+        assert isinstance(correct, Send), (part, observed)
 
 
 def test_with_defer_nothing_waits_for_a_region_that_is_known_to_be_silent():
@@ -167,8 +173,8 @@ def test_a_wait_for_a_silent_region_ends_when_patience_does():
 @pytest.mark.parametrize('reply', list(model.Answer))
 def test_whatever_the_answer_a_part_that_may_exist_is_never_forgotten(reply):
     before = dataclasses.replace(PARTS[0], told='', doubtful_since='')
-    for request, seen in ((Request.CREATE, Absent()), (Request.UPDATE, PRESENT[0])):
-        sent = decide.intended(before, request, seen, 'this', EARLIER)
+    for request, observed in ((Request.CREATE, Absent()), (Request.UPDATE, PRESENT[0])):
+        sent = decide.intended(before, request, observed, 'this', EARLIER)
         after, end = decide.after_reply(before, sent, model.Reply(reply, 'why'), EARLIER)
         if reply in (model.Answer.ACCEPTED, model.Answer.UNKNOWN):
             assert after.may_exist and end is None
@@ -179,6 +185,6 @@ def test_whatever_the_answer_a_part_that_may_exist_is_never_forgotten(reply):
 def test_a_record_is_read_as_it_was_written():
     for part in PARTS:
         part = dataclasses.replace(part, error_class=ErrorClass.AUTH, state=State.FAILED)
-        grave = tombstones.tombstone_of(part, EARLIER)
-        record = model.Record('A', 3, 'm', (part,), (grave,), {'B': 2})
+        tombstone = tombstones.tombstone_of(part, EARLIER)
+        record = model.Record('A', 3, 'm', (part,), (tombstone,), {'B': 2})
         assert model.Record.from_dict(record.to_dict()) == record

@@ -158,7 +158,7 @@ PART = model.Part(
 
 def test_nothing_is_restored_over_what_is_at_work_nor_twice_in_an_action():
     for stage, action, status, changed_, revision, attempt, doubtful in itertools.product(
-        ('', restores.TOLD, restores.TAGGED),
+        ('', restores.RESTORE_SENT, restores.TAGS_SENT),
         ('CREATE', 'UPDATE', 'RESTORE', 'SNAPSHOT'),
         ('IN_PROGRESS', 'COMPLETE', 'FAILED'),
         ('then', 'now'),
@@ -167,9 +167,9 @@ def test_nothing_is_restored_over_what_is_at_work_nor_twice_in_an_action():
         (True, False),
     ):
         part = dataclasses.replace(PART, restoring=stage)
-        seen = Present('id', 'name', action, status, changed=changed_, revision=revision)
-        step = restores.step(part, seen, spec.Rules(), attempt, doubtful)
-        case = (part, seen, attempt, doubtful, step)
+        observed = Present('id', 'name', action, status, changed=changed_, revision=revision)
+        step = restores.step(part, observed, spec.Rules(), attempt, doubtful)
+        case = (part, observed, attempt, doubtful, step)
         if not isinstance(step, Send):
             continue
         assert status != 'IN_PROGRESS', case
@@ -179,12 +179,12 @@ def test_nothing_is_restored_over_what_is_at_work_nor_twice_in_an_action():
             assert not (stage and doubtful and not was_seen), case
         else:
             assert step.request is Request.TAG and stage, case
-            assert status == 'COMPLETE' or stage == restores.TAGGED, case
+            assert status == 'COMPLETE' or stage == restores.TAGS_SENT, case
 
 
 def test_nothing_is_sent_to_a_region_that_could_not_be_asked():
-    for stage in ('', restores.TOLD, restores.TAGGED):
+    for stage in ('', restores.RESTORE_SENT, restores.TAGS_SENT):
         part = dataclasses.replace(PART, restoring=stage)
-        seen = model.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
-        step = decide.next_step(part, seen, spec.Rules(), 'other', NOW)
+        observed = model.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
+        step = decide.next_step(part, observed, spec.Rules(), 'other', NOW)
         assert isinstance(step, model.Defer)

@@ -55,20 +55,20 @@ SEEN = (
 
 
 def test_a_region_is_told_only_when_it_was_seen_not_to_have_the_snapshot():
-    for seen, told, known, waited, doubtful in itertools.product(
+    for observed, told, known, waited, doubtful in itertools.product(
         SEEN, ('', 'then'), ('', 'snap'), (0.0, 99.0), (True, False)
     ):
         shot = dataclasses.replace(SHOT, told=told, snapshot_id=known)
-        step = snapshots.next_step(shot, seen, waited, 10.0, doubtful)
-        case = (seen, told, known, waited, doubtful, step)
+        step = snapshots.next_step(shot, observed, waited, 10.0, doubtful)
+        case = (observed, told, known, waited, doubtful, step)
         if isinstance(step, Send):
-            assert isinstance(seen, Absent) and not known and not (told and doubtful), case
+            assert isinstance(observed, Absent) and not known and not (told and doubtful), case
         if isinstance(step, Done):
-            assert (seen.action, seen.status) == ('CREATE', 'COMPLETE'), case
-        if isinstance(seen, Silent):
-            is_over = seen.is_known or waited >= 10.0 or seen.error_class is ErrorClass.AUTH
+            assert (observed.action, observed.status) == ('CREATE', 'COMPLETE'), case
+        if isinstance(observed, Silent):
+            is_over = observed.is_known or waited >= 10.0 or observed.error_class is ErrorClass.AUTH
             assert isinstance(step, Fail if is_over else Wait), case
-        if isinstance(seen, Present) and seen.status == 'FAILED':
+        if isinstance(observed, Present) and observed.status == 'FAILED':
             assert isinstance(step, Fail) and 'why' in step.reason, case
 
 
@@ -122,7 +122,7 @@ def test_all_regions_have_the_snapshot_or_none_has(ways):
     world = made('A', 'B')
     for region, way in zip(world.regions.values(), ways, strict=True):
         region.way = way
-    work = world.taking()
+    work = world.snapshot_action()
     ended = any(work.step() for _ in range(12))
     cut = [n for n, r in world.regions.items() if r.way in (Way.CUT, Way.BAD_TOKEN)]
     if not ended:
@@ -130,7 +130,7 @@ def test_all_regions_have_the_snapshot_or_none_has(ways):
         assert Way.LOSES_REQUESTS in ways and not cut
         work.cancel()
     if ended and not cut:
-        assert not work.failures() and world.store.shots.is_complete
+        assert not work.failures() and world.store.parent_snapshot.is_complete
         assert world.snapshots() == {'A': 1, 'B': 1}
         return
     if ended:
@@ -165,7 +165,7 @@ def test_a_region_that_fails_is_named_and_the_others_keep_nothing():
 
 def test_a_snapshot_that_cannot_be_deleted_again_is_named_and_deleted_after_the_cut():
     world = made('A', 'B')
-    work = world.taking()
+    work = world.snapshot_action()
     work.step()
     world.regions['A'].way, world.regions['B'].way = Way.CUT, Way.BAD_TOKEN
     while not work.step():
@@ -188,7 +188,7 @@ def test_an_engine_that_dies_over_it_leaves_nothing_that_the_next_snapshot_does_
     except worlds.Killed:
         pass
     world.store.writes_left = None
-    if world.store.shots is not None and world.store.shots.is_complete:
+    if world.store.parent_snapshot is not None and world.store.parent_snapshot.is_complete:
         return
     failures, _ = world.snapshot()
     assert not failures
@@ -252,17 +252,18 @@ def test_a_stack_that_goes_takes_its_snapshots_along():
 
 
 def test_a_snapshot_is_not_deleted_while_it_is_taken():
-    grave = snapshots.graves(
+    tombstone = snapshots.deletes_of(
         model.Snapshot((dataclasses.replace(SHOT, told='then'),)), '2026-01-01T00:00:00+00:00'
     )[0]
-    for seen, attempt in itertools.product(SEEN, ('', 'this', 'other')):
+    for observed, attempt in itertools.product(SEEN, ('', 'this', 'other')):
         step = tombstones.next_step(
-            dataclasses.replace(grave, attempt=attempt), seen, spec.Rules(), 'this', 99.0
+            dataclasses.replace(tombstone, attempt=attempt), observed, spec.Rules(), 'this', 99.0
         )
         if isinstance(step, Send):
-            assert isinstance(seen, Present) and step.request is Request.DELETE
-            assert (seen.action, seen.status) != ('CREATE', 'IN_PROGRESS')
+            assert isinstance(observed, Present) and step.request is Request.DELETE
+            assert (observed.action, observed.status) != ('CREATE', 'IN_PROGRESS')
         if isinstance(step, model.Forget):
-            assert not isinstance(seen, Silent) and (
-                isinstance(seen, Absent) or (seen.action, seen.status) == ('DELETE', 'COMPLETE')
+            assert not isinstance(observed, Silent) and (
+                isinstance(observed, Absent)
+                or (observed.action, observed.status) == ('DELETE', 'COMPLETE')
             )

@@ -72,13 +72,13 @@ RESOURCES = [
 
 
 def observations():
-    for part, seen in itertools.product(PARTS, SEEN):
+    for part, observed in itertools.product(PARTS, SEEN):
         for unfinished, equal, is_forced in itertools.product(
-            RESOURCES if stall.is_ours(part, seen) else RESOURCES[:1],
-            (0, stall.EQUAL_SIGNS),
+            RESOURCES if stall.is_ours(part, observed) else RESOURCES[:1],
+            (0, stall.EQUAL_FINGERPRINTS),
             (False, True),
         ):
-            yield stall.Observation(part, seen, unfinished, equal, is_forced)
+            yield stall.Evidence(part, observed, unfinished, equal, is_forced)
 
 
 @functools.cache
@@ -95,25 +95,25 @@ def sent(may_repair=True):
 
 def test_nothing_but_the_same_is_sent_and_only_over_what_we_began_and_nobody_touched_since():
     for found, step in sent():
-        part, seen = found.part, found.seen
+        part, observed = found.part, found.observed
         assert step.request is Request.REPEAT
-        assert (seen.status, seen.mark) == ('IN_PROGRESS', part.mark), found
-        assert seen.revision == part.told == part.desired != part.applied, found
-        assert part.traversal == f'{seen.action} {seen.changed}', found
+        assert (observed.status, observed.mark) == ('IN_PROGRESS', part.mark), found
+        assert observed.revision == part.told == part.desired != part.applied, found
+        assert part.traversal == f'{observed.action} {observed.changed}', found
 
 
 def test_nothing_is_sent_in_a_delete_a_rollback_a_restore_or_any_action_but_a_create_or_update():
     for found, _ in sent():
-        assert found.seen.action in ('CREATE', 'UPDATE') and not found.part.restore
+        assert found.observed.action in ('CREATE', 'UPDATE') and not found.part.restore
         assert not found.part.paused and found.part.state is not State.ABANDONED
 
 
 def test_without_a_person_it_takes_time_equal_signs_and_happens_once():
     for found, step in sent():
         if not found.is_forced:
-            assert found.part.still_since == LONG_AGO and found.equal >= stall.EQUAL_SIGNS
+            assert found.part.still_since == LONG_AGO and found.equal >= stall.EQUAL_FINGERPRINTS
             assert not found.part.repeats
-            assert step.as_long_as == found.part.signs != ''
+            assert step.if_digest == found.part.signs != ''
 
 
 def test_without_a_person_nothing_that_was_there_before_can_be_made_anew():
@@ -131,10 +131,10 @@ def test_what_stands_still_and_is_not_told_again_says_so_and_how_to_go_on():
     count = 0
     for found, step in decided():
         if (
-            stall.is_ours(found.part, found.seen)
+            stall.is_ours(found.part, found.observed)
             and not found.is_forced
             and found.part.still_since == LONG_AGO
-            and found.equal >= stall.EQUAL_SIGNS
+            and found.equal >= stall.EQUAL_FINGERPRINTS
         ):
             assert isinstance(step, Send | Stalled)
             if isinstance(step, Stalled):
@@ -145,7 +145,7 @@ def test_what_stands_still_and_is_not_told_again_says_so_and_how_to_go_on():
 
 def test_what_is_not_in_progress_for_us_is_waited_for_in_silence():
     for found, step in decided():
-        if not stall.is_ours(found.part, found.seen):
+        if not stall.is_ours(found.part, found.observed):
             assert type(step) is Wait
 
 
@@ -172,9 +172,9 @@ def test_a_cut_and_somebody_elses_action_end_what_was_known_to_stand_still():
     theirs = dataclasses.replace(in_progress, changed='since')
     ended = dataclasses.replace(in_progress, status='COMPLETE')
     cut = model.Silent(model.ErrorClass.UNREACHABLE, 'cut')
-    for seen in (theirs, ended, cut, model.Absent()):
-        after = decide.after_look(OURS, seen, JUST_NOW)
-        assert (after.signs, after.still_since) == ('', ''), seen
+    for observed in (theirs, ended, cut, model.Absent()):
+        after = decide.after_look(OURS, observed, JUST_NOW)
+        assert (after.signs, after.still_since) == ('', ''), observed
     assert decide.after_look(OURS, cut, JUST_NOW).traversal, 'it is ours after a cut too'
 
 
@@ -187,13 +187,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(stall_monitor, 'EVERY', 0.0)
 
 
-def world_at_a_standstill(change='create', still_after=0.0, unfinished=(NEW,)):
+def stalled_world(change='create', stalled_after=0.0, unfinished=(NEW,)):
     """A world whose region B was told something, and whose engine has died then."""
     world = World('A', 'B')
     if change == 'update':
         world.act()
         world.want('two')
-    world.rules = dataclasses.replace(world.rules, still_after=still_after)
+    world.rules = dataclasses.replace(world.rules, stalled_after=stalled_after)
     world.regions['B'].dies, world.regions['B'].unfinished = True, unfinished
     work = world.work()
     work.step()
@@ -208,7 +208,7 @@ def end(work, steps=30):
 
 @pytest.mark.parametrize('change', ['create', 'update'])
 def test_what_an_engine_there_has_left_is_told_once_more_and_ends(change):
-    world, work = world_at_a_standstill(change)
+    world, work = stalled_world(change)
     assert end(work) and not work.failures()
     assert world.regions['B'].writes == [Request.REPEAT] and not world.regions['A'].writes
     assert world.regions['B'].texts() == ['one' if change == 'create' else 'two']
@@ -218,7 +218,7 @@ def test_what_an_engine_there_has_left_is_told_once_more_and_ends(change):
 
 
 def test_an_engine_there_that_dies_again_is_left_to_a_person():
-    world, work = world_at_a_standstill()
+    world, work = stalled_world()
     world.regions['B'].dies = True
     assert not end(work) and world.regions['B'].writes == [Request.REPEAT]
     assert sum('was told once more' in e for e in world.events) == 1, world.events
@@ -228,7 +228,7 @@ def test_an_engine_there_that_dies_again_is_left_to_a_person():
 
 
 def test_what_is_changed_in_place_is_left_to_a_person():
-    world, work = world_at_a_standstill('update', unfinished=(IN_PLACE,))
+    world, work = stalled_world('update', unfinished=(IN_PLACE,))
     assert not end(work) and not world.regions['B'].writes
     assert 'thing is UPDATE_IN_PROGRESS' in world.part('B').reason
     assert sum('force' in e for e in world.events) == 1, world.events
@@ -237,7 +237,7 @@ def test_what_is_changed_in_place_is_left_to_a_person():
 
 
 def test_a_stack_in_which_something_moves_is_waited_for():
-    world, work = world_at_a_standstill()
+    world, work = stalled_world()
     (stack,) = world.regions['B'].stacks.values()
     for count in range(30):
         stack.looks_left = count
@@ -246,9 +246,9 @@ def test_a_stack_in_which_something_moves_is_waited_for():
 
 
 def test_what_moves_at_the_last_moment_is_not_told():
-    world, work = world_at_a_standstill()
+    world, work = stalled_world()
     region, (stack,) = world.regions['B'], world.regions['B'].stacks.values()
-    for _ in range(stall.EQUAL_SIGNS):
+    for _ in range(stall.EQUAL_FINGERPRINTS):
         work.step()
     stack.looks_left += 1
     work.step()
@@ -257,13 +257,13 @@ def test_what_moves_at_the_last_moment_is_not_told():
 
 
 def test_time_passes_before_it_is_told():
-    world, work = world_at_a_standstill(still_after=60.0)
+    world, work = stalled_world(stalled_after=60.0)
     assert not end(work) and not world.regions['B'].writes
     assert world.part('B').still_since
 
 
 def test_what_a_person_asks_for_during_a_cut_is_done_after_it_and_not_later():
-    world, work = world_at_a_standstill(still_after=60.0)
+    world, work = stalled_world(stalled_after=60.0)
     region = world.regions['B']
     region.way = worlds.Way.CUT
     world.rules = dataclasses.replace(world.rules, on_unreachable=spec.OnUnreachable.WAIT)
@@ -287,7 +287,7 @@ def test_force_changes_nothing_where_nothing_is_in_progress():
 
 def test_an_engine_here_may_die_at_any_write_and_the_same_is_told_once():
     for dies_at in range(20):
-        world, work = world_at_a_standstill()
+        world, work = stalled_world()
         world.store.writes_left = dies_at
         try:
             is_over = end(work)

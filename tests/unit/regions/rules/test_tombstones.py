@@ -27,20 +27,22 @@ GRAVES = [
 
 
 def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
-    for grave, seen, on_delete in itertools.product(
+    for tombstone, observed, on_delete in itertools.product(
         GRAVES, [*SILENT, Absent(), *PRESENT], OnDelete
     ):
         rules = spec.Rules(on_delete=on_delete)
-        step = tombstones.next_step(grave, seen, rules, 'this', 100.0)
+        step = tombstones.next_step(tombstone, observed, rules, 'this', 100.0)
         if isinstance(step, Send):
-            assert step.request is Request.DELETE and isinstance(seen, Present)
-            assert seen.stack_id == grave.stack_id or seen.mark == grave.mark
-        if isinstance(seen, Silent) and isinstance(step, Forget):
-            assert on_delete is OnDelete.RETAIN and seen.error_class is ErrorClass.UNREACHABLE
+            assert step.request is Request.DELETE and isinstance(observed, Present)
+            assert observed.stack_id == tombstone.stack_id or observed.mark == tombstone.mark
+        if isinstance(observed, Silent) and isinstance(step, Forget):
+            assert on_delete is OnDelete.RETAIN and observed.error_class is ErrorClass.UNREACHABLE
 
 
 def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
-    seen = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
+    observed = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
     for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
-        grave = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
-        assert isinstance(tombstones.next_step(grave, seen, spec.Rules(), 'this', 0.0), wanted)
+        tombstone = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
+        assert isinstance(
+            tombstones.next_step(tombstone, observed, spec.Rules(), 'this', 0.0), wanted
+        )

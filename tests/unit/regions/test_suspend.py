@@ -19,20 +19,20 @@ def no_settling(monkeypatch):
 
 
 def test_only_what_holds_the_newest_is_suspended_and_only_what_we_suspended_is_resumed():
-    for part, seen, sleep, asleep in itertools.product(
+    for part, observed, sleep, asleep in itertools.product(
         PARTS, PRESENT, (True, False), (True, False)
     ):
         part = dataclasses.replace(part, sleep=sleep, asleep=asleep)
-        step = decide.next_step(part, seen, spec.Rules(), 'other', NOW)
+        step = decide.next_step(part, observed, spec.Rules(), 'other', NOW)
         if not isinstance(step, Send):
             continue
         if step.request is Request.SUSPEND:
             assert sleep and not asleep
-            assert seen.revision == 'new', (part, seen)
+            assert observed.revision == 'new', (part, observed)
         if step.request is Request.RESUME:
-            assert sleep != asleep and seen.action in ('SUSPEND', 'RESUME'), (part, seen)
-        if step.request is Request.UPDATE and sleep != asleep and seen.status != 'IN_PROGRESS':
-            assert seen.action != 'SUSPEND', 'Heat refuses to update what is suspended'
+            assert sleep != asleep and observed.action in ('SUSPEND', 'RESUME'), (part, observed)
+        if step.request is Request.UPDATE and sleep != asleep and observed.status != 'IN_PROGRESS':
+            assert observed.action != 'SUSPEND', 'Heat refuses to update what is suspended'
 
 
 def test_all_regions_are_suspended_and_resumed_and_a_second_pass_writes_nothing():
@@ -40,7 +40,7 @@ def test_all_regions_are_suspended_and_resumed_and_a_second_pass_writes_nothing(
     world.act()
     for sleep, request in ((True, Request.SUSPEND), (False, Request.RESUME)):
         world.forget_writes()
-        assert not world.act(sleep=sleep)
+        assert not world.act(suspend_wanted=sleep)
         assert [r.writes for r in world.regions.values()] == [[request], [request]]
         assert attributes.state(world.part('A')) == ('suspended' if sleep else 'ready')
         assert not world.act()
@@ -51,7 +51,7 @@ def test_a_region_that_is_cut_off_is_suspended_when_it_is_back():
     world = World('A', 'B')
     world.act()
     world.regions['B'].way = Way.CUT
-    assert not world.act(sleep=True)
+    assert not world.act(suspend_wanted=True)
     assert attributes.pending(world.store.record) == ['B']
     world.regions['B'].way = Way.OPEN
     world.forget_writes()
@@ -63,9 +63,9 @@ def test_a_region_that_is_cut_off_is_suspended_when_it_is_back():
 def test_what_is_resumed_and_changed_during_a_cut_is_resumed_before_it_is_told():
     world = World('A', 'B')
     world.act()
-    world.act(sleep=True)
+    world.act(suspend_wanted=True)
     world.regions['B'].way = Way.CUT
-    assert not world.act(sleep=False)
+    assert not world.act(suspend_wanted=False)
     world.want('two')
     assert not world.act()
     world.regions['B'].way = Way.OPEN
