@@ -14,6 +14,8 @@ from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
 from heat_ha.rescue.adapters import heat_servers
 from heat_ha.rescue.adapters import nova as rescue_nova
+from heat_ha.rescue.rules import methods
+from heat_ha.rescue.rules.methods import CarriedOutBy
 
 LOG = logging.getLogger(__name__)
 
@@ -69,14 +71,9 @@ class RescuePolicy(signal_responder.SignalResponder):
                 schema={
                     METHOD: properties.Schema(
                         properties.Schema.STRING,
-                        _(
-                            'evacuate lets Nova start the same server on another host. '
-                            'recreate lets Heat make it anew, with what depends on it. failover '
-                            'signals the failover_policy. restart and rebuild are for servers '
-                            'that are sick on a host that is up. none leaves it alone.'
-                        ),
+                        methods.descriptions(),
                         required=True,
-                        constraints=[constraints.AllowedValues([m.value for m in model.Method])],
+                        constraints=[constraints.AllowedValues([m.value for m in methods.TABLE])],
                     ),
                     TIMEOUT: properties.Schema(
                         properties.Schema.NUMBER,
@@ -203,17 +200,19 @@ class RescuePolicy(signal_responder.SignalResponder):
                       'protects servers of its own stack only')
                     % {'prop': self.SERVERS, 'ref': ref}
                 )  # fmt: skip
-        methods = [m[self.METHOD] for m in self.properties[self.METHODS]]
-        if len(set(methods)) < len(methods):
+        chosen = [m[self.METHOD] for m in self.properties[self.METHODS]]
+        if len(set(chosen)) < len(chosen):
             self._invalid(
                 _('%(prop)s names a method twice; use %(attempts)s')
                 % {'prop': self.METHODS, 'attempts': self.ATTEMPTS}
             )
-        if 'none' in methods[:-1]:
+        # What refers to another resource has no value before that is made.
+        carried_out_by = [m and methods.of(model.Method(m)).carried_out_by for m in chosen]
+        if CarriedOutBy.NOBODY in carried_out_by[:-1]:
             self._invalid(_('%s: what comes after none is never tried') % self.METHODS)
         policy_id = self.properties[self.FAILOVER_POLICY]
         is_written = self.properties.data.get(self.FAILOVER_POLICY) is not None
-        if ('failover' in methods) != is_written:
+        if (CarriedOutBy.CHAINED_POLICY in carried_out_by) != is_written:
             self._invalid(
                 _('%(prop)s and the method failover go together') % {'prop': self.FAILOVER_POLICY}
             )

@@ -20,7 +20,8 @@ from heat_ha.rescue import lease as rescue_lease
 from heat_ha.rescue import model, record
 from heat_ha.rescue.adapters import heat_servers
 from heat_ha.rescue.model import Method, Progress, State
-from heat_ha.rescue.rules import decide
+from heat_ha.rescue.rules import decide, methods
+from heat_ha.rescue.rules.methods import CarriedOutBy
 
 LOG = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ class Rescue:
             took = time.monotonic() - began
             begun: dict[str, decide.Begin] = {}
             asked = {}
-            in_nova = {s for s in open_ if self._known[s].method in model.IN_NOVA}
+            in_nova = {s for s in open_ if methods.of(self._known[s].method).is_in_nova}
             for server in open_:
                 known = self._known[server]
                 seen = model.Observation(looks[server], hosts(known.before.host), self._clock())
@@ -209,14 +210,14 @@ class Rescue:
                         continue
                     self._begin(server, step)
                     begun[server] = step
-                    if step.method in model.IN_NOVA:
+                    if methods.of(step.method).is_in_nova:
                         in_nova.add(server)
                         self._moving_since = self._moving_since or began
                         # At once: the first need not wait until all others are on record.
                         asked[server] = pool.submit(self._nova.begin, step.method, looks[server])
             for server, future in asked.items():
                 self._note_failure([server], future.exception())
-        if any(step.method not in model.IN_NOVA for step in begun.values()):
+        if any(not methods.of(step.method).is_in_nova for step in begun.values()):
             self._through_heat(begun, hosts)
             return 0.0
         return min(max(took, ROUND), LONGEST_ROUND)
@@ -229,7 +230,7 @@ class Rescue:
     def _in_turn(self, room: int) -> list[str]:
         """Who is to be looked at: not those that wait for room in Nova all the same."""
         open_ = [s for s in self._due if not self._known[s].state.is_final]
-        if any(r.method not in model.IN_NOVA for r in self._options.rules):
+        if any(not methods.of(r.method).is_in_nova for r in self._options.rules):
             return open_
         waiting = [s for s in open_ if self._known[s].state is State.PENDING]
         left = max(room - (len(open_) - len(waiting)), 0)
@@ -253,11 +254,14 @@ class Rescue:
         return seen[1]
 
     def _through_heat(self, begun: Mapping[str, decide.Begin], hosts: Any) -> None:
+        together = []
         for server, step in begun.items():
-            if step.method is Method.FAILOVER:
-                place = self._due[server]
-                self._try([server], functools.partial(self._heat.fail_over, place))
-        together = [s for s, step in begun.items() if step.method is Method.RECREATE]
+            match methods.of(step.method).carried_out_by:
+                case CarriedOutBy.CHAINED_POLICY:
+                    place = self._due[server]
+                    self._try([server], functools.partial(self._heat.fail_over, place))
+                case CarriedOutBy.HEAT:
+                    together.append(server)
         for is_dead in (True, False):
             batch = [
                 s

@@ -12,7 +12,7 @@ from heat_ha.cloud.model import Host, ServerStatus
 
 
 class Method(enum.Enum):
-    """The ways to bring a server, or what it did, back."""
+    """The ways to bring a server, or what it did, back. ``rules.methods`` says what each does."""
 
     RESTART = 'restart'
     EVACUATE = 'evacuate'
@@ -20,10 +20,6 @@ class Method(enum.Enum):
     RECREATE = 'recreate'
     FAILOVER = 'failover'
     NONE = 'none'
-
-
-# Those that Nova carries out by itself; the server keeps its id, volumes and addresses.
-IN_NOVA = frozenset({Method.RESTART, Method.EVACUATE, Method.REBUILD})
 
 
 class State(enum.Enum):
@@ -48,10 +44,6 @@ class Rule:
     method: Method
     timeout: float = 600.0
     attempts: int = 1
-
-
-# Those after which the server may have another disk than before.
-WITH_A_NEW_DISK = frozenset({Method.EVACUATE, Method.REBUILD})
 
 
 class Configuration(enum.Enum):

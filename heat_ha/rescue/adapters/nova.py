@@ -139,14 +139,15 @@ class RescueNova:
         :raises exceptions.HaError: Nova did not take it, or nobody knows whether it did.
         """
         try:
-            if method is model.Method.EVACUATE:
-                self._evacuate(server.server)
-            elif method is model.Method.RESTART:
-                self._restart(server)
-            elif method is model.Method.REBUILD:
-                self._rebuild(server.server)
-            else:
-                raise AssertionError(method)
+            match method:
+                case model.Method.EVACUATE:
+                    self._evacuate(server.server)
+                case model.Method.RESTART:
+                    self._restart(server)
+                case model.Method.REBUILD:
+                    self._rebuild(server.server)
+                case _:
+                    raise AssertionError(f'Nova does not carry out {method.value}')
         except compute_hosts.FAILURES as exc:
             raise exceptions.CouldNotAsk(
                 'nova', f'{method.value} of server {server.server}', f'{exc}'[:150]

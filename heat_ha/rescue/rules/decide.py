@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.rescue.model import (
-    IN_NOVA,
-    WITH_A_NEW_DISK,
     Configuration,
     Method,
     Observation,
@@ -16,22 +14,13 @@ from heat_ha.rescue.model import (
     State,
     Verify,
 )
+from heat_ha.rescue.rules import methods
+from heat_ha.rescue.rules.methods import CarriedOutBy, VerifiedBy
 
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
 # Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
 FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
-
-# Where each method can be used at all. What waits for a host that is down, and nobody has
-# confirmed it, or that could not be asked for, is in no row: nothing is begun there (S1, S2).
-_WHERE = {
-    Method.RESTART: frozenset({HostState.UP}),
-    Method.REBUILD: frozenset({HostState.UP}),
-    Method.EVACUATE: frozenset({HostState.CONFIRMED_DOWN}),
-    Method.RECREATE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
-    Method.FAILOVER: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
-    Method.NONE: frozenset({HostState.UP, HostState.CONFIRMED_DOWN}),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,31 +76,40 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: O
             return End('it is on another host by now', State.LEFT_ALONE)
         return _choose(progress, rules, seen, 0, 1)
     assert progress.method is not None
-    if not progress.failure and progress.method not in IN_NOVA and not progress.has_returned:
-        if progress.method is Method.FAILOVER and seen.server.status is ServerStatus.GONE:
-            # The FailoverPolicy has its own record, and was past the point of no return.
-            return End('failover: the server was replaced', State.DONE)
-        if seen.host.state not in _WHERE[progress.method]:
-            return Look(seen.host.detail)
-        # Its engine died in the middle; doing it again is harmless (S4).
-        return Begin(
-            'the engine that did it died', progress.index, progress.attempt, progress.method
-        )
-    if not progress.failure:
-        missing = unfinished(progress, verify, seen)
-        is_running = seen.server.status is ServerStatus.ACTIVE
-        has_a_new_disk = progress.method in WITH_A_NEW_DISK
-        if not missing and verify.configuration and has_a_new_disk and is_running:
-            return _configure(progress, rules, seen)
-        if not missing:
-            return End(_success(progress), State.DONE)
-        if progress.method in IN_NOVA and seen.server.status is ServerStatus.GONE:
-            # Its owner deleted it meanwhile; making another one is nobody's wish (S8).
-            return End('the server was deleted meanwhile', State.LEFT_ALONE)
-        rule = rules[progress.index]
-        has_failed = seen.server.status is ServerStatus.ERROR and not seen.server.task
-        if not has_failed and seen.now - progress.started <= rule.timeout:
-            return Look(missing)
+    if progress.failure:
+        return _next_attempt(progress, rules, seen)
+    traits = methods.of(progress.method)
+    if traits.verified_by is VerifiedBy.RETURN and not progress.has_returned:
+        return _after_engine_death(progress, progress.method, seen)
+    missing = unfinished(progress, verify, seen)
+    is_running = seen.server.status is ServerStatus.ACTIVE
+    if not missing and verify.configuration and traits.has_new_disk and is_running:
+        return _configure(progress, rules, seen)
+    if not missing:
+        return End(_success(progress), State.DONE)
+    if not traits.deletes_server and seen.server.status is ServerStatus.GONE:
+        # Its owner deleted it meanwhile; nobody has asked for another one (S8).
+        return End('the server was deleted meanwhile', State.LEFT_ALONE)
+    rule = rules[progress.index]
+    has_failed = seen.server.status is ServerStatus.ERROR and not seen.server.task
+    if not has_failed and seen.now - progress.started <= rule.timeout:
+        return Look(missing)
+    return _next_attempt(progress, rules, seen)
+
+
+def _after_engine_death(progress: Progress, method: Method, seen: Observation) -> Step:
+    """Choose what is next after an engine died during a method that it waited for."""
+    is_chained = methods.of(method).carried_out_by is CarriedOutBy.CHAINED_POLICY
+    if is_chained and seen.server.status is ServerStatus.GONE:
+        # The FailoverPolicy has its own record, and was past the point of no return.
+        return End('failover: the server was replaced', State.DONE)
+    if seen.host.state not in methods.of(method).usable_on:
+        return Look(seen.host.detail)
+    # Doing it again is harmless (S4).
+    return Begin('the engine that did it died', progress.index, progress.attempt, method)
+
+
+def _next_attempt(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
     return _choose(progress, rules, seen, progress.index, progress.attempt + 1)
 
 
@@ -155,21 +153,21 @@ def has_room(server: str, method: Method, in_nova: Collection[str], at_once: int
 
     :param in_nova: the servers that Nova is moving.
     """
-    return method not in IN_NOVA or len(set(in_nova) - {server}) < at_once
+    return not methods.of(method).is_in_nova or len(set(in_nova) - {server}) < at_once
 
 
 def unfinished(progress: Progress, verify: Verify, seen: Observation) -> str:
     """Say what is missing until the method has done its work, '' when nothing is."""
-    method, before, now = progress.method, progress.before, seen.server
-    if method not in IN_NOVA:
-        # What Heat carries out ends with the call; a failure is on record as such.
+    traits, before, now = methods.of(progress.method), progress.before, seen.server
+    if traits.verified_by is VerifiedBy.RETURN:
+        # A failure of the call is on record as such.
         return ''
     if now.task:
         return f'Nova is at work: {now.task}'
-    wanted = ServerStatus.ACTIVE if method is Method.RESTART else _wanted_status(before.status)
+    wanted = ServerStatus.ACTIVE if traits.starts_server else _wanted_status(before.status)
     if now.status is not wanted:
         return f'it is {now.wording or now.status.value}, not yet {wanted.value}'
-    if method is Method.EVACUATE and now.host == before.host:
+    if traits.moves_server and now.host == before.host:
         return 'it is still on the same host'
     if verify.volumes and (lost := sorted(set(before.volumes) - set(now.volumes))):
         return f'volumes are not attached: {", ".join(lost)}'
@@ -207,12 +205,13 @@ def _choose(
         turn = attempt if number == index else 1
         if turn > rule.attempts:
             continue
-        if seen.host.state not in _WHERE[rule.method]:
+        traits = methods.of(rule.method)
+        if seen.host.state not in traits.usable_on:
             told.append(f'{rule.method.value} does not help where {seen.host.detail}')
             continue
-        if rule.method is Method.NONE:
+        if traits.carried_out_by is CarriedOutBy.NOBODY:
             return End('; '.join([*told, 'the template wants it left alone']), State.LEFT_ALONE)
-        if seen.server.status is ServerStatus.GONE and rule.method in IN_NOVA:
+        if seen.server.status is ServerStatus.GONE and not traits.deletes_server:
             told.append(f'{rule.method.value} needs the server, which is gone')
             continue
         return Begin('; '.join(told) or seen.host.detail, number, turn, rule.method)

@@ -7,7 +7,7 @@ import pytest
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
 from heat_ha.rescue.model import Method, State
-from heat_ha.rescue.rules import decide
+from heat_ha.rescue.rules import decide, methods
 
 NOW = 10_000.0
 VERIFY = model.Verify()
@@ -65,7 +65,7 @@ def test_the_rules_hold_in_every_state():
             assert step.attempt <= rule.attempts and step.method is rule.method
             is_again = (
                 known.state is State.RUNNING
-                and known.method not in model.IN_NOVA
+                and not methods.of(known.method).is_in_nova
                 and not known.failure
                 and not known.has_returned
             )
@@ -83,7 +83,7 @@ def test_the_rules_hold_in_every_state():
                 assert known.has_returned
             if known.method is Method.EVACUATE:
                 assert world.server.host != BEFORE.host and world.server.status is BEFORE.status
-            if known.method in model.IN_NOVA:
+            if methods.of(known.method).is_in_nova:
                 assert set(world.server.volumes) >= set(BEFORE.volumes)
                 assert set(world.server.addresses) >= set(BEFORE.addresses)
     assert kinds == {decide.Look, decide.Begin, decide.End}
@@ -124,7 +124,7 @@ def test_a_server_is_configured_anew_before_it_counts_as_rescued():
         world = dataclasses.replace(world, configuration=config)
         step = decide.next_step(known, RULES, verify, world)
         kinds.add(type(step))
-        if decide.unfinished(known, verify, world) or rule.method not in model.WITH_A_NEW_DISK:
+        if decide.unfinished(known, verify, world) or not methods.of(rule.method).has_new_disk:
             assert not isinstance(step, decide.Configure)
         elif is_asked and config is model.Configuration.DONE:
             assert step == decide.End(step.reason, State.DONE)
@@ -158,7 +158,9 @@ def test_a_server_that_its_owner_had_stopped_stays_stopped():
 # S8
 def test_a_server_that_its_owner_deleted_is_not_made_anew():
     for known in all_progress():
-        if (known.method in model.IN_NOVA and not known.failure) or known.state is State.PENDING:
+        if (
+            methods.of(known.method).is_in_nova and not known.failure
+        ) or known.state is State.PENDING:
             world = seen(HostState.CONFIRMED_DOWN, ServerStatus.GONE)
             step = decide.next_step(known, RULES, VERIFY, world)
             assert isinstance(step, decide.End) and step.state is State.LEFT_ALONE
@@ -212,7 +214,7 @@ def test_nova_moves_no_more_servers_of_a_policy_than_may_be():
     ):
         in_nova = {f'o{n}' for n in range(count)} | ({'s'} if is_among else set())
         found = decide.has_room('s', method, in_nova, at_once)
-        if method in model.IN_NOVA:
+        if methods.of(method).is_in_nova:
             # Who is under way already may begin its next attempt.
             assert found is (count < at_once), (method, count, is_among, at_once)
         else:
