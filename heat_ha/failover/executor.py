@@ -26,7 +26,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud import nova as nova_cloud
 from heat_ha.failover import attachment_poller, model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import graph, volume_rules
+from heat_ha.failover.rules import graph, moves, server_rules, volume_rules
 
 LOG = logging.getLogger(__name__)
 
@@ -307,9 +307,9 @@ class PlanExecutor:
             server = step.target
             return self._until(
                 step,
-                lambda: volume_rules.next_for_stop(nova.server(server)),
+                lambda: server_rules.next_for_stop(nova.server(server)),
                 lambda: nova.stop(server),
-                lambda: self._why_stuck(server, volume_rules.next_for_stuck_stop),
+                lambda: self._why_stuck(server, server_rules.next_for_stuck_stop),
             )
         volume = step.target
         if step.kind is StepKind.DETACH:
@@ -317,7 +317,12 @@ class PlanExecutor:
                 step,
                 lambda: volume_rules.next_for_detach(self._look_at(volume), old, new),
                 lambda: nova.detach(old or '', volume),
-                lambda: self._why_stuck(old, self._next_for_stuck_detach),
+                lambda: self._why_stuck(
+                    old,
+                    lambda found, host: server_rules.next_for_stuck_detach(
+                        found, host, self.plan.may_delete_old
+                    ),
+                ),
             )
             self._handed_on[volume] = self._last_looks[volume]
             return reason
@@ -329,10 +334,10 @@ class PlanExecutor:
             lambda: nova.attach(heir, volume, step.detail or None),
         )
 
-    def _next_for_attach(self, volume: str, old: str | None, new: str) -> volume_rules.Move:
+    def _next_for_attach(self, volume: str, old: str | None, new: str) -> moves.Move:
         if self._watch is not None and self._watch.has_seen(volume, new):
             # Nova has told Cinder that the server has it; that look was for all volumes.
-            return volume_rules.Done('Cinder shows it attached to the new active')
+            return moves.Done('Cinder shows it attached to the new active')
         return volume_rules.next_for_attach(self._look_at(volume), old, new)
 
     def _look_at(self, volume: str) -> cloud.Volume:
@@ -343,16 +348,11 @@ class PlanExecutor:
         self._last_looks[volume] = (seen_at, seen)
         return seen
 
-    def _next_for_stuck_detach(self, server: cloud.Server, host: cloud.Host) -> volume_rules.Move:
-        move = volume_rules.next_for_stuck(server, host, self.plan.may_delete_old)
-        # Once the server is gone, what is left is Cinder's: the looks at the volume go on.
-        return volume_rules.Wait(move.reason) if isinstance(move, volume_rules.Done) else move
-
     def _why_stuck(
-        self, server_id: str | None, judge: Callable[[cloud.Server, cloud.Host], volume_rules.Move]
-    ) -> volume_rules.Move:
+        self, server_id: str | None, judge: Callable[[cloud.Server, cloud.Host], moves.Finding]
+    ) -> moves.Finding:
         if server_id is None:
-            return volume_rules.Wait('there is no old active')
+            return moves.Wait('there is no old active')
         if self._old is not None and self._is_known_dead():
             return judge(*self._old)
         # Both at once: on a dead host this is what the hand-over waits for.
@@ -372,9 +372,9 @@ class PlanExecutor:
     def _until(
         self,
         step: model.Step,
-        look: Callable[[], volume_rules.Move],
+        look: Callable[[], moves.Move],
         ask: Callable[[], tuple[nova_cloud.Reply, str]],
-        why_stuck: Callable[[], volume_rules.Move] | None = None,
+        why_stuck: Callable[[], moves.Finding] | None = None,
     ) -> str:
         """Look and ask until the step is done; returns why it is.
 
@@ -392,18 +392,18 @@ class PlanExecutor:
         while True:
             known = self._watch.changes(step.target) if self._watch else 0
             move = look()
-            if isinstance(move, volume_rules.Done):
+            if isinstance(move, moves.Done):
                 return f'{freed_by}{move.reason}'
             if self._give_up.is_set():
                 raise exceptions.Stopped(
                     f'{step.name} was left because another step stopped', 'Send the signal resume'
                 )
             is_stuck = time.monotonic() > next_doubt
-            if isinstance(move, volume_rules.Wait):
+            if isinstance(move, moves.Wait):
                 told = move.reason
-            elif isinstance(move, volume_rules.Request) and is_in_vain:
+            elif isinstance(move, moves.Request) and is_in_vain:
                 told, is_in_vain, is_stuck = 'its host is confirmed down', False, True
-            elif isinstance(move, volume_rules.Request):
+            elif isinstance(move, moves.Request):
                 reply, text = ask()
                 told = f'Nova says {reply.value} ({text})'
                 if reply is nova_cloud.Reply.ACCEPTED:
@@ -432,14 +432,14 @@ class PlanExecutor:
             if is_stuck and why_stuck is not None:
                 next_doubt = time.monotonic() + STUCK_AFTER
                 doubt = why_stuck()
-                if isinstance(doubt, volume_rules.Done):
+                if isinstance(doubt, moves.Done):
                     return doubt.reason
-                if isinstance(doubt, volume_rules.Delete):
+                if isinstance(doubt, moves.Delete):
                     reply, text = self._services.nova.delete(self._old_server())
                     freed_by = f'{doubt.reason}, so its server was deleted; '
                     LOG.info('plan %s: %s (%s)', self.plan.plan_id, freed_by, reply.value)
                     pause = FIRST_LOOK
-                elif isinstance(doubt, volume_rules.Wait):
+                elif isinstance(doubt, moves.Wait):
                     told = f'{told}; {doubt.reason}'
                 else:
                     _raise(step, doubt)
@@ -464,8 +464,8 @@ class PlanExecutor:
         return self.plan.old.server if self.plan.old else ''
 
 
-def _raise(step: model.Step, move: volume_rules.Move) -> None:
-    if isinstance(move, volume_rules.WaitForFence):
+def _raise(step: model.Step, move: moves.Finding) -> None:
+    if isinstance(move, moves.WaitForFence):
         raise exceptions.FencingUnconfirmed(f'{step.name}: {move.reason}', move.remedy)
-    if isinstance(move, volume_rules.Stop):
+    if isinstance(move, moves.Stop):
         raise exceptions.Stopped(move.reason, move.remedy)

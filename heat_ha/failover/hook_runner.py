@@ -16,7 +16,7 @@ from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import executor, model
 from heat_ha.failover.adapters import hook_stack
-from heat_ha.failover.rules import hook, volume_rules
+from heat_ha.failover.rules import hook, moves
 
 LOG = logging.getLogger(__name__)
 
@@ -59,16 +59,16 @@ class HookRun:
         run = hook_stack.look(self._policy, self._name)
         server, host = self._look_at_server()
         move = hook.next_for_hook(self._wanted, run, self._waited(run), server, host)
-        if isinstance(move, volume_rules.Request):
+        if isinstance(move, moves.Request):
             hook_stack.start(self._policy, self._name, self._wanted, self._server)
         elif isinstance(move, hook.Again):
             LOG.warning('%s: %s; starting it anew', self._name, move.reason)
             hook_stack.end(self._policy, self._name)
             self._starting_since = None
-        elif isinstance(move, volume_rules.Done):
+        elif isinstance(move, moves.Done):
             hook_stack.end(self._policy, self._name)
             return move.reason
-        elif isinstance(move, volume_rules.Stop):
+        elif isinstance(move, moves.Stop):
             hook_stack.end(self._policy, self._name)
             raise exceptions.Stopped(move.reason, move.remedy)
         return None

@@ -13,7 +13,7 @@ from oslo_log import log as logging
 from heat_ha.cloud import clients, nova
 from heat_ha.cloud.model import VolumeStatus
 from heat_ha.failover import executor
-from heat_ha.failover.rules import volume_rules
+from heat_ha.failover.rules import moves, volume_rules
 from heat_ha.plugin import never_replaced
 
 LOG = logging.getLogger(__name__)
@@ -96,17 +96,17 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             # It is free, gone, or at a server that it was not given to by this.
             return True
         move = volume_rules.next_for_detach(seen, old, way.new)
-        if isinstance(move, volume_rules.Done) and way.new is not None:
+        if isinstance(move, moves.Done) and way.new is not None:
             move = volume_rules.next_for_attach(seen, None, way.new)
         return self._do(way, old, move)
 
     def _do(self, way, old, move):
-        if isinstance(move, volume_rules.Done):
+        if isinstance(move, moves.Done):
             return True
         told = getattr(move, 'reason', '')
-        if isinstance(move, volume_rules.Stop):
+        if isinstance(move, moves.Stop):
             raise _error(move.reason, move.remedy)
-        if isinstance(move, volume_rules.Request):
+        if isinstance(move, moves.Request):
             reply, told = self._ask(way, old)
             if reply is nova.Reply.REFUSED:
                 way.first_refused = way.first_refused or time.monotonic()

@@ -11,7 +11,7 @@ import enum
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import model
-from heat_ha.failover.rules import volume_rules
+from heat_ha.failover.rules import moves
 
 NO_SIGNAL = 'NO_SIGNAL'
 
@@ -62,34 +62,32 @@ def next_for_hook(
     waited: Waited,
     server: cloud.Server | None = None,
     host: cloud.Host | None = None,
-) -> volume_rules.Move | Again:
+) -> moves.Move | Again:
     """What one look at a run leads to.
 
     Invariant: Done without a success is possible only where the template says ``continue`` or
-    wants no answer; Ask only while no run is there.
+    wants no answer; Request only while no run is there.
 
     :param server: what Nova says of the server, None when it was not asked at this look.
     """
     if run.state is RunState.COMPLETE and hook.signal_transport != NO_SIGNAL:
-        return volume_rules.Done(f'it is done on the server{_told(run)}')
+        return moves.Done(f'it is done on the server{_told(run)}')
     if run.state is RunState.FAILED:
         return _without_success(hook, f'it failed on the server{_told(run)}')
     if waited.in_all >= hook.timeout:
         if hook.signal_transport == NO_SIGNAL:
-            return volume_rules.Done(
-                f'the server had {hook.timeout:.0f} s for it; no answer is wanted'
-            )
+            return moves.Done(f'the server had {hook.timeout:.0f} s for it; no answer is wanted')
         return _without_success(hook, f'there was no answer within {hook.timeout:.0f} s')
     unfit = _why_nothing_runs(server, host)
     if unfit is not None:
         return _without_success(hook, unfit)
     if run.state is RunState.ABSENT:
-        return volume_rules.Request()
+        return moves.Request()
     if run.state is RunState.STARTING and waited.for_start >= LOST_AFTER:
         return Again(f'Heat has not begun with it for {waited.for_start:.0f} s')
     if run.state is RunState.IN_PROGRESS and 0 < hook.heartbeat <= waited.in_silence:
         return _without_success(hook, f'there was no heartbeat for {waited.in_silence:.0f} s')
-    return volume_rules.Wait(f'the run is {run.state.value}{_told(run)}')
+    return moves.Wait(f'the run is {run.state.value}{_told(run)}')
 
 
 def _told(run: Run) -> str:
@@ -104,9 +102,9 @@ def _why_nothing_runs(server: cloud.Server | None, host: cloud.Host | None) -> s
     return f'nothing runs on its server, which is {server.detail or server.status.value}'
 
 
-def _without_success(hook: model.Hook, reason: str) -> volume_rules.Done | volume_rules.Stop:
+def _without_success(hook: model.Hook, reason: str) -> moves.Done | moves.Stop:
     if hook.on_failure is model.OnFailure.CONTINUE:
-        return volume_rules.Done(f'going on without it: {reason}')
-    return volume_rules.Stop(
+        return moves.Done(f'going on without it: {reason}')
+    return moves.Stop(
         reason, 'Mend what hinders it and send the signal resume, which runs it once more'
     )

@@ -7,7 +7,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import OnFailure
-from heat_ha.failover.rules import hook, volume_rules
+from heat_ha.failover.rules import hook, moves
 
 TIMES = (0.0, 9.9, 10.0, 59.9, 60.0, 1000.0)
 SERVERS = [None, *(cloud.Server('s', status, detail=status.value) for status in ServerStatus)]
@@ -39,20 +39,20 @@ def test_a_hook_counts_as_done_without_success_only_where_the_template_says_so()
     count = 0
     for wanted, run, waited, _, _, move in everything():
         count += 1
-        if isinstance(move, volume_rules.Done):
+        if isinstance(move, moves.Done):
             success = run.state is hook.RunState.COMPLETE
             unanswered = (
                 wanted.signal_transport == hook.NO_SIGNAL and waited.in_all >= wanted.timeout
             )
             assert success or unanswered or wanted.on_failure is OnFailure.CONTINUE, run
-        if isinstance(move, volume_rules.Stop):
+        if isinstance(move, moves.Stop):
             assert wanted.on_failure is OnFailure.STOP
     assert count == 2 * 2 * 2 * 7 * 6 * 6 * 7 * 5
 
 
 def test_a_run_is_begun_only_where_none_is_and_its_server_may_run_it():
     for _, run, waited, server, host, move in everything():
-        if isinstance(move, volume_rules.Request):
+        if isinstance(move, moves.Request):
             assert run.state is hook.RunState.ABSENT and waited.in_all < 60
             assert server is None or server.status in (
                 ServerStatus.ACTIVE,
@@ -69,24 +69,24 @@ def test_no_answer_of_heat_nova_or_the_host_leads_to_nothing_before_the_timeout(
             and (host is None or host.state is HostState.UNKNOWN)
         )
         if asked_in_vain and waited.in_all < wanted.timeout:
-            assert isinstance(move, volume_rules.Wait)
+            assert isinstance(move, moves.Wait)
 
 
 def test_no_hook_is_waited_for_longer_than_its_timeout():
     for wanted, _, waited, _, _, move in everything():
         if waited.in_all >= wanted.timeout:
-            assert isinstance(move, (volume_rules.Done, volume_rules.Stop))
+            assert isinstance(move, (moves.Done, moves.Stop))
 
 
 @pytest.mark.parametrize('heartbeat', [0.0, 10.0])
 def test_a_silent_hook_counts_as_dead_only_where_heartbeats_are_expected(heartbeat):
     run = hook.Run(hook.RunState.IN_PROGRESS)
     move = hook.next_for_hook(a_hook(heartbeat=heartbeat), run, hook.Waited(30.0, 10.0))
-    assert isinstance(move, volume_rules.Stop if heartbeat else volume_rules.Wait)
+    assert isinstance(move, moves.Stop if heartbeat else moves.Wait)
 
 
 def test_a_run_that_no_engine_began_is_taken_away_and_begun_anew():
     run = hook.Run(hook.RunState.STARTING)
     early, late = hook.Waited(20.0, 0.0, hook.LOST_AFTER - 1), hook.Waited(40.0, 0.0, 31.0)
-    assert isinstance(hook.next_for_hook(a_hook(), run, early), volume_rules.Wait)
+    assert isinstance(hook.next_for_hook(a_hook(), run, early), moves.Wait)
     assert isinstance(hook.next_for_hook(a_hook(), run, late), hook.Again)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a look can lead to: the words in which rules answer those who act.
+
+``volume_rules``, ``server_rules`` and ``hook`` answer in them, and so does the driver of each
+kind of thing that is handed over.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Send the request that the step is named for (detach or attach, stop)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """Nothing to send: the services are at work, or did not answer. Look again."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """The world is as the step wants it."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """The step cannot be done safely; a person is needed."""
+
+    reason: str
+    remedy: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Delete:
+    """Delete the old active's server: the way that Nova allows to free what it holds."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class WaitForFence:
+    """Somebody has to confirm that the host is down before anything more is safe."""
+
+    reason: str
+    remedy: str
+
+
+# What a look at the thing itself leads to. None of them deletes anything.
+Move = Request | Wait | Done | Stop
+
+# What a look at the server that stands in the way, and at its host, leads to.
+Finding = Wait | Done | Stop | Delete | WaitForFence
