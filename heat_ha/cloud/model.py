@@ -110,3 +110,13 @@ class ComputeService:
     is_disabled: bool
     disabled_reason: str = ''
     beat: float | None = None
+
+
+class Reply(enum.Enum):
+    """What came of a request that changes something."""
+
+    ACCEPTED = 'accepted'
+    CONFLICT = 'conflict'
+    NOT_FOUND = 'not found'
+    REFUSED = 'refused'
+    UNKNOWN = 'unknown'

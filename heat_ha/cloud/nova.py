@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova, as far as a failover needs it: bounded calls, answers as values."""
 
-import enum
 from typing import Any
 
 import requests
@@ -15,16 +14,6 @@ from heat_ha.cloud import model as cloud
 # 2.60 is the first that attaches multiattach volumes and the newest that is needed; every
 # Nova since Queens has it.
 MICROVERSION = '2.60'
-
-
-class Reply(enum.Enum):
-    """What came of a request that changes something."""
-
-    ACCEPTED = 'accepted'
-    CONFLICT = 'conflict'
-    NOT_FOUND = 'not found'
-    REFUSED = 'refused'
-    UNKNOWN = 'unknown'
 
 
 class Nova:
@@ -54,19 +43,19 @@ class Nova:
             addresses=_addresses(getattr(found, 'addresses', None) or {}),
         )
 
-    def detach(self, server_id: str, volume_id: str) -> tuple[Reply, str]:
+    def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server; the end of it is seen in Cinder."""
         return _send(self._client.volumes.delete_server_volume, server_id, volume_id)
 
-    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[Reply, str]:
+    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be given to a server; the end of it is seen in Cinder."""
         return _send(self._client.volumes.create_server_volume, server_id, volume_id, device)
 
-    def stop(self, server_id: str) -> tuple[Reply, str]:
+    def stop(self, server_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a server to be shut off; the end of it is seen in its status."""
         return _send(self._client.servers.stop, server_id)
 
-    def delete(self, server_id: str) -> tuple[Reply, str]:
+    def delete(self, server_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a server to be deleted; the end of it is that Nova no longer has it."""
         return _send(self._client.servers.delete, server_id)
 
@@ -88,15 +77,15 @@ def _short(exc: Exception) -> str:
     return f'{type(exc).__name__}: {exc}'[:200]
 
 
-def _send(call: Any, *args: Any) -> tuple[Reply, str]:
+def _send(call: Any, *args: Any) -> tuple[cloud.Reply, str]:
     try:
         call(*args)
     except nova_exceptions.NotFound as exc:
-        return Reply.NOT_FOUND, _short(exc)
+        return cloud.Reply.NOT_FOUND, _short(exc)
     except nova_exceptions.Conflict as exc:
-        return Reply.CONFLICT, _short(exc)
+        return cloud.Reply.CONFLICT, _short(exc)
     except (nova_exceptions.BadRequest, nova_exceptions.Forbidden) as exc:
-        return Reply.REFUSED, _short(exc)
+        return cloud.Reply.REFUSED, _short(exc)
     except (keystone_exceptions.Unauthorized, keystone_exceptions.MissingAuthPlugin) as exc:
         raise exceptions.Stopped(
             f"the stack's credentials are not accepted any more ({_short(exc)})",
@@ -104,5 +93,5 @@ def _send(call: Any, *args: Any) -> tuple[Reply, str]:
         ) from exc
     except _FAILURES as exc:
         # The request may have been carried out: only a look can tell.
-        return Reply.UNKNOWN, _short(exc)
-    return Reply.ACCEPTED, ''
+        return cloud.Reply.UNKNOWN, _short(exc)
+    return cloud.Reply.ACCEPTED, ''

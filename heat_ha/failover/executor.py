@@ -373,7 +373,7 @@ class PlanExecutor:
         self,
         step: model.Step,
         look: Callable[[], moves.Move],
-        ask: Callable[[], tuple[nova_cloud.Reply, str]],
+        ask: Callable[[], tuple[cloud.Reply, str]],
         why_stuck: Callable[[], moves.Finding] | None = None,
     ) -> str:
         """Look and ask until the step is done; returns why it is.
@@ -406,20 +406,20 @@ class PlanExecutor:
             elif isinstance(move, moves.Request):
                 reply, text = ask()
                 told = f'Nova says {reply.value} ({text})'
-                if reply is nova_cloud.Reply.ACCEPTED:
+                if reply is cloud.Reply.ACCEPTED:
                     accepted += 1
                     told = f'Nova accepted the request {accepted} times'
-                elif reply is nova_cloud.Reply.REFUSED:
+                elif reply is cloud.Reply.REFUSED:
                     first_refused = first_refused or time.monotonic()
                     if time.monotonic() >= first_refused + REFUSED_FOR:
                         raise exceptions.Stopped(
                             f'{step.name} is refused by Nova ({text})',
                             'Mend what Nova names, then send the signal resume',
                         )
-                elif reply is nova_cloud.Reply.CONFLICT and accepted == 0:
+                elif reply is cloud.Reply.CONFLICT and accepted == 0:
                     # Nova says at once that a host does not answer.
                     is_stuck = is_stuck or pause == FIRST_LOOK
-                if reply is not nova_cloud.Reply.ACCEPTED:
+                if reply is not cloud.Reply.ACCEPTED:
                     pause = max(pause, AFTER_REFUSAL)
                 if accepted > MAX_REQUESTS:
                     raise exceptions.Stopped(

@@ -10,8 +10,8 @@ from heat.engine import support
 from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
-from heat_ha.cloud import clients, nova
-from heat_ha.cloud.model import VolumeStatus
+from heat_ha.cloud import clients
+from heat_ha.cloud.model import Reply, VolumeStatus
 from heat_ha.failover import executor
 from heat_ha.failover.rules import moves, volume_rules
 from heat_ha.plugin import never_replaced
@@ -108,7 +108,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             raise _error(move.reason, move.remedy)
         if isinstance(move, moves.Request):
             reply, told = self._ask(way, old)
-            if reply is nova.Reply.REFUSED:
+            if reply is Reply.REFUSED:
                 way.first_refused = way.first_refused or time.monotonic()
                 if time.monotonic() >= way.first_refused + executor.REFUSED_FOR:
                     raise _error(told, 'Mend what Nova names')

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable
 
 from heat_ha.cloud import model as cloud
-from heat_ha.cloud import nova
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
 
 
@@ -108,45 +107,45 @@ class FakeCloud:
             status = self._servers.get(server_id, ServerStatus.GONE)
             return cloud.Server(server_id, status, detail=status.value)
 
-    def detach(self, server_id: str, volume_id: str) -> tuple[nova.Reply, str]:
+    def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server."""
         with self._guard:
             found = self._volumes[volume_id]
             if self._fails():
-                return nova.Reply.UNKNOWN, 'HTTP 500'
+                return cloud.Reply.UNKNOWN, 'HTTP 500'
             if self._is_dead(server_id):
-                return nova.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.CONFLICT, 'HTTP 409'
             if found.server != server_id:
-                return nova.Reply.NOT_FOUND, 'HTTP 404'
+                return cloud.Reply.NOT_FOUND, 'HTTP 404'
             if found.status is not VolumeStatus.IN_USE:
-                return nova.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.CONFLICT, 'HTTP 409'
             found.status, found.looks_left = VolumeStatus.DETACHING, self._looks
             self.requests.append(('detach', volume_id, server_id))
             return self._reply()
 
-    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[nova.Reply, str]:
+    def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be given to a server."""
         with self._guard:
             found = self._volumes[volume_id]
             if found.server is not None and found.server != server_id:
                 self.violations.append(f'{volume_id} asked for {server_id} while on {found.server}')
             if self._fails():
-                return nova.Reply.UNKNOWN, 'HTTP 500'
+                return cloud.Reply.UNKNOWN, 'HTTP 500'
             if found.status is not VolumeStatus.AVAILABLE:
-                return nova.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.CONFLICT, 'HTTP 409'
             if self.refusals:
                 self.refusals -= 1
-                return nova.Reply.REFUSED, 'HTTP 400: already attached to instances'
+                return cloud.Reply.REFUSED, 'HTTP 400: already attached to instances'
             found.status, found.target = VolumeStatus.ATTACHING, server_id
             found.looks_left = self._looks
             self.requests.append(('attach', volume_id, server_id))
             return self._reply()
 
-    def delete(self, server_id: str) -> tuple[nova.Reply, str]:
+    def delete(self, server_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a server to be deleted; Nova frees its volumes itself, on a dead host too."""
         with self._guard:
             if self._fails():
-                return nova.Reply.UNKNOWN, 'HTTP 500'
+                return cloud.Reply.UNKNOWN, 'HTTP 500'
             if self.host.state is not HostState.CONFIRMED_DOWN and self._is_dead(server_id):
                 self.violations.append(f'{server_id} deleted while its host was not confirmed')
             self._servers.pop(server_id, None)
@@ -180,19 +179,19 @@ class FakeCloud:
             return self.host
         return cloud.Host(HostState.UP, 'its host is up')
 
-    def stop(self, server_id: str) -> tuple[nova.Reply, str]:
+    def stop(self, server_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a server to be shut off."""
         with self._guard:
             if self._fails():
-                return nova.Reply.UNKNOWN, 'HTTP 500'
+                return cloud.Reply.UNKNOWN, 'HTTP 500'
             if self._is_dead(server_id):
-                return nova.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.CONFLICT, 'HTTP 409'
             self._servers[server_id] = ServerStatus.SHUTOFF
             self.requests.append(('stop', '', server_id))
             return self._reply()
 
-    def _reply(self) -> tuple[nova.Reply, str]:
+    def _reply(self) -> tuple[cloud.Reply, str]:
         # A reply can be lost after the request has taken effect.
         if self._fails():
-            return nova.Reply.UNKNOWN, 'the reply was lost'
-        return nova.Reply.ACCEPTED, ''
+            return cloud.Reply.UNKNOWN, 'the reply was lost'
+        return cloud.Reply.ACCEPTED, ''
