@@ -14,7 +14,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import executor, model
+from heat_ha.failover import model
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import hook, moves
 
@@ -115,5 +115,5 @@ def names(policy: Any, plan: model.Plan) -> list[str]:
     return [
         hook_stack.name_of(policy, name(plan, step))
         for step in plan.steps
-        if step.kind in executor.HOOKS
+        if step.kind in hook.KINDS
     ]

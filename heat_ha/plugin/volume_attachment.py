@@ -12,8 +12,7 @@ from oslo_log import log as logging
 
 from heat_ha.cloud import clients
 from heat_ha.cloud.model import Reply, VolumeStatus
-from heat_ha.failover import executor
-from heat_ha.failover.rules import moves, volume_rules
+from heat_ha.failover.rules import moves, retry, volume_rules
 from heat_ha.plugin import never_replaced
 
 LOG = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             reply, told = self._ask(way, old)
             if reply is Reply.REFUSED:
                 way.first_refused = way.first_refused or time.monotonic()
-                if time.monotonic() >= way.first_refused + executor.REFUSED_FOR:
+                if time.monotonic() >= way.first_refused + retry.REFUSED_FOR:
                     raise _error(told, 'Mend what Nova names')
         if time.monotonic() > way.deadline:
             raise _error(f'not done within {LIMIT:.0f} s: {told}', 'Mend what was seen')

@@ -15,6 +15,9 @@ from heat_ha.failover.rules import moves
 
 NO_SIGNAL = 'NO_SIGNAL'
 
+# The steps that run a hook: on the old active and on the new one.
+KINDS = frozenset({model.StepKind.QUIESCE, model.StepKind.ACTIVATE})
+
 # Seconds until a deployment that Heat has accepted and not begun counts as lost with its engine.
 LOST_AFTER = 30.0
 

@@ -7,9 +7,9 @@ import pytest
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud.model import Host, HostState
-from heat_ha.failover import executor, model
+from heat_ha.failover import executor, model, volume_steps
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import decide
+from heat_ha.failover.rules import decide, retry
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -76,9 +76,9 @@ class FakeShell:
 
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch):
-    monkeypatch.setattr(executor, 'FIRST_LOOK', 0.001)
-    monkeypatch.setattr(executor, 'SLOWEST_LOOK', 0.002)
-    monkeypatch.setattr(executor, 'WATCHED_LOOK', 0.01)
+    monkeypatch.setattr(retry, 'FIRST_LOOK', 0.001)
+    monkeypatch.setattr(retry, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(volume_steps, 'POLLED_LOOK', 0.01)
     # Every state that may be on record when an engine dies.
     monkeypatch.setattr(executor, 'SAVE_EVERY', 0.0)
 
@@ -104,7 +104,7 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_o
 
 
 def run(plan, shell, cloud):
-    return executor.PlanExecutor(plan, shell, executor.Services(cloud, cloud, cloud)).run()
+    return executor.PlanExecutor(plan, shell, volume_steps.Services(cloud, cloud, cloud)).run()
 
 
 def is_handed_over(cloud, shell, volumes):
@@ -221,7 +221,7 @@ def test_an_engine_that_lost_the_group_touches_nothing_more():
 
 
 def test_a_step_that_does_not_end_stops_with_what_was_last_seen(monkeypatch):
-    monkeypatch.setattr(executor, 'STEP_LIMIT', 0.05)
+    monkeypatch.setattr(retry, 'STEP_LIMIT', 0.05)
     cloud, plan = make(('v1',), looks=10_000)
     with pytest.raises(exceptions.Stopped, match='not done within'):
         run(plan, FakeShell(), cloud)
@@ -236,7 +236,7 @@ def test_what_nova_refuses_until_it_has_forgotten_the_detachment_is_asked_for_ag
 
 
 def test_what_nova_goes_on_refusing_stops_the_failover_with_its_reason(monkeypatch):
-    monkeypatch.setattr(executor, 'REFUSED_FOR', 0.05)
+    monkeypatch.setattr(retry, 'REFUSED_FOR', 0.05)
     cloud, plan = make(('v1',))
     cloud.refusals = 10_000
     with pytest.raises(exceptions.Stopped, match='attach:v1 is refused by Nova'):
@@ -280,7 +280,7 @@ def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, mo
     monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
     seen = cloud.server('server-a'), Host(state, state.value)
     shell = FakeShell()
-    services = executor.Services(cloud, cloud, cloud)
+    services = volume_steps.Services(cloud, cloud, cloud)
     assert executor.PlanExecutor(plan, shell, services, old=seen).run().is_done
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
     assert bool(asked) == (state is not HostState.CONFIRMED_DOWN)

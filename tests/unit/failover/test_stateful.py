@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from heat_ha import exceptions, signals
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.failover import executor, model
+from heat_ha.failover import executor, model, volume_steps
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide
+from heat_ha.failover.rules import decide, retry
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -154,15 +154,15 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         return server, self.cloud.state(server)
 
     def carry(self, plan):
-        services = executor.Services(self.cloud, self.cloud, self.cloud)
+        services = volume_steps.Services(self.cloud, self.cloud, self.cloud)
         with (
-            mock.patch.object(executor, 'FIRST_LOOK', 0.0001),
-            mock.patch.object(executor, 'SLOWEST_LOOK', 0.0002),
-            mock.patch.object(executor, 'WATCHED_LOOK', 0.0002),
-            mock.patch.object(executor, 'WATCH_PERIOD', 0.0002),
-            mock.patch.object(executor, 'AFTER_REFUSAL', 0.0002),
-            mock.patch.object(executor, 'STUCK_AFTER', 0.002),
-            mock.patch.object(executor, 'STEP_LIMIT', 0.05),
+            mock.patch.object(retry, 'FIRST_LOOK', 0.0001),
+            mock.patch.object(retry, 'SLOWEST_LOOK', 0.0002),
+            mock.patch.object(volume_steps, 'POLLED_LOOK', 0.0002),
+            mock.patch.object(volume_steps, 'POLL_PERIOD', 0.0002),
+            mock.patch.object(retry, 'AFTER_REFUSAL', 0.0002),
+            mock.patch.object(retry, 'STUCK_AFTER', 0.002),
+            mock.patch.object(retry, 'STEP_LIMIT', 0.05),
         ):
             carrier = executor.PlanExecutor(plan, self, services, old=self.seen_of(plan.old))
             try:
