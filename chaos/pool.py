@@ -8,6 +8,7 @@ from typing import Any
 
 from chaos import check
 from chaos.database import Database
+from heat_ha import serialization
 from heat_ha.failover import model, record
 from lab.client import cloud as lab
 
@@ -185,7 +186,7 @@ class Member:
 
     def record(self) -> model.Record:
         """The policy's record as Heat's database has it now."""
-        return model.Record.from_dict(self._data()[record.RECORD])
+        return serialization.decode(model.Record, self._data()[record.RECORD], 'the record')
 
     def look(self) -> check.Picture:
         """All that the checks want to know of the stack."""
@@ -198,7 +199,7 @@ class Member:
             if r['resource_type'] == 'OS::Nova::Server' and r['physical_resource_id']
         }
         return check.Picture(
-            record=model.Record.from_dict(data[record.RECORD]),
+            record=serialization.decode(model.Record, data[record.RECORD], 'the record'),
             history=tuple(data.get(record.HISTORY, ())),
             size=self.shape.size,
             members={

@@ -125,7 +125,7 @@ class Dispatcher:
         """
         if plan.is_recorded:
             return
-        value = {'opened': incident.opened, 'rows': [r.to_dict() for r in plan.rows]}
+        value = serialization.encode(dispatch_rules.Dispatches(incident.opened, plan.rows))
         self._store.put(agent_store.RESCUE, incident.host, value, plan.version)
         if plan.is_new:
             LOG.info(
@@ -311,8 +311,7 @@ class Dispatcher:
 
 
 def _rows_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
-    return serialization.decode(
-        entry.value,
-        lambda found: [dispatch_rules.PolicyDispatch.from_dict(r) for r in found['rows']],
-        'the list of policies of a failed host',
+    found = serialization.decode(
+        dispatch_rules.Dispatches, entry.value, 'the list of policies of a failed host'
     )
+    return list(found.rows)

@@ -6,8 +6,8 @@
 
 import dataclasses
 import enum
-from typing import Any
 
+from heat_ha import serialization
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -71,6 +71,8 @@ class Phase(enum.Enum):
 class Incident:
     """One failure of one host. ``released_by`` is who let it pass the storm guard."""
 
+    FORM = serialization.Form(always=('proof',))
+
     host: str
     phase: Phase
     opened: float
@@ -83,16 +85,6 @@ class Incident:
     def is_open(self) -> bool:
         """Whether anything is left to be done or looked at."""
         return self.phase is not Phase.CLOSED
-
-    def to_dict(self) -> dict[str, Any]:
-        """The incident as JSON can hold it."""
-        return dataclasses.asdict(self) | {'phase': self.phase.value}
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Incident':
-        """The incident that :meth:`to_dict` wrote."""
-        proof = plain['proof'] and fencing.Proof(**plain['proof'])
-        return cls(**plain | {'phase': Phase(plain['phase']), 'proof': proof})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -225,9 +225,7 @@ class Agent:
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
         return {
-            host: serialization.decode(
-                entry.value, Incident.from_dict, f'the incident of host {host}'
-            )
+            host: serialization.decode(Incident, entry.value, f'the incident of host {host}')
             for host, entry in found.items()
         }
 
@@ -431,7 +429,9 @@ class Agent:
         return True
 
     def _put(self, found: Case, new: Incident) -> None:
-        self._store.put(agent_store.INCIDENT, found.host, new.to_dict(), found.entry.version)
+        self._store.put(
+            agent_store.INCIDENT, found.host, serialization.encode(new), found.entry.version
+        )
 
     # --- telling -----------------------------------------------------------------------------
 

@@ -179,9 +179,7 @@ def _by_hand(verb: str, host: str) -> int:
     if host not in incidents:
         raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
     entry = incidents[host]
-    old = serialization.decode(
-        entry.value, model.Incident.from_dict, f'the incident of host {host}'
-    )
+    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
     by, now = getpass.getuser(), time.time()
     new = (decide.released if verb == 'release' else decide.dropped)(old, by, now)
     turn = (
@@ -197,7 +195,7 @@ def _by_hand(verb: str, host: str) -> int:
     elif new == old:
         raise exceptions.Refused(f'host {host} is {old.phase.value}: nothing is held back')
     if new != old:
-        store.put(agent_store.INCIDENT, host, new.to_dict(), entry.version)
+        store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
     print(f'{host}: {new.phase.value}')
     return 0
 

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from heat_ha import serialization
 from heat_ha.cloud import model as cloud
 from heat_ha.groups import model as groups
 
@@ -122,19 +123,12 @@ class Hook:
     on_failure: OnFailure
     signal_transport: str = ''
 
-    def to_dict(self) -> dict[str, Any]:
-        """The hook as JSON can hold it."""
-        return dataclasses.asdict(self) | {'on_failure': self.on_failure.value}
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Hook':
-        """The hook that :meth:`to_dict` wrote."""
-        return cls(**plain | {'on_failure': OnFailure(plain['on_failure'])})
-
 
 @dataclasses.dataclass(frozen=True)
 class Step:
     """One thing that is done. ``after`` names the steps that must be done before."""
+
+    FORM = serialization.Form(always=('after', 'state'))
 
     name: str
     kind: StepKind
@@ -146,23 +140,6 @@ class Step:
     seconds: float | None = None
     detail: str = ''
 
-    def to_dict(self) -> dict[str, Any]:
-        """The step as JSON can hold it."""
-        plain = dataclasses.asdict(self)
-        return plain | {'kind': self.kind.value, 'state': self.state.value}
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Step':
-        """The step that :meth:`to_dict` wrote."""
-        return cls(
-            **plain
-            | {
-                'kind': StepKind(plain['kind']),
-                'state': StepState(plain['state']),
-                'after': tuple(plain['after']),
-            }
-        )
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -171,6 +148,10 @@ class Plan:
     ``revision`` is the SHA-256 of what is to be handed over; ``epoch`` the number that the
     group will have once the new active has it. ``new`` is None until ADD_MEMBER is done.
     """
+
+    FORM = serialization.Form(
+        always=('chained', 'quiesce', 'on_dead_host', 'quiesce_hook', 'activate_hook')
+    )
 
     plan_id: str
     cause: Cause
@@ -216,46 +197,6 @@ class Plan:
     def is_done(self) -> bool:
         """Whether no step is left."""
         return all(s.state is StepState.DONE for s in self.steps)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON can hold it."""
-        return {
-            'plan_id': self.plan_id,
-            'cause': self.cause.value,
-            'reason': self.reason,
-            'requested_by': self.requested_by,
-            'created': self.created,
-            'epoch': self.epoch,
-            'revision': self.revision,
-            'old': self.old and dataclasses.asdict(self.old),
-            'new': self.new and dataclasses.asdict(self.new),
-            'steps': [s.to_dict() for s in self.steps],
-            'chained': self.chained and self.chained.to_dict(),
-            'quiesce': self.quiesce.value,
-            'on_dead_host': self.on_dead_host.value,
-            'quiesce_hook': self.quiesce_hook and self.quiesce_hook.to_dict(),
-            'activate_hook': self.activate_hook and self.activate_hook.to_dict(),
-            'considered': dict(self.considered),
-            'keep_seconds': self.keep_seconds,
-        }
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Plan':
-        """The plan that :meth:`to_dict` wrote."""
-        return cls(
-            **plain
-            | {
-                'cause': Cause(plain['cause']),
-                'old': plain['old'] and MemberServer(**plain['old']),
-                'new': plain['new'] and MemberServer(**plain['new']),
-                'steps': tuple(Step.from_dict(s) for s in plain['steps']),
-                'chained': plain['chained'] and groups.Chained.from_dict(plain['chained']),
-                'quiesce': Quiesce(plain['quiesce']),
-                'on_dead_host': OnDeadHost(plain['on_dead_host']),
-                'quiesce_hook': plain['quiesce_hook'] and Hook.from_dict(plain['quiesce_hook']),
-                'activate_hook': plain['activate_hook'] and Hook.from_dict(plain['activate_hook']),
-            }
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,14 +277,16 @@ class Past:
     seconds: float
     steps: dict[str, float]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The line as JSON can hold it."""
-        return dataclasses.asdict(self)
-
 
 @dataclasses.dataclass(frozen=True)
 class Record:
     """All that a FailoverPolicy must not forget; written before the first side effect (S4)."""
+
+    # The key is that of the first version: what is on record keeps its names.
+    FORM = serialization.Form(
+        keys={'remedy': 'way_out'},
+        always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'kept'),
+    )
 
     state: State = State.READY
     epoch: int = 0
@@ -359,42 +302,6 @@ class Record:
     seen: tuple[MemberServer, ...] = ()
     # What Heat had on record then; while it has the same, the members need not be listed.
     seen_rows: str = ''
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
-        return {
-            'state': self.state.value,
-            'epoch': self.epoch,
-            'active': self.active and dataclasses.asdict(self.active),
-            'plan': self.plan and self.plan.to_dict(),
-            'reason': self.reason,
-            # The key of the first version: what is on record keeps its names.
-            'way_out': self.remedy,
-            'suspects': list(self.suspects),
-            'is_paused': self.is_paused,
-            'previous': self.previous and dataclasses.asdict(self.previous),
-            'kept': [dataclasses.asdict(k) for k in self.kept],
-            'seen': [dataclasses.asdict(h) for h in self.seen],
-            'seen_rows': self.seen_rows,
-        }
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Record':
-        """The record that :meth:`to_dict` wrote."""
-        plain = dict(plain)
-        plain['remedy'] = plain.pop('way_out')
-        return cls(
-            **plain
-            | {
-                'state': State(plain['state']),
-                'active': plain['active'] and MemberServer(**plain['active']),
-                'plan': plain['plan'] and Plan.from_dict(plain['plan']),
-                'suspects': tuple(plain['suspects']),
-                'previous': plain['previous'] and MemberServer(**plain['previous']),
-                'kept': tuple(Retained(**k) for k in plain['kept']),
-                'seen': tuple(MemberServer(**h) for h in plain.get('seen', ())),
-            }
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,12 +51,12 @@ def record_of(data: Mapping[str, str]) -> model.Record:
     text = data.get(RECORD)
     if text is None:
         return model.Record()
-    return serialization.read(text, model.Record.from_dict, 'the record of the failover')
+    return serialization.read(model.Record, text, 'the record of the failover')
 
 
 def write(resource: Data, record: model.Record) -> None:
     """Write the record. :raises Refused: it is larger than the database's column."""
-    text = json.dumps(record.to_dict(), separators=(',', ':'), sort_keys=True)
+    text = serialization.compact(serialization.encode(record))
     if len(text.encode()) > MAX_BYTES:
         raise exceptions.Refused(
             f'the plan takes {len(text.encode())} bytes and {MAX_BYTES} can be kept',
@@ -91,7 +91,7 @@ def add_to_history(resource: Any, past: model.Past) -> None:
     It goes before the record of the plan's end: who finds the end, finds the line, and what an
     engine left between the two is ended, and told, once more.
     """
-    new, known = past.to_dict(), read_history(resource)
+    new, known = serialization.encode(past), read_history(resource)
     if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):
         # Only the first knows how long it took.
         return
@@ -115,5 +115,4 @@ def write_definition(resource: Data, definition: Mapping[str, Any]) -> None:
 
 def revision(definition: Mapping[str, Any]) -> str:
     """SHA-256 over the canonical form of what is to be handed over."""
-    canonical = json.dumps(definition, sort_keys=True, separators=(',', ':'))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(serialization.compact(definition).encode()).hexdigest()

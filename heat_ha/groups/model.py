@@ -7,8 +7,8 @@
 
 import dataclasses
 import enum
-import json
-from typing import Any
+
+from heat_ha import serialization
 
 
 class Order(enum.Enum):
@@ -101,15 +101,6 @@ class Chained:
     order: Order
     cooldown: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a form that JSON can hold."""
-        return {**dataclasses.asdict(self), 'order': self.order.value}
-
-    @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> 'Chained':
-        """Read what ``to_dict`` made."""
-        return cls(**{**stored, 'order': Order(stored['order'])})
-
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -146,6 +137,8 @@ class Replacement:
     new members that failed, ``since`` is UTC in ISO form.
     """
 
+    FORM = serialization.Form(always=('given_up', 'held_back'))
+
     id: str
     requested_by: str
     order: Order
@@ -166,30 +159,6 @@ class Replacement:
     def new_names(self) -> tuple[str, ...]:
         """Names of the members that come."""
         return tuple(p.new for p in self.pairs)
-
-    def to_json(self) -> str:
-        """Return the form that is on record."""
-        return json.dumps({**dataclasses.asdict(self), 'order': self.order.value})
-
-    @classmethod
-    def from_json(cls, stored: str) -> 'Replacement':
-        """Read what ``to_json`` made."""
-        fields = json.loads(stored)
-        return cls(
-            **{
-                **fields,
-                'order': Order(fields['order']),
-                'named': tuple(fields['named']),
-                'pairs': tuple(Pair(**p) for p in fields['pairs']),
-                'given_up': tuple(fields['given_up']),
-                'held_back': tuple(_held_back(h) for h in fields['held_back']),
-            }
-        )
-
-
-def _held_back(fields: dict[str, Any]) -> MaskedFailure:
-    stack = tuple((str(key), str(value)) for key, value in fields['stack'])
-    return MaskedFailure(**{**fields, 'stack': stack})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ snapshot is called there. A restore comes as an update whose definition names th
 
 import time
 import uuid
+from typing import Any
 
 from heat.common import exception
 
@@ -84,7 +85,7 @@ class WithSnapshots(remote_base.RemoteBase):
         found = record.snapshot_in((restore_data or {}).get('resource_data') or {})
         metadata = {k: v for k, v in (defn._metadata or {}).items() if k != RESTORE}
         if found is not None:
-            metadata[RESTORE] = {'wish': uuid.uuid4().hex, **found.to_dict()}
+            metadata[RESTORE] = {'wish': uuid.uuid4().hex, **serialization.encode(found)}
         # Not frozen: that would resolve references to resources which are yet to be restored.
         return type(defn)(
             defn.name,
@@ -107,7 +108,10 @@ class WithSnapshots(remote_base.RemoteBase):
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
             return None
-        return serialization.decode(found, _restore_of, 'the snapshot that is to be restored')
+        what = 'the snapshot that is to be restored'
+        rest = serialization.decode(dict[str, Any], found, what)
+        wish = serialization.decode(str, rest.pop('wish', None), what)
+        return model.Restore(wish, serialization.decode(model.Snapshot, rest, what))
 
     # --- deleting -----------------------------------------------------------------------------
 
@@ -157,8 +161,3 @@ class WithSnapshots(remote_base.RemoteBase):
             for region in snapshots.given_up(found, snapshot):
                 self._emit(f'{region} was given up, and keeps its snapshot', False)
         return self._new_reconciler(only_deletes=True)
-
-
-def _restore_of(found):
-    snapshot = {name: value for name, value in found.items() if name != 'wish'}
-    return model.Restore(found['wish'], model.Snapshot.from_dict(snapshot))

@@ -11,7 +11,7 @@ from heat.common.i18n import _
 from heat.engine import attributes, properties, support
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, serialization
 from heat_ha.plugin import remote_base
 from heat_ha.regions import attributes as report
 from heat_ha.regions import interfaces, model, record
@@ -82,7 +82,8 @@ class RemoteStackTombstone(remote_base.RemoteBase):
             model.Record(
                 owner=self.properties[self.OWNER],
                 tombstones=tuple(
-                    model.Tombstone.from_dict(t) for t in self.properties[self.TOMBSTONES]
+                    serialization.decode(model.Tombstone, t, 'a tombstone')
+                    for t in self.properties[self.TOMBSTONES]
                 ),
             )
         )
@@ -169,7 +170,7 @@ def hand_over(resource, found):
                 'type': TYPE,
                 'properties': {
                     'owner': found.owner,
-                    'tombstones': [t.to_dict() for t in found.tombstones],
+                    'tombstones': [serialization.encode(t) for t in found.tombstones],
                 },
             }
         },

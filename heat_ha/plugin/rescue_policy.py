@@ -246,7 +246,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             max_rescues=self.properties[self.MAX_RESCUES],
             period=float(self.properties[self.PERIOD]),
         )
-        self.data_set(record.WISH, wish.to_json())
+        record.write_wish(self, wish)
 
     def _tops(self):
         found = []
@@ -288,7 +288,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             LOG.info('%s of stack %s: ready for a rescue', self.name, self.stack.name)
             raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
         # By the names on record: what the properties refer to is replaced by rescues.
-        wish = record.Wish.from_json(record.fresh(self)[record.WISH])
+        wish = record.wish_of(record.fresh(self)[record.WISH])
         protected = heat_servers.of_stack(self, wish.tops)
         chosen = protected
         if signal.member is not None:

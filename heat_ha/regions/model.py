@@ -9,6 +9,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from heat_ha import serialization
+
 VERSION = 1
 
 
@@ -47,6 +49,8 @@ class Part:
 
     The fields are in groups, and flat on record. Times are UTC in ISO form.
     """
+
+    FORM = serialization.Form(omits_defaults=True)
 
     # --- which stack it is, and where ---
     region: str
@@ -125,22 +129,6 @@ class Part:
         """Whether nothing is left to be told to the region."""
         return self.is_current and self.sleep == self.asleep
 
-    def to_dict(self) -> dict[str, Any]:
-        """The part as JSON holds it; what has its default is left out."""
-        return _lean(self)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> 'Part':
-        """Read what ``to_dict`` wrote."""
-        error = found.get('error_class')
-        return cls(
-            **{
-                **found,
-                'state': State(found.get('state', State.PENDING.value)),
-                'error_class': None if error is None else ErrorClass(error),
-            }
-        )
-
 
 @dataclasses.dataclass(frozen=True)
 class Tombstone:
@@ -150,6 +138,8 @@ class Tombstone:
     later stack of the same name is somebody else's. With ``snapshot``, a name that no other
     snapshot has, only that snapshot of the stack is to go.
     """
+
+    FORM = serialization.Form(omits_defaults=True)
 
     region: str
     mark: str
@@ -163,16 +153,6 @@ class Tombstone:
     snapshot: str = ''
     snapshot_id: str = ''
 
-    def to_dict(self) -> dict[str, Any]:
-        """The tombstone as JSON holds it."""
-        return _lean(self)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> 'Tombstone':
-        """Read what ``to_dict`` wrote."""
-        error = found.get('error_class')
-        return cls(**{**found, 'error_class': None if error is None else ErrorClass(error)})
-
 
 @dataclasses.dataclass(frozen=True)
 class PartSnapshot:
@@ -183,6 +163,8 @@ class PartSnapshot:
     ``revision`` is what the stack holds.
     """
 
+    FORM = serialization.Form(omits_defaults=True)
+
     region: str
     name: str
     stack_id: str
@@ -192,10 +174,6 @@ class PartSnapshot:
     snapshot_id: str = ''
     told: str = ''
     is_taken: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """The shot as JSON holds it."""
-        return _lean(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,15 +190,6 @@ class Snapshot:
     def with_part_snapshot(self, found: PartSnapshot) -> 'Snapshot':
         """The snapshot with one region's as it is now."""
         return Snapshot(tuple(found if s.region == found.region else s for s in self.shots))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The snapshot as JSON holds it."""
-        return {'shots': [s.to_dict() for s in self.shots]}
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> 'Snapshot':
-        """Read what ``to_dict`` wrote."""
-        return cls(**{**found, 'shots': tuple(PartSnapshot(**s) for s in found['shots'])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +209,8 @@ class Record:
     revision of all parts together. ``generations`` counts the stacks that each region got.
     ``restored`` is the newest wish to go back to a snapshot that was taken up.
     """
+
+    FORM = serialization.Form(version=VERSION, always=('parts', 'tombstones'))
 
     owner: str = ''
     epoch: int = 1
@@ -263,42 +234,6 @@ class Record:
         """The record with one tombstone as it is now, or without it."""
         changed = (new if t == old else t for t in self.tombstones)
         return dataclasses.replace(self, tombstones=tuple(t for t in changed if t is not None))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON holds it."""
-        return {
-            'version': VERSION,
-            'owner': self.owner,
-            'epoch': self.epoch,
-            'manifest': self.manifest,
-            'parts': [p.to_dict() for p in self.parts],
-            'tombstones': [t.to_dict() for t in self.tombstones],
-            'generations': dict(self.generations),
-            'restored': self.restored,
-        }
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> 'Record':
-        """Read what ``to_dict`` wrote."""
-        if found['version'] > VERSION:
-            raise ValueError(f'version {found["version"]}')
-        fields = {name: value for name, value in found.items() if name != 'version'}
-        return cls(
-            **{
-                **fields,
-                'parts': tuple(Part.from_dict(p) for p in found['parts']),
-                'tombstones': tuple(Tombstone.from_dict(t) for t in found['tombstones']),
-            }
-        )
-
-
-def _lean(value: Any) -> dict[str, Any]:
-    kept = {}
-    for field in dataclasses.fields(value):
-        found = getattr(value, field.name)
-        if found != field.default:
-            kept[field.name] = found.value if isinstance(found, enum.Enum) else found
-    return kept
 
 
 # --- what was seen ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ resource's row, can be written while Heat itself works on the resource.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +43,7 @@ class Store:
         return found
 
     def _write(self, key: str, value: Any, what: str) -> None:
-        text = json.dumps(value, separators=(',', ':'), sort_keys=True)
+        text = serialization.compact(value)
         if len(text.encode()) > MAX_BYTES:
             raise exceptions.Refused(
                 f'{what} take {len(text.encode())} bytes and {MAX_BYTES} can be kept',
@@ -62,7 +61,7 @@ class Store:
 
     def write(self, record: model.Record) -> None:
         """Write the record; durable on return. :raises Refused: it is too large to be kept."""
-        self._write(RECORD, record.to_dict(), 'the records of all regions')
+        self._write(RECORD, serialization.encode(record), 'the records of all regions')
 
     def snapshot(self) -> model.Snapshot | None:
         """The snapshot that was begun last, whole or not."""
@@ -70,23 +69,23 @@ class Store:
 
     def write_snapshot(self, found: model.Snapshot) -> None:
         """Keep the snapshot. Heat copies it, with all else, into the parent's when that ends."""
-        self._write(SNAPSHOT, found.to_dict(), 'the snapshots of all regions')
+        self._write(SNAPSHOT, serialization.encode(found), 'the snapshots of all regions')
 
     def outputs(self, region: str) -> Outputs | None:
         """The outputs of one region's part as they were read last."""
         text = self._fresh().get(_key(region))
         if text is None:
             return None
-        return serialization.read(text, lambda found: Outputs(**found), f'the outputs of {region}')
+        return serialization.read(Outputs, text, f'the outputs of {region}')
 
     def write_outputs(self, region: str, outputs: Outputs) -> None:
         """Keep the outputs of one region. :raises Refused: they are too large to be kept."""
-        self._write(_key(region), dataclasses.asdict(outputs), f'the outputs of {region}')
+        self._write(_key(region), serialization.encode(outputs), f'the outputs of {region}')
 
 
 def record_of(text: str) -> model.Record:
     """Read the record. :raises Unreadable: another version wrote it."""
-    return serialization.read(text, model.Record.from_dict, 'the record of the regions')
+    return serialization.read(model.Record, text, 'the record of the regions')
 
 
 def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
@@ -94,7 +93,7 @@ def snapshot_in(data: Mapping[str, str]) -> model.Snapshot | None:
     text = data.get(SNAPSHOT)
     if text is None:
         return None
-    return serialization.read(text, model.Snapshot.from_dict, 'the snapshot of the regions')
+    return serialization.read(model.Snapshot, text, 'the snapshot of the regions')
 
 
 def _key(region: str) -> str:

@@ -6,8 +6,8 @@
 
 import dataclasses
 import enum
-from typing import Any
 
+from heat_ha import serialization
 from heat_ha.cloud.model import Host, ServerStatus
 
 
@@ -74,6 +74,8 @@ class Server:
     ``task`` is what Nova is doing with it, '' for nothing.
     """
 
+    FORM = serialization.Form(always=('volumes', 'addresses'))
+
     server: str
     status: ServerStatus
     host: str = ''
@@ -93,6 +95,8 @@ class Progress:
     ``is_configured_anew``: its software deployments were handed to it again.
     """
 
+    FORM = serialization.Form(always=('state', 'method'))
+
     server: str
     name: str
     before: Server
@@ -107,34 +111,6 @@ class Progress:
     reason: str = ''
     has_returned: bool = False
     is_configured_anew: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """The progress as JSON can hold it."""
-        plain = dataclasses.asdict(self)
-        plain['state'] = self.state.value
-        plain['method'] = self.method and self.method.value
-        plain['before']['status'] = self.before.status.value
-        return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> 'Progress':
-        """The progress that :meth:`to_dict` wrote."""
-        before = plain['before']
-        return cls(
-            **plain
-            | {
-                'state': State(plain['state']),
-                'method': plain['method'] and Method(plain['method']),
-                'before': Server(
-                    **before
-                    | {
-                        'status': ServerStatus(before['status']),
-                        'volumes': tuple(before['volumes']),
-                        'addresses': tuple(before['addresses']),
-                    }
-                ),
-            }
-        )
 
 
 @dataclasses.dataclass(frozen=True)

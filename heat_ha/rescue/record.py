@@ -34,24 +34,26 @@ class Wish:
     max_rescues: int
     period: float
 
-    def to_json(self) -> str:
-        """Return the form that is on record."""
-        return json.dumps(dataclasses.asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> 'Wish':
-        """Read what ``to_json`` made."""
-        return serialization.read(
-            text, lambda p: cls(**p | {'tops': tuple(p['tops'])}), 'what a RescuePolicy protects'
-        )
+def write_wish(resource: Any, wish: Wish) -> None:
+    """Put on record what the agent must know of the policy."""
+    resource.data_set(WISH, text_of_wish(wish))
+
+
+def text_of_wish(wish: Wish) -> str:
+    """The text that :func:`wish_of` reads."""
+    return json.dumps(serialization.encode(wish))
+
+
+def wish_of(text: str) -> Wish:
+    """What a policy has on record. :raises Unreadable: another version wrote it."""
+    return serialization.read(Wish, text, 'what a RescuePolicy protects')
 
 
 def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
     """The rescues on record, by server id."""
     return {
-        key.removeprefix(SERVER): serialization.read(
-            text, model.Progress.from_dict, 'the rescue of a server'
-        )
+        key.removeprefix(SERVER): serialization.read(model.Progress, text, 'the rescue of a server')
         for key, text in data.items()
         if key.startswith(SERVER)
     }
@@ -71,7 +73,7 @@ def read(resource: Any) -> dict[str, model.Progress]:
 
 def write(resource: Any, progress: model.Progress) -> None:
     """Put the rescue of one server on record; it is durable on return."""
-    text = json.dumps(progress.to_dict(), separators=(',', ':'), sort_keys=True)
+    text = serialization.compact(serialization.encode(progress))
     resource.data_set(SERVER + progress.server, text)
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from oslo_utils import timeutils
 
-from heat_ha import exceptions, signals
+from heat_ha import exceptions, serialization, signals
 from heat_ha.failover import controller, events, executor, model, record
 from heat_ha.failover.rules import decide
 from heat_ha.groups import replacing
@@ -83,7 +83,7 @@ def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     policy = object.__new__(failover_policy.FailoverPolicy)
     policy.resource_id = 'id'
     records = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
-    moments = [{record.RECORD: json.dumps(r.to_dict())} for r in records]
+    moments = [{record.RECORD: json.dumps(serialization.encode(r))} for r in records]
     moments[1][record.HISTORY] = '[{"handoff_seconds": 1.5}]'
     monkeypatch.setattr(record, 'fresh', lambda _policy: moments.pop(0))
     names = ('epoch', 'state', 'history', 'last_failover_seconds')

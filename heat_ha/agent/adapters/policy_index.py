@@ -171,7 +171,7 @@ def _policies(
             continue
         policy = Policy(
             row.id, row.name, row.stack_id, stack.name, stack.project, row.root_stack_id,
-            record.Wish.from_json(row.value),
+            record.wish_of(row.value),
         )  # fmt: skip
         found.setdefault(row.stack_id, []).append(policy)
     return found

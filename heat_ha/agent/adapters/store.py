@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy
 from sqlalchemy import exc as sqlalchemy_exc
 
-from heat_ha import exceptions
+from heat_ha import exceptions, serialization
 
 INCIDENT, RESCUE, REPORT = 'incident', 'rescue', 'report'
 
@@ -77,7 +77,7 @@ class Store:
 
         :raises Changed: it has another version now; nothing was written.
         """
-        text = json.dumps(value, separators=(',', ':'), sort_keys=True)
+        text = serialization.compact(value)
         new = {'value': text, 'version': version + 1, 'changed': time.time()}
         try:
             with self._engine.connect() as connection, connection.begin():

@@ -4,8 +4,8 @@
 import dataclasses
 import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
+from heat_ha import serialization
 from heat_ha.agent.rules import storm
 from heat_ha.rescue.model import Progress
 
@@ -28,6 +28,8 @@ class DispatchState(enum.Enum):
 class PolicyDispatch:
     """One policy with its servers on the host. ``number`` is its row in Heat's database."""
 
+    FORM = serialization.Form(always=('turn',))
+
     number: int
     name: str
     stack_id: str
@@ -46,16 +48,13 @@ class PolicyDispatch:
         """What the storm guard counts it under."""
         return storm.Scope(self.project, self.root, str(self.number))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The row as JSON can hold it."""
-        return dataclasses.asdict(self) | {'turn': self.turn.value}
 
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> 'PolicyDispatch':
-        """The row that :meth:`to_dict` wrote."""
-        return cls(
-            **{**plain, 'turn': DispatchState(plain['turn']), 'servers': tuple(plain['servers'])}
-        )
+@dataclasses.dataclass(frozen=True)
+class Dispatches:
+    """All policies of the incident that was opened at that time, as they are on record."""
+
+    opened: float
+    rows: tuple[PolicyDispatch, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import networkx
 
+from heat_ha import serialization
 from heat_ha.failover import model
 
 _START = ''
@@ -42,7 +43,7 @@ def sorter(plan: model.Plan) -> 'graphlib.TopologicalSorter[str]':
 
 def to_dict(plan: model.Plan) -> dict[str, Any]:
     """The graph as JSON can hold it: nodes with their state, edges, and the plan's facts."""
-    plain = plan.to_dict()
+    plain = serialization.encode(plan)
     plain['edges'] = [[earlier, step.name] for step in plan.steps for earlier in step.after]
     return plain
 

@@ -7,7 +7,6 @@ which Heat takes for true as any other. The mark is set by compare-and-set on th
 Intents are kept in the group's resource data, which no action of Heat's on the group touches.
 """
 
-import dataclasses
 import datetime
 import json
 from typing import Any
@@ -83,7 +82,7 @@ def acquire(group: Any, mark: model.Mark, over: model.Mark | None, cooldown: flo
             raise MarkChanged(f'group {group.name} is marked by another engine')
         if cooldown is not None:
             rules._check_scaling_allowed(cooldown)
-        return {**rules.metadata, MARK: dataclasses.asdict(mark)}
+        return {**rules.metadata, MARK: serialization.encode(mark)}
 
     try:
         group.metadata_set({}, merge_metadata=merged)
@@ -133,8 +132,8 @@ def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
         return None
     if isinstance(value, dict):
         try:
-            return model.Mark(**value)
-        except TypeError:
+            return serialization.decode(model.Mark, value, 'the mark of a group')
+        except exceptions.Unreadable:
             LOG.warning('A mark of unknown form: %s', value)
     return model.Mark()
 
@@ -150,14 +149,14 @@ def read_replacement(group: Any) -> model.Replacement | None:
     stored = _fresh_data(group).get(REPLACEMENT)
     if stored is None:
         return None
-    return serialization.decode(
-        stored, model.Replacement.from_json, f'the replacement on record in group {group.name}'
+    return serialization.read(
+        model.Replacement, stored, f'the replacement on record in group {group.name}'
     )
 
 
 def write_replacement(group: Any, wanted: model.Replacement) -> None:
     """Put an intent on record."""
-    group.data_set(REPLACEMENT, wanted.to_json())
+    group.data_set(REPLACEMENT, json.dumps(serialization.encode(wanted)))
 
 
 def drop_replacement(group: Any) -> None:
@@ -173,7 +172,7 @@ def masked_failures(group: Any) -> tuple[model.MaskedFailure, ...]:
 
 def write_adjustment(group: Any, mark: model.Mark) -> None:
     """Leave a name for a mark that Heat's own code is about to set."""
-    group.data_set(ADJUSTMENT, json.dumps(dataclasses.asdict(mark)))
+    group.data_set(ADJUSTMENT, json.dumps(serialization.encode(mark)))
 
 
 def drop_adjustment(group: Any) -> None:
@@ -209,8 +208,8 @@ def _adjustment(group: Any) -> model.Mark | None:
     if stored is None:
         return None
     try:
-        return model.Mark(**json.loads(stored))
-    except (TypeError, ValueError):
+        return serialization.read(model.Mark, stored, 'the mark of a group')
+    except exceptions.Unreadable:
         return None
 
 

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from heat_ha import serialization
 from heat_ha.agent import dispatcher
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
@@ -34,7 +35,7 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
     world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_forced_down=True)
     rounds(agent, world, 0)
     incident = Incident('c1', of, 1000.0, 'down', 1000.0, PROOF)
-    store.put(agent_store.INCIDENT, 'c1', incident.to_dict(), 0)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), 0)
     before = {kind: store.all(kind) for kind in (agent_store.INCIDENT, agent_store.RESCUE)}
     found = agent._look_at('c1')
     assert found.observation.incident == incident
@@ -126,7 +127,7 @@ def test_how_the_rescues_ended_is_on_record_when_the_incident_is_done(
     agent = make(world, store)
     agent._dispatcher = policies.dispatcher
     rounds(agent, world, 1)
-    store.put(agent_store.INCIDENT, 'c1', policies.incident.to_dict(), 0)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
     rounds(agent, world, 1)
     assert phase(store, 'c1') == 'rescuing' and sorted(policies.sent) == ['p1', 'p2']
     policies.states = {1: ended('s1'), 2: ended('s2')}
@@ -148,7 +149,7 @@ def test_a_host_whose_servers_nobody_protects_is_done_and_leaves_no_older_rows(
     agent = make(world, store)
     agent._dispatcher = policies.dispatcher
     rounds(agent, world, 1)
-    store.put(agent_store.INCIDENT, 'c1', policies.incident.to_dict(), 0)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
     assert agent._step('c1') is False
     assert phase(store, 'c1') == 'done'
     assert store.get(agent_store.RESCUE, 'c1').value['opened'] == policies.incident.opened
@@ -160,6 +161,6 @@ def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa
     agent._dispatcher = policies.dispatcher
     rounds(agent, world, 1)
     without = dataclasses.replace(policies.incident, proof=None)
-    store.put(agent_store.INCIDENT, 'c1', without.to_dict(), 0)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(without), 0)
     agent._step('c1')
     assert policies.sent == [] and phase(store, 'c1') == 'rescuing'

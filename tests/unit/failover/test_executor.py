@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from heat_ha import exceptions, signals
+from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud.model import Host, HostState
 from heat_ha.failover import executor, model, volume_steps
 from heat_ha.failover.model import StepKind, StepState
@@ -40,7 +40,7 @@ class FakeShell:
         self.saves += 1
         if self.saves == self.kill_at:
             raise Killed
-        self.stored = json.dumps(plan.to_dict())
+        self.stored = json.dumps(serialization.encode(plan))
 
     def still_wanted(self):
         if self.lost:
@@ -50,7 +50,7 @@ class FakeShell:
         pass
 
     def plan(self):
-        return model.Plan.from_dict(json.loads(self.stored))
+        return serialization.read(model.Plan, self.stored, 'the plan')
 
     def tell(self, step, plan):
         self.events.append((step.name, step.state))

@@ -14,7 +14,7 @@ from unittest import mock
 from hypothesis import settings, stateful
 from hypothesis import strategies as st
 
-from heat_ha import exceptions, signals
+from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import executor, model, volume_steps
@@ -56,11 +56,11 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     # --- what carry_out needs ----------------------------------------------------------------
 
     def store(self, record):
-        self.stored = json.dumps(record.to_dict())
+        self.stored = json.dumps(serialization.encode(record))
 
     @property
     def record(self):
-        return model.Record.from_dict(json.loads(self.stored))
+        return serialization.read(model.Record, self.stored, 'the record')
 
     def change(self, **changes):
         self.store(dataclasses.replace(self.record, **changes))

@@ -4,6 +4,7 @@
 import dataclasses
 import enum
 
+from heat_ha import serialization
 from heat_ha.regions import interfaces, model, reconciler, record, snapshot_action
 from heat_ha.regions.rules import revision, spec, tags
 
@@ -231,7 +232,7 @@ class FakeStore:
 
     def write(self, found):
         # What can be stored is what can be read again.
-        found = model.Record.from_dict(found.to_dict())
+        found = serialization.decode(model.Record, serialization.encode(found), 'it')
         if found == self.record:
             return
         self._count()
@@ -248,7 +249,7 @@ class FakeStore:
         return self.parent_snapshot
 
     def write_snapshot(self, found):
-        found = model.Snapshot.from_dict(found.to_dict())
+        found = serialization.decode(model.Snapshot, serialization.encode(found), 'it')
         if found != self.parent_snapshot:
             self._count()
             self.parent_snapshot = found

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from heat_ha import serialization
 from heat_ha.agent import model
 from heat_ha.agent.model import Phase, Verdict
 from heat_ha.agent.rules import decide
@@ -226,7 +227,9 @@ def test_an_agent_that_died_after_any_step_goes_on_from_the_record(cut):
     world = World()
     for _ in range(cut):
         world.step()
-    kept = world.incident and model.Incident.from_dict(world.incident.to_dict())
+    kept = world.incident and serialization.decode(
+        model.Incident, serialization.encode(world.incident), 'it'
+    )
     assert kept == world.incident
     world.incident, world.left = kept, None
     for _ in range(20):

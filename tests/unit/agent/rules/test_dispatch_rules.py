@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from heat_ha import serialization
 from heat_ha.agent.rules import dispatch_rules, storm
 from heat_ha.agent.rules.dispatch_rules import DispatchState, PolicyDispatch, State
 from heat_ha.cloud.model import ServerStatus
@@ -109,7 +110,7 @@ def test_the_template_sets_a_limit_for_its_own_policy():
 def test_a_row_survives_the_record():
     for turn in DispatchState:
         one = row(3, 2, 7, turn=turn, reason='x', first_signal=1.5)
-        assert PolicyDispatch.from_dict(one.to_dict()) == one
+        assert serialization.decode(PolicyDispatch, serialization.encode(one), 'it') == one
 
 
 def test_what_is_not_placed_yet_fits_into_the_room_on_the_hosts_that_live():

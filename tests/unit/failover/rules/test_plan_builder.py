@@ -4,7 +4,7 @@ import itertools
 import networkx
 import pytest
 
-from heat_ha import signals
+from heat_ha import serialization, signals
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import decide, graph
@@ -40,7 +40,7 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
     assert ('replace' in edges) is (chained is not None or size == 1)
     assert ('add_member' in edges) is (size == 1)
     assert ('stop_server' in edges) is (quiesce is model.Quiesce.STOP)
-    assert model.Plan.from_dict(plan.to_dict()) == plan
+    assert serialization.decode(model.Plan, serialization.encode(plan), 'it') == plan
     assert plan.plan_id in graph.to_dot(plan)
 
 

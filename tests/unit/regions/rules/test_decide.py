@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 
+from heat_ha import serialization
 from heat_ha.regions import model
 from heat_ha.regions.model import (
     Absent,
@@ -187,4 +188,4 @@ def test_a_record_is_read_as_it_was_written():
         part = dataclasses.replace(part, error_class=ErrorClass.AUTH, state=State.FAILED)
         tombstone = tombstones.tombstone_of(part, EARLIER)
         record = model.Record('A', 3, 'm', (part,), (tombstone,), {'B': 2})
-        assert model.Record.from_dict(record.to_dict()) == record
+        assert serialization.decode(model.Record, serialization.encode(record), 'it') == record

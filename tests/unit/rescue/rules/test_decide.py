@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from heat_ha import serialization
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
 from heat_ha.rescue.model import Method, State
@@ -186,7 +187,7 @@ def test_a_signal_is_about_sick_servers_only():
 
 def test_progress_survives_the_record():
     for known in all_progress():
-        assert model.Progress.from_dict(known.to_dict()) == known
+        assert serialization.decode(model.Progress, serialization.encode(known), 'it') == known
 
 
 def test_nova_gets_few_servers_at_first_and_more_with_each_end_and_with_time():
