@@ -15,7 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients, lease, nested_stack
+from heat_ha.cloud import clients, lease, nested_stack, resource_data
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import events, executor, hook_runner, model, observation, record
 from heat_ha.failover.adapters import handoff_template, hook_stack
@@ -283,7 +283,7 @@ class FailoverController:
         :raises Stopped: the policy is being deleted.
         """
         self._still_ours()
-        if DELETING in record.fresh(self._policy):
+        if DELETING in resource_data.fresh(self._policy):
             raise exceptions.Stopped(
                 'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
             )

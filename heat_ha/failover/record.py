@@ -11,13 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from heat_ha import exceptions, serialization
+from heat_ha import serialization
+from heat_ha.cloud import resource_data
 from heat_ha.failover import model
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
 
-# Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
-MAX_BYTES = 60_000
 MAX_PAST = 50
 
 
@@ -31,19 +30,12 @@ class Data(Protocol):
         """Write one entry; it is durable on return."""
 
 
-def fresh(resource: Any) -> Mapping[str, str]:
-    """All entries of the resource's data as the database has them now."""
-    resource._data = None
-    found: Mapping[str, str] = resource.data()
-    return found
-
-
 def read(resource: Any) -> model.Record:
     """The record as it is in the database now; an empty one before the first write.
 
     :raises Unreadable: another version wrote it.
     """
-    return record_of(fresh(resource))
+    return record_of(resource_data.fresh(resource))
 
 
 def record_of(data: Mapping[str, str]) -> model.Record:
@@ -57,17 +49,13 @@ def record_of(data: Mapping[str, str]) -> model.Record:
 def write(resource: Data, record: model.Record) -> None:
     """Write the record. :raises Refused: it is larger than the database's column."""
     text = serialization.compact(serialization.encode(record))
-    if len(text.encode()) > MAX_BYTES:
-        raise exceptions.Refused(
-            f'the plan takes {len(text.encode())} bytes and {MAX_BYTES} can be kept',
-            'Hand over fewer things with one policy',
-        )
+    resource_data.check_size(text, 'the plan takes', 'Hand over fewer things with one policy')
     resource.data_set(RECORD, text)
 
 
 def read_history(resource: Any) -> list[dict[str, Any]]:
     """The failovers so far, oldest first."""
-    return history_of(fresh(resource))
+    return history_of(resource_data.fresh(resource))
 
 
 def history_of(data: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -96,14 +84,14 @@ def add_to_history(resource: Any, past: model.Past) -> None:
         # Only the first knows how long it took.
         return
     lines = [*(line for line in known if line['plan_id'] != past.plan_id), new][-MAX_PAST:]
-    while len(text := json.dumps(lines, separators=(',', ':'))) > MAX_BYTES:
+    while len(text := json.dumps(lines, separators=(',', ':'))) > resource_data.MAX_BYTES:
         lines.pop(0)
     resource.data_set(HISTORY, text)
 
 
 def read_definition(resource: Any) -> dict[str, Any] | None:
     """What is to be handed over, with ``%active%`` where the active's server belongs."""
-    text = fresh(resource).get(DEFINITION)
+    text = resource_data.fresh(resource).get(DEFINITION)
     found: dict[str, Any] | None = None if text is None else json.loads(text)
     return found
 

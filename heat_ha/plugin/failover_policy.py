@@ -11,7 +11,7 @@ from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients, lease, nested_stack
+from heat_ha.cloud import clients, lease, nested_stack, resource_data
 from heat_ha.failover import attributes, controller, events, hook_runner, model, observation, record
 from heat_ha.failover.adapters import handoff_template, hook_stack
 from heat_ha.failover.rules import decide, standbys
@@ -420,7 +420,7 @@ class FailoverPolicy(
     def _shown(self):
         """What attributes show; of one moment for those that are asked for together."""
         if time.monotonic() - self._shown_at > TOGETHER:
-            self._shown_data = record.fresh(self)
+            self._shown_data = resource_data.fresh(self)
             self._shown_at = time.monotonic()
         return self._shown_data
 

@@ -8,7 +8,7 @@ from heat.engine.resources import signal_responder
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import nested_stack
+from heat_ha.cloud import nested_stack, resource_data
 from heat_ha.plugin import rescue_by_heat
 from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
@@ -288,7 +288,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             LOG.info('%s of stack %s: ready for a rescue', self.name, self.stack.name)
             raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
         # By the names on record: what the properties refer to is replaced by rescues.
-        wish = record.wish_of(record.fresh(self)[record.WISH])
+        wish = record.wish_of(resource_data.fresh(self)[record.WISH])
         protected = heat_servers.of_stack(self, wish.tops)
         chosen = protected
         if signal.member is not None:

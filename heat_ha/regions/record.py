@@ -10,13 +10,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import exceptions, serialization
+from heat_ha import serialization
+from heat_ha.cloud import resource_data
 from heat_ha.regions import model
 
 RECORD, OUTPUTS, SNAPSHOT = 'ha_regions', 'ha_outputs_', 'ha_snapshot'
-
-# Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
-MAX_BYTES = 60_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,29 +32,17 @@ class Store:
 
     def __init__(self, resource: Any) -> None:
         self._resource = resource
-        self._written: dict[str, str] = {}
-
-    def _fresh(self) -> Mapping[str, str]:
-        # Another engine may have written since this object looked.
-        self._resource._data = None
-        found: Mapping[str, str] = self._resource.data()
-        return found
+        # Each look at a region would be a write to the database otherwise.
+        self._entries = resource_data.ChangesOnly(resource)
 
     def _write(self, key: str, value: Any, what: str) -> None:
         text = serialization.compact(value)
-        if len(text.encode()) > MAX_BYTES:
-            raise exceptions.Refused(
-                f'{what} take {len(text.encode())} bytes and {MAX_BYTES} can be kept',
-                'Spread them over several resources',
-            )
-        # Each look at a region would be a write to the database otherwise.
-        if self._written.get(key) != text:
-            self._resource.data_set(key, text)
-            self._written[key] = text
+        resource_data.check_size(text, f'{what} take', 'Spread them over several resources')
+        self._entries.write(key, text)
 
     def read(self) -> model.Record | None:
         """The record as it is in the database now; None before the first write."""
-        text = self._fresh().get(RECORD)
+        text = resource_data.fresh(self._resource).get(RECORD)
         return None if text is None else record_of(text)
 
     def write(self, record: model.Record) -> None:
@@ -65,7 +51,7 @@ class Store:
 
     def snapshot(self) -> model.Snapshot | None:
         """The snapshot that was begun last, whole or not."""
-        return snapshot_in(self._fresh())
+        return snapshot_in(resource_data.fresh(self._resource))
 
     def write_snapshot(self, found: model.Snapshot) -> None:
         """Keep the snapshot. Heat copies it, with all else, into the parent's when that ends."""
@@ -73,7 +59,7 @@ class Store:
 
     def outputs(self, region: str) -> Outputs | None:
         """The outputs of one region's part as they were read last."""
-        text = self._fresh().get(_key(region))
+        text = resource_data.fresh(self._resource).get(_key(region))
         if text is None:
             return None
         return serialization.read(Outputs, text, f'the outputs of {region}')

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heat_ha import serialization
+from heat_ha.cloud import resource_data
 from heat_ha.rescue import model
 
 WISH, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
@@ -59,16 +60,9 @@ def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
     }
 
 
-def fresh(resource: Any) -> Mapping[str, str]:
-    """All entries of the resource's data as the database has them now."""
-    resource._data = None
-    found: Mapping[str, str] = resource.data()
-    return found
-
-
 def read(resource: Any) -> dict[str, model.Progress]:
     """The rescues on record now, by server id."""
-    return progress_of(fresh(resource))
+    return progress_of(resource_data.fresh(resource))
 
 
 def write(resource: Any, progress: model.Progress) -> None:
@@ -84,7 +78,7 @@ def drop(resource: Any, server: str) -> None:
 
 def read_history(resource: Any) -> list[dict[str, Any]]:
     """The rescues that ended, oldest first."""
-    found: list[dict[str, Any]] = json.loads(fresh(resource).get(HISTORY, '[]'))
+    found: list[dict[str, Any]] = json.loads(resource_data.fresh(resource).get(HISTORY, '[]'))
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, serialization, signals
+from heat_ha.cloud import resource_data
 from heat_ha.failover import controller, events, executor, model, record
 from heat_ha.failover.rules import decide
 from heat_ha.groups import replacing
@@ -85,7 +86,7 @@ def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     records = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
     moments = [{record.RECORD: json.dumps(serialization.encode(r))} for r in records]
     moments[1][record.HISTORY] = '[{"handoff_seconds": 1.5}]'
-    monkeypatch.setattr(record, 'fresh', lambda _policy: moments.pop(0))
+    monkeypatch.setattr(resource_data, 'fresh', lambda _policy: moments.pop(0))
     names = ('epoch', 'state', 'history', 'last_failover_seconds')
     assert [policy._resolve_attribute(name) for name in names] == [1, 'running', [], None]
     # Not for ever: a resource may live long in an engine.

@@ -20,6 +20,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, serialization
+from heat_ha.cloud import resource_data
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def now() -> str:
 
 def read_mark(group: Any) -> model.Mark | None:
     """Read who scales the group, None when nobody does."""
-    mark = _mark_of(group.metadata_get(refresh=True) or {})
+    mark = _mark_of(resource_data.metadata(group))
     if mark == model.Mark():
         # Heat's own code set it; if our policy called that code, it left its name.
         return _adjustment(group) or mark
@@ -76,16 +77,16 @@ def acquire(group: Any, mark: model.Mark, over: model.Mark | None, cooldown: flo
     :raises exceptions.Refused: the group is in its cooldown.
     """
 
-    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
-        rules = _Cooldown(group.name, {**(current or {}), MARK: False})
-        if _mark_of(current or {}) not in (None, over, model.Mark() if over else None):
+    def merged(current: dict[str, Any]) -> dict[str, Any]:
+        rules = _Cooldown(group.name, {**current, MARK: False})
+        if _mark_of(current) not in (None, over, model.Mark() if over else None):
             raise MarkChanged(f'group {group.name} is marked by another engine')
         if cooldown is not None:
             rules._check_scaling_allowed(cooldown)
         return {**rules.metadata, MARK: serialization.encode(mark)}
 
     try:
-        group.metadata_set({}, merge_metadata=merged)
+        resource_data.change_metadata(group, merged)
     except heat_resource.NoActionRequired as exc:
         end = next(iter((group.metadata_get() or {}).get('cooldown_end') or ()), None)
         until = f' until {end} UTC' if end else ''
@@ -99,17 +100,17 @@ def release(
 ) -> None:
     """Take the mark back, and begin the cooldown if the group was changed."""
 
-    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
-        found = _mark_of(current or {})
-        rules = _Cooldown(group.name, dict(current or {}))
+    def merged(current: dict[str, Any]) -> dict[str, Any]:
+        found = _mark_of(current)
+        rules = _Cooldown(group.name, current)
         rules._finished_scaling(cooldown, reason, size_changed=changed)
         if found not in (None, mark):
             # Another engine took the group over; the mark is its own now.
-            return {**rules.metadata, MARK: (current or {})[MARK]}
+            return {**rules.metadata, MARK: current[MARK]}
         return rules.metadata
 
     try:
-        group.metadata_set({}, merge_metadata=merged)
+        resource_data.change_metadata(group, merged)
     except (heat_exception.NotFound, heat_exception.ResourceNotAvailable):
         LOG.info('Group %s is gone', group.name)
 
@@ -117,13 +118,13 @@ def release(
 def clear_stale(group: Any, stale: model.Mark) -> None:
     """Take back a mark that a dead engine left. :raises MarkChanged: it was somebody's."""
 
-    def merged(_new: Any, current: dict[str, Any] | None) -> dict[str, Any]:
-        found = _mark_of(current or {})
+    def merged(current: dict[str, Any]) -> dict[str, Any]:
+        found = _mark_of(current)
         if found not in (None, stale, model.Mark()):
             raise MarkChanged(f'group {group.name} is marked by another engine')
-        return {**(current or {}), MARK: False} if found else dict(current or {})
+        return {**current, MARK: False} if found else current
 
-    group.metadata_set({}, merge_metadata=merged)
+    resource_data.change_metadata(group, merged)
 
 
 def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
@@ -146,7 +147,7 @@ def read_replacement(group: Any) -> model.Replacement | None:
 
     :raises Unreadable: another version wrote it; to begin anew would do its work twice.
     """
-    stored = _fresh_data(group).get(REPLACEMENT)
+    stored = resource_data.fresh(group).get(REPLACEMENT)
     if stored is None:
         return None
     return serialization.read(
@@ -187,7 +188,7 @@ def seen_for(group: Any) -> float:
     )
     # Each write of the group's row, and so each new mark, counts this key up.
     key = str(row.atomic_key)
-    stored = _fresh_data(group).get(SEEN, '').split(' ')
+    stored = resource_data.fresh(group).get(SEEN, '').split(' ')
     if len(stored) == 2 and stored[0] == key:
         return max(timeutils.delta_seconds(_time(stored[1]), _time(now())), 0.0)
     group.data_set(SEEN, f'{key} {now()}')
@@ -204,19 +205,13 @@ def nested_state(group: Any) -> tuple[bool, float]:
 
 
 def _adjustment(group: Any) -> model.Mark | None:
-    stored = _fresh_data(group).get(ADJUSTMENT)
+    stored = resource_data.fresh(group).get(ADJUSTMENT)
     if stored is None:
         return None
     try:
         return serialization.read(model.Mark, stored, 'the mark of a group')
     except exceptions.Unreadable:
         return None
-
-
-def _fresh_data(group: Any) -> dict[str, str]:
-    # Another engine may have written since this one looked.
-    group._data = None
-    return dict(group.data())
 
 
 def _time(stored: str) -> datetime.datetime:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is on record with a Heat resource: the entries of its data, and its metadata.
+
+Heat's database holds the data apart from the resource's row, so an entry can be written while
+Heat itself works on the resource; the last writer wins. The metadata are a part of the row, and
+are changed by compare-and-set: of two engines that write at once, one looks again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from heat_ha import exceptions
+
+# Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
+MAX_BYTES = 60_000
+
+
+def fresh(resource: Any) -> Mapping[str, str]:
+    """All entries as the database has them now; another engine may have written meanwhile."""
+    resource._data = None
+    found: Mapping[str, str] = resource.data()
+    return found
+
+
+def size_of(text: str) -> int:
+    """Bytes that an entry takes in the database."""
+    return len(text.encode())
+
+
+def check_size(text: str, subject: str, remedy: str) -> None:
+    """Refuse an entry that the database's column does not hold.
+
+    :param subject: begins the reason, verb and all: 'the plan takes'.
+    :raises exceptions.Refused: it has more than ``MAX_BYTES``.
+    """
+    if size_of(text) > MAX_BYTES:
+        raise exceptions.Refused(
+            f'{subject} {size_of(text)} bytes and {MAX_BYTES} can be kept', remedy
+        )
+
+
+class ChangesOnly:
+    """Writes entries of one resource, but not a text that this object wrote there last."""
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+        self._written: dict[str, str] = {}
+
+    def write(self, key: str, text: str) -> None:
+        """Write one entry unless it was written so; durable on return."""
+        if self._written.get(key) != text:
+            self._resource.data_set(key, text)
+            self._written[key] = text
+
+
+def metadata(resource: Any) -> dict[str, Any]:
+    """The resource's metadata as the database has them now."""
+    return dict(resource.metadata_get(refresh=True) or {})
+
+
+def change_metadata(resource: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Replace the metadata by what ``change`` makes of them, by compare-and-set.
+
+    :param change: gets the metadata as they are, and raises to write nothing. It is called once
+        more when another engine wrote in between.
+    """
+    resource.metadata_set({}, merge_metadata=lambda _new, current: change(dict(current or {})))
