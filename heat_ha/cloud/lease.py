@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heat's engines and locks, as the policies need them.
+"""Leases: which engine is at work, and whether it is alive.
 
 A policy that is signalled runs in a thread of whichever engine took the signal. To let one
 engine at a time work on a group (S3), and another take up what a dead one left, it uses what
 Heat itself uses for that: the row in ``stack_lock`` and the engines' answer to ``listening``.
+Where Heat takes that row itself, a mark in a resource's metadata stands for it.
 """
 
-import contextlib
+import abc
 import functools
 import gc
-from collections.abc import Iterator
-from typing import Any
+import uuid
+from typing import Any, TypeVar
 
 from heat.common import exception as heat_exception
 from heat.common import service_utils
@@ -20,8 +21,11 @@ from heat.objects import stack_lock as stack_lock_object
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import resource_data
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar('T', bound='Lease')
 
 
 @functools.cache
@@ -62,15 +66,33 @@ def engine_is_alive(context: Any, engine_id: str) -> bool:
     return bool(service_utils.engine_alive(context, engine_id))
 
 
-class GroupBusy(exceptions.HaError):
-    """Another thread or engine holds the lock; it is alive."""
-
-    def __init__(self, holder: str) -> None:
-        self.holder = holder
-        super().__init__(f'engine {holder} is at work')
+class Busy(exceptions.HaError):
+    """Another thread or engine has the lease; it is alive."""
 
 
-class Lock:
+class Lease(abc.ABC):
+    """A right that one thread of one engine has at a time. A ``with`` has it for its body."""
+
+    @abc.abstractmethod
+    def acquire(self) -> None:
+        """Take the right, from a dead engine too.
+
+        :raises exceptions.HaError: somebody living has it; nothing was changed.
+        """
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Give the right back; what another engine has taken over meanwhile stays its own."""
+
+    def __enter__(self: T) -> T:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
+
+
+class Lock(Lease):
     """The right to change one policy's nested stack, held by one engine at a time.
 
     The row of Heat's ``stack_lock`` table for the nested stack. Under convergence Heat itself
@@ -85,38 +107,103 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock, from a dead engine too.
 
-        :raises GroupBusy: a living engine, or another thread of this one, holds it.
+        :raises Busy: a living engine, or another thread of this one, holds it.
         """
         lock = stack_lock.StackLock(self._context, self._stack_id, self._engine_id)
         try:
             lock.acquire()
         except heat_exception.ActionInProgress as exc:
-            raise GroupBusy(self.holder() or 'unknown') from exc
+            raise Busy(f'engine {self.owner() or "unknown"} is at work') from exc
 
-    def holder(self) -> str | None:
-        """Engine id of whoever holds the lock now."""
+    def owner(self) -> str | None:
+        """Id of the engine that holds the lock now; None where nobody does."""
         found = stack_lock_object.StackLock.get_engine_id(self._context, self._stack_id)
         return None if found is None else str(found)
 
     def is_held(self) -> bool:
-        """Whether this engine still is the holder (a thawed engine may have lost it)."""
-        return self.holder() == self._engine_id
+        """Whether this engine still has the lock (a thawed engine may have lost it)."""
+        return self.owner() == self._engine_id
 
     def release(self) -> None:
         """Give the lock back; harmless when it was lost meanwhile."""
         stack_lock_object.StackLock.release(self._context, self._stack_id, self._engine_id)
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator['Lock']:
-        """Hold the lock for the body. :raises GroupBusy: see :meth:`acquire`."""
-        self.acquire()
-        try:
-            yield self
-        finally:
-            self.release()
-
 
 def is_held_by_living(context: Any, stack_id: str) -> bool:
     """Whether some living engine holds the lock of the nested stack."""
-    holder = stack_lock_object.StackLock.get_engine_id(context, stack_id)
-    return holder is not None and engine_is_alive(context, holder)
+    owner = stack_lock_object.StackLock.get_engine_id(context, stack_id)
+    return owner is not None and engine_is_alive(context, owner)
+
+
+# Ids of the marks that threads of this process stand behind: a mark of this engine that is not
+# among them was left by a thread that died.
+_OWNED_HERE: set[str] = set()
+
+
+def own_new_mark() -> str:
+    """Make the id of a mark that a thread of this process stands behind until ``disown``."""
+    mark_id = uuid.uuid4().hex
+    _OWNED_HERE.add(mark_id)
+    return mark_id
+
+
+def disown(mark_id: str) -> None:
+    """Stand behind a mark no more."""
+    _OWNED_HERE.discard(mark_id)
+
+
+def is_owner_alive(context: Any, engine_id: str, mark_id: str) -> bool:
+    """Whether the thread that set a mark is alive; of another engine's, whether the engine is."""
+    if engine_id == own_engine_id():
+        return mark_id in _OWNED_HERE
+    return engine_is_alive(context, engine_id)
+
+
+class MetadataLease(Lease):
+    """A mark in a resource's metadata, set by compare-and-set on the resource's row.
+
+    :param resource: Heat's.
+    :param key: in the metadata; under it are the engine and the id of the mark, None without one.
+    """
+
+    def __init__(self, resource: Any, key: str) -> None:
+        self._resource = resource
+        self._key = key
+        self._mark: dict[str, str] = {}
+
+    def acquire(self) -> None:
+        """Set the mark, over that of a dead engine too. :raises Busy: somebody living set one."""
+        found = self._found()
+        if found and is_owner_alive(self._resource.context, found['engine'], found['id']):
+            raise Busy(f'engine {found["engine"]} is at work')
+        self._mark = {'engine': own_engine_id(), 'id': own_new_mark()}
+
+        def set_mark(current: dict[str, Any]) -> dict[str, Any]:
+            other = current.get(self._key)
+            if other and other != found:
+                raise Busy(f'engine {other["engine"]} was faster')
+            return {**current, self._key: self._mark}
+
+        try:
+            resource_data.change_metadata(self._resource, set_mark)
+        except BaseException:
+            disown(self._mark['id'])
+            raise
+
+    def is_held(self) -> bool:
+        """Whether the mark is still ours (another engine may have taken this one for dead)."""
+        return bool(self._found() == self._mark)
+
+    def release(self) -> None:
+        """Take the mark back, unless it is another engine's by now."""
+
+        def unset_mark(current: dict[str, Any]) -> dict[str, Any]:
+            return current | {self._key: None} if current.get(self._key) == self._mark else current
+
+        try:
+            resource_data.change_metadata(self._resource, unset_mark)
+        finally:
+            disown(self._mark['id'])
+
+    def _found(self) -> Any:
+        return resource_data.metadata(self._resource).get(self._key)

@@ -83,14 +83,14 @@ class FailoverController:
         if signal.action is None and signal.alarm_state is not signals.AlarmState.ALARM:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         try:
-            with self._lock.held():
+            with self._lock:
                 try:
                     return self._handle_locked(signal, chained, requested_by)
                 finally:
                     # After a refusal too: nothing of what it refuses is done by this.
                     if signal.action != 'plan':
                         self._let_go_of_kept(requested_by)
-        except lease.GroupBusy as exc:
+        except lease.Busy as exc:
             raise exceptions.Refused(
                 f'a failover of this group is running already ({exc}), so this signal joins it'
             ) from exc

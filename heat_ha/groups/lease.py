@@ -6,7 +6,6 @@ mark that is there already is decided in ``heat_ha.groups.rules.decide``.
 """
 
 import time
-import uuid
 from typing import Any
 
 from oslo_log import log as logging
@@ -22,21 +21,16 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at a mark of which it is not known whether it is somebody's.
 WATCH_SECONDS = 2.0
 
-# Ids of the marks that threads of this process stand behind: a mark of this engine that is not
-# among them was left by a thread that died.
-_RUNNING: set[str] = set()
-
 
 def begin(holder: str) -> model.Mark:
     """Make a mark that this thread stands behind until it calls ``end``."""
-    mark = model.Mark(lease.own_engine_id(), group_store.now(), holder, uuid.uuid4().hex)
-    _RUNNING.add(mark.id)
-    return mark
+    engine = lease.own_engine_id()
+    return model.Mark(engine, group_store.now(), holder, lease.own_new_mark())
 
 
 def end(mark: model.Mark) -> None:
     """Stand behind the mark no more."""
-    _RUNNING.discard(mark.id)
+    lease.disown(mark.id)
 
 
 def wait_until_free(group: Any) -> model.Mark | None:
@@ -61,10 +55,7 @@ def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
     is_nested_in_progress, changed_ago = group_store.nested_state(group)
     is_alive = None
     if mark is not None and mark.engine is not None:
-        if mark.engine == lease.own_engine_id():
-            is_alive = mark.id in _RUNNING
-        else:
-            is_alive = lease.engine_is_alive(group.context, mark.engine)
+        is_alive = lease.is_owner_alive(group.context, mark.engine, mark.id)
     return decide.MarkEvidence(
         mark=mark,
         is_holder_alive=is_alive,
@@ -75,8 +66,8 @@ def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
     )
 
 
-class Claim:
-    """The right, while the ``with`` lasts.
+class Lease(lease.Lease):
+    """The right to change one group, as a mark that Heat's own scaling respects as well.
 
     :param reason: what Heat notes beside the cooldown.
     :param cooldown: seconds that must have passed since the last change; None asks for none.
@@ -102,8 +93,8 @@ class Claim:
         self.over: model.Mark | None = None
         self.has_scaled = False
 
-    def __enter__(self) -> 'Claim':
-        """Take the mark.
+    def acquire(self) -> None:
+        """Set the mark.
 
         :raises exceptions.TryAgain: somebody else has it.
         :raises exceptions.Refused: the group is in its cooldown.
@@ -118,9 +109,9 @@ class Claim:
         except BaseException:
             end(self.mark)
             raise
-        return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def release(self) -> None:
+        """Take the mark back, unless it is another engine's by now, and begin the cooldown."""
         end(self.mark)
         group_store.release(
             self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled

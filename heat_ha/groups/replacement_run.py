@@ -37,7 +37,7 @@ class ReplacementRun:
     def __init__(
         self,
         group: Any,
-        claim: group_lease.Claim,
+        claim: group_lease.Lease,
         wanted: model.Replacement,
         spare: tuple[str, ...],
         tell: Emit,

@@ -71,7 +71,7 @@ def replace(
                 return model.Outcome(named, present, time.monotonic() - started)
             chosen = _choose(group_resource, seen, count, named, spare, new_names)
         allowed = _cooldown(group_resource, cooldown)
-        with group_lease.Claim(
+        with group_lease.Lease(
             group_resource,
             requested_by,
             cooldown=allowed if respect_cooldown and chosen is not None else None,
@@ -132,7 +132,7 @@ def add_member(
     """
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
-        with group_lease.Claim(group_resource, requested_by, reason='add_member : 1') as claim:
+        with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_store.read_replacement(group_resource)
             if left is not None:
                 _settle(group_resource, claim, left, spare, tell)
@@ -157,7 +157,7 @@ def add_member(
 
 def _settle(
     group: Any,
-    claim: group_lease.Claim,
+    claim: group_lease.Lease,
     left: model.Replacement,
     spare: tuple[str, ...],
     tell: Emit,
@@ -179,7 +179,7 @@ def _settle(
 
 def _in_several_runs(
     group: Any,
-    claim: group_lease.Claim,
+    claim: group_lease.Lease,
     wanted: model.Replacement,
     spare: tuple[str, ...],
     tell: Emit,
@@ -251,7 +251,7 @@ def adjusting(
 def _finish_what_was_left(group: Any, requested_by: str, tell: Emit) -> None:
     with group.frozen_properties():
         try:
-            with group_lease.Claim(group, requested_by, reason='replace_oldest : 0') as claim:
+            with group_lease.Lease(group, requested_by, reason='replace_oldest : 0') as claim:
                 left = group_store.read_replacement(group)
                 if left is not None:
                     # Once only, and nothing is paired anew: which member is the active, and has

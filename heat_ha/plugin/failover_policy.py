@@ -256,7 +256,7 @@ class FailoverPolicy(
             return done
         try:
             lock.acquire()
-        except lease.GroupBusy:
+        except lease.Busy:
             # A failover is running: the update comes after it.
             return False
         try:

@@ -11,13 +11,13 @@ class OneAtATime(resource.Resource):
 
     def _is_signal_at_work(self, token):
         """Whether a signal holds the lock; an action begins after the signal's step."""
-        holder = lease.Lock(self.context, self.stack.id).holder()
-        if holder is None:
+        owner = lease.Lock(self.context, self.stack.id).owner()
+        if owner is None:
             return False
-        if token.get('is_check') and holder == lease.own_engine_id():
+        if token.get('is_check') and owner == lease.own_engine_id():
             # Older releases of Heat take the lock themselves for a check of the stack.
             return False
-        return lease.engine_is_alive(self.context, holder)
+        return lease.engine_is_alive(self.context, owner)
 
     def _alone(self, do):
         """Do something to the record while nobody else does.
@@ -25,13 +25,13 @@ class OneAtATime(resource.Resource):
         :returns: what it returns; None while an action is at work, False while a signal is.
         """
         try:
-            with lease.Lock(self.context, self.stack.id).held():
+            with lease.Lock(self.context, self.stack.id):
                 # Heat writes its state before it looks for the lock, and we look after taking
                 # it: one of the two always sees the other.
                 if self._is_in_action():
                     return None
                 return do()
-        except lease.GroupBusy:
+        except lease.Busy:
             return False
 
     def _is_in_action(self):

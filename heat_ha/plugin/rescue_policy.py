@@ -8,7 +8,7 @@ from heat.engine.resources import signal_responder
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import nested_stack, resource_data
+from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.plugin import rescue_by_heat
 from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
@@ -272,7 +272,7 @@ class RescuePolicy(signal_responder.SignalResponder):
                 )
             with self.frozen_properties():
                 return self._rescue(signal)
-        except rescue_lease.Busy as exc:
+        except lease.Busy as exc:
             LOG.info('%s: a signal joins the rescue that is running: %s', self.name, exc)
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
         except exceptions.HaError as exc:
@@ -317,8 +317,8 @@ class RescuePolicy(signal_responder.SignalResponder):
                 'none of its servers is on a host that Nova shows as confirmed down ('
                 + '; '.join(told)[:150] + ')'
             )  # fmt: skip
-        with rescue_lease.claimed(self) as claim:
-            return signals.shorten(rescue.run(found, protected, claim))
+        with rescue_lease.Lease(self) as held:
+            return signals.shorten(rescue.run(found, protected, held))
 
     def _options(self):
         verify = self.properties[self.VERIFY] or {}

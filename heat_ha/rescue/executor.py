@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import lease
 from heat_ha.cloud.model import HostState
 from heat_ha.rescue import lease as rescue_lease
 from heat_ha.rescue import model, record
@@ -143,7 +144,7 @@ class Rescue:
     ) -> str:
         """Carry out what is on record and what was found, and return what came of it.
 
-        :raises claiming.Busy: another engine has taken over; nothing more is touched here.
+        :raises lease.Busy: another engine has taken over; nothing more is touched here.
         """
         now = self._clock()
         places = {p.server: p for p in protected}
@@ -277,7 +278,7 @@ class Rescue:
     def _try(self, servers: Sequence[str], call: Callable[[], None]) -> None:
         try:
             call()
-        except rescue_lease.Busy:
+        except lease.Busy:
             raise
         except Exception as exc:
             self._note_failure(servers, exc)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lease in a resource's metadata; what the row of Heat's table does, Heat's own tests say."""
+
+import types
+
+import pytest
+
+from heat_ha.cloud import lease
+
+KEY = 'ha_rescuing'
+
+
+class Resource:
+    """A resource with metadata; ``before_write`` is what another engine does in between."""
+
+    context = None
+
+    def __init__(self, mark=None):
+        self.metadata = {'other': 1} | ({KEY: mark} if mark else {})
+        self.before_write = lambda: None
+
+    def metadata_get(self, refresh=False):
+        assert refresh
+        return self.metadata
+
+    def metadata_set(self, metadata, merge_metadata):
+        self.before_write()
+        self.metadata = merge_metadata(metadata, self.metadata)
+
+
+@pytest.fixture(autouse=True)
+def living(monkeypatch):
+    """Ids of the engines that live; this one is 'own'."""
+    found = {'own'}
+    monkeypatch.setattr(lease, 'own_engine_id', lambda: 'own')
+    monkeypatch.setattr(
+        lease, 'service_utils', types.SimpleNamespace(engine_alive=lambda _context, e: e in found)
+    )
+    return found
+
+
+def test_it_is_held_for_the_body_and_leaves_nothing_but_an_empty_mark():
+    resource = Resource()
+    with lease.MetadataLease(resource, KEY) as held:
+        assert held.is_held() and resource.metadata[KEY]['engine'] == 'own'
+        assert lease.is_owner_alive(None, 'own', resource.metadata[KEY]['id'])
+        mark = resource.metadata[KEY]
+    assert resource.metadata == {'other': 1, KEY: None} and not held.is_held()
+    assert not lease.is_owner_alive(None, 'own', mark['id'])
+
+
+def test_two_threads_of_one_engine_do_not_have_it_at_once():
+    resource = Resource()
+    with (
+        lease.MetadataLease(resource, KEY) as held,
+        pytest.raises(lease.Busy, match='engine own is at work'),
+    ):
+        lease.MetadataLease(resource, KEY).acquire()
+    assert not held.is_held()
+
+
+def test_the_mark_of_a_living_engine_is_left_alone(living):
+    living.add('theirs')
+    mark = {'engine': 'theirs', 'id': '1'}
+    resource = Resource(mark)
+    with pytest.raises(lease.Busy, match='engine theirs is at work'):
+        lease.MetadataLease(resource, KEY).acquire()
+    assert resource.metadata[KEY] == mark
+
+
+@pytest.mark.parametrize('engine', ['own', 'dead'])
+def test_what_a_dead_thread_or_engine_left_is_taken_over(engine):
+    with lease.MetadataLease(Resource({'engine': engine, 'id': '1'}), KEY) as held:
+        assert held.is_held()
+
+
+def test_of_two_that_take_it_over_at_once_one_is_refused(living):
+    resource = Resource({'engine': 'dead', 'id': '1'})
+    theirs = {'engine': 'theirs', 'id': '2'}
+    resource.before_write = lambda: resource.metadata.update({KEY: theirs})
+    known = set(lease._OWNED_HERE)
+    with pytest.raises(lease.Busy, match='engine theirs was faster'):
+        lease.MetadataLease(resource, KEY).acquire()
+    assert resource.metadata[KEY] == theirs and known == lease._OWNED_HERE
+
+
+def test_the_mark_of_an_engine_that_took_over_is_not_taken_back():
+    resource = Resource()
+    theirs = {'engine': 'theirs', 'id': '2'}
+    with lease.MetadataLease(resource, KEY) as held:
+        resource.metadata[KEY] = theirs
+        assert not held.is_held()
+    assert resource.metadata[KEY] == theirs
