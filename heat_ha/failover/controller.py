@@ -15,7 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients, lease, nested_stack, resource_data
+from heat_ha.cloud import clients, clock, lease, nested_stack, resource_data
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import events, executor, hook_runner, model, observation, record
 from heat_ha.failover.adapters import handoff_template, hook_stack
@@ -135,7 +135,7 @@ class FailoverController:
             revision=record.revision(definition),
             limits=limits,
             past_failovers=record.times(record.read_history(self._policy)),
-            now=datetime.datetime.now(datetime.timezone.utc),
+            now=clock.now(),
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,
             chained=chained,
@@ -410,7 +410,7 @@ class FailoverController:
 
     def _keep(self, plan: model.Plan, old: model.MemberServer, *, is_added: bool) -> str:
         """Leave the old active in the group for a look and bring a member in its place."""
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = clock.now()
         until = now + datetime.timedelta(seconds=plan.keep_seconds)
         kept = model.Retained(old.member, old.server, until.isoformat(timespec='milliseconds'))
         others = tuple(k for k in self._record.kept if k.member != old.member)
@@ -430,7 +430,7 @@ class FailoverController:
         The active, which is there, counts as what has come in their place.
         """
         active = self._record.active
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = clock.now()
         going = decide.expired(self._record.kept, now)
         if not going or active is None or self._record.state is not model.State.READY:
             return

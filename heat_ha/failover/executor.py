@@ -9,7 +9,6 @@ died is recognised and not done again (S4).
 
 import concurrent.futures
 import dataclasses
-import datetime
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import model, volume_steps
 from heat_ha.failover.model import StepKind, StepState
@@ -66,11 +66,6 @@ class ExecutorCallbacks(Protocol):
 
 class LostLock(exceptions.HaError):
     """Another engine carries the plan now; this one must not touch anything more."""
-
-
-def now() -> str:
-    """UTC in ISO 8601: the times of a record are read by other engines."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds')
 
 
 class PlanExecutor:
@@ -148,7 +143,8 @@ class PlanExecutor:
     def _allow(self, ready: tuple[str, ...]) -> None:
         """Mark the steps as running and make sure that they may run."""
         for name in ready:
-            self._mark(name, state=StepState.RUNNING, started=now(), reason='')
+            started = clock.now_text('milliseconds')
+            self._mark(name, state=StepState.RUNNING, started=started, reason='')
         if self._has_begun:
             # The plan is on record with these steps: only the right to do them is asked for,
             # and the volumes do not wait until all is written and reported.

@@ -11,7 +11,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import lease
+from heat_ha.cloud import clock, lease
 from heat_ha.groups import model
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.rules import decide
@@ -25,7 +25,7 @@ WATCH_SECONDS = 2.0
 def begin(holder: str) -> model.Mark:
     """Make a mark that this thread stands behind until it calls ``end``."""
     engine = lease.own_engine_id()
-    return model.Mark(engine, group_store.now(), holder, lease.own_new_mark())
+    return model.Mark(engine, clock.now_text(), holder, lease.own_new_mark())
 
 
 def end(mark: model.Mark) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import lease
+from heat_ha.cloud import clock, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import model
 from heat_ha.groups.adapters import members as group_members
@@ -107,7 +107,7 @@ def replace(
                 named=named,
                 pairs=pairs,
                 engine=lease.own_engine_id(),
-                since=group_store.now(),
+                since=clock.now_text(),
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
             if chosen:
@@ -148,7 +148,7 @@ def add_member(
                 named=(),
                 pairs=(model.Pair('', name),),
                 engine=lease.own_engine_id(),
-                since=group_store.now(),
+                since=clock.now_text(),
             )
             tell(f'adding member {name}')
             _in_several_runs(group_resource, claim, wanted, spare, tell)

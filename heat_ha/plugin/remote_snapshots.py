@@ -12,8 +12,9 @@ from typing import Any
 from heat.common import exception
 
 from heat_ha import exceptions, serialization
+from heat_ha.cloud import clock
 from heat_ha.plugin import remote_base
-from heat_ha.regions import interfaces, model, record, snapshot_action
+from heat_ha.regions import model, record, snapshot_action
 from heat_ha.regions.adapters import sessions
 from heat_ha.regions.rules import snapshots
 
@@ -157,7 +158,7 @@ class WithSnapshots(remote_base.RemoteBase):
         store = record.Store(self)
         found = store.read()
         if found is not None:
-            store.write(snapshots.with_deletes(found, snapshot, interfaces.now_text()))
+            store.write(snapshots.with_deletes(found, snapshot, clock.now_text()))
             for region in snapshots.given_up(found, snapshot):
                 self._emit(f'{region} was given up, and keeps its snapshot', False)
         return self._new_reconciler(only_deletes=True)

@@ -9,6 +9,7 @@ from heat.engine import resource, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import clock
 from heat_ha.plugin import (
     remote_base,
     remote_desired,
@@ -16,7 +17,7 @@ from heat_ha.plugin import (
     remote_snapshots,
     remote_tombstone,
 )
-from heat_ha.regions import attributes, interfaces, model, record
+from heat_ha.regions import attributes, model, record
 from heat_ha.regions.adapters import trust
 from heat_ha.regions.rules import command, planning
 
@@ -228,7 +229,7 @@ class RemoteStack(
         is_single = self.properties[self.REGIONS] is None
         if name in (self.OUTPUTS, self.OUTPUT_DETAILS):
             by_region = {p.region: store.outputs(p.region) for p in found.parts}
-            details = attributes.output_details(found, by_region, interfaces.now_text())
+            details = attributes.output_details(found, by_region, clock.now_text())
             if name == self.OUTPUT_DETAILS:
                 return details
             if (self.properties[self.PARTITION] or {}).get(self.ON_STALE_OUTPUTS) == 'fail':

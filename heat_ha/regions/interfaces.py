@@ -3,7 +3,6 @@
 
 import concurrent.futures
 import dataclasses
-import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -78,11 +77,6 @@ class DesiredState:
     suspend_wanted: bool | None = None
     restore: model.Restore | None = None
     only_deletes: bool = False
-
-
-def now_text() -> str:
-    """UTC in ISO form, as it is put on record."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
 def side_by_side(calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:

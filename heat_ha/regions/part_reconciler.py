@@ -11,6 +11,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import clock
 from heat_ha.regions import calls, interfaces, model, progress, record, stall_monitor
 from heat_ha.regions.rules import decide, spec, stall
 
@@ -49,9 +50,9 @@ class PartReconciler:
         self, part: model.Part, observed: model.Observation
     ) -> tuple[model.Part, list[calls.PartCall]]:
         """Decide upon a look. :returns: the part for the record, and the calls after it."""
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = clock.now()
         self._action.begun.add(part.region)
-        found = decide.after_look(part, observed, interfaces.now_text())
+        found = decide.after_look(part, observed, clock.now_text())
         evidence = self._stalls.observe(found, observed)
         step = self._next_step(found, observed, evidence, now)
         self._stalls.after_step(found.region, observed, evidence, step)
@@ -85,9 +86,7 @@ class PartReconciler:
     def _write(
         self, part: model.Part, observed: model.Observation, step: model.Send
     ) -> calls.Write:
-        sent = decide.intended(
-            part, step.request, observed, self._action.attempt, interfaces.now_text()
-        )
+        sent = decide.intended(part, step.request, observed, self._action.attempt, clock.now_text())
         write = calls.Write(sent, part, step, self._body(sent, step.request))
         if not write.is_repeat:
             self._action.count_send(part.region)
@@ -142,7 +141,7 @@ class PartReconciler:
             case calls.Write():
                 return self._after_write(call, answer)
             case calls.ReadFingerprint():
-                return self._stalls.take(call.part, answer, interfaces.now_text())
+                return self._stalls.take(call.part, answer, clock.now_text())
             case calls.ReadCause():
                 return call.after(answer) if answer else None
             case calls.ReadOutputs():
@@ -155,7 +154,7 @@ class PartReconciler:
         return None
 
     def _after_write(self, call: calls.Write, reply: model.Reply) -> model.Part:
-        part, end = call.after(reply, interfaces.now_text())
+        part, end = call.after(reply, clock.now_text())
         if part.repeats > call.before.repeats:
             text = f'{part.region} is told the same once more: {call.step.reason}'
             self._emit(f'{text}; {reply.answer.value} {reply.reason}'.rstrip(), False)
@@ -167,7 +166,7 @@ class PartReconciler:
         return part
 
     def _keep_outputs(self, part: model.Part, observed: model.Present) -> None:
-        outputs = record.Outputs(dict(observed.outputs or {}), interfaces.now_text(), part.applied)
+        outputs = record.Outputs(dict(observed.outputs or {}), clock.now_text(), part.applied)
         try:
             self._store.write_outputs(part.region, outputs)
         except exceptions.Refused as exc:

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from heat_ha.cloud import clock
 from heat_ha.regions import (
     calls,
     interfaces,
@@ -85,7 +86,7 @@ class Reconciler:
             contents,
             self._desired.base_name,
             self._desired.is_single,
-            interfaces.now_text(),
+            clock.now_text(),
             lambda: uuid.uuid4().hex,
         )
         parts = tuple(self._with_wanted(p) for p in planned.parts)

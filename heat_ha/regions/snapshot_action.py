@@ -7,11 +7,11 @@ tombstone, and the failure names it.
 """
 
 import dataclasses
-import datetime
 import time
 import uuid
 from collections.abc import Callable
 
+from heat_ha.cloud import clock
 from heat_ha.regions import interfaces, model, reconciler
 from heat_ha.regions.rules import decide, snapshots
 
@@ -86,7 +86,7 @@ class SnapshotAction:
     def _give_up(self, snapshot: model.Snapshot) -> None:
         found = self._store.read()
         if found is not None:
-            self._store.write(snapshots.with_deletes(found, snapshot, interfaces.now_text()))
+            self._store.write(snapshots.with_deletes(found, snapshot, clock.now_text()))
         self._store.write_snapshot(model.Snapshot(()))
 
     def _pass(self) -> None:
@@ -97,7 +97,7 @@ class SnapshotAction:
         if self._failures or any(isinstance(look, model.Silent) for look in looks.values()):
             # While one cannot be asked, no other begins what may have to be undone.
             return
-        sent = {s: dataclasses.replace(s, told=interfaces.now_text()) for s in to_send}
+        sent = {s: dataclasses.replace(s, told=clock.now_text()) for s in to_send}
         for part_snapshot in sent.values():
             self._snapshot = self._snapshot.with_part_snapshot(part_snapshot)
         # Durable before the first of the requests (S4).
@@ -120,7 +120,7 @@ class SnapshotAction:
     def _is_to_be_sent(
         self, part_snapshot: model.PartSnapshot, observed: model.Observation, begin: float
     ) -> bool:
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = clock.now()
         if isinstance(observed, model.Silent):
             waited = time.monotonic() - self._silent_since.setdefault(part_snapshot.region, begin)
         else:

@@ -48,7 +48,7 @@ from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
-from heat_ha.cloud import heat_orphans, lease
+from heat_ha.cloud import clock, heat_orphans, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import replacement_run, replacing
 from heat_ha.groups.adapters import members as group_members
@@ -223,7 +223,7 @@ class Engine:
         return time.monotonic() + self.slept
 
     def now(self):
-        """The same as ``group_record.now`` puts it on record."""
+        """The same as the groups put it on record."""
         later = datetime.timedelta(seconds=self.slept)
         return (datetime.datetime.now(datetime.timezone.utc) + later).isoformat(timespec='seconds')
 
@@ -424,6 +424,7 @@ class Engine:
 
     def _patches(self):
         engine = self
+        own_time = mock.Mock(wraps=clock, now_text=self.now)
         own_clock = mock.Mock(wraps=time, sleep=self.sleep, monotonic=self.monotonic)
         keystones = fake_keystoneclient.FakeKeystoneClient()
 
@@ -463,7 +464,7 @@ class Engine:
             (replacing, 'time', own_clock),
             (replacement_run, 'time', own_clock),
             (group_lease, 'time', own_clock),
-            (group_store, 'now', self.now),
+            *((module, 'clock', own_time) for module in (group_store, group_lease, replacing)),
             (lease, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),

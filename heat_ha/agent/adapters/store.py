@@ -6,13 +6,13 @@ that was read, so of two agents that act at once one is told to look again.
 """
 
 import json
-import time
 from typing import Any, NamedTuple
 
 import sqlalchemy
 from sqlalchemy import exc as sqlalchemy_exc
 
 from heat_ha import exceptions, serialization
+from heat_ha.cloud import clock
 
 INCIDENT, RESCUE, REPORT = 'incident', 'rescue', 'report'
 
@@ -78,7 +78,7 @@ class Store:
         :raises Changed: it has another version now; nothing was written.
         """
         text = serialization.compact(value)
-        new = {'value': text, 'version': version + 1, 'changed': time.time()}
+        new = {'value': text, 'version': version + 1, 'changed': clock.epoch()}
         try:
             with self._engine.connect() as connection, connection.begin():
                 if version == 0:

@@ -20,7 +20,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, serialization
-from heat_ha.cloud import resource_data
+from heat_ha.cloud import clock, resource_data
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -47,11 +47,6 @@ class _Cooldown(heat_cooldown.CooldownMixin):  # type: ignore[misc]
 
     def metadata_set(self, metadata: dict[str, Any]) -> None:
         self.metadata = metadata
-
-
-def now() -> str:
-    """UTC in ISO form, as it is put on record."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
 def read_mark(group: Any) -> model.Mark | None:
@@ -190,8 +185,8 @@ def seen_for(group: Any) -> float:
     key = str(row.atomic_key)
     stored = resource_data.fresh(group).get(SEEN, '').split(' ')
     if len(stored) == 2 and stored[0] == key:
-        return max(timeutils.delta_seconds(_time(stored[1]), _time(now())), 0.0)
-    group.data_set(SEEN, f'{key} {now()}')
+        return max(timeutils.delta_seconds(_time(stored[1]), _time(clock.now_text())), 0.0)
+    group.data_set(SEEN, f'{key} {clock.now_text()}')
     return 0.0
 
 
