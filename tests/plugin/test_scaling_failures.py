@@ -163,7 +163,7 @@ def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added
     assert engine.members(stack).member('fresh').is_in_service
     # What was short is not: nothing is taken up by the next one.
     loaded = engine.stack(stack)
-    assert heat.group_record.read_replacement(loaded['group']) is None
+    assert heat.group_store.read_replacement(loaded['group']) is None
 
 
 def test_with_delete_first_the_next_signal_replaces_what_failed(engine):
@@ -340,7 +340,7 @@ def test_the_mark_of_a_living_engine_is_respected(engine, heat):
     before = servers(engine, stack)
     held = model.Mark('engine-2', '2026-01-01T00:00:00+00:00', 'other', 'id')
     loaded = engine.stack(stack)
-    heat.group_record.take(loaded['group'], held, None, None)
+    heat.group_store.acquire(loaded['group'], held, None, None)
 
     engine.signal(stack, 'policy')
 
@@ -396,8 +396,8 @@ def test_an_engine_whose_work_was_taken_over_leaves_off(engine, heat):
             begun.append(True)
             loaded = engine.stack(stack)
             group = loaded['group']
-            wanted = heat.group_record.read_replacement(group)
-            heat.group_record.write_replacement(
+            wanted = heat.group_store.read_replacement(group)
+            heat.group_store.write_replacement(
                 group, heat.dataclasses.replace(wanted, id='theirs', engine='engine-2')
             )
 
@@ -405,5 +405,5 @@ def test_an_engine_whose_work_was_taken_over_leaves_off(engine, heat):
     engine.signal(stack, 'policy')
 
     loaded = engine.stack(stack)
-    assert heat.group_record.read_replacement(loaded['group']).id == 'theirs'
+    assert heat.group_store.read_replacement(loaded['group']).id == 'theirs'
     assert "another engine's now" in last_event(engine, stack)[1]
