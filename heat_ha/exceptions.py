@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of heat-ha, told apart by what the caller may do next.
+"""The errors of heat-ha, distinguished by what the caller may do next.
 
-Arguments are facts; the sentence is built here, once. Modules under ``cloud`` translate the
-errors of clients into these; the plugin modules translate these into Heat's.
+Arguments are facts; the sentence is built here, once. The modules of ``cloud`` and the adapters
+translate the errors of clients into these; the plugin modules translate these into Heat's.
 """
 
 
@@ -24,7 +24,7 @@ class Refused(HaError):
 
 
 class Unreadable(Refused):
-    """Another version of heat-ha has put something on record that this one does not understand."""
+    """A record of another version of heat-ha has something that this one does not understand."""
 
     def __init__(self, what: str, cause: str) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class TryAgain(HaError):
 
 
 class CouldNotAsk(HaError):
-    """A service did not answer. Says nothing about the thing that was asked for."""
+    """A service did not answer, so nothing is known about the thing that was asked for (S2)."""
 
     def __init__(self, service: str, question: str, cause: str) -> None:
         self.service = service
@@ -65,8 +65,8 @@ class Stopped(HaError):
 
 
 class MayPass(Stopped):
-    """A service failed as services do for a while: the same, done again later, may succeed."""
+    """A service failed in a way that may pass: the same request may succeed later."""
 
 
 class FencingUnconfirmed(Stopped):
-    """The old active may still write. Nothing goes on before somebody confirms its end."""
+    """The old active may still write. Nothing goes on before its end is confirmed (S1)."""

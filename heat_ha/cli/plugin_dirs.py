@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``heat-ha-plugin-dirs``: where our plugin modules are, and whether Heat loads them.
 
-For the person who adds heat-ha to Heat's engines: the first form prints the line for
-``heat.conf``, the second starts Heat's registry as an engine does and reports each type. The
-plugin modules themselves are in ``policies`` and ``resources``.
+For the person who adds heat-ha to Heat's engines. Without an option it prints the line for
+``heat.conf``. With ``--check`` it starts Heat's registry as an engine does and reports each type.
+The plugin modules themselves are in ``policies`` and ``resources``.
 """
 
 import argparse
@@ -22,7 +22,7 @@ CHECKOUT_FOLDERS = ('policies', 'resources')
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of one plugin module: a type that it gave, or why it gave none."""
+    """The result for one plugin module: a type that it offers, or why it offers none."""
 
     subject: str
     is_good: bool
@@ -43,7 +43,7 @@ def _installed() -> Iterable[pathlib.Path]:
         files = []
     if listed := [file.locate() for file in files if file.match('lib/heat/ha_*.py')]:
         return {pathlib.Path(str(path)).resolve() for path in listed}
-    # A distribution's package may keep no list of its files.
+    # A distribution's package may have no list of its files.
     return pathlib.Path(sys.prefix, 'lib', 'heat').resolve().glob('ha_*.py')
 
 
@@ -57,7 +57,7 @@ def configured(config_files: Sequence[str]) -> list[str]:
 
 
 def wanted(already: Iterable[str], modules: Iterable[pathlib.Path]) -> list[str]:
-    """List the folders for ``heat.conf``. A line there drops Heat's default, so that is kept."""
+    """List the folders for ``heat.conf``, Heat's default too, which a line there would drop."""
     return list(dict.fromkeys([*already, *(str(path.parent) for path in modules)]))
 
 
@@ -103,9 +103,9 @@ def check(plugin_dirs: Sequence[str], names: Container[str]) -> list[Report]:
                 else Report(name, False, f'{file} gives {_name(cls)}, but Heat uses {used}')
             )
         if not types:
-            why = errors.by_module.get(module.__name__, 'it names no type')
+            why = errors.by_module.get(module.__name__, 'it offers no type')
             reports.append(Report(file.name, False, why))
-    return reports or [Report('heat-ha', False, 'no plugin module of ours is in plugin_dirs')]
+    return reports or [Report('heat-ha', False, 'plugin_dirs has no plugin module of heat-ha')]
 
 
 def _name(cls: type) -> str:

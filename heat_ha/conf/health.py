@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group ``heat_ha_health``: where the engines may look for the health of servers."""
+"""The group ``heat_ha_health``: in which networks the engines may ask servers for their health."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ OPTIONS = [
         default=[],
         help='Networks (CIDR, comma-separated) in which the engines may open connections for '
         'the property health of policies. Users choose the addresses of their servers, so name '
-        'only networks that no service of the cloud itself is in. Empty: no such check is made, '
-        'and each counts as one that could not be asked.',
+        'only networks in which no service of the cloud itself listens. Empty: the engines ask '
+        'no server, and each server counts as one that could not be asked.',
     ),
 ]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The groups ``heat_ha_nova`` and ``heat_ha_rescue``: heat-ha's own credentials.
 
-The first sees the state of compute hosts. The second is for what only an administrator of Nova
-may do: an engine evacuates with it, and the agent lists servers and marks hosts as down.
+The first sees the state of compute hosts. The second is for requests that Nova allows only to an
+administrator: an engine evacuates with it, and the agent lists servers and marks hosts as down.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ OPTIONS = [
     cfg.StrOpt(
         'interface',
         default='public',
-        help="Which of Nova's endpoints is used with this credential: public, internal or admin.",
+        help='The endpoint of Nova for this credential: public, internal or admin.',
     ),
 ]
 

@@ -57,7 +57,7 @@ def test_the_check_finds_a_heat_conf_that_lacks_our_folder(command):
     status, _, reports = command('--check', heat_conf='plugin_dirs = /srv/other')
 
     assert status == 1
-    assert reports == ['NOT heat-ha: no plugin module of ours is in plugin_dirs']
+    assert reports == ['NOT heat-ha: plugin_dirs has no plugin module of heat-ha']
 
 
 def test_the_check_names_what_loads_and_says_why_the_rest_does_not(command, tmp_path):
