@@ -355,8 +355,8 @@ class FailoverController:
             self._group,
             requested_by=plan.requested_by,
             name=f'ha{plan.plan_id}',
-            spare=(*([active.member] if active else []), *(k.member for k in kept)),
-            tell=lambda text: self._teller.progress(text, plan),
+            keep=(*([active.member] if active else []), *(k.member for k in kept)),
+            emit=lambda text: self._teller.progress(text, plan),
         )
 
     def run_hook(self, plan: model.Plan, step: model.Step) -> str:
@@ -388,12 +388,12 @@ class FailoverController:
             order=chained.order,
             count=chained.count,
             named=tuple(step.target.split(',')),
-            spare=(plan.new.member,) if plan.new else (),
+            keep=(plan.new.member,) if plan.new else (),
             new_names=(plan.new.member,) if cold and plan.new else (),
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,
             cooldown=chained.cooldown,
-            tell=lambda text: self._teller.progress(text, plan),
+            emit=lambda text: self._teller.progress(text, plan),
         )
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
 
@@ -444,7 +444,7 @@ class FailoverController:
                     requested_by=requested_by,
                     order=groups.Order.CREATE_FIRST,
                     named=(kept.member,),
-                    spare=(active.member,),
+                    keep=(active.member,),
                     new_names=(active.member,),
                     respect_cooldown=False,
                     cooldown=0.0,

@@ -24,8 +24,8 @@ class Member:
 
     ``servers`` are the ids of the Nova servers in the member, nested ones too;
     ``reference`` is the member's physical resource id. A member is failed when it, or anything
-    nested in it, is failed or marked unhealthy. It is disturbed when it is there and all that is
-    wrong with it is an update that failed or was left: Heat's next update of it may be all it
+    nested in it, is failed or marked unhealthy. ``update_failed``: it is there, and all that is
+    wrong with it is an update that failed or was left. Heat's next update may be all that it
     needs.
     """
 
@@ -36,7 +36,7 @@ class Member:
     is_failed: bool
     is_in_progress: bool = False
     reason: str = ''
-    is_disturbed: bool = False
+    update_failed: bool = False
 
     @property
     def is_in_service(self) -> bool:
@@ -44,7 +44,7 @@ class Member:
         return not self.is_failed and not self.is_in_progress
 
     @property
-    def is_hollow(self) -> bool:
+    def never_created(self) -> bool:
         """Whether the member failed before anything of it came to be."""
         return self.is_failed and self.reference is None
 
@@ -53,14 +53,15 @@ class Member:
 class Group:
     """A group's members in Heat's own order of removal: failed, then oldest, then by name.
 
-    ``leaving`` are former members that Heat has yet to delete, or failed to. ``is_in_progress``
-    and ``reason`` are the state of the nested stack that holds the members. ``rows`` stands for
-    what Heat's database had when the group was looked at; empty unless all was well.
+    ``being_deleted`` are former members that Heat has yet to delete, or failed to.
+    ``is_in_progress`` and ``reason`` are the state of the nested stack that holds the members.
+    ``rows`` stands for what Heat's database had when the group was looked at; empty unless all
+    was well.
     """
 
     name: str
     members: tuple[Member, ...]
-    leaving: tuple[Member, ...] = ()
+    being_deleted: tuple[Member, ...] = ()
     is_in_progress: bool = False
     reason: str = ''
     rows: str = ''

@@ -39,19 +39,19 @@ class ReplacementRun:
         group: Any,
         claim: group_lease.Lease,
         wanted: model.Replacement,
-        spare: tuple[str, ...],
-        tell: Emit,
+        keep: tuple[str, ...],
+        emit: Emit,
     ) -> None:
         self._group = group
         self._claim = claim
-        self._spare = spare
-        self._tell = tell
+        self._keep = keep
+        self._emit = emit
         self._rolling = group_members.rolling(group)
-        self._asked = decide.Asked()
+        self._requested = decide.Requested()
         self._batches = 0
         self._has_changed = False
         self._is_settled = False
-        self.came: tuple[str, ...] = ()
+        self.added: tuple[str, ...] = ()
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
         self._failures: dict[str, str] = {}
@@ -99,7 +99,7 @@ class ReplacementRun:
             raise self._taken_over()
         if not self._is_settled:
             return self._wanted
-        pairs = decide.still_open(self._look(), self._wanted, group_members.new_name, self._spare)
+        pairs = decide.still_open(self._look(), self._wanted, group_members.new_name, self._keep)
         return dataclasses.replace(self._wanted, pairs=pairs, given_up=())
 
     def _notify(self, suffix: str, message: str) -> None:
@@ -111,8 +111,8 @@ class ReplacementRun:
         while True:
             self._still_wanted()
             seen = self._look()
-            self._tell_what_came_of_it(seen)
-            step = decide.next_step(seen, self._wanted, self._rolling, self._spare, self._asked)
+            self._report_last_change(seen)
+            step = decide.next_step(seen, self._wanted, self._rolling, self._keep, self._requested)
             LOG.debug('Group %s: %s', self._group.name, step)
             if isinstance(step, decide.Finished):
                 return seen
@@ -140,10 +140,10 @@ class ReplacementRun:
     def _change(self, step: decide.Change) -> None:
         self._batches += step.is_new_batch
         if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
-            self._tell(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
+            self._emit(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
             self._pause(self._rolling.pause_seconds)
         self._hold_back(step)
-        self._asked = self._asked.and_for(step)
+        self._requested = self._requested.and_for(step)
         self._changed_at = time.monotonic()
         try:
             group_members.change(self._group, step.add, step.remove)
@@ -157,10 +157,10 @@ class ReplacementRun:
             return
         self._has_changed = True
         self._last_change = step
-        self._tell(f'{step.reason}: {_signed(step)}')
+        self._emit(f'{step.reason}: {_signed(step)}')
         self._wait(step.reason)
 
-    def _tell_what_came_of_it(self, seen: model.Group) -> None:
+    def _report_last_change(self, seen: model.Group) -> None:
         change, self._last_change = self._last_change, None
         if change is None:
             return
@@ -168,11 +168,11 @@ class ReplacementRun:
         for name in change.add:
             new = seen.member(name)
             if new is not None and new.is_in_service:
-                self._tell(f'new member {name} is complete after {seconds:.1f} s')
-        left = {m.name for m in (*seen.members, *seen.leaving)}
+                self._emit(f'new member {name} is complete after {seconds:.1f} s')
+        left = {m.name for m in (*seen.members, *seen.being_deleted)}
         for name in change.remove:
             if name not in left:
-                self._tell(f'member {name} is gone after {seconds:.1f} s')
+                self._emit(f'member {name} is gone after {seconds:.1f} s')
 
     def _wait(self, reason: str) -> None:
         if not group_members.wait(self._group, self._deadline, self._still_wanted):
@@ -204,7 +204,7 @@ class ReplacementRun:
         self._failures[new] = reason
         self._wanted = dataclasses.replace(self._wanted, given_up=(*self._wanted.given_up, new))
         self._record()
-        self._tell(f'new member {new} is not to be had: {reason}')
+        self._emit(f'new member {new} is not to be had: {reason}')
 
     def _hold_back(self, step: decide.Change) -> None:
         known = {(h.stack, h.resource) for h in self._wanted.held_back}
@@ -244,7 +244,7 @@ class ReplacementRun:
 
     def _end(self, seen: model.Group) -> None:
         self._put_back(seen)
-        if self._wanted.held_back or decide.is_short(seen, self._wanted, self._spare):
+        if self._wanted.held_back or decide.is_short(seen, self._wanted, self._keep):
             # The next signal finds nothing to do but this.
             self._wanted = dataclasses.replace(self._wanted, engine='')
             self._record()
@@ -264,7 +264,7 @@ class ReplacementRun:
             # What another run gave up was for a reason that may be gone by now.
             is_passing = why is None or decide.is_passing(why)
             may_pass &= is_passing and pair.new in self._wanted.given_up
-        self.came = tuple(new for _, new in done if new)
+        self.added = tuple(new for _, new in done if new)
         self._claim.has_scaled = self._claim.has_scaled or bool(done)
         if failed:
             if done:
@@ -277,7 +277,7 @@ class ReplacementRun:
             raise kind('; '.join(failed), 'Mend the cause and signal again')
         return model.Outcome(
             tuple(victim for victim, _ in done if victim),
-            self.came,
+            self.added,
             time.monotonic() - self._started,
         )
 

@@ -38,11 +38,11 @@ def replace(
     order: model.Order,
     count: int = 1,
     named: tuple[str, ...] = (),
-    spare: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
     new_names: tuple[str, ...] = (),
     respect_cooldown: bool = True,
     cooldown: float | None = None,
-    tell: Emit = LOG.info,
+    emit: Emit = LOG.info,
 ) -> model.Outcome:
     """Replace members of the group and wait until it is done.
 
@@ -50,11 +50,11 @@ def replace(
     request, that is all. A named member that is not in the group any more counts as replaced.
 
     :param named: names of members to replace before others.
-    :param spare: names of members that stay in any case.
+    :param keep: names of members that stay in any case.
     :param new_names: names for the new members, when the caller has them on its own record;
         a member that has such a name already is taken as the new one.
     :param cooldown: in seconds; None means the group's own.
-    :param tell: called with a sentence about each step.
+    :param emit: called with a sentence about each step.
     :raises exceptions.Refused: nothing was changed.
     :raises exceptions.TryAgain: nothing was changed, for somebody else changes the group.
     :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
@@ -69,7 +69,7 @@ def replace(
             if named and len(gone) == len(named) and _is_in_order(seen):
                 present = tuple(n for n in new_names if seen.member(n))
                 return model.Outcome(named, present, time.monotonic() - started)
-            chosen = _choose(group_resource, seen, count, named, spare, new_names)
+            chosen = _choose(group_resource, seen, count, named, keep, new_names)
         allowed = _cooldown(group_resource, cooldown)
         with group_lease.Lease(
             group_resource,
@@ -80,12 +80,12 @@ def replace(
         ) as claim:
             left = group_store.read_replacement(group_resource)
             if left is not None:
-                tell(
+                emit(
                     f'taking up the replacement of {names_of(left.victims)} that '
                     f'{left.requested_by} began at {left.since}'
                 )
-                left = decide.taken_up(left, spare)
-                outcome = _in_several_runs(group_resource, claim, left, spare, tell)
+                left = decide.resumed(left, keep)
+                outcome = _in_several_runs(group_resource, claim, left, keep, emit)
                 is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
                 if is_same and (named or outcome.new):
                     return outcome
@@ -96,7 +96,7 @@ def replace(
             elif claim.over is None:
                 _refuse_if_in_progress(group_resource)
             if chosen is None:
-                chosen = _choose(group_resource, seen, count, named, spare, new_names)
+                chosen = _choose(group_resource, seen, count, named, keep, new_names)
             new = new_names if chosen and new_names else [group_members.new_name() for _ in chosen]
             pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
             wanted = model.Replacement(
@@ -111,8 +111,8 @@ def replace(
             )
             why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
             if chosen:
-                tell(f'replacing member {why} by {names_of(wanted.new_names)}')
-            return _in_several_runs(group_resource, claim, wanted, spare, tell)
+                emit(f'replacing member {why} by {names_of(wanted.new_names)}')
+            return _in_several_runs(group_resource, claim, wanted, keep, emit)
 
 
 def add_member(
@@ -120,12 +120,12 @@ def add_member(
     *,
     requested_by: str,
     name: str,
-    spare: tuple[str, ...] = (),
-    tell: Emit = LOG.info,
+    keep: tuple[str, ...] = (),
+    emit: Emit = LOG.info,
 ) -> str:
     """Bring one more member into the group, under a name that the caller has on its record.
 
-    :param spare: names of members that stay, also where an earlier intent would have them go.
+    :param keep: names of members that stay, also where an earlier intent would have them go.
     :returns: the name.
     :raises exceptions.TryAgain: somebody else changes the group.
     :raises exceptions.Stopped: the member failed and was removed again.
@@ -135,7 +135,7 @@ def add_member(
         with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as claim:
             left = group_store.read_replacement(group_resource)
             if left is not None:
-                _settle(group_resource, claim, left, spare, tell)
+                _settle(group_resource, claim, left, keep, emit)
             seen = group_members.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
@@ -150,8 +150,8 @@ def add_member(
                 engine=lease.own_engine_id(),
                 since=clock.now_text(),
             )
-            tell(f'adding member {name}')
-            _in_several_runs(group_resource, claim, wanted, spare, tell)
+            emit(f'adding member {name}')
+            _in_several_runs(group_resource, claim, wanted, keep, emit)
     return name
 
 
@@ -159,30 +159,30 @@ def _settle(
     group: Any,
     claim: group_lease.Lease,
     left: model.Replacement,
-    spare: tuple[str, ...],
-    tell: Emit,
+    keep: tuple[str, ...],
+    emit: Emit,
 ) -> None:
     """Carry out what an earlier run left, so that another replacement can go on record.
 
     :raises exceptions.HaError: it could not be done whole, and may not be forgotten.
     """
     try:
-        _in_several_runs(group, claim, decide.taken_up(left, spare), spare, tell)
+        _in_several_runs(group, claim, decide.resumed(left, keep), keep, emit)
     except TakenOver:
         # Also where whoever has taken it over is done already: the group is not ours any more.
         raise
     except exceptions.HaError as exc:
         if group_store.read_replacement(group) is not None:
             raise
-        tell(f'what {left.requested_by} began at {left.since} was not done whole: {exc}')
+        emit(f'what {left.requested_by} began at {left.since} was not done whole: {exc}')
 
 
 def _in_several_runs(
     group: Any,
     claim: group_lease.Lease,
     wanted: model.Replacement,
-    spare: tuple[str, ...],
-    tell: Emit,
+    keep: tuple[str, ...],
+    emit: Emit,
 ) -> model.Outcome:
     """Carry a replacement out, and what is left of it again where it may succeed later.
 
@@ -190,23 +190,23 @@ def _in_several_runs(
     :raises exceptions.Stopped: not all of it could be done.
     """
     begin = time.monotonic()
-    came: list[str] = []
+    added: list[str] = []
     pauses: collections.abc.Iterator[float] = iter(PAUSES)
     if wanted.given_up:
         # What an earlier run gave up is tried again at once: somebody has asked for that.
         pauses = itertools.chain([0.0], pauses)
     asked_for = wanted.victims
     while True:
-        run = ReplacementRun(group, claim, wanted, spare, tell)
+        run = ReplacementRun(group, claim, wanted, keep, emit)
         try:
             outcome = run.carry_out()
         except exceptions.MayPass as exc:
             pause = next(pauses, None)
             if pause is None:
                 raise
-            came += run.came
+            added += run.added
             pause *= random.uniform(0.5, 1.0)
-            tell(f'{exc.reason}; trying again in {pause:.1f} s')
+            emit(f'{exc.reason}; trying again in {pause:.1f} s')
             time.sleep(pause)
             try:
                 wanted = run.what_is_left()
@@ -214,12 +214,12 @@ def _in_several_runs(
                 raise exc from None
             continue
         gone = tuple(victim for victim in asked_for if victim)
-        return model.Outcome(gone, (*came, *outcome.new), time.monotonic() - begin)
+        return model.Outcome(gone, (*added, *outcome.new), time.monotonic() - begin)
 
 
 @contextlib.contextmanager
 def adjusting(
-    group_resource: Any, requested_by: str, tell: Emit = LOG.info
+    group_resource: Any, requested_by: str, emit: Emit = LOG.info
 ) -> collections.abc.Iterator[None]:
     """Let Heat's own scaling of the group run in the body, and be found if its engine dies.
 
@@ -236,7 +236,7 @@ def adjusting(
         yield
         return
     if group_store.read_replacement(group_resource) is not None:
-        _finish_what_was_left(group_resource, requested_by, tell)
+        _finish_what_was_left(group_resource, requested_by, emit)
     elif stale is not None:
         group_store.clear_stale(group_resource, stale)
     mark = group_lease.begin(requested_by)
@@ -248,7 +248,7 @@ def adjusting(
         group_store.drop_adjustment(group_resource)
 
 
-def _finish_what_was_left(group: Any, requested_by: str, tell: Emit) -> None:
+def _finish_what_was_left(group: Any, requested_by: str, emit: Emit) -> None:
     with group.frozen_properties():
         try:
             with group_lease.Lease(group, requested_by, reason='replace_oldest : 0') as claim:
@@ -256,9 +256,9 @@ def _finish_what_was_left(group: Any, requested_by: str, tell: Emit) -> None:
                 if left is not None:
                     # Once only, and nothing is paired anew: which member is the active, and has
                     # to stay, is not known here.
-                    ReplacementRun(group, claim, left, (), tell).carry_out()
+                    ReplacementRun(group, claim, left, (), emit).carry_out()
         except exceptions.HaError as exc:
-            tell(f'the replacement that was interrupted could not be ended: {exc}')
+            emit(f'the replacement that was interrupted could not be ended: {exc}')
 
 
 def _refuse_if_unready(group: Any) -> None:
@@ -282,7 +282,7 @@ def _choose(
     seen: model.Group,
     count: int,
     named: tuple[str, ...],
-    spare: tuple[str, ...],
+    keep: tuple[str, ...],
     new_names: tuple[str, ...],
 ) -> tuple[model.Member, ...]:
     gone = _gone(seen, named)
@@ -292,13 +292,15 @@ def _choose(
         count = len(there)
     if new_names and count and len(new_names) != count:
         raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
-    chosen = decide.victims(seen, count, there, (*spare, *new_names))
+    chosen = decide.victims(seen, count, there, (*keep, *new_names))
     decide.check_pauses(count, group_members.rolling(group), group.stack.timeout_secs())
     return chosen
 
 
 def _is_in_order(seen: model.Group) -> bool:
-    return not (seen.leaving or seen.is_in_progress or any(m.is_disturbed for m in seen.members))
+    return not (
+        seen.being_deleted or seen.is_in_progress or any(m.update_failed for m in seen.members)
+    )
 
 
 def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:

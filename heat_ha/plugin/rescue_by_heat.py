@@ -23,9 +23,9 @@ def can_fail_over(target):
 class ByHeat:
     """What one policy lets Heat do for its servers."""
 
-    def __init__(self, policy, tell):
+    def __init__(self, policy, emit):
         self._policy = policy
-        self._tell = tell
+        self._emit = emit
 
     def recreate(self, servers, timeout, is_dead):
         """Replace members of groups; let Heat make all other servers anew.
@@ -62,7 +62,7 @@ class ByHeat:
             count=len(members),
             named=members,
             respect_cooldown=False,
-            tell=lambda text: self._tell('IN_PROGRESS', text),
+            emit=lambda text: self._emit('IN_PROGRESS', text),
         )
 
     def fail_over(self, server):

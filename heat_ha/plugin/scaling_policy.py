@@ -241,7 +241,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         group = self.stack.resource_by_refid(self.properties[self.AUTO_SCALING_GROUP_NAME])
         if not group_members.is_group(group):
             return contextlib.nullcontext()
-        return replacing.adjusting(group, self.name, self._tell)
+        return replacing.adjusting(group, self.name, self._emit)
 
     def _replace(self, details):
         try:
@@ -295,12 +295,12 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
             count=int(self.properties[self.SCALING_ADJUSTMENT]),
             named=named,
             cooldown=self.properties[self.COOLDOWN],
-            tell=self._tell,
+            emit=self._emit,
         )
         new = ', '.join(outcome.new) or 'nothing, for somebody else had removed it'
         return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s'
 
-    def _tell(self, text):
+    def _emit(self, text):
         LOG.info('Policy %s: %s', self.name, text)
         self._add_event('SIGNAL', self.IN_PROGRESS, text)
 

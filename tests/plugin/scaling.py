@@ -70,7 +70,7 @@ def in_order(engine, stack, size=3):
     """Check what holds whenever no replacement is at work."""
     seen = engine.members(stack)
     assert len(seen.members) == size, seen
-    assert not seen.leaving and not seen.is_in_progress, seen
+    assert not seen.being_deleted and not seen.is_in_progress, seen
     held = {s for m in seen.members for s in m.servers}
     assert engine.servers_there() == held, 'a server is left over'
     loaded = engine.stack(stack)

@@ -156,7 +156,7 @@ def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added
 
     loaded = engine.stack(stack)
     heat.replacing.add_member(
-        loaded['group'], requested_by='failover', name='fresh', spare=(active,)
+        loaded['group'], requested_by='failover', name='fresh', keep=(active,)
     )
 
     assert set(names(engine, stack)) == {*others, active, 'fresh'}

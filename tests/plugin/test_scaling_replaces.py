@@ -284,12 +284,12 @@ def test_a_chained_policy_gets_the_signal_and_what_is_to_be_replaced(engine, hea
 
 def test_replace_may_be_called_again_with_the_same_arguments(engine, heat):
     stack = engine.create(template())
-    oldest, spare, other = names(engine, stack)
+    oldest, keep, other = names(engine, stack)
     arguments = {
         'requested_by': 'failover',
         'order': model.Order.CREATE_FIRST,
         'named': (oldest,),
-        'spare': (spare,),
+        'keep': (keep,),
         'new_names': ('fresh',),
         'respect_cooldown': False,
     }
@@ -297,7 +297,7 @@ def test_replace_may_be_called_again_with_the_same_arguments(engine, heat):
         loaded = engine.stack(stack)
         outcome = heat.replacing.replace(loaded['group'], **arguments)
         assert (outcome.replaced, outcome.new) == ((oldest,), ('fresh',))
-        assert set(names(engine, stack)) == {spare, other, 'fresh'}
+        assert set(names(engine, stack)) == {keep, other, 'fresh'}
     in_order(engine, stack)
 
 
@@ -314,7 +314,7 @@ def test_a_member_that_was_added_beforehand_takes_the_place(engine, heat):
         requested_by='f',
         order=model.Order.CREATE_FIRST,
         named=(old,),
-        spare=('x',),
+        keep=('x',),
         new_names=('x',),
     )
     assert outcome.new == ('x',)

@@ -76,7 +76,7 @@ def look(
     if status == group.COMPLETE and digest == known_rows and not group_store.masked_failures(group):
         return _as_known(group, found, known, digest)
     seen = _as_group(group, _rows(group), status == group.IN_PROGRESS, reason)
-    is_well = status == group.COMPLETE and not seen.leaving
+    is_well = status == group.COMPLETE and not seen.being_deleted
     is_plain = all(m.is_in_service and len(m.servers) == 1 for m in seen.members)
     return dataclasses.replace(seen, rows=digest if is_well and is_plain else '')
 
@@ -161,7 +161,7 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
 
 
 def refresh(group: Any) -> None:
-    """Make the group forget what it knows of its members, and tell its load balancers."""
+    """Make the group forget what it knows of its members, and report to its load balancers."""
     group._nested = None
     group._outputs = None
     group._group_data(refresh=True)
@@ -269,8 +269,8 @@ def _would_be_replaced(row: Row, member: Row, parts: list[Row], victims: Sequenc
         return row[rpc_api.RES_ACTION] == 'CHECK' and not cause
     if row[rpc_api.RES_ACTION] == 'CHECK':
         return True
-    is_hollow_member = row is member and not row[rpc_api.RES_PHYSICAL_ID]
-    return member[rpc_api.RES_NAME] in victims and not is_hollow_member
+    is_never_created_member = row is member and not row[rpc_api.RES_PHYSICAL_ID]
+    return member[rpc_api.RES_NAME] in victims and not is_never_created_member
 
 
 def _rows(group: Any) -> list[Row]:
@@ -306,7 +306,7 @@ def _members(group: Any, rows: list[Row]) -> Iterator[tuple[Row, list[Row]]]:
 def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) -> model.Group:
     held = group_store.masked_failures(group)
     is_server = functools.cache(functools.partial(_is_server, group))
-    members, leaving = [], []
+    members, being_deleted = [], []
     for row, parts in _members(group, rows):
         servers = tuple(
             r[rpc_api.RES_PHYSICAL_ID]
@@ -326,16 +326,19 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
             reason=(failed[rpc_api.RES_STATUS_DATA] or '')
             if failed is not None
             else (hidden.reason if hidden else ''),
-            is_disturbed=hidden is None and _is_disturbed((row, *parts)),
+            update_failed=hidden is None and _update_failed((row, *parts)),
         )
         if row[rpc_api.RES_ACTION] != 'DELETE':
             members.append(member)
         elif row[rpc_api.RES_STATUS] != 'COMPLETE':
-            leaving.append(dataclasses.replace(member, reason=row[rpc_api.RES_STATUS_DATA] or ''))
+            being_deleted.append(
+                dataclasses.replace(member, reason=row[rpc_api.RES_STATUS_DATA] or '')
+            )
     return model.Group(
         name=group.name,
         members=tuple(sorted(members, key=lambda m: (not m.is_failed, m.created_at, m.name))),
-        leaving=tuple(leaving) + _forgotten(group, {m.name for m in members + leaving}),
+        being_deleted=tuple(being_deleted)
+        + _forgotten(group, {m.name for m in members + being_deleted}),
         is_in_progress=is_in_progress,
         reason=reason,
     )
@@ -386,7 +389,7 @@ def _is_failed(row: Row) -> bool:
     return bool(row[rpc_api.RES_STATUS] == 'FAILED' and row[rpc_api.RES_ACTION] != 'DELETE')
 
 
-def _is_disturbed(rows: Sequence[Row]) -> bool:
+def _update_failed(rows: Sequence[Row]) -> bool:
     unfit = [r[rpc_api.RES_ACTION] for r in rows if r[rpc_api.RES_STATUS] != 'COMPLETE']
     return bool(unfit) and set(unfit) == {'UPDATE'}
 

@@ -92,7 +92,7 @@ def victims(
     group: model.Group,
     count: int,
     named: collections.abc.Sequence[str] = (),
-    spare: collections.abc.Collection[str] = (),
+    keep: collections.abc.Collection[str] = (),
 ) -> tuple[model.Member, ...]:
     """Choose the members to replace: the named ones, then failed, then oldest, then by name.
 
@@ -101,7 +101,7 @@ def victims(
     chosen = []
     for name in named:
         member = named_member(group, name)
-        if member.name in spare:
+        if member.name in keep:
             raise exceptions.Refused(
                 f'member {member.name} must stay', 'Name another member, or none'
             )
@@ -111,7 +111,7 @@ def victims(
         raise exceptions.Refused(
             f'{len(chosen)} members are named, but {count} may be replaced at a time'
         )
-    rest = [m for m in group.members if m not in chosen and m.name not in spare]
+    rest = [m for m in group.members if m not in chosen and m.name not in keep]
     if len(chosen) + len(rest) < count:
         raise exceptions.Refused(
             f'{count} members are to be replaced, but group {group.name} has '
@@ -149,24 +149,24 @@ DIED_WITH_ENGINE = 'Worker went down during resource'
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Requested:
     """What this run has asked Heat for already.
 
     What a run before this one asked for is asked again, for nobody may be working on it; what
     this run asked for in vain is not, but for one removal that died with its engine.
     """
 
-    brought: frozenset[str] = frozenset()
-    taken: frozenset[str] = frozenset()
-    taken_twice: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    removed_twice: frozenset[str] = frozenset()
     is_swept: bool = False
 
-    def and_for(self, change: Change) -> 'Asked':
+    def and_for(self, change: Change) -> 'Requested':
         """Return this with one more change."""
-        return Asked(
-            self.brought.union(change.add),
-            self.taken.union(change.remove),
-            self.taken_twice.union(self.taken.intersection(change.remove)),
+        return Requested(
+            self.added.union(change.add),
+            self.removed.union(change.remove),
+            self.removed_twice.union(self.removed.intersection(change.remove)),
             self.is_swept or change.is_sweep,
         )
 
@@ -175,37 +175,39 @@ def next_step(
     seen: model.Group,
     wanted: model.Replacement,
     rolling: model.Rolling,
-    spare: collections.abc.Collection[str] = (),
-    asked: Asked = Asked(),
+    keep: collections.abc.Collection[str] = (),
+    requested: Requested = Requested(),
 ) -> Step:
     """Choose the one step that brings the group closer to all pairs being settled.
 
     Invariants: a member goes under create_first only when its new one is in service, or when
-    nothing of it exists. A member in ``spare`` never goes. What takes members out of service
+    nothing of it exists. A member in ``keep`` never goes. What takes members out of service
     leaves ``min_in_service`` of them in it. At most ``max_batch_size`` new members are on their
     way. The group never gets smaller than ``wanted.size`` in the end, nor larger.
     """
     if seen.is_in_progress:
-        if asked.brought or asked.taken:
+        if requested.added or requested.removed:
             return Wait(f'group {seen.name} is being changed by somebody else')
         return _send_again(seen, wanted)
     states = [_PairState(seen, wanted, pair) for pair in wanted.pairs]
     for state in states:
-        failure = state.failure(spare, asked)
+        failure = state.failure(keep, requested)
         if failure:
             return GiveUp(failure, state.pair.new)
     surplus = _surplus(seen, states, wanted.size)
     if surplus:
-        return _in_vain(seen, surplus, asked) or Change('removing what is replaced', (), surplus)
+        return _in_vain(seen, surplus, requested) or Change(
+            'removing what is replaced', (), surplus
+        )
     missing = _missing(seen, states, wanted.size)[: rolling.max_batch_size]
     if missing:
         return Change('bringing the new members', missing)
     waiting = [s for s in states if s.is_untouched]
     if waiting:
-        return _new_batch(seen, waiting, wanted.order, rolling, asked)
-    if seen.leaving and not asked.is_swept:
+        return _new_batch(seen, waiting, wanted.order, rolling, requested)
+    if seen.being_deleted and not requested.is_swept:
         return Change('having Heat delete what it left behind')
-    if any(m.is_disturbed for m in seen.members) and not asked.is_swept:
+    if any(m.update_failed for m in seen.members) and not requested.is_swept:
         return Change('having Heat bring in order what an update left')
     return Finished('nothing is left to do')
 
@@ -218,9 +220,9 @@ class _PairState:
         self.is_given_up = pair.new in wanted.given_up
         self.victim = seen.member(pair.victim)
         self.new = seen.member(pair.new)
-        leaving = {m.name for m in seen.leaving}
-        self.is_victim_leaving = pair.victim in leaving
-        self.is_new_leaving = pair.new in leaving
+        being_deleted = {m.name for m in seen.being_deleted}
+        self.is_victim_being_deleted = pair.victim in being_deleted
+        self.is_new_being_deleted = pair.new in being_deleted
         self._makes_room_first = wanted.order is model.Order.DELETE_FIRST
 
     @property
@@ -231,30 +233,32 @@ class _PairState:
     def is_unfinished(self) -> bool:
         """Whether the new member is in the group, but neither in service nor failed."""
         new = self.new
-        return new is not None and new.is_in_progress and not (self.is_given_up or new.is_disturbed)
+        return (
+            new is not None and new.is_in_progress and not (self.is_given_up or new.update_failed)
+        )
 
     @property
     def has_room(self) -> bool:
         """Whether the victim has gone first, or there never was one, and the new one may come."""
-        is_victim_gone = self.victim is None and not self.is_victim_leaving
+        is_victim_gone = self.victim is None and not self.is_victim_being_deleted
         comes_last = self._makes_room_first or not self.pair.victim
         return comes_last and is_victim_gone and self.new is None and not self.is_given_up
 
-    def failure(self, spare: collections.abc.Collection[str], asked: Asked) -> str:
+    def failure(self, keep: collections.abc.Collection[str], requested: Requested) -> str:
         """Say why the new member is not to be had, empty while it may still come."""
         if self.is_given_up:
             return ''
-        if self.victim is not None and self.pair.victim in spare:
+        if self.victim is not None and self.pair.victim in keep:
             return f'member {self.pair.victim} must stay now'
-        was_asked = self.pair.new in asked.brought
+        was_requested = self.pair.new in requested.added
         if self.new is None:
             is_expected = self.is_untouched or self.has_room
-            return 'Heat did not take it into the group' if was_asked and is_expected else ''
-        if self.new.is_disturbed and not asked.is_swept:
+            return 'Heat did not take it into the group' if was_requested and is_expected else ''
+        if self.new.update_failed and not requested.is_swept:
             return ''
         if self.new.is_failed:
             return self.new.reason or 'it failed'
-        return 'it was left unfinished' if was_asked and self.new.is_in_progress else ''
+        return 'it was left unfinished' if was_requested and self.new.is_in_progress else ''
 
 
 # What services answer that are overloaded, restarted, or cut off for a while, and what Heat says
@@ -274,12 +278,12 @@ def still_open(
     seen: model.Group,
     wanted: model.Replacement,
     new_name: collections.abc.Callable[[], str],
-    spare: collections.abc.Collection[str] = (),
+    keep: collections.abc.Collection[str] = (),
 ) -> tuple[model.Pair, ...]:
     """Pair anew what is left of a replacement whose new members failed.
 
     :param new_name: makes a name that no member has had.
-    :param spare: names of members that stay in any case.
+    :param keep: names of members that stay in any case.
 
     Invariant: a member that failed in the place of one that is gone is a victim itself, so that
     the group does not stay a member short; nothing is paired that is in service or must stay.
@@ -289,7 +293,7 @@ def still_open(
         new = seen.member(pair.new)
         if pair.new not in wanted.given_up or (new is not None and new.is_in_service):
             continue
-        if pair.victim in spare or pair.new in spare:
+        if pair.victim in keep or pair.new in keep:
             continue
         if not pair.victim:
             # Whoever asked for one more member knows it by this name.
@@ -304,21 +308,21 @@ def still_open(
 
 
 def is_short(
-    seen: model.Group, wanted: model.Replacement, spare: collections.abc.Collection[str] = ()
+    seen: model.Group, wanted: model.Replacement, keep: collections.abc.Collection[str] = ()
 ) -> bool:
     """Whether a member that is gone has nobody in its place, so that it may not be forgotten."""
-    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str, spare))
+    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str, keep))
 
 
-def taken_up(
-    left: model.Replacement, spare: collections.abc.Collection[str] = ()
+def resumed(
+    left: model.Replacement, keep: collections.abc.Collection[str] = ()
 ) -> model.Replacement:
     """What is to be carried out of a replacement that an earlier run left.
 
     Invariant: a member that was given up and must stay now, for somebody has healed it and
     made it the active since, is no longer asked about: it has the place.
     """
-    pairs = tuple(p for p in left.pairs if not (p.new in spare and p.new in left.given_up))
+    pairs = tuple(p for p in left.pairs if not (p.new in keep and p.new in left.given_up))
     return dataclasses.replace(left, pairs=pairs)
 
 
@@ -326,14 +330,16 @@ def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
     """Repeat what is under way: the engine that did it may be gone, and twice does no harm."""
     coming = tuple(n for n in wanted.new_names if seen.member(n) and n not in wanted.given_up)
     ours = wanted.victims + wanted.given_up
-    going = tuple(m.name for m in seen.leaving if m.name in ours)
+    going = tuple(m.name for m in seen.being_deleted if m.name in ours)
     return Change('sending the change again that another engine left', coming, going)
 
 
 def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
     """Choose what goes now: what Heat failed to delete, failed new ones, replaced members."""
-    leaving = [s.pair.victim for s in states if s.is_victim_leaving and not s.victim]
-    leaving += [s.pair.new for s in states if s.is_new_leaving and s.is_given_up and not s.new]
+    being_deleted = [s.pair.victim for s in states if s.is_victim_being_deleted and not s.victim]
+    being_deleted += [
+        s.pair.new for s in states if s.is_new_being_deleted and s.is_given_up and not s.new
+    ]
     failed = [
         s.pair.new for s in states if s.is_given_up and s.new and (s.victim or not s.pair.victim)
     ]
@@ -344,7 +350,7 @@ def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[st
     ]
     # Somebody may have made the group smaller meanwhile; then fewer may go.
     room = max(len(seen.members) - len(failed) - size, 0)
-    return tuple(leaving + failed + replaced[:room])
+    return tuple(being_deleted + failed + replaced[:room])
 
 
 def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
@@ -355,12 +361,12 @@ def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[st
     return tuple(unfinished + [s.pair.new for s in states if s.has_room][:room])
 
 
-def _in_vain(seen: model.Group, names: tuple[str, ...], asked: Asked) -> Blocked | None:
+def _in_vain(seen: model.Group, names: tuple[str, ...], requested: Requested) -> Blocked | None:
     for name in names:
-        if name in asked.taken:
-            left = next((m for m in seen.leaving + seen.members if m.name == name), None)
+        if name in requested.removed:
+            left = next((m for m in seen.being_deleted + seen.members if m.name == name), None)
             cause = (left.reason if left else '') or seen.reason or 'Heat gave no reason'
-            if DIED_WITH_ENGINE in cause and name not in asked.taken_twice:
+            if DIED_WITH_ENGINE in cause and name not in requested.removed_twice:
                 continue
             return Blocked(
                 f'member {name} could not be removed: {cause}',
@@ -374,14 +380,14 @@ def _new_batch(
     waiting: list[_PairState],
     order: model.Order,
     rolling: model.Rolling,
-    asked: Asked,
+    requested: Requested,
 ) -> Step:
     batch = waiting[: rolling.max_batch_size]
     if order is model.Order.CREATE_FIRST:
         # Heat would make a failed member of which nothing exists anew, beside its successor.
-        hollow = tuple(s.pair.victim for s in batch if s.victim and s.victim.is_hollow)
+        never_created = tuple(s.pair.victim for s in batch if s.victim and s.victim.never_created)
         new = tuple(s.pair.new for s in batch)
-        return Change('bringing the new members', new, hollow, is_new_batch=True)
+        return Change('bringing the new members', new, never_created, is_new_batch=True)
     room = len(seen.in_service) - rolling.min_in_service
     going: list[str] = []
     for state in batch:
@@ -396,7 +402,7 @@ def _new_batch(
             f'delete first, for {len(seen.in_service)} are in service',
             batch[0].pair.new,
         )
-    blocked = _in_vain(seen, tuple(going), asked)
+    blocked = _in_vain(seen, tuple(going), requested)
     return blocked or Change('making room', (), tuple(going), is_new_batch=True)
 
 

@@ -30,7 +30,7 @@ def test_what_failed_is_brought_by_another_run_and_by_a_third():
             run = worlds.Run(heat, again(run, new_name), rolling)
             run.to_the_end()
         case = (order, count, rolling, first, failing, run.steps)
-        assert len(heat.members) == 3 and not heat.leaving, case
+        assert len(heat.members) == 3 and not heat.being_deleted, case
         assert all(m.is_in_service for m in heat.members if m.name not in 'abc'), case
         left = {victim for victim, _ in worlds.PAIRS[:count]} & heat.names
         assert not left or (order is worlds.DELETE_FIRST and rolling.min_in_service), case
@@ -63,23 +63,23 @@ def test_what_somebody_healed_or_filled_is_not_tried_again():
 
 
 def test_what_must_stay_is_neither_replaced_nor_missed_and_its_place_is_taken():
-    for victim, member, spare in itertools.product(
+    for victim, member, keep in itertools.product(
         ('a', ''), (worlds.member('x', is_failed=True), 'x', None), ((), ('x',), ('a',), ('b',))
     ):
         there = () if member is None else (member,)
         seen = worlds.group(*there, 'b', 'c')
         wanted = worlds.replacement((victim, 'x'), given_up=('x',))
-        pairs = decide.still_open(seen, wanted, names(), spare)
-        case = (victim, member, spare, pairs)
-        assert not {p.victim for p in pairs} & set(spare), case
-        if 'x' in spare:
-            assert pairs == () and not decide.is_short(seen, wanted, spare), case
-            assert decide.taken_up(wanted, spare).pairs == (), case
+        pairs = decide.still_open(seen, wanted, names(), keep)
+        case = (victim, member, keep, pairs)
+        assert not {p.victim for p in pairs} & set(keep), case
+        if 'x' in keep:
+            assert pairs == () and not decide.is_short(seen, wanted, keep), case
+            assert decide.resumed(wanted, keep).pairs == (), case
         else:
-            assert decide.taken_up(wanted, spare) == wanted, case
+            assert decide.resumed(wanted, keep) == wanted, case
     # One that may still come is asked about, whoever it will be.
     coming = worlds.replacement(('a', 'x'))
-    assert decide.taken_up(coming, ('x',)) == coming
+    assert decide.resumed(coming, ('x',)) == coming
 
 
 def test_a_member_in_addition_keeps_its_name():
@@ -104,7 +104,7 @@ def test_a_member_that_an_update_leaves_unfit_is_brought_in_order_and_not_given_
             assert isinstance(run.to_the_end(), decide.Finished), case
             # What another update does not bring in order either is another run's to replace.
             assert not run.wanted.given_up or disturbs == ('x', 'x'), (*case, run.steps)
-            left = [m.name for m in heat.members if m.is_disturbed]
+            left = [m.name for m in heat.members if m.update_failed]
             assert not left or len(set(disturbs)) < len(disturbs), (*case, run.steps)
             assert len(heat.members) == 3, case
 

@@ -21,7 +21,7 @@ def test_a_name_counts_before_what_another_member_has_as_reference():
 
 
 def test_a_foreign_name_is_refused():
-    seen = worlds.group('a', leaving=(worlds.member('z'),))
+    seen = worlds.group('a', being_deleted=(worlds.member('z'),))
     for name in ('z', 'server-z', 'ref-z', '', 'x' * 1000):
         with pytest.raises(exceptions.Refused) as refused:
             decide.named_member(seen, name)
@@ -51,14 +51,14 @@ def test_named_members_go_before_all_others_and_the_count_holds():
 def test_what_must_stay_is_never_chosen():
     seen = worlds.group('a', 'b', 'c')
     for size in range(4):
-        for spare in itertools.combinations('abc', size):
+        for keep in itertools.combinations('abc', size):
             for count in (1, 2, 3):
                 if count > 3 - size:
                     with pytest.raises(exceptions.Refused):
-                        decide.victims(seen, count, (), spare)
+                        decide.victims(seen, count, (), keep)
                     continue
-                chosen = decide.victims(seen, count, (), spare)
-                assert not {m.name for m in chosen} & set(spare)
+                chosen = decide.victims(seen, count, (), keep)
+                assert not {m.name for m in chosen} & set(keep)
 
 
 def test_naming_what_must_stay_is_refused():

@@ -54,7 +54,7 @@ class Heat:
 
     def __init__(self, *members, cannot_bring=(), cannot_delete=(), dies_deleting=(), disturbs=()):
         self.members = [m if isinstance(m, model.Member) else member(m) for m in members]
-        self.leaving = []
+        self.being_deleted = []
         self.cannot_bring = set(cannot_bring)
         self.cannot_delete = set(cannot_delete)
         self.dies_deleting = list(dies_deleting)
@@ -69,20 +69,20 @@ class Heat:
     def seen(self):
         order = sorted(self.members, key=lambda m: (not m.is_failed, m.created_at))
         return model.Group(
-            'group', tuple(order), tuple(self.leaving), is_in_progress=self.is_in_progress
+            'group', tuple(order), tuple(self.being_deleted), is_in_progress=self.is_in_progress
         )
 
     def begin(self, change):
         """Take a change, up to where its engine dies: nothing is done, all is on record."""
         if self.is_worker_dead:
             # Heat makes anew what the worker was at, and deletes the old at the update after.
-            self.leaving += [
+            self.being_deleted += [
                 dataclasses.replace(m, is_failed=True, reason='left behind')
                 for m in self.members
                 if m.is_in_progress
             ]
         else:
-            self.leaving = [m for m in self.leaving if m.reason != 'left behind']
+            self.being_deleted = [m for m in self.being_deleted if m.reason != 'left behind']
         self.is_in_progress = True
         self.is_worker_dead = False
         for name in change.add:
@@ -95,7 +95,7 @@ class Heat:
         self.brought_at_once = max(self.brought_at_once, len(change.add))
         gone = [m for m in self.members if m.name in change.remove]
         self.members = [m for m in self.members if m.name not in change.remove]
-        self.leaving += [dataclasses.replace(m, is_in_progress=True) for m in gone]
+        self.being_deleted += [dataclasses.replace(m, is_in_progress=True) for m in gone]
         self._count()
 
     def end(self):
@@ -103,13 +103,13 @@ class Heat:
         assert not self.is_worker_dead, 'waiting for nobody'
         self.is_in_progress = False
         self.members = [self._ended(m) for m in self.members]
-        self.leaving = [
+        self.being_deleted = [
             dataclasses.replace(
                 m, is_in_progress=False, is_failed=True, reason=self._why_there(m.name)
             )
-            for m in self.leaving
+            for m in self.being_deleted
             if m.name in self.cannot_delete or m.name in self.dies_deleting
-        ] + [m for m in self.leaving if m.reason == 'left behind']
+        ] + [m for m in self.being_deleted if m.reason == 'left behind']
         self._count()
 
     def _why_there(self, name):
@@ -119,7 +119,7 @@ class Heat:
         return 'it hangs'
 
     def _ended(self, one):
-        is_coming = one.is_in_progress and not one.is_disturbed
+        is_coming = one.is_in_progress and not one.update_failed
         if one.name in self.cannot_bring and is_coming:
             return dataclasses.replace(
                 one, is_in_progress=False, is_failed=True, reason='no valid host'
@@ -129,11 +129,11 @@ class Heat:
             # The second time it is not even known how the update ended.
             is_left = one.name in self.disturbs
             return dataclasses.replace(
-                one, is_disturbed=True, is_in_progress=is_left, is_failed=not is_left
+                one, update_failed=True, is_in_progress=is_left, is_failed=not is_left
             )
-        if is_coming or one.is_disturbed:
+        if is_coming or one.update_failed:
             return dataclasses.replace(
-                one, is_in_progress=False, is_disturbed=False, is_failed=False
+                one, is_in_progress=False, update_failed=False, is_failed=False
             )
         return one
 
@@ -156,19 +156,19 @@ class Run:
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
 
-    def __init__(self, heat, wanted, rolling=None, spare=(), crash_at=0):
+    def __init__(self, heat, wanted, rolling=None, keep=(), crash_at=0):
         self.heat = heat
         self.wanted = wanted
         self.rolling = rolling or model.Rolling()
-        self.spare = spare
+        self.keep = keep
         self.steps = []
-        self._asked = decide.Asked()
+        self._requested = decide.Requested()
         self._left = crash_at or None
 
     def to_the_end(self):
         while True:
             step = decide.next_step(
-                self.heat.seen(), self.wanted, self.rolling, self.spare, self._asked
+                self.heat.seen(), self.wanted, self.rolling, self.keep, self._requested
             )
             self.steps.append(step)
             assert len(self.steps) < 50, self.steps
@@ -182,7 +182,7 @@ class Run:
             elif isinstance(step, decide.Wait):
                 self.heat.end()
             else:
-                self._asked = self._asked.and_for(step)
+                self._requested = self._requested.and_for(step)
                 self.heat.begin(step)
                 self._maybe_crash(self.heat)
                 self.heat.end()

@@ -17,7 +17,7 @@ def test_the_size_is_the_same_afterwards_and_only_victims_went():
         end = run.to_the_end()
         case = (order, count, rolling, first, failing, run.steps)
         assert len(heat.members) == 3, case
-        assert not heat.leaving, case
+        assert not heat.being_deleted, case
         kept = {victim for victim, _ in worlds.PAIRS[count:]}
         assert kept <= heat.names, case
         assert isinstance(end, decide.Finished), case
@@ -30,8 +30,8 @@ def test_the_size_is_the_same_afterwards_and_only_victims_went():
 
 def test_a_failed_new_member_leaves_the_old_one_in_place():
     for order, count, rolling, first, failing in worlds.all_cases():
-        is_hollow = isinstance(first, model.Member) and first.is_hollow
-        if order is worlds.DELETE_FIRST or is_hollow:
+        never_created = isinstance(first, model.Member) and first.never_created
+        if order is worlds.DELETE_FIRST or never_created:
             continue
         heat = worlds.Heat(first, 'b', 'c', cannot_bring=failing)
         worlds.Run(heat, worlds.wanted_for(order, count), rolling).to_the_end()
@@ -92,7 +92,7 @@ def test_an_interrupted_run_is_taken_up_anywhere_and_ends_the_same():
                 again.to_the_end()
                 case = (order, count, rolling, first, failing, crash_at, run.steps, again.steps)
                 assert heat.names == whole.names, case
-                assert not heat.leaving, case
+                assert not heat.being_deleted, case
                 continue
             break
 
@@ -132,7 +132,7 @@ def test_a_deletion_that_died_with_its_engine_is_asked_for_once_more():
         assert isinstance(
             worlds.Run(heat, worlds.wanted_for(order, 1)).to_the_end(), decide.Finished
         ), order
-        assert heat.names == {'b', 'c', 'x'} and not heat.leaving
+        assert heat.names == {'b', 'c', 'x'} and not heat.being_deleted
         heat = worlds.Heat('a', 'b', 'c', dies_deleting=('a', 'a'))
         end = worlds.Run(heat, worlds.wanted_for(order, 1)).to_the_end()
         assert isinstance(end, decide.Blocked) and 'Worker went down' in end.reason
@@ -147,7 +147,7 @@ def test_a_member_that_cannot_be_deleted_blocks_until_the_next_signal():
         assert 'a could not be removed: it hangs' in end.reason and end.remedy
         heat.cannot_delete.clear()
         assert isinstance(worlds.Run(heat, run.wanted).to_the_end(), decide.Finished)
-        assert heat.names == {'b', 'c', 'x'} and not heat.leaving
+        assert heat.names == {'b', 'c', 'x'} and not heat.being_deleted
 
 
 def test_a_failed_new_member_that_cannot_be_deleted_is_deleted_by_the_next_signal():
@@ -156,7 +156,7 @@ def test_a_failed_new_member_that_cannot_be_deleted_is_deleted_by_the_next_signa
     assert isinstance(run.to_the_end(), decide.Blocked)
     heat.cannot_delete.clear()
     assert isinstance(worlds.Run(heat, run.wanted).to_the_end(), decide.Finished)
-    assert heat.names == {'a', 'b', 'c'} and not heat.leaving
+    assert heat.names == {'a', 'b', 'c'} and not heat.being_deleted
 
 
 def test_what_must_stay_by_now_stays_and_its_new_member_goes():
@@ -169,7 +169,7 @@ def test_what_must_stay_by_now_stays_and_its_new_member_goes():
             heat.is_worker_dead = False
             heat.end()
         was_there = 'a' in heat.names
-        worlds.Run(heat, run.wanted, spare=('a',)).to_the_end()
+        worlds.Run(heat, run.wanted, keep=('a',)).to_the_end()
         assert ('a' in heat.names) == was_there
         assert len(heat.members) == 3
 
@@ -233,10 +233,10 @@ def test_an_additional_member_comes_and_goes_again_where_it_fails():
 
 def test_somebody_elses_change_is_waited_for():
     heat = worlds.Heat('a', 'b', 'c')
-    asked = decide.Asked(brought=frozenset({'x'}))
+    requested = decide.Requested(added=frozenset({'x'}))
     seen = dataclasses.replace(heat.seen(), is_in_progress=True)
     step = decide.next_step(
-        seen, worlds.wanted_for(worlds.CREATE_FIRST, 1), model.Rolling(), (), asked
+        seen, worlds.wanted_for(worlds.CREATE_FIRST, 1), model.Rolling(), (), requested
     )
     assert isinstance(step, decide.Wait)
 
@@ -246,8 +246,8 @@ def test_a_member_that_heat_does_not_take_is_given_up():
         heat = worlds.Heat('a', 'b', 'c')
         if order is worlds.DELETE_FIRST:
             heat.members.pop(0)
-        asked = decide.Asked(brought=frozenset({'x'}))
+        requested = decide.Requested(added=frozenset({'x'}))
         step = decide.next_step(
-            heat.seen(), worlds.wanted_for(order, 1), model.Rolling(), (), asked
+            heat.seen(), worlds.wanted_for(order, 1), model.Rolling(), (), requested
         )
         assert isinstance(step, decide.GiveUp) and step.new == 'x'
