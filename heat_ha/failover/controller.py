@@ -23,6 +23,7 @@ from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import decide, standbys
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
+from heat_ha.groups.adapters import failure_masks
 from heat_ha.groups.adapters import members as group_members
 
 LOG = logging.getLogger(__name__)
@@ -416,7 +417,7 @@ class FailoverController:
         others = tuple(k for k in self._record.kept if k.member != old.member)
         self._write(kept=(*others, kept))
         # Heat's own scaling removes failed members first.
-        group_members.mark_unhealthy(
+        failure_masks.mark_unhealthy(
             self._group, old.member, f'kept for a look until {kept.until}, shut off'
         )
         new = plan.new.member if plan.new else ''

@@ -16,6 +16,7 @@ from heat_ha import exceptions, signals
 from heat_ha.cloud import lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import model
+from heat_ha.groups.adapters import changes, failure_masks
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.rules import decide
@@ -99,13 +100,11 @@ class ReplacementRun:
             raise self._taken_over()
         if not self._is_settled:
             return self._wanted
-        pairs = decide.still_open(self._look(), self._wanted, group_members.new_name, self._keep)
+        pairs = decide.still_open(self._look(), self._wanted, changes.new_name, self._keep)
         return dataclasses.replace(self._wanted, pairs=pairs, given_up=())
 
     def _notify(self, suffix: str, message: str) -> None:
-        group_members.notify(
-            self._group, suffix, len(self._wanted.pairs), self._wanted.size, message
-        )
+        changes.notify(self._group, suffix, len(self._wanted.pairs), self._wanted.size, message)
 
     def _work(self) -> model.Group:
         while True:
@@ -146,7 +145,7 @@ class ReplacementRun:
         self._requested = self._requested.and_for(step)
         self._changed_at = time.monotonic()
         try:
-            group_members.change(self._group, step.add, step.remove)
+            changes.change(self._group, step.add, step.remove)
         except exceptions.Refused as exc:
             if not step.add:
                 raise exceptions.Stopped(
@@ -175,7 +174,7 @@ class ReplacementRun:
                 self._emit(f'member {name} is gone after {seconds:.1f} s')
 
     def _wait(self, reason: str) -> None:
-        if not group_members.wait(self._group, self._deadline, self._still_wanted):
+        if not changes.wait(self._group, self._deadline, self._still_wanted):
             raise exceptions.Stopped(
                 f'{reason}: group {self._group.name} was not done within the '
                 f"{self._group.stack.timeout_secs()} s of its stack's timeout",
@@ -186,7 +185,7 @@ class ReplacementRun:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._still_wanted()
-            time.sleep(min(group_members.POLL_SECONDS, seconds))
+            time.sleep(min(changes.POLL_SECONDS, seconds))
 
     def _still_wanted(self) -> None:
         """Stop when another engine, that took this one for dead, has taken the work up."""
@@ -208,7 +207,7 @@ class ReplacementRun:
 
     def _hold_back(self, step: decide.Change) -> None:
         known = {(h.stack, h.resource) for h in self._wanted.held_back}
-        for held in group_members.to_mask(self._group, step.remove, self._wanted.victims):
+        for held in failure_masks.to_mask(self._group, step.remove, self._wanted.victims):
             if (held.stack, held.resource) in known:
                 continue
             self._wanted = dataclasses.replace(
@@ -216,7 +215,7 @@ class ReplacementRun:
             )
             # On record first: a look takes the member for failed all the while.
             self._record()
-            group_members.mask(self._group, held)
+            failure_masks.mask(self._group, held)
 
     def _put_back(self, seen: model.Group | None) -> None:
         left = []
@@ -224,7 +223,7 @@ class ReplacementRun:
             if seen is not None and seen.member(held.member) is None:
                 continue
             try:
-                group_members.unmask(self._group, held)
+                failure_masks.unmask(self._group, held)
             except exceptions.CouldNotAsk as exc:
                 LOG.warning('Group %s: %s', self._group.name, exc)
                 left.append(held)

@@ -19,6 +19,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import clock, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import model
+from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.replacement_run import Emit, ReplacementRun, TakenOver, names_of
@@ -97,7 +98,7 @@ def replace(
                 _refuse_if_in_progress(group_resource)
             if chosen is None:
                 chosen = _choose(group_resource, seen, count, named, keep, new_names)
-            new = new_names if chosen and new_names else [group_members.new_name() for _ in chosen]
+            new = new_names if chosen and new_names else [changes.new_name() for _ in chosen]
             pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
             wanted = model.Replacement(
                 id=claim.mark.id,

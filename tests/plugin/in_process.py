@@ -51,6 +51,7 @@ from oslo_messaging.rpc import dispatcher
 from heat_ha.cloud import clock, heat_orphans, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import replacement_run, replacing
+from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 
@@ -460,7 +461,7 @@ class Engine:
             (context.StoredContext, '_load_keystone_data', load_keystone_data),
             (scheduler, 'ENABLE_SLEEP', False),
             (scheduler.TaskRunner, '_sleep', lambda _self, wait: engine.sleep(wait)),
-            (group_members, 'time', own_clock),
+            (changes, 'time', own_clock),
             (replacing, 'time', own_clock),
             (replacement_run, 'time', own_clock),
             (group_lease, 'time', own_clock),

@@ -11,7 +11,7 @@ from heat.rpc import api as rpc_api
 from oslo_config import cfg
 
 from heat_ha import exceptions
-from heat_ha.groups.adapters import members as group_members
+from heat_ha.groups.adapters import resource_rows
 
 # Seconds between two looks at a stack that is being updated.
 POLL_SECONDS = 0.5
@@ -51,7 +51,7 @@ def of_stack(policy: Any, tops: Iterable[str]) -> tuple[Protected, ...]:
     for row in rows:
         if not row[rpc_api.RES_PHYSICAL_ID] or row[rpc_api.RES_ACTION] == 'DELETE':
             continue
-        if not group_members._is_server(policy, row[rpc_api.RES_TYPE]):
+        if not resource_rows.is_server(policy, row[rpc_api.RES_TYPE]):
             continue
         path = _path(policy, row, nested_in)
         if path is None or (wanted and path[0] not in wanted):

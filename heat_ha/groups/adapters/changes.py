@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing a scaling group's members through Heat, as Heat's own scaling does.
+
+``change`` sends the group's nested stack a template with other members, ``wait`` watches it without
+the second that Heat's own task runner sleeps between two looks.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from heat.common import exception as heat_exception
+from heat.common import short_id
+from heat.engine import environment, template
+from heat.engine import resource as heat_resource
+from heat.engine.notification import autoscaling as notification
+from heat.objects import stack_lock as stack_lock_object
+from heat.scaling import template as scaling_template
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import heat_orphans, lease, nested_stack
+from heat_ha.groups.adapters import members
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two looks at the state of a nested stack: one small read of Heat's database.
+POLL_SECONDS = 0.5
+
+
+def new_name() -> str:
+    """Make a name for a member, as Heat makes them."""
+    return str(short_id.generate_id())
+
+
+def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
+    """Send the nested stack its template again, with other members.
+
+    Members that stay keep their definition as it is on record; new ones get the group's own.
+
+    :raises exceptions.CouldNotAsk: it is not known whether Heat has taken the change.
+    :raises exceptions.Refused: Heat has not taken it.
+    """
+    heat_orphans.adopt(
+        group.context, group.resource_id, functools.partial(lease.engine_is_alive, group.context)
+    )
+    try:
+        group.update_with_template(_template(group, add, remove))
+    except heat_resource.UpdateReplace as exc:
+        raise exceptions.Refused(
+            f'the nested stack of group {group.name} is gone', 'Update the stack of the group'
+        ) from exc
+    except heat_exception.ResourceFailure as exc:
+        raise exceptions.Refused(f'Heat did not change the group: {exc}') from exc
+    except heat_exception.HeatException as exc:
+        raise exceptions.Refused(f'Heat did not change the group: {exc}') from exc
+    except Exception as exc:
+        raise exceptions.CouldNotAsk('heat', f'a change of group {group.name}', str(exc)) from exc
+
+
+def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
+    """Wait until nobody changes the nested stack any more.
+
+    :param deadline: on the monotonic clock, in seconds.
+    :param still_wanted: called at each look; what it raises ends the wait.
+    :returns: False when the deadline came first.
+    """
+    watch = nested_stack.watch_over(group.context, group.resource_id)
+    while True:
+        still_wanted()
+        watch.look()
+        status, _reason = members.nested_status(group)
+        if status != group.IN_PROGRESS and _is_unlocked(group):
+            refresh(group)
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+
+
+def refresh(group: Any) -> None:
+    """Make the group forget what it knows of its members, and report to its load balancers."""
+    group._nested = None
+    group._outputs = None
+    group._group_data(refresh=True)
+    group.clear_stored_attributes()
+    try:
+        group._lb_reload()
+    except Exception:
+        # As in Heat's own scaling the members are right by now; the next change reloads again.
+        LOG.exception('Load balancers of group %s were not told of its members', group.name)
+
+
+def notify(group: Any, suffix: str, count: int, size: int, message: str) -> None:
+    """Send the notification of a scaling that Heat sends: ``start``, ``end`` or ``error``."""
+    if suffix != 'error':
+        message = f'{message} replacing members of the group {group.FnGetRefId()}'
+    try:
+        notification.send(
+            stack=group.stack,
+            adjustment=count,
+            adjustment_type='replace_oldest',
+            capacity=size,
+            groupname=group.FnGetRefId(),
+            message=message,
+            suffix=suffix,
+        )
+    except Exception:
+        LOG.exception('The notification of group %s was not sent', group.name)
+
+
+def _is_unlocked(group: Any) -> bool:
+    """Whether the engine that changed a stack without convergence has let it go."""
+    if group.stack.convergence:
+        return True
+    return stack_lock_object.StackLock.get_engine_id(group.context, group.resource_id) is None
+
+
+def _template(group: Any, add: Sequence[str], remove: Sequence[str]) -> template.Template:
+    try:
+        old = template.Template(
+            group.rpc_client().get_template(group.context, dict(group.nested_identifier()))
+        )
+    except Exception as exc:
+        raise exceptions.CouldNotAsk('heat', f'the template of {group.name}', str(exc)) from exc
+    definitions = {
+        name: defn for name, defn in old.resource_definitions(None).items() if name not in remove
+    }
+    for name in add:
+        if name not in definitions:
+            definitions[name] = group._get_resource_definition()
+    new = scaling_template.make_template(
+        definitions.items(),
+        version=old.version,
+        child_env=environment.get_child_environment(
+            group.stack.env, group.child_params(), item_to_remove=group.resource_info
+        ),
+    )
+    get_attr = functools.partial(new.functions['get_attr'], None, 'get_attr')
+    get_resource = functools.partial(new.functions['get_resource'], None, 'get_resource')
+    for output in group._nested_output_defns(list(definitions), get_attr, get_resource):
+        new.add_output(output)
+    return new
