@@ -51,7 +51,7 @@ from oslo_messaging.rpc import dispatcher
 from heat_ha.cloud import clock, heat_orphans, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import replacement_run, replacing
-from heat_ha.groups.adapters import changes
+from heat_ha.groups.adapters import changes, failure_masks, resource_rows  # noqa: F401  for tests
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 

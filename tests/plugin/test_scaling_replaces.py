@@ -230,9 +230,14 @@ def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, he
         group = loaded['group']
         servers = {m.name: m.servers[0] for m in known.members} if known else {}
         listed = []
-        rows = heat.heat_group._rows
-        with mock.patch.object(heat.heat_group, '_rows', lambda g: listed.append(g) or rows(g)):
-            return heat.heat_group.look(group, servers, known.rows if known else ''), bool(listed)
+        rows = heat.resource_rows.of_group
+        listing = mock.patch.object(
+            heat.resource_rows, 'of_group', lambda g: listed.append(g) or rows(g)
+        )
+        with listing:
+            return heat.group_members.look(group, servers, known.rows if known else ''), bool(
+                listed
+            )
 
     stack = engine.create(template())
     first, is_listed = look()
@@ -246,7 +251,7 @@ def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, he
 
     victim = first.members[0].name
     loaded = engine.stack(stack)
-    heat.heat_group.mark_unhealthy(loaded['group'], victim, 'the test says so')
+    heat.failure_masks.mark_unhealthy(loaded['group'], victim, 'the test says so')
     marked, is_listed = look(first)
     assert is_listed and marked.member(victim).is_failed and not marked.rows
     engine.signal(stack, 'policy')
