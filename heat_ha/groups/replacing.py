@@ -8,6 +8,7 @@ the members that it has moved everything off, and ``add_member``. What to do is 
 
 import collections.abc
 import contextlib
+import dataclasses
 import itertools
 import random
 import time
@@ -22,8 +23,10 @@ from heat_ha.groups import model
 from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
-from heat_ha.groups.replacement_run import Emit, ReplacementRun, TakenOver, names_of
+from heat_ha.groups.intent import TakenOver
+from heat_ha.groups.replacement_run import Emit, ReplacementRun
 from heat_ha.groups.rules import decide
+from heat_ha.groups.rules.result import names_of
 
 LOG = logging.getLogger(__name__)
 
@@ -47,13 +50,14 @@ def replace(
 ) -> model.Outcome:
     """Replace members of the group and wait until it is done.
 
-    An intent that an earlier run left is carried to its end first. When it was for the same
-    request, that is all. A named member that is not in the group any more counts as replaced.
+    An intent that an earlier run left is carried to its end first. If it was for the same
+    request, nothing else is done. A named member that is not in the group any more counts as
+    replaced.
 
     :param named: names of members to replace before others.
     :param keep: names of members that stay in any case.
     :param new_names: names for the new members, when the caller has them on its own record;
-        a member that has such a name already is taken as the new one.
+        a member that has such a name already counts as the new one.
     :param cooldown: in seconds; None means the group's own.
     :param emit: called with a sentence about each step.
     :raises exceptions.Refused: nothing was changed.
@@ -61,16 +65,16 @@ def replace(
     :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
     """
     started = time.monotonic()
+    request = _Request(requested_by, order, count, named, keep, new_names)
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
         seen = group_members.look(group_resource)
         chosen = None
         if group_store.read_replacement(group_resource) is None:
-            gone = _gone(seen, named)
-            if named and len(gone) == len(named) and _is_in_order(seen):
+            if request.is_done(seen):
                 present = tuple(n for n in new_names if seen.member(n))
                 return model.Outcome(named, present, time.monotonic() - started)
-            chosen = _choose(group_resource, seen, count, named, keep, new_names)
+            chosen = _choose(group_resource, seen, request)
         allowed = _cooldown(group_resource, cooldown)
         with group_lease.Lease(
             group_resource,
@@ -78,42 +82,97 @@ def replace(
             cooldown=allowed if respect_cooldown and chosen is not None else None,
             next_cooldown=allowed,
             reason=f'replace_oldest : {count}',
-        ) as claim:
-            left = group_store.read_replacement(group_resource)
-            if left is not None:
-                emit(
-                    f'taking up the replacement of {names_of(left.victims)} that '
-                    f'{left.requested_by} began at {left.since}'
-                )
-                left = decide.resumed(left, keep)
-                outcome = _in_several_runs(group_resource, claim, left, keep, emit)
-                is_same = left.requested_by == requested_by and set(named) <= set(left.victims)
-                if is_same and (named or outcome.new):
-                    return outcome
-                seen = group_members.look(group_resource)
-                if named and len(_gone(seen, named)) == len(named):
-                    return outcome
-                chosen = None
-            elif claim.over is None:
-                _refuse_if_in_progress(group_resource)
-            if chosen is None:
-                chosen = _choose(group_resource, seen, count, named, keep, new_names)
-            new = new_names if chosen and new_names else [changes.new_name() for _ in chosen]
-            pairs = tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True))
-            wanted = model.Replacement(
-                id=claim.mark.id,
-                requested_by=requested_by,
-                order=order,
-                size=len([m for m in seen.members if m.name not in new]),
-                named=named,
-                pairs=pairs,
-                engine=lease.own_engine_id(),
-                since=clock.now_text(),
-            )
-            why = ', '.join(f'{m.name} ({decide.why_chosen(m, named)})' for m in chosen)
-            if chosen:
-                emit(f'replacing member {why} by {names_of(wanted.new_names)}')
-            return _in_several_runs(group_resource, claim, wanted, keep, emit)
+        ) as held:
+            return _replace_under_lease(group_resource, held, request, seen, chosen, emit)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What a caller of ``replace`` asks for."""
+
+    requested_by: str
+    order: model.Order
+    count: int
+    named: tuple[str, ...]
+    keep: tuple[str, ...]
+    new_names: tuple[str, ...]
+
+    def gone(self, seen: model.Group) -> tuple[str, ...]:
+        """The named members that are not in the group any more."""
+        return tuple(n for n in self.named if seen.member(n) is None)
+
+    def has_all_gone(self, seen: model.Group) -> bool:
+        """Whether members are named, and none of them is in the group any more."""
+        return bool(self.named) and len(self.gone(seen)) == len(self.named)
+
+    def is_covered_by(self, left: model.Replacement) -> bool:
+        """Whether an earlier run was for the same request."""
+        is_same_sender = left.requested_by == self.requested_by
+        return is_same_sender and set(self.named) <= set(left.victims)
+
+    def is_done(self, seen: model.Group) -> bool:
+        """Whether the named members are gone, and nothing is left to be put in order."""
+        return self.has_all_gone(seen) and not (
+            seen.being_deleted or seen.is_in_progress or any(m.update_failed for m in seen.members)
+        )
+
+
+def _replace_under_lease(
+    group: Any,
+    held: group_lease.Lease,
+    request: _Request,
+    seen: model.Group,
+    chosen: tuple[model.Member, ...] | None,
+    emit: Emit,
+) -> model.Outcome:
+    """Carry out what an earlier run left, then the request, as far as that was not the same.
+
+    :param chosen: the members to replace; None where an earlier run is to be ended first.
+    """
+    left = group_store.read_replacement(group)
+    if left is not None:
+        emit(
+            f'resuming the replacement of {names_of(left.victims)} that {left.requested_by} began '
+            f'at {left.since}'
+        )
+        left = decide.resumed(left, request.keep)
+        outcome = _in_several_runs(group, held, left, request.keep, emit)
+        if request.is_covered_by(left) and (request.named or outcome.new):
+            return outcome
+        seen = group_members.look(group)
+        if request.has_all_gone(seen):
+            return outcome
+        chosen = None
+    elif held.over is None:
+        _refuse_if_in_progress(group)
+    if chosen is None:
+        chosen = _choose(group, seen, request)
+    wanted = _intent(held, request, seen, chosen)
+    if chosen:
+        why = ', '.join(f'{m.name} ({decide.why_chosen(m, request.named)})' for m in chosen)
+        emit(f'replacing member {why} by {names_of(wanted.new_names)}')
+    return _in_several_runs(group, held, wanted, request.keep, emit)
+
+
+def _intent(
+    held: group_lease.Lease,
+    request: _Request,
+    seen: model.Group,
+    chosen: tuple[model.Member, ...],
+) -> model.Replacement:
+    new = request.new_names
+    if not (chosen and new):
+        new = tuple(changes.new_name() for _ in chosen)
+    return model.Replacement(
+        id=held.mark.id,
+        requested_by=request.requested_by,
+        order=request.order,
+        size=len([m for m in seen.members if m.name not in new]),
+        named=request.named,
+        pairs=tuple(model.Pair(m.name, n) for m, n in zip(chosen, new, strict=True)),
+        engine=lease.own_engine_id(),
+        since=clock.now_text(),
+    )
 
 
 def add_member(
@@ -133,16 +192,16 @@ def add_member(
     """
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
-        with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as claim:
+        with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as held:
             left = group_store.read_replacement(group_resource)
             if left is not None:
-                _settle(group_resource, claim, left, keep, emit)
+                _settle(group_resource, held, left, keep, emit)
             seen = group_members.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
                 return name
             wanted = model.Replacement(
-                id=claim.mark.id,
+                id=held.mark.id,
                 requested_by=requested_by,
                 order=model.Order.DELETE_FIRST,
                 size=len([m for m in seen.members if m.name != name]) + 1,
@@ -152,35 +211,35 @@ def add_member(
                 since=clock.now_text(),
             )
             emit(f'adding member {name}')
-            _in_several_runs(group_resource, claim, wanted, keep, emit)
+            _in_several_runs(group_resource, held, wanted, keep, emit)
     return name
 
 
 def _settle(
     group: Any,
-    claim: group_lease.Lease,
+    held: group_lease.Lease,
     left: model.Replacement,
     keep: tuple[str, ...],
     emit: Emit,
 ) -> None:
     """Carry out what an earlier run left, so that another replacement can go on record.
 
-    :raises exceptions.HaError: it could not be done whole, and may not be forgotten.
+    :raises exceptions.HaError: it could not be completed, and may not be forgotten.
     """
     try:
-        _in_several_runs(group, claim, decide.resumed(left, keep), keep, emit)
+        _in_several_runs(group, held, decide.resumed(left, keep), keep, emit)
     except TakenOver:
-        # Also where whoever has taken it over is done already: the group is not ours any more.
+        # The group is not ours any more, even if the other engine has ended its work already.
         raise
     except exceptions.HaError as exc:
         if group_store.read_replacement(group) is not None:
             raise
-        emit(f'what {left.requested_by} began at {left.since} was not done whole: {exc}')
+        emit(f'what {left.requested_by} began at {left.since} was not completed: {exc}')
 
 
 def _in_several_runs(
     group: Any,
-    claim: group_lease.Lease,
+    held: group_lease.Lease,
     wanted: model.Replacement,
     keep: tuple[str, ...],
     emit: Emit,
@@ -194,11 +253,11 @@ def _in_several_runs(
     added: list[str] = []
     pauses: collections.abc.Iterator[float] = iter(PAUSES)
     if wanted.given_up:
-        # What an earlier run gave up is tried again at once: somebody has asked for that.
+        # What an earlier run gave up is tried again at once: this request asks for that.
         pauses = itertools.chain([0.0], pauses)
     asked_for = wanted.victims
     while True:
-        run = ReplacementRun(group, claim, wanted, keep, emit)
+        run = ReplacementRun(group, held, wanted, keep, emit)
         try:
             outcome = run.carry_out()
         except exceptions.MayPass as exc:
@@ -225,7 +284,7 @@ def adjusting(
     """Let Heat's own scaling of the group run in the body, and be found if its engine dies.
 
     A mark that a dead engine left, and a replacement that it did not end, are dealt with first.
-    A mark that is somebody's stays: Heat's own code refuses then.
+    A mark that a living engine holds stays: Heat's own code refuses then.
     """
     if group_resource.id is None or group_resource.resource_id is None:
         yield
@@ -252,12 +311,12 @@ def adjusting(
 def _finish_what_was_left(group: Any, requested_by: str, emit: Emit) -> None:
     with group.frozen_properties():
         try:
-            with group_lease.Lease(group, requested_by, reason='replace_oldest : 0') as claim:
+            with group_lease.Lease(group, requested_by, reason='replace_oldest : 0') as held:
                 left = group_store.read_replacement(group)
                 if left is not None:
-                    # Once only, and nothing is paired anew: which member is the active, and has
-                    # to stay, is not known here.
-                    ReplacementRun(group, claim, left, (), emit).carry_out()
+                    # Once only, and without new pairs: which member is the active, and has to
+                    # stay, is not known here.
+                    ReplacementRun(group, held, left, (), emit).carry_out()
         except exceptions.HaError as exc:
             emit(f'the replacement that was interrupted could not be ended: {exc}')
 
@@ -272,40 +331,23 @@ def _refuse_if_unready(group: Any) -> None:
 
 
 def _refuse_if_in_progress(group: Any) -> None:
-    """Leave a nested stack alone that somebody changes, who has not marked the group."""
+    """Leave a nested stack alone that is being changed by someone who has not marked the group."""
     is_in_progress, seconds = group_store.nested_state(group)
     if is_in_progress and seconds <= group.stack.timeout_secs():
         raise exceptions.TryAgain(f'the nested stack of group {group.name} is being changed')
 
 
-def _choose(
-    group: Any,
-    seen: model.Group,
-    count: int,
-    named: tuple[str, ...],
-    keep: tuple[str, ...],
-    new_names: tuple[str, ...],
-) -> tuple[model.Member, ...]:
-    gone = _gone(seen, named)
-    there = tuple(n for n in named if n not in gone)
+def _choose(group: Any, seen: model.Group, request: _Request) -> tuple[model.Member, ...]:
+    gone, count = request.gone(seen), request.count
+    there = tuple(n for n in request.named if n not in gone)
     if gone:
         # The first run chose the others; which they were is not known any more.
         count = len(there)
-    if new_names and count and len(new_names) != count:
-        raise exceptions.Refused(f'{len(new_names)} new names for {count} members')
-    chosen = decide.victims(seen, count, there, (*keep, *new_names))
+    if request.new_names and count and len(request.new_names) != count:
+        raise exceptions.Refused(f'{len(request.new_names)} new names for {count} members')
+    chosen = decide.victims(seen, count, there, (*request.keep, *request.new_names))
     decide.check_pauses(count, group_members.rolling(group), group.stack.timeout_secs())
     return chosen
-
-
-def _is_in_order(seen: model.Group) -> bool:
-    return not (
-        seen.being_deleted or seen.is_in_progress or any(m.update_failed for m in seen.members)
-    )
-
-
-def _gone(seen: model.Group, named: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(n for n in named if seen.member(n) is None)
 
 
 def _cooldown(group: Any, given: float | None) -> float:

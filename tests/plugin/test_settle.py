@@ -6,14 +6,12 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.groups import replacement_run, replacing
+from heat_ha.groups import intent, replacing
 from tests.unit.groups import worlds
 
 
 @pytest.mark.parametrize('is_on_record', [True, False])
-@pytest.mark.parametrize(
-    'kind', [exceptions.Stopped, exceptions.Refused, replacement_run.TakenOver]
-)
+@pytest.mark.parametrize('kind', [exceptions.Stopped, exceptions.Refused, intent.TakenOver])
 def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, kind, is_on_record):
     left = worlds.replacement(('a', 'x'))
 
@@ -27,7 +25,7 @@ def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, 
         types.SimpleNamespace(read_replacement=lambda _group: left if is_on_record else None),
     )
     told = []
-    if is_on_record or kind is replacement_run.TakenOver:
+    if is_on_record or kind is intent.TakenOver:
         with pytest.raises(kind):
             replacing._settle(None, None, left, (), told.append)
         assert told == []

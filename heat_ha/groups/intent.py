@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The intent to replace members, as one run has it on record in the group.
+
+It is durable before anything is done, so that another engine can go on with it (S4). A run checks
+before each step that the intent is still its own.
+"""
+
+import dataclasses
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import lease
+from heat_ha.groups import lease as group_lease
+from heat_ha.groups import model
+from heat_ha.groups.adapters import failure_masks
+from heat_ha.groups.adapters import store as group_store
+from heat_ha.groups.rules import decide
+
+LOG = logging.getLogger(__name__)
+
+
+class TakenOver(exceptions.Stopped):
+    """Another engine took this one for dead, and took over its work."""
+
+
+class Intent:
+    """The replacement that a run carries out, and its record.
+
+    :param held: the lease under which the run works; its mark tells whose the intent is.
+    :ivar wanted: the replacement, as it is on record after each change of it.
+    """
+
+    def __init__(self, group: Any, held: group_lease.Lease, wanted: model.Replacement) -> None:
+        self._group = group
+        # From here on the work is this engine's.
+        self.wanted = dataclasses.replace(wanted, id=held.mark.id, engine=lease.own_engine_id())
+
+    def record(self) -> None:
+        """Put the intent on record; it is durable on return."""
+        group_store.write_replacement(self._group, self.wanted)
+
+    def check(self) -> None:
+        """See that the work is still this run's. :raises TakenOver: another engine has it."""
+        if not self._is_on_record():
+            raise self._taken_over()
+
+    def check_between_runs(self) -> None:
+        """See that nobody has taken over the group since a run ended. :raises TakenOver: so."""
+        mark = group_store.read_mark(self._group)
+        left = group_store.read_replacement(self._group)
+        if any(found and found.id != self.wanted.id for found in (mark, left)):
+            raise self._taken_over()
+
+    def give_up(self, new: str) -> None:
+        """Put on record that this new member cannot be had."""
+        self.wanted = dataclasses.replace(self.wanted, given_up=(*self.wanted.given_up, new))
+        self.record()
+
+    def mask_failures(self, change: decide.Change) -> None:
+        """Show Heat as healthy what it would replace by itself in this change.
+
+        :raises exceptions.CouldNotAsk: Heat did not answer.
+        """
+        known = {(m.stack, m.resource) for m in self.wanted.held_back}
+        for masked in failure_masks.to_mask(self._group, change.remove, self.wanted.victims):
+            if (masked.stack, masked.resource) in known:
+                continue
+            self.wanted = dataclasses.replace(
+                self.wanted, held_back=(*self.wanted.held_back, masked)
+            )
+            # On record first: a look takes the member for failed all the while.
+            self.record()
+            failure_masks.mask(self._group, masked)
+
+    def _unmask_failures(self, seen: model.Group | None) -> None:
+        """Unmask all; of members that ``seen`` does not have any more nothing is left to unmask."""
+        left = []
+        for masked in self.wanted.held_back:
+            if seen is not None and seen.member(masked.member) is None:
+                continue
+            try:
+                failure_masks.unmask(self._group, masked)
+            except exceptions.CouldNotAsk as exc:
+                LOG.warning('Group %s: %s', self._group.name, exc)
+                left.append(masked)
+        self.wanted = dataclasses.replace(self.wanted, held_back=tuple(left))
+
+    def release(self) -> None:
+        """Leave the intent on record for the next signal, as nobody's."""
+        if not self._is_on_record():
+            return
+        self._unmask_failures(None)
+        self.wanted = dataclasses.replace(self.wanted, engine='')
+        self.record()
+
+    def settle(self, seen: model.Group, keep: tuple[str, ...]) -> None:
+        """Take the intent off the record after the last step, unless something is left of it."""
+        self._unmask_failures(seen)
+        if self.wanted.held_back or decide.is_short(seen, self.wanted, keep):
+            # The next signal finds nothing to do but this.
+            self.wanted = dataclasses.replace(self.wanted, engine='')
+            self.record()
+        else:
+            group_store.drop_replacement(self._group)
+
+    def _is_on_record(self) -> bool:
+        found = group_store.read_replacement(self._group)
+        return found is not None and found.id == self.wanted.id
+
+    def _taken_over(self) -> TakenOver:
+        return TakenOver(
+            f"the replacement in group {self._group.name} is another engine's now",
+            'There is nothing to do',
+        )
