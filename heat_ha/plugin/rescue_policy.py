@@ -196,7 +196,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             # What another resource will be is not known before it is made.
             if ref is not None and nested_stack.sibling(self, ref) is None:
                 self._invalid(
-                    _('%(prop)s names %(ref)s, which is no resource of this stack: a policy '
+                    _('%(prop)s names %(ref)s, which is not a resource of this stack: a policy '
                       'protects servers of its own stack only')
                     % {'prop': self.SERVERS, 'ref': ref}
                 )  # fmt: skip
@@ -255,7 +255,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             if top is None:
                 raise exception.ResourceInError(
                     resource_status='invalid',
-                    status_reason=_('%(prop)s names %(ref)s, which is no resource of this stack')
+                    status_reason=_('%(prop)s names %(ref)s, which is not a resource of this stack')
                     % {'prop': self.SERVERS, 'ref': ref},
                 )
             found.append(top.name)
@@ -301,21 +301,21 @@ class RescuePolicy(signal_responder.SignalResponder):
         rescue = executor.Rescue(
             self,
             nova,
-            rescue_by_heat.ByHeat(self, self._tell),
+            rescue_by_heat.ByHeat(self, self._emit),
             self._options(),
-            self._tell,
+            self._emit,
         )
-        found, told = rescue.affected(chosen, signal.member)
+        found, others = rescue.affected(chosen, signal.member)
         if signal.action == 'plan':
             names = ', '.join(one.name for one, _seen in found) or 'nothing'
-            text = f'plan: {names} would be rescued; others: {"; ".join(told) or "none"}'
-            self._tell('COMPLETE', text)
+            text = f'plan: {names} would be rescued; others: {"; ".join(others) or "none"}'
+            self._emit('COMPLETE', text)
             return signals.shorten(text)
         unfinished = [p for p in record.read(self).values() if not p.state.is_final]
         if not found and not unfinished:
             raise exceptions.Refused(
                 'none of its servers is on a host that Nova shows as confirmed down ('
-                + '; '.join(told)[:150] + ')'
+                + '; '.join(others)[:150] + ')'
             )  # fmt: skip
         with rescue_lease.Lease(self) as held:
             return signals.shorten(rescue.run(found, protected, held))
@@ -336,7 +336,7 @@ class RescuePolicy(signal_responder.SignalResponder):
             ),
         )
 
-    def _tell(self, status, text):
+    def _emit(self, status, text):
         LOG.info('%s of stack %s: %s', self.name, self.stack.name, text)
         self._add_event('RESCUE', status, signals.shorten(text))
 

@@ -81,13 +81,14 @@ class Nova:
 
 @pytest.fixture
 def nova(engine, monkeypatch):
-    from heat_ha.rescue import executor
+    from heat_ha.rescue import executor, observer
     from heat_ha.rescue.adapters import heat_servers
     from heat_ha.rescue.adapters import nova as rescue_nova
 
     clock = types.SimpleNamespace(sleep=engine.sleep, monotonic=engine.monotonic, time=time.time)
     monkeypatch.setattr(heat_servers, 'time', clock)
     monkeypatch.setattr(executor, 'time', clock)
+    monkeypatch.setattr(observer, 'time', clock)
     made = Nova(engine)
     monkeypatch.setattr(rescue_nova, 'RescueNova', lambda _policy: made)
     return made

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from heat_ha.cloud.model import Host, HostState, ServerStatus
-from heat_ha.rescue import executor, model, record
+from heat_ha.rescue import executor, model, observer, record
 from heat_ha.rescue.adapters import heat_servers
 from heat_ha.rescue.model import Method
 from heat_ha.rescue.rules import decide
@@ -63,6 +63,7 @@ def world(monkeypatch):
         sleep=sleep, monotonic=lambda: made.now, time=lambda: made.now
     )  # fmt: skip
     monkeypatch.setattr(executor, 'time', clock)
+    monkeypatch.setattr(observer, 'time', clock)
     monkeypatch.setattr(record, 'read', lambda _policy: dict(made.records))
     monkeypatch.setattr(
         record, 'write', lambda _policy, one: made.records.update({one.server: one})
@@ -92,7 +93,7 @@ def rescue(world, nova):
     )  # fmt: skip
 
 
-CLAIM = types.SimpleNamespace(check=lambda: None)
+LEASE = types.SimpleNamespace(check=lambda: None)
 
 
 @pytest.mark.parametrize('count', [1, executor.MOVED_AT_ONCE, 3 * executor.MOVED_AT_ONCE + 1])
@@ -102,9 +103,9 @@ def test_all_servers_have_their_turn_and_nova_never_moves_too_many(world, count)
     # Looks: long enough for time to have made all the room that there is.
     nova.takes = 40
     one = rescue(world, nova)
-    found, told = one.affected(places, None)
-    assert not told
-    one.run(found, places, CLAIM)
+    found, others = one.affected(places, None)
+    assert not others
+    one.run(found, places, LEASE)
     assert not nova.left and not nova.at_work
     assert nova.most == min(count, executor.MOVED_AT_ONCE)
     assert {p.state for p in world.records.values()} == {model.State.DONE}
@@ -116,7 +117,7 @@ def test_the_first_are_begun_alone_and_who_waits_is_not_looked_at(world):
     places = protected(20)
     nova = Nova(p.server for p in places)
     one = rescue(world, nova)
-    found, _told = one.affected(places, None)
+    found, _others = one.affected(places, None)
     nova.looked_at.clear()
     with pytest.raises(StopIteration):
         # Ended after three rounds, which are over before Nova is asked for more at once.
@@ -178,11 +179,11 @@ def test_a_look_is_not_kept_for_those_that_wait(world):
     places = protected(decide.FIRST_AT_ONCE + 1)
     nova = Nova(p.server for p in places)
     one = rescue(world, nova)
-    found, _told = one.affected(places, None)
+    found, _others = one.affected(places, None)
     # Its owner, or another signal, has moved it meanwhile.
     last = places[-1].server
     del nova.left[last]
-    one.run(found, places, CLAIM)
+    one.run(found, places, LEASE)
     assert world.records[last].state is model.State.LEFT_ALONE
     assert not nova.left
 
@@ -202,10 +203,10 @@ def test_a_rescue_has_one_line_even_if_its_end_is_written_twice():
 
 
 def test_a_look_at_the_hosts_serves_the_first_round_if_it_is_young(world):
-    for pause, looks in ((0.0, 1), (executor.HOSTS_VALID, 2)):
+    for pause, looks in ((0.0, 1), (observer.HOSTS_VALID, 2)):
         nova = Nova(['s0'])
         one = rescue(world, nova)
-        found, _told = one.affected(protected(1), None)
+        found, _others = one.affected(protected(1), None)
         world.records.clear()
         world.now += pause
         with pytest.raises(StopIteration):
@@ -218,11 +219,11 @@ def test_a_look_at_the_hosts_serves_later_rounds_only_while_it_is_young(world):
     nova = Nova(['s0'])
     one = rescue(world, nova)
     began = world.now
-    found, _told = one.affected(protected(1), None)
-    one.run(found, protected(1), CLAIM)
+    found, _others = one.affected(protected(1), None)
+    one.run(found, protected(1), LEASE)
     # Three looks until Nova is through with it, one round after the other.
     assert world.now - began >= 3 * executor.ROUND
-    assert nova.looks_at_hosts == 1 + int((world.now - began) / executor.HOSTS_VALID)
+    assert nova.looks_at_hosts == 1 + int((world.now - began) / observer.HOSTS_VALID)
 
 
 @pytest.mark.parametrize(('ended_ago', 'looks'), [(None, 1), (20.0, 1), (5.0, 2)])
@@ -231,7 +232,7 @@ def test_what_was_seen_counts_unless_another_engine_may_have_acted_meanwhile(
 ):
     nova = Nova(['s0'])
     one = rescue(world, nova)
-    found, _told = one.affected(protected(1), None)
+    found, _others = one.affected(protected(1), None)
     if ended_ago is not None:
         before = model.Server('s0', ServerStatus.ACTIVE, 'older')
         world.records['s0'] = model.Progress(
@@ -245,9 +246,9 @@ def test_what_was_seen_counts_unless_another_engine_may_have_acted_meanwhile(
 def test_a_host_that_is_let_in_again_before_the_first_round_is_left_alone(world):
     nova = Nova(['s0'])
     one = rescue(world, nova)
-    found, _told = one.affected(protected(1), None)
+    found, _others = one.affected(protected(1), None)
     nova.state = HostState.DOWN
-    world.now += executor.HOSTS_VALID
+    world.now += observer.HOSTS_VALID
     with pytest.raises(StopIteration):
         one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
     assert nova.left == {'s0': 0}
