@@ -28,11 +28,11 @@ class ByHeat:
         self._emit = emit
 
     def recreate(self, servers, timeout, is_dead):
-        """Replace members of groups; let Heat make all other servers anew.
+        """Replace members of groups; let Heat replace all other servers.
 
         :param timeout: seconds for all of them together.
-        :param is_dead: whether their host is confirmed down: only then what it still holds is
-            freed by deleting the servers in Nova first. Heat would wait for their volumes.
+        :param is_dead: whether their host is confirmed down. Only then the servers are deleted in
+            Nova first, which frees what they still hold. Heat would wait for their volumes.
         :raises exceptions.HaError: not all were recreated.
         """
         deadline = time.monotonic() + timeout
@@ -72,7 +72,7 @@ class ByHeat:
         """
         target = nested_stack.sibling(self._policy, self._policy.properties['failover_policy'])
         if target is None:
-            raise exceptions.Refused('failover_policy names no policy of this stack')
+            raise exceptions.Refused('failover_policy does not name a policy of this stack')
         if callable(getattr(target, 'fail_over', None)):
             target.fail_over(signals.Signal(member=server.server), None)
             return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a rescue: values only. Times are seconds of Unix time (UTC).
 
-``decide`` chooses from them, ``carry_out`` acts on them, ``record`` keeps them.
+``rules.decide`` chooses from them, ``executor`` acts on them, ``record`` stores them.
 """
 
 import dataclasses

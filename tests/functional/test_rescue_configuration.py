@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that is evacuated is configured anew, where its policy says so."""
+"""A server that is evacuated is configured again, where its policy says so."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ HEARD = 'the service is set up'
 pytestmark = pytest.mark.thorough
 
 
-def test_a_server_that_is_evacuated_is_configured_anew(make_stack, admin):
+def test_a_server_that_is_evacuated_is_configured_again(make_stack, admin):
     with contextlib.ExitStack() as left:
         stack = make_stack('rescue_configured.yaml', create=False)
         stack.create(wait=False)
@@ -26,7 +26,7 @@ def test_a_server_that_is_evacuated_is_configured_anew(make_stack, admin):
         with dead_and_confirmed(admin, home):
             stack.signal('rescue')
             # It is back, and has run it; but nobody has said that it has succeeded.
-            cloud.until(lambda: len(inside.ran) > 1, 'it is configured anew', seconds=90)
+            cloud.until(lambda: len(inside.ran) > 1, 'it is configured again', seconds=90)
             assert host_of(admin, server) != home
             assert stack.attribute('rescue', 'state') == 'running'
             assert stack.attribute('rescue', 'history') == []
@@ -38,6 +38,6 @@ def test_a_server_that_is_evacuated_is_configured_anew(make_stack, admin):
             )
         assert [said.strip() for _, said in inside.ran] == [HEARD] * 2
         [line] = stack.output('history')
-        assert line['outcome'] == 'done' and line['reason'].endswith('configured anew'), line
+        assert line['outcome'] == 'done' and line['reason'].endswith('configured again'), line
         [event] = [e for e in stack.events('rescue') if 'are applied again' in e]
         assert '1 software deployments' in event

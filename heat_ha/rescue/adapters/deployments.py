@@ -26,7 +26,7 @@ _COPIED = (
 
 
 def apply_again(policy: Any, server: str) -> int:
-    """Hand every deployment of the server to it anew. :returns: how many there are.
+    """Hand every deployment of the server to it again. :returns: how many there are.
 
     :raises exceptions.CouldNotAsk: Heat did not take all of them; doing it again is harmless.
     """
@@ -53,7 +53,7 @@ def _renew(client: Any, context: Any, deployment: dict[str, Any]) -> None:
         deployment_id=deployment[rpc_api.SOFTWARE_DEPLOYMENT_ID],
         config_id=new[rpc_api.SOFTWARE_CONFIG_ID],
         action='UPDATE',
-        # One that sends no signal is never heard of.
+        # From one without a signal no answer ever comes.
         status='COMPLETE' if _NO_SIGNAL in transports else 'IN_PROGRESS',
         status_reason=REASON,
     )
@@ -62,7 +62,7 @@ def _renew(client: Any, context: Any, deployment: dict[str, Any]) -> None:
 
 
 def look(policy: Any, server: str) -> Configuration:
-    """How far the server's deployments are; a failed look says nothing of them."""
+    """How far the server's deployments are; a failed look leaves that open."""
     try:
         found = _of_server(policy, server)
     except Exception:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers of a stack, in whatever is nested in it, and bringing them about anew."""
+"""The servers of a stack and of all that is nested in it, and having Heat replace them."""
 
 import dataclasses
 import time
@@ -71,7 +71,7 @@ def of_stack(policy: Any, tops: Iterable[str]) -> tuple[Protected, ...]:
 
 
 def recreate(policy: Any, servers: Sequence[Protected], reason: str, deadline: float) -> None:
-    """Let Heat make servers anew, with all that depends on them, and wait for it.
+    """Let Heat replace servers, with all that depends on them, and wait for it.
 
     They are marked unhealthy, and their stack is updated with its own template.
 
@@ -116,7 +116,7 @@ def _wait(policy: Any, deadline: float) -> None:
         if status == 'COMPLETE' and action == 'UPDATE':
             return
         if status == 'FAILED':
-            raise exceptions.Stopped(f'Heat could not recreate it: {why}', 'Mend that')
+            raise exceptions.Stopped(f'Heat could not recreate it: {why}', 'Mend the cause')
         _check_time(deadline, f'the stack is in {action}_{status}')
         time.sleep(POLL_SECONDS)
 
@@ -136,7 +136,9 @@ def _update(policy: Any, deadline: float) -> None:
             return
         except Exception as exc:
             if not _is_busy(exc):
-                raise exceptions.Stopped(f'Heat refused an update: {exc}', 'Mend that') from exc
+                raise exceptions.Stopped(
+                    f'Heat refused an update: {exc}', 'Mend the cause'
+                ) from exc
             _check_time(deadline, 'another action is in progress')
         time.sleep(POLL_SECONDS)
 
@@ -167,9 +169,9 @@ def _path(
     path = [row[rpc_api.RES_NAME]]
     stack = row[rpc_api.RES_STACK_ID]['stack_id']
     while stack != policy.stack.id:
-        holder = nested_in.get(stack)
-        if holder is None:
+        parent = nested_in.get(stack)
+        if parent is None:
             return None
-        path.insert(0, holder[rpc_api.RES_NAME])
-        stack = holder[rpc_api.RES_STACK_ID]['stack_id']
+        path.insert(0, parent[rpc_api.RES_NAME])
+        stack = parent[rpc_api.RES_STACK_ID]['stack_id']
     return path

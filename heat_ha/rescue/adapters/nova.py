@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova, as far as a rescue needs it.
 
-What an owner changes is changed with the stack's own credentials. Evacuating is not among it: that
-takes heat-ha's credential, which is used for servers of the stack on confirmed-dead hosts only.
-What is only looked at is looked at with heat-ha's credential too, where there is one: its token is
-the same for all stacks, so a rescue need not begin with a log-in. That shows the servers of the
-stack's own project only, as the owner's would.
+What an owner may change is changed with the stack's own credentials. An owner may not evacuate:
+that takes heat-ha's credential, which is used only for servers of the stack on confirmed-dead
+hosts. Looks use heat-ha's credential too, where there is one: its token is the same for all
+stacks, so a rescue need not begin with a log-in. They return the servers of the stack's own
+project only, as the owner's credential would.
 """
 
 import concurrent.futures
@@ -30,8 +30,8 @@ MICROVERSION = '2.60'
 # Seconds for which the look at the hosts counts that was begun before it was needed.
 EARLY_VALID = 2.0
 
-# From so many servers on they are listed instead of looked at one by one; and so many times as many
-# are listed at most, of a project that has others as well.
+# From this number of servers on they are listed, instead of asked for one by one. The list has at
+# most this many times as many entries, for a project has other servers as well.
 LISTED_FROM, LISTED_TIMES = 4, 4
 
 
@@ -50,7 +50,7 @@ class RescueNova:
         )
         rescuer = compute_hosts.client_for(region, MICROVERSION, nova_hosts.RESCUE)
         self._reader = self._client if rescuer is None else rescuer
-        # An owner is shown the own project's in any case.
+        # Nova shows an owner the servers of the own project only, in any case.
         self._search = {'all_tenants': True, 'project_id': self._project} if rescuer else {}
         self._hosts = compute_hosts.Hosts(
             region, self._project, nova_hosts.GROUP if rescuer is None else nova_hosts.RESCUE
@@ -59,9 +59,9 @@ class RescueNova:
         self._is_worth_listing = True
 
     def begin_to_look(self) -> None:
-        """Begin to look at the hosts, in a thread, and with that to log in.
+        """Begin to look at the hosts, in a thread, which includes the log-in.
 
-        Meanwhile Heat is asked for the stack's servers.
+        Meanwhile the caller asks Heat for the stack's servers.
         """
         pool = concurrent.futures.ThreadPoolExecutor(1, 'hosts')
         self._early = time.monotonic(), pool.submit(self._hosts.all)
@@ -79,8 +79,8 @@ class RescueNova:
     def look(self, server_id: str) -> model.Server:
         """Look at one server; a failed call is COULD_NOT_ASK, never GONE.
 
-        Its owner has the last word on that it is gone: a credential of heat-ha's that may not see
-        the servers of others gets the same answer (S2).
+        Only its owner's credential can say that it is gone: one of heat-ha's that may not see the
+        servers of others gets the same answer (S2).
         """
         try:
             seen = self._look_as(self._reader, server_id)
@@ -98,10 +98,10 @@ class RescueNova:
             return None
 
     def look_at_many(self, servers: Sequence[str]) -> dict[str, model.Server]:
-        """Look at those that one short list of the project's servers shows; often at all.
+        """Look at those that one short list of the project's servers shows; often that is all.
 
-        The others are to be looked at one by one. A request for each takes Nova, and Neutron
-        behind it, longer than everything else that is to be done for a server.
+        The caller looks at the others one by one. A request for each takes Nova, and Neutron
+        behind it, longer than everything else that is done for a server.
         """
         if len(servers) < LISTED_FROM or not self._is_worth_listing:
             return {}
@@ -118,7 +118,7 @@ class RescueNova:
         return found
 
     def _seen(self, found: Any) -> model.Server | None:
-        """A server as Nova shows it, None when it is none of the stack's project (S7)."""
+        """A server as Nova shows it, None when it is not in the stack's project (S7)."""
         if found.tenant_id != self._project:
             return None
         volumes = getattr(found, 'os-extended-volumes:volumes_attached', None) or ()
@@ -134,9 +134,9 @@ class RescueNova:
         )
 
     def begin(self, method: model.Method, server: model.Server) -> None:
-        """Ask for a method that Nova carries out by itself; the end of it is seen in a look.
+        """Ask for a method that Nova carries out by itself; a look shows its end.
 
-        :raises exceptions.HaError: Nova did not take it, or nobody knows whether it did.
+        :raises exceptions.HaError: Nova did not accept it, or it is not known whether it did.
         """
         try:
             match method:
@@ -156,7 +156,7 @@ class RescueNova:
     def delete(self, server_id: str) -> None:
         """Delete a server; harmless when it is gone.
 
-        :raises exceptions.HaError: Nova did not take it.
+        :raises exceptions.HaError: Nova did not accept it.
         """
         try:
             self._client.servers.delete(server_id)

@@ -59,15 +59,15 @@ class End(Step):
 def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation) -> Step:
     """Choose what is next for one server.
 
-    Invariants: nothing is begun unless the host is up, or confirmed down, nor for a server
-    that has left the host that it was to be rescued from; a server is moved
-    off (evacuated, recreated by force) only from a host that is confirmed down; each method is
-    tried at most as often as its rule says.
+    Invariants: a method begins only where the host is up or confirmed down, and only for a server
+    that is still on the host that it is to be rescued from. A server is moved off (evacuated,
+    recreated by force) only from a host that is confirmed down. Each method is tried at most as
+    often as its rule says.
     """
     if progress.state.is_final:
         return End(progress.reason, progress.state)
     if seen.server.status is ServerStatus.COULD_NOT_ASK:
-        return Look(f'Nova did not tell of it: {seen.server.wording}')
+        return Look(f'Nova did not show it: {seen.server.wording}')
     if progress.state is State.PENDING:
         if seen.server.status is ServerStatus.GONE:
             return End('the server is gone', State.LEFT_ALONE)
@@ -114,10 +114,10 @@ def _next_attempt(progress: Progress, rules: Sequence[Rule], seen: Observation) 
 
 
 def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
-    """Choose what is next for a server that is back, and is to be configured anew."""
+    """Choose what is next for a server that is back, and is to be configured again."""
     is_asked = progress.is_configured_anew
     if is_asked and seen.configuration is Configuration.DONE:
-        return End(f'{_success(progress)}, configured anew', State.DONE)
+        return End(f'{_success(progress)}, configured again', State.DONE)
     has_failed = is_asked and seen.configuration is Configuration.FAILED
     if not has_failed and seen.now - progress.started <= rules[progress.index].timeout:
         if is_asked:
@@ -125,16 +125,16 @@ def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> 
         return Configure('it may have another disk')
     why = 'failed' if has_failed else 'was not applied in time'
     failed = dataclasses.replace(progress, failure=f'its configuration {why}')
-    # The same method once more would find a server that is well.
+    # The same method, tried again, would find a server that is well.
     return _choose(failed, rules, seen, progress.index + 1, 1)
 
 
 def room(ended: int, seconds: float, at_once: int) -> int:
     """How many servers Nova may move at once.
 
-    Few at first, so that the first of them are back soon and not all of them late: Nova works on
-    all that it has taken side by side. Each that ends makes room for two. Where Nova takes long for
-    each but could do more of them, time makes room as well, so that little is lost there.
+    Few at first, so that the first of them are back soon instead of all of them late: Nova works
+    side by side on all that it has accepted. Each that ends makes room for two. Where Nova takes
+    long for each but could do more of them, time makes room as well, so that little is lost.
 
     Invariant: at least one and at most ``at_once``; never fewer for more that ended or more time.
 
@@ -197,9 +197,10 @@ def _wanted_status(before: ServerStatus) -> ServerStatus:
 def _choose(
     progress: Progress, rules: Sequence[Rule], seen: Observation, index: int, attempt: int
 ) -> Step:
+    """Choose the first attempt, from this one on, that may begin now."""
     if seen.host.state not in (HostState.UP, HostState.CONFIRMED_DOWN):
         return Look(seen.host.detail)
-    told = [progress.failure] if progress.failure else []
+    reasons = [progress.failure] if progress.failure else []
     for number in range(index, len(rules)):
         rule = rules[number]
         turn = attempt if number == index else 1
@@ -207,15 +208,15 @@ def _choose(
             continue
         traits = methods.of(rule.method)
         if seen.host.state not in traits.usable_on:
-            told.append(f'{rule.method.value} does not help where {seen.host.detail}')
+            reasons.append(f'{rule.method.value} does not help where {seen.host.detail}')
             continue
         if traits.carried_out_by is CarriedOutBy.NOBODY:
-            return End('; '.join([*told, 'the template wants it left alone']), State.LEFT_ALONE)
+            return End('; '.join([*reasons, 'the template wants it left alone']), State.LEFT_ALONE)
         if seen.server.status is ServerStatus.GONE and not traits.deletes_server:
-            told.append(f'{rule.method.value} needs the server, which is gone')
+            reasons.append(f'{rule.method.value} needs the server, which is gone')
             continue
-        return Begin('; '.join(told) or seen.host.detail, number, turn, rule.method)
-    return End('; '.join(told) or 'no method is left', State.FAILED)
+        return Begin('; '.join(reasons) or seen.host.detail, number, turn, rule.method)
+    return End('; '.join(reasons) or 'no method is left', State.FAILED)
 
 
 def _success(progress: Progress) -> str:
