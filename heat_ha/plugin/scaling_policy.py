@@ -5,22 +5,21 @@ import contextlib
 
 from heat.common import exception
 from heat.common.i18n import _
-from heat.engine import constraints, properties, resource
+from heat.engine import resource
 from heat.engine.resources.openstack.heat import scaling_policy
-from heat.scaling import scalingutil
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.rules import decide
+from heat_ha.plugin import scaling_schema
+from heat_ha.plugin.scaling_schema import REPLACE_OLDEST
 
 LOG = logging.getLogger(__name__)
 
-REPLACE_OLDEST = 'replace_oldest'
 
-
-class ScalingPolicy(scaling_policy.AutoScalingPolicy):
+class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy):
     """A policy that scales an `OS::Heat::AutoScalingGroup` or replaces members of it.
 
     Everything that Heat's own policy does, it does too. With the adjustment type
@@ -31,99 +30,8 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
     stays where the new one cannot be created first.
     """
 
-    PROPERTIES = (
-        AUTO_SCALING_GROUP_NAME,
-        SCALING_ADJUSTMENT,
-        ADJUSTMENT_TYPE,
-        COOLDOWN,
-        MIN_ADJUSTMENT_STEP,
-        AUTO_SCALING_POLICY,
-        REPLACEMENT_ORDER,
-    ) = (
-        'auto_scaling_group_id',
-        'scaling_adjustment',
-        'adjustment_type',
-        'cooldown',
-        'min_adjustment_step',
-        'auto_scaling_policy_id',
-        'replacement_order',
-    )
-
     # The one action that a signal may ask for by name; it is what a signal without one means.
     _ACTIONS = ('replace',)
-
-    properties_schema = {
-        **scaling_policy.AutoScalingPolicy.properties_schema,
-        AUTO_SCALING_GROUP_NAME: properties.Schema(
-            properties.Schema.STRING,
-            _(
-                'The AutoScalingGroup to apply the policy to. Exactly one of this and '
-                'auto_scaling_policy_id is needed.'
-            ),
-        ),
-        AUTO_SCALING_POLICY: properties.Schema(
-            properties.Schema.STRING,
-            _(
-                'A FailoverPolicy of the same stack to go through first: it moves what it hands '
-                'over to another member, then the old member is replaced. Only with the '
-                'adjustment type replace_oldest. Exactly one of this and auto_scaling_group_id '
-                'is needed.'
-            ),
-            update_allowed=True,
-        ),
-        SCALING_ADJUSTMENT: properties.Schema(
-            properties.Schema.NUMBER,
-            _(
-                'The size of the adjustment. With replace_oldest: how many members each signal '
-                'replaces, a whole number from 1 to the size of the group.'
-            ),
-            required=True,
-            update_allowed=True,
-        ),
-        ADJUSTMENT_TYPE: properties.Schema(
-            properties.Schema.STRING,
-            _(
-                'The type of the adjustment: of the capacity by a number of members, by percent '
-                'or to an exact size, or replace_oldest, which replaces members and leaves the '
-                'capacity as it is.'
-            ),
-            required=True,
-            constraints=[
-                constraints.AllowedValues(
-                    [
-                        scalingutil.CHANGE_IN_CAPACITY,
-                        scalingutil.EXACT_CAPACITY,
-                        scalingutil.PERCENT_CHANGE_IN_CAPACITY,
-                        REPLACE_OLDEST,
-                    ]
-                ),
-            ],
-            update_allowed=True,
-        ),
-        COOLDOWN: properties.Schema(
-            properties.Schema.NUMBER,
-            _(
-                'The cooldown period, in seconds: after a change of the group, signals are '
-                "refused for so long. Without it the group's own cooldown holds."
-            ),
-            update_allowed=True,
-        ),
-        REPLACEMENT_ORDER: properties.Schema(
-            properties.Schema.STRING,
-            _(
-                'What comes first when a member is replaced. With create_first the old member '
-                'goes only when the new one is complete, and stays where that fails. '
-                'delete_first is for members that hold something which exists only once. Both '
-                "keep to the group's rolling_updates: at most max_batch_size members are "
-                'replaced at a time, pause_time seconds lie between two batches, and '
-                'delete_first leaves min_in_service members in service. Used with the '
-                'adjustment type replace_oldest only.'
-            ),
-            constraints=[constraints.AllowedValues([o.value for o in model.Order])],
-            default=model.Order.CREATE_FIRST.value,
-            update_allowed=True,
-        ),
-    }
 
     def validate(self):
         super().validate()
@@ -145,7 +53,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         names = (self.AUTO_SCALING_GROUP_NAME, self.AUTO_SCALING_POLICY)
         if None not in ids:
             raise exception.ResourcePropertyConflict(*names)
-        # What is written may have no value as long as it refers to what does not exist yet.
+        # A property that is written has no value while it refers to what does not exist yet.
         if all(self.properties.data.get(name) is None for name in names):
             raise exception.PropertyUnspecifiedError(*names)
 
@@ -163,7 +71,10 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
             return
         if not group_members.is_group(group):
             self._invalid(
-                _('%(prop)s names %(name)s, which is an %(type)s and no OS::Heat::AutoScalingGroup')
+                _(
+                    '%(prop)s names %(name)s, which is an %(type)s and no '
+                    'OS::Heat::AutoScalingGroup'
+                )
                 % {
                     'prop': self.AUTO_SCALING_GROUP_NAME,
                     'name': group.name,
@@ -213,7 +124,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         found = self.stack.resource_by_refid(refid)
         if found is not None:
             return found
-        # Heat passes over what is failed, which is just what is to be mended here.
+        # Heat passes over failed resources, which are the ones to be mended here.
         for candidate in self.stack.values():
             if candidate.id is not None and candidate.FnGetRefId() == refid:
                 return candidate
@@ -226,7 +137,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
     def signal(self, details=None, need_check=True):
         if details is None or isinstance(details, dict):
             return super().signal(details, need_check)
-        # Heat looks for a hook's name in whatever came, and fails on most of it.
+        # Heat looks for a hook's name in any body, and fails on most that are not objects.
         with contextlib.suppress(resource.NoActionRequired):
             self._refuse(f'the body of the signal is a {type(details).__name__}, no JSON object')
         return False
@@ -247,7 +158,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         try:
             signal = signals.parse(details, self._ACTIONS)
             if signal.alarm_state is not signals.AlarmState.ALARM:
-                # No event: Aodh tells each change of an alarm, and there is nothing to see.
+                # No event: Aodh sends each change of an alarm, and there is nothing to see.
                 LOG.info(
                     'Policy %s replaces nothing: alarm %s is in state %s',
                     self.name,
@@ -305,7 +216,7 @@ class ScalingPolicy(scaling_policy.AutoScalingPolicy):
         self._add_event('SIGNAL', self.IN_PROGRESS, text)
 
     def _refuse(self, reason):
-        """Show why the signal did not do what it was to do, and change nothing more."""
+        """Show why the signal did not do what it asked for, and change nothing more."""
         LOG.info('Policy %s refused a signal: %s', self.name, reason)
         self._add_event('SIGNAL', self.FAILED, reason)
         raise resource.NoActionRequired(res_name=self.name, reason=reason)
