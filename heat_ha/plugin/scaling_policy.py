@@ -72,7 +72,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         if not group_members.is_group(group):
             self._invalid(
                 _(
-                    '%(prop)s names %(name)s, which is an %(type)s and no '
+                    '%(prop)s names %(name)s, which is an %(type)s, not an '
                     'OS::Heat::AutoScalingGroup'
                 )
                 % {
@@ -110,7 +110,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         target = self._named(policy_id)
         if target is not None and not callable(getattr(target, 'fail_over', None)):
             self._invalid(
-                _('%(prop)s names %(name)s, which is an %(type)s and no OS::Heat::FailoverPolicy')
+                _('%(prop)s names %(name)s, which is an %(type)s, not an OS::Heat::FailoverPolicy')
                 % {'prop': self.AUTO_SCALING_POLICY, 'name': target.name, 'type': target.type()}
             )
 
@@ -139,7 +139,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
             return super().signal(details, need_check)
         # Heat looks for a hook's name in any body, and fails on most that are not objects.
         with contextlib.suppress(resource.NoActionRequired):
-            self._refuse(f'the body of the signal is a {type(details).__name__}, no JSON object')
+            self._refuse(f'the body of the signal is a {type(details).__name__}, not a JSON object')
         return False
 
     def handle_signal(self, details=None):
@@ -178,7 +178,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         policy = self._named(self.properties[self.AUTO_SCALING_POLICY])
         if not callable(getattr(policy, 'fail_over', None)):
             raise exceptions.Refused(
-                f'{self.AUTO_SCALING_POLICY} names no FailoverPolicy of this stack'
+                f'{self.AUTO_SCALING_POLICY} does not name a FailoverPolicy of this stack'
             )
         return policy.fail_over(
             signals.without_action(signal),
@@ -194,7 +194,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         group = self._named(self.properties[self.AUTO_SCALING_GROUP_NAME])
         if not group_members.is_group(group):
             raise exceptions.Refused(
-                f'{self.AUTO_SCALING_GROUP_NAME} names no AutoScalingGroup of this stack'
+                f'{self.AUTO_SCALING_GROUP_NAME} does not name an AutoScalingGroup of this stack'
             )
         named: tuple[str, ...] = ()
         if signal.member is not None:

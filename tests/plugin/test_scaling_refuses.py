@@ -166,17 +166,17 @@ BAD_PROPERTIES = {
     'no group': (
         REPLACES.replace('resource: group', 'resource: note'),
         'note: {type: OS::Heat::Value, properties: {value: 1}}',
-        'no OS::Heat::AutoScalingGroup',
+        'not an OS::Heat::AutoScalingGroup',
     ),
     'no policy': (
         REPLACES.replace('auto_scaling_group_id', 'auto_scaling_policy_id'),
         '',
-        'no OS::Heat::FailoverPolicy',
+        'not an OS::Heat::FailoverPolicy',
     ),
     'a ScalingPolicy': (
         REPLACES.replace('group_id: {get_resource: group', 'policy_id: {get_resource: other'),
         'other:\n  type: OS::Heat::ScalingPolicy\n  properties:\n' + textwrap.indent(ADDS, '    '),
-        'no OS::Heat::FailoverPolicy',
+        'not an OS::Heat::FailoverPolicy',
     ),
     'itself': (
         REPLACES.replace('group_id: {get_resource: group}', 'policy_id: policy'),
