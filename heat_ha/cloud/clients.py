@@ -14,19 +14,19 @@ from heat_ha.cloud import cinder, compute_hosts, nova
 CALL_LIMIT = 60.0
 
 
-# How many stacks' sessions an engine keeps, with some tens of kilobytes each.
-KEPT_SESSIONS = 256
+# How many stacks' sessions an engine retains, with some tens of kilobytes each.
+RETAINED_SESSIONS = 256
 
 
-class _Place:
-    """Where the session of one trust is kept."""
+class _Slot:
+    """Where the session of one trust is retained."""
 
     session: keystone_session.Session | None = None
 
 
-@functools.lru_cache(KEPT_SESSIONS)
-def _place_of(_trust: str) -> _Place:
-    return _Place()
+@functools.lru_cache(RETAINED_SESSIONS)
+def _slot_of(_trust: str) -> _Slot:
+    return _Slot()
 
 
 def session_of(resource: Any) -> keystone_session.Session:
@@ -38,13 +38,16 @@ def session_of(resource: Any) -> keystone_session.Session:
     gets other credentials gets another trust.
     """
     trust = resource.context.trust_id
-    place = _place_of(trust) if trust else _Place()
-    if place.session is None:
+    slot = _slot_of(trust) if trust else _Slot()
+    if slot.session is None:
         heats = resource.context.keystone_session
-        place.session = keystone_session.Session(
-            auth=heats.auth, verify=heats.verify, cert=heats.cert, timeout=CALL_LIMIT
+        slot.session = keystone_session.Session(
+            auth=heats.auth,
+            verify=heats.verify,
+            cert=heats.cert,
+            timeout=CALL_LIMIT,
         )
-    return place.session
+    return slot.session
 
 
 class StackClients:

@@ -29,7 +29,7 @@ MICROVERSION = '2.53'
 CALL_LIMIT = 15
 
 NO_CREDENTIAL = (
-    'the state of its host cannot be asked for: heat.conf has no credential in '
+    'the state of its host cannot be looked up: heat.conf has no credential in '
     f'[{nova_hosts.GROUP}]'
 )
 
@@ -107,7 +107,7 @@ class Hosts:
                 return HostTable({}, _unknown(NO_CREDENTIAL))
             services = client.services.list(binary='nova-compute')
         except FAILURES as exc:
-            return HostTable({}, _unknown(f'Nova did not tell of its host ({exc})'[:250]))
+            return HostTable({}, _unknown(f'Nova did not show its host ({exc})'[:250]))
         return HostTable(
             {host_id(self._project, service.host): _host(service) for service in services},
             _unknown("none of Nova's hosts is the one of its server"),

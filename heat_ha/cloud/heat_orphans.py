@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was made for a resource without Heat knowing: it would be left over for ever.
+"""What was made for a resource without Heat knowing of it, and would be left over for ever.
 
 An engine asks Nova for a server and writes its id down afterwards. When it dies in between, or
 the answer is lost, the resource has failed without an id, and Heat, which replaces it, deletes
-nothing. But the name is known: Heat makes it from the resource's own uuid. So it is looked for
-under that name, and its id is written where Heat would have written it; then Heat deletes it
-with the resource.
+nothing. But the name is known: Heat makes it from the resource's own uuid. So this module looks
+for a server of that name and writes its id where Heat would have written it. Then Heat deletes
+the server with the resource.
 
-So it is with a nested stack: another engine makes it, servers and all, while the one that has asked
-for it may be dead before it knows the id.
+The same holds for a nested stack: another engine makes it, servers and all, while the one that
+requested it may be dead before it knows the id.
 """
 
 import re
@@ -55,16 +55,16 @@ def _ports(clients: Any, name: str) -> Iterable[Any]:
     return [port['id'] for port in clients.client('neutron').list_ports(name=name)['ports']]
 
 
-# What members are made of, and what costs something when nobody knows of it.
+# What members are made of, and what costs money when nobody knows of it.
 FINDERS: tuple[Callable[[Any, str], Iterable[Any]], ...] = (_servers, _volumes, _ports)
 
 
-def is_lost(row: Any, is_alive: Callable[[str], bool]) -> bool:
-    """Whether something may have been made for a resource that nobody is going to write down.
+def may_be_orphaned(row: Any, is_alive: Callable[[str], bool]) -> bool:
+    """Whether something may have been made for a resource without its id being written down.
 
-    Invariant: never True of a row with an id, nor of one that a living engine holds. Heat itself
-    tries a failed creation again and holds the row all the while; an unheld row in progress is
-    one that an engine is about to take.
+    Invariant: never true of a row with an id, nor of one that a living engine holds. Heat itself
+    tries a failed creation again and holds the row all the while. A row in progress that nobody
+    holds is one that an engine is about to take.
     """
     if row.action != CREATE or row.physical_resource_id:
         return False
@@ -80,13 +80,13 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
     :param is_alive: whether an engine answers; what a living one works on is left alone.
     :returns: the ids that Heat knows now.
     :raises exceptions.CouldNotAsk: a service did not say whether anything was made, so nothing
-        may be done yet that makes Heat forget the resource. What was given so far stays so.
+        may be done yet that makes Heat forget the resource. Earlier adoptions stay.
 
     Changes only rows of Heat's that have no id and are as they were seen.
     """
-    given = []
+    adopted = []
     for row in heat_db.below(context, stack_id):
-        if not is_lost(row, is_alive):
+        if not may_be_orphaned(row, is_alive):
             continue
         stack = stack_object.Stack.get_by_id(context, row.stack_id)
         name = f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}'
@@ -102,8 +102,8 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
         )
         LOG.warning('%s was made for %s without Heat knowing: %s', made, row.name, is_ours)
         if is_ours:
-            given.append(made)
-    return tuple(given)
+            adopted.append(made)
+    return tuple(adopted)
 
 
 def _nested(context: Any, name: str, owner: str) -> Any:

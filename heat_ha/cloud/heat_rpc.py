@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals to policies over Heat's own message bus, as only a program beside the engines can.
 
-What a signal says is believed by no policy, so it carries no secret: who could send one here
-could do more harm by other means.
+No policy believes what a signal says, so a signal carries no secret: anybody who can send one here
+can do more harm by other means.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from heat_ha import exceptions
 
-# Seconds until an engine must have taken a signal.
+# Seconds until an engine must have accepted a signal.
 CALL_LIMIT = 30
 
 
@@ -31,7 +31,7 @@ def _context(project: str) -> Any:
 def signal(project: str, stack_name: str, stack_id: str, resource: str, body: Any) -> None:
     """Signal a resource; its engine goes on by itself.
 
-    :raises exceptions.CouldNotAsk: no engine is known to have taken it.
+    :raises exceptions.CouldNotAsk: it is not known that an engine has accepted it.
     """
     identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
     try:
@@ -51,9 +51,9 @@ def signal(project: str, stack_name: str, stack_id: str, resource: str, body: An
 
 
 def prepare(project: str, stack_name: str, stack_id: str, resource: str) -> None:
-    """Let every engine log in to Nova, as a policy does at a signal; none answers.
+    """Let every engine log in to Nova, as a policy does at a signal; no answer comes.
 
-    :raises exceptions.CouldNotAsk: the bus did not take it.
+    :raises exceptions.CouldNotAsk: the bus did not accept it.
     """
     identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
     try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work of Heat's that has died with its engine, found while a policy waits for it.
+"""Heat's work that died with its engine, found while a policy waits for it.
 
 Each resource of a nested stack is worked on by whichever engine took the message. When that
 engine dies, the resource and its stacks stay IN_PROGRESS until the stack's timeout, an hour by
-default: Heat looks for the dead only when it is to change the same resource again. An engine that
-waits for a nested stack would wait as long. So whoever waits looks as well, and does then what
-Heat does when it finds out: the resource and the stack become FAILED, which is seen and can be
-repeated.
+default: Heat looks for dead engines only when it is to change the same resource again. An engine
+that waits for a nested stack would wait as long. So the one that waits looks as well, and does what
+Heat does when it finds a dead engine: the resource and the stack become FAILED. A policy sees that
+and can repeat the work.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks. Asking a dead engine takes two more.
 EVERY = 3.0
 
-# Seconds without any change in a stack after which a dead engine's part is not on its way to
-# be taken up: when another update has just begun, Heat steals what the dead one held itself.
+# Seconds without any change in a stack after which nobody is about to go on with a dead engine's
+# part: when another update has just begun, Heat itself steals what the dead one held.
 DEAD_AFTER = 12.0
 
 # Seconds without any change after which a message counts as lost: an engine may die between
-# taking it and writing its name into the resource. A living engine that is busy is quicker.
+# receiving it and writing its name into the resource. A living engine that is busy is quicker.
 LOST_AFTER = 45.0
 
 REASON = 'Worker went down during resource %s'
@@ -64,28 +64,29 @@ def left_behind(
         each stack after the one that it belongs to.
     :param unchanged_for: for each stack the seconds since anything in it has changed.
 
-    Invariant: nothing that a living engine works on is among them, nothing in a stack that has
-    changed within ``DEAD_AFTER``, and without a dead engine nothing before ``LOST_AFTER``; and of
-    what lies in one another only the outermost, since who takes that up sees to what is inside.
+    Invariants: nothing that a living engine works on is among them, nothing in a stack that has
+    changed within ``DEAD_AFTER``, and without a dead engine nothing before ``LOST_AFTER``. Of what
+    lies in one another only the outermost is: the engine that goes on with that one sees to what
+    is inside.
     """
     tree = tuple(tree)
     working = {w.engine for w in tree if w.engine}
     dead = {engine for engine in working if not is_alive(engine)}
     # A stack that is in progress has a resource that an engine holds, or a message on its way.
     held = {w.stack for w in tree if w.engine}
-    lost = {w.stack for w in tree if unchanged_for[w.stack] >= LOST_AFTER} - held
-    still = {w.stack for w in tree if unchanged_for[w.stack] >= DEAD_AFTER}
+    orphaned = {w.stack for w in tree if unchanged_for[w.stack] >= LOST_AFTER} - held
+    quiet = {w.stack for w in tree if unchanged_for[w.stack] >= DEAD_AFTER}
     found: dict[int, Work] = {}
     inside: set[int] = set()
     for work in tree:
         if work.below in found or work.below in inside:
             inside.add(work.resource)
         elif work.is_in_progress and (
-            work.stack in lost or (work.engine in dead and work.stack in still)
+            work.stack in orphaned or (work.engine in dead and work.stack in quiet)
         ):
             found[work.resource] = work
-    lost -= {w.stack for w in tree if w.resource in inside}
-    return frozenset({w.stack for w in found.values()} | lost), tuple(found.values())
+    orphaned -= {w.stack for w in tree if w.resource in inside}
+    return frozenset({w.stack for w in found.values()} | orphaned), tuple(found.values())
 
 
 class OrphanScanner:
@@ -122,7 +123,7 @@ class OrphanScanner:
         if stacks:
             # Before Heat can see that they have failed: it would replace them, and forget.
             heat_orphans.adopt(self._context, self._stack_id, self._is_alive)
-            # Their version is another one where something was found.
+            # A resource that was given what was found has another version now.
             tree = tuple(_tree(self._context, self._stack_id))
             _, works = left_behind(tree, self._is_alive, unchanged_for)
         for work in works:
@@ -131,7 +132,7 @@ class OrphanScanner:
             self._fail_stack(stack_id, works)
 
     def _fail_resource(self, work: Work) -> None:
-        # As it was seen, or not at all: somebody may have taken it up meanwhile.
+        # As it was seen, or not at all: another engine may have gone on with it meanwhile.
         is_ours = resource_object.Resource.select_and_update_by_id(
             self._context,
             work.resource,
@@ -144,7 +145,7 @@ class OrphanScanner:
             work.resource,
             work.stack,
             work.engine or 'unknown',
-            '' if is_ours else ' and is taken up already',
+            '' if is_ours else ' and another engine has gone on with it',
         )
 
     def _fail_stack(self, stack_id: str, works: tuple[Work, ...]) -> None:

@@ -24,7 +24,7 @@ AGAIN_AFTER = (1.0, 3.0, 8.0)
 def is_cancelled(context: Any, stack_id: str) -> bool:
     """Whether somebody has cancelled what the stack does.
 
-    Heat lets the resources that are at work go on, and tells only stacks of its own.
+    Heat lets the resources that are at work go on, and informs only stacks of its own.
     """
     _action, status, reason, _updated = stack_object.Stack.get_status(context, stack_id)
     return bool(status == 'FAILED' and str(reason).endswith(' cancelled'))
@@ -35,7 +35,7 @@ def sibling(resource: Any, refid: str | None) -> Any:
 
     While Heat acts on one resource it loads the others without their state, so then they are
     taken from the stack as the database has it. Unlike Heat's ``resource_by_refid`` this finds
-    a resource whose last action failed: that is when it is wanted.
+    a resource whose last action failed, which is when it is needed.
     """
     stack = resource.stack
     if getattr(stack, 'in_convergence_check', False) and stack.id is not None:
@@ -48,8 +48,8 @@ def sibling(resource: Any, refid: str | None) -> Any:
     return None
 
 
-def watch_over(context: Any, stack_id: str) -> heat_stalled.OrphanScanner:
-    """Somebody to look for work on a nested stack that has died with its engine."""
+def scanner_of(context: Any, stack_id: str) -> heat_stalled.OrphanScanner:
+    """A scanner for work on a nested stack that died with its engine."""
     return heat_stalled.OrphanScanner(
         context, stack_id, functools.partial(lease.engine_is_alive, context)
     )
@@ -68,8 +68,8 @@ def update_nested(
 ) -> None:
     """Update the nested stack of ``resource``, and again when that fails, and wait for the end.
 
-    An update asks other services for much and repeats nothing, so one answer of theirs that was
-    not to be had lets it fail. A second update goes on where the first one failed.
+    An update asks other services for much and repeats nothing, so a single answer that does not
+    come lets it fail. A second update goes on where the first one failed.
 
     :param timeout: seconds that each update may take.
     :raises Stopped: it failed each time, or did not end in time.
@@ -83,7 +83,7 @@ def update_nested(
         except (NestedFailed, heat_exception.HeatException) as exc:
             if pause is None:
                 raise
-            LOG.warning('%s: %s; once more in about %.0f s', resource.name, exc, pause)
+            LOG.warning('%s: %s; again in about %.0f s', resource.name, exc, pause)
         time.sleep(pause * random.uniform(0.75, 1.25))
 
 
@@ -98,14 +98,14 @@ def wait_for_nested_update(
     :raises NestedFailed: the update failed. :raises Stopped: it did not end in time.
     """
     deadline = time.monotonic() + timeout
-    watch = watch_over(resource.context, resource.resource_id)
+    scanner = scanner_of(resource.context, resource.resource_id)
     while True:
         still_wanted()
-        watch.look()
+        scanner.look()
         status = stack_object.Stack.get_status(resource.context, resource.resource_id)
         action, state, reason, _updated = status
         if action == 'UPDATE' and state == 'COMPLETE':
-            # The outputs and the loaded stack are of before the update.
+            # The outputs and the loaded stack are those of before the update.
             resource._nested = None
             resource._outputs = None
             return

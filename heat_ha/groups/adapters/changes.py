@@ -66,10 +66,10 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
     :param still_wanted: called at each look; what it raises ends the wait.
     :returns: False when the deadline came first.
     """
-    watch = nested_stack.watch_over(group.context, group.resource_id)
+    scanner = nested_stack.scanner_of(group.context, group.resource_id)
     while True:
         still_wanted()
-        watch.look()
+        scanner.look()
         status, _reason = members.nested_status(group)
         if status != group.IN_PROGRESS and _is_unlocked(group):
             refresh(group)

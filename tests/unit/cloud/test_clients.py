@@ -8,7 +8,7 @@ from heat_ha.cloud import clients
 
 @pytest.fixture(autouse=True)
 def _nothing_kept():
-    clients._place_of.cache_clear()
+    clients._slot_of.cache_clear()
 
 
 def resource(trust):
@@ -39,6 +39,6 @@ def test_a_stack_without_a_trust_logs_in_for_each_signal():
 
 def test_sessions_of_stacks_that_are_gone_make_room():
     first = clients.session_of(resource('t0'))
-    for number in range(clients.KEPT_SESSIONS):
+    for number in range(clients.RETAINED_SESSIONS):
         clients.session_of(resource(f'x{number}'))
     assert clients.session_of(resource('t0')) is not first

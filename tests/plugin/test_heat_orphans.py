@@ -28,12 +28,14 @@ def row(action='CREATE', status='FAILED', physical=None, engine=None):
     )
 
 
-def test_only_a_creation_without_an_id_that_no_living_engine_holds_is_lost():
+def test_only_a_creation_without_an_id_that_no_living_engine_holds_may_be_orphaned():
     lost_ones = set()
     for action, status, physical, engine in itertools.product(
         ACTIONS, STATUSES, (None, 'an-id'), (None, 'living', 'dead')
     ):
-        if heat_orphans.is_lost(row(action, status, physical, engine), {'living'}.__contains__):
+        if heat_orphans.may_be_orphaned(
+            row(action, status, physical, engine), {'living'}.__contains__
+        ):
             lost_ones.add((action, status, physical, engine))
     assert lost_ones == {
         ('CREATE', 'FAILED', None, None),
