@@ -40,7 +40,7 @@ class Member:
 
     @property
     def is_in_service(self) -> bool:
-        """Whether Heat holds the member for complete and healthy."""
+        """Whether the member is complete and healthy as far as Heat knows."""
         return not self.is_failed and not self.is_in_progress
 
     @property
@@ -68,7 +68,7 @@ class Group:
 
     @property
     def healthy(self) -> tuple[Member, ...]:
-        """Members that Heat does not hold for failed, oldest first."""
+        """Members that have not failed as far as Heat knows, oldest first."""
         return tuple(m for m in self.members if not m.is_failed)
 
     @property
@@ -132,10 +132,10 @@ class MaskedFailure:
 class Replacement:
     """The intent to replace members, on record before anything is done.
 
-    Which phase it is in is not on record: ``rules.decide.next_step`` sees that from the group,
-    so that the record can never be at odds with the members. ``size`` is how many members the
-    group is to have afterwards, ``named`` what the request named, ``given_up`` are the names of
-    new members that failed, ``since`` is UTC in ISO form.
+    Its phase is not on record: ``rules.decide.next_step`` sees it from the group, so that the
+    record and the members always agree. ``size`` is how many members the group is to have
+    afterwards, ``named`` what the request named, ``given_up`` are the names of new members that
+    failed, ``held_back`` the failures that are masked now, ``since`` is UTC in ISO form.
     """
 
     FORM = serialization.Form(always=('given_up', 'held_back'))

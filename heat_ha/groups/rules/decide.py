@@ -14,14 +14,14 @@ from heat_ha import exceptions
 from heat_ha.groups import model
 
 # Between setting the mark and changing the nested stack Heat needs a second or two, and as long
-# between the end of the change and the taking back of the mark. Thirty times that, so that a
-# busy engine is not taken for a dead one.
+# again between the end of the change and the removal of the mark. This is thirty times that, so
+# that a busy engine does not count as a dead one.
 UNTRACED_MARK_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """Bring these members into the group and take those out of it, in one update.
+    """Add these members to the group and remove those from it, in one update.
 
     Without either, the update has Heat delete what it left behind.
     """
@@ -39,14 +39,14 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """Somebody else changes the group."""
+    """Another engine, or a person, changes the group."""
 
     reason: str
 
 
 @dataclasses.dataclass(frozen=True)
 class GiveUp:
-    """Put on record that this new member is not to be had."""
+    """Put on record that this new member cannot be had."""
 
     reason: str
     new: str
@@ -73,8 +73,8 @@ Step = Change | Wait | GiveUp | Blocked | Finished
 def named_member(group: model.Group, name: str) -> model.Member:
     """Find the member that a sender calls by its name, its reference or the id of a server.
 
-    :raises exceptions.Refused: there is none, which is also the answer to names of foreign
-        servers: who holds a signed URL must not learn what exists elsewhere.
+    :raises exceptions.Refused: there is none. Names of foreign servers get the same answer: the
+        holder of a signed URL must not learn what exists elsewhere.
     """
     for member in group.members:
         if name == member.name:
@@ -152,8 +152,8 @@ DIED_WITH_ENGINE = 'Worker went down during resource'
 class Requested:
     """What this run has asked Heat for already.
 
-    What a run before this one asked for is asked again, for nobody may be working on it; what
-    this run asked for in vain is not, but for one removal that died with its engine.
+    What an earlier run requested is requested again, for it may be that nobody works on it. What
+    this run requested in vain is not, except for a removal that died with its engine, once.
     """
 
     added: frozenset[str] = frozenset()
@@ -196,12 +196,12 @@ def next_step(
             return GiveUp(failure, state.pair.new)
     surplus = _surplus(seen, states, wanted.size)
     if surplus:
-        return _in_vain(seen, surplus, requested) or Change(
+        return _blocked_removal(seen, surplus, requested) or Change(
             'removing what is replaced', (), surplus
         )
     missing = _missing(seen, states, wanted.size)[: rolling.max_batch_size]
     if missing:
-        return Change('bringing the new members', missing)
+        return Change('adding the new members', missing)
     waiting = [s for s in states if s.is_untouched]
     if waiting:
         return _new_batch(seen, waiting, wanted.order, rolling, requested)
@@ -245,7 +245,7 @@ class _PairState:
         return comes_last and is_victim_gone and self.new is None and not self.is_given_up
 
     def failure(self, keep: collections.abc.Collection[str], requested: Requested) -> str:
-        """Say why the new member is not to be had, empty while it may still come."""
+        """Say why the new member cannot be had; empty while it may still come."""
         if self.is_given_up:
             return ''
         if self.victim is not None and self.pair.victim in keep:
@@ -253,7 +253,7 @@ class _PairState:
         was_requested = self.pair.new in requested.added
         if self.new is None:
             is_expected = self.is_untouched or self.has_room
-            return 'Heat did not take it into the group' if was_requested and is_expected else ''
+            return 'Heat did not add it to the group' if was_requested and is_expected else ''
         if self.new.update_failed and not requested.is_swept:
             return ''
         if self.new.is_failed:
@@ -280,13 +280,13 @@ def still_open(
     new_name: collections.abc.Callable[[], str],
     keep: collections.abc.Collection[str] = (),
 ) -> tuple[model.Pair, ...]:
-    """Pair anew what is left of a replacement whose new members failed.
+    """Make new pairs of what is left of a replacement whose new members failed.
 
     :param new_name: makes a name that no member has had.
     :param keep: names of members that stay in any case.
 
-    Invariant: a member that failed in the place of one that is gone is a victim itself, so that
-    the group does not stay a member short; nothing is paired that is in service or must stay.
+    Invariants: a member that failed in the place of one that is gone is a victim itself, so that
+    the group does not stay a member short. Nothing is paired that is in service or must stay.
     """
     pairs = []
     for pair in wanted.pairs:
@@ -296,7 +296,7 @@ def still_open(
         if pair.victim in keep or pair.new in keep:
             continue
         if not pair.victim:
-            # Whoever asked for one more member knows it by this name.
+            # The one who requested one more member knows it by this name.
             pairs.append(pair)
         elif seen.member(pair.victim) is not None:
             pairs.append(model.Pair(pair.victim, new_name()))
@@ -310,7 +310,7 @@ def still_open(
 def is_short(
     seen: model.Group, wanted: model.Replacement, keep: collections.abc.Collection[str] = ()
 ) -> bool:
-    """Whether a member that is gone has nobody in its place, so that it may not be forgotten."""
+    """Whether the place of a member that is gone is empty, so that it may not be forgotten."""
     return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str, keep))
 
 
@@ -319,19 +319,19 @@ def resumed(
 ) -> model.Replacement:
     """What is to be carried out of a replacement that an earlier run left.
 
-    Invariant: a member that was given up and must stay now, for somebody has healed it and
-    made it the active since, is no longer asked about: it has the place.
+    Invariant: a member that was given up and must stay now, because it was healed and made the
+    active since, has its place: nothing is done about it any more.
     """
     pairs = tuple(p for p in left.pairs if not (p.new in keep and p.new in left.given_up))
     return dataclasses.replace(left, pairs=pairs)
 
 
 def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
-    """Repeat what is under way: the engine that did it may be gone, and twice does no harm."""
+    """Repeat what is under way: its engine may be gone, and doing it twice is harmless."""
     coming = tuple(n for n in wanted.new_names if seen.member(n) and n not in wanted.given_up)
     ours = wanted.victims + wanted.given_up
     going = tuple(m.name for m in seen.being_deleted if m.name in ours)
-    return Change('sending the change again that another engine left', coming, going)
+    return Change('repeating the change that another engine left', coming, going)
 
 
 def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
@@ -348,20 +348,22 @@ def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[st
         for s in states
         if s.victim and s.new and s.new.is_in_service and not s.is_given_up
     ]
-    # Somebody may have made the group smaller meanwhile; then fewer may go.
+    # The group may have been made smaller meanwhile; then fewer may go.
     room = max(len(seen.members) - len(failed) - size, 0)
     return tuple(being_deleted + failed + replaced[:room])
 
 
 def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
-    """Choose the new members that were asked for, or have room, and are not there."""
+    """Choose the new members that were requested, or have room, and are not there."""
     unfinished = [s.pair.new for s in states if s.is_unfinished]
-    # Somebody may have filled the room meanwhile.
+    # The room may have been filled meanwhile.
     room = max(size - len(seen.members), 0)
     return tuple(unfinished + [s.pair.new for s in states if s.has_room][:room])
 
 
-def _in_vain(seen: model.Group, names: tuple[str, ...], requested: Requested) -> Blocked | None:
+def _blocked_removal(
+    seen: model.Group, names: tuple[str, ...], requested: Requested
+) -> Blocked | None:
     for name in names:
         if name in requested.removed:
             left = next((m for m in seen.being_deleted + seen.members if m.name == name), None)
@@ -384,10 +386,10 @@ def _new_batch(
 ) -> Step:
     batch = waiting[: rolling.max_batch_size]
     if order is model.Order.CREATE_FIRST:
-        # Heat would make a failed member of which nothing exists anew, beside its successor.
+        # Heat would create a failed member that was never created, beside its successor.
         never_created = tuple(s.pair.victim for s in batch if s.victim and s.victim.never_created)
         new = tuple(s.pair.new for s in batch)
-        return Change('bringing the new members', new, never_created, is_new_batch=True)
+        return Change('adding the new members', new, never_created, is_new_batch=True)
     room = len(seen.in_service) - rolling.min_in_service
     going: list[str] = []
     for state in batch:
@@ -402,7 +404,7 @@ def _new_batch(
             f'delete first, for {len(seen.in_service)} are in service',
             batch[0].pair.new,
         )
-    blocked = _in_vain(seen, tuple(going), requested)
+    blocked = _blocked_removal(seen, tuple(going), requested)
     return blocked or Change('making room', (), tuple(going), is_new_batch=True)
 
 
@@ -425,7 +427,7 @@ class MarkEvidence:
 
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """Nobody scales the group. ``reason`` says what speaks against a mark that there is."""
+    """Nobody scales the group. ``reason`` says why a mark that is there does not count."""
 
     reason: str = ''
 
@@ -446,7 +448,7 @@ class Unclear:
 
 
 def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
-    """Tell a mark that somebody stands behind from one that a dead engine left.
+    """Distinguish a mark that a living engine holds from one that a dead engine left.
 
     A mark without a trace counts as left over when the nested stack has been at rest, and the
     same mark in place, for ``UNTRACED_MARK_SECONDS``; a nested stack that is in progress for
