@@ -63,13 +63,11 @@ class Intent:
 
         :raises exceptions.CouldNotAsk: Heat did not answer.
         """
-        known = {(m.stack, m.resource) for m in self.wanted.held_back}
+        known = {(m.stack, m.resource) for m in self.wanted.masked}
         for masked in failure_masks.to_mask(self._group, change.remove, self.wanted.victims):
             if (masked.stack, masked.resource) in known:
                 continue
-            self.wanted = dataclasses.replace(
-                self.wanted, held_back=(*self.wanted.held_back, masked)
-            )
+            self.wanted = dataclasses.replace(self.wanted, masked=(*self.wanted.masked, masked))
             # On record first: a look takes the member for failed all the while.
             self.record()
             failure_masks.mask(self._group, masked)
@@ -77,7 +75,7 @@ class Intent:
     def _unmask_failures(self, seen: model.Group | None) -> None:
         """Unmask all; of members that ``seen`` does not have any more nothing is left to unmask."""
         left = []
-        for masked in self.wanted.held_back:
+        for masked in self.wanted.masked:
             if seen is not None and seen.member(masked.member) is None:
                 continue
             try:
@@ -85,7 +83,7 @@ class Intent:
             except exceptions.CouldNotAsk as exc:
                 LOG.warning('Group %s: %s', self._group.name, exc)
                 left.append(masked)
-        self.wanted = dataclasses.replace(self.wanted, held_back=tuple(left))
+        self.wanted = dataclasses.replace(self.wanted, masked=tuple(left))
 
     def release(self) -> None:
         """Leave the intent on record for the next signal, as nobody's."""
@@ -98,7 +96,7 @@ class Intent:
     def settle(self, seen: model.Group, keep: tuple[str, ...]) -> None:
         """Take the intent off the record after the last step, unless something is left of it."""
         self._unmask_failures(seen)
-        if self.wanted.held_back or decide.is_short(seen, self.wanted, keep):
+        if self.wanted.masked or decide.is_short(seen, self.wanted, keep):
             # The next signal finds nothing to do but this.
             self.wanted = dataclasses.replace(self.wanted, engine='')
             self.record()

@@ -135,10 +135,10 @@ class Replacement:
     Its phase is not on record: ``rules.decide.next_step`` sees it from the group, so that the
     record and the members always agree. ``size`` is how many members the group is to have
     afterwards, ``named`` what the request named, ``given_up`` are the names of new members that
-    failed, ``held_back`` the failures that are masked now, ``since`` is UTC in ISO form.
+    failed, ``masked`` the failures that are masked now, ``since`` is UTC in ISO form.
     """
 
-    FORM = serialization.Form(always=('given_up', 'held_back'))
+    FORM = serialization.Form(keys={'masked': 'held_back'}, always=('given_up', 'masked'))
 
     id: str
     requested_by: str
@@ -149,7 +149,7 @@ class Replacement:
     engine: str
     since: str
     given_up: tuple[str, ...] = ()
-    held_back: tuple[MaskedFailure, ...] = ()
+    masked: tuple[MaskedFailure, ...] = ()
 
     @property
     def victims(self) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ class Rescue:
             if decide.is_affected(seen, named is not None):
                 found.append((one, seen))
             else:
-                status = server.wording or server.status.value
+                status = server.detail or server.status.value
                 others.append(f'{one.name}: {status}, {seen.host.detail}')
         return found, others
 
@@ -204,7 +204,7 @@ class Rescue:
     def _do_next(self, server: str, this: _Round, pool: concurrent.futures.Executor) -> None:
         known = self._journal[server]
         seen = model.Observation(this.looks[server], this.hosts(known.before.host), self._clock())
-        if known.is_configured_anew:
+        if known.is_configured_again:
             configuration = self._heat.configuration(server)
             seen = dataclasses.replace(seen, configuration=configuration)
         match decide.next_step(known, self._options.rules, self._options.verify, seen):

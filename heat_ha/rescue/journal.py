@@ -56,7 +56,7 @@ class Journal:
             started=self._clock(),
             failure='',
             has_returned=False,
-            is_configured_anew=False,
+            is_configured_again=False,
             reason=step.reason,
         )
         self._put(known)
@@ -80,7 +80,7 @@ class Journal:
     def configured(self, server: str, count: int) -> None:
         """Put on record that the server was handed its software deployments again."""
         known = self._known[server]
-        self._put(dataclasses.replace(known, is_configured_anew=True))
+        self._put(dataclasses.replace(known, is_configured_again=True))
         self._emit('IN_PROGRESS', f'{known.name}: {count} software deployments are applied again')
 
     def end(self, server: str, step: decide.End) -> None:

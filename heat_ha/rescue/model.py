@@ -74,7 +74,7 @@ class Server:
     ``task`` is what Nova is doing with it, '' for nothing.
     """
 
-    FORM = serialization.Form(always=('volumes', 'addresses'))
+    FORM = serialization.Form(keys={'detail': 'wording'}, always=('volumes', 'addresses'))
 
     server: str
     status: ServerStatus
@@ -82,7 +82,7 @@ class Server:
     task: str = ''
     volumes: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
-    wording: str = ''
+    detail: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +92,12 @@ class Progress:
     ``index`` and ``attempt`` say which attempt of which method it is, ``before`` how the server
     was when the rescue began, ``failure`` why the attempt came to nothing. ``has_returned``: what
     went through Heat came to its end; without it the engine died in the middle.
-    ``is_configured_anew``: its software deployments were handed to it again.
+    ``is_configured_again``: its software deployments were handed to it again.
     """
 
-    FORM = serialization.Form(always=('state', 'method'))
+    FORM = serialization.Form(
+        keys={'is_configured_again': 'is_configured_anew'}, always=('state', 'method')
+    )
 
     server: str
     name: str
@@ -110,7 +112,7 @@ class Progress:
     failure: str = ''
     reason: str = ''
     has_returned: bool = False
-    is_configured_anew: bool = False
+    is_configured_again: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,7 +163,7 @@ def drop_replacement(group: Any) -> None:
 def masked_failures(group: Any) -> tuple[model.MaskedFailure, ...]:
     """Read which failed resources Heat is shown as healthy for now."""
     running = read_replacement(group)
-    return running.held_back if running else ()
+    return running.masked if running else ()
 
 
 def write_adjustment(group: Any, mark: model.Mark) -> None:

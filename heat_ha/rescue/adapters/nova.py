@@ -87,8 +87,8 @@ class RescueNova:
             if seen is None and self._reader is not self._client:
                 seen = self._look_as(self._client, server_id)
         except compute_hosts.FAILURES as exc:
-            wording = f'{type(exc).__name__}: {exc}'[:200]
-            return model.Server(server_id, ServerStatus.COULD_NOT_ASK, wording=wording)
+            detail = f'{type(exc).__name__}: {exc}'[:200]
+            return model.Server(server_id, ServerStatus.COULD_NOT_ASK, detail=detail)
         return seen or model.Server(server_id, ServerStatus.GONE)
 
     def _look_as(self, client: Any, server_id: str) -> model.Server | None:
@@ -130,7 +130,7 @@ class RescueNova:
             task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
             volumes=tuple(sorted(v['id'] for v in volumes)),
             addresses=tuple(sorted(a['addr'] for net in addresses.values() for a in net)),
-            wording=found.status,
+            detail=found.status,
         )
 
     def begin(self, method: model.Method, server: model.Server) -> None:

@@ -67,7 +67,7 @@ def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: O
     if progress.state.is_final:
         return End(progress.reason, progress.state)
     if seen.server.status is ServerStatus.COULD_NOT_ASK:
-        return Look(f'Nova did not show it: {seen.server.wording}')
+        return Look(f'Nova did not show it: {seen.server.detail}')
     if progress.state is State.PENDING:
         if seen.server.status is ServerStatus.GONE:
             return End('the server is gone', State.LEFT_ALONE)
@@ -115,7 +115,7 @@ def _next_attempt(progress: Progress, rules: Sequence[Rule], seen: Observation) 
 
 def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
     """Choose what is next for a server that is back, and is to be configured again."""
-    is_asked = progress.is_configured_anew
+    is_asked = progress.is_configured_again
     if is_asked and seen.configuration is Configuration.DONE:
         return End(f'{_success(progress)}, configured again', State.DONE)
     has_failed = is_asked and seen.configuration is Configuration.FAILED
@@ -166,7 +166,7 @@ def unfinished(progress: Progress, verify: Verify, seen: Observation) -> str:
         return f'Nova is at work: {now.task}'
     wanted = ServerStatus.ACTIVE if traits.starts_server else _wanted_status(before.status)
     if now.status is not wanted:
-        return f'it is {now.wording or now.status.value}, not yet {wanted.value}'
+        return f'it is {now.detail or now.status.value}, not yet {wanted.value}'
     if traits.moves_server and now.host == before.host:
         return 'it is still on the same host'
     if verify.volumes and (lost := sorted(set(before.volumes) - set(now.volumes))):

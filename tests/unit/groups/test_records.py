@@ -12,7 +12,7 @@ def test_a_replacement_is_read_as_it_was_written():
     for order, given_up in itertools.product(worlds.ORDERS, ((), ('x',))):
         held = model.MaskedFailure('a', (('stack_id', '1'), ('tenant', 't')), 'server', 'sick')
         wanted = worlds.replacement(
-            *worlds.PAIRS, order=order, named=('a',), given_up=given_up, held_back=(held,)
+            *worlds.PAIRS, order=order, named=('a',), given_up=given_up, masked=(held,)
         )
         assert serialization.decode(model.Replacement, serialization.encode(wanted), 'it') == wanted
 

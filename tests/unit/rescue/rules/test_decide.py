@@ -111,7 +111,7 @@ def test_every_rescue_ends_however_often_methods_fail(state):
     assert begun[-1] == (Method.RECREATE, 3)
 
 
-def test_a_server_is_configured_anew_before_it_counts_as_rescued():
+def test_a_server_is_configured_again_before_it_counts_as_rescued():
     verify = model.Verify(configuration=True)
     kinds = set()
     for (index, rule), is_asked, config, started, host in itertools.product(
@@ -119,7 +119,7 @@ def test_a_server_is_configured_anew_before_it_counts_as_rescued():
     ):
         known = progress(
             index=index, attempt=1, state=State.RUNNING, method=rule.method, started=started,
-            has_returned=True, is_configured_anew=is_asked,
+            has_returned=True, is_configured_again=is_asked,
         )  # fmt: skip
         world = seen(HostState.CONFIRMED_DOWN, host=host)
         world = dataclasses.replace(world, configuration=config)
