@@ -24,14 +24,14 @@ LOG = logging.getLogger(__name__)
 ENGINE_VALID = 3.0
 
 # Seconds between two looks at the plans of FailoverPolicies, and two signals to one of them.
-FAILOVER_LOOK, FAILOVER_AGAIN = 2.0, 10.0
+FAILOVER_POLL_SECONDS, FAILOVER_RESIGNAL_AFTER = 2.0, 10.0
 
 # Seconds between two times that the engines are made ready for a rescue. Nova checks a token anew
 # that it has not seen for five minutes (keystonemiddleware's token_cache_time).
 PREPARE_EVERY = 240.0
 
 # Seconds between two signals to one RemoteStack with pending parts, and how many get one at once.
-PART_AGAIN, PARTS_AT_ONCE = 5.0, 20
+PART_RESIGNAL_AFTER, MAX_CONCURRENT_PARTS = 5.0, 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +86,12 @@ class Dispatcher:
         self._prepared_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
 
-    def unfinished(self, incident: Incident, marks: Mapping[str, ComputeService]) -> DispatchPlan:
+    def unfinished(
+        self, incident: Incident, services: Mapping[str, ComputeService]
+    ) -> DispatchPlan:
         """Find which policies of a failed host are not at their end. This only reads.
 
-        :param marks: all hosts.
+        :param services: all hosts.
         :raises exceptions.HaError: Nova, an engine or what is on record could not be read.
         """
         entry = self._store.get(agent_store.RESCUE, incident.host)
@@ -99,7 +101,7 @@ class Dispatcher:
         rows = self._rows(on_host) if is_new else known
         states = self._states(rows)
         rows, due = dispatch_rules.advance(
-            rows, on_host, states, incident.opened, time.time(), self._bound(rows, marks)
+            rows, on_host, states, incident.opened, time.time(), self._bound(rows, services)
         )
         return DispatchPlan(
             tuple(rows),
@@ -138,7 +140,7 @@ class Dispatcher:
             )
 
     def _bound(
-        self, rows: Sequence[dispatch_rules.PolicyDispatch], marks: Mapping[str, ComputeService]
+        self, rows: Sequence[dispatch_rules.PolicyDispatch], services: Mapping[str, ComputeService]
     ) -> int:
         waiting = sum(r.turn is dispatch_rules.DispatchState.WAITING for r in rows)
         under_way = dispatch_rules.under_way(rows)
@@ -146,7 +148,7 @@ class Dispatcher:
         if is_free or not self._per_destination:
             # The first of all is signalled in any case, and need not wait for an answer of Nova's.
             return self._at_once
-        living = [h for h, m in marks.items() if m.is_up and not m.is_disabled]
+        living = [h for h, m in services.items() if m.is_up and not m.is_disabled]
         arriving = self._nova.arriving()
         return dispatch_rules.bound(
             under_way, arriving, living, self._at_once, self._per_destination
@@ -214,23 +216,23 @@ class Dispatcher:
     # --- FailoverPolicies --------------------------------------------------------------------
 
     def take_up_failovers(
-        self, pool: concurrent.futures.Executor, marks: Mapping[str, ComputeService]
+        self, pool: concurrent.futures.Executor, services: Mapping[str, ComputeService]
     ) -> None:
         """Let plans go on whose engine died, or whose host is fenced by now; in a thread."""
         is_running = self._running is not None and not self._running.done()
-        if is_running or time.monotonic() - self._looked_at < FAILOVER_LOOK:
+        if is_running or time.monotonic() - self._looked_at < FAILOVER_POLL_SECONDS:
             return
         self._looked_at = time.monotonic()
-        self._running = pool.submit(self._take_up, dict(marks))
+        self._running = pool.submit(self._take_up, dict(services))
 
-    def _take_up(self, marks: Mapping[str, ComputeService]) -> None:
+    def _take_up(self, services: Mapping[str, ComputeService]) -> None:
         try:
             lock = self._locks.get_lock(b'heat-ha-failovers')
             if not lock.acquire(blocking=False):
                 return
             try:
                 for plan in policy_index.unfinished_failovers():
-                    self._take_up_one(plan, marks)
+                    self._take_up_one(plan, services)
                 self._take_up_parts(pending_regions.pending())
                 self._prepare()
             finally:
@@ -253,14 +255,14 @@ class Dispatcher:
             LOG.info('the engines were not made ready: %s', exc)
 
     def _take_up_one(
-        self, plan: policy_index.Unfinished, marks: Mapping[str, ComputeService]
+        self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> None:
         key = plan.stack_id, plan.name
-        if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_AGAIN:
+        if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_RESIGNAL_AFTER:
             return
         if plan.holder and self._lives(plan.holder):
             return
-        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, marks):
+        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, services):
             return
         self._taken_up[key] = time.monotonic()
         heat_rpc.signal(
@@ -277,9 +279,13 @@ class Dispatcher:
         now = time.monotonic()
         known = {(p.stack_id, p.name): p for p in found}
         self._synced = {key: at for key, at in self._synced.items() if key in known}
-        due = [key for key in known if now - self._synced.get(key, float('-inf')) >= PART_AGAIN]
+        due = [
+            key
+            for key in known
+            if now - self._synced.get(key, float('-inf')) >= PART_RESIGNAL_AFTER
+        ]
         due.sort(key=lambda key: self._synced.get(key, float('-inf')))
-        for key in due[:PARTS_AT_ONCE]:
+        for key in due[:MAX_CONCURRENT_PARTS]:
             one = known[key]
             is_new = key not in self._synced
             self._synced[key] = now
@@ -299,15 +305,15 @@ class Dispatcher:
                 )  # fmt: skip
 
     def _is_fenced(
-        self, plan: policy_index.Unfinished, marks: Mapping[str, ComputeService]
+        self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> bool:
         old = (plan.record.get('plan') or {}).get('old') or {}
         try:
-            mark = marks.get(self._nova.host_of(old.get('server', '')))
+            service = services.get(self._nova.host_of(old.get('server', '')))
         except exceptions.HaError as exc:
             LOG.info('policy=%s the host of its old active is not known: %s', plan.name, exc)
             return False
-        return mark is not None and mark.is_forced_down
+        return service is not None and service.is_forced_down
 
 
 def _rows_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:

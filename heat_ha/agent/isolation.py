@@ -16,12 +16,12 @@ PING_EVERY, PING_LIMIT = 5.0, 5
 VALID = 20.0
 
 
-def quorum_problem(marks: Mapping[str, cloud.ComputeService]) -> str:
+def quorum_problem(services: Mapping[str, cloud.ComputeService]) -> str:
     """Say that too few hosts are seen to believe one's own eyes, '' otherwise.
 
     Hosts that are marked as down, or that an operator disabled, are not expected to be up.
     """
-    expected = [m for m in marks.values() if not m.is_forced_down and not m.is_disabled]
+    expected = [m for m in services.values() if not m.is_forced_down and not m.is_disabled]
     up = sum(m.is_up for m in expected)
     if expected and up * 2 < len(expected):
         return f'only {up} of {len(expected)} hosts are seen up: this agent may be cut off'
@@ -55,9 +55,9 @@ class IsolationMonitor:
         """Whether what Nova shows is of now."""
         return time.monotonic() - self._nova_at < VALID
 
-    def look(self, marks: Mapping[str, cloud.ComputeService]) -> None:
+    def look(self, services: Mapping[str, cloud.ComputeService]) -> None:
         """Look at the broker, and count the hosts."""
-        self._quorum = quorum_problem(marks)
+        self._quorum = quorum_problem(services)
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):
             self._pinged_at = time.monotonic()
             # The broker's client waits for long when there is none.

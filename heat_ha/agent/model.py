@@ -27,9 +27,9 @@ class Report:
 
     source: str
     host: str
-    says: Claimed
+    claimed: Claimed
     at: float
-    wording: str = ''
+    detail: str = ''
 
 
 class Verdict(enum.Enum):
@@ -116,7 +116,7 @@ class Observation:
     host: str
     incident: Incident | None
     judgement: Judgement
-    mark: cloud.ComputeService | None
+    service: cloud.ComputeService | None
     now: float
     isolation: str = ''
     storm: str = ''
@@ -124,5 +124,5 @@ class Observation:
     leftovers: tuple[str, ...] | None = None
     doubt: str = ''
     trusted_since: float = float('-inf')
-    beats: int = 0
+    heartbeats: int = 0
     outlived_since: float = float('inf')

@@ -24,8 +24,7 @@ from heat_ha.agent import isolation, metrics, model, sources
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
-from heat_ha.agent.rules import confirmation, decide, storm
-from heat_ha.agent.rules import heartbeats as life
+from heat_ha.agent.rules import confirmation, decide, heartbeats, storm
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
 from heat_ha.fencing import inventory, nova_forced_down
@@ -94,7 +93,7 @@ class Agent:
         self._sources: Mapping[str, sources.Source] = {}
         self._wake = threading.Event()
         self._is_over = False
-        self._marks: dict[str, cloud.ComputeService] = {}
+        self._services: dict[str, cloud.ComputeService] = {}
         self._looks = itertools.count(1)
         self._last_look = 0
         # By the agent's own clock, which need not be Nova's.
@@ -120,19 +119,19 @@ class Agent:
         """Listen to these sources."""
         self._sources = found
 
-    def tell(self, source: str, told: Any) -> None:
+    def report(self, source: str, told: Any) -> None:
         """Take a report, and look at once if it says anything new.
 
         Hosts that Nova does not have are ignored.
         """
-        metrics.REPORTS.labels(source, told.says.value).inc()
-        if self._marks and told.host not in self._marks:
+        metrics.REPORTS.labels(source, told.claimed.value).inc()
+        if self._services and told.host not in self._services:
             LOG.debug('source=%s host=%r is not known to Nova: ignored', source, told.host[:64])
             metrics.IGNORED.labels(source).inc()
             return
         if self._board.note(sources.stamp(source, told)):
             LOG.info(
-                'source=%s host=%s says=%s %s', source, told.host, told.says.value, told.wording
+                'source=%s host=%s says=%s %s', source, told.host, told.claimed.value, told.detail
             )
             self._wake.set()
 
@@ -140,8 +139,8 @@ class Agent:
         """What was last decided about each host, or what Nova shows of it; for a person."""
         told = dict(self._told)
         return {
-            host: told.get(host) or ('up' if mark.is_up else 'down')
-            for host, mark in sorted(self._marks.items())
+            host: told.get(host) or ('up' if service.is_up else 'down')
+            for host, service in sorted(self._services.items())
         } | {'this agent': self._watch.problem() or 'not cut off'}
 
     # --- the rounds --------------------------------------------------------------------------
@@ -172,12 +171,12 @@ class Agent:
         self._look_at_nova()
         incidents = self._incidents()
         now = time.time()
-        self._board.forget(self._marks, now)
-        self._watch.look(self._marks)
+        self._board.forget(self._services, now)
+        self._watch.look(self._services)
         metrics.ISOLATED.set(bool(self._watch.problem()))
         self._count(incidents)
         pause = self._settings.poll_interval
-        for host in sorted(set(self._marks) | set(incidents)):
+        for host in sorted(set(self._services) | set(incidents)):
             seen = self._seen(host, incidents, now)
             step = decide.next_step(seen, self._settings.host)
             phase, age = None, float('inf')
@@ -188,19 +187,19 @@ class Agent:
                 self._log(host, seen.incident, step)
                 continue
             self._start(pool, host)
-        self._dispatcher.take_up_failovers(pool, self._marks)
+        self._dispatcher.take_up_failovers(pool, self._services)
         return pause
 
     def _look_at_nova(self) -> None:
         number = next(self._looks)
         try:
-            found = self._nova.marks()
-            self._note_marks(number, found)
+            found = self._nova.compute_services()
+            self._note_services(number, found)
             self._watch.nova_answered()
         except exceptions.HaError as exc:
             self._watch.nova_failed(str(exc))
 
-    def _note_marks(self, number: int, found: dict[str, cloud.ComputeService]) -> None:
+    def _note_services(self, number: int, found: dict[str, cloud.ComputeService]) -> None:
         with self._guard:
             if number < self._last_look:
                 # Who works on a host looks as well. What was seen before the last look would be
@@ -208,19 +207,21 @@ class Agent:
                 return
             self._last_look = number
             now = time.time()
-            for host, mark in found.items():
-                before = self._marks.get(host)
-                if before is None or before.beat != mark.beat:
+            for host, service in found.items():
+                before = self._services.get(host)
+                if before is None or before.heartbeat_at != service.heartbeat_at:
                     self._written[host] = now
-                if before is not None and life.is_one(before, mark):
-                    self._signs.setdefault(host, collections.deque(maxlen=life.KEPT)).append(now)
-            self._marks = found
+                if before is not None and heartbeats.is_heartbeat(before, service):
+                    self._signs.setdefault(
+                        host, collections.deque(maxlen=heartbeats.RETAINED)
+                    ).append(now)
+            self._services = found
 
-    def _note_marked(self, mark: cloud.ComputeService) -> None:
+    def _note_marked(self, service: cloud.ComputeService) -> None:
         """Take what Nova answered when a host was marked; looks that began before are older."""
         with self._guard:
             self._last_look = next(self._looks)
-            self._marks = {**self._marks, mark.host: mark}
+            self._services = {**self._services, service.host: service}
 
     def _incidents(self) -> dict[str, Incident]:
         found = self._store.all(agent_store.INCIDENT)
@@ -235,7 +236,7 @@ class Agent:
             problems[sources.ServicesApi.name] = 'Nova does not answer'
         # What was reported of a failure that is over says nothing about the host as it is now.
         since = incident.changed if incident is not None and not incident.is_open else 0.0
-        said = self._board.said(host, self._marks.get(host), problems, now, since)
+        said = self._board.said(host, self._services.get(host), problems, now, since)
         return confirmation.judge(self._settings.rule, said)
 
     def _seen(self, host: str, incidents: Mapping[str, Incident], now: float) -> model.Observation:
@@ -246,13 +247,15 @@ class Agent:
             host,
             incident,
             judgement,
-            self._marks.get(host) if self._watch.has_nova() else None,
+            self._services.get(host) if self._watch.has_nova() else None,
             now,
             isolation=self._watch.problem(),
             trusted_since=self._watch.trusted_since,
             storm=a_storm,
             doubt=doubt,
-            beats=sum(at > incident.changed for at in self._signs.get(host, ())) if incident else 0,
+            heartbeats=sum(at > incident.changed for at in self._signs.get(host, ()))
+            if incident
+            else 0,
             # Another source may be wrong for a moment however long the host has been silent.
             outlived_since=outlived_since
             if sources.ServicesApi.name in judgement.agreed
@@ -270,25 +273,25 @@ class Agent:
             return '', '', float('inf')
         down_now = [
             other
-            for other, mark in self._marks.items()
+            for other, service in self._services.items()
             if (other not in incidents or not incidents[other].is_open)
-            and not (mark.is_disabled and not mark.is_forced_down)
+            and not (service.is_disabled and not service.is_forced_down)
             and self._judge(other, incidents.get(other), now).verdict is Verdict.DOWN
         ]
         # Copies: a round adds to them while a host is worked on in another thread.
         signs = {other: tuple(kept) for other, kept in list(self._signs.items())}
         expected = {
             other
-            for other, mark in self._marks.items()
-            if other != host and not (mark.is_disabled or mark.is_forced_down)
+            for other, service in self._services.items()
+            if other != host and not (service.is_disabled or service.is_forced_down)
         }
-        silent_since = life.silent_since(signs.get(host, ()), self._written.get(host))
-        outlived = life.outlived(silent_since, expected, signs, now)
+        silent_since = heartbeats.silent_since(signs.get(host, ()), self._written.get(host))
+        outlived = heartbeats.outlived(silent_since, expected, signs, now)
         opened = incidents[host].opened
         unheard = {
             o for o in expected - outlived if not any(at > opened for at in signs.get(o, ()))
         }
-        rest = len(self._marks), self._settings.limits, now
+        rest = len(self._services), self._settings.limits, now
         failed = incidents.values()
         living = expected - storm.failed(host, failed, down_now, self._settings.limits, now)
         return (
@@ -359,7 +362,7 @@ class Agent:
             seen = dataclasses.replace(seen, leftovers=self._nova.leftovers(host))
         if seen.incident is None or seen.incident.phase is not Phase.RESCUING:
             return Case(host, entry, seen)
-        plan = self._dispatcher.unfinished(seen.incident, self._marks)
+        plan = self._dispatcher.unfinished(seen.incident, self._services)
         return Case(host, entry, dataclasses.replace(seen, rescues_left=plan.left), plan)
 
     def _execute(self, found: Case, step: decide.Step) -> bool:
@@ -385,11 +388,11 @@ class Agent:
         return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
     def _fence(self, found: Case, _step: decide.Fence) -> bool:
-        host, incident, mark = found.host, found.observation.incident, found.observation.mark
+        host, incident, service = found.host, found.observation.incident, found.observation.service
         assert incident is not None
         made = self._fences.driver(host)
         if isinstance(made, nova_forced_down.NovaForcedDown):
-            made.is_marked = mark is not None and mark.is_forced_down
+            made.is_marked = service is not None and service.is_forced_down
         try:
             proof = fencing.fence(made, timeout=self._fences.timeout(host))
         except fencing.NotFenced:
@@ -408,9 +411,9 @@ class Agent:
         return True
 
     def _mark_down(self, found: Case, step: decide.MarkDown) -> bool:
-        mark = found.observation.mark
-        assert mark is not None
-        marked = self._nova.mark_down(mark, f'{nova_admin.MARKER}{step.reason}')
+        service = found.observation.service
+        assert service is not None
+        marked = self._nova.mark_down(service, f'{nova_admin.MARKER}{step.reason}')
         self._note_marked(marked)
         # Else Nova has another opinion, and is asked again at the next look.
         return marked.is_forced_down
@@ -422,9 +425,9 @@ class Agent:
         return False
 
     def _reopen(self, found: Case, _step: decide.Reopen) -> bool:
-        mark = found.observation.mark
-        assert mark is not None
-        self._nova.reopen(mark)
+        service = found.observation.service
+        assert service is not None
+        self._nova.reopen(service)
         self._look_at_nova()
         return True
 

@@ -33,21 +33,21 @@ BATCH, BATCH_SECONDS, PREFETCH = 100, 0.2, 500
 # What the agents of a region share. An operator bounds it by a policy of the broker, by this name.
 QUEUE = 'heat-ha-agent'
 
-Tell = Callable[[str, reports.ParsedReport], None]
+Emit = Callable[[str, reports.ParsedReport], None]
 
 
 class Source(abc.ABC):
     """Tells of hosts, from ``start`` to ``stop``.
 
-    :param tell: to be called with the source's name and what was told.
+    :param emit: to be called with the source's name and what was told.
     """
 
     name: str
     # Whether what it told stays true until it tells something else; else it fades.
     is_lasting = False
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -119,8 +119,8 @@ class NovaNotifications(Source):
     name = 'nova_notifications'
     is_lasting = True
 
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
+    def __init__(self, emit: Emit) -> None:
+        super().__init__(emit)
         self._listeners: list[Any] = []
         self._valid = float('inf')
 
@@ -170,10 +170,10 @@ class NovaNotifications(Source):
                 # The broker kept it while no agent ran: it says nothing of the host now.
                 LOG.info('source=%s host=%r is too old: ignored', self.name, told.host[:64])
                 return
-        self._tell(self.name, told)
+        self._emit(self.name, told)
 
 
-def load(names: Collection[str], tell: Tell) -> dict[str, Source]:
+def load(names: Collection[str], emit: Emit) -> dict[str, Source]:
     """Make the sources of these names. :raises exceptions.Refused: one is not installed."""
     found = {}
     for name in names:
@@ -181,7 +181,7 @@ def load(names: Collection[str], tell: Tell) -> dict[str, Source]:
             manager: Any = stevedore.driver.DriverManager(NAMESPACE, name)
         except stevedore.exception.NoMatches as exc:
             raise exceptions.Refused(f'source {name!r} is not installed') from exc
-        found[name] = manager.driver(tell)
+        found[name] = manager.driver(emit)
     return found
 
 
@@ -205,12 +205,14 @@ class ReportTable:
             if old is not None and old.at > report.at:
                 return False
             of_host[report.source] = report
-            return old is None or old.says is not report.says or not self._counts(old, report.at)
+            return (
+                old is None or old.claimed is not report.claimed or not self._counts(old, report.at)
+            )
 
     def said(
         self,
         host: str,
-        mark: cloud.ComputeService | None,
+        service: cloud.ComputeService | None,
         problems: Mapping[str, str],
         now: float,
         since: float = 0.0,
@@ -221,12 +223,12 @@ class ReportTable:
         :param since: what was reported before that counts no more.
         """
         found = {name: Claimed.COULD_NOT_ASK for name, why in problems.items() if why}
-        if mark is not None:
-            found.setdefault(ServicesApi.name, Claimed.UP if mark.is_up else Claimed.DOWN)
+        if service is not None:
+            found.setdefault(ServicesApi.name, Claimed.UP if service.is_up else Claimed.DOWN)
         with self._guard:
             for source, report in self._said.get(host, {}).items():
                 if report.at > since and self._counts(report, now):
-                    found.setdefault(source, report.says)
+                    found.setdefault(source, report.claimed)
         return found
 
     def forget(self, hosts: Collection[str], now: float) -> None:
@@ -247,4 +249,4 @@ class ReportTable:
 
 def stamp(source: str, told: reports.ParsedReport) -> model.Report:
     """What was told just now, as a report."""
-    return model.Report(source, told.host, told.says, time.time(), told.wording)
+    return model.Report(source, told.host, told.claimed, time.time(), told.detail)

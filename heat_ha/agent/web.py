@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 256 * 1024
 # Seconds until a sender that says nothing more is cut off.
 SOCKET_LIMIT = 10
 # Requests that are answered at once; more wait in the kernel's queue.
-AT_ONCE = 16
+MAX_CONCURRENT = 16
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -52,17 +52,17 @@ def read_tokens(path: str) -> dict[str, str]:
 class Application:
     """The WSGI application.
 
-    :param tell: called with the sender's name and what it told.
+    :param emit: called with the sender's name and what it told.
     """
 
     def __init__(
         self,
         tokens: Mapping[str, str],
-        tell: Callable[[str, reports.ParsedReport], None],
+        emit: Callable[[str, reports.ParsedReport], None],
         registry: prometheus_client.CollectorRegistry,
     ) -> None:
         self._tokens = tokens
-        self._tell = tell
+        self._emit = emit
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -98,7 +98,7 @@ class Application:
         except OSError:
             return '408 Request Timeout', 'the body did not come'
         for one in told:
-            self._tell(sender, one)
+            self._emit(sender, one)
         return '202 Accepted', f'{len(told)} reports'
 
     def _sender(self, given: str) -> str | None:
@@ -115,7 +115,7 @@ class Application:
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     daemon_threads = True
-    _slots = threading.BoundedSemaphore(AT_ONCE)
+    _slots = threading.BoundedSemaphore(MAX_CONCURRENT)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(SOCKET_LIMIT)

@@ -122,14 +122,14 @@ def _run(conf: Any) -> int:
         locks,
     )
     _report_on_demand(conf, agent)
-    found = sources.load(own.sources, agent.tell)
+    found = sources.load(own.sources, agent.report)
     agent.use(found)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
 
     def told(sender: str, one: Any) -> None:
         LOG.debug('source=webhook sender=%s host=%s says=%s', sender, one.host, one.says.value)
-        agent.tell('webhook', one)
+        agent.report('webhook', one)
 
     server = web.serve(
         web.Application(tokens if 'webhook' in found else {}, told, metrics.REGISTRY),

@@ -99,8 +99,8 @@ class Host:
 class ComputeService:
     """What Nova shows of a host's nova-compute service.
 
-    ``beat`` is when Nova last wrote its record: at a sign of life, or when somebody marked it;
-    ``signs`` tells them apart.
+    ``heartbeat_at`` is when Nova last wrote its record (Unix time): at a sign of life, or when
+    somebody marked it.
     """
 
     host: str
@@ -109,7 +109,7 @@ class ComputeService:
     is_forced_down: bool
     is_disabled: bool
     disabled_reason: str = ''
-    beat: float | None = None
+    heartbeat_at: float | None = None
 
 
 class Reply(enum.Enum):

@@ -43,10 +43,10 @@ class NovaAdmin:
         except compute_hosts.FAILURES as exc:
             raise exceptions.CouldNotAsk('nova', question, f'{exc}'[:200]) from exc
 
-    def marks(self) -> dict[str, cloud.ComputeService]:
+    def compute_services(self) -> dict[str, cloud.ComputeService]:
         """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
         found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
-        return {s.host: _mark(s) for s in found}
+        return {s.host: _compute_service(s) for s in found}
 
     def servers_on(self, host: str) -> set[str]:
         """The ids of all servers on a host. :raises CouldNotAsk: no answer."""
@@ -81,7 +81,7 @@ class NovaAdmin:
         found = self._ask(f'server {server}', lambda c: c.servers.get(server))
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
-    def mark_down(self, mark: cloud.ComputeService, reason: str) -> cloud.ComputeService:
+    def mark_down(self, service: cloud.ComputeService, reason: str) -> cloud.ComputeService:
         """Let Nova take the host for down, and put nothing on it when it is back.
 
         It is disabled in a thread: as long as it is marked Nova puts nothing on it anyway, so no
@@ -91,42 +91,44 @@ class NovaAdmin:
         :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
         """
         marked = self._ask(
-            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, True)
+            f'forced_down of {service.host}',
+            lambda c: c.services.force_down(service.service_id, True),
         )
-        if not mark.is_disabled:
+        if not service.is_disabled:
             threading.Thread(
-                target=self._disable, args=(mark, reason[:255]), name='disable', daemon=True
+                target=self._disable, args=(service, reason[:255]), name='disable', daemon=True
             ).start()
-        return _mark(marked)
+        return _compute_service(marked)
 
-    def _disable(self, mark: cloud.ComputeService, reason: str) -> None:
+    def _disable(self, service: cloud.ComputeService, reason: str) -> None:
         try:
             for attempt in _retrying():
                 with attempt:
                     if attempt.retry_state.attempt_number > 1:
-                        now = self.marks().get(mark.host)
+                        now = self.compute_services().get(service.host)
                         if now is None or not now.is_forced_down:
-                            LOG.info('host=%s is not disabled: it was let in again', mark.host)
+                            LOG.info('host=%s is not disabled: it was let in again', service.host)
                             return
                     self._ask(
-                        f'disabling {mark.host}',
-                        lambda c: c.services.disable_log_reason(mark.service_id, reason),
+                        f'disabling {service.host}',
+                        lambda c: c.services.disable_log_reason(service.service_id, reason),
                     )
         except exceptions.CouldNotAsk as exc:
             LOG.warning(
                 'host=%s is marked as down, but not disabled: %s. When it is let in again, Nova '
                 'uses it at once',
-                mark.host,
+                service.host,
                 exc,
             )
 
-    def reopen(self, mark: cloud.ComputeService) -> None:
+    def reopen(self, service: cloud.ComputeService) -> None:
         """Let Nova use the host again; one that an operator disabled stays so."""
         self._ask(
-            f'forced_down of {mark.host}', lambda c: c.services.force_down(mark.service_id, False)
+            f'forced_down of {service.host}',
+            lambda c: c.services.force_down(service.service_id, False),
         )
-        if mark.is_disabled and mark.disabled_reason.startswith(MARKER):
-            self._ask(f'enabling {mark.host}', lambda c: c.services.enable(mark.service_id))
+        if service.is_disabled and service.disabled_reason.startswith(MARKER):
+            self._ask(f'enabling {service.host}', lambda c: c.services.enable(service.service_id))
 
     def leftovers(self, host: str) -> tuple[str, ...]:
         """Guests that were evacuated from the host and that it has not cleaned up yet."""
@@ -154,7 +156,7 @@ def _retrying() -> tenacity.Retrying:
 MARKER = 'heat-ha: '
 
 
-def _mark(service: Any) -> cloud.ComputeService:
+def _compute_service(service: Any) -> cloud.ComputeService:
     return cloud.ComputeService(
         host=service.host,
         service_id=str(service.id),
@@ -162,7 +164,7 @@ def _mark(service: Any) -> cloud.ComputeService:
         is_forced_down=bool(service.forced_down),
         is_disabled=service.status == 'disabled',
         disabled_reason=service.disabled_reason or '',
-        beat=_seconds(service.updated_at),
+        heartbeat_at=_seconds(service.updated_at),
     )
 
 

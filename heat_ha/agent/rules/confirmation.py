@@ -93,7 +93,7 @@ def judge(rule: Rule, said: Mapping[str, Claimed]) -> Judgement:
     return Judgement(Verdict.UNKNOWN, f'{", ".join(down)}: down, but {wanted}')
 
 
-def _agrees(rule: Rule, name: str, says: Claimed) -> bool:
-    if says is Claimed.COULD_NOT_ASK:
+def _agrees(rule: Rule, name: str, claimed: Claimed) -> bool:
+    if claimed is Claimed.COULD_NOT_ASK:
         return name in rule.fail_open
-    return says is Claimed.DOWN
+    return claimed is Claimed.DOWN

@@ -11,7 +11,7 @@ from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
 
 # So many signs of life a fenced host must give before it counts as alive again. What somebody
 # marks is none, but who marks it and takes that back between two looks is not seen.
-SIGNS_OF_LIFE = 4
+HEARTBEATS_TO_RETURN = 4
 
 # Seconds between two looks while something is under way here, and while engines carry it.
 MOVING_PAUSE, WATCH_PAUSE = 0.5, 1.0
@@ -134,7 +134,7 @@ def dropped(incident: Incident, by: str, now: float) -> Incident:
 
 
 def _unknown_host(seen: Observation) -> Step:
-    if seen.mark is not None and _is_in_maintenance(seen):
+    if seen.service is not None and _is_in_maintenance(seen):
         return Wait('its nova-compute is disabled by an operator')
     if seen.judgement.verdict is Verdict.DOWN:
         return Enter(seen.judgement.reason, Phase.SUSPECT)
@@ -143,7 +143,7 @@ def _unknown_host(seen: Observation) -> Step:
 
 def _is_in_maintenance(seen: Observation) -> bool:
     """Whether an operator took the host out: what happens to it then is the operator's."""
-    return seen.mark is not None and seen.mark.is_disabled and not seen.mark.is_forced_down
+    return seen.service is not None and seen.service.is_disabled and not seen.service.is_forced_down
 
 
 def _suspect(seen: Observation, incident: Incident, settings: Settings) -> Step:
@@ -174,7 +174,7 @@ def pause(phase: Phase | None, step: Step, age: float, longest: float) -> float:
 
 def _is_marked(seen: Observation) -> bool:
     """Whether somebody vouches for it that the host is fenced: that does not go by itself."""
-    return seen.mark is not None and seen.mark.is_forced_down
+    return seen.service is not None and seen.service.is_forced_down
 
 
 def _down_since(seen: Observation, incident: Incident) -> float:
@@ -214,9 +214,9 @@ def _hold(seen: Observation, incident: Incident, settings: Settings) -> Step | N
 def _fenced(seen: Observation, incident: Incident, settings: Settings) -> Step:
     if incident.proof is None:
         return Fence('its fence is not on record')
-    if seen.mark is None:
+    if seen.service is None:
         return Wait('Nova was not to be asked')
-    if seen.mark.is_forced_down:
+    if seen.service.is_forced_down:
         return Enter('Nova shows it as forced down', Phase.RESCUING)
     if seen.isolation:
         return Wait(seen.isolation)
@@ -237,19 +237,19 @@ def _rescuing(seen: Observation, incident: Incident) -> Step:
 
 
 def _done(seen: Observation) -> Step:
-    if seen.mark is None:
+    if seen.service is None:
         return Wait('Nova was not to be asked')
-    if not seen.mark.is_forced_down:
+    if not seen.service.is_forced_down:
         return Enter('an operator has let it in again', Phase.CLOSED)
-    if seen.beats >= SIGNS_OF_LIFE:
+    if seen.heartbeats >= HEARTBEATS_TO_RETURN:
         return Enter('its nova-compute gives signs of life again', Phase.QUARANTINED)
     return Wait('it stays fenced')
 
 
 def _quarantined(seen: Observation) -> Step:
-    if seen.mark is None:
+    if seen.service is None:
         return Wait('Nova was not to be asked')
-    if not seen.mark.is_forced_down:
+    if not seen.service.is_forced_down:
         return Enter('Nova uses it again', Phase.CLOSED)
     if seen.leftovers is None:
         return Wait('its leftovers were not to be looked at')

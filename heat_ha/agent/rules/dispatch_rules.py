@@ -11,7 +11,7 @@ from heat_ha.rescue.model import Progress
 
 # Seconds after which a policy that nobody is at work for is signalled again: its engine died,
 # or the signal was lost. A signal too many is refused by the policy.
-AGAIN = 4.0
+RESIGNAL_AFTER = 4.0
 
 
 class DispatchState(enum.Enum):
@@ -141,7 +141,7 @@ def advance(
     for row in updated:
         if row.turn is DispatchState.SIGNALLED:
             state = states.get(row.number)
-            if not (state and state.is_at_work) and now - row.last_signal >= AGAIN:
+            if not (state and state.is_at_work) and now - row.last_signal >= RESIGNAL_AFTER:
                 row = dataclasses.replace(row, last_signal=now)
                 chosen.append(row)
         elif row.turn is DispatchState.WAITING and not is_full:

@@ -20,24 +20,26 @@ OUTLIVED_BY = 3
 OVERDUE = 1.25
 
 # Signs that are kept of a host: enough for its usual interval.
-KEPT = 8
+RETAINED = 8
 
 
-def is_one(before: ComputeService, after: ComputeService) -> bool:
+def is_heartbeat(before: ComputeService, after: ComputeService) -> bool:
     """Whether nova-compute itself has written its record between two looks.
 
     Nova's API shows when the record was written, not by whom: the time of the last report
     itself is not shown. Who disables a host, or marks it as down, writes it too. So a change that
     came together with another one says nothing of the host's life; a living host writes again.
     """
-    if after.beat is None or (before.beat is not None and after.beat <= before.beat):
+    if after.heartbeat_at is None or (
+        before.heartbeat_at is not None and after.heartbeat_at <= before.heartbeat_at
+    ):
         return False
     return _as_marked(before) == _as_marked(after)
 
 
-def _as_marked(mark: ComputeService) -> ComputeService:
+def _as_marked(service: ComputeService) -> ComputeService:
     """The record without what the host's own reports change."""
-    return dataclasses.replace(mark, beat=None, is_up=False)
+    return dataclasses.replace(service, heartbeat_at=None, is_up=False)
 
 
 def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:

@@ -25,8 +25,8 @@ class ParsedReport:
     """What a sender said of one host."""
 
     host: str
-    says: Claimed
-    wording: str = ''
+    claimed: Claimed
+    detail: str = ''
 
 
 def of_notification(event_type: object, payload: object) -> ParsedReport | None:

@@ -51,7 +51,7 @@ def test_with_many_each_has_its_turn(world):
     for _ in range(3):
         before = len(world.sent)
         dispatcher._take_up_parts(parts(50))
-        assert len(world.sent) - before <= rescuing.PARTS_AT_ONCE
+        assert len(world.sent) - before <= rescuing.MAX_CONCURRENT_PARTS
         world.now += 2.0
     assert set(world.sent) == {f'id{n}' for n in range(50)}
 

@@ -29,11 +29,11 @@ def test_hostile_messages_do_nothing(store, seed):  # noqa: F811
     agent = make(world, store)
     rounds(agent, world, 1)
     source = hostile.Source(seed, HOSTS)
-    listener = sources.NovaNotifications(agent.tell)
+    listener = sources.NovaNotifications(agent.report)
     reader = sources._Reader(listener.read)
     application = web.Application(
         {'monitor': TOKEN},
-        lambda _sender, told: agent.tell('webhook', told),
+        lambda _sender, told: agent.report('webhook', told),
         prometheus_client.CollectorRegistry(),
     )
     statuses = set()
@@ -63,7 +63,7 @@ def test_one_malformed_notification_does_not_take_the_others_along():
     bad = [None, [], 'text', {'event_type': ['x']}, {'payload': 3}]
     reader = sources._Reader(listener.read)
     assert reader.dispatch([Incoming(m) for m in (*bad, good, *bad)]) == set()
-    assert [(t.host, t.says) for t in heard] == [('c1', Claimed.DOWN)]
+    assert [(t.host, t.claimed) for t in heard] == [('c1', Claimed.DOWN)]
 
 
 @pytest.mark.parametrize(

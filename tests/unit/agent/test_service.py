@@ -64,7 +64,7 @@ def test_an_agent_without_the_lock_does_nothing(store):
 def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(store):
     world = World()
     world.down('c1', 'c2')
-    world.marks['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
+    world.services['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
     agent = make(world, store)
     rounds(agent, world)
     assert world.done == []
@@ -73,7 +73,7 @@ def test_two_of_three_hosts_at_once_are_held_back_until_a_person_lets_them_pass(
 
 def test_of_hosts_that_fail_together_the_first_that_is_seen_down_is_not_acted_on(store):
     world = World()
-    world.marks['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
+    world.services['c4'] = cloud.ComputeService('c4', 'id-c4', True, False, False)
     agent = make(world, store)
     rounds(agent, world, 3)
     # Nova shows c2 as up for as long as its last sign of life is young enough.
@@ -89,7 +89,7 @@ def test_of_hosts_that_fail_together_the_first_that_is_seen_down_is_not_acted_on
 
 def test_a_host_that_is_disabled_need_not_give_a_sign_of_life(store):
     world = World()
-    world.marks['c2'] = dataclasses.replace(world.marks['c2'], is_disabled=True)
+    world.services['c2'] = dataclasses.replace(world.services['c2'], is_disabled=True)
     world.silent = {'c2'}
     world.down('c1')
     rounds(make(world, store), world)
@@ -120,7 +120,7 @@ def test_a_host_that_comes_back_before_it_is_believed_is_a_false_alarm(store):
         world.down('c1')
         rounds(agent, world, 2)
         assert phase(store, 'c1') == 'suspect'
-        world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+        world.services['c1'] = dataclasses.replace(world.services['c1'], is_up=True)
         rounds(agent, world, 2)
         assert phase(store, 'c1') == 'closed'
     assert world.done == []
@@ -131,7 +131,7 @@ def test_a_witness_that_lies_moves_nothing_where_two_must_agree(store):
     agent = make(world, store, confirm=('services_api+webhook',))
     rounds(agent, world, 1)
     for says in (Claimed.DOWN, Claimed.DOWN, Claimed.UP, Claimed.DOWN):
-        agent.tell('webhook', reports.ParsedReport('c1', says))
+        agent.report('webhook', reports.ParsedReport('c1', says))
         rounds(agent, world, 3)
     assert world.done == []
     world.down('c1')
@@ -146,16 +146,16 @@ def test_a_fenced_host_whose_record_somebody_writes_is_not_alive(store):
     world.down('c1')
     rounds(agent, world)
     assert phase(store, 'c1') == 'done'
-    for number in range(3 * decide.SIGNS_OF_LIFE):
+    for number in range(3 * decide.HEARTBEATS_TO_RETURN):
         # Nova shows when the record was written, whoever wrote it: we, or an operator.
-        world.marks['c1'] = dataclasses.replace(
-            world.marks['c1'], beat=1000.0 + number, is_disabled=bool(number % 2)
+        world.services['c1'] = dataclasses.replace(
+            world.services['c1'], heartbeat_at=1000.0 + number, is_disabled=bool(number % 2)
         )
         rounds(agent, world, 3)
         assert phase(store, 'c1') == 'done'
     # Its nova-compute writes it all the time.
     world.beats = 2000
-    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+    world.services['c1'] = dataclasses.replace(world.services['c1'], is_up=True)
     rounds(agent, world, 6)
     assert phase(store, 'c1') == 'quarantined'
 
@@ -178,10 +178,10 @@ class Clock:
     def tick(self, agent, seconds):
         for _ in range(seconds):
             self.now += 1
-            for number, (host, mark) in enumerate(self.world.marks.items()):
+            for number, (host, mark) in enumerate(self.world.services.items()):
                 if host not in self.dead and (self.now + number) % 3 == 0:
-                    self.world.marks[host] = dataclasses.replace(mark, beat=self.now)
-                last = self.world.marks[host].beat or 0.0
+                    self.world.services[host] = dataclasses.replace(mark, heartbeat_at=self.now)
+                last = self.world.services[host].heartbeat_at or 0.0
                 if host in self.dead and self.now - last >= 12:
                     self.world.down(host)
             rounds(agent, self.world, 1)
@@ -196,7 +196,7 @@ def test_where_all_others_went_on_reporting_a_silent_host_is_acted_on_at_once(
     clock = Clock(monkeypatch, world)
     agent = make(world, store, settle=settle)
     clock.tick(agent, 40)
-    last = world.marks['c1'].beat
+    last = world.services['c1'].heartbeat_at
     clock.dead = {'c1'}
     while 'c1' not in store.all('incident'):
         clock.tick(agent, 1)
@@ -235,12 +235,12 @@ def test_a_certain_witness_is_believed_at_once_but_not_about_two_of_three(
     agent = make(world, store, confirm=('webhook',), certain=('webhook',), settle=30.0)
     clock.tick(agent, 40)
     clock.dead = {'c1', 'c2'} if others_die else {'c1'}
-    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     clock.tick(agent, 1)
     if others_die:
         # The other report comes later than the first one is believed.
         clock.tick(agent, 1)
-        agent.tell('webhook', reports.ParsedReport('c2', Claimed.DOWN))
+        agent.report('webhook', reports.ParsedReport('c2', Claimed.DOWN))
         clock.tick(agent, 40)
         assert world.done == []
         assert (phase(store, 'c1'), phase(store, 'c2')) == ('deferred', 'deferred')
@@ -255,10 +255,10 @@ def test_what_nova_answers_to_the_mark_counts_and_no_look_that_began_before_it(s
     world = World()
     agent = make(world, store)
     rounds(agent, world, 3)
-    before = dict(world.marks)
+    before = dict(world.services)
     agent._note_marked(dataclasses.replace(before['c1'], is_forced_down=answer))
-    agent._note_marks(2, before)
-    assert agent._marks['c1'].is_forced_down is answer
+    agent._note_services(2, before)
+    assert agent._services['c1'].is_forced_down is answer
 
 
 @pytest.mark.parametrize('apart', range(0, 13))
@@ -290,7 +290,7 @@ def test_what_was_seen_during_a_cut_must_be_seen_anew_after_it(store, monkeypatc
     clock.tick(agent, 10)
     assert world.done == []
     # Both come back, one a little after the other.
-    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=True)
+    world.services['c1'] = dataclasses.replace(world.services['c1'], is_up=True)
     clock.tick(agent, 4)
     assert world.done == [] and phase(store, 'c2') == 'suspect'
     clock.tick(agent, 4)
@@ -306,10 +306,10 @@ def test_a_report_does_not_become_true_by_the_silence_of_a_nova_compute(store, m
     clock.dead = {'c1'}
     clock.tick(agent, 40)
     assert world.done == []
-    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     clock.tick(agent, 4)
     assert phase(store, 'c1') == 'suspect'
-    agent.tell('webhook', reports.ParsedReport('c1', Claimed.UP))
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.UP))
     clock.tick(agent, 4)
     assert phase(store, 'c1') == 'closed' and world.done == []
 
@@ -319,7 +319,9 @@ def test_a_host_that_is_marked_as_fenced_need_not_settle(store):
     agent = make(world, store, settle=3600.0)
     agent.watch._trusted_since = 0.0
     rounds(agent, world, 3)
-    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_up=False, is_forced_down=True)
+    world.services['c1'] = dataclasses.replace(
+        world.services['c1'], is_up=False, is_forced_down=True
+    )
     rounds(agent, world)
     assert phase(store, 'c1') == 'done'
 
@@ -329,10 +331,10 @@ def test_looks_that_are_answered_in_another_order_count_a_sign_of_life_once(stor
     agent = make(world, store)
 
     def at(beat):
-        return {'c1': dataclasses.replace(world.marks['c1'], beat=beat)}
+        return {'c1': dataclasses.replace(world.services['c1'], heartbeat_at=beat)}
 
     for number, beat in ((1, 10.0), (3, 13.0), (2, 10.0), (4, 13.0), (5, 12.0), (6, 16.0)):
-        agent._note_marks(number, at(beat))
+        agent._note_services(number, at(beat))
     assert len(agent._signs['c1']) == 2
 
 
@@ -341,18 +343,18 @@ def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store)
     agent = make(world, store, confirm=('webhook',))
     rounds(agent, world, 1)
     world.down('c1')
-    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     rounds(agent, world)
     assert phase(store, 'c1') == 'done'
     # An operator lets it in again; the report is still young.
-    world.marks['c1'] = dataclasses.replace(
-        world.marks['c1'], is_forced_down=False, is_disabled=False, is_up=True
+    world.services['c1'] = dataclasses.replace(
+        world.services['c1'], is_forced_down=False, is_disabled=False, is_up=True
     )
     world.power['c1'] = 'on'
     rounds(agent, world)
     assert phase(store, 'c1') == 'closed' and world.power['c1'] == 'on'
     world.down('c1')
-    agent.tell('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     rounds(agent, world)
     assert phase(store, 'c1') == 'done' and world.power['c1'] == 'off'
 
@@ -362,7 +364,7 @@ def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
     agent = make(world, store)
     rounds(agent, world, 1)
     for number in range(1000):
-        agent.tell('webhook', reports.ParsedReport(f'x{number}', Claimed.DOWN))
+        agent.report('webhook', reports.ParsedReport(f'x{number}', Claimed.DOWN))
     rounds(agent, world, 1)
     assert len(agent._board) == 0 and world.done == []
 

@@ -32,7 +32,7 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
     agent = make(world, store)
     rounds(agent, world, 1)
     world.down('c1')
-    world.marks['c1'] = dataclasses.replace(world.marks['c1'], is_forced_down=True)
+    world.services['c1'] = dataclasses.replace(world.services['c1'], is_forced_down=True)
     rounds(agent, world, 0)
     incident = Incident('c1', of, 1000.0, 'down', 1000.0, PROOF)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), 0)

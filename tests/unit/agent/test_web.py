@@ -51,7 +51,7 @@ def post(address, body, token=TOKEN, path='/v1/reports'):
 def test_a_sender_is_known_by_its_token(address, told):
     assert post(address, {'host': 'c1', 'state': 'down'}) == 202
     [(sender, one)] = told
-    assert sender == 'pacemaker' and (one.host, one.says) == ('c1', Claimed.DOWN)
+    assert sender == 'pacemaker' and (one.host, one.claimed) == ('c1', Claimed.DOWN)
 
 
 @pytest.mark.parametrize('token', [None, '', 'wrong', TOKEN[:-1], TOKEN + 'x', 'ä'])

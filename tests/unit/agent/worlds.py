@@ -25,8 +25,8 @@ class World:
 
     def __init__(self, hosts=3):
         names = [f'c{number}' for number in range(1, hosts + 1)]
-        self.marks = {h: cloud.ComputeService(h, f'id-{h}', True, False, False) for h in names}
-        self.power = dict.fromkeys(self.marks, 'on')
+        self.services = {h: cloud.ComputeService(h, f'id-{h}', True, False, False) for h in names}
+        self.power = dict.fromkeys(self.services, 'on')
         self.servers = {'c1': {'s1', 's2'}}
         self.done = []
         self.can_ask = True
@@ -45,30 +45,30 @@ class World:
 
     def down(self, *hosts):
         for host in hosts:
-            self.marks[host] = dataclasses.replace(self.marks[host], is_up=False)
+            self.services[host] = dataclasses.replace(self.services[host], is_up=False)
 
     # --- Nova ---
-    def nova_marks(self):
+    def nova_services(self):
         if not self.can_ask:
             raise exceptions.CouldNotAsk('nova', 'hosts', 'timeout')
         self.beats += 1
-        for host, mark in self.marks.items():
+        for host, mark in self.services.items():
             if self.reports_by_itself and mark.is_up and host not in self.silent:
-                self.marks[host] = dataclasses.replace(mark, beat=float(self.beats))
-        return dict(self.marks)
+                self.services[host] = dataclasses.replace(mark, heartbeat_at=float(self.beats))
+        return dict(self.services)
 
     def mark_down(self, mark, reason):
         assert self.power[mark.host] == 'off', 'marked before it was fenced'
         self.touch(('mark', mark.host))
         # The answer to the mark; that it is disabled as well is seen at a later look.
-        marked = dataclasses.replace(self.marks[mark.host], is_forced_down=True)
-        self.marks[mark.host] = dataclasses.replace(marked, is_disabled=True)
+        marked = dataclasses.replace(self.services[mark.host], is_forced_down=True)
+        self.services[mark.host] = dataclasses.replace(marked, is_disabled=True)
         return marked
 
 
 class Nova:
     def __init__(self, world):
-        self.marks = world.nova_marks
+        self.compute_services = world.nova_services
         self.leftovers = lambda _host: ()
         self.mark_down = world.mark_down
 
@@ -108,7 +108,7 @@ class Dispatcher:
         return dispatcher.DispatchPlan(rows, rows[:1], 0, False, False, len(rows))
 
     def signal_due(self, incident, plan):
-        assert self.world.marks[incident.host].is_forced_down
+        assert self.world.services[incident.host].is_forced_down
         self.world.touch(('rescue', incident.host))
         for row in plan.due:
             self.world.servers[incident.host] -= set(row.servers)

@@ -25,7 +25,7 @@ def incident(phase, *, opened=NOW - 60, proof=PROOFS[1], released_by=''):
 
 
 def mark(*, forced=False, up=False, disabled=False):
-    return cloud.ComputeService('c1', 'id', up, forced, disabled, beat=NOW - 30)
+    return cloud.ComputeService('c1', 'id', up, forced, disabled, heartbeat_at=NOW - 30)
 
 
 MARKS = (
@@ -71,7 +71,7 @@ def all_seen():
         ('', 'ann'),
         ('', 'unheard'),
         (NOW - 60, NOW - 1),
-        (0, decide.SIGNS_OF_LIFE - 1, decide.SIGNS_OF_LIFE),
+        (0, decide.HEARTBEATS_TO_RETURN - 1, decide.HEARTBEATS_TO_RETURN),
         (NOW - 20, NOW - 3, float('inf')),
     ):
         if outlived_since <= NOW and phase is not Phase.SUSPECT:
@@ -121,15 +121,15 @@ def test_the_rules_hold_in_every_state():
             assert step.phase in decide.TRANSITIONS[phase], (phase, step)
             if step.phase is Phase.CONFIRMED:
                 assert not seen.isolation and not seen.storm and not seen.doubt, seen
-                is_marked = seen.mark is not None and seen.mark.is_forced_down
+                is_marked = seen.service is not None and seen.service.is_forced_down
                 down_since = min(seen.incident.opened, seen.outlived_since)
                 is_sure = is_marked or seen.judgement.is_certain
                 assert is_sure or NOW - down_since >= SETTINGS.settle, seen
                 assert NOW - seen.trusted_since >= SETTINGS.settle, seen
             if step.phase is Phase.RESCUING:
-                assert seen.mark.is_forced_down and seen.incident.proof, seen
+                assert seen.service.is_forced_down and seen.incident.proof, seen
             if step.phase is Phase.QUARANTINED:
-                assert seen.beats >= decide.SIGNS_OF_LIFE, seen
+                assert seen.heartbeats >= decide.HEARTBEATS_TO_RETURN, seen
         if isinstance(step, decide.Reopen):
             assert phase is Phase.QUARANTINED and seen.leftovers == (), seen
     assert seen_steps == {
@@ -165,7 +165,7 @@ def test_a_host_is_looked_at_soon_only_while_that_can_help():
 # S2
 def test_what_could_not_be_asked_changes_nothing():
     for seen in all_seen():
-        if seen.judgement.verdict is not Verdict.UNKNOWN or seen.mark is not None:
+        if seen.judgement.verdict is not Verdict.UNKNOWN or seen.service is not None:
             continue
         if seen.incident is not None and seen.incident.phase in (Phase.RESCUING, Phase.FENCED):
             continue

@@ -73,7 +73,7 @@ def test_nobody_is_signalled_again_while_a_living_engine_is_at_work():
     _rows, chosen = advance([started], states=states, now=NOW + 60)
     assert chosen == []
     states = {1: dataclasses.replace(states[1], is_at_work=False)}
-    _rows, chosen = advance([started], states=states, now=NOW + dispatch_rules.AGAIN)
+    _rows, chosen = advance([started], states=states, now=NOW + dispatch_rules.RESIGNAL_AFTER)
     assert [r.number for r in chosen] == [1]
 
 

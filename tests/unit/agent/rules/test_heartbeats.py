@@ -20,12 +20,15 @@ def test_a_record_that_was_written_is_a_sign_of_life_unless_somebody_marked_some
             or before.disabled_reason != after.disabled_reason
         )
         # One that goes back is no later one: two looks were answered in another order.
-        is_written = (after.beat or 0.0) > (before.beat or 0.0)
-        assert heartbeats.is_one(before, after) is (is_written and not is_marked), (before, after)
+        is_written = (after.heartbeat_at or 0.0) > (before.heartbeat_at or 0.0)
+        assert heartbeats.is_heartbeat(before, after) is (is_written and not is_marked), (
+            before,
+            after,
+        )
 
 
 def test_a_record_that_was_made_anew_is_no_sign_of_life_yet():
-    assert not heartbeats.is_one(
+    assert not heartbeats.is_heartbeat(
         MARKS[1], cloud.ComputeService('c1', 'other', True, True, True, '', 3.0)
     )
 
@@ -39,7 +42,7 @@ def heard(phase, died, look_every, look_phase, until):
     reports = range(phase, min(died, until) + 1, INTERVAL)
     seen = {(at - look_phase + look_every - 1) // look_every * look_every + look_phase
             for at in reports}  # fmt: skip
-    return [at for at in sorted(seen) if at <= until][-heartbeats.KEPT :]
+    return [at for at in sorted(seen) if at <= until][-heartbeats.RETAINED :]
 
 
 def worlds():

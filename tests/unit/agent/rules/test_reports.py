@@ -35,7 +35,7 @@ def test_whatever_is_sent_is_read_or_refused(body):
         told = reports.of_body(body)
     for one in told:
         assert 0 < len(one.host) <= 255 and one.host.isprintable()
-        assert one.says in (Claimed.DOWN, Claimed.UP)
+        assert one.claimed in (Claimed.DOWN, Claimed.UP)
 
 
 @given(st.sampled_from(['service.update', 'instance.update', None]) | HOSTILE, HOSTILE)
@@ -55,7 +55,7 @@ def test_whatever_is_notified_is_read_or_dropped(event_type, payload):
 )  # fmt: skip
 def test_the_three_forms_say_the_same(body):
     [told] = reports.of_body(json.loads(json.dumps(body)))
-    assert (told.host, told.says) == ('c1', Claimed.DOWN)
+    assert (told.host, told.claimed) == ('c1', Claimed.DOWN)
 
 
 def test_only_the_mark_on_a_nova_compute_counts():
@@ -63,9 +63,9 @@ def test_only_the_mark_on_a_nova_compute_counts():
         return {'nova_object.data': {'host': 'c1', 'binary': 'nova-compute', **data}}
 
     marked = reports.of_notification('service.update', payload(forced_down=True))
-    assert marked.says is Claimed.DOWN
+    assert marked.claimed is Claimed.DOWN
     unmarked = reports.of_notification('service.update', payload(forced_down=False))
-    assert unmarked.says is Claimed.SILENT
+    assert unmarked.claimed is Claimed.SILENT
     assert reports.of_notification('service.update', payload()) is None
     other = payload(forced_down=True, binary='nova-conductor')
     assert reports.of_notification('service.update', other) is None
