@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signalling the policies of a fenced host, and taking up what dead engines left."""
+"""Signalling the policies whose servers were on a fenced host."""
 
 import concurrent.futures
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import metrics
-from heat_ha.agent.adapters import nova_admin, pending_regions, policy_index
+from heat_ha.agent import engines, metrics
+from heat_ha.agent.adapters import nova_admin, policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident
 from heat_ha.agent.rules import dispatch_rules, storm
@@ -19,19 +18,6 @@ from heat_ha.cloud import heat_rpc
 from heat_ha.cloud.model import ComputeService
 
 LOG = logging.getLogger(__name__)
-
-# Seconds for which the answer whether an engine lives is believed.
-ENGINE_VALID = 3.0
-
-# Seconds between two looks at the plans of FailoverPolicies, and two signals to one of them.
-FAILOVER_POLL_SECONDS, FAILOVER_RESIGNAL_AFTER = 2.0, 10.0
-
-# Seconds between two times that the engines are made ready for a rescue. Nova checks a token anew
-# that it has not seen for five minutes (keystonemiddleware's token_cache_time).
-PREPARE_EVERY = 240.0
-
-# Seconds between two signals to one RemoteStack with pending parts, and how many get one at once.
-PART_RESIGNAL_AFTER, MAX_CONCURRENT_PARTS = 5.0, 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +46,7 @@ class Dispatcher:
     """Signals policies; one host at a time comes from one agent, which has its lock.
 
     :param limits: of the storm guard, for the servers of one project, stack or policy.
+    :param liveness: tells whether an engine is at work; the answer decides who is signalled again.
     :param servers_at_once: servers of one host whose rescue may be under way.
     :param servers_per_destination: servers that may be built on one host, 0 for any number.
     """
@@ -68,23 +55,17 @@ class Dispatcher:
         self,
         store: agent_store.Store,
         nova: nova_admin.NovaAdmin,
-        locks: Any,
+        liveness: engines.EngineLiveness,
         limits: storm.Limits,
         servers_at_once: int,
         servers_per_destination: int,
     ) -> None:
         self._store = store
         self._nova = nova
-        self._locks = locks
+        self._liveness = liveness
         self._limits = limits
         self._at_once = servers_at_once
         self._per_destination = servers_per_destination
-        self._engines: dict[str, tuple[float, bool]] = {}
-        self._taken_up: dict[tuple[str, str], float] = {}
-        self._synced: dict[tuple[str, str], float] = {}
-        self._looked_at = float('-inf')
-        self._prepared_at = float('-inf')
-        self._running: concurrent.futures.Future[None] | None = None
 
     def unfinished(
         self, incident: Incident, services: Mapping[str, ComputeService]
@@ -180,16 +161,11 @@ class Dispatcher:
     ) -> dict[int, dispatch_rules.State]:
         found = policy_index.states_of([r.number for r in rows])
         return {
-            number: dispatch_rules.State(bool(s.engine) and self._lives(s.engine), s.rescues)
+            number: dispatch_rules.State(
+                is_at_work=bool(s.engine) and self._liveness.is_alive(s.engine), rescues=s.rescues
+            )
             for number, s in found.items()
         }
-
-    def _lives(self, engine: str) -> bool:
-        seen_at, is_alive = self._engines.get(engine, (float('-inf'), False))
-        if time.monotonic() - seen_at > ENGINE_VALID:
-            is_alive = heat_rpc.is_alive(engine)
-            self._engines[engine] = (time.monotonic(), is_alive)
-        return is_alive
 
     def _signal_all(
         self, incident: Incident, rows: Sequence[dispatch_rules.PolicyDispatch]
@@ -212,108 +188,6 @@ class Dispatcher:
             # The next round sends it again.
             metrics.SIGNALS.labels('rescue', 'failed').inc()
             LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, row.name, exc)
-
-    # --- FailoverPolicies --------------------------------------------------------------------
-
-    def take_up_failovers(
-        self, pool: concurrent.futures.Executor, services: Mapping[str, ComputeService]
-    ) -> None:
-        """Let plans go on whose engine died, or whose host is fenced by now; in a thread."""
-        is_running = self._running is not None and not self._running.done()
-        if is_running or time.monotonic() - self._looked_at < FAILOVER_POLL_SECONDS:
-            return
-        self._looked_at = time.monotonic()
-        self._running = pool.submit(self._take_up, dict(services))
-
-    def _take_up(self, services: Mapping[str, ComputeService]) -> None:
-        try:
-            lock = self._locks.get_lock(b'heat-ha-failovers')
-            if not lock.acquire(blocking=False):
-                return
-            try:
-                for plan in policy_index.unfinished_failovers():
-                    self._take_up_one(plan, services)
-                self._take_up_parts(pending_regions.pending())
-                self._prepare()
-            finally:
-                lock.release()
-        except Exception as exc:
-            LOG.warning('plans of FailoverPolicies were not looked at: %s', exc)
-
-    def _prepare(self) -> None:
-        """Let the engines have tokens that Nova knows, before a rescue needs them."""
-        if time.monotonic() - self._prepared_at < PREPARE_EVERY:
-            return
-        found = policy_index.any_policy()
-        if found is None:
-            return
-        self._prepared_at = time.monotonic()
-        try:
-            heat_rpc.prepare(*found)
-        except exceptions.HaError as exc:
-            # A rescue is slower without it, and no less right.
-            LOG.info('the engines were not made ready: %s', exc)
-
-    def _take_up_one(
-        self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
-    ) -> None:
-        key = plan.stack_id, plan.name
-        if time.monotonic() - self._taken_up.get(key, float('-inf')) < FAILOVER_RESIGNAL_AFTER:
-            return
-        if plan.holder and self._lives(plan.holder):
-            return
-        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, services):
-            return
-        self._taken_up[key] = time.monotonic()
-        heat_rpc.signal(
-            plan.project, plan.stack_name, plan.stack_id, plan.name, {'action': 'resume'}
-        )
-        metrics.SIGNALS.labels('resume', 'sent').inc()
-        LOG.info(
-            'signal=resume policy=%s stack=%s state=%s',
-            plan.name, plan.stack_name, plan.record['state'],
-        )  # fmt: skip
-
-    def _take_up_parts(self, found: Sequence[pending_regions.Pending]) -> None:
-        """Let those that have waited longest tell their regions what is pending."""
-        now = time.monotonic()
-        known = {(p.stack_id, p.name): p for p in found}
-        self._synced = {key: at for key, at in self._synced.items() if key in known}
-        due = [
-            key
-            for key in known
-            if now - self._synced.get(key, float('-inf')) >= PART_RESIGNAL_AFTER
-        ]
-        due.sort(key=lambda key: self._synced.get(key, float('-inf')))
-        for key in due[:MAX_CONCURRENT_PARTS]:
-            one = known[key]
-            is_new = key not in self._synced
-            self._synced[key] = now
-            try:
-                heat_rpc.signal(
-                    one.project, one.stack_name, one.stack_id, one.name, {'action': 'sync'}
-                )
-            except exceptions.HaError as exc:
-                metrics.SIGNALS.labels('sync', 'failed').inc()
-                LOG.warning('signal=sync stack=%s failed: %s', one.stack_name, exc)
-                continue
-            metrics.SIGNALS.labels('sync', 'sent').inc()
-            if is_new:
-                LOG.info(
-                    'signal=sync resource=%s stack=%s regions=%s',
-                    one.name, one.stack_name, ','.join(one.regions),
-                )  # fmt: skip
-
-    def _is_fenced(
-        self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
-    ) -> bool:
-        old = (plan.record.get('plan') or {}).get('old') or {}
-        try:
-            service = services.get(self._nova.host_of(old.get('server', '')))
-        except exceptions.HaError as exc:
-            LOG.info('policy=%s the host of its old active is not known: %s', plan.name, exc)
-            return False
-        return service is not None and service.is_forced_down
 
 
 def _rows_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:

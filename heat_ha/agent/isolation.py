@@ -55,7 +55,7 @@ class IsolationMonitor:
         """Whether what Nova shows is of now."""
         return time.monotonic() - self._nova_at < VALID
 
-    def look(self, services: Mapping[str, cloud.ComputeService]) -> None:
+    def update(self, services: Mapping[str, cloud.ComputeService]) -> None:
         """Look at the broker, and count the hosts."""
         self._quorum = quorum_problem(services)
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):

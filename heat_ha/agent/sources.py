@@ -194,7 +194,7 @@ class ReportTable:
         self._guard = threading.Lock()
         self._said: dict[str, dict[str, model.Report]] = {}
 
-    def note(self, report: model.Report) -> bool:
+    def add(self, report: model.Report) -> bool:
         """Take a report, unless a newer one of the same source is there.
 
         :returns: whether it says anything else than the one before it.
@@ -209,7 +209,7 @@ class ReportTable:
                 old is None or old.claimed is not report.claimed or not self._counts(old, report.at)
             )
 
-    def said(
+    def claims(
         self,
         host: str,
         service: cloud.ComputeService | None,
@@ -231,7 +231,7 @@ class ReportTable:
                     found.setdefault(source, report.claimed)
         return found
 
-    def forget(self, hosts: Collection[str], now: float) -> None:
+    def expire(self, hosts: Collection[str], now: float) -> None:
         """Drop reports that are old or about hosts that Nova does not have: senders may lie."""
         with self._guard:
             self._said = {

@@ -84,7 +84,6 @@ def _settings(conf: Any, own: Any) -> Any:
             per_stack=own.storm_per_stack,
         ),
         poll_interval=own.poll_interval,
-        servers_at_once=own.servers_at_once,
         reopen_when_clean=own.reopen_when_clean,
     )
 
@@ -92,8 +91,7 @@ def _settings(conf: Any, own: Any) -> Any:
 def _run(conf: Any) -> int:
     from tooz import coordination
 
-    from heat_ha.agent import dispatcher, isolation, metrics, service, sources, web
-    from heat_ha.agent.adapters import nova_admin
+    from heat_ha.agent import sources, web
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
@@ -107,35 +105,13 @@ def _run(conf: Any) -> int:
     heat_rpc.setup()
     locks = coordination.get_coordinator(own.coordination_url, settings.name.encode())
     locks.start(start_heart=True)
-    store = _store()
-    nova = nova_admin.NovaAdmin(heat_rpc.region())
-    agent = service.Agent(
-        settings,
-        nova,
-        store,
-        fences,
-        sources.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
-        isolation.IsolationMonitor(heat_rpc.ping),
-        dispatcher.Dispatcher(
-            store, nova, locks, settings.limits, own.servers_at_once, own.servers_per_destination
-        ),
-        locks,
-    )
+    agent = _agent(settings, own, fences, locks)
     _report_on_demand(conf, agent)
     found = sources.load(own.sources, agent.report)
     agent.use(found)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-
-    def told(sender: str, one: Any) -> None:
-        LOG.debug('source=webhook sender=%s host=%s says=%s', sender, one.host, one.says.value)
-        agent.report('webhook', one)
-
-    server = web.serve(
-        web.Application(tokens if 'webhook' in found else {}, told, metrics.REGISTRY),
-        str(own.listen),
-        own.port,
-    )
+    server = _serve(own, tokens if 'webhook' in found else {}, agent)
     for source in found.values():
         source.start()
     LOG.info('agent=%s works; http://%s:%d/metrics', settings.name, own.listen, own.port)
@@ -147,6 +123,42 @@ def _run(conf: Any) -> int:
             source.stop()
         locks.stop()
     return 0
+
+
+def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
+    """Put the agent together."""
+    from heat_ha.agent import dispatcher, engines, isolation, resumer, service, sources
+    from heat_ha.agent.adapters import nova_admin
+    from heat_ha.cloud import heat_rpc
+
+    store = _store()
+    nova = nova_admin.NovaAdmin(heat_rpc.region())
+    liveness = engines.EngineLiveness()
+    return service.Agent(
+        settings,
+        nova,
+        store,
+        fences,
+        sources.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
+        isolation.IsolationMonitor(heat_rpc.ping),
+        dispatcher.Dispatcher(
+            store, nova, liveness, settings.limits, own.servers_at_once, own.servers_per_destination
+        ),
+        resumer.Resumer(nova, locks, liveness),
+        locks,
+    )
+
+
+def _serve(own: Any, tokens: dict[str, str], agent: Any) -> Any:
+    """Answer to senders of reports and to Prometheus."""
+    from heat_ha.agent import metrics, web
+
+    def report(sender: str, one: Any) -> None:
+        LOG.debug('source=webhook sender=%s host=%s says=%s', sender, one.host, one.claimed.value)
+        agent.report('webhook', one)
+
+    application = web.Application(tokens, report, metrics.REGISTRY)
+    return web.serve(application, str(own.listen), own.port)
 
 
 def _report_on_demand(conf: Any, agent: Any) -> None:

@@ -203,13 +203,13 @@ FAILOVER_RECORD = 'ha_record'
 
 @dataclasses.dataclass(frozen=True)
 class Unfinished:
-    """A FailoverPolicy whose plan is not at its end. ``holder`` is who has its lock, or ''."""
+    """A FailoverPolicy whose plan is not at its end. ``engine`` has its lock; '' for none."""
 
     name: str
     stack_id: str
     stack_name: str
     project: str
-    holder: str
+    engine: str
     record: dict[str, Any]
 
 

@@ -52,7 +52,7 @@ def test_hostile_messages_do_nothing(store, seed):  # noqa: F811
     rounds(agent, world, 3)
     assert world.done == [] and not store.all('incident')
     # Two senders, three hosts.
-    assert len(agent._board) <= 6
+    assert len(agent._reports) <= 6
 
 
 def test_one_malformed_notification_does_not_take_the_others_along():

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from heat_ha.agent import isolation, service
+from heat_ha.agent import executor, isolation, observation, service, service_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import decide, reports
@@ -106,7 +106,7 @@ def test_an_agent_that_is_cut_off_begins_nothing(store):
             world.can_ask = False
         elif cut == 'broker':
             world.broker = False
-            agent.watch._broker_at = float('-inf')
+            agent.monitor._broker_at = float('-inf')
         else:
             world.down('c1', 'c2', 'c3')
         rounds(agent, world)
@@ -166,9 +166,9 @@ class Clock:
     def __init__(self, monkeypatch, world):
         self.now = 1000.0
         self.world = world
-        monkeypatch.setattr(
-            service, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic)
-        )
+        ours = types.SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic)
+        for module in (executor, observation, service, service_table):
+            monkeypatch.setattr(module, 'time', ours)
         monkeypatch.setattr(
             isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
         )
@@ -256,9 +256,9 @@ def test_what_nova_answers_to_the_mark_counts_and_no_look_that_began_before_it(s
     agent = make(world, store)
     rounds(agent, world, 3)
     before = dict(world.services)
-    agent._note_marked(dataclasses.replace(before['c1'], is_forced_down=answer))
-    agent._note_services(2, before)
-    assert agent._services['c1'].is_forced_down is answer
+    agent._table.note_one(dataclasses.replace(before['c1'], is_forced_down=answer))
+    agent._table.note_all(2, before)
+    assert agent._table.services['c1'].is_forced_down is answer
 
 
 @pytest.mark.parametrize('apart', range(0, 13))
@@ -317,7 +317,7 @@ def test_a_report_does_not_become_true_by_the_silence_of_a_nova_compute(store, m
 def test_a_host_that_is_marked_as_fenced_need_not_settle(store):
     world = World()
     agent = make(world, store, settle=3600.0)
-    agent.watch._trusted_since = 0.0
+    agent.monitor._trusted_since = 0.0
     rounds(agent, world, 3)
     world.services['c1'] = dataclasses.replace(
         world.services['c1'], is_up=False, is_forced_down=True
@@ -334,8 +334,8 @@ def test_looks_that_are_answered_in_another_order_count_a_sign_of_life_once(stor
         return {'c1': dataclasses.replace(world.services['c1'], heartbeat_at=beat)}
 
     for number, beat in ((1, 10.0), (3, 13.0), (2, 10.0), (4, 13.0), (5, 12.0), (6, 16.0)):
-        agent._note_services(number, at(beat))
-    assert len(agent._signs['c1']) == 2
+        agent._table.note_all(number, at(beat))
+    assert len(agent._table.heartbeats()['c1']) == 2
 
 
 def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store):
@@ -366,7 +366,7 @@ def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
     for number in range(1000):
         agent.report('webhook', reports.ParsedReport(f'x{number}', Claimed.DOWN))
     rounds(agent, world, 1)
-    assert len(agent._board) == 0 and world.done == []
+    assert len(agent._reports) == 0 and world.done == []
 
 
 def test_a_value_is_written_only_over_the_one_that_was_read(store):

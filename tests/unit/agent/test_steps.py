@@ -7,7 +7,7 @@ import types
 import pytest
 
 from heat_ha import serialization
-from heat_ha.agent import dispatcher
+from heat_ha.agent import dispatcher, engines
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import decide, dispatch_rules, storm
@@ -18,6 +18,17 @@ from heat_ha.rescue.model import State as RescueState
 from tests.unit.agent.worlds import World, make, phase, rounds, store  # noqa: F401
 
 PROOF = fencing.Proof('fake', 'switched off', 1000.0)
+
+
+def executor_of(agent):
+    return agent._worker._steps
+
+
+def with_real_dispatcher(world, store, made):  # noqa: F811
+    agent = make(world, store)
+    agent._observer._rescues = executor_of(agent)._rescues = made
+    rounds(agent, world, 1)
+    return agent
 
 
 def all_steps(of=decide.Step):
@@ -37,7 +48,7 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
     incident = Incident('c1', of, 1000.0, 'down', 1000.0, PROOF)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), 0)
     before = {kind: store.all(kind) for kind in (agent_store.INCIDENT, agent_store.RESCUE)}
-    found = agent._look_at('c1')
+    found = agent._observer.situation('c1')
     assert found.observation.incident == incident
     assert world.done == [] and world.servers == {'c1': {'s1', 's2'}}
     assert {kind: store.all(kind) for kind in before} == before
@@ -46,7 +57,7 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
 
 
 def test_each_kind_of_step_is_executed(store):  # noqa: F811
-    assert set(make(World(), store)._executors) == set(all_steps())
+    assert set(executor_of(make(World(), store))._methods) == set(all_steps())
 
 
 def test_a_step_that_nobody_executes_is_an_error(store):  # noqa: F811
@@ -55,7 +66,7 @@ def test_a_step_that_nobody_executes_is_an_error(store):  # noqa: F811
 
     agent = make(World(), store)
     with pytest.raises(TypeError, match='Dance'):
-        agent._execute(agent._look_at('c1'), Dance('x'))
+        executor_of(agent).execute(agent._observer.situation('c1'), Dance('x'))
 
 
 @pytest.fixture
@@ -84,7 +95,9 @@ def policies(store, monkeypatch):  # noqa: F811
     )
     monkeypatch.setattr(dispatcher, 'policy_index', index)
     nova = types.SimpleNamespace(servers_on=lambda _host: made.on_host, arriving=lambda: {})
-    made.dispatcher = dispatcher.Dispatcher(store, nova, None, storm.Limits(), 8, 0)
+    made.dispatcher = dispatcher.Dispatcher(
+        store, nova, engines.EngineLiveness(), storm.Limits(), 8, 0
+    )
     made.incident = Incident('c1', Phase.RESCUING, 1000.0, 'down', 1000.0, PROOF)
     return made
 
@@ -124,15 +137,13 @@ def test_how_the_rescues_ended_is_on_record_when_the_incident_is_done(
     store,  # noqa: F811
 ):
     world = World()
-    agent = make(world, store)
-    agent._dispatcher = policies.dispatcher
-    rounds(agent, world, 1)
+    agent = with_real_dispatcher(world, store, policies.dispatcher)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
     rounds(agent, world, 1)
     assert phase(store, 'c1') == 'rescuing' and sorted(policies.sent) == ['p1', 'p2']
     policies.states = {1: ended('s1'), 2: ended('s2')}
     # As soon as that is seen, in the same round.
-    agent._step('c1')
+    agent._worker.step('c1')
     assert phase(store, 'c1') == 'done'
     rows = store.get(agent_store.RESCUE, 'c1').value['rows']
     assert {r['turn'] for r in rows} == {dispatch_rules.DispatchState.DONE.value}
@@ -146,21 +157,17 @@ def test_a_host_whose_servers_nobody_protects_is_done_and_leaves_no_older_rows(
     store.put(agent_store.RESCUE, 'c1', old, 0)
     policies.on_host = set()
     world = World()
-    agent = make(world, store)
-    agent._dispatcher = policies.dispatcher
-    rounds(agent, world, 1)
+    agent = with_real_dispatcher(world, store, policies.dispatcher)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
-    assert agent._step('c1') is False
+    assert agent._worker.step('c1') is False
     assert phase(store, 'c1') == 'done'
     assert store.get(agent_store.RESCUE, 'c1').value['opened'] == policies.incident.opened
 
 
 def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa: F811
     world = World()
-    agent = make(world, store)
-    agent._dispatcher = policies.dispatcher
-    rounds(agent, world, 1)
+    agent = with_real_dispatcher(world, store, policies.dispatcher)
     without = dataclasses.replace(policies.incident, proof=None)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(without), 0)
-    agent._step('c1')
+    agent._worker.step('c1')
     assert policies.sent == [] and phase(store, 'c1') == 'rescuing'

@@ -100,7 +100,7 @@ class Dispatcher:
     def __init__(self, world):
         self.world = world
 
-    def unfinished(self, incident, marks):
+    def unfinished(self, incident, services):
         rows = tuple(
             dispatch_rules.PolicyDispatch(n, name, 'st', 's', 'p', 'r', 0, (name,))
             for n, name in enumerate(sorted(self.world.servers.get(incident.host, ())))
@@ -115,9 +115,6 @@ class Dispatcher:
 
     def record(self, incident, plan):
         assert not plan.left, 'only what is at its end is recorded without a signal'
-
-    def take_up_failovers(self, pool, marks):
-        pass
 
 
 class Locks:
@@ -145,19 +142,24 @@ def store(tmp_path):
     engine.dispose()
 
 
+class Resumer:
+    def start(self, pool, services):
+        pass
+
+
 def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
-    watch = isolation.IsolationMonitor(lambda _limit: None)
-    watch._look_at_broker = lambda: None
+    monitor = isolation.IsolationMonitor(lambda _limit: None)
+    monitor._look_at_broker = lambda: None
     settings = service.Settings(
         'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
-        storm.Limits(host_share=0.2), 1.0, 8, True,
+        storm.Limits(host_share=0.2), 1.0, True,
     )  # fmt: skip
     made = service.Agent(
         settings, Nova(world), store, Fences(world),
         sources.ReportTable(300, ['nova_notifications']),
-        watch, Dispatcher(world), locks or Locks(),
+        monitor, Dispatcher(world), Resumer(), locks or Locks(),
     )  # fmt: skip
-    made.watch = watch
+    made.monitor = monitor
     return made
 
 
@@ -167,8 +169,8 @@ SOURCES = ('services_api', 'webhook', 'nova_notifications')
 def rounds(agent, world, count=12):
     for _ in range(count):
         if world.broker:
-            agent.watch._broker_at = float('inf')
-        agent._rest.clear()
+            agent.monitor._broker_at = float('inf')
+        agent._worker._backoffs.clear()
         agent.round(Inline())
 
 

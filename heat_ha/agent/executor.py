@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executing the steps that were chosen for hosts: the only effects of the agent on a host."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from heat_ha import serialization
+from heat_ha.agent import dispatcher, metrics, service_table
+from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.agent.observation import Situation
+from heat_ha.agent.rules import decide
+from heat_ha.fencing import driver as fencing
+from heat_ha.fencing import inventory, nova_forced_down
+
+
+class StepExecutor:
+    """Does what was decided about a host whose lock the caller has.
+
+    :param name: of this agent, for the proof of a fence.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        nova: nova_admin.NovaAdmin,
+        store: agent_store.Store,
+        fences: inventory.Inventory,
+        table: service_table.ServiceTable,
+        rescues: dispatcher.Dispatcher,
+    ) -> None:
+        self._name = name
+        self._nova = nova
+        self._store = store
+        self._fences = fences
+        self._table = table
+        self._rescues = rescues
+        # A test sees that no kind of step is missing.
+        self._methods: Mapping[type[decide.Step], Callable[[Situation, Any], bool]] = {
+            decide.Wait: self._wait,
+            decide.Enter: self._enter,
+            decide.Fence: self._fence,
+            decide.MarkDown: self._mark_down,
+            decide.Rescue: self._rescue,
+            decide.Reopen: self._reopen,
+        }
+
+    def execute(self, found: Situation, step: decide.Step) -> bool:
+        """Do one step.
+
+        :returns: whether another one may follow at once.
+        :raises store.Changed: another agent wrote since the situation was read.
+        :raises exceptions.HaError: the step was not done; doing it again is harmless.
+        """
+        method = self._methods.get(type(step))
+        if method is None:
+            raise TypeError(f'no method executes the step {type(step).__name__}')
+        return method(found, step)
+
+    def _wait(self, _found: Situation, _step: decide.Wait) -> bool:
+        return False
+
+    def _enter(self, found: Situation, step: decide.Enter) -> bool:
+        observation, old = found.observation, found.observation.incident
+        if old is not None and found.plan is not None:
+            # How the rescues ended: they are not looked up again in the next phase.
+            self._rescues.record(old, found.plan)
+        now = observation.now
+        if old is None or not old.is_open:
+            new = Incident(found.host, step.phase, now, step.reason, now)
+        else:
+            new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
+        self._put(found, new)
+        return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
+
+    def _fence(self, found: Situation, _step: decide.Fence) -> bool:
+        incident, service = found.observation.incident, found.observation.service
+        assert incident is not None
+        driver = self._fences.driver(found.host)
+        if isinstance(driver, nova_forced_down.NovaForcedDown):
+            driver.is_marked = service is not None and service.is_forced_down
+        try:
+            proof = fencing.fence(driver, timeout=self._fences.timeout(found.host))
+        except fencing.NotFenced:
+            metrics.FENCES.labels(driver.name, 'failed').inc()
+            raise
+        metrics.FENCES.labels(driver.name, 'done').inc()
+        proof = dataclasses.replace(proof, who=f'{proof.who} by {self._name}')
+        new = dataclasses.replace(
+            incident,
+            phase=Phase.FENCED,
+            proof=proof,
+            changed=time.time(),
+            reason=f'{proof.who}: {proof.how}',
+        )
+        self._put(found, new)
+        return True
+
+    def _mark_down(self, found: Situation, step: decide.MarkDown) -> bool:
+        service = found.observation.service
+        assert service is not None
+        marked = self._nova.mark_down(service, f'{nova_admin.MARKER}{step.reason}')
+        self._table.note_one(marked)
+        # Where Nova does not show the mark, it is asked again at the next look.
+        return marked.is_forced_down
+
+    def _rescue(self, found: Situation, _step: decide.Rescue) -> bool:
+        incident = found.observation.incident
+        assert incident is not None and found.plan is not None
+        self._rescues.signal_due(incident, found.plan)
+        return False
+
+    def _reopen(self, found: Situation, _step: decide.Reopen) -> bool:
+        service = found.observation.service
+        assert service is not None
+        self._nova.reopen(service)
+        self._table.refresh()
+        return True
+
+    def _put(self, found: Situation, new: Incident) -> None:
+        value = serialization.encode(new)
+        self._store.put(agent_store.INCIDENT, found.host, value, found.entry.version)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building what decisions are made from: out of Nova, reports, heartbeats and what is on record.
+
+Nothing here has an effect: it reads, and returns values.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+
+from heat_ha import serialization
+from heat_ha.agent import dispatcher, isolation, model, service_table, sources
+from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Incident, Phase, Verdict
+from heat_ha.agent.rules import confirmation, heartbeats, storm
+from heat_ha.cloud import model as cloud
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """One host under its lock: all that was read before the next step for it is chosen.
+
+    ``entry`` is its incident as it was on record. ``plan`` is there for a host whose servers are
+    being rescued.
+    """
+
+    host: str
+    entry: agent_store.Entry
+    observation: model.Observation
+    plan: dispatcher.DispatchPlan | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Others:
+    """What the other hosts mean for one that failed: see the fields of ``model.Observation``."""
+
+    storm: str = ''
+    doubt: str = ''
+    outlived_since: float = float('inf')
+
+
+class Observer:
+    """Observes hosts.
+
+    :param rule: which sources must agree that a host is down.
+    :param limits: of the storm guard.
+    :param audits: whether a host that is back is looked at for leftovers.
+    """
+
+    def __init__(
+        self,
+        rule: confirmation.Rule,
+        limits: storm.Limits,
+        audits: bool,
+        *,
+        nova: nova_admin.NovaAdmin,
+        store: agent_store.Store,
+        table: service_table.ServiceTable,
+        reports: sources.ReportTable,
+        monitor: isolation.IsolationMonitor,
+        rescues: dispatcher.Dispatcher,
+    ) -> None:
+        self._rule = rule
+        self._limits = limits
+        self._audits = audits
+        self._nova = nova
+        self._store = store
+        self._table = table
+        self._reports = reports
+        self._monitor = monitor
+        self._rescues = rescues
+        self._sources: Mapping[str, sources.Source] = {}
+
+    def use(self, found: Mapping[str, sources.Source]) -> None:
+        """Ask these sources whether they have a problem."""
+        self._sources = found
+
+    def incidents(self) -> dict[str, Incident]:
+        """All incidents on record, by host. :raises exceptions.Unreadable: of a newer version."""
+        found = self._store.all(agent_store.INCIDENT)
+        return {
+            host: serialization.decode(Incident, entry.value, f'the incident of host {host}')
+            for host, entry in found.items()
+        }
+
+    def situation(self, host: str) -> Situation:
+        """Read all that the next step for a host depends on; the caller has the host's lock.
+
+        :raises exceptions.HaError: something that matters could not be read.
+        """
+        entry = self._store.get(agent_store.INCIDENT, host)
+        found = self.observe(host, self.incidents(), time.time())
+        if self.needs_audit(found):
+            found = dataclasses.replace(found, leftovers=self._nova.leftovers(host))
+        if found.incident is None or found.incident.phase is not Phase.RESCUING:
+            return Situation(host, entry, found)
+        plan = self._rescues.unfinished(found.incident, self._table.services)
+        return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
+
+    def needs_audit(self, observation: model.Observation) -> bool:
+        """Whether the next step depends on what is left on the host."""
+        incident = observation.incident
+        return self._audits and incident is not None and incident.phase is Phase.QUARANTINED
+
+    def observe(
+        self, host: str, incidents: Mapping[str, Incident], now: float
+    ) -> model.Observation:
+        """Observe a host without asking any service: from what was last seen and reported."""
+        incident = incidents.get(host)
+        judgement = self._judge(host, incident, now)
+        others = self._others(incident, incidents, now) if incident else _Others()
+        # Another source may be wrong for a moment however long the host has been silent.
+        is_by_nova = sources.ServicesApi.name in judgement.agreed
+        return model.Observation(
+            host,
+            incident,
+            judgement,
+            self._table.services.get(host) if self._monitor.has_nova() else None,
+            now,
+            isolation=self._monitor.problem(),
+            trusted_since=self._monitor.trusted_since,
+            storm=others.storm,
+            doubt=others.doubt,
+            heartbeats=self._table.heartbeats_since(host, incident.changed) if incident else 0,
+            outlived_since=others.outlived_since if is_by_nova else float('inf'),
+        )
+
+    def _judge(self, host: str, incident: Incident | None, now: float) -> model.Judgement:
+        problems = {name: source.problem() for name, source in self._sources.items()}
+        if not self._monitor.has_nova():
+            problems[sources.ServicesApi.name] = 'Nova does not answer'
+        # What was reported of a failure that is over says nothing about the host as it is now.
+        since = incident.changed if incident is not None and not incident.is_open else 0.0
+        service = self._table.services.get(host)
+        return confirmation.judge(
+            self._rule, self._reports.claims(host, service, problems, now, since)
+        )
+
+    def _others(self, incident: Incident, incidents: Mapping[str, Incident], now: float) -> _Others:
+        """What speaks against acting on a host: a storm, and a doubt about other hosts."""
+        if not incident.is_open:
+            return _Others()
+        host, services, beats = incident.host, self._table.services, self._table.heartbeats()
+        down_now = self._down_without_incident(incidents, now)
+        expected = {o for o, service in services.items() if o != host and _is_expected(service)}
+        silent_since = heartbeats.silent_since(beats.get(host, ()), self._table.written_at(host))
+        outlived = heartbeats.outlived(silent_since, expected, beats, now)
+        unheard = {
+            other
+            for other in expected - outlived
+            if not any(at > incident.opened for at in beats.get(other, ()))
+        }
+        known, rest = incidents.values(), (len(services), self._limits, now)
+        living = expected - storm.failed(host, known, down_now, self._limits, now)
+        return _Others(
+            storm.of_hosts(host, known, down_now, *rest),
+            storm.doubt(host, known, down_now, unheard, *rest),
+            silent_since if living and living <= outlived else float('inf'),
+        )
+
+    def _down_without_incident(self, incidents: Mapping[str, Incident], now: float) -> list[str]:
+        """Hosts that the sources show as down and that have no open incident yet."""
+        return [
+            host
+            for host, service in self._table.services.items()
+            if (host not in incidents or not incidents[host].is_open)
+            and not (service.is_disabled and not service.is_forced_down)
+            and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
+        ]
+
+
+def _is_expected(service: cloud.ComputeService) -> bool:
+    """Whether a host should give heartbeats."""
+    return not (service.is_disabled or service.is_forced_down)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of the hosts: Nova's record of each, and when it gave its last heartbeats."""
+
+import collections
+import itertools
+import threading
+import time
+from collections.abc import Mapping
+
+from heat_ha import exceptions
+from heat_ha.agent import isolation
+from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.rules import heartbeats
+from heat_ha.cloud import model as cloud
+
+
+class ServiceTable:
+    """The nova-compute service of each host. Threads write and read it.
+
+    Times are by the agent's own clock, which need not be Nova's.
+    """
+
+    def __init__(self, nova: nova_admin.NovaAdmin, monitor: isolation.IsolationMonitor) -> None:
+        self._nova = nova
+        self._monitor = monitor
+        self._guard = threading.Lock()
+        self._looks = itertools.count(1)
+        self._last_look = 0
+        self._services: dict[str, cloud.ComputeService] = {}
+        self._heartbeats: dict[str, collections.deque[float]] = {}
+        self._written: dict[str, float] = {}
+
+    def refresh(self) -> None:
+        """Ask Nova for all hosts. Without an answer the table stays, and the monitor knows."""
+        number = next(self._looks)
+        try:
+            found = self._nova.compute_services()
+            self.note_all(number, found)
+            self._monitor.nova_answered()
+        except exceptions.HaError as exc:
+            self._monitor.nova_failed(str(exc))
+
+    def note_all(self, number: int, found: Mapping[str, cloud.ComputeService]) -> None:
+        """Take what Nova answered to the look of this number."""
+        with self._guard:
+            if number < self._last_look:
+                # Another thread looked later, and was answered before. What this look saw would be
+                # taken for a change, and the same heartbeat would count again after it.
+                return
+            self._last_look = number
+            now = time.time()
+            for host, service in found.items():
+                before = self._services.get(host)
+                if before is None or before.heartbeat_at != service.heartbeat_at:
+                    self._written[host] = now
+                if before is not None and heartbeats.is_heartbeat(before, service):
+                    own = collections.deque[float](maxlen=heartbeats.RETAINED)
+                    self._heartbeats.setdefault(host, own).append(now)
+            self._services = dict(found)
+
+    def note_one(self, service: cloud.ComputeService) -> None:
+        """Take what Nova answered when it changed a host; looks that began before are older."""
+        with self._guard:
+            self._last_look = next(self._looks)
+            self._services = {**self._services, service.host: service}
+
+    @property
+    def services(self) -> Mapping[str, cloud.ComputeService]:
+        """All hosts as Nova last showed them; never changed in place."""
+        return self._services
+
+    def heartbeats(self) -> dict[str, tuple[float, ...]]:
+        """When each host gave its last heartbeats, the oldest first."""
+        with self._guard:
+            return {host: tuple(own) for host, own in self._heartbeats.items()}
+
+    def heartbeats_since(self, host: str, since: float) -> int:
+        """How many heartbeats a host gave after a time, of those that are retained."""
+        with self._guard:
+            return sum(at > since for at in self._heartbeats.get(host, ()))
+
+    def written_at(self, host: str) -> float | None:
+        """When the record of a host was first seen as it is now."""
+        return self._written.get(host)

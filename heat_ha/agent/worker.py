@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Working on one host: in a thread of its own, under the lock that the agents of a region share.
+
+Whatever was decided is decided again under the lock, from what is on record then.
+"""
+
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.agent import decision_log, executor, model, observation
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.rules import decide
+
+LOG = logging.getLogger(__name__)
+
+# Seconds before a host is worked on again after something failed: at first, and at most.
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
+
+
+class HostWorker:
+    """Brings incidents of hosts forward, step by step.
+
+    :param locks: gives a lock by name, as tooz's coordinator does.
+    """
+
+    def __init__(
+        self,
+        settings: model.Settings,
+        observer: observation.Observer,
+        steps: executor.StepExecutor,
+        log: decision_log.DecisionLog,
+        locks: Any,
+    ) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._steps = steps
+        self._log = log
+        self._locks = locks
+        self._guard = threading.Lock()
+        self._busy: set[str] = set()
+        # By host: when it may be worked on again (monotonic), and how many seconds it waits.
+        self._backoffs: dict[str, tuple[float, float]] = {}
+        self._is_over = False
+
+    def stop(self) -> None:
+        """Begin no further step; what is under way is on record."""
+        self._is_over = True
+
+    def start(self, pool: concurrent.futures.Executor, host: str) -> None:
+        """Work on a host in a thread of the pool, unless one does or it waits after a failure."""
+        with self._guard:
+            if host in self._busy or time.monotonic() < self._backoffs.get(host, (0.0, 0.0))[0]:
+                return
+            self._busy.add(host)
+        pool.submit(self._work, host)
+
+    def _work(self, host: str) -> None:
+        try:
+            with self._locked(host) as is_mine:
+                while is_mine and not self._is_over and self.step(host):
+                    pass
+            self._backoffs.pop(host, None)
+        except agent_store.Changed as exc:
+            LOG.info('host=%s %s: looking again', host, exc)
+        except exceptions.HaError as exc:
+            self._back_off(host, str(exc))
+        except Exception as exc:
+            LOG.exception('host=%s failed unexpectedly', host)
+            self._back_off(host, str(exc))
+        finally:
+            with self._guard:
+                self._busy.discard(host)
+
+    def step(self, host: str) -> bool:
+        """Observe, decide, then act; the caller has the lock. :returns: whether to go on."""
+        found = self._observer.situation(host)
+        step = decide.next_step(found.observation, self._settings)
+        self._log.decision(host, found.observation.incident, step)
+        return self._steps.execute(found, step)
+
+    @contextlib.contextmanager
+    def _locked(self, host: str) -> Iterator[bool]:
+        lock = self._locks.get_lock(f'heat-ha-host-{host}'.encode())
+        if not lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _back_off(self, host: str, reason: str) -> None:
+        _until, seconds = self._backoffs.get(host, (0.0, FIRST_BACKOFF / 2))
+        seconds = min(seconds * 2, LONGEST_BACKOFF)
+        self._backoffs[host] = (time.monotonic() + seconds, seconds)
+        self._log.line(host, f'host={host} again in {seconds:.0f} s: {reason}')
