@@ -24,12 +24,12 @@ LOG = logging.getLogger(__name__)
 class DispatchPlan:
     """How far the policies of a failed host are, and which of them to signal now.
 
-    ``rows`` are all policies, as they are to be on record before ``due``, some of them, are
-    signalled. ``version`` is that of the record that was read; ``is_recorded`` says whether it
-    holds the same rows, ``is_new`` whether it is of an earlier incident or absent.
+    ``dispatches`` has all policies, and goes on record before ``due``, some of them, are signalled.
+    ``version`` is that of the record that was read. ``is_recorded`` says whether the record has
+    the same dispatches already, ``is_new`` whether it is absent or of an earlier incident.
     """
 
-    rows: tuple[dispatch_rules.PolicyDispatch, ...]
+    dispatches: tuple[dispatch_rules.PolicyDispatch, ...]
     due: tuple[dispatch_rules.PolicyDispatch, ...]
     version: int
     is_new: bool
@@ -39,7 +39,7 @@ class DispatchPlan:
     @property
     def left(self) -> int:
         """How many policies are not at their end."""
-        return dispatch_rules.left(self.rows)
+        return dispatch_rules.left(self.dispatches)
 
 
 class Dispatcher:
@@ -64,7 +64,7 @@ class Dispatcher:
         self._nova = nova
         self._liveness = liveness
         self._limits = limits
-        self._at_once = servers_at_once
+        self._max_concurrent = servers_at_once
         self._per_destination = servers_per_destination
 
     def unfinished(
@@ -78,18 +78,23 @@ class Dispatcher:
         entry = self._store.get(agent_store.RESCUE, incident.host)
         on_host = self._nova.servers_on(incident.host)
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
-        known = [] if is_new else _rows_of(entry)
-        rows = self._rows(on_host) if is_new else known
-        states = self._states(rows)
-        rows, due = dispatch_rules.advance(
-            rows, on_host, states, incident.opened, time.time(), self._bound(rows, services)
+        known = [] if is_new else _dispatches_of(entry)
+        dispatches = self._find_policies(on_host) if is_new else known
+        states = self._states(dispatches)
+        dispatches, due = dispatch_rules.advance(
+            dispatches,
+            on_host,
+            states,
+            incident.opened,
+            time.time(),
+            self._bound(dispatches, services),
         )
         return DispatchPlan(
-            tuple(rows),
+            tuple(dispatches),
             tuple(due),
             entry.version,
             is_new,
-            is_recorded=not is_new and rows == known,
+            is_recorded=not is_new and dispatches == known,
             servers_on_host=len(on_host),
         )
 
@@ -108,40 +113,42 @@ class Dispatcher:
         """
         if plan.is_recorded:
             return
-        value = serialization.encode(dispatch_rules.Dispatches(incident.opened, plan.rows))
+        value = serialization.encode(dispatch_rules.Dispatches(incident.opened, plan.dispatches))
         self._store.put(agent_store.RESCUE, incident.host, value, plan.version)
         if plan.is_new:
             LOG.info(
                 'host=%s servers=%d protected=%d policies=%d held_back=%d',
                 incident.host,
                 plan.servers_on_host,
-                sum(len(r.servers) for r in plan.rows),
-                len(plan.rows),
-                sum(r.turn is dispatch_rules.DispatchState.DEFERRED for r in plan.rows),
+                sum(len(d.servers) for d in plan.dispatches),
+                len(plan.dispatches),
+                sum(d.state is dispatch_rules.DispatchState.DEFERRED for d in plan.dispatches),
             )
 
     def _bound(
-        self, rows: Sequence[dispatch_rules.PolicyDispatch], services: Mapping[str, ComputeService]
+        self,
+        dispatches: Sequence[dispatch_rules.PolicyDispatch],
+        services: Mapping[str, ComputeService],
     ) -> int:
-        waiting = sum(r.turn is dispatch_rules.DispatchState.WAITING for r in rows)
-        under_way = dispatch_rules.under_way(rows)
+        waiting = sum(d.state is dispatch_rules.DispatchState.WAITING for d in dispatches)
+        under_way = dispatch_rules.under_way(dispatches)
         is_free = not waiting or (waiting == 1 and not under_way)
         if is_free or not self._per_destination:
-            # The first of all is signalled in any case, and need not wait for an answer of Nova's.
-            return self._at_once
-        living = [h for h, m in services.items() if m.is_up and not m.is_disabled]
+            # The first policy of all is signalled in any case, so there is no need to ask Nova.
+            return self._max_concurrent
+        living = [h for h, s in services.items() if s.is_up and not s.is_disabled]
         arriving = self._nova.arriving()
         return dispatch_rules.bound(
-            under_way, arriving, living, self._at_once, self._per_destination
+            under_way, arriving, living, self._max_concurrent, self._per_destination
         )
 
-    def _rows(self, on_host: set[str]) -> list[dispatch_rules.PolicyDispatch]:
+    def _find_policies(self, on_host: set[str]) -> list[dispatch_rules.PolicyDispatch]:
         found = policy_index.policies_of(on_host)
         by_policy: dict[int, list[str]] = {}
         policies = {p.number: p for p in found.values()}
         for server, policy in found.items():
             by_policy.setdefault(policy.number, []).append(server)
-        rows = [
+        dispatches = [
             dispatch_rules.PolicyDispatch(
                 number, p.name, p.stack_id, p.stack_name, p.project, p.root, p.wish.priority,
                 tuple(sorted(by_policy[number])),
@@ -151,46 +158,46 @@ class Dispatcher:
         past = [
             one
             for entry in self._store.all(agent_store.RESCUE).values()
-            for one in dispatch_rules.past_of(_rows_of(entry))
+            for one in dispatch_rules.past_of(_dispatches_of(entry))
         ]
         own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
-        return dispatch_rules.guarded(rows, own, past, self._limits, time.time())
+        return dispatch_rules.guarded(dispatches, own, past, self._limits, time.time())
 
     def _states(
-        self, rows: Sequence[dispatch_rules.PolicyDispatch]
-    ) -> dict[int, dispatch_rules.State]:
-        found = policy_index.states_of([r.number for r in rows])
+        self, dispatches: Sequence[dispatch_rules.PolicyDispatch]
+    ) -> dict[int, dispatch_rules.PolicyState]:
+        found = policy_index.states_of([d.number for d in dispatches])
         return {
-            number: dispatch_rules.State(
+            number: dispatch_rules.PolicyState(
                 is_at_work=bool(s.engine) and self._liveness.is_alive(s.engine), rescues=s.rescues
             )
             for number, s in found.items()
         }
 
     def _signal_all(
-        self, incident: Incident, rows: Sequence[dispatch_rules.PolicyDispatch]
+        self, incident: Incident, dispatches: Sequence[dispatch_rules.PolicyDispatch]
     ) -> None:
         body = {'action': 'rescue', 'reason': f'the host failed; {incident.reason}'[:200]}
-        if not rows:
+        if not dispatches:
             return
-        with concurrent.futures.ThreadPoolExecutor(min(8, len(rows))) as pool:
-            list(pool.map(lambda r: self._signal(incident.host, r, body), rows))
+        with concurrent.futures.ThreadPoolExecutor(min(8, len(dispatches))) as pool:
+            list(pool.map(lambda d: self._signal(incident.host, d, body), dispatches))
 
-    def _signal(self, host: str, row: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> None:
+    def _signal(self, host: str, to: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> None:
         try:
-            heat_rpc.signal(row.project, row.stack_name, row.stack_id, row.name, body)
+            heat_rpc.signal(to.project, to.stack_name, to.stack_id, to.name, body)
             metrics.SIGNALS.labels('rescue', 'sent').inc()
             LOG.info(
                 'host=%s signal=rescue policy=%s stack=%s servers=%d',
-                host, row.name, row.stack_name, len(row.servers),
+                host, to.name, to.stack_name, len(to.servers),
             )  # fmt: skip
         except exceptions.HaError as exc:
             # The next round sends it again.
             metrics.SIGNALS.labels('rescue', 'failed').inc()
-            LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, row.name, exc)
+            LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, to.name, exc)
 
 
-def _rows_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
+def _dispatches_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
     found = serialization.decode(
         dispatch_rules.Dispatches, entry.value, 'the list of policies of a failed host'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether this agent itself is cut off: then it begins nothing, whatever it sees."""
+"""Whether this agent itself is cut off: then it begins nothing, whatever it observes."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from heat_ha import exceptions
 from heat_ha.cloud import model as cloud
 
-# Seconds between two looks at the broker, for which an engine must answer, and until an answer
-# counts as none.
+# Seconds between two questions to the engines over the broker, and until the next answer counts as
+# missing.
 PING_EVERY, PING_LIMIT = 5.0, 5
 
 # Seconds for which the last answer of a service counts.
@@ -17,14 +17,14 @@ VALID = 20.0
 
 
 def quorum_problem(services: Mapping[str, cloud.ComputeService]) -> str:
-    """Say that too few hosts are seen to believe one's own eyes, '' otherwise.
+    """Why this agent may be cut off, by the number of hosts that are up; '' otherwise.
 
     Hosts that are marked as down, or that an operator disabled, are not expected to be up.
     """
-    expected = [m for m in services.values() if not m.is_forced_down and not m.is_disabled]
-    up = sum(m.is_up for m in expected)
+    expected = [s for s in services.values() if not s.is_forced_down and not s.is_disabled]
+    up = sum(s.is_up for s in expected)
     if expected and up * 2 < len(expected):
-        return f'only {up} of {len(expected)} hosts are seen up: this agent may be cut off'
+        return f'only {up} of {len(expected)} hosts are up: this agent may be cut off'
     return ''
 
 
@@ -48,26 +48,26 @@ class IsolationMonitor:
         self._nova_at = time.monotonic()
 
     def nova_failed(self, why: str) -> None:
-        """Nova has just not answered: what it said before is not what is true now."""
+        """Nova has just not answered: its earlier answers may be true no longer."""
         self._nova_at, self._nova_why = float('-inf'), why
 
     def has_nova(self) -> bool:
-        """Whether what Nova shows is of now."""
+        """Whether Nova has answered lately, so that its answer still counts."""
         return time.monotonic() - self._nova_at < VALID
 
     def update(self, services: Mapping[str, cloud.ComputeService]) -> None:
-        """Look at the broker, and count the hosts."""
+        """Ask the engines over the broker, and count the hosts."""
         self._quorum = quorum_problem(services)
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):
             self._pinged_at = time.monotonic()
-            # The broker's client waits for long when there is none.
-            threading.Thread(target=self._look_at_broker, name='ping', daemon=True).start()
+            # Without a broker its client waits for long.
+            threading.Thread(target=self._ask_engines, name='ping', daemon=True).start()
         if self.problem():
             self._trusted_since = None
         elif self._trusted_since is None:
             self._trusted_since = time.time()
 
-    def _look_at_broker(self) -> None:
+    def _ask_engines(self) -> None:
         try:
             self._ping(PING_LIMIT)
             self._broker_at = time.monotonic()
@@ -78,11 +78,11 @@ class IsolationMonitor:
 
     @property
     def trusted_since(self) -> float:
-        """Since when nothing was wrong at any look; infinity while something is."""
+        """Since when the agent has not been cut off (Unix time); infinity while it is."""
         return float('inf') if self._trusted_since is None else self._trusted_since
 
     def problem(self) -> str:
-        """Why nothing may be begun, '' when all is well."""
+        """Why the agent may begin nothing; '' when it may."""
         if not self.has_nova():
             return f'cut off from Nova: {self._nova_why}'
         if time.monotonic() - self._broker_at > VALID:

@@ -14,30 +14,30 @@ IGNORED = prometheus_client.Counter(
     registry=REGISTRY,
 )  # fmt: skip
 MALFORMED = prometheus_client.Counter(
-    'heat_ha_agent_notifications_malformed', 'Notifications that could not be read',
+    'heat_ha_agent_notifications_malformed', 'Notifications that could not be parsed',
     registry=REGISTRY,
 )  # fmt: skip
 NOTIFICATION_AGE = prometheus_client.Histogram(
     'heat_ha_agent_notification_age_seconds',
-    'How long ago notifications that matter were sent when they were read',
+    'Age of the notifications about hosts when they were read',
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
     registry=REGISTRY,
 )
 DECISIONS = prometheus_client.Counter(
-    'heat_ha_agent_decisions', 'Decisions about hosts that were no waiting', ['step'],
+    'heat_ha_agent_decisions', 'Decisions about hosts, except to wait', ['step'],
     registry=REGISTRY,
 )  # fmt: skip
 HOSTS = prometheus_client.Gauge(
     'heat_ha_agent_hosts', 'Hosts with an incident, by its phase', ['phase'], registry=REGISTRY
 )
 FENCES = prometheus_client.Counter(
-    'heat_ha_agent_fences', 'Tries to fence a host', ['driver', 'outcome'], registry=REGISTRY
+    'heat_ha_agent_fences', 'Attempts to fence a host', ['driver', 'outcome'], registry=REGISTRY
 )
 SIGNALS = prometheus_client.Counter(
     'heat_ha_agent_signals', 'Signals sent to policies', ['kind', 'outcome'], registry=REGISTRY
 )
 ISOLATED = prometheus_client.Gauge(
-    'heat_ha_agent_isolated', 'Whether the agent takes itself for cut off', registry=REGISTRY
+    'heat_ha_agent_isolated', 'Whether the agent considers itself cut off', registry=REGISTRY
 )
 ROUND_SECONDS = prometheus_client.Histogram(
     'heat_ha_agent_round_seconds', 'How long one look at all hosts takes', registry=REGISTRY

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent knows of a host: values only. Times are seconds of Unix time (UTC).
 
-``decide`` chooses from them, ``service`` acts on them, ``heat_ha.agent.adapters.store`` keeps them.
+``rules.decide`` chooses from them, ``executor`` acts on them, ``adapters.store`` keeps them.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from heat_ha.fencing import model as fencing
 
 
 class Claimed(enum.Enum):
-    """What one source says of a host. SILENT: nothing, and it could have."""
+    """What one source claims about a host. SILENT: nothing, although it can report."""
 
     DOWN = 'down'
     UP = 'up'
@@ -23,7 +23,7 @@ class Claimed(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The last that one source said of one host."""
+    """The last report of one source about one host; ``at`` in seconds of Unix time."""
 
     source: str
     host: str
@@ -42,9 +42,9 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves say so.
+    """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves claim it.
 
-    ``is_certain``: one of those is declared to be certain of what it says.
+    ``is_certain``: one of those is declared to be certain.
     """
 
     verdict: Verdict
@@ -54,7 +54,7 @@ class Judgement:
 
 
 class Phase(enum.Enum):
-    """How far the agent is with a host that failed."""
+    """How far the agent is with a failed host."""
 
     SUSPECT = 'suspect'
     CONFIRMED = 'confirmed'
@@ -69,7 +69,7 @@ class Phase(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Incident:
-    """One failure of one host. ``released_by`` is who let it pass the storm guard."""
+    """One failure of one host. ``released_by``: who let it pass the storm guard."""
 
     FORM = serialization.Form(always=('proof',))
 
@@ -83,7 +83,7 @@ class Incident:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything is left to be done or looked at."""
+        """Whether anything is left to do or to look at."""
         return self.phase is not Phase.CLOSED
 
 
@@ -91,9 +91,9 @@ class Incident:
 class Settings:
     """How patient the agent is, in seconds.
 
-    ``settle``: for how long a host must be down without a break before it is believed, where no
+    ``settle``: for how long a host must be down without a break before that is believed, where no
     source is certain;
-    ``proof_valid``: for how long a fence may be relied on before Nova has been told.
+    ``proof_valid``: for how long a fence may be relied on before the host is marked in Nova.
     """
 
     settle: float = 5.0
@@ -102,15 +102,17 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """All that the next step for one host is decided from.
+    """All that the next step for one host is decided from. Times are Unix time.
 
-    ``isolation`` and ``storm`` are empty, or say why nothing may be begun; ``doubt`` is empty, or
-    says whose sign of life is still missing; ``beats`` counts the signs of life of the host
-    since the incident came into its phase; ``outlived_since``: when the host gave its last sign
-    of life at the latest, where every host that is not counted as failed has outlived it, and
-    Nova's list is among the sources that agree; ``trusted_since`` is since when the agent has not
-    been cut off. ``mark`` is None when Nova was not to be asked, and so is ``rescues_left`` for
-    Heat's database and ``leftovers`` for the audit of a host that is back.
+    * ``service``: what Nova shows of the host; None when it does not answer or does not have it.
+    * ``isolation``, ``storm``: why the agent may begin nothing; '' when it may.
+    * ``doubt``: which other hosts have not sent a heartbeat yet; '' when none is missing.
+    * ``trusted_since``: since when the agent has not been cut off.
+    * ``heartbeats``: how many the host has sent since the incident came into its phase.
+    * ``outlived_since``: when the host sent its last heartbeat, at the latest, if every host that
+      does not count as failed has outlived it, and Nova's list is among the sources that agree.
+    * ``rescues_left``: policies that are not at their end; None before they were looked up.
+    * ``leftovers``: guests left on a host that is back; None before they were looked up.
     """
 
     host: str

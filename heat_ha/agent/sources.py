@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tells of hosts. Each source is an entry point under ``heat_ha.sources``."""
+"""What reports about hosts. Each source is an entry point under ``heat_ha.sources``."""
 
 import abc
 import contextlib
@@ -26,24 +26,24 @@ LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'heat_ha.sources'
 
-# Notifications that are fetched at once, for how many seconds a fetch waits for as many, and how
-# many the broker may hand over before those before are done with.
+# Notifications that are fetched at once, seconds for which a fetch waits for as many, and how many
+# the broker may hand over before earlier ones are done with.
 BATCH, BATCH_SECONDS, PREFETCH = 100, 0.2, 500
 
-# What the agents of a region share. An operator bounds it by a policy of the broker, by this name.
+# The queue that the agents of a region share. A policy of the broker may bound it by this name.
 QUEUE = 'heat-ha-agent'
 
 Emit = Callable[[str, reports.ParsedReport], None]
 
 
 class Source(abc.ABC):
-    """Tells of hosts, from ``start`` to ``stop``.
+    """Reports about hosts, from ``start`` to ``stop``.
 
-    :param emit: to be called with the source's name and what was told.
+    :param emit: called with the source's name and each report.
     """
 
     name: str
-    # Whether what it told stays true until it tells something else; else it fades.
+    # Whether its last report stays true until the next one. Otherwise it expires.
     is_lasting = False
 
     def __init__(self, emit: Emit) -> None:
@@ -51,14 +51,14 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def start(self) -> None:
-        """Begin; what takes long runs in a thread of its own."""
+        """Begin; whatever takes long runs in a thread of its own."""
 
     @abc.abstractmethod
     def stop(self) -> None:
         """End what ``start`` began."""
 
     def problem(self) -> str:
-        """Why the source cannot tell now, '' when it can."""
+        """Why the source cannot report now, '' when it can."""
         return ''
 
 
@@ -68,29 +68,29 @@ class ServicesApi(Source):
     name = 'services_api'
 
     def start(self) -> None:
-        """Nothing is to be begun."""
+        """Do nothing: the agent asks Nova."""
 
     def stop(self) -> None:
-        """Nothing is to be ended."""
+        """Do nothing."""
 
 
 class Webhook(Source):
-    """What others send to the agent's own HTTP address."""
+    """Reports that others send to the agent's own HTTP address."""
 
     name = 'webhook'
 
     def start(self) -> None:
-        """The agent's HTTP server hands over what it gets."""
+        """Do nothing: the agent's HTTP server hands over what it receives."""
 
     def stop(self) -> None:
-        """Nothing is to be ended."""
+        """Do nothing."""
 
 
 class _Reader:
     """Reads notifications one by one, as oslo.messaging's server of batches wants it.
 
-    Its own dispatcher gives a whole batch up for one message that is malformed; here that one is
-    dropped.
+    The dispatcher of oslo.messaging gives up a whole batch for one malformed message. This one
+    drops only that message.
     """
 
     supported_priorities = ('info',)
@@ -99,7 +99,7 @@ class _Reader:
         self._read = read
 
     def dispatch(self, incoming: Sequence[Any]) -> set[Any]:
-        """Read them all. :returns: those that should come again: none."""
+        """Read all messages. :returns: those to deliver again: none."""
         for one in incoming:
             try:
                 self._read(one.message)
@@ -112,8 +112,8 @@ class _Reader:
 class NovaNotifications(Source):
     """Nova's versioned notifications of its services.
 
-    All that Nova does is on the same topic, thousands of messages a second in a big cloud. So they
-    are fetched by the batch, and what is of no interest is dropped by its type.
+    Everything that Nova does is on the same topic, thousands of messages a second in a big cloud.
+    So messages are fetched by the batch, and most are dropped by their type.
     """
 
     name = 'nova_notifications'
@@ -128,8 +128,8 @@ class NovaNotifications(Source):
         """Listen in threads."""
         own = cfg.CONF[options.GROUP]
         self._valid = own.report_valid
-        # Without a bound the broker would hand over all it has, to be kept in memory here. The
-        # option is there when the broker is RabbitMQ; who has set it in heat.conf knows better.
+        # Without a bound the broker would hand over all its messages, into this memory. The option
+        # exists when the broker is RabbitMQ; a value in heat.conf wins.
         with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):
             cfg.CONF.set_default('rabbit_qos_prefetch_count', PREFETCH, 'oslo_messaging_rabbit')
         # Nova's exchange must be named: by default it would be Heat's.
@@ -147,30 +147,30 @@ class NovaNotifications(Source):
                 batch_size=BATCH,
                 batch_timeout=BATCH_SECONDS,
             )
-            # One thread: they are read in their order, and are not waited for.
+            # One thread, so that messages are read in their order.
             made.start(override_pool_size=1)
             self._listeners.append(made)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         for listener in self._listeners:
             listener.stop()
             listener.wait()
 
     def read(self, message: Mapping[str, Any]) -> None:
-        """Take one notification; most are of no interest."""
-        told = reports.of_notification(message.get('event_type'), message.get('payload'))
-        if told is None:
+        """Read one notification, and report what it claims about a host; most are about none."""
+        parsed = reports.of_notification(message.get('event_type'), message.get('payload'))
+        if parsed is None:
             return
         now = time.time()
         sent = reports.sent_at(message.get('timestamp'))
         if sent is not None:
             metrics.NOTIFICATION_AGE.observe(max(now - sent, 0.0))
             if now - sent > self._valid:
-                # The broker kept it while no agent ran: it says nothing of the host now.
-                LOG.info('source=%s host=%r is too old: ignored', self.name, told.host[:64])
+                # The broker kept it while no agent ran: the host may be in another state now.
+                LOG.info('source=%s host=%r is too old: ignored', self.name, parsed.host[:64])
                 return
-        self._emit(self.name, told)
+        self._emit(self.name, parsed)
 
 
 def load(names: Collection[str], emit: Emit) -> dict[str, Source]:
@@ -186,21 +186,25 @@ def load(names: Collection[str], emit: Emit) -> dict[str, Source]:
 
 
 class ReportTable:
-    """What each source last said of each host. Threads write and read it."""
+    """The last report of each source about each host. Threads write and read it.
+
+    :param valid: seconds for which a report counts.
+    :param lasting: sources whose reports do not expire.
+    """
 
     def __init__(self, valid: float, lasting: Collection[str]) -> None:
         self._valid = valid
         self._lasting = frozenset(lasting)
         self._guard = threading.Lock()
-        self._said: dict[str, dict[str, model.Report]] = {}
+        self._reports: dict[str, dict[str, model.Report]] = {}
 
     def add(self, report: model.Report) -> bool:
-        """Take a report, unless a newer one of the same source is there.
+        """Take a report, unless the table has a newer one of the same source.
 
-        :returns: whether it says anything else than the one before it.
+        :returns: whether it claims anything else than the one before it.
         """
         with self._guard:
-            of_host = self._said.setdefault(report.host, {})
+            of_host = self._reports.setdefault(report.host, {})
             old = of_host.get(report.source)
             if old is not None and old.at > report.at:
                 return False
@@ -217,26 +221,26 @@ class ReportTable:
         now: float,
         since: float = 0.0,
     ) -> dict[str, Claimed]:
-        """What the sources say of a host.
+        """What each source claims about a host.
 
-        :param problems: names those that cannot be asked, with the reason.
-        :param since: what was reported before that counts no more.
+        :param problems: by source that cannot be asked, the reason.
+        :param since: a report of before that time does not count.
         """
         found = {name: Claimed.COULD_NOT_ASK for name, why in problems.items() if why}
         if service is not None:
             found.setdefault(ServicesApi.name, Claimed.UP if service.is_up else Claimed.DOWN)
         with self._guard:
-            for source, report in self._said.get(host, {}).items():
+            for source, report in self._reports.get(host, {}).items():
                 if report.at > since and self._counts(report, now):
                     found.setdefault(source, report.claimed)
         return found
 
     def expire(self, hosts: Collection[str], now: float) -> None:
-        """Drop reports that are old or about hosts that Nova does not have: senders may lie."""
+        """Drop reports that are old, or about hosts that Nova does not have: senders may lie."""
         with self._guard:
-            self._said = {
+            self._reports = {
                 host: {source: r for source, r in of_host.items() if self._counts(r, now)}
-                for host, of_host in self._said.items()
+                for host, of_host in self._reports.items()
                 if host in hosts
             }
 
@@ -244,9 +248,9 @@ class ReportTable:
         return report.source in self._lasting or now - report.at <= self._valid
 
     def __len__(self) -> int:
-        return sum(len(of_host) for of_host in self._said.values())
+        return sum(len(of_host) for of_host in self._reports.values())
 
 
-def stamp(source: str, told: reports.ParsedReport) -> model.Report:
-    """What was told just now, as a report."""
-    return model.Report(source, told.host, told.claimed, time.time(), told.detail)
+def stamp(source: str, parsed: reports.ParsedReport) -> model.Report:
+    """What was reported just now, with the time."""
+    return model.Report(source, parsed.host, parsed.claimed, time.time(), parsed.detail)

@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 # A report is small; Alertmanager groups some dozens of alerts in a body.
 MAX_BODY_BYTES = 256 * 1024
-# Seconds until a sender that says nothing more is cut off.
+# Seconds until a sender that falls silent is cut off.
 SOCKET_LIMIT = 10
 # Requests that are answered at once; more wait in the kernel's queue.
 MAX_CONCURRENT = 16
@@ -28,7 +28,10 @@ Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
 def read_tokens(path: str) -> dict[str, str]:
-    """The senders' tokens by name. :raises exceptions.Refused: the file is no such file."""
+    """The senders' tokens by name.
+
+    :raises exceptions.Refused: the file cannot be read, or has a line of another form.
+    """
     if not path:
         return {}
     found = {}
@@ -43,7 +46,7 @@ def read_tokens(path: str) -> dict[str, str]:
         name, _, token = line.partition(':')
         if not name or len(token) < 16:
             raise exceptions.Refused(
-                'a line of tokens_file is not NAME:TOKEN', 'A token has 16 signs or more'
+                'a line of tokens_file is not NAME:TOKEN', 'A token has 16 characters or more'
             )
         found[name] = token
     return found
@@ -52,7 +55,8 @@ def read_tokens(path: str) -> dict[str, str]:
 class Application:
     """The WSGI application.
 
-    :param emit: called with the sender's name and what it told.
+    :param tokens: by sender's name; without any, every report is refused.
+    :param emit: called with the sender's name and each report.
     """
 
     def __init__(
@@ -86,20 +90,20 @@ class Application:
         try:
             size = int(environ.get('CONTENT_LENGTH') or 0)
         except ValueError:
-            return '400 Bad Request', 'Content-Length is no number'
+            return '400 Bad Request', 'Content-Length is not a number'
         if not 0 < size <= MAX_BODY_BYTES:
             return '413 Content Too Large', f'send 1 to {MAX_BODY_BYTES} bytes'
         try:
-            told = reports.of_body(json.loads(environ['wsgi.input'].read(size)))
+            parsed = reports.of_body(json.loads(environ['wsgi.input'].read(size)))
         except exceptions.Refused as exc:
             return '400 Bad Request', str(exc)
         except (ValueError, RecursionError):
-            return '400 Bad Request', 'the body is no JSON'
+            return '400 Bad Request', 'the body is not valid JSON'
         except OSError:
-            return '408 Request Timeout', 'the body did not come'
-        for one in told:
+            return '408 Request Timeout', 'the body did not arrive in time'
+        for one in parsed:
             self._emit(sender, one)
-        return '202 Accepted', f'{len(told)} reports'
+        return '202 Accepted', f'{len(parsed)} reports'
 
     def _sender(self, given: str) -> str | None:
         kind, _, token = given.partition(' ')
@@ -107,7 +111,7 @@ class Application:
             return None
         found = None
         for name, wanted in self._tokens.items():
-            # All are compared, so that the time tells nothing.
+            # All are compared, so that the time gives no hint.
             if hmac.compare_digest(token.encode(), wanted.encode()):
                 found = name
         return found

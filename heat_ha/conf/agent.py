@@ -8,46 +8,49 @@ from oslo_config import cfg
 GROUP = 'heat_ha_agent'
 
 OPTIONS = [
-    cfg.StrOpt('name', help='The name of this agent in logs and proofs; the machine by default.'),
+    cfg.StrOpt(
+        'name',
+        help='The name of this agent in logs and proofs; by default the name of the machine.',
+    ),
     cfg.StrOpt(
         'coordination_url',
         default='file:///var/lib/heat-ha/locks',
-        help='Where the agents of a region share their locks, as tooz takes it. The default is '
-        'for one machine; several agents need etcd3+http://, redis:// or mysql://.',
+        help='Where the agents of a region share their locks: a URL of tooz. The default is for '
+        'one machine; several agents need etcd3+http://, redis:// or mysql://.',
     ),
     cfg.ListOpt(
         'sources',
         default=['services_api', 'nova_notifications'],
-        help='What tells of hosts: services_api, nova_notifications, webhook.',
+        help='What reports about hosts: services_api, nova_notifications, webhook.',
     ),
     cfg.ListOpt(
         'confirm',
         default=['services_api'],
         help='When a host counts as down: alternatives, in each of which all sources that are '
-        'joined by + must agree, as in "services_api+webhook, nova_notifications".',
+        'joined by + must agree. An example: "services_api+webhook, nova_notifications".',
     ),
     cfg.ListOpt(
         'fail_open',
         default=[],
         help='Sources that count as agreeing while they cannot be asked. All others are '
-        'fail-closed. One source must still say itself that the host is down.',
+        'fail-closed. At least one source must still report the host as down.',
     ),
     cfg.ListOpt(
         'certain',
         default=[],
-        help='Sources whose senders have made sure before they say that a host is down, as a '
-        'cluster manager with a quorum does: where one of them is among the sources that agree, '
-        'settle is not waited for. Name none here that tells of what it merely sees, or that may '
-        'flap. The storm guard and the fence come first in any case.',
+        help='Sources whose senders have made sure before they report a host as down, as a '
+        'cluster manager with a quorum does. Where one of them is among the sources that agree, '
+        'the agent does not wait for settle. Do not name a source that may flap, or that reports '
+        'what it merely sees. The storm guard and the fence come first in any case.',
     ),
     cfg.FloatOpt(
         'settle',
         default=5.0,
         min=0,
-        help='Seconds for which a host must be down without a break before it is believed, where '
-        'no certain source says so. Where services_api is among the sources that agree, and all '
-        "other hosts have gone on reporting, they count from the host's last sign of life. One "
-        'that Nova shows as forced_down is believed at once.',
+        help='Seconds for which a host must be down without a break before the agent acts, where '
+        'no certain source reports it. Where services_api is among the sources that agree, and '
+        "all other hosts have gone on reporting, they count from the host's last heartbeat. For a "
+        'host that Nova shows as forced_down the agent does not wait.',
     ),
     cfg.FloatOpt(
         'poll_interval',
@@ -59,21 +62,21 @@ OPTIONS = [
         'report_valid',
         default=300.0,
         min=1,
-        help='Seconds for which the report of a webhook counts, and after which a notification '
+        help='Seconds for which a report to the webhook counts, and after which a notification '
         'that the broker kept is too old.',
     ),
     cfg.StrOpt(
         'fencing_file',
         default='',
-        help='Which driver fences which host (YAML). Without it somebody else fences, and sets '
-        'forced_down.',
+        help='The YAML file that says which driver fences which host. Without it others must '
+        'fence, and set forced_down afterwards.',
     ),
     cfg.FloatOpt(
         'storm_host_share',
         default=0.2,
         min=0,
         max=1,
-        help='Share of the hosts that may fail within storm_period; one host always may.',
+        help='Share of the hosts that may fail within storm_period. One host always may.',
     ),
     cfg.FloatOpt(
         'storm_period', default=3600.0, min=1, help='Seconds over which failures are counted.'
@@ -94,33 +97,35 @@ OPTIONS = [
         'servers_at_once',
         default=32,
         min=1,
-        help='Servers of one host whose rescue may be under way at once. A policy whose servers '
-        'are more than that is signalled alone.',
+        help='Servers of one host whose rescue may be under way at once. A policy with more '
+        'servers than that is signalled alone.',
     ),
     cfg.IntOpt(
         'servers_per_destination',
         default=16,
         min=0,
-        help='Servers that may be built anew on one host before further policies are signalled, '
+        help='Servers that may be rebuilt on one host before further policies are signalled, '
         'whoever evacuates them; 0: no limit. Nova chooses the host, so all hosts that take '
-        'servers count together. With nothing of a failed host under way one policy is always '
-        'signalled.',
+        'servers count together. One policy of a failed host is always signalled when none of '
+        'that host is under way.',
     ),
     cfg.BoolOpt(
         'reopen_when_clean',
         default=True,
-        help='Let a host that is back take servers again once nothing is left on it. Otherwise '
-        'a person unsets forced_down.',
+        help='Let a host that is back take servers again once no evacuated guest is left on it. '
+        'Otherwise an operator unsets forced_down.',
     ),
     cfg.ListOpt(
         'notification_urls',
         default=[],
-        help="The message buses of Nova's versioned notifications; Heat's own by default.",
+        help="The URLs of the message buses with Nova's versioned notifications; by default "
+        "Heat's own.",
     ),
     cfg.StrOpt(
         'notification_topic',
         default='versioned_notifications',
-        help="As Nova's [notifications] versioned_notifications_topics has it.",
+        help="The topic of Nova's notifications: its [notifications] "
+        'versioned_notifications_topics.',
     ),
     cfg.StrOpt(
         'notification_exchange',
@@ -134,7 +139,7 @@ OPTIONS = [
     cfg.StrOpt(
         'tokens_file',
         default='',
-        help='Who may report to the webhook: lines of NAME:TOKEN. It needs one sender or more.',
+        help='The file that says who may report to the webhook: one or more lines NAME:TOKEN.',
     ),
 ]
 

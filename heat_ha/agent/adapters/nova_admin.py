@@ -16,8 +16,8 @@ from heat_ha.conf import nova_hosts
 
 LOG = logging.getLogger(__name__)
 
-# 2.53 is the first that changes a service by its unique id; 2.59 the first that pages
-# migrations; a later one tells the kind of a migration's end no better.
+# 2.53 is the first that changes a service by its unique id; 2.59 the first that pages migrations.
+# Later ones show no more of how a migration ended.
 MICROVERSION = '2.59'
 
 # Nova shows at most so many servers at once (max_limit).
@@ -66,7 +66,7 @@ class NovaAdmin:
             marker = page[-1].id
 
     def arriving(self) -> dict[str, str]:
-        """Servers that are being built anew on another host just now, each with that host.
+        """Servers that are being rebuilt on another host just now, each with that host.
 
         One request, however many servers and hosts there are. :raises CouldNotAsk: no answer.
         """
@@ -82,10 +82,10 @@ class NovaAdmin:
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
     def mark_down(self, service: cloud.ComputeService, reason: str) -> cloud.ComputeService:
-        """Let Nova take the host for down, and put nothing on it when it is back.
+        """Mark the host as down, and disable it so that Nova puts nothing on it when it is back.
 
-        It is disabled in a thread: as long as it is marked Nova puts nothing on it anyway, so no
-        rescue need wait for that. In this order: before a host that Nova still takes for up is
+        A thread disables it, so that no rescue waits for that: while the host is marked, Nova puts
+        nothing on it anyway. The mark comes first. When a host that Nova still shows as up is
         disabled, Nova calls its dead nova-compute, and waits for an answer for a minute.
 
         :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
@@ -107,7 +107,7 @@ class NovaAdmin:
                     if attempt.retry_state.attempt_number > 1:
                         now = self.compute_services().get(service.host)
                         if now is None or not now.is_forced_down:
-                            LOG.info('host=%s is not disabled: it was let in again', service.host)
+                            LOG.info('host=%s is not disabled: forced_down is unset', service.host)
                             return
                     self._ask(
                         f'disabling {service.host}',
@@ -115,14 +115,14 @@ class NovaAdmin:
                     )
         except exceptions.CouldNotAsk as exc:
             LOG.warning(
-                'host=%s is marked as down, but not disabled: %s. When it is let in again, Nova '
-                'uses it at once',
+                'host=%s is marked as down, but not disabled: %s. Nova will use it as soon as '
+                'forced_down is unset',
                 service.host,
                 exc,
             )
 
     def reopen(self, service: cloud.ComputeService) -> None:
-        """Let Nova use the host again; one that an operator disabled stays so."""
+        """Let Nova use the host again; a host that an operator disabled stays disabled."""
         self._ask(
             f'forced_down of {service.host}',
             lambda c: c.services.force_down(service.service_id, False),
@@ -131,7 +131,7 @@ class NovaAdmin:
             self._ask(f'enabling {service.host}', lambda c: c.services.enable(service.service_id))
 
     def leftovers(self, host: str) -> tuple[str, ...]:
-        """Guests that were evacuated from the host and that it has not cleaned up yet."""
+        """Guests that were evacuated from the host, and that it has not cleaned up yet."""
         found = self._ask(
             f'what is left on {host}',
             lambda c: c.migrations.list(host=host, migration_type='evacuation'),
@@ -144,7 +144,7 @@ class NovaAdmin:
 
 
 def _retrying() -> tenacity.Retrying:
-    """Try for about two minutes, as long as a Nova takes that is being restarted."""
+    """Try for about two minutes: for as long as it takes to restart Nova."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(exceptions.CouldNotAsk),
         wait=tenacity.wait_random_exponential(multiplier=1, max=15),

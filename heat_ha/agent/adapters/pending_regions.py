@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RemoteStacks of which a region is still to be told something, from Heat's database."""
+"""RemoteStacks with something pending for a region, from Heat's database."""
 
 import dataclasses
 from typing import Any
@@ -14,13 +14,13 @@ from heat_ha.regions import model, record
 
 LOG = logging.getLogger(__name__)
 
-# What nobody waits for any more: not told yet, or told and not seen to be done.
+# States of parts that an engine must still act on: not sent yet, or sent and not seen to be done.
 _OPEN = frozenset({model.State.PENDING, model.State.WAITING, model.State.WORKING})
 
 
 @dataclasses.dataclass(frozen=True)
 class Pending:
-    """A RemoteStack, or what keeps its tombstones, with the regions that are to be told."""
+    """A RemoteStack, or what keeps its tombstones, with the regions for which it has work."""
 
     name: str
     stack_id: str
@@ -30,7 +30,7 @@ class Pending:
 
 
 def regions_of(found: model.Record) -> tuple[str, ...]:
-    """The regions that are to be told; none that a person paused or gave up."""
+    """The regions with something pending, except those that a user paused or gave up."""
     parts = [
         p.region for p in found.parts if p.state in _OPEN and not p.paused and not p.is_current
     ]
@@ -38,7 +38,7 @@ def regions_of(found: model.Record) -> tuple[str, ...]:
 
 
 def pending() -> list[Pending]:
-    """All of them whose stack has no action at work, in one query."""
+    """All RemoteStacks with something pending whose stack has no action at work, in one query."""
     data = models.ResourceData.__table__
     resource, stack = models.Resource.__table__, models.Stack.__table__
     query = (
@@ -70,6 +70,6 @@ def _regions_in(row: Any) -> tuple[str, ...]:
     try:
         return regions_of(record.record_of(row.value))
     except exceptions.Unreadable as exc:
-        # The agent of the version that wrote it takes it up; the others' are not to wait for that.
+        # An agent of the version that wrote it reads it. The other stacks must not wait for that.
         LOG.info('%s of stack %s: %s', row.name, row.stack_name, exc)
         return ()

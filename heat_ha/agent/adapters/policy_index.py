@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From servers to the policies that protect them, in Heat's database.
 
-Three queries, however many servers there are. The agent stands beside the engines and has
-their ``heat.conf``; asking Heat's API would take a request for each stack.
+It takes three queries for any number of servers. The agent runs beside the engines and has their
+``heat.conf``; through Heat's API it would take a request for each stack.
 """
 
 import dataclasses
@@ -49,8 +49,8 @@ def engine() -> Any:
 def policies_of(servers: Collection[str]) -> dict[str, Policy]:
     """For each server that a RescuePolicy protects, that policy.
 
-    Of several the one that names it counts, then the one nearest to it, then the one of the
-    highest priority.
+    Of several policies, one that names the server is preferred, then the nearest one, then the one
+    of the highest priority.
     """
     if not servers:
         return {}
@@ -78,7 +78,7 @@ def policies_of(servers: Collection[str]) -> dict[str, Policy]:
 
 
 def any_policy() -> tuple[str, str, str, str] | None:
-    """The project, stack name, stack id and name of a RescuePolicy that nothing changes now."""
+    """The project, stack name, stack id and name of a RescuePolicy whose stack is at rest."""
     query = (
         sqlalchemy.select(_STACK.c.tenant, _STACK.c.name, _STACK.c.id, _RESOURCE.c.name)
         .select_from(
@@ -103,7 +103,7 @@ def any_policy() -> tuple[str, str, str, str] | None:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """How far a policy is. ``engine`` is the one that is at work, '' for none."""
+    """How far a policy is. ``engine`` is the one at work, '' for none."""
 
     engine: str
     rescues: Mapping[str, model.Progress]
@@ -214,7 +214,7 @@ class Unfinished:
 
 
 def unfinished_failovers() -> list[Unfinished]:
-    """Every plan that runs, waits for a fence, or that a dead engine left, in one query."""
+    """Every plan that runs, waits for a fence, or was left by a dead engine, in one query."""
     lock = models.StackLock.__table__
     is_open = sqlalchemy.or_(
         _DATA.c.value.like('%"state":"running"%'),

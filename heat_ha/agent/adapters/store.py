@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agents of a region remember together: one small table beside Heat's own.
 
-Each row is a JSON value under a kind and a name, with a version: who writes names the version
-that was read, so of two agents that act at once one is told to look again.
+Each row is a JSON value under a kind and a name, with a version. A writer names the version that
+it read, so of two agents that act at once one gets an error and looks again.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import exc as sqlalchemy_exc
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import clock
 
-INCIDENT, RESCUE, REPORT = 'incident', 'rescue', 'report'
+INCIDENT, RESCUE = 'incident', 'rescue'
 
 _METADATA = sqlalchemy.MetaData()
 _TABLE = sqlalchemy.Table(
@@ -49,7 +49,7 @@ class Store:
         self._engine = engine
 
     def create(self) -> None:
-        """Make the table where it is missing; harmless when two do it at once."""
+        """Make the table where it is missing; harmless when two agents do it at once."""
         try:
             _METADATA.create_all(self._engine)
         except sqlalchemy_exc.DBAPIError:
@@ -104,13 +104,3 @@ class Store:
         if not count:
             raise Changed(f'{kind} {name} was written by another agent')
         return Entry(json.loads(text), version + 1)
-
-    def overwrite(self, kind: str, name: str, value: Any) -> None:
-        """Write a value whatever is there: the last one counts."""
-        for _try in range(5):
-            try:
-                self.put(kind, name, value, self.get(kind, name).version)
-                return
-            except Changed:
-                continue
-        raise Changed(f'{kind} {name} changes all the time')

@@ -12,8 +12,8 @@ from heat_ha.agent.model import Claimed, Judgement, Verdict
 class Rule:
     """Alternatives, each a set of sources of which all must agree.
 
-    ``fail_open`` are the sources that count as agreeing while they cannot be asked, ``certain``
-    those that have made sure before they say that a host is down.
+    ``fail_open`` are the sources that count as agreeing while they cannot be asked. ``certain`` are
+    those that have made sure before they report a host as down.
     """
 
     alternatives: tuple[frozenset[str], ...]
@@ -36,7 +36,7 @@ def parse(
 
     ``confirm`` is a list of alternatives; in each, sources that must agree are joined by ``+``.
 
-    :raises exceptions.Refused: a name is not known, or nothing is asked for.
+    :raises exceptions.Refused: a name is unknown, or ``confirm`` is empty.
     """
     alternatives = tuple(
         frozenset(name.strip() for name in text.split('+')) for text in confirm if text.strip()
@@ -49,14 +49,15 @@ def parse(
         unknown = sorted(names - set(known))
         if unknown:
             raise exceptions.Refused(
-                f'{option} names {", ".join(repr(n) for n in unknown)}',
+                f'{option} names unknown sources: {", ".join(repr(n) for n in unknown)}',
                 f'Enabled sources: {", ".join(sorted(known))}',
             )
     for option, names in options.items():
         pointless = sorted(names - rule.sources)
         if pointless:
             raise exceptions.Refused(
-                f'{option} names {", ".join(pointless)}, which confirm does not', 'Leave it out'
+                f'{option} names {", ".join(pointless)}, which confirm does not name',
+                'Leave it out',
             )
     return rule
 
@@ -65,22 +66,24 @@ def _names(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(text.strip() for text in texts if text.strip())
 
 
-def judge(rule: Rule, said: Mapping[str, Claimed]) -> Judgement:
-    """Say whether the host is down.
+def judge(rule: Rule, claims: Mapping[str, Claimed]) -> Judgement:
+    """Judge whether a host is down.
 
-    Invariant: DOWN only when at least one source of the rule itself says so. Silence, or a
+    Invariant: DOWN only when at least one source of the rule itself claims it. Silence, or a
     source that cannot be asked, never confirms alone, however it is declared.
+
+    :param claims: by source, what it claims; a source that is absent is silent.
     """
-    says = {name: said.get(name, Claimed.SILENT) for name in rule.sources}
-    down = sorted(n for n, s in says.items() if s is Claimed.DOWN)
+    claimed = {name: claims.get(name, Claimed.SILENT) for name in rule.sources}
+    down = sorted(n for n, s in claimed.items() if s is Claimed.DOWN)
     if not down:
-        up = sorted(n for n, s in says.items() if s is Claimed.UP)
+        up = sorted(n for n, s in claimed.items() if s is Claimed.UP)
         if up:
             return Judgement(Verdict.UP, f'{", ".join(up)}: up')
-        return Judgement(Verdict.UNKNOWN, 'no source says anything')
+        return Judgement(Verdict.UNKNOWN, 'no source has reported anything')
     missing = []
     for alternative in rule.alternatives:
-        against = sorted(n for n in alternative if not _agrees(rule, n, says[n]))
+        against = sorted(n for n in alternative if not _agrees(rule, n, claimed[n]))
         if not against and any(n in down for n in alternative):
             silent = sorted(n for n in alternative if n not in down)
             open_ = f' ({", ".join(silent)} cannot be asked: fail-open)' if silent else ''
@@ -88,7 +91,7 @@ def judge(rule: Rule, said: Mapping[str, Claimed]) -> Judgement:
             reason = f'{", ".join(agreed)}: down{open_}'
             is_certain = not rule.certain.isdisjoint(agreed)
             return Judgement(Verdict.DOWN, reason, frozenset(agreed), is_certain)
-        missing += [f'{n}: {says[n].value}' for n in against]
+        missing += [f'{n}: {claimed[n].value}' for n in against]
     wanted = ', '.join(sorted(set(missing)))
     return Judgement(Verdict.UNKNOWN, f'{", ".join(down)}: down, but {wanted}')
 

@@ -9,8 +9,8 @@ from heat_ha import serialization
 from heat_ha.agent.rules import storm
 from heat_ha.rescue.model import Progress
 
-# Seconds after which a policy that nobody is at work for is signalled again: its engine died,
-# or the signal was lost. A signal too many is refused by the policy.
+# Seconds after which a policy is signalled again that no living engine works for: its engine died,
+# or the signal was lost. A policy refuses a signal too many.
 RESIGNAL_AFTER = 4.0
 
 
@@ -26,9 +26,12 @@ class DispatchState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class PolicyDispatch:
-    """One policy with its servers on the host. ``number`` is its row in Heat's database."""
+    """One policy with its servers on the host. ``number`` is its row in Heat's database.
 
-    FORM = serialization.Form(always=('turn',))
+    Times are seconds of Unix time.
+    """
+
+    FORM = serialization.Form(keys={'state': 'turn'}, always=('state',))
 
     number: int
     name: str
@@ -38,7 +41,7 @@ class PolicyDispatch:
     root: str
     priority: int
     servers: tuple[str, ...]
-    turn: DispatchState = DispatchState.WAITING
+    state: DispatchState = DispatchState.WAITING
     first_signal: float = 0.0
     last_signal: float = 0.0
     reason: str = ''
@@ -58,20 +61,20 @@ class Dispatches:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
-    """What a policy has on record; ``is_at_work``: a living engine carries its rescues."""
+class PolicyState:
+    """What a policy has on record. ``is_at_work``: a living engine executes its rescues."""
 
     is_at_work: bool
     rescues: Mapping[str, Progress]
 
 
-def in_order(rows: Iterable[PolicyDispatch]) -> list[PolicyDispatch]:
+def in_order(dispatches: Iterable[PolicyDispatch]) -> list[PolicyDispatch]:
     """The most important policies first; of equal ones those with fewer servers."""
-    return sorted(rows, key=lambda r: (-r.priority, len(r.servers), r.number))
+    return sorted(dispatches, key=lambda d: (-d.priority, len(d.servers), d.number))
 
 
 def guarded(
-    rows: Sequence[PolicyDispatch],
+    dispatches: Sequence[PolicyDispatch],
     own_limits: Mapping[int, tuple[int, float]],
     past: Collection[storm.PastRescue],
     limits: storm.Limits,
@@ -81,29 +84,31 @@ def guarded(
 
     :param own_limits: by policy, how many rescues its template allows within how many seconds.
     """
-    kept = []
+    allowed = []
     refused: dict[str, str] = {}
-    for row in in_order(rows):
-        count, period = own_limits.get(row.number, (0, 0.0))
+    for dispatch in in_order(dispatches):
+        count, period = own_limits.get(dispatch.number, (0, 0.0))
         own = storm.Limits(period=period, per_policy=count)
-        told = storm.of_rescues([(row.scope, len(row.servers))], past, own, now)
-        refused.update(told)
-        if not told:
-            kept.append((row.scope, len(row.servers)))
-    refused.update(storm.of_rescues(kept, past, limits, now))
+        refusals = storm.of_rescues([(dispatch.scope, len(dispatch.servers))], past, own, now)
+        refused.update(refusals)
+        if not refusals:
+            allowed.append((dispatch.scope, len(dispatch.servers)))
+    refused.update(storm.of_rescues(allowed, past, limits, now))
     return [
-        dataclasses.replace(row, turn=DispatchState.DEFERRED, reason=why)
-        if (why := refused.get(row.scope.policy))
-        else row
-        for row in in_order(rows)
+        dataclasses.replace(dispatch, state=DispatchState.DEFERRED, reason=why)
+        if (why := refused.get(dispatch.scope.policy))
+        else dispatch
+        for dispatch in in_order(dispatches)
     ]
 
 
-def is_ended(server: str, on_host: Collection[str], state: State | None, opened: float) -> bool:
-    """Whether nothing is left to be done for a server.
+def is_ended(
+    server: str, on_host: Collection[str], state: PolicyState | None, opened: float
+) -> bool:
+    """Whether nothing is left to do for a server.
 
-    It is when its policy says so since the host failed, or when the server has left the host
-    and nobody is rescuing it: its owner deleted it, or somebody else moved it.
+    That is so when its policy has ended its rescue since the host failed, or when the server has
+    left the host and nobody rescues it: its owner deleted it, or somebody else moved it.
     """
     progress = state.rescues.get(server) if state else None
     if progress is not None and not progress.state.is_final:
@@ -114,47 +119,49 @@ def is_ended(server: str, on_host: Collection[str], state: State | None, opened:
 
 
 def advance(
-    rows: Sequence[PolicyDispatch],
+    dispatches: Sequence[PolicyDispatch],
     on_host: Collection[str],
-    states: Mapping[int, State],
+    states: Mapping[int, PolicyState],
     opened: float,
     now: float,
-    at_once: int,
+    max_concurrent: int,
 ) -> tuple[list[PolicyDispatch], list[PolicyDispatch]]:
-    """Bring the rows up to date, and choose which of them to signal now.
+    """Bring the dispatches up to date, and choose which of them to signal now.
 
-    Invariant: servers whose policies are signalled and not done are at most ``at_once``, but
-    for a single policy that has more.
+    Invariant: servers whose policies are signalled and not done are at most ``max_concurrent``,
+    except for a single policy that has more.
 
-    :returns: all rows, and those to signal.
+    :returns: all dispatches, and those to signal.
     """
     updated = []
-    for row in in_order(rows):
-        is_open = row.turn in (DispatchState.WAITING, DispatchState.SIGNALLED)
-        state = states.get(row.number)
-        if is_open and all(is_ended(s, on_host, state, opened) for s in row.servers):
-            row = dataclasses.replace(row, turn=DispatchState.DONE, reason=_outcome(row, state))
-        updated.append(row)
-    under_way = sum(len(r.servers) for r in updated if r.turn is DispatchState.SIGNALLED)
+    for dispatch in in_order(dispatches):
+        is_open = dispatch.state in (DispatchState.WAITING, DispatchState.SIGNALLED)
+        state = states.get(dispatch.number)
+        if is_open and all(is_ended(s, on_host, state, opened) for s in dispatch.servers):
+            dispatch = dataclasses.replace(
+                dispatch, state=DispatchState.DONE, reason=_outcome(dispatch, state)
+            )
+        updated.append(dispatch)
+    under_way = sum(len(d.servers) for d in updated if d.state is DispatchState.SIGNALLED)
     chosen, result = [], []
     is_full = False
-    for row in updated:
-        if row.turn is DispatchState.SIGNALLED:
-            state = states.get(row.number)
-            if not (state and state.is_at_work) and now - row.last_signal >= RESIGNAL_AFTER:
-                row = dataclasses.replace(row, last_signal=now)
-                chosen.append(row)
-        elif row.turn is DispatchState.WAITING and not is_full:
-            if under_way and under_way + len(row.servers) > at_once:
-                # What is less important does not overtake.
+    for dispatch in updated:
+        if dispatch.state is DispatchState.SIGNALLED:
+            state = states.get(dispatch.number)
+            if not (state and state.is_at_work) and now - dispatch.last_signal >= RESIGNAL_AFTER:
+                dispatch = dataclasses.replace(dispatch, last_signal=now)
+                chosen.append(dispatch)
+        elif dispatch.state is DispatchState.WAITING and not is_full:
+            if under_way and under_way + len(dispatch.servers) > max_concurrent:
+                # A less important policy does not overtake.
                 is_full = True
             else:
-                under_way += len(row.servers)
-                row = dataclasses.replace(
-                    row, turn=DispatchState.SIGNALLED, first_signal=now, last_signal=now
+                under_way += len(dispatch.servers)
+                dispatch = dataclasses.replace(
+                    dispatch, state=DispatchState.SIGNALLED, first_signal=now, last_signal=now
                 )
-                chosen.append(row)
-        result.append(row)
+                chosen.append(dispatch)
+        result.append(dispatch)
     return result, chosen
 
 
@@ -167,14 +174,14 @@ def bound(
 ) -> int:
     """How many servers of one failed host may be under way at once.
 
-    Which host a server will come to is Nova's choice, and known only once it is being built
-    there. So each living host has room for as many as are missing to its bound, whoever evacuates
-    them, and what Nova has not placed yet takes room as well.
+    Nova chooses the host that a server comes to, and shows it only once it is being built there. So
+    each living host has room for as many servers as it lacks to its bound, whoever evacuates them,
+    and servers that Nova has not placed yet take room as well.
 
-    Invariant: whoever is under way and not placed yet fits into the room that is left.
+    Invariant: servers that are under way and not placed yet fit into the room that is left.
 
     :param under_way: servers whose policies are signalled and not done.
-    :param arriving: by server that is being built anew, the host.
+    :param arriving: by server that is being rebuilt elsewhere, the host.
     :param living: hosts that can get servers.
     :param per_host: how many of one failed host may be under way.
     :param per_destination: how many may be built on one host; 0 for any number.
@@ -189,24 +196,28 @@ def bound(
     return min(per_host, placed + room)
 
 
-def under_way(rows: Iterable[PolicyDispatch]) -> set[str]:
+def under_way(dispatches: Iterable[PolicyDispatch]) -> set[str]:
     """The servers whose policies are signalled and not done."""
-    return {server for r in rows if r.turn is DispatchState.SIGNALLED for server in r.servers}
+    return {
+        server for d in dispatches if d.state is DispatchState.SIGNALLED for server in d.servers
+    }
 
 
-def left(rows: Iterable[PolicyDispatch]) -> int:
+def left(dispatches: Iterable[PolicyDispatch]) -> int:
     """How many policies are not at their end."""
-    return sum(r.turn in (DispatchState.WAITING, DispatchState.SIGNALLED) for r in rows)
+    return sum(d.state in (DispatchState.WAITING, DispatchState.SIGNALLED) for d in dispatches)
 
 
-def past_of(rows: Iterable[PolicyDispatch]) -> list[storm.PastRescue]:
-    """What the storm guard counts of rows that were signalled."""
+def past_of(dispatches: Iterable[PolicyDispatch]) -> list[storm.PastRescue]:
+    """What the storm guard counts of dispatches that were signalled."""
     return [
-        storm.PastRescue(r.scope, len(r.servers), r.first_signal) for r in rows if r.first_signal
+        storm.PastRescue(d.scope, len(d.servers), d.first_signal)
+        for d in dispatches
+        if d.first_signal
     ]
 
 
-def _outcome(row: PolicyDispatch, state: State | None) -> str:
+def _outcome(dispatch: PolicyDispatch, state: PolicyState | None) -> str:
     rescues = state.rescues if state else {}
-    told = [rescues[s].state.value if s in rescues else 'gone' for s in row.servers]
-    return ', '.join(f'{told.count(kind)} {kind}' for kind in sorted(set(told)))
+    ends = [rescues[s].state.value if s in rescues else 'gone' for s in dispatch.servers]
+    return ', '.join(f'{ends.count(kind)} {kind}' for kind in sorted(set(ends)))

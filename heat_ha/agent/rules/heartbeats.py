@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as a sign of life of a host, and which hosts have outlived another one. Pure.
+"""What counts as a heartbeat of a host, and which hosts have outlived another one. Pure.
 
 Times are seconds by the agent's own clock, at which it saw that Nova's record had changed.
 """
@@ -11,24 +11,24 @@ from collections.abc import Collection, Mapping, Sequence
 
 from heat_ha.cloud.model import ComputeService
 
-# So often a host must have reported since another's last sign of life. Of hosts that die in the
-# same moment one may report twice after the other's last time: in the interval in which they die,
-# and when the two intervals overlap. With three, the other one has left out a whole interval.
+# So many heartbeats a host must have sent since another's last one. Of hosts that die in the same
+# moment, one may send two after the other's last: in the interval in which they die, and when the
+# two intervals overlap. With three, the other one has left out a whole interval.
 OUTLIVED_BY = 3
 
-# A host whose next report is later than so many of its usual intervals is overdue.
+# A host is overdue when its next heartbeat is later than so many of its usual intervals.
 OVERDUE = 1.25
 
-# Signs that are kept of a host: enough for its usual interval.
+# Heartbeats that are retained of a host: enough for its usual interval.
 RETAINED = 8
 
 
 def is_heartbeat(before: ComputeService, after: ComputeService) -> bool:
     """Whether nova-compute itself has written its record between two looks.
 
-    Nova's API shows when the record was written, not by whom: the time of the last report
-    itself is not shown. Who disables a host, or marks it as down, writes it too. So a change that
-    came together with another one says nothing of the host's life; a living host writes again.
+    Nova's API shows when the record was written. It does not show by whom, nor the time of the last
+    report. Whoever disables a host, or marks it as down, writes it too. So a write that came with
+    another change is not counted as a heartbeat. A living host soon writes again.
     """
     if after.heartbeat_at is None or (
         before.heartbeat_at is not None and after.heartbeat_at <= before.heartbeat_at
@@ -43,13 +43,13 @@ def _as_marked(service: ComputeService) -> ComputeService:
 
 
 def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:
-    """Whether a host lived on when another fell silent, and is not silent itself by now.
+    """Whether a host lived on when another fell silent, and is not silent now.
 
     Invariant: false for a host that died before the other one had left out a whole interval
     between reports, and for one that has been silent for longer than it usually is.
 
-    :param own: when it gave signs of life, the oldest first.
-    :param last_of_other: when the other one gave its last.
+    :param own: when it sent heartbeats, the oldest first.
+    :param last_of_other: when the other one sent its last.
     """
     if sum(at > last_of_other for at in own) < OUTLIVED_BY:
         return False
@@ -58,21 +58,24 @@ def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool
 
 
 def outlived(
-    silent_since: float, others: Collection[str], signs: Mapping[str, Sequence[float]], now: float
+    silent_since: float, others: Collection[str], beats: Mapping[str, Sequence[float]], now: float
 ) -> frozenset[str]:
-    """Which of the other hosts have outlived one that has been silent for so long."""
-    return frozenset(o for o in others if has_outlived(signs.get(o, ()), silent_since, now))
+    """Which of the other hosts have outlived one that has been silent since a time.
+
+    :param beats: by host, when it sent heartbeats, the oldest first.
+    """
+    return frozenset(o for o in others if has_outlived(beats.get(o, ()), silent_since, now))
 
 
 def silent_since(own: Sequence[float], written: float | None) -> float:
-    """When a host gave its last sign of life, at the latest; infinity when nobody knows.
+    """When a host sent its last heartbeat, at the latest; infinity when that is unknown.
 
-    An agent that began after the host had died has heard nothing of it. But it has seen the
-    host's record, and every sign of life would have written that again.
+    An agent that began after the host had died has seen no heartbeat of it. But it has seen the
+    host's record, and every heartbeat would have written that again.
 
-    Invariant: no sign of life came after what is returned, however late the agent began.
+    Invariant: no heartbeat came after what is returned, however late the agent began.
 
-    :param own: when it gave signs of life, the oldest first.
+    :param own: when it sent heartbeats, the oldest first.
     :param written: when the record was first seen as it is now.
     """
     if own:

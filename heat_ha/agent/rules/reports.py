@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what others send about hosts: the border to untrusted senders. Pure.
+"""Parsing what others send about hosts: the border to untrusted senders. Pure.
 
-Whatever comes in, the answer is a list of reports or a refusal that names what was wrong.
+Whatever comes in, the result is a list of reports or a refusal that names what was wrong.
 """
 
 import collections.abc
@@ -12,7 +12,7 @@ from heat_ha import exceptions
 from heat_ha.agent.model import Claimed
 from heat_ha.signals import shown
 
-# Nova's names of hosts have at most 255 signs.
+# Nova's names of hosts have at most 255 characters.
 MAX_NAME = 255
 MAX_ALERTS = 500
 
@@ -22,7 +22,7 @@ _KEYS = {'host', 'state', 'reason'}
 
 @dataclasses.dataclass(frozen=True)
 class ParsedReport:
-    """What a sender said of one host."""
+    """What a sender claims about one host."""
 
     host: str
     claimed: Claimed
@@ -30,7 +30,7 @@ class ParsedReport:
 
 
 def of_notification(event_type: object, payload: object) -> ParsedReport | None:
-    """Read a versioned notification of Nova; None for those that tell nothing of a host."""
+    """Parse a versioned notification of Nova; None for those that are not about a host."""
     if event_type != 'service.update' or not isinstance(payload, collections.abc.Mapping):
         return None
     data = payload.get('nova_object.data')
@@ -45,11 +45,11 @@ def of_notification(event_type: object, payload: object) -> ParsedReport | None:
 
 
 def sent_at(text: object) -> float | None:
-    """Read the timestamp of a notification; None when it is none. :returns: Unix time."""
+    """Parse the timestamp of a notification. :returns: Unix time; None for any other text."""
     try:
         found = datetime.datetime.fromisoformat(text if isinstance(text, str) else '')
         if found.tzinfo is None:
-            # oslo.messaging writes UTC, and does not say so.
+            # oslo.messaging writes UTC without a time zone.
             found = found.replace(tzinfo=datetime.timezone.utc)
         return found.timestamp()
     except (ValueError, OverflowError):
@@ -57,12 +57,12 @@ def sent_at(text: object) -> float | None:
 
 
 def of_body(body: object) -> list[ParsedReport]:
-    """Read the body of a webhook: our own form, Alertmanager's, or that of Masakari's monitors.
+    """Parse the body of a webhook: our own form, Alertmanager's, or that of Masakari's monitors.
 
-    :raises exceptions.Refused: it is none of them.
+    :raises exceptions.Refused: it has another form.
     """
     if not isinstance(body, collections.abc.Mapping):
-        raise exceptions.Refused('the body is no JSON object')
+        raise exceptions.Refused('the body is not a JSON object')
     if 'alerts' in body:
         return _alertmanager(body['alerts'])
     if 'notification' in body:
@@ -78,15 +78,15 @@ def of_body(body: object) -> list[ParsedReport]:
 
 def _alertmanager(alerts: object) -> list[ParsedReport]:
     if not isinstance(alerts, collections.abc.Sequence) or isinstance(alerts, str):
-        raise exceptions.Refused('alerts is no list')
+        raise exceptions.Refused('alerts is not a list')
     if len(alerts) > MAX_ALERTS:
-        raise exceptions.Refused(f'there are {len(alerts)} alerts, more than {MAX_ALERTS}')
+        raise exceptions.Refused(f'the body has {len(alerts)} alerts, more than {MAX_ALERTS}')
     return [_alert(alert) for alert in alerts]
 
 
 def _alert(alert: object) -> ParsedReport:
     if not isinstance(alert, collections.abc.Mapping):
-        raise exceptions.Refused('an alert is no JSON object')
+        raise exceptions.Refused('an alert is not a JSON object')
     labels = alert.get('labels')
     if not isinstance(labels, collections.abc.Mapping):
         raise exceptions.Refused('an alert has no labels')
@@ -102,7 +102,7 @@ def _alert(alert: object) -> ParsedReport:
 
 def _masakari(notification: object) -> list[ParsedReport]:
     if not isinstance(notification, collections.abc.Mapping):
-        raise exceptions.Refused('notification is no JSON object')
+        raise exceptions.Refused('notification is not a JSON object')
     if notification.get('type') != 'COMPUTE_HOST':
         raise exceptions.Refused(
             f'type is {shown(notification.get("type"))}', 'Only COMPUTE_HOST is acted on'
@@ -117,7 +117,7 @@ def _masakari(notification: object) -> list[ParsedReport]:
 
 def _host(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
-        raise exceptions.Refused(f'host is {shown(value)}', 'Send the name that Nova has')
+        raise exceptions.Refused(f'host is {shown(value)}', 'Send the name of the host in Nova')
     return value
 
 

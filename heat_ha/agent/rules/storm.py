@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from heat_ha.agent.model import Incident, Phase
 
-# Those are failures that were none, or that a person has looked at.
+# A closed incident was a false alarm, or an operator has looked at it.
 _NOT_COUNTED = frozenset({Phase.CLOSED, Phase.QUARANTINED})
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How much may fail within ``period`` seconds. 0 sets no limit, but for the share.
+    """How much may fail within ``period`` seconds. 0 sets no limit, except for the share.
 
     ``host_share`` of the hosts may fail, and one host always may. The others are counts of
     rescued servers of one project, stack or policy.
@@ -40,7 +40,7 @@ class Scope:
 
 @dataclasses.dataclass(frozen=True)
 class PastRescue:
-    """Servers that were rescued, or are being."""
+    """Servers that were rescued, or are being rescued; ``at`` in seconds of Unix time."""
 
     scope: Scope
     servers: int
@@ -55,7 +55,7 @@ def of_hosts(
     limits: Limits,
     now: float,
 ) -> str:
-    """Say why the failure of ``host`` may not be acted on, '' when it may.
+    """Why the agent may not act on the failure of ``host``; '' when it may.
 
     :param down_now: hosts that a source shows as down, with an incident or without.
     """
@@ -65,7 +65,7 @@ def of_hosts(
         return ''
     return (
         f'storm guard, level cloud: {len(found)} of {all_hosts} hosts failed within '
-        f'{limits.period:.0f} s ({_names(found)}); {allowed} may'
+        f'{limits.period:.0f} s ({_names(found)}), and at most {allowed} may'
     )
 
 
@@ -78,20 +78,21 @@ def doubt(
     limits: Limits,
     now: float,
 ) -> str:
-    """Say whose sign of life must be waited for, '' when those that are missing do not matter.
+    """Whose heartbeats must be waited for; '' when the missing ones do not matter.
 
-    Of hosts that fail together one is seen down before the others, by up to an interval of
-    reports. So those of which nothing was heard since count as if they had failed, until they
-    are heard of, or seen down.
+    Of hosts that fail together, one is seen down before the others, by up to an interval of
+    reports. So hosts that have sent no heartbeat since count as failed until they send one.
 
-    :param unheard: hosts that should have given a sign of life since this one was seen down.
+    :param unheard: hosts that should have sent a heartbeat since this one was seen down.
     """
     found = failed(host, incidents, down_now, limits, now)
     missing = set(unheard) - found
     allowed = _allowed(all_hosts, limits)
     if not missing or len(found | missing) <= allowed:
         return ''
-    return f'no sign of life since of {len(missing)} other hosts ({_names(missing)}): not sure yet'
+    return (
+        f'not sure yet: {len(missing)} other hosts have sent no heartbeat since ({_names(missing)})'
+    )
 
 
 def failed(
@@ -119,10 +120,10 @@ def of_rescues(
     limits: Limits,
     now: float,
 ) -> Mapping[str, str]:
-    """Say which policies may not rescue, and why, by policy.
+    """Which policies may not rescue, and why, by policy.
 
     :param wanted: policies with how many servers each would rescue, the most important first:
-        they use up the limits in that order.
+        limits are used up in that order.
     """
     counts: dict[tuple[str, str], int] = {}
     recent = [p for p in past if p.at > now - limits.period]
@@ -137,7 +138,7 @@ def of_rescues(
             if limit and total > limit:
                 refused[scope.policy] = (
                     f'storm guard, level {level}: {total} servers of {level} {name} within '
-                    f'{limits.period:.0f} s; {limit} may'
+                    f'{limits.period:.0f} s, and at most {limit} may be rescued'
                 )
                 break
         else:

@@ -149,7 +149,7 @@ class Resumer:
 
 def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
     monitor = isolation.IsolationMonitor(lambda _limit: None)
-    monitor._look_at_broker = lambda: None
+    monitor._ask_engines = lambda: None
     settings = service.Settings(
         'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
         storm.Limits(host_share=0.2), 1.0, True,

@@ -151,15 +151,15 @@ def test_when_only_time_is_missing_the_wait_ends_when_it_is_over():
 def test_a_host_is_looked_at_soon_only_while_that_can_help():
     steps = (decide.Wait('x'), decide.Wait('x', 0.3), decide.Rescue('x'), decide.Fence('x'))
     for phase, step, age, longest in itertools.product(
-        (None, *Phase), steps, (0.0, decide.HURRY), (0.2, 3.0)
+        (None, *Phase), steps, (0.0, decide.URGENT_SECONDS), (0.2, 3.0)
     ):
         found = decide.pause(phase, step, age, longest)
         assert found <= longest
-        is_held = phase in HELD and age < decide.HURRY
+        is_held = phase in HELD and age < decide.URGENT_SECONDS
         if isinstance(step, decide.Wait) and step.seconds > longest and not is_held:
             assert found == longest, (phase, age)
         if isinstance(step, decide.Fence) or (isinstance(step, decide.Wait) and is_held):
-            assert found <= decide.MOVING_PAUSE or phase is Phase.RESCUING, (phase, step)
+            assert found <= decide.OWN_PAUSE or phase is Phase.RESCUING, (phase, step)
 
 
 # S2

@@ -7,7 +7,7 @@ import pytest
 
 from heat_ha import serialization
 from heat_ha.agent.rules import dispatch_rules, storm
-from heat_ha.agent.rules.dispatch_rules import DispatchState, PolicyDispatch, State
+from heat_ha.agent.rules.dispatch_rules import DispatchState, PolicyDispatch, PolicyState
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.rescue import model
 
@@ -26,10 +26,10 @@ def progress(server, state, ended=NOW):
     return model.Progress(server, server, before, state=state, ended=ended)
 
 
-def advance(rows, *, states=None, on_host=None, now=NOW, at_once=8):
+def advance(rows, *, states=None, on_host=None, now=NOW, max_concurrent=8):
     if on_host is None:
         on_host = {s for r in rows for s in r.servers}
-    return dispatch_rules.advance(rows, on_host, states or {}, OPENED, now, at_once)
+    return dispatch_rules.advance(rows, on_host, states or {}, OPENED, now, max_concurrent)
 
 
 def test_the_most_important_policy_is_signalled_first_and_none_overtakes():
@@ -49,8 +49,8 @@ def test_all_policies_get_their_turn_and_never_too_many_servers_are_under_way(se
     rows = [row(n, rng.randint(1, 5), rng.randint(-2, 2)) for n in range(rng.randint(1, 12))]
     states, on_host, now = {}, {s for r in rows for s in r.servers}, NOW
     for _ in range(300):
-        rows, chosen = advance(rows, states=states, on_host=on_host, now=now, at_once=8)
-        under_way = sum(len(r.servers) for r in rows if r.turn is DispatchState.SIGNALLED)
+        rows, chosen = advance(rows, states=states, on_host=on_host, now=now, max_concurrent=8)
+        under_way = sum(len(r.servers) for r in rows if r.state is DispatchState.SIGNALLED)
         assert under_way <= 8
         for r in chosen:
             # A signal may be lost, an engine may die in the middle.
@@ -59,17 +59,17 @@ def test_all_policies_get_their_turn_and_never_too_many_servers_are_under_way(se
             final = rng.random() < 0.6
             state = rng.choice([model.State.DONE, model.State.FAILED, model.State.LEFT_ALONE])
             kind = state if final else model.State.RUNNING
-            states[r.number] = State(False, {s: progress(s, kind, now) for s in r.servers})
+            states[r.number] = PolicyState(False, {s: progress(s, kind, now) for s in r.servers})
         if not dispatch_rules.left(rows):
             break
         now += 5
     assert not dispatch_rules.left(rows)
-    assert all(r.turn is DispatchState.DONE for r in rows)
+    assert all(r.state is DispatchState.DONE for r in rows)
 
 
 def test_nobody_is_signalled_again_while_a_living_engine_is_at_work():
     [started], _ = advance([row(1)])
-    states = {1: State(True, {'s1-0': progress('s1-0', model.State.RUNNING)})}
+    states = {1: PolicyState(True, {'s1-0': progress('s1-0', model.State.RUNNING)})}
     _rows, chosen = advance([started], states=states, now=NOW + 60)
     assert chosen == []
     states = {1: dataclasses.replace(states[1], is_at_work=False)}
@@ -78,38 +78,38 @@ def test_nobody_is_signalled_again_while_a_living_engine_is_at_work():
 
 
 def test_a_rescue_of_an_earlier_failure_does_not_count():
-    states = {1: State(False, {'s1-0': progress('s1-0', model.State.DONE, OPENED - 1)})}
+    states = {1: PolicyState(False, {'s1-0': progress('s1-0', model.State.DONE, OPENED - 1)})}
     rows, chosen = advance([row(1)], states=states)
-    assert chosen and rows[0].turn is DispatchState.SIGNALLED
+    assert chosen and rows[0].state is DispatchState.SIGNALLED
 
 
 def test_a_server_that_its_owner_deleted_is_no_work():
     rows, chosen = advance([row(1)], on_host=set())
-    assert not chosen and rows[0].turn is DispatchState.DONE
+    assert not chosen and rows[0].state is DispatchState.DONE
 
 
 def test_what_is_held_back_is_shown_and_never_signalled():
     limits = storm.Limits(per_project=3)
     rows = dispatch_rules.guarded([row(1, 2), row(2, 2, 5)], {}, [], limits, NOW)
-    assert [(r.number, r.turn) for r in rows] == [
+    assert [(r.number, r.state) for r in rows] == [
         (2, DispatchState.WAITING),
         (1, DispatchState.DEFERRED),
     ]
     assert 'level project' in rows[1].reason
     rows, chosen = advance(rows)
-    assert [r.number for r in chosen] == [2] and rows[1].turn is DispatchState.DEFERRED
+    assert [r.number for r in chosen] == [2] and rows[1].state is DispatchState.DEFERRED
 
 
 def test_the_template_sets_a_limit_for_its_own_policy():
     past = [storm.PastRescue(row(1).scope, 1, NOW - 100)]
     for period, turn in ((3600.0, DispatchState.DEFERRED), (60.0, DispatchState.WAITING)):
         [found] = dispatch_rules.guarded([row(1)], {1: (1, period)}, past, storm.Limits(), NOW)
-        assert found.turn is turn
+        assert found.state is turn
 
 
 def test_a_row_survives_the_record():
     for turn in DispatchState:
-        one = row(3, 2, 7, turn=turn, reason='x', first_signal=1.5)
+        one = row(3, 2, 7, state=turn, reason='x', first_signal=1.5)
         assert serialization.decode(PolicyDispatch, serialization.encode(one), 'it') == one
 
 
@@ -139,8 +139,8 @@ def test_without_a_bound_for_destinations_that_of_the_failed_host_counts():
 
 
 def test_where_no_host_has_room_one_policy_has_its_turn_all_the_same():
-    rows, chosen = advance([row(1, 2), row(2, 2)], at_once=0)
+    rows, chosen = advance([row(1, 2), row(2, 2)], max_concurrent=0)
     assert [r.number for r in chosen] == [1]
     assert dispatch_rules.under_way(rows) == {'s1-0', 's1-1'}
-    _rows, chosen = advance(rows, at_once=0)
+    _rows, chosen = advance(rows, max_concurrent=0)
     assert chosen == []
