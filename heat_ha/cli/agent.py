@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""heat-ha-agent: the program beside Heat's engines that hears of dead hosts.
+"""heat-ha-agent: the program beside Heat's engines that learns of dead hosts.
 
-Without a verb it works until it is told to end. ``show`` lists the hosts that failed; ``release``
-and ``drop`` decide about what the storm guard holds back.
+Without a verb it works until it gets a signal to end. ``show`` lists the hosts that failed.
+``release`` and ``drop`` decide about what the storm guard holds back.
 """
 
 import datetime
@@ -27,9 +27,20 @@ LOG = logging.getLogger(__name__)
 VERBS = ('run', 'show', 'release', 'drop')
 
 _CLI = [
-    cfg.StrOpt('verb', positional=True, required=False, default='run', choices=VERBS),
     cfg.StrOpt(
-        'failed_host', positional=True, required=False, default='', help='For release and drop.'
+        'verb',
+        positional=True,
+        required=False,
+        default='run',
+        choices=VERBS,
+        help='show: list the hosts that failed; release, drop: decide about one that is held back.',
+    ),
+    cfg.StrOpt(
+        'failed_host',
+        positional=True,
+        required=False,
+        default='',
+        help='The host; needed for release and drop.',
     ),
 ]
 
@@ -47,7 +58,7 @@ def main() -> int:
     logging.register_options(conf)
     conf(project='heat', prog='heat-ha-agent')
     logging.setup(conf, 'heat-ha-agent')
-    # It tells of each listener, each minute.
+    # It logs each listener, each minute.
     standard_logging.getLogger('oslo_messaging').setLevel(standard_logging.WARNING)
     options.register(conf)
     nova_hosts.register(conf, nova_hosts.RESCUE)
@@ -162,7 +173,7 @@ def _serve(own: Any, tokens: dict[str, str], agent: Any) -> Any:
 
 
 def _report_on_demand(conf: Any, agent: Any) -> None:
-    """Write what all threads do, and what is known of the hosts, at SIGUSR2: as Heat's engines."""
+    """Let SIGUSR2 write what all threads do and what is known of the hosts, as engines do."""
     import pbr.version
     from oslo_reports import guru_meditation_report as gmr
     from oslo_reports import opts as gmr_opts
@@ -176,9 +187,8 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
 
 
 def _by_hand(verb: str, host: str) -> int:
-    from heat_ha.agent import model
+    """Do what an operator asks for: show, release or drop."""
     from heat_ha.agent.adapters import store as agent_store
-    from heat_ha.agent.rules import decide, dispatch_rules
 
     store = _store()
     incidents = store.all(agent_store.INCIDENT)
@@ -190,35 +200,42 @@ def _by_hand(verb: str, host: str) -> int:
         return 0
     if host not in incidents:
         raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
-    entry = incidents[host]
-    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
-    by, now = getpass.getuser(), time.time()
-    new = (decide.released if verb == 'release' else decide.dropped)(old, by, now)
-    turn = (
-        dispatch_rules.DispatchState.WAITING
-        if verb == 'release'
-        else dispatch_rules.DispatchState.DROPPED
-    )
-    held = rescues.get(host)
-    changed = _with_turns(held.value, turn) if held else None
-    if held and changed != held.value:
-        store.put(agent_store.RESCUE, host, changed, held.version)
-        new = decide.with_more_rescues(old, by, now) if verb == 'release' else old
-    elif new == old:
-        raise exceptions.Refused(f'host {host} is {old.phase.value}: nothing is held back')
-    if new != old:
-        store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
-    print(f'{host}: {new.phase.value}')
+    phase = _decide(store, host, incidents[host], rescues.get(host), verb == 'release')
+    print(f'{host}: {phase}')
     return 0
 
 
-def _with_turns(value: dict[str, Any], turn: Any) -> dict[str, Any]:
-    from heat_ha.agent.rules import dispatch_rules
+def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool) -> str:
+    """Release or drop what the storm guard holds back of a host. :returns: its phase then.
+
+    :raises exceptions.Refused: nothing is held back.
+    """
+    from heat_ha.agent import model
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.rules import decide
+    from heat_ha.agent.rules.dispatch_rules import DispatchState
+
+    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
+    by, now = getpass.getuser(), time.time()
+    new = decide.released(old, by, now) if is_release else decide.dropped(old, by, now)
+    state = DispatchState.WAITING if is_release else DispatchState.DROPPED
+    changed = _with_deferred_as(rescues.value, state) if rescues else None
+    if rescues and changed != rescues.value:
+        store.put(agent_store.RESCUE, host, changed, rescues.version)
+        new = decide.with_more_rescues(old, by, now) if is_release else old
+    elif new == old:
+        raise exceptions.Refused(f'nothing of host {host} is held back: it is {old.phase.value}')
+    if new != old:
+        store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
+    return str(new.phase.value)
+
+
+def _with_deferred_as(value: dict[str, Any], state: Any) -> dict[str, Any]:
+    """The record of rescues with its deferred policies in another state."""
+    from heat_ha.agent.rules.dispatch_rules import DispatchState
 
     rows = [
-        row | {'turn': turn.value}
-        if row['turn'] == dispatch_rules.DispatchState.DEFERRED.value
-        else row
+        row | {'turn': state.value} if row['turn'] == DispatchState.DEFERRED.value else row
         for row in value['rows']
     ]
     return value | {'rows': rows}

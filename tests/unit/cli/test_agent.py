@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator decides by hand about what the storm guard holds back."""
+
+import pytest
+import sqlalchemy
+
+from heat_ha import exceptions, serialization
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.cli import agent
+from heat_ha.fencing import model as fencing
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    engine = sqlalchemy.create_engine(f'sqlite:///{tmp_path}/agent.sqlite')
+    made = agent_store.Store(engine)
+    made.create()
+    monkeypatch.setattr(agent, '_store', lambda: made)
+    yield made
+    engine.dispose()
+
+
+def put(store, phase, turns=()):
+    proof = fencing.Proof('fake', 'switched off', 1000.0)
+    incident = Incident('c1', phase, 1000.0, 'down', 1000.0, proof)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), 0)
+    if turns:
+        rows = [
+            {'name': f'p{n}', 'stack_name': 's', 'servers': [], 'reason': '', 'turn': turn}
+            for n, turn in enumerate(turns)
+        ]
+        store.put(agent_store.RESCUE, 'c1', {'opened': 1000.0, 'rows': rows}, 0)
+
+
+def now(store):
+    rescues = store.get(agent_store.RESCUE, 'c1')
+    turns = [row['turn'] for row in rescues.value['rows']] if rescues.value else []
+    return store.get(agent_store.INCIDENT, 'c1').value['phase'], turns
+
+
+@pytest.mark.parametrize(('verb', 'phase'), [('release', 'confirmed'), ('drop', 'dropped')])
+def test_a_host_that_is_held_back_is_released_or_dropped(store, capsys, verb, phase):
+    put(store, Phase.DEFERRED)
+    assert agent._by_hand(verb, 'c1') == 0
+    assert now(store) == (phase, [])
+    assert capsys.readouterr().out == f'c1: {phase}\n'
+
+
+@pytest.mark.parametrize(
+    ('verb', 'phase', 'turn'), [('release', 'rescuing', 'waiting'), ('drop', 'done', 'dropped')]
+)
+def test_only_rescues_that_are_held_back_are_released_or_dropped(store, verb, phase, turn):
+    put(store, Phase.DONE, ('done', 'deferred'))
+    assert agent._by_hand(verb, 'c1') == 0
+    assert now(store) == (phase, ['done', turn])
+
+
+@pytest.mark.parametrize('verb', ['release', 'drop'])
+def test_where_nothing_is_held_back_that_is_said_and_nothing_changes(store, verb):
+    put(store, Phase.DONE, ('done',))
+    with pytest.raises(exceptions.Refused, match='nothing of host c1 is held back: it is done'):
+        agent._by_hand(verb, 'c1')
+    with pytest.raises(exceptions.Refused, match="'c2' has no incident"):
+        agent._by_hand(verb, 'c2')
+    assert now(store) == ('done', ['done'])
+
+
+def test_what_is_shown_names_the_policies_of_this_incident(store, capsys):
+    put(store, Phase.DONE, ('deferred',))
+    assert agent._by_hand('show', '') == 0
+    shown = capsys.readouterr().out
+    assert '"phase": "done"' in shown and '"turn": "deferred"' in shown
+    assert agent._by_hand('show', 'c2') == 0 and capsys.readouterr().out == ''
