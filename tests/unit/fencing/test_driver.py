@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import configparser
+import pathlib
+import pkgutil
+
 import pytest
+import stevedore
 
 from heat_ha import exceptions
 from heat_ha.fencing import driver, inventory
@@ -67,24 +72,38 @@ def test_a_refusal_is_no_fence():
         fence(Bmc(Power.ON, refuses=True))
 
 
-NAMES = ('command', 'ipmi', 'none', 'nova_forced_down', 'redfish')
-WHOLE = {
-    'command': {'program': 'true'},
-    'ipmi': {'address': '127.0.0.1', 'username': 'u'},
-    'redfish': {'address': 'http://127.0.0.1', 'system': '/redfish/v1/Systems/1'},
-}
+def registered():
+    """By name, the classes of the drivers that setup.cfg registers."""
+    parser = configparser.RawConfigParser(delimiters=('=',))
+    parser.read(pathlib.Path(__file__).parents[3] / 'setup.cfg')
+    lines = parser['entry_points'][driver.NAMESPACE].strip().splitlines()
+    pairs = [line.replace(' ', '').split('=') for line in lines]
+    return {name: pkgutil.resolve_name(target) for name, target in pairs}
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_every_driver_is_found_by_its_name_and_names_what_it_lacks_or_does_not_know(name):
-    whole = {'driver': name, **WHOLE.get(name, {})}
-    made = driver.load('c1', whole)
-    assert made.name == name
-    for key in type(made).required:
+def whole(of):
+    """The least that a driver must be told; the only program among it must be there."""
+    return {key: 'true' if key == 'program' else 'http://127.0.0.1' for key in of.required}
+
+
+@pytest.mark.parametrize(('name', 'of'), registered().items())
+def test_every_driver_has_its_name_and_names_what_it_lacks_or_does_not_know(name, of):
+    assert issubclass(of, driver.Driver) and of.name == name
+    settings = {'driver': name, 'timeout': 5, **whole(of)}
+    assert of('c1', settings).host == 'c1'
+    for key in of.required:
         with pytest.raises(exceptions.Refused, match=key):
-            driver.load('c1', {k: v for k, v in whole.items() if k != key})
+            of('c1', {k: v for k, v in settings.items() if k != key})
     with pytest.raises(exceptions.Refused, match="'colour'"):
-        driver.load('c1', whole | {'colour': 'red'})
+        of('c1', settings | {'colour': 'red'})
+
+
+def test_a_driver_is_found_by_the_name_under_which_it_is_installed():
+    names = stevedore.ExtensionManager(driver.NAMESPACE).names()
+    assert {'none', 'nova_forced_down'} <= set(names)
+    for name in names:
+        of = registered().get(name)
+        assert of is None or type(driver.load('c1', {'driver': name, **whole(of)})) is of
 
 
 def test_without_a_file_somebody_else_fences():
