@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from heat_ha import serialization
-from heat_ha.agent import dispatcher, isolation, model, service_table, sources
+from heat_ha.agent import dispatcher, isolation, model, report_table, service_table, sources
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
@@ -57,7 +57,7 @@ class Observer:
         nova: nova_admin.NovaAdmin,
         store: agent_store.Store,
         table: service_table.ServiceTable,
-        reports: sources.ReportTable,
+        reports: report_table.ReportTable,
         monitor: isolation.IsolationMonitor,
         rescues: dispatcher.Dispatcher,
     ) -> None:

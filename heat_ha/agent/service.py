@@ -21,6 +21,7 @@ from heat_ha.agent import (
     metrics,
     model,
     observation,
+    report_table,
     resumer,
     service_table,
     sources,
@@ -67,14 +68,14 @@ class Agent:
         nova: nova_admin.NovaAdmin,
         store: agent_store.Store,
         fences: inventory.Inventory,
-        report_table: sources.ReportTable,
+        reported: report_table.ReportTable,
         monitor: isolation.IsolationMonitor,
         rescues: dispatcher.Dispatcher,
         resumes: resumer.Resumer,
         locks: Any,
     ) -> None:
         self._settings = settings
-        self._reports = report_table
+        self._reports = reported
         self._monitor = monitor
         self._resumes = resumes
         self._wake = threading.Event()
@@ -83,7 +84,7 @@ class Agent:
         self._table = service_table.ServiceTable(nova, monitor)
         self._observer = observation.Observer(
             settings.rule, settings.limits, settings.reopen_when_clean,
-            nova=nova, store=store, table=self._table, reports=report_table, monitor=monitor,
+            nova=nova, store=store, table=self._table, reports=reported, monitor=monitor,
             rescues=rescues,
         )  # fmt: skip
         steps = executor.StepExecutor(settings.name, nova, store, fences, self._table, rescues)
@@ -103,7 +104,7 @@ class Agent:
             LOG.debug('source=%s host=%r is unknown to Nova: ignored', source, parsed.host[:64])
             metrics.IGNORED.labels(source).inc()
             return
-        if self._reports.add(sources.stamp(source, parsed)):
+        if self._reports.add(report_table.stamp(source, parsed)):
             LOG.info(
                 'source=%s host=%s says=%s %s',
                 source, parsed.host, parsed.claimed.value, parsed.detail,

@@ -138,7 +138,15 @@ def _run(conf: Any) -> int:
 
 def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
     """Put the agent together."""
-    from heat_ha.agent import dispatcher, engines, isolation, resumer, service, sources
+    from heat_ha.agent import (
+        dispatcher,
+        engines,
+        isolation,
+        report_table,
+        resumer,
+        service,
+        sources,
+    )
     from heat_ha.agent.adapters import nova_admin
     from heat_ha.cloud import heat_rpc
 
@@ -150,7 +158,7 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
         nova,
         store,
         fences,
-        sources.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
+        report_table.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
         isolation.IsolationMonitor(heat_rpc.ping),
         dispatcher.Dispatcher(
             store, nova, liveness, settings.limits, own.servers_at_once, own.servers_per_destination

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 
 from heat_ha import exceptions
-from heat_ha.agent import dispatcher, isolation, model, service, sources
+from heat_ha.agent import dispatcher, isolation, model, report_table, service
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.rules import confirmation, dispatch_rules, storm
 from heat_ha.cloud import model as cloud
@@ -156,7 +156,7 @@ def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, cer
     )  # fmt: skip
     made = service.Agent(
         settings, Nova(world), store, Fences(world),
-        sources.ReportTable(300, ['nova_notifications']),
+        report_table.ReportTable(300, ['nova_notifications']),
         monitor, Dispatcher(world), Resumer(), locks or Locks(),
     )  # fmt: skip
     made.monitor = monitor
