@@ -35,12 +35,15 @@ class Form:
     :ivar keys: by name of a field, the key that stands for it on record.
     :ivar always: fields that every version has written, so that a record without one of them is
         not understood, although the class has a default for it.
-    :ivar omits_defaults: a field that has its default is not written.
+    :ivar omits: fields that are not written while they have their default, so that a version
+        without them reads a record that has no use for them.
+    :ivar omits_defaults: no field that has its default is written.
     :ivar version: is written under the key ``version``; a record of a higher one is not read.
     """
 
     keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
     always: tuple[str, ...] = ()
+    omits: tuple[str, ...] = ()
     omits_defaults: bool = False
     version: int | None = None
 
@@ -127,7 +130,9 @@ def _object_writer(kind: Any) -> _Convert:
             form.keys.get(field.name, field.name),
             _writer(hint),
             # A marker that no value is equal to.
-            field.default if form.omits_defaults else dataclasses.MISSING,
+            field.default
+            if form.omits_defaults or field.name in form.omits
+            else dataclasses.MISSING,
         )
         for field, hint in _fields(kind)
     ]

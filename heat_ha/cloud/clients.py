@@ -2,11 +2,14 @@
 """Clients for one stack's owner: the session that Heat would use, but with bounded calls."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from keystoneauth1 import session as keystone_session
 
 from heat_ha.cloud import cinder, compute_hosts, nova
+
+Client = TypeVar('Client')
 
 # Seconds until one HTTP call is given up. Nova answers a request for an attachment after it
 # has asked the server's host, which may take a minute on a loaded cloud; Heat itself sets no
@@ -57,10 +60,18 @@ class StackClients:
     """
 
     def __init__(self, resource: Any) -> None:
-        session = session_of(resource)
-        self.nova = nova.Nova(session, *endpoint(resource, 'nova'))
-        self.cinder = cinder.Cinder(session, *endpoint(resource, 'cinder'))
+        self._resource, self._session = resource, session_of(resource)
+        self.nova = self.connect(nova.Nova, 'nova')
+        self.cinder = self.connect(cinder.Cinder, 'cinder')
         self.hosts = compute_hosts.Hosts(endpoint(resource, 'nova')[0], resource.context.project_id)
+
+    def connect(self, make: Callable[[Any, str | None, str], Client], client: str) -> Client:
+        """A client for one more service, with the same session.
+
+        :param make: takes a session, a region and an interface.
+        :param client: the service as Heat's client plugins name it.
+        """
+        return make(self._session, *endpoint(self._resource, client))
 
 
 def endpoint(resource: Any, client: str) -> tuple[str | None, str]:

@@ -19,6 +19,7 @@ from heat_ha.cloud import clients, clock, lease, nested_stack, resource_data
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import events, executor, hook_runner, model, observation, record
 from heat_ha.failover.adapters import handoff_template, hook_stack
+from heat_ha.failover.handoff import drivers
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import decide, standbys
 from heat_ha.groups import model as groups
@@ -52,8 +53,8 @@ class Options:
     keep_seconds: float = 0.0
 
 
-def _look_at(clouds: clients.StackClients, volume: str) -> executor.Look:
-    return time.monotonic(), clouds.cinder.volume(volume)
+def _look_at(handler: drivers.AnyDriver, target: str) -> executor.Look:
+    return time.monotonic(), handler.look(target)
 
 
 class FailoverController:
@@ -108,9 +109,12 @@ class FailoverController:
         attachments = (
             handoff_template.attachments(nested, active.server, of_active) if active else ()
         )
-        moved = frozenset(a.volume for a in attachments)
+        moved = frozenset(a.target for a in attachments)
+        handlers = drivers.Drivers(clouds)
         with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-            looks = {a.volume: pool.submit(_look_at, clouds, a.volume) for a in attachments}
+            looks = {
+                a.target: pool.submit(_look_at, handlers[a.thing], a.target) for a in attachments
+            }
             observed = observation.observe(
                 self._group,
                 clouds,
@@ -142,7 +146,11 @@ class FailoverController:
             chained=chained,
             quiesce=self._options.quiesce,
             on_dead_host=self._options.on_dead_host,
-            volumes=tuple(seen for _, seen in self._looks.values()),
+            never_moved=tuple(
+                f'{why_not.reason}. {why_not.remedy}'
+                for a in attachments
+                if (why_not := handlers[a.thing].why_never_moved(self._looks[a.target][1]))
+            ),
             fail_back=self._options.fail_back,
             keep_seconds=self._options.keep_seconds,
             quiesce_hook=self._options.quiesce_hook,
@@ -187,7 +195,7 @@ class FailoverController:
             carrier = executor.PlanExecutor(
                 plan,
                 self,
-                executor.Services(clouds.nova, clouds.cinder, clouds.hosts),
+                clouds,
                 self._looks,
                 _seen_of(plan.old, candidates),
             )

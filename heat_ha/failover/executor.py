@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry a plan out: the steps in the order of their graph, each written down, until none is left.
 
-Called by the controller with the group's lock held. Steps that only talk to Nova and Cinder run
-side by side in threads (``volume_steps``); those that change Heat's own record run in the calling
+Called by the controller with the group's lock held. Steps that only talk to services run
+side by side in threads (``handoff_steps``); those that change Heat's own record run in the calling
 thread. Every step starts with a look, so a step that an engine had already done before it
 died is recognised and not done again (S4).
 """
@@ -17,9 +17,9 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import clock
+from heat_ha.cloud import clients, clock
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import model, volume_steps
+from heat_ha.failover import handoff_steps, model
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import graph, hook
 
@@ -29,8 +29,7 @@ LOG = logging.getLogger(__name__)
 # already, and how far each is shows itself by a look.
 SAVE_EVERY = 0.5
 
-Look = volume_steps.Look
-Services = volume_steps.Services
+Look = handoff_steps.Look
 
 
 class ExecutorCallbacks(Protocol):
@@ -71,7 +70,7 @@ class LostLock(exceptions.HaError):
 class PlanExecutor:
     """Carries one plan to its end, or to the step that cannot be done safely.
 
-    :param looks: the volumes that were looked at just now.
+    :param looks: the things that were looked at just now, by id.
     :param old: the old active's server and host, if they were looked at just now.
     """
 
@@ -79,14 +78,16 @@ class PlanExecutor:
         self,
         plan: model.Plan,
         callbacks: ExecutorCallbacks,
-        services: Services,
+        services: clients.StackClients,
         looks: Mapping[str, Look] | None = None,
         old: tuple[cloud.Server, cloud.Host] | None = None,
     ) -> None:
         self.plan = plan
         self._callbacks = callbacks
         self._sorter = graph.sorter(plan)
-        self._volume_steps = volume_steps.VolumeSteps(services, lambda: self.plan, looks or {}, old)
+        self._in_services = handoff_steps.HandoffSteps(
+            services, lambda: self.plan, looks or {}, old
+        )
         self._running: dict[concurrent.futures.Future[tuple[str, float]], str] = {}
         self._failure: exceptions.HaError | None = None
         self._unreported: list[model.Step] = []
@@ -100,7 +101,7 @@ class PlanExecutor:
         :raises Stopped: a step cannot be done; the plan is saved as it stands.
         :raises LostLock: another engine has taken the plan.
         """
-        with self._volume_steps.pool(self.plan.steps) as pool:
+        with self._in_services.pool(self.plan.steps) as pool:
             try:
                 while True:
                     self._begin_ready(pool)
@@ -112,7 +113,7 @@ class PlanExecutor:
                     elif not self._sorter.is_active():
                         return self.plan
             finally:
-                self._volume_steps.abandon()
+                self._in_services.abandon()
 
     def _begin_ready(self, pool: concurrent.futures.ThreadPoolExecutor) -> None:
         """Begin every step that may begin; those that change Heat's record end here as well."""
@@ -120,15 +121,15 @@ class PlanExecutor:
         if ready:
             self._allow(ready)
         steps = [self.plan.step(name) for name in ready]
-        in_threads = [s for s in steps if s.kind in volume_steps.KINDS]
+        in_threads = [s for s in steps if s.kind in handoff_steps.KINDS]
         for step in in_threads:
-            self._running[pool.submit(_timed, self._volume_steps.do, step)] = step.name
+            self._running[pool.submit(_timed, self._in_services.do, step)] = step.name
         self._after_begin(ready, is_save_due=len(in_threads) < len(steps))
         # An event takes Heat a moment, in which no step begins that waits for another.
         self._report(lambda: any(f.done() for f in self._running))
         for step in steps:
             if step not in in_threads:
-                self._end(step.name, functools.partial(_timed, self._do, step))
+                self._end(step.name, functools.partial(_timed, self._do_in_heat, step))
                 self._report()
 
     def _await_one(self) -> None:
@@ -138,7 +139,7 @@ class PlanExecutor:
         )
         for future in ended:
             if not self._end(self._running.pop(future), future.result):
-                self._volume_steps.abandon()
+                self._in_services.abandon()
 
     def _allow(self, ready: tuple[str, ...]) -> None:
         """Mark the steps as running and make sure that they may run."""
@@ -206,7 +207,7 @@ class PlanExecutor:
             self._unreported.append(step)
         return exc
 
-    def _do(self, step: model.Step) -> str:
+    def _do_in_heat(self, step: model.Step) -> str:
         """Do a step that changes Heat's record; returns what was done in words."""
         if step.kind is StepKind.ADD_MEMBER:
             new = self._callbacks.add_member(self.plan)

@@ -38,6 +38,12 @@ class StepKind(enum.Enum):
     REPLACE = 'replace'
 
 
+class ThingKind(enum.Enum):
+    """The kinds of things that are handed over on the quick path, each by a driver of its own."""
+
+    VOLUME = 'volume'
+
+
 class StepState(enum.Enum):
     """How far one step is. Only DONE is final: every other is looked at again on resume."""
 
@@ -126,9 +132,14 @@ class Hook:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One thing that is done. ``after`` names the steps that must be done before."""
+    """One thing that is done. ``after`` names the steps that must be done before.
 
-    FORM = serialization.Form(always=('after', 'state'))
+    ``target`` is the id of what a step is about; for DETACH and ATTACH, ``thing`` says of which
+    kind it is.
+    """
+
+    # Versions that know only volumes read a step about one as before, and refuse any other.
+    FORM = serialization.Form(always=('after', 'state'), omits=('thing',))
 
     name: str
     kind: StepKind
@@ -139,6 +150,7 @@ class Step:
     started: str = ''
     seconds: float | None = None
     detail: str = ''
+    thing: ThingKind = ThingKind.VOLUME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,14 +213,16 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Attachment:
-    """One volume that the template hands over, as the nested stack has it on record.
+    """One thing that the template hands over, as the nested stack has it on record.
 
-    ``after`` names volumes whose attachments the template wants to have been made before.
+    ``target`` is its id and ``detail`` what its attachment needs besides, such as a device.
+    ``after`` names things whose attachments the template wants to have been made before.
     """
 
-    volume: str
-    device: str | None = None
+    target: str
+    detail: str | None = None
     after: tuple[str, ...] = ()
+    thing: ThingKind = ThingKind.VOLUME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,7 +320,10 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """All that the answer to a signal depends on."""
+    """All that the answer to a signal depends on.
+
+    ``never_moved`` says of each thing that no policy may hand over why, and what to do instead.
+    """
 
     record: Record
     candidates: tuple[Candidate, ...]
@@ -320,7 +337,7 @@ class Observation:
     chained: groups.Chained | None = None
     quiesce: Quiesce = Quiesce.NONE
     on_dead_host: OnDeadHost = OnDeadHost.DELETE_SERVER
-    volumes: tuple[cloud.Volume, ...] = ()
+    never_moved: tuple[str, ...] = ()
     quiesce_hook: Hook | None = None
     activate_hook: Hook | None = None
     moves_more_than_volumes: bool = True

@@ -12,7 +12,8 @@ from oslo_log import log as logging
 
 from heat_ha.cloud import clients
 from heat_ha.cloud.model import Reply, VolumeStatus
-from heat_ha.failover.rules import moves, retry, volume_rules
+from heat_ha.failover.handoff import volume as handoff_volume
+from heat_ha.failover.rules import moves, retry
 from heat_ha.plugin import never_replaced
 
 LOG = logging.getLogger(__name__)
@@ -49,7 +50,11 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         if not volume_id:
             # A volume that the same stack makes: handle_create looks again.
             return None
-        return volume_rules.why_never_moved(clients.StackClients(self).cinder.volume(volume_id))
+        driver = self._driver()
+        return driver.why_never_moved(driver.look(volume_id))
+
+    def _driver(self):
+        return handoff_volume.VolumeDriver(clients.StackClients(self))
 
     def handle_create(self):
         why_not = self._why_never_moved()
@@ -58,77 +63,81 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         # Before anything else can fail, so that a delete finds what may be attached; Nova's id of
         # an attachment is the volume's id.
         self.resource_id_set(self.properties[self.VOLUME_ID])
-        return self._way_to(self.properties[self.INSTANCE_ID])
+        return self._handoff_to(self.properties[self.INSTANCE_ID])
 
-    def check_create_complete(self, way):
-        return self._go_on(way)
+    def check_create_complete(self, handoff):
+        return self._advance(handoff)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         if not set(prop_diff) <= {self.INSTANCE_ID}:
             # Another volume, or another device: as Heat does it.
             return super().handle_update(json_snippet, tmpl_diff, prop_diff)
         self.resource_id_set(self.properties[self.VOLUME_ID])
-        return self._way_to(prop_diff.get(self.INSTANCE_ID, self.properties[self.INSTANCE_ID]))
+        return self._handoff_to(prop_diff.get(self.INSTANCE_ID, self.properties[self.INSTANCE_ID]))
 
-    def check_update_complete(self, way):
-        return self._go_on(way) if isinstance(way, _Way) else super().check_update_complete(way)
+    def check_update_complete(self, handoff):
+        return (
+            self._advance(handoff)
+            if isinstance(handoff, _Handoff)
+            else super().check_update_complete(handoff)
+        )
 
     def handle_delete(self):
         if self.resource_id is None or self.has_passed_on():
             return None
-        return self._way_to(None)
+        return self._handoff_to(None)
 
-    def check_delete_complete(self, way):
-        return way is None or self._go_on(way)
+    def check_delete_complete(self, handoff):
+        return handoff is None or self._advance(handoff)
 
-    def _way_to(self, server):
+    def _handoff_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
-        clouds = clients.StackClients(self)
         others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
-        return _Way(clouds, others, server, time.monotonic() + LIMIT)
+        return _Handoff(self._driver(), others, server, time.monotonic() + LIMIT)
 
-    def _go_on(self, way):
+    def _advance(self, handoff):
         """Look where the volume is and do at most one thing to bring it to the new server."""
-        seen = way.clouds.cinder.volume(self.properties[self.VOLUME_ID])
-        old = next(iter(seen.servers & way.others), None)
-        if way.new is None and old is None and seen.status not in _UNCLEAR:
+        seen = handoff.driver.look(self.properties[self.VOLUME_ID])
+        old = next(iter(seen.servers & handoff.others), None)
+        if handoff.new is None and old is None and seen.status not in _UNCLEAR:
             # It is free, gone, or at a server that it was not given to by this.
             return True
-        move = volume_rules.next_for_detach(seen, old, way.new)
-        if isinstance(move, moves.Done) and way.new is not None:
-            move = volume_rules.next_for_attach(seen, None, way.new)
-        return self._do(way, old, move)
+        move = handoff.driver.next_release(seen, old, handoff.new)
+        if isinstance(move, moves.Done) and handoff.new is not None:
+            move = handoff.driver.next_acquire(seen, None, handoff.new)
+        return self._do(handoff, old, move)
 
-    def _do(self, way, old, move):
+    def _do(self, handoff, old, move):
+        """Do what the look led to; returns whether the volume is where it is to be."""
         if isinstance(move, moves.Done):
             return True
-        told = getattr(move, 'reason', '')
+        reason = getattr(move, 'reason', '')
         if isinstance(move, moves.Stop):
-            raise _error(move.reason, move.remedy)
+            raise _error(reason, move.remedy)
         if isinstance(move, moves.Request):
-            reply, told = self._ask(way, old)
+            reply, reason = self._send(handoff, old)
             if reply is Reply.REFUSED:
-                way.first_refused = way.first_refused or time.monotonic()
-                if time.monotonic() >= way.first_refused + retry.REFUSED_FOR:
-                    raise _error(told, 'Mend what Nova names')
-        if time.monotonic() > way.deadline:
-            raise _error(f'not done within {LIMIT:.0f} s: {told}', 'Mend what was seen')
+                handoff.first_refused = handoff.first_refused or time.monotonic()
+                if time.monotonic() >= handoff.first_refused + retry.REFUSED_FOR:
+                    raise _error(reason, 'Mend what Nova names')
+        if time.monotonic() > handoff.deadline:
+            raise _error(f'not done within {LIMIT:.0f} s: {reason}', 'Mend what was seen')
         return False
 
-    def _ask(self, way, old):
+    def _send(self, handoff, old):
         volume_id = self.properties[self.VOLUME_ID]
         if old is not None:
             LOG.info('volume %s is taken from %s', volume_id, old)
-            return way.clouds.nova.detach(old, volume_id)
-        LOG.info('volume %s is given to %s', volume_id, way.new)
-        return way.clouds.nova.attach(way.new, volume_id, self.properties[self.DEVICE] or None)
+            return handoff.driver.release(volume_id, old)
+        LOG.info('volume %s is given to %s', volume_id, handoff.new)
+        return handoff.driver.acquire(volume_id, handoff.new, self.properties[self.DEVICE] or None)
 
 
 @dataclasses.dataclass
-class _Way:
+class _Handoff:
     """From the servers that may have the volume to the one that is to have it."""
 
-    clouds: clients.StackClients
+    driver: handoff_volume.VolumeDriver
     others: frozenset[str]
     new: str | None
     deadline: float

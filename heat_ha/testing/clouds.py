@@ -44,6 +44,21 @@ class FakeCloud:
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
 
+    @property
+    def nova(self) -> 'FakeCloud':
+        """The cloud as Nova."""
+        return self
+
+    @property
+    def cinder(self) -> 'FakeCloud':
+        """The cloud as Cinder."""
+        return self
+
+    @property
+    def hosts(self) -> 'FakeCloud':
+        """The cloud as the service that shows hosts."""
+        return self
+
     def add_server(self, server: str, status: ServerStatus = ServerStatus.ACTIVE) -> None:
         """Let a server be there."""
         self._servers[server] = status

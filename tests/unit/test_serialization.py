@@ -161,3 +161,17 @@ def test_what_is_no_record_at_all_is_told_by_each_store(text):
         resource.data = lambda key=key: {key: text}
         with pytest.raises(exceptions.Unreadable, match='not understood'):
             read(resource)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    FORM = serialization.Form(omits=('new',))
+
+    old: int = 1
+    new: str = 'as before'
+
+
+def test_a_field_that_is_omitted_is_written_only_when_it_says_something_new():
+    for value, plain in ((Grown(), {'old': 1}), (Grown(1, 'x'), {'old': 1, 'new': 'x'})):
+        assert serialization.encode(value) == plain
+        assert serialization.decode(Grown, plain, 'it') == value

@@ -10,11 +10,10 @@ from heat.common import environment_format
 from heat.engine import environment, function, rsrc_defn, template
 
 from heat_ha.failover import model
+from heat_ha.failover.handoff import drivers
 
 ACTIVE = '%active%'
 HANDOFF = 'handoff'
-ATTACHMENT_TYPE = 'OS::Cinder::VolumeAttachment'
-OWN_ATTACHMENT_TYPE = 'OS::Heat::HandoffVolumeAttachment'
 ASSOCIATION_TYPE = 'OS::Neutron::FloatingIPAssociation'
 OWN_ASSOCIATION_TYPE = 'OS::Heat::HandoffFloatingIPAssociation'
 
@@ -124,7 +123,7 @@ def child_environment() -> dict[str, Any]:
     return {
         environment_format.PARAMETERS: {},
         environment_format.RESOURCE_REGISTRY: {
-            ATTACHMENT_TYPE: OWN_ATTACHMENT_TYPE,
+            **drivers.stand_ins(),
             ASSOCIATION_TYPE: OWN_ASSOCIATION_TYPE,
         },
     }
@@ -161,11 +160,11 @@ def nested_template(
 def attachments(
     nested: Any, server: str, of_active: frozenset[str] = frozenset()
 ) -> tuple[model.Attachment, ...]:
-    """The volumes that the nested stack, at any depth, has attached to ``server``.
+    """The things that the nested stack, at any depth, has attached to ``server``.
 
     An attachment that waits for another resource which itself names the server, or another
     thing of the active, is left out: the order is then Heat's to keep, so its update moves
-    that volume.
+    that thing.
 
     :param of_active: the values that stand for attributes of the active, such as its port.
     """
@@ -178,21 +177,22 @@ def _attachments(
     if nested is None:
         return (), frozenset()
     found: list[model.Attachment] = []
-    volumes_of: dict[str, frozenset[str]] = {}
+    things_of: dict[str, frozenset[str]] = {}
     left_to_heat: set[str] = set()
     graph = nested.dependencies.graph()
     for res in nested.dependencies:
         needed = [r.name for r in graph[res]] if res in graph else []
-        earlier = before.union(*(volumes_of.get(n, frozenset()) for n in needed))
+        earlier = before.union(*(things_of.get(n, frozenset()) for n in needed))
         is_late = any(n in left_to_heat for n in needed)
         props = _properties(res)
-        if res.type() in (ATTACHMENT_TYPE, OWN_ATTACHMENT_TYPE):
-            volume = props.get('volume_id')
-            if props.get('instance_uuid') == server and volume and not is_late:
+        handler = drivers.of_type(res.type())
+        if handler is not None:
+            target, holder, detail = (props.get(name) for name in handler.properties)
+            if holder == server and target and not is_late:
                 found.append(
-                    model.Attachment(volume, props.get('mountpoint'), tuple(sorted(earlier)))
+                    model.Attachment(target, detail, tuple(sorted(earlier)), handler.thing)
                 )
-                volumes_of[res.name] = frozenset({volume})
+                things_of[res.name] = frozenset({target})
             elif is_late:
                 left_to_heat.add(res.name)
             continue
@@ -202,16 +202,16 @@ def _attachments(
                 continue
             inner, _ = _attachments(res.nested(), server, of_active, frozenset(earlier))
             found.extend(inner)
-            volumes_of[res.name] = frozenset(a.volume for a in inner) | earlier
+            things_of[res.name] = frozenset(a.target for a in inner) | earlier
             continue
-        volumes_of[res.name] = earlier
+        things_of[res.name] = earlier
         if is_late or any(mentions(props, text) for text in (server, *of_active)):
             left_to_heat.add(res.name)
-    return tuple(found), frozenset().union(*volumes_of.values())
+    return tuple(found), frozenset().union(*things_of.values())
 
 
 def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
-    """Whether something but the volumes in ``moved`` hangs on the active in the nested stack.
+    """Whether something but the things in ``moved`` hangs on the active in the nested stack.
 
     :param texts: the id of the active's server and the values of its attributes.
     """
@@ -223,8 +223,8 @@ def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
                 return True
             continue
         props = _properties(res)
-        is_attachment = res.type() in (ATTACHMENT_TYPE, OWN_ATTACHMENT_TYPE)
-        if is_attachment and props.get('volume_id') in moved:
+        handler = drivers.of_type(res.type())
+        if handler is not None and props.get(handler.properties[0]) in moved:
             continue
         if any(mentions(props, text) for text in texts):
             return True

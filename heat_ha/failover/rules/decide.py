@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import plan_builder, standbys, volume_rules
+from heat_ha.failover.rules import plan_builder, standbys
 
 # --- the record ---------------------------------------------------------------------------
 
@@ -254,12 +254,8 @@ def _failover(signal: signals.Signal, seen: model.Observation) -> Start | Refuse
 
 
 def _unsuited(seen: model.Observation) -> Refuse | None:
-    """The refusal when a volume is one that cannot change hands, before anything is touched."""
-    for volume in seen.volumes:
-        why_not = volume_rules.why_never_moved(volume)
-        if why_not is not None:
-            return Refuse(f'{why_not.reason}. {why_not.remedy}')
-    return None
+    """The refusal when something cannot change hands, before anything is touched."""
+    return Refuse(seen.never_moved[0]) if seen.never_moved else None
 
 
 def _replace_standby(

@@ -114,7 +114,7 @@ def _move(task: _Task) -> list[Step]:
     attachments = task.seen.attachments
     steps = _prepare(task)
     ready = tuple(s.name for s in steps[-1:])
-    all_there = tuple(f'attach:{a.volume}' for a in attachments) or ready
+    all_there = tuple(f'attach:{a.target}' for a in attachments) or ready
     steps += _detach(attachments, ready)
     steps += _attach(attachments)
     steps.append(Step('hand_over', StepKind.HAND_OVER, '', all_there))
@@ -142,24 +142,26 @@ def _prepare(task: _Task) -> list[Step]:
 def _detach(attachments: Sequence[model.Attachment], ready: Names) -> list[Step]:
     return [
         Step(
-            f'detach:{one.volume}',
+            f'detach:{one.target}',
             StepKind.DETACH,
-            one.volume,
-            ready + tuple(f'detach:{o.volume}' for o in attachments if one.volume in o.after),
+            one.target,
+            ready + tuple(f'detach:{o.target}' for o in attachments if one.target in o.after),
+            thing=one.thing,
         )
         for one in attachments
     ]
 
 
 def _attach(attachments: Sequence[model.Attachment]) -> list[Step]:
-    known = {one.volume for one in attachments}
+    known = {one.target for one in attachments}
     return [
         Step(
-            f'attach:{one.volume}',
+            f'attach:{one.target}',
             StepKind.ATTACH,
-            one.volume,
-            (f'detach:{one.volume}', *(f'attach:{v}' for v in one.after if v in known)),
-            detail=one.device or '',
+            one.target,
+            (f'detach:{one.target}', *(f'attach:{v}' for v in one.after if v in known)),
+            detail=one.detail or '',
+            thing=one.thing,
         )
         for one in attachments
     ]

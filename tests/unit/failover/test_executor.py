@@ -7,7 +7,7 @@ import pytest
 
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud.model import Host, HostState
-from heat_ha.failover import executor, model, volume_steps
+from heat_ha.failover import executor, handoff_steps, model
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import decide, retry
 from heat_ha.groups import model as groups
@@ -78,7 +78,7 @@ class FakeShell:
 def _quick_looks(monkeypatch):
     monkeypatch.setattr(retry, 'FIRST_LOOK', 0.001)
     monkeypatch.setattr(retry, 'SLOWEST_LOOK', 0.002)
-    monkeypatch.setattr(volume_steps, 'POLLED_LOOK', 0.01)
+    monkeypatch.setattr(handoff_steps, 'POLLED_LOOK', 0.01)
     # Every state that may be on record when an engine dies.
     monkeypatch.setattr(executor, 'SAVE_EVERY', 0.0)
 
@@ -104,7 +104,7 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_o
 
 
 def run(plan, shell, cloud):
-    return executor.PlanExecutor(plan, shell, volume_steps.Services(cloud, cloud, cloud)).run()
+    return executor.PlanExecutor(plan, shell, cloud).run()
 
 
 def is_handed_over(cloud, shell, volumes):
@@ -280,8 +280,7 @@ def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, mo
     monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
     seen = cloud.server('server-a'), Host(state, state.value)
     shell = FakeShell()
-    services = volume_steps.Services(cloud, cloud, cloud)
-    assert executor.PlanExecutor(plan, shell, services, old=seen).run().is_done
+    assert executor.PlanExecutor(plan, shell, cloud, old=seen).run().is_done
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
     assert bool(asked) == (state is not HostState.CONFIRMED_DOWN)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.failover import executor, model, volume_steps
+from heat_ha.failover import executor, handoff_steps, model
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import decide, retry
 from heat_ha.groups import model as groups
@@ -154,17 +154,16 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         return server, self.cloud.state(server)
 
     def carry(self, plan):
-        services = volume_steps.Services(self.cloud, self.cloud, self.cloud)
         with (
             mock.patch.object(retry, 'FIRST_LOOK', 0.0001),
             mock.patch.object(retry, 'SLOWEST_LOOK', 0.0002),
-            mock.patch.object(volume_steps, 'POLLED_LOOK', 0.0002),
-            mock.patch.object(volume_steps, 'POLL_PERIOD', 0.0002),
+            mock.patch.object(handoff_steps, 'POLLED_LOOK', 0.0002),
+            mock.patch.object(handoff_steps, 'POLL_PERIOD', 0.0002),
             mock.patch.object(retry, 'AFTER_REFUSAL', 0.0002),
             mock.patch.object(retry, 'STUCK_AFTER', 0.002),
             mock.patch.object(retry, 'STEP_LIMIT', 0.05),
         ):
-            carrier = executor.PlanExecutor(plan, self, services, old=self.seen_of(plan.old))
+            carrier = executor.PlanExecutor(plan, self, self.cloud, old=self.seen_of(plan.old))
             try:
                 done = carrier.run()
             except Killed:

@@ -4,8 +4,10 @@
 import dataclasses
 import datetime
 
+from heat_ha import signals
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
+from heat_ha.failover.rules import decide
 from heat_ha.groups import model as groups
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -60,3 +62,8 @@ def seen(candidates, *, active='a', record=None, volumes=('v1',), **changes):
         requested_by='policy',
     )
     return dataclasses.replace(plain, **changes)
+
+
+def plan(world):
+    """The plan of a failover, from what was seen of a group with a healthy standby."""
+    return decide.answer(signals.Signal(), world).plan

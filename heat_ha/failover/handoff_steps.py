@@ -1,100 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a plan that only talk to Nova and Cinder: look, ask, wait, until one is done.
+"""The steps of a plan that only talk to services: look, send, wait, until one is done.
 
-``executor`` runs each of them in a thread of its own. What follows from a look is decided by
-``rules.volume_rules`` and ``rules.server_rules``, how often and how long by ``rules.retry``.
+``executor`` runs each of them in a thread of its own. What a thing that is handed over shows, and
+what follows, is known to its driver in ``handoff``; what the old active's server allows is decided
+by ``rules.server_rules``, how often and how long a step is tried by ``rules.retry``.
 """
 
 import concurrent.futures
-import dataclasses
+import functools
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import cinder as cinder_cloud
-from heat_ha.cloud import compute_hosts as hosts_cloud
+from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.cloud import nova as nova_cloud
 from heat_ha.failover import attachment_poller, model
+from heat_ha.failover.handoff import driver, drivers
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import moves, retry, server_rules, volume_rules
+from heat_ha.failover.rules import moves, retry, server_rules
 
 LOG = logging.getLogger(__name__)
 
 KINDS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.STOP_SERVER})
 
-# Seconds between two looks at a volume of several, all of which are polled with one request,
-# and from the answer to that request to the next. Several volumes keep the services so busy that
-# each request of ours takes longer from them than is won by asking sooner.
+# Seconds between two looks at a thing of several of its kind, all of which are polled with one
+# request, and from the answer to that request to the next. Several of them keep the services so
+# busy that each request of ours takes longer from them than is won by asking sooner.
 POLLED_LOOK, POLL_PERIOD = 1.0, 0.15
 
-# Seconds for which a look serves a second time: that which ends a volume's detachment shows
-# what its attachment starts from.
+# Seconds for which a look serves a second time: that which ends a release shows what the
+# acquisition starts from.
 FRESH = 1.0
 
 # How many steps are under way at once.
 MAX_AT_ONCE = 16
 
-# When a volume was looked at, on the monotonic clock, and what was seen.
-Look = tuple[float, cloud.Volume]
-
-# Sends a request; what came of it, in words too.
-Send = Callable[[], tuple[cloud.Reply, str]]
+# When a thing was looked at, on the monotonic clock, and what was seen.
+Look = tuple[float, Any]
 
 
-@dataclasses.dataclass
-class Services:
-    """The clouds' services as these steps use them."""
-
-    nova: nova_cloud.Nova
-    cinder: cinder_cloud.Cinder
-    hosts: hosts_cloud.Hosts
-
-
-class VolumeSteps:
-    """Does the steps of one plan that move volumes or shut the old active off.
+class HandoffSteps:
+    """Does the steps of one plan that move things or shut the old active off.
 
     :param plan: gives the plan as it is now: its new active may be made meanwhile.
-    :param looks: the volumes that were looked at just now.
+    :param looks: the things that were looked at just now, by id.
     :param old: the old active's server and host, if they were looked at just now.
     """
 
     def __init__(
         self,
-        services: Services,
+        services: clients.StackClients,
         plan: Callable[[], model.Plan],
         looks: Mapping[str, Look],
         old: tuple[cloud.Server, cloud.Host] | None,
     ) -> None:
         self._services = services
+        self._drivers = drivers.Drivers(services)
         self._plan = plan
         self._is_abandoned = threading.Event()
-        self._poller: attachment_poller.AttachmentPoller | None = None
+        self._pollers: dict[model.ThingKind, attachment_poller.AttachmentPoller] = {}
         self._last_looks: dict[str, Look] = {}
         self._handed_on: dict[str, Look] = dict(looks)
         self._old = old
         self._old_until = time.monotonic() + FRESH
 
     def pool(self, steps: Iterable[model.Step]) -> concurrent.futures.ThreadPoolExecutor:
-        """Threads for the steps of these that are left; with several volumes, one polls them."""
+        """Threads for the steps of these that are left; several things of a kind are polled."""
         left = [s for s in steps if s.kind in KINDS and s.state is not StepState.DONE]
-        volumes = {s.target for s in left if s.kind is not StepKind.STOP_SERVER}
-        workers = max(1, min(MAX_AT_ONCE, len(left))) + 1
+        moved = [s for s in left if s.kind is not StepKind.STOP_SERVER]
+        for thing in {s.thing for s in moved}:
+            targets = {s.target for s in moved if s.thing is thing}
+            if len(targets) > 1:
+                look = functools.partial(self._attached, thing, targets)
+                self._pollers[thing] = attachment_poller.AttachmentPoller(look, POLL_PERIOD)
+        workers = max(1, min(MAX_AT_ONCE, len(left))) + len(self._pollers)
         found = concurrent.futures.ThreadPoolExecutor(workers)
-        if len(volumes) > 1:
-            self._poller = attachment_poller.AttachmentPoller(self._attached, POLL_PERIOD)
-            found.submit(self._poller.run)
+        for poller in self._pollers.values():
+            found.submit(poller.run)
         return found
 
     def abandon(self) -> None:
         """Let every step end at its next look, done or not."""
         self._is_abandoned.set()
-        if self._poller is not None:
-            self._poller.end()
+        for poller in self._pollers.values():
+            poller.end()
 
     def do(self, step: model.Step) -> str:
         """Do one step; returns why it is done.
@@ -107,9 +101,9 @@ class VolumeSteps:
         if step.kind is StepKind.STOP_SERVER:
             return self._stop_server(step)
         if step.kind is StepKind.DETACH:
-            return self._detach(step, old, new)
+            return self._release(step, old, new)
         assert new is not None
-        return self._attach(step, old, new)
+        return self._acquire(step, old, new)
 
     # --- one step ----------------------------------------------------------------------------
 
@@ -122,32 +116,32 @@ class VolumeSteps:
             lambda: self._examine(server, server_rules.next_for_stuck_stop),
         )
 
-    def _detach(self, step: model.Step, old: str | None, new: str | None) -> str:
-        volume, may_delete = step.target, self._plan().may_delete_old
+    def _release(self, step: model.Step, old: str | None, new: str | None) -> str:
+        handler, may_delete = self._drivers[step.thing], self._plan().may_delete_old
         reason = self._until_done(
             step,
-            lambda: volume_rules.next_for_detach(self._look_at(volume), old, new),
-            lambda: self._services.nova.detach(old or '', volume),
+            lambda: handler.next_release(self._look_at(step), old, new),
+            lambda: handler.release(step.target, old or ''),
             lambda: self._examine(
                 old, lambda s, h: server_rules.next_for_stuck_detach(s, h, may_delete)
             ),
         )
-        self._handed_on[volume] = self._last_looks[volume]
+        self._handed_on[step.target] = self._last_looks[step.target]
         return reason
 
-    def _attach(self, step: model.Step, old: str | None, new: str) -> str:
-        volume = step.target
+    def _acquire(self, step: model.Step, old: str | None, new: str) -> str:
+        handler = self._drivers[step.thing]
         return self._until_done(
             step,
-            lambda: self._next_for_attach(volume, old, new),
-            lambda: self._services.nova.attach(new, volume, step.detail or None),
+            lambda: self._next_acquire(step, old, new),
+            lambda: handler.acquire(step.target, new, step.detail or None),
         )
 
     def _until_done(
         self,
         step: model.Step,
         look: Callable[[], moves.Move],
-        send: Send,
+        send: Callable[[], driver.Sent],
         examine: Callable[[], moves.Finding] | None = None,
     ) -> str:
         """Do what ``retry`` says until the step is done; returns why it is.
@@ -188,23 +182,30 @@ class VolumeSteps:
 
     # --- looks -------------------------------------------------------------------------------
 
-    def _next_for_attach(self, volume: str, old: str | None, new: str) -> moves.Move:
-        if self._poller is not None and self._poller.has_seen(volume, new):
-            # Nova has told Cinder that the server has it; that look was for all volumes.
-            return moves.Done('Cinder shows it attached to the new active')
-        return volume_rules.next_for_attach(self._look_at(volume), old, new)
+    def _next_acquire(self, step: model.Step, old: str | None, new: str) -> moves.Move:
+        handler, poller = self._drivers[step.thing], self._poller_of(step)
+        if poller is not None and poller.has_seen(step.target, new):
+            # The service knows that the server has it; that look was for all of its kind.
+            return moves.Done(f'{handler.looked_at_in} shows it attached to the new active')
+        return handler.next_acquire(self._look_at(step), old, new)
 
-    def _look_at(self, volume: str) -> cloud.Volume:
-        """Look at a volume, or use the look that ended the step before."""
-        seen_at, seen = self._handed_on.pop(volume, (0.0, None))
+    def _look_at(self, step: model.Step) -> Any:
+        """Look at a thing, or use the look that ended the step before."""
+        seen_at, seen = self._handed_on.pop(step.target, (0.0, None))
         if seen is None or time.monotonic() - seen_at > FRESH:
-            seen_at, seen = time.monotonic(), self._services.cinder.volume(volume)
-        self._last_looks[volume] = (seen_at, seen)
+            seen_at, seen = time.monotonic(), self._drivers[step.thing].look(step.target)
+        self._last_looks[step.target] = (seen_at, seen)
         return seen
 
-    def _attached(self) -> attachment_poller.Attached | None:
+    def _attached(
+        self, thing: model.ThingKind, targets: set[str]
+    ) -> attachment_poller.Attached | None:
         plan = self._plan()
-        return self._services.cinder.attached([m.server for m in (plan.old, plan.new) if m])
+        servers = [member.server for member in (plan.old, plan.new) if member]
+        return self._drivers[thing].attached(targets, servers)
+
+    def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
+        return None if step.kind is StepKind.STOP_SERVER else self._pollers.get(step.thing)
 
     def _examine(
         self,
@@ -245,19 +246,21 @@ class VolumeSteps:
         )
 
     def _changes(self, step: model.Step) -> int:
-        return self._poller.changes(step.target) if self._poller is not None else 0
+        poller = self._poller_of(step)
+        return poller.changes(step.target) if poller is not None else 0
 
     def _wait(self, step: model.Step, known: int, seconds: float, *, is_moving: bool) -> None:
-        """Wait until the volume has changed since ``known``, or about so many seconds.
+        """Wait until the thing has changed since ``known``, or about so many seconds.
 
         :param is_moving: whether its attachments have changed since the step began.
         """
-        # Jitter keeps the looks at many volumes apart.
+        # Jitter keeps the looks at many things apart.
         seconds *= random.uniform(0.9, 1.1)
-        if self._poller is None or step.kind is StepKind.STOP_SERVER:
+        poller = self._poller_of(step)
+        if poller is None:
             self._is_abandoned.wait(seconds)
         elif is_moving:
             # Cinder changes a volume's state a moment after its attachment.
-            self._poller.wait(step.target, known, seconds)
+            poller.wait(step.target, known, seconds)
         else:
-            self._poller.wait(step.target, known, max(seconds, POLLED_LOOK))
+            poller.wait(step.target, known, max(seconds, POLLED_LOOK))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stand-in for a volume attachment below a FailoverPolicy, over a cloud in memory."""
+
+import pytest
+from heat.common import exception
+
+from heat_ha.failover.handoff import volume
+from heat_ha.failover.rules import retry
+from heat_ha.plugin import volume_attachment
+from heat_ha.testing import clouds
+
+
+@pytest.fixture
+def cloud():
+    found = clouds.FakeCloud()
+    for server in ('old', 'new'):
+        found.add_server(server)
+    found.add_volume('v1', 'old')
+    return found
+
+
+@pytest.fixture
+def attachment(cloud):
+    """The resource as Heat has it in an update from ``old`` to ``new``, without a stack."""
+    kind = volume_attachment.HandoffVolumeAttachment
+    found = object.__new__(kind)
+    found.properties = {kind.VOLUME_ID: 'v1', kind.INSTANCE_ID: 'old', kind.DEVICE: ''}
+    found.values_of = lambda name: {'old', 'new'}
+    found._driver = lambda: volume.VolumeDriver(cloud)
+    return found
+
+
+def carried(attachment, handoff):
+    for looks in range(20):
+        if attachment._advance(handoff):
+            return looks
+    raise AssertionError('it does not end')
+
+
+def test_a_volume_is_taken_from_the_old_server_and_given_to_the_new_one(cloud, attachment):
+    carried(attachment, attachment._handoff_to('new'))
+    assert cloud.holder('v1') == 'new' and not cloud.violations
+    assert cloud.requests == [('detach', 'v1', 'old'), ('attach', 'v1', 'new')]
+
+
+def test_what_the_quick_path_has_moved_already_is_asked_for_no_more(cloud, attachment):
+    cloud.add_volume('v1', 'new')
+    assert carried(attachment, attachment._handoff_to('new')) == 0
+    assert cloud.requests == []
+
+
+def test_a_deletion_frees_the_volume_and_leaves_it_where_somebody_else_took_it(cloud, attachment):
+    carried(attachment, attachment._handoff_to(None))
+    assert cloud.holder('v1') is None
+    cloud.add_volume('v1', 'foreign')
+    assert carried(attachment, attachment._handoff_to(None)) == 0
+    assert cloud.holder('v1') == 'foreign'
+
+
+def test_a_refusal_is_borne_for_a_while_and_then_named(cloud, attachment, monkeypatch):
+    cloud.add_volume('v1', None)
+    cloud.refusals = 2
+    carried(attachment, attachment._handoff_to('new'))
+    monkeypatch.setattr(retry, 'REFUSED_FOR', 0.0)
+    cloud.add_volume('v1', None)
+    cloud.refusals = 1
+    with pytest.raises(exception.ResourceInError, match='already attached'):
+        carried(attachment, attachment._handoff_to('new'))
