@@ -35,7 +35,8 @@ class Driver(abc.ABC, Generic[Seen]):
     :cvar thing: the kind of thing; plans have it on record.
     :cvar stand_ins: the resource types that connect the thing to a server, each with the type of
         ours that stands in for it below a FailoverPolicy. It takes what is as wanted for done,
-        so that Heat's update after the quick path moves nothing again.
+        so that Heat's update after the quick path moves nothing again. A type that does so by
+        itself stands in for itself.
     :cvar properties: the names of their properties that have the id of the thing, the id of the
         server, and the detail that a request needs besides (such as a device).
     :cvar looked_at_in: the service whose looks show where the thing is, for people.

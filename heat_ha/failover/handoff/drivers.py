@@ -38,5 +38,6 @@ def of_type(resource_type: str) -> type[AnyDriver] | None:
 
 
 def stand_ins() -> dict[str, str]:
-    """The resource types that have a stand-in below a FailoverPolicy, each with it."""
-    return {theirs: ours for found in _CLASSES for theirs, ours in found.stand_ins.items()}
+    """The resource types that another one stands in for below a FailoverPolicy, each with it."""
+    pairs = [pair for found in _CLASSES for pair in found.stand_ins.items()]
+    return {theirs: ours for theirs, ours in pairs if theirs != ours}
