@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One look for all volumes that are on their way, so that not each step has to ask for its own.
+"""One look for all things of a kind that are on their way, instead of one for each step.
 
 Eight steps that ask Cinder for eight volumes, as often as one step asks for one, keep the
-services busy that are to move the volumes. Used by ``carry_out``, which looks at a volume itself
-before it decides anything.
+services busy that are to move the volumes. ``handoff_steps`` uses it only to know when to look,
+and looks at a thing itself before it requests anything.
 """
 
 import threading
@@ -13,10 +13,10 @@ Attached = frozenset[tuple[str, str]]
 
 
 class AttachmentPoller:
-    """Wakes the step of a volume when its attachments have changed.
+    """Wakes the step of a thing when its attachments have changed.
 
-    :param look: what is attached to the two servers now: pairs of volume and server, or None
-        when it could not be asked for.
+    :param look: what is attached to the two servers now: pairs of thing and server, or None
+        when the service could not be asked.
     :param period: seconds between an answer and the next question.
     """
 
@@ -35,31 +35,31 @@ class AttachmentPoller:
             now = self._look()
             if now is None:
                 continue
-            changed = {volume for volume, _ in (before or frozenset()) ^ now}
+            changed = {thing for thing, _ in (before or frozenset()) ^ now}
             before = self._seen = now
             if changed:
                 with self._news:
-                    for volume in changed:
-                        self._changes[volume] = self.changes(volume) + 1
+                    for thing in changed:
+                        self._changes[thing] = self.changes(thing) + 1
                     self._news.notify_all()
 
     def end(self) -> None:
-        """Stop looking and wake everybody."""
+        """Stop looking and wake every step that waits."""
         self._has_ended.set()
         with self._news:
             self._news.notify_all()
 
-    def has_seen(self, volume: str, server: str) -> bool:
-        """Whether the volume was attached to the server at the last look."""
-        return (volume, server) in self._seen
+    def has_seen(self, thing: str, server: str) -> bool:
+        """Whether the thing was attached to the server at the last look."""
+        return (thing, server) in self._seen
 
-    def changes(self, volume: str) -> int:
-        """How often the volume's attachments were seen to change so far."""
-        return self._changes.get(volume, 0)
+    def changes(self, thing: str) -> int:
+        """How often the attachments of the thing were seen to change so far."""
+        return self._changes.get(thing, 0)
 
-    def wait(self, volume: str, known: int, seconds: float) -> None:
-        """Wait until the volume has changed more than ``known`` times, or so many seconds."""
+    def wait(self, thing: str, known: int, seconds: float) -> None:
+        """Wait until the thing has changed more than ``known`` times, or so many seconds."""
         with self._news:
             self._news.wait_for(
-                lambda: self.changes(volume) > known or self._has_ended.is_set(), seconds
+                lambda: self.changes(thing) > known or self._has_ended.is_set(), seconds
             )

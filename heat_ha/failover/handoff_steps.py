@@ -125,6 +125,7 @@ class HandoffSteps:
             lambda: self._examine(
                 old, lambda s, h: server_rules.next_for_stuck_detach(s, h, may_delete)
             ),
+            service=handler.asked_of,
         )
         self._handed_on[step.target] = self._last_looks[step.target]
         return reason
@@ -135,6 +136,7 @@ class HandoffSteps:
             step,
             lambda: self._next_acquire(step, old, new),
             lambda: handler.acquire(step.target, new, step.detail or None),
+            service=handler.asked_of,
         )
 
     def _until_done(
@@ -143,16 +145,19 @@ class HandoffSteps:
         look: Callable[[], moves.Move],
         send: Callable[[], driver.Sent],
         examine: Callable[[], moves.Finding] | None = None,
+        service: str = 'Nova',
     ) -> str:
         """Do what ``retry`` says until the step is done; returns why it is.
 
         :param examine: looks at the server that may be in the way; None where none can be.
+        :param service: the service that requests are sent to.
         """
         attempt, action = retry.begin(
             step.name,
             time.monotonic(),
             has_server=examine is not None,
             is_known_dead=self._is_known_dead(),
+            service=service,
         )
         unchanged = known = self._changes(step)
         event: retry.Event

@@ -62,7 +62,7 @@ class HookRun:
         if isinstance(move, moves.Request):
             hook_stack.start(self._policy, self._name, self._wanted, self._server)
         elif isinstance(move, hook.Again):
-            LOG.warning('%s: %s; starting it anew', self._name, move.reason)
+            LOG.warning('%s: %s; starting it again', self._name, move.reason)
             hook_stack.end(self._policy, self._name)
             self._starting_since = None
         elif isinstance(move, moves.Done):
@@ -74,17 +74,20 @@ class HookRun:
         return None
 
     def to_end(self, still_wanted: Callable[[], None]) -> str:
-        """Step until it has ended. :param still_wanted: what it raises ends the run's watch."""
+        """Step until the run has ended.
+
+        :param still_wanted: raises to end this loop, but not the run.
+        """
         while True:
             still_wanted()
             try:
-                told = self.step()
+                outcome = self.step()
             except exceptions.CouldNotAsk as exc:
                 # Whether Heat has begun with it is seen at the next look.
                 LOG.info('%s', exc)
-                told = None
-            if told is not None:
-                return told
+                outcome = None
+            if outcome is not None:
+                return outcome
             time.sleep(LOOK)
 
     def _waited(self, run: hook.Run) -> hook.Waited:

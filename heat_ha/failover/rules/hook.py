@@ -18,7 +18,7 @@ NO_SIGNAL = 'NO_SIGNAL'
 # The steps that run a hook: on the old active and on the new one.
 KINDS = frozenset({model.StepKind.QUIESCE, model.StepKind.ACTIVATE})
 
-# Seconds until a deployment that Heat has accepted and not begun counts as lost with its engine.
+# Seconds until a deployment that Heat accepted, but has not begun, counts as lost with its engine.
 LOST_AFTER = 30.0
 
 
@@ -36,10 +36,10 @@ class RunState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One look at a run. ``beats`` counts the signs of life so far."""
+    """One look at a run. ``beats`` counts its heartbeats so far."""
 
     state: RunState
-    wording: str = ''
+    detail: str = ''
     beats: int = 0
 
 
@@ -71,12 +71,12 @@ def next_for_hook(
     Invariant: Done without a success is possible only where the template says ``continue`` or
     wants no answer; Request only while no run is there.
 
-    :param server: what Nova says of the server, None when it was not asked at this look.
+    :param server: what Nova says of the server, None when this look left it out.
     """
     if run.state is RunState.COMPLETE and hook.signal_transport != NO_SIGNAL:
-        return moves.Done(f'it is done on the server{_told(run)}')
+        return moves.Done(f'it is done on the server{_detail_of(run)}')
     if run.state is RunState.FAILED:
-        return _without_success(hook, f'it failed on the server{_told(run)}')
+        return _without_success(hook, f'it failed on the server{_detail_of(run)}')
     if waited.in_all >= hook.timeout:
         if hook.signal_transport == NO_SIGNAL:
             return moves.Done(f'the server had {hook.timeout:.0f} s for it; no answer is wanted')
@@ -90,11 +90,11 @@ def next_for_hook(
         return Again(f'Heat has not begun with it for {waited.for_start:.0f} s')
     if run.state is RunState.IN_PROGRESS and 0 < hook.heartbeat <= waited.in_silence:
         return _without_success(hook, f'there was no heartbeat for {waited.in_silence:.0f} s')
-    return moves.Wait(f'the run is {run.state.value}{_told(run)}')
+    return moves.Wait(f'the run is {run.state.value}{_detail_of(run)}')
 
 
-def _told(run: Run) -> str:
-    return f' ({run.wording})' if run.wording else ''
+def _detail_of(run: Run) -> str:
+    return f' ({run.detail})' if run.detail else ''
 
 
 def _why_nothing_runs(server: cloud.Server | None, host: cloud.Host | None) -> str | None:

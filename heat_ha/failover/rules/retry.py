@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often and how long one step is tried: every limit, and when its server is examined.
 
-``volume_rules`` and ``server_rules`` say what one look leads to; this says what follows from it
-when the step was looked at and asked for before. ``heat_ha.failover.service_steps`` carries out
-each action and hands back the event that it led to.
+A driver of ``handoff`` and ``server_rules`` say what one look leads to; this says what follows from
+it after the looks and requests before. ``heat_ha.failover.handoff_steps`` carries out each action
+and hands back the event that it led to.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ AFTER_REFUSAL = 0.25
 # living host detaches in a second or two.
 STUCK_AFTER = 5.0
 
-# Seconds for which a refusal of Nova's is asked for again. Cinder shows a volume free a moment
+# Seconds for which a request that was refused is sent again. Cinder shows a volume free a moment
 # before Nova has forgotten its attachment, and until then Nova answers 400, "already attached".
 REFUSED_FOR = 5.0
 
@@ -42,7 +42,8 @@ class Attempt:
     ``pause`` is the time between two looks now, ``next_examination`` the time at which the step
     counts as stuck, ``accepted`` how many requests Nova accepted, ``refused_since`` the time of
     the first that it refused. ``seen`` says what came of it last, ``freed_by`` what was deleted
-    for it. With ``is_in_vain`` the next request would go to a host that is known to be down.
+    for it; ``service`` is who answers requests. With ``is_in_vain`` the next request would go to a
+    host that is known to be down.
     """
 
     step: str
@@ -56,6 +57,7 @@ class Attempt:
     refused_since: float | None = None
     seen: str = 'nothing was seen yet'
     freed_by: str = ''
+    service: str = 'Nova'
 
 
 # --- what happened --------------------------------------------------------------------------
@@ -71,7 +73,7 @@ class Looked:
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """Nova answered the request, or nothing is known of what came of it."""
+    """The service answered the request, or nothing is known of what came of it."""
 
     reply: Reply
     text: str
@@ -131,12 +133,18 @@ Action = (
 
 
 def begin(
-    step: str, now: float, *, has_server: bool, is_known_dead: bool = False
+    step: str,
+    now: float,
+    *,
+    has_server: bool,
+    is_known_dead: bool = False,
+    service: str = 'Nova',
 ) -> tuple[Attempt, Action]:
     """Start with a step, whatever an engine before has done of it: by a look (S4).
 
     :param has_server: whether a server can be in the way, which is examined then.
     :param is_known_dead: whether that server's host was just seen to be confirmed down.
+    :param service: the service that requests are sent to, for people.
     """
     attempt = Attempt(
         step,
@@ -145,6 +153,7 @@ def begin(
         next_examination=now + STUCK_AFTER,
         has_server=has_server,
         is_in_vain=has_server and is_known_dead,
+        service=service,
     )
     return attempt, Look()
 
@@ -203,7 +212,9 @@ def _after_answer(attempt: Attempt, reply: Reply, text: str, now: float) -> tupl
         if accepted > MAX_REQUESTS:
             return attempt, _undone(attempt)
         attempt = dataclasses.replace(
-            attempt, accepted=accepted, seen=f'Nova accepted the request {accepted} times'
+            attempt,
+            accepted=accepted,
+            seen=f'{attempt.service} accepted the request {accepted} times',
         )
         return _examine_or_wait(attempt, now)
     is_stuck, refused_since = attempt.is_stuck, attempt.refused_since
@@ -216,7 +227,7 @@ def _after_answer(attempt: Attempt, reply: Reply, text: str, now: float) -> tupl
         is_stuck = is_stuck or attempt.pause == FIRST_LOOK
     attempt = dataclasses.replace(
         attempt,
-        seen=f'Nova says {reply.value} ({text})',
+        seen=f'{attempt.service} says {reply.value} ({text})',
         is_stuck=is_stuck,
         refused_since=refused_since,
         pause=max(attempt.pause, AFTER_REFUSAL),
@@ -263,13 +274,14 @@ def _wait(attempt: Attempt, now: float) -> tuple[Attempt, Action]:
 
 def _undone(attempt: Attempt) -> moves.Stop:
     return moves.Stop(
-        f'{attempt.step} was accepted {MAX_REQUESTS} times by Nova and undone each time',
+        f'{attempt.step} was accepted {MAX_REQUESTS} times by {attempt.service} and undone each '
+        'time',
         "Look at the server's host and at its actions, then send the signal resume",
     )
 
 
 def _refused(attempt: Attempt, text: str) -> moves.Stop:
     return moves.Stop(
-        f'{attempt.step} is refused by Nova ({text})',
-        'Mend what Nova names, then send the signal resume',
+        f'{attempt.step} is refused by {attempt.service} ({text})',
+        f'Mend what {attempt.service} names, then send the signal resume',
     )

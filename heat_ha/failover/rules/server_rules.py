@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one look at the old active's server, and at its host, leads to.
 
-Pure like ``decide``, of which it is a part. ``heat_ha.failover.executor`` acts on the moves.
+Pure like ``decide``, of which it is a part. ``heat_ha.failover.handoff_steps`` acts on the moves.
 """
 
 from heat_ha.cloud import model as cloud
@@ -26,9 +26,10 @@ def next_for_stop(seen: cloud.Server) -> moves.Move:
 def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> moves.Finding:
     """What to do when Nova does not carry out a request for the old active's server.
 
-    By evidence, never by a timer. Invariant: Delete only where the template wishes the server
-    to go (S8), and only when its host is confirmed down or the living host itself deletes it;
-    Done, that the server writes no more, only when it is gone or its host is confirmed down.
+    By evidence, never by a timer. Invariant: Delete only where the template asks for the
+    removal of the server (S8), and only when its host is confirmed down or the living host itself
+    deletes it; Done, that the server writes no more, only when it is gone or its host is
+    confirmed down.
     """
     if server.status is ServerStatus.COULD_NOT_ASK:
         return moves.Wait(f'Nova did not answer ({server.detail})')
@@ -80,5 +81,5 @@ def next_for_stuck_stop(server: cloud.Server, host: cloud.Host) -> moves.Finding
     found = next_for_stuck(server, host, may_delete=False)
     if host.state is cloud.HostState.CONFIRMED_DOWN:
         return moves.Done(host.detail)
-    # A server in ERROR can be shut off, only not be asked for its volumes.
+    # A server in ERROR can be shut off, although Nova detaches nothing from it.
     return moves.Wait(found.reason) if isinstance(found, moves.Stop) else found

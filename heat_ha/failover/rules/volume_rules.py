@@ -52,7 +52,7 @@ def _unusable(seen: cloud.Volume) -> moves.Wait | moves.Stop | None:
     return None
 
 
-def _foreign_holders(seen: cloud.Volume, own: Iterable[str | None]) -> moves.Stop | None:
+def _foreign_servers(seen: cloud.Volume, own: Iterable[str | None]) -> moves.Stop | None:
     foreign = seen.servers - {s for s in own if s is not None}
     if not foreign:
         return None
@@ -71,7 +71,7 @@ def next_for_detach(seen: cloud.Volume, old: str | None, new: str | None) -> mov
     unusable = _unusable(seen)
     if unusable is not None:
         return unusable
-    foreign = _foreign_holders(seen, (old, new))
+    foreign = _foreign_servers(seen, (old, new))
     if foreign is not None:
         return foreign
     if old is not None and old != new and old in seen.servers:
@@ -98,7 +98,7 @@ def next_for_attach(seen: cloud.Volume, old: str | None, new: str) -> moves.Move
     unusable = _unusable(seen)
     if unusable is not None:
         return unusable
-    foreign = _foreign_holders(seen, (old, new))
+    foreign = _foreign_servers(seen, (old, new))
     if foreign is not None:
         return foreign
     if old is not None and old != new and old in seen.servers:
