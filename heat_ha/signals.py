@@ -1,32 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a signal asks for: the border between untrusted senders and the policies.
 
-Every policy of heat-ha hands the body of its signals to ``parse`` before it looks at anything
-else. Whoever holds the signed URL of a policy can send what they like, so nothing in a body is
-believed but its form; whether the member that it names belongs to the group is asked of
-``heat_ha.groups.rules.decide.named_member``.
+Every signal goes through ``parse`` before anything acts on it: those to a RescuePolicy, a
+FailoverPolicy and a RemoteStack, and those to a ScalingPolicy that replaces members (its other
+adjustment types are Heat's own and read no more than the state of an alarm). Each of them declares
+its actions as a subclass of ``Action``.
+
+Whoever holds the signed URL of a policy can send what they like, so nothing in a body is
+believed but its form. Each policy looks itself for what a body names among what it owns;
+``heat_ha.groups.rules.decide.named_member`` does so for the members of a group (S7).
 """
 
 import collections.abc
 import dataclasses
 import enum
 import json
+from typing import Any, Generic, TypeVar
 
 from heat_ha import exceptions
 
-# An Aodh alarm over a hundred resources stays below 20 KiB; what is larger is no alarm.
+# An Aodh alarm over a hundred resources stays below 20 KiB; what is larger is not an alarm.
 MAX_BODY_BYTES = 64 * 1024
 
-# Heat's names of resources have at most 255 signs, server ids 36.
+# Heat's names of resources have at most 255 characters, server ids 36.
 MAX_NAME_LENGTH = 255
 
 _SHOWN_LENGTH = 60
-_MEMBER_KEYS = ('action', 'member', 'reason')
 _STATE_KEYS = ('current', 'state')
 
 # Ceilometer puts a server's id into these traits of its events, the surest one first:
 # ``resource_id`` is a volume's or a port's id in the events of other services.
 _SERVER_TRAITS = ('instance_id', 'resource_id')
+
+
+class Action(enum.Enum):
+    """The base of what a policy can be asked for by name; a value is the word in the body.
+
+    An action that says nothing else of itself counts as one that changes something.
+    """
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it is answered without any change: of the record, or of a resource."""
+        return False
+
+
+ActionT = TypeVar('ActionT', bound=Action)
 
 
 class AlarmState(enum.Enum):
@@ -49,22 +68,51 @@ _STATES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Signal:
-    """One signal as its sender meant it.
+class Form:
+    """Which keys the body of a signal may have beside ``action``, each with its JSON type.
 
-    ``member`` is what the sender called the member: a member's name, a reference or a server's
-    id. ``alarm`` is the name of the alarm, empty for signals that are none.
+    A policy that takes alarms reads a body without ``action`` and ``member`` as an alarm, and a
+    null as a key that was left out. One that does not take them refuses both: a null where a
+    RemoteStack expects a region would mean all regions.
     """
 
-    action: str | None = None
+    keys: collections.abc.Mapping[str, type]
+    takes_alarms: bool
+
+
+ABOUT_A_MEMBER = Form({'member': str, 'reason': str}, takes_alarms=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signal(Generic[ActionT]):
+    """One signal as its sender meant it.
+
+    ``action`` is None for an alarm, and where the sender leaves it to the policy. ``member`` is
+    what the sender called the member: a member's name, a reference or a server's id. ``alarm``
+    is the name of the alarm, empty for any other signal. ``values`` has the keys that the
+    policy's ``Form`` declares beyond ``member`` and ``reason``, those that were sent only.
+    """
+
+    action: ActionT | None = None
     member: str | None = None
     alarm_state: AlarmState = AlarmState.ALARM
     reason: str = ''
     alarm: str = ''
+    values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_all_clear(self) -> bool:
+        """Whether it asks for nothing: an alarm that is over, or that has no data."""
+        return self.action is None and self.alarm_state is not AlarmState.ALARM
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether its action changes nothing; an alarm is there to change something."""
+        return self.action is not None and self.action.only_looks
 
 
-def parse(details: object, known_actions: collections.abc.Collection[str]) -> Signal:
-    """Read the body of a signal.
+def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) -> Signal[ActionT]:
+    """Read the body of a signal to a policy with these actions.
 
     A body without a state means that there is an alarm, as Heat's own policies take it. Keys
     that say nothing to a policy are ignored in alarms, because each release of Aodh may add
@@ -81,39 +129,68 @@ def parse(details: object, known_actions: collections.abc.Collection[str]) -> Si
             'Send a JSON object, or nothing at all',
         )
     _check_size(details)
-    if 'action' in details or 'member' in details:
-        return _request(details, known_actions)
-    return _alarm(details)
+    if form.takes_alarms and 'action' not in details and 'member' not in details:
+        return _alarm(details)
+    return _request(details, actions, form)
 
 
-def without_action(signal: Signal) -> Signal:
+def without_action(signal: Signal[Any]) -> Signal[Any]:
     """Return the signal as one that names no action, for a policy with other actions."""
     return dataclasses.replace(signal, action=None)
 
 
 def _request(
-    details: collections.abc.Mapping[str, object],
-    known_actions: collections.abc.Collection[str],
-) -> Signal:
-    known = ', '.join(_MEMBER_KEYS)
+    details: collections.abc.Mapping[str, object], actions: type[ActionT], form: Form
+) -> Signal[ActionT]:
+    known = {'action': str, **form.keys}
     for key in details:
-        if key not in _MEMBER_KEYS:
+        if key not in known:
+            kind = 'A signal with an action or a member' if form.takes_alarms else 'A signal'
             raise exceptions.Refused(
                 f'the signal has the unknown key {shown(key)}',
-                f'A signal with an action or a member may have: {known}',
+                f'{kind} may have: {", ".join(known)}',
             )
-    action = _text(details, 'action')
-    if action is not None and action not in known_actions:
-        remedy = f'Known: {", ".join(sorted(known_actions))}' if known_actions else 'Leave it out'
-        raise exceptions.Refused(f'action {shown(action)} is not known here', remedy)
+    values = {
+        key: _checked(value, key, known[key])
+        for key, value in details.items()
+        if value is not None or not form.takes_alarms
+    }
     return Signal(
-        action=action,
-        member=_name(details, 'member'),
-        reason=_text(details, 'reason') or '',
+        action=_action(values.pop('action', None), actions),
+        member=_member(values.pop('member', None)),
+        reason=values.pop('reason', ''),
+        values=values,
     )
 
 
-def _alarm(details: collections.abc.Mapping[str, object]) -> Signal:
+def _checked(value: object, key: str, kind: type) -> Any:
+    if isinstance(value, kind):
+        return value
+    remedy = 'Send true or false' if kind is bool else 'Send a text'
+    raise exceptions.Refused(f'{key} is a {_kind(value)}', remedy)
+
+
+def _action(word: str | None, actions: type[ActionT]) -> ActionT | None:
+    if word is None:
+        return None
+    try:
+        return actions(word)
+    except ValueError as exc:
+        known = ', '.join(action.value for action in actions)
+        raise exceptions.Refused(
+            f'action {shown(word)} is not known here', f'Known: {known}'
+        ) from exc
+
+
+def _member(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not name:
+        raise exceptions.Refused('member is empty', 'Name a member, or leave the key out')
+    return _within_length(name, 'member')
+
+
+def _alarm(details: collections.abc.Mapping[str, object]) -> Signal[Any]:
     return Signal(
         member=_server_of_event(details.get('reason_data')),
         alarm_state=_state(details),
@@ -159,28 +236,10 @@ def _server_of_event(reason_data: object) -> str | None:
     return None
 
 
-def _text(details: collections.abc.Mapping[str, object], key: str) -> str | None:
-    value = details.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise exceptions.Refused(f'{key} is a {_kind(value)}', 'Send a text')
-    return value
-
-
-def _name(details: collections.abc.Mapping[str, object], key: str) -> str | None:
-    value = _text(details, key)
-    if value is None:
-        return None
-    if not value:
-        raise exceptions.Refused(f'{key} is empty', 'Name a member, or leave the key out')
-    return _within_length(value, key)
-
-
 def _within_length(value: str, key: str) -> str:
     if len(value) > MAX_NAME_LENGTH:
         raise exceptions.Refused(
-            f'{key} has {len(value)} signs, more than {MAX_NAME_LENGTH}',
+            f'{key} has {len(value)} characters, more than {MAX_NAME_LENGTH}',
             'Send a member name, a reference or a server id',
         )
     return value
@@ -195,7 +254,9 @@ def _check_size(details: collections.abc.Mapping[str, object]) -> None:
     try:
         size = len(json.dumps(details))
     except (TypeError, ValueError, RecursionError) as exc:
-        raise exceptions.Refused('the body of the signal is no JSON', 'Send a JSON object') from exc
+        raise exceptions.Refused(
+            'the body of the signal is not JSON', 'Send a JSON object'
+        ) from exc
     if size > MAX_BODY_BYTES:
         raise exceptions.Refused(
             f'the body of the signal has {size} bytes, more than {MAX_BODY_BYTES}',
@@ -204,13 +265,20 @@ def _check_size(details: collections.abc.Mapping[str, object]) -> None:
 
 
 def _kind(value: object) -> str:
-    kinds = {str: 'text', bool: 'boolean', int: 'number', float: 'number', list: 'list'}
+    kinds = {
+        str: 'text',
+        bool: 'boolean',
+        int: 'number',
+        float: 'number',
+        list: 'list',
+        type(None): 'null',
+    }
     return kinds.get(type(value), type(value).__name__)
 
 
 def shorten(text: str, length: int = 250) -> str:
     """Cut what an unknown sender wrote, so that it fits an event and stays on its line."""
-    printable = ''.join(sign if sign.isprintable() else ' ' for sign in text)
+    printable = ''.join(c if c.isprintable() else ' ' for c in text)
     return printable if len(printable) <= length else printable[: length - 1] + '…'
 
 

@@ -74,7 +74,10 @@ class FailoverController:
         self._has_told_start = False
 
     def handle(
-        self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
+        self,
+        signal: signals.Signal[model.Action],
+        chained: groups.Chained | None,
+        requested_by: str,
     ) -> str:
         """Do what the signal asks for and return what was done, in words.
 
@@ -82,7 +85,7 @@ class FailoverController:
         :raises Stopped: the failover stopped in a safe state.
         """
         self._accepted = time.monotonic()
-        if signal.action is None and signal.alarm_state is not signals.AlarmState.ALARM:
+        if signal.is_all_clear:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         try:
             with self._lock:
@@ -90,7 +93,7 @@ class FailoverController:
                     return self._handle_locked(signal, chained, requested_by)
                 finally:
                     # After a refusal too: nothing of what it refuses is done by this.
-                    if signal.action != 'plan':
+                    if not signal.only_looks:
                         self._let_go_of_kept(requested_by)
         except lease.Busy as exc:
             raise exceptions.Refused(
@@ -98,7 +101,10 @@ class FailoverController:
             ) from exc
 
     def _handle_locked(
-        self, signal: signals.Signal, chained: groups.Chained | None, requested_by: str
+        self,
+        signal: signals.Signal[model.Action],
+        chained: groups.Chained | None,
+        requested_by: str,
     ) -> str:
         self._record = record.read(self._policy)
         definition = record.read_definition(self._policy) or {}
@@ -126,7 +132,8 @@ class FailoverController:
         self._looks = {volume: look.result() for volume, look in looks.items()}
         self._record = observed.on(self._record)
         left = decide.left_at_its_end(self._record)
-        if left is not None and signal.action not in ('plan', 'resume'):
+        takes_up = signal.action is not None and signal.action.takes_up_plan
+        if left is not None and not signal.only_looks and not takes_up:
             # First of all: a late copy of its alarm is to find the line that the cooldown reads.
             self._finish(left, candidates)
         limits = self._options.limits
@@ -167,22 +174,24 @@ class FailoverController:
             '' if observed.is_new else ' (its members are as they were)',
             type(answer).__name__,
         )
-        if isinstance(answer, decide.Nothing):
-            return answer.reason
-        if isinstance(answer, decide.Refuse):
-            raise exceptions.Refused(answer.reason)
-        if isinstance(answer, decide.Pause):
-            self._write(is_paused=answer.paused)
-            return 'paused: alarms move nothing now' if answer.paused else 'no longer paused'
-        if isinstance(answer, decide.Drop):
-            self._write(plan=None, state=model.State.READY, reason='', remedy='')
-            return f'plan {answer.plan.plan_id} is cancelled; nothing had been touched'
-        if isinstance(answer, decide.Show):
-            return self._teller.shown(answer)
-        if isinstance(answer, decide.GoOn):
-            self._is_taken_up = True
-            return self._carry(answer.plan, clouds, candidates)
-        return self._carry(answer.plan, clouds, candidates)
+        match answer:
+            case decide.Nothing(reason=reason):
+                return reason
+            case decide.Refuse(reason=reason):
+                raise exceptions.Refused(reason)
+            case decide.Pause(paused=is_paused):
+                self._write(is_paused=is_paused)
+                return 'paused: alarms move nothing now' if is_paused else 'no longer paused'
+            case decide.Drop(plan=plan):
+                self._write(plan=None, state=model.State.READY, reason='', remedy='')
+                return f'plan {plan.plan_id} is cancelled; nothing had been touched'
+            case decide.Show():
+                return self._teller.shown(answer)
+            case decide.GoOn(plan=plan):
+                self._is_taken_up = True
+                return self._carry(plan, clouds, candidates)
+            case decide.Start(plan=plan):
+                return self._carry(plan, clouds, candidates)
 
     def _carry(
         self,

@@ -10,9 +10,35 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import serialization
+from heat_ha import serialization, signals
 from heat_ha.cloud import model as cloud
 from heat_ha.groups import model as groups
+
+
+class Action(signals.Action):
+    """What a signal to a FailoverPolicy may ask for by name; ``rules.decide`` answers each."""
+
+    FAILOVER = 'failover'
+    SWITCHOVER = 'switchover'
+    FAIL_BACK = 'fail_back'
+    RESUME = 'resume'
+    CANCEL = 'cancel'
+    PAUSE = 'pause'
+    UNPAUSE = 'unpause'
+    PLAN = 'plan'
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it changes nothing: a dry run."""
+        return self is Action.PLAN
+
+    @property
+    def takes_up_plan(self) -> bool:
+        """Whether it brings a plan to its end that another engine has left.
+
+        Before any other action that changes something, such a plan is ended first.
+        """
+        return self is Action.RESUME
 
 
 class State(enum.Enum):

@@ -8,7 +8,16 @@
 import dataclasses
 import enum
 
-from heat_ha import serialization
+from heat_ha import serialization, signals
+
+
+class Action(signals.Action):
+    """What a signal to a ScalingPolicy with ``replace_oldest`` may ask for by name.
+
+    It is also what a signal without an action means.
+    """
+
+    REPLACE = 'replace'
 
 
 class Order(enum.Enum):

@@ -47,10 +47,6 @@ class FailoverPolicy(
 
     _shown_data, _shown_at = None, float('-inf')
 
-    _ACTIONS = frozenset(
-        {'failover', 'switchover', 'resume', 'cancel', 'pause', 'unpause', 'plan', 'fail_back'}
-    )
-
     # --- validation --------------------------------------------------------------------------
 
     def validate(self):
@@ -378,7 +374,7 @@ class FailoverPolicy(
 
     def handle_signal(self, details=None):
         try:
-            signal = signals.parse(details, self._ACTIONS)
+            signal = signals.parse(details, model.Action)
         except exceptions.Refused as exc:
             self._refused(exc)
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc

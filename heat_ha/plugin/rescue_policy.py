@@ -34,9 +34,6 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
         status=support.UNSUPPORTED, message=_('Provided by heat-ha, not part of Heat.')
     )
 
-    # prepare: log in, so that the rescue need not; the agent sends it to all engines.
-    _ACTIONS = frozenset({'rescue', 'plan', 'prepare'})
-
     # --- validation --------------------------------------------------------------------------
 
     def validate(self):
@@ -115,8 +112,8 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
 
     def handle_signal(self, details=None):
         try:
-            signal = signals.parse(details, self._ACTIONS)
-            if signal.alarm_state is not signals.AlarmState.ALARM:
+            signal = signals.parse(details, model.Action)
+            if signal.is_all_clear:
                 raise resource.NoActionRequired(
                     res_name=self.name, reason=f'the alarm says {signal.alarm_state.value}'
                 )
@@ -133,7 +130,7 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
     def _rescue(self, signal):
         nova = rescue_nova.RescueNova(self)
         nova.begin_to_look()
-        if signal.action == 'prepare':
+        if signal.action is model.Action.PREPARE:
             nova.hosts()
             LOG.info('%s of stack %s: ready for a rescue', self.name, self.stack.name)
             raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
@@ -156,7 +153,7 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
             self._emit,
         )
         found, others = rescue.affected(chosen, signal.member)
-        if signal.action == 'plan':
+        if signal.action is model.Action.PLAN:
             names = ', '.join(one.name for one, _seen in found) or 'nothing'
             text = f'plan: {names} would be rescued; others: {"; ".join(others) or "none"}'
             self._emit('COMPLETE', text)

@@ -30,9 +30,6 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
     stays where the new one cannot be created first.
     """
 
-    # The one action that a signal may ask for by name; it is what a signal without one means.
-    _ACTIONS = ('replace',)
-
     def validate(self):
         super().validate()
         group_id = self.properties[self.AUTO_SCALING_GROUP_NAME]
@@ -156,8 +153,8 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
 
     def _replace(self, details):
         try:
-            signal = signals.parse(details, self._ACTIONS)
-            if signal.alarm_state is not signals.AlarmState.ALARM:
+            signal = signals.parse(details, model.Action)
+            if signal.is_all_clear:
                 # No event: Aodh sends each change of an alarm, and there is nothing to see.
                 LOG.info(
                     'Policy %s replaces nothing: alarm %s is in state %s',

@@ -7,8 +7,25 @@
 import dataclasses
 import enum
 
-from heat_ha import serialization
+from heat_ha import serialization, signals
 from heat_ha.cloud.model import Host, ServerStatus
+
+
+class Action(signals.Action):
+    """What a signal to a RescuePolicy may ask for by name.
+
+    It is RESCUE without an action. PREPARE lets the engine log in, so that the rescue need not;
+    the agent sends it to all engines.
+    """
+
+    RESCUE = 'rescue'
+    PLAN = 'plan'
+    PREPARE = 'prepare'
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether no server is touched and nothing is put on record."""
+        return self is not Action.RESCUE
 
 
 class Method(enum.Enum):

@@ -212,9 +212,9 @@ def test_a_late_alarm_after_a_failover_that_nobody_ended_is_held_by_the_cooldown
     assert [line['outcome'] for line in record.history_of(now)] == ['done']
 
 
-@pytest.mark.parametrize('action', ['pause', 'cancel', 'resume', 'switchover', 'fail_back'])
+@pytest.mark.parametrize('action', [a for a in model.Action if not a.only_looks])
 def test_every_signal_that_changes_anything_ends_it_first(left, action):
-    handled(left, action=action, member='a' if action == 'resume' else 'nobody')
+    handled(left, action=action, member='a' if action.takes_up_plan else 'nobody')
     now = left._policy.data()
     assert record.record_of(now).state is model.State.READY
     assert [line['outcome'] for line in record.history_of(now)] == ['done']
@@ -222,7 +222,7 @@ def test_every_signal_that_changes_anything_ends_it_first(left, action):
 
 def test_a_dry_run_ends_nothing(left):
     before = left._policy.data()
-    handled(left, action='plan')
+    handled(left, action=model.Action.PLAN)
     assert left._policy.data() is before
 
 

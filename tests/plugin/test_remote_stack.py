@@ -217,13 +217,13 @@ def test_abandon_lets_a_delete_end_without_the_region(engine, regions):
     ('body', 'told'),
     [
         ({'action': 'explode'}, 'Known: sync, peer_changed, abandon, pause, resume'),
-        ({'action': 'abandon'}, 'abandon names no region'),
+        ({'action': 'abandon'}, 'abandon needs a region'),
         ({'action': 'sync', 'region': 'C'}, 'There is one in: A, B'),
         ({'action': 'sync', 'revision': 'old'}, 'is wanted now'),
         ({'actoin': 'sync'}, 'unknown key'),
-        ({'action': 'sync', 'force': True}, 'force names no region'),
+        ({'action': 'sync', 'force': True}, 'force needs a region'),
         ({'action': 'sync', 'region': 'B', 'force': 'yes'}, 'Send true or false'),
-        ({'action': 'pause', 'region': 'B', 'force': True}, 'pause knows no force'),
+        ({'action': 'pause', 'region': 'B', 'force': True}, 'pause does not take force'),
     ],
 )
 def test_a_signal_that_is_wrong_is_refused_and_sends_nothing(engine, regions, body, told):

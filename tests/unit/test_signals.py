@@ -5,14 +5,22 @@ import json
 import pytest
 
 from heat_ha import exceptions, signals
+from heat_ha.failover import model as failover
+from heat_ha.groups import model as groups
+from heat_ha.regions.rules import command
+from heat_ha.rescue import model as rescue
 from heat_ha.signals import AlarmState
 
-ACTIONS = ('replace', 'plan')
 SERVER = 'e5d6f7a8-0000-4000-8000-000000000001'
 
 
+class Action(signals.Action):
+    REPLACE = 'replace'
+    PLAN = 'plan'
+
+
 def parse(details):
-    return signals.parse(details, ACTIONS)
+    return signals.parse(details, Action)
 
 
 def aodh(**changes):
@@ -45,8 +53,8 @@ def test_nothing_at_all_means_that_there_is_an_alarm():
 
 
 def test_an_action_and_a_member_are_taken_as_they_are():
-    for action, member in itertools.product((None, *ACTIONS), (None, 'abc', SERVER)):
-        details = {'action': action, 'member': member}
+    for action, member in itertools.product((None, *Action), (None, 'abc', SERVER)):
+        details = {'action': action and action.value, 'member': member}
         assert parse(details) == signals.Signal(action=action, member=member), details
 
 
@@ -129,7 +137,7 @@ def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
         ({'current': 'burning'}, "'burning'"),
         ({'state': 3}, 'state is 3'),
         (aodh(reason_data=event(('instance_id', 1, 'x' * 300))), 'instance_id'),
-        ({'alarm_id': object()}, 'no JSON'),
+        ({'alarm_id': object()}, 'not JSON'),
         ({'alarm_id': 'x' * signals.MAX_BODY_BYTES}, 'bytes'),
         ({'member': 'x' * 1_000_000}, 'bytes'),
     ],
@@ -166,3 +174,101 @@ def test_what_is_shown_to_people_is_made_safe_to_show():
     signal = parse(aodh(reason='a\nb' + 'x' * 10_000, alarm_name='\x1b[31m'))
     for text in (signal.reason, signal.alarm):
         assert len(text) <= 250 and text.isprintable()
+
+
+# --- all policies, all actions, all bodies --------------------------------------------------
+
+# What reads the signals of each policy, its actions, and whether alarms reach it.
+POLICIES = {
+    'FailoverPolicy': (lambda body: signals.parse(body, failover.Action), failover.Action, True),
+    'ScalingPolicy': (lambda body: signals.parse(body, groups.Action), groups.Action, True),
+    'RescuePolicy': (lambda body: signals.parse(body, rescue.Action), rescue.Action, True),
+    'RemoteStack': (lambda body: command.parse(body, {'A', 'B'}), command.Action, False),
+}
+WORDS = (*sorted({a.value for _, known, _ in POLICIES.values() for a in known}), 'explode', '')
+
+# Bodies beside ``action``: whether a policy that alarms reach takes them, and whether a RemoteStack
+# does, with any action at all.
+BODIES = (
+    ({}, True, True),
+    ({'reason': 'r'}, True, False),
+    ({'member': 'a'}, True, False),
+    ({'member': 'a', 'reason': 'r'}, True, False),
+    ({'member': None, 'reason': None}, True, False),
+    ({'member': 7}, False, False),
+    ({'region': 'A'}, False, True),
+    ({'region': 'C'}, False, False),
+    ({'region': None}, False, False),
+    ({'region': 'A', 'revision': 'x'}, False, True),
+    ({'revision': 7}, False, False),
+    ({'region': 'A', 'force': False}, False, True),
+    ({'region': 'A', 'force': 'yes'}, False, False),
+    ({'region': 'A', 'force': None}, False, False),
+    ({'current': 'alarm', 'alarm_name': 'sick'}, False, False),
+    ({'x': 1}, False, False),
+    ({'revision': 'x' * signals.MAX_BODY_BYTES}, False, False),
+)
+
+
+@pytest.mark.parametrize('policy', POLICIES)
+def test_each_policy_takes_its_own_actions_with_its_own_keys_and_nothing_else(policy):
+    read, actions, takes_alarms = POLICIES[policy]
+    for word, (body, beside_member, beside_region) in itertools.product(WORDS, BODIES):
+        details = {'action': word, **body}
+        is_taken = word in {a.value for a in actions} and (
+            beside_member if takes_alarms else beside_region
+        )
+        if actions is command.Action and word == 'abandon' and 'region' not in body:
+            is_taken = False
+        if is_taken:
+            found = read(details)
+            assert found.action is actions(word), details
+            assert getattr(found, 'member', None) == body.get('member'), details
+            assert getattr(found, 'region', None) == body.get('region'), details
+            continue
+        with pytest.raises(exceptions.Refused) as refused:
+            read(details)
+        assert len(refused.value.reason) < 200 and refused.value.remedy, details
+
+
+@pytest.mark.parametrize('policy', POLICIES)
+def test_an_unknown_action_is_answered_with_the_known_ones(policy):
+    read, actions, _ = POLICIES[policy]
+    with pytest.raises(exceptions.Refused) as refused:
+        read({'action': 'explode'})
+    assert all(a.value in refused.value.remedy for a in actions)
+
+
+@pytest.mark.parametrize('policy', POLICIES)
+def test_alarms_reach_the_policies_that_take_them_and_no_other(policy):
+    read, _, takes_alarms = POLICIES[policy]
+    for state, body in itertools.product(AlarmState, (aodh(), {'x': 1})):
+        details = {**body, 'current': state.value}
+        if takes_alarms:
+            found = read(details)
+            assert found.action is None and found.alarm_state is state
+            assert found.is_all_clear is (state is not AlarmState.ALARM)
+            continue
+        with pytest.raises(exceptions.Refused):
+            read(details)
+
+
+def test_force_is_for_sync_of_one_region():
+    for action, region in itertools.product((*command.Action, None), ('A', None)):
+        details = {'force': True}
+        details |= {'action': action.value} if action else {}
+        details |= {'region': region} if region else {}
+        if action in (command.Action.SYNC, None) and region:
+            found = command.parse(details, {'A'})
+            assert found == command.Command(command.Action.SYNC, 'A', is_forced=True)
+            continue
+        with pytest.raises(exceptions.Refused):
+            command.parse(details, {'A'})
+
+
+def test_a_signal_that_only_looks_is_one_whose_action_says_so():
+    looking = {
+        a for _, actions, _ in POLICIES.values() for a in actions if signals.Signal(a).only_looks
+    }
+    assert looking == {failover.Action.PLAN, rescue.Action.PLAN, rescue.Action.PREPARE}
+    assert not signals.Signal().only_looks

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import plan_builder, standbys
+from heat_ha.groups import model as groups
 
 # --- the record ---------------------------------------------------------------------------
 
@@ -91,12 +92,11 @@ class Show:
 Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
 
 
-def find_member(candidates: Sequence[model.Candidate], named: str) -> model.Candidate | None:
-    """The member of that name, physical id, or with that server (S7: of this group only)."""
+def _find(candidates: Sequence[model.Candidate], named: str) -> groups.Member | None:
     for candidate in candidates:
         member = candidate.member
         if named in (member.name, member.reference) or named in member.servers:
-            return candidate
+            return member
     return None
 
 
@@ -120,7 +120,7 @@ def limits_refusal(
     return None
 
 
-def answer(signal: signals.Signal, seen: model.Observation) -> Answer:
+def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Answer:
     """What the signal leads to.
 
     Invariant: a new plan starts only when none is unfinished, the group is not paused, and a
@@ -129,28 +129,31 @@ def answer(signal: signals.Signal, seen: model.Observation) -> Answer:
     """
     record = seen.record
     unfinished = record.plan is not None and not record.plan.is_done
-    if signal.action in ('pause', 'unpause'):
-        return Pause(signal.action == 'pause')
-    if signal.action == 'cancel':
-        return _cancel(record, unfinished)
-    if signal.action is None and signal.alarm_state is not signals.AlarmState.ALARM:
+    if signal.is_all_clear:
         return Nothing(f'the alarm says {signal.alarm_state.value}')
-    if signal.action == 'plan':
-        return _show(signal, seen, unfinished)
+    match signal.action:
+        case model.Action.PAUSE | model.Action.UNPAUSE:
+            return Pause(signal.action is model.Action.PAUSE)
+        case model.Action.CANCEL:
+            return _cancel(record, unfinished)
+        case model.Action.PLAN:
+            return _show(signal, seen, unfinished)
     if record.is_paused:
         return Refuse('the policy is paused: send the signal unpause first')
     if unfinished and record.plan is not None:
         if signal.member is not None and not _concerns(signal.member, seen, record.plan):
             return Refuse(_foreign(signal.member, seen))
         return GoOn(record.plan)
-    if signal.action == 'resume':
-        left = left_at_its_end(record)
-        return GoOn(left) if left is not None else Refuse('there is nothing to resume')
-    if signal.action == 'switchover':
-        return _switchover(signal, seen)
-    if signal.action == 'fail_back':
-        return _fail_back(signal, seen)
-    return _failover(signal, seen)
+    match signal.action:
+        case model.Action.RESUME:
+            left = left_at_its_end(record)
+            return GoOn(left) if left is not None else Refuse('there is nothing to resume')
+        case model.Action.SWITCHOVER:
+            return _switchover(signal, seen)
+        case model.Action.FAIL_BACK:
+            return _fail_back(signal, seen)
+        case model.Action.FAILOVER | None:
+            return _failover(signal, seen)
 
 
 def _cancel(record: model.Record, unfinished: bool) -> Answer:
@@ -166,7 +169,9 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
     return Drop(plan)
 
 
-def _show(signal: signals.Signal, seen: model.Observation, unfinished: bool) -> Answer:
+def _show(
+    signal: signals.Signal[model.Action], seen: model.Observation, unfinished: bool
+) -> Answer:
     told = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
     if unfinished and seen.record.plan is not None:
         return Show(GoOn(seen.record.plan), told)
@@ -176,20 +181,20 @@ def _show(signal: signals.Signal, seen: model.Observation, unfinished: bool) -> 
     return Show(would, would.plan.considered if isinstance(would, Start) else told)
 
 
-def _switchover(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
+def _switchover(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
     active = seen.record.active
     unsuited = _unsuited(seen)
     if unsuited is not None:
         return unsuited
     heirs, reasons = standbys.eligible(seen.candidates, active)
     if signal.member is not None:
-        wanted = find_member(seen.candidates, signal.member)
+        wanted = _find(seen.candidates, signal.member)
         if wanted is None:
             return Refuse(_foreign(signal.member, seen))
-        heirs = tuple(h for h in heirs if h.member == wanted.member.name)
+        heirs = tuple(h for h in heirs if h.member == wanted.name)
         if not heirs:
-            why = reasons.get(wanted.member.name, 'it is not eligible')
-            return Refuse(f'member {wanted.member.name} cannot become the active: {why}')
+            why = reasons.get(wanted.name, 'it is not eligible')
+            return Refuse(f'member {wanted.name} cannot become the active: {why}')
     if not heirs:
         return Refuse(_no_heir(reasons))
     return Start(
@@ -199,19 +204,19 @@ def _switchover(signal: signals.Signal, seen: model.Observation) -> Start | Refu
     )
 
 
-def _fail_back(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
+def _fail_back(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
     """A switchover to the member that was active before, as long as it is the same server."""
     previous = seen.record.previous
     if seen.fail_back is model.FailBack.NEVER:
         return Refuse('the property fail_back is never: send switchover to name a member')
     if previous is None:
         return Refuse('no member was active before the present one')
-    there = find_member(seen.candidates, previous.server)
+    there = _find(seen.candidates, previous.server)
     if there is None:
         return Refuse(
             f'member {previous.member}, which was active before, is not in the group any more'
         )
-    return _switchover(dataclasses.replace(signal, member=there.member.name), seen)
+    return _switchover(dataclasses.replace(signal, member=there.name), seen)
 
 
 def expired(kept: Sequence[model.Retained], now: datetime.datetime) -> tuple[model.Retained, ...]:
@@ -222,14 +227,14 @@ def expired(kept: Sequence[model.Retained], now: datetime.datetime) -> tuple[mod
     )
 
 
-def _failover(signal: signals.Signal, seen: model.Observation) -> Start | Refuse:
+def _failover(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
     active = seen.record.active
     present = {c.member.name for c in seen.candidates}
     if signal.member is not None:
-        named = find_member(seen.candidates, signal.member)
+        named = _find(seen.candidates, signal.member)
         if named is None and not _names_holder(signal.member, active):
             return Refuse(_foreign(signal.member, seen))
-        if named is not None and (active is None or named.member.name != active.member):
+        if named is not None and (active is None or named.name != active.member):
             return _replace_standby(signal, seen, named)
     held_back = limits_refusal(seen.limits, seen.past_failovers, seen.now)
     if held_back is not None:
@@ -259,11 +264,11 @@ def _unsuited(seen: model.Observation) -> Refuse | None:
 
 
 def _replace_standby(
-    signal: signals.Signal, seen: model.Observation, named: model.Candidate
+    signal: signals.Signal[model.Action], seen: model.Observation, named: groups.Member
 ) -> Start | Refuse:
     if seen.chained is None:
         return Refuse(
-            f'member {named.member.name} is a standby: nothing is to be moved, and only a '
+            f'member {named.name} is a standby: nothing is to be moved, and only a '
             'ScalingPolicy with adjustment_type replace_oldest replaces it'
         )
     return Start(
@@ -273,7 +278,7 @@ def _replace_standby(
             signal.reason,
             seen.record.active,
             seen.record.active,
-            (named.member.name,),
+            (named.name,),
         )
     )
 
@@ -285,7 +290,7 @@ def _names_holder(named: str, holder: model.MemberServer | None) -> bool:
 def _concerns(named: str, seen: model.Observation, plan: model.Plan) -> bool:
     """Whether a name is of the group now or was so when the plan was made."""
     return (
-        find_member(seen.candidates, named) is not None
+        _find(seen.candidates, named) is not None
         or _names_holder(named, plan.old)
         or _names_holder(named, plan.new)
     )

@@ -26,6 +26,7 @@ from tests.unit.failover import worlds
 
 VOLUMES = ('v1', 'v2')
 CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+PAUSES = (model.Action.PAUSE, model.Action.UNPAUSE)
 HOOK = model.Hook('c1', {}, 60.0, 0.0, model.OnFailure.STOP)
 
 
@@ -176,9 +177,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     # --- what may happen ---------------------------------------------------------------------
 
     @stateful.rule(
-        action=st.sampled_from(
-            [None, None, 'failover', 'switchover', 'resume', 'cancel', 'plan', 'fail_back']
-        ),
+        action=st.sampled_from([None, None, *(a for a in model.Action if a not in PAUSES)]),
         chained=st.sampled_from([CHAINED, None]),
         engine_dies_at_save=st.none() | st.integers(0, 6),
         hooks_fail=st.sampled_from([False, False, False, True]),
@@ -190,7 +189,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
 
     @stateful.rule(paused=st.booleans())
     def it_is_paused_or_not(self, paused):
-        self.handle(signals.Signal(action='pause' if paused else 'unpause'), None)
+        self.handle(signals.Signal(action=PAUSES[0] if paused else PAUSES[1]), None)
 
     @stateful.rule(place=st.none() | st.integers(0, 2))
     @stateful.precondition(lambda self: self.dead is None)
@@ -244,7 +243,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
 
     def teardown(self):
         """Whatever happened: once all is mended, resume ends it, right."""
-        self.handle(signals.Signal(action='unpause'), None)
+        self.handle(signals.Signal(action=model.Action.UNPAUSE), None)
         if self.dead is not None:
             # A dead host that is confirmed and then repaired; its server is as Nova has it.
             self.the_dead_host_is_back()
@@ -256,7 +255,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
             self.cloud.add_server(heir)
         for _ in range(3):
             if not self.record.plan.is_done:
-                self.handle(signals.Signal(action='resume'), None)
+                self.handle(signals.Signal(action=model.Action.RESUME), None)
         assert self.record.plan.is_done, self.record.plan
         if plan.cause is not model.Cause.REPLACE_STANDBY:
             assert {self.cloud.holder(v) for v in VOLUMES} == {self.record.active.server}

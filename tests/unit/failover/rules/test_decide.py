@@ -72,7 +72,7 @@ def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
     for state in model.State:
         record = dataclasses.replace(world.record, plan=plan, state=state)
         seen = dataclasses.replace(world, record=record)
-        answer = decide.answer(signals.Signal(action='resume'), seen)
+        answer = decide.answer(signals.Signal(action=model.Action.RESUME), seen)
         is_ended = isinstance(answer, decide.GoOn)
         assert is_ended is (state is not model.State.READY), (state, answer)
         assert (decide.left_at_its_end(record) == plan) is is_ended
@@ -90,7 +90,7 @@ def test_no_second_plan_starts_while_one_is_unfinished_or_the_policy_is_paused()
     group = (worlds.candidate('a'), worlds.candidate('b'))
     started = decide.answer(ALARM, worlds.seen(group))
     assert isinstance(started, decide.Start)
-    for action in (None, 'failover', 'switchover', 'resume'):
+    for action in (None, model.Action.FAILOVER, model.Action.SWITCHOVER, model.Action.RESUME):
         signal = signals.Signal(action=action)
         running = model.Record(epoch=1, active=worlds.holder('a'), plan=started.plan)
         found = decide.answer(signal, worlds.seen(group, record=running))
@@ -119,7 +119,7 @@ def test_an_alarm_that_is_over_moves_nothing(state):
 
 
 # S7
-@pytest.mark.parametrize('action', [None, 'failover', 'switchover'])
+@pytest.mark.parametrize('action', [None, model.Action.FAILOVER, model.Action.SWITCHOVER])
 def test_a_signal_that_names_a_foreign_member_is_refused(action):
     group = (worlds.candidate('a'), worlds.candidate('b'))
     signal = signals.Signal(action=action, member='server-of-somebody')
@@ -148,7 +148,9 @@ def test_a_member_that_was_left_as_sick_is_no_standby_until_it_is_replaced():
     record = model.Record(epoch=2, active=worlds.holder('b'), suspects=('a',))
     found = decide.answer(ALARM, worlds.seen(group, record=record))
     assert isinstance(found, decide.Refuse) and 'reported sick' in found.reason
-    asked = decide.answer(signals.Signal(action='switchover'), worlds.seen(group, record=record))
+    asked = decide.answer(
+        signals.Signal(action=model.Action.SWITCHOVER), worlds.seen(group, record=record)
+    )
     assert isinstance(asked, decide.Start) and asked.plan.new == worlds.holder('a')
 
 
@@ -164,7 +166,7 @@ def test_cooldown_and_flapping_guard_hold_back_alarms_but_no_switchover():
     ):
         world = worlds.seen(group, limits=limits, past_failovers=tuple(ago))
         assert isinstance(decide.answer(ALARM, world), decide.Refuse) is refused, limits
-        asked = decide.answer(signals.Signal(action='switchover'), world)
+        asked = decide.answer(signals.Signal(action=model.Action.SWITCHOVER), world)
         assert isinstance(asked, decide.Start)
 
 
@@ -174,7 +176,7 @@ def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
         worlds.candidate('b', status=ServerStatus.ERROR),
         worlds.candidate('c'),
     )
-    found = decide.answer(signals.Signal(action='plan'), worlds.seen(group))
+    found = decide.answer(signals.Signal(action=model.Action.PLAN), worlds.seen(group))
     assert isinstance(found, decide.Show) and isinstance(found.answer, decide.Start)
     assert found.answer.plan.new == worlds.holder('c')
     assert found.considered == {
@@ -187,7 +189,7 @@ def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
 def test_only_a_plan_that_touched_nothing_can_be_cancelled():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     plan = decide.answer(ALARM, worlds.seen(group)).plan
-    cancel = signals.Signal(action='cancel')
+    cancel = signals.Signal(action=model.Action.CANCEL)
     fresh = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
     assert decide.answer(cancel, worlds.seen(group, record=fresh)) == decide.Drop(plan)
     for state in (model.StepState.RUNNING, model.StepState.DONE, model.StepState.FAILED):
