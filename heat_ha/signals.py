@@ -8,7 +8,7 @@ its actions as a subclass of ``Action``.
 
 Whoever holds the signed URL of a policy can send what they like, so nothing in a body is
 believed but its form. Each policy looks itself for what a body names among what it owns;
-``heat_ha.groups.rules.decide.named_member`` does so for the members of a group (S7).
+``heat_ha.groups.rules.members.find`` does so for the members of a group (S7).
 """
 
 import collections.abc

@@ -13,6 +13,7 @@ from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import plan_builder, standbys
 from heat_ha.groups import model as groups
+from heat_ha.groups.rules import members
 
 # --- the record ---------------------------------------------------------------------------
 
@@ -93,11 +94,7 @@ Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
 
 
 def _find(candidates: Sequence[model.Candidate], named: str) -> groups.Member | None:
-    for candidate in candidates:
-        member = candidate.member
-        if named in (member.name, member.reference) or named in member.servers:
-            return member
-    return None
+    return members.find([c.member for c in candidates], named)
 
 
 def limits_refusal(

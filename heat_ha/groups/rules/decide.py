@@ -12,6 +12,7 @@ import re
 
 from heat_ha import exceptions
 from heat_ha.groups import model
+from heat_ha.groups.rules import members
 
 # Between setting the mark and changing the nested stack Heat needs a second or two, and as long
 # again between the end of the change and the removal of the mark. This is thirty times that, so
@@ -76,12 +77,9 @@ def named_member(group: model.Group, name: str) -> model.Member:
     :raises exceptions.Refused: there is none. Names of foreign servers get the same answer: the
         holder of a signed URL must not learn what exists elsewhere.
     """
-    for member in group.members:
-        if name == member.name:
-            return member
-    for member in group.members:
-        if name == member.reference or name in member.servers:
-            return member
+    member = members.find(group.members, name)
+    if member is not None:
+        return member
     raise exceptions.Refused(
         f'{name[:60]!r} is not in group {group.name}',
         'Name a member of the group, or one of its servers',
