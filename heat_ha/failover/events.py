@@ -11,7 +11,7 @@ from heat_ha.failover.rules import decide
 
 LOG = logging.getLogger(__name__)
 
-# Signs of an event that a look at the list of events shows.
+# Characters of an event that the list of events shows.
 MAX_EVENT = 230
 
 # The words under which events appear in `openstack stack event list`.
@@ -25,31 +25,31 @@ class EventEmitter:
     def __init__(self, policy: Any) -> None:
         self._policy = policy
 
-    def tell(self, status: str, text: str, plan: model.Plan | None = None) -> None:
-        """Make one event; that it could not be made is logged."""
+    def emit(self, status: str, text: str, plan: model.Plan | None = None) -> None:
+        """Make one event; a failure to make it is logged."""
         prefix = f'[{plan.plan_id}] ' if plan else ''
         try:
             self._policy._add_event(FAILOVER, status, prefix + text)
         except Exception:
-            # The record is what counts: a failover does not end because it could not be told of.
+            # The record is what counts: a failover does not end because an event could not be made.
             LOG.exception('No event was made of: %s%s', prefix, text)
 
     def progress(self, text: str, plan: model.Plan | None = None) -> None:
         """Make an event of something that is under way."""
-        self.tell(IN_PROGRESS, text, plan)
+        self.emit(IN_PROGRESS, text, plan)
 
     def start(self, plan: model.Plan) -> None:
-        """Tell of a plan that begins, and of who takes over and who does not."""
+        """Report a plan that begins, and which member takes over and why the others do not."""
         steps = ', '.join(s.name for s in plan.steps)
         why = f' because {plan.reason}' if plan.reason else ''
         self.progress(f'{goal(plan)}{why}; steps: {steps}', plan)
         if plan.cause is not model.Cause.REPLACE_STANDBY:
             self.considered(plan.considered, f'[{plan.plan_id}] ')
 
-    def considered(self, told: Mapping[str, str], prefix: str) -> None:
-        """Say of each member why it takes over or does not, in as few events as hold it."""
+    def considered(self, reasons: Mapping[str, str], prefix: str) -> None:
+        """Report of each member why it takes over or does not, in as few events as hold it."""
         line = ''
-        for part in (f'{name}: {text}' for name, text in told.items()):
+        for part in (f'{name}: {text}' for name, text in reasons.items()):
             if line and len(line) + len(part) > MAX_EVENT:
                 self.progress(prefix + line)
                 line = ''
@@ -57,8 +57,8 @@ class EventEmitter:
         if line:
             self.progress(prefix + line)
 
-    def shown(self, answer: decide.Show) -> str:
-        """Tell what would be done, and return it in words."""
+    def dry_run(self, answer: decide.Show) -> str:
+        """Report why each member would take over or not; return what would be done, in words."""
         self.considered(answer.considered, 'plan: ')
         if isinstance(answer.answer, decide.Refuse):
             return f'plan: nothing would be done, {answer.answer.reason}'

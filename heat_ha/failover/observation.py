@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import Any
 
+from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
@@ -111,6 +112,20 @@ def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.MemberServer
     found = {c.member.name: c.member.servers for c in candidates}
     found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
     return tuple(model.MemberServer(name, own[0]) for name, own in found.items() if len(own) == 1)
+
+
+def with_members_now(group: Any, known: model.Record) -> model.Record:
+    """The record with the members as they are now, for the next failover to start from.
+
+    It has none when Heat could not be asked: the next failover then lists them first.
+    """
+    try:
+        found = group_members.look(group)
+    except exceptions.HaError:
+        return dataclasses.replace(known, seen=(), seen_rows='')
+    chosen = ((m.name, server_of(group, m)[0]) for m in found.members)
+    seen = tuple(model.MemberServer(name, server) for name, server in chosen if server)
+    return dataclasses.replace(known, seen=seen, seen_rows=found.rows)
 
 
 def server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:

@@ -12,7 +12,16 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, lease, nested_stack, resource_data
-from heat_ha.failover import attributes, controller, events, hook_runner, model, observation, record
+from heat_ha.failover import (
+    attributes,
+    controller,
+    events,
+    hook_runner,
+    model,
+    observation,
+    options,
+    record,
+)
 from heat_ha.failover.adapters import handoff_template, hook_stack
 from heat_ha.failover.rules import decide, standbys
 from heat_ha.groups.adapters import members as group_members
@@ -93,7 +102,7 @@ class FailoverPolicy(
         if fencing is model.Fencing.REQUIRED:
             quiesce = model.Quiesce.STOP
         timeout = float(self.properties[self.FENCING_TIMEOUT])
-        return controller.Options(
+        return options.Options(
             model.Limits(
                 cooldown=float(self.properties[self.COOLDOWN]),
                 max_failovers=self.properties[self.MAX_FAILOVERS],

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a plan that Heat carries out: new members, the hand-over, hooks, replacements.
+
+Each of them is asked for again after an engine died in it, and then does what is left (S4).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from heat_ha import exceptions
+from heat_ha.cloud import clients, nested_stack
+from heat_ha.cloud import model as cloud
+from heat_ha.failover import events, held_record, hook_runner, model, observation, retention
+from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import standbys
+from heat_ha.groups import model as groups
+from heat_ha.groups import replacing
+
+
+class HeatSteps:
+    """The steps of one policy's failover that change Heat's own record.
+
+    :param still_wanted: asked while Heat works; what it raises ends the step.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        group: Any,
+        held: held_record.HeldRecord,
+        emitter: events.EventEmitter,
+        retained: retention.Retention,
+        still_wanted: Callable[[], None],
+    ) -> None:
+        self._policy = policy
+        self._group = group
+        self._held = held
+        self._events = emitter
+        self._retention = retained
+        self._still_wanted = still_wanted
+
+    def add_member(self, plan: model.Plan) -> model.MemberServer:
+        """Make one more member of a group of one; it becomes the successor.
+
+        :raises Stopped: the new member cannot take over.
+        """
+        added = self._bring_member(plan)
+        observed = observation.observe(self._group, clients.StackClients(self._policy))
+        for candidate in observed.candidates:
+            if candidate.member.name != added:
+                continue
+            why_not = standbys.limitation(candidate, plan.old, ())
+            if why_not is None and candidate.server is not None:
+                return model.MemberServer(added, candidate.server.server)
+            raise exceptions.Stopped(
+                f'the new member {added} cannot take over: {why_not}',
+                'Look at its resource in the group, then send the signal resume',
+            )
+        raise exceptions.Stopped(
+            f'the new member {added} is not in the group any more', 'Send the signal resume'
+        )
+
+    def _bring_member(self, plan: model.Plan) -> str:
+        """Have one more member in the group; the active and the retained members stay."""
+        active, retained = self._held.value.active, self._held.value.kept
+        return replacing.add_member(
+            self._group,
+            requested_by=plan.requested_by,
+            name=f'ha{plan.plan_id}',
+            keep=(*([active.member] if active else []), *(r.member for r in retained)),
+            emit=lambda text: self._events.progress(text, plan),
+        )
+
+    def hand_over(self) -> None:
+        """Update the nested stack to the active that is on record, and wait for it."""
+        policy = self._policy
+        nested_stack.update_nested(
+            policy,
+            policy.child_template,
+            timeout=policy.stack.timeout_secs(),
+            still_wanted=self._still_wanted,
+        )
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run the software config on the old active, or on the new one.
+
+        :returns: how it ended, in words.
+        :raises Stopped: it did not succeed, and the template wants to stop then.
+        """
+        hook, target = plan.quiesce_hook, plan.old
+        if step.kind is StepKind.ACTIVATE:
+            hook, target = plan.activate_hook, plan.new
+        if hook is None or target is None:
+            return 'there is nothing to run it on'
+        clouds = clients.StackClients(self._policy)
+        run = hook_runner.HookRun(
+            self._policy, clouds, hook, hook_runner.name(plan, step), target.server
+        )
+        return run.to_end(self._still_wanted)
+
+    def replace(self, plan: model.Plan, step: model.Step) -> str:
+        """Replace what the step names, or retain it for a look; the new active always stays.
+
+        :returns: what was done, in words.
+        """
+        is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
+        if plan.keep_seconds and plan.old is not None:
+            server = clients.StackClients(self._policy).nova.server(plan.old.server)
+            if server.status is not cloud.ServerStatus.GONE:
+                return self._retain(plan, plan.old, is_cold)
+        chained = plan.chained or groups.Chained(
+            policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
+        )
+        outcome = replacing.replace(
+            self._group,
+            requested_by=plan.requested_by,
+            order=chained.order,
+            count=chained.count,
+            named=tuple(step.target.split(',')),
+            keep=(plan.new.member,) if plan.new else (),
+            new_names=(plan.new.member,) if is_cold and plan.new else (),
+            # The cooldown was asked for before anything was moved.
+            respect_cooldown=False,
+            cooldown=chained.cooldown,
+            emit=lambda text: self._events.progress(text, plan),
+        )
+        return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
+
+    def _retain(self, plan: model.Plan, old: model.MemberServer, is_cold: bool) -> str:
+        """Retain the old active; a cold failover has brought the member in its place already."""
+        retained = self._retention.retain(old, plan.keep_seconds)
+        new = plan.new.member if plan.new else ''
+        if not is_cold:
+            new = self._bring_member(plan)
+        return f'{old.member} is kept, shut off, until {retained.until}; {new} is in its place'

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that the answer to one signal depends on: looked at first, put together afterwards.
+
+Nothing here changes anything, neither the record nor a resource. The two halves are apart because
+the end of a plan that another engine left is written between them, by what the first half saw
+and before what the second half reads of the history.
+"""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import clients
+from heat_ha.cloud import model as cloud
+from heat_ha.failover import executor, model, observation, options, record
+from heat_ha.failover.adapters import handoff_template
+from heat_ha.failover.handoff import drivers
+from heat_ha.groups import model as groups
+from heat_ha.groups.adapters import members as group_members
+
+LOG = logging.getLogger(__name__)
+
+# How many things are looked at while Heat lists the members.
+LOOKS_AT_ONCE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What one look at a policy's group, and at what it hands over, has shown.
+
+    ``looks`` are at the things that drivers hand over, by id; ``never_moved`` says why some of them
+    can never change servers; ``revision`` is the SHA-256 of what is handed over.
+    """
+
+    observed: observation.Observed
+    attachments: tuple[model.Attachment, ...]
+    looks: Mapping[str, executor.Look]
+    never_moved: tuple[str, ...]
+    revision: str
+    moves_more_than_volumes: bool
+
+    def server_and_host(
+        self, target: model.MemberServer | None
+    ) -> tuple[cloud.Server, cloud.Host] | None:
+        """What was seen of a member's server and host, None where nobody looked."""
+        if target is None:
+            return None
+        for one in self.observed.candidates:
+            if one.server and one.host and one.server.server == target.server:
+                return one.server, one.host
+        return None
+
+    def observation(
+        self,
+        known: model.Record,
+        wanted: options.Options,
+        *,
+        past_failovers: tuple[datetime.datetime, ...],
+        now: datetime.datetime,
+        plan_id: str,
+        requested_by: str,
+        chained: groups.Chained | None,
+    ) -> model.Observation:
+        """What the decision sees.
+
+        :param known: the record as it is now.
+        :param plan_id: the id of a plan that the decision may make.
+        :param requested_by: the name of the policy that was signalled.
+        """
+        return model.Observation(
+            record=known,
+            candidates=self.observed.candidates,
+            attachments=self.attachments,
+            revision=self.revision,
+            limits=wanted.limits_with(chained),
+            past_failovers=past_failovers,
+            now=now,
+            plan_id=plan_id,
+            requested_by=requested_by,
+            chained=chained,
+            quiesce=wanted.quiesce,
+            on_dead_host=wanted.on_dead_host,
+            never_moved=self.never_moved,
+            fail_back=wanted.fail_back,
+            keep_seconds=wanted.keep_seconds,
+            quiesce_hook=wanted.quiesce_hook,
+            activate_hook=wanted.activate_hook,
+            moves_more_than_volumes=self.moves_more_than_volumes,
+        )
+
+
+def look(
+    policy: Any,
+    group: Any,
+    clouds: clients.StackClients,
+    known: model.Record,
+    wanted: options.Options,
+) -> Findings:
+    """Look at the group and, side by side, at what the active has and drivers hand over."""
+    definition = record.read_definition(policy) or {}
+    nested = policy.nested()
+    active = known.active
+    attachments: tuple[model.Attachment, ...] = ()
+    of_active = frozenset[str]()
+    if active is not None:
+        of_active = _of_active(policy, group, definition, active)
+        attachments = handoff_template.attachments(nested, active.server, of_active)
+    handlers = drivers.Drivers(clouds)
+    with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        running = {
+            a.target: pool.submit(_look_at, handlers[a.thing], a.target) for a in attachments
+        }
+        observed = observation.observe(
+            group, clouds, active=active, last=known, health=wanted.health
+        )
+    looks = {target: look.result() for target, look in running.items()}
+    why_nots = [handlers[a.thing].why_never_moved(looks[a.target][1]) for a in attachments]
+    return Findings(
+        observed=observed,
+        attachments=attachments,
+        looks=looks,
+        never_moved=tuple(f'{why.reason}. {why.remedy}' for why in why_nots if why),
+        revision=record.revision(definition),
+        moves_more_than_volumes=active is not None
+        and wanted.activate_hook is not None
+        and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
+    )
+
+
+def _look_at(handler: drivers.AnyDriver, target: str) -> executor.Look:
+    return time.monotonic(), handler.look(target)
+
+
+def _of_active(
+    policy: Any, group: Any, definition: dict[str, Any], active: model.MemberServer
+) -> frozenset[str]:
+    """The values that stand for attributes of the active, such as the id of its port."""
+    values = frozenset[str]()
+    for path in handoff_template.active_attributes(definition):
+        try:
+            values |= {str(group_members.member_attribute(group, active.member, path))}
+        except exceptions.Refused as exc:
+            # A member that is gone: only the order of what hangs on it is not known then.
+            LOG.info('%s: %s', policy.name, exc)
+    return values
