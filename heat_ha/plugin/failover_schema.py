@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be written in a template about an OS::Heat::FailoverPolicy, and read from it."""
+"""What can be written in a template about an OS::Heat::FailoverPolicy."""
 
 from heat.common.i18n import _
-from heat.engine import attributes, constraints, properties
+from heat.engine import constraints, properties
 
 from heat_ha.failover import model
 from heat_ha.failover.rules import hook
@@ -90,7 +90,7 @@ def _check_schema():
 
 
 class FailoverSchema:
-    """The names and schemas of the properties and attributes."""
+    """The names and schemas of the properties."""
 
     PROPERTIES = (
         GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
@@ -109,14 +109,6 @@ class FailoverSchema:
     _CHECK_KEYS = (PORT, PATH) = ('port', 'path')
 
     _QUIESCE_KEYS = (SERVER_ACTION,) = ('server_action',)
-
-    ATTRIBUTES = (
-        ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
-        ALARM_URL, SIGNAL_URL,
-    ) = (
-        'active', 'active_server', 'standbys', 'state', 'epoch', 'plan', 'history',
-        'last_failover_seconds', 'reason', 'alarm_url', 'signal_url',
-    )  # fmt: skip
 
     properties_schema = {
         GROUP: properties.Schema(
@@ -287,71 +279,5 @@ class FailoverSchema:
             default=model.OnDeadHost.DELETE_SERVER.value,
             constraints=[constraints.AllowedValues([o.value for o in model.OnDeadHost])],
             update_allowed=True,
-        ),
-    }
-
-    attributes_schema = {
-        ACTIVE: attributes.Schema(
-            _('The name of the active member.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        ACTIVE_SERVER: attributes.Schema(
-            _('The id of the server of the active member.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        STANDBYS: attributes.Schema(
-            _('The names of the other members, oldest first.'),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        STATE: attributes.Schema(
-            _('What the policy is doing: ready, running, waiting_for_fence, stopped or paused.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        EPOCH: attributes.Schema(
-            _('A number that grows each time that another member becomes the active one.'),
-            type=attributes.Schema.INTEGER,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        PLAN: attributes.Schema(
-            _(
-                'The steps of the running or last failover as a graph: nodes with state and '
-                'seconds, edges, and under graphviz the text for dot.'
-            ),
-            type=attributes.Schema.MAP,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        HISTORY: attributes.Schema(
-            _(
-                'The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
-                'of each step.'
-            ),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        LAST_SECONDS: attributes.Schema(
-            _(
-                'Seconds from the acceptance of the last signal that moved something until the '
-                'new active held every volume.'
-            ),
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        REASON: attributes.Schema(
-            _('Why the policy is stopped and what to do about it; empty otherwise.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        ALARM_URL: attributes.Schema(
-            _('A signed url that an alarm can post to without further credentials.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
-        ),
-        SIGNAL_URL: attributes.Schema(
-            _('A url to signal the policy with the native API, for alarms with trust+http.'),
-            type=attributes.Schema.STRING,
-            cache_mode=attributes.Schema.CACHE_NONE,
         ),
     }

@@ -6,7 +6,7 @@ from unittest import mock
 
 from heat_ha.cloud import resource_data
 from heat_ha.failover import model, record
-from heat_ha.plugin import failover_policy
+from heat_ha.plugin import failover_attributes, failover_policy
 
 
 def entries_with(found):
@@ -26,7 +26,7 @@ def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     names = ('epoch', 'state', 'history', 'last_failover_seconds')
     assert [policy._resolve_attribute(name) for name in names] == [1, 'running', [], None]
     # Not for ever: a resource may live long in an engine.
-    policy._shown_at -= failover_policy.TOGETHER
+    policy._shown_at -= failover_attributes.TOGETHER
     assert policy._resolve_attribute('state') == 'ready'
     assert policy._resolve_attribute('last_failover_seconds') == 1.5
 

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Heat's actions on a stack do with an OS::Heat::FailoverPolicy in it.
+
+Each of them waits until no failover of the policy runs; one that is deleted ends it first.
+"""
+
+from heat.common import exception
+from heat.common.i18n import _
+from heat.engine.resources import signal_responder, stack_resource
+
+from heat_ha.cloud import lease
+from heat_ha.failover import controller, hook_runner, model, record
+from heat_ha.failover.adapters import hook_stack
+from heat_ha.failover.rules import decide, standbys
+from heat_ha.plugin import first_active
+
+
+class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackResource):
+    """The actions of a FailoverPolicy, whose type adds what it is made of.
+
+    ``_wanted_definition`` gives what the template hands over now, ``child_template`` the nested
+    stack for the active that is on record.
+    """
+
+    # --- create and update -------------------------------------------------------------------
+
+    def handle_create(self):
+        self._create_user()
+        record.write_definition(self, self._wanted_definition())
+        active, observed = first_active.choose(self)
+        candidates = observed.candidates
+        if active is None:
+            told = '; '.join(
+                f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
+            )
+            raise exception.ResourceInError(
+                resource_status='no active member',
+                status_reason=_('no member of the group is healthy (%s)')
+                % (told or _('the group is empty')),
+            )
+        record.write(self, observed.on(model.Record(epoch=1, active=active)))
+        self.create_with_template(self.child_template())
+        return {'candidates': candidates, 'is_made': False, 'run': None}
+
+    def check_create_complete(self, token):
+        if not token['is_made']:
+            if not super().check_create_complete(token):
+                return False
+            token['is_made'] = True
+            first_active.warn_of_shared_host(self, token['candidates'])
+            token['run'] = first_active.activation(self)
+        return first_active.is_activated(self, token['run'])
+
+    def _needs_update(self, *args, **kwargs):
+        # The nested stack decides for itself; a policy that was made is never replaced, since
+        # a second one would attach what the first still holds.
+        if self.resource_id is None:
+            return super()._needs_update(*args, **kwargs)
+        return True
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        self.properties = json_snippet.properties(self.properties_schema, self.context)
+        return {
+            'lock': lease.Lock(self.context, self.resource_id),
+            'is_updating': False,
+            'is_made': False,
+            'has_other_active': False,
+            'run': None,
+        }
+
+    def check_update_complete(self, token):
+        lock = token['lock']
+        if token['is_updating']:
+            try:
+                done = self._is_updated(token)
+            except BaseException:
+                lock.release()
+                raise
+            if done:
+                lock.release()
+            return done
+        try:
+            lock.acquire()
+        except lease.Busy:
+            # A failover is running: the update comes after it.
+            return False
+        try:
+            token['has_other_active'] = self._start_update()
+        except BaseException:
+            lock.release()
+            raise
+        token['is_updating'] = True
+        return False
+
+    def _is_updated(self, token):
+        if not token['is_made']:
+            if not super().check_update_complete():
+                return False
+            token['is_made'] = True
+            if token['has_other_active']:
+                token['run'] = first_active.activation(self)
+        return first_active.is_activated(self, token['run'])
+
+    def _start_update(self):
+        """Start the update of the nested stack; whether it gets another active."""
+        found = record.read(self)
+        if found.plan is not None and not found.plan.is_done:
+            raise exception.ResourceInError(
+                resource_status=found.state.value,
+                status_reason=_('failover %(plan)s is not at its end (%(reason)s): send the '
+                                'signal resume, then update again')
+                % {'plan': found.plan.plan_id, 'reason': found.reason},
+            )  # fmt: skip
+        first, observed = first_active.choose(self)
+        candidates = observed.candidates
+        servers = {c.server.server for c in candidates if c.server is not None}
+        is_left = found.active is None or found.active.server not in servers
+        if is_left:
+            # The update itself removed the active member, so the oldest healthy one follows.
+            record.write(self, decide.with_active(found, first))
+        record.write_definition(self, self._wanted_definition())
+        self.update_with_template(self.child_template())
+        first_active.warn_of_shared_host(self, candidates)
+        return is_left
+
+    def handle_create_cancel(self, token):
+        # Without the lock, which a creation does not need; Heat's own would hand over to the next.
+        super().handle_update_cancel(token)
+
+    def handle_update_cancel(self, token):
+        if token is not None:
+            token['lock'].release()
+        super().handle_update_cancel(token)
+
+    # --- the other actions -------------------------------------------------------------------
+
+    def _is_busy(self):
+        return lease.is_held_by_living(self.context, self.resource_id)
+
+    def _after_failover(self, token, start, check):
+        """Wait until no failover runs, then start the nested stack's action and wait for it."""
+        if not token['is_started']:
+            if self._is_busy():
+                return False
+            start()
+            token['is_started'] = True
+            return False
+        return check()
+
+    def handle_check(self):
+        return {'is_started': False}
+
+    def check_check_complete(self, token):
+        return self._after_failover(token, super().handle_check, super().check_check_complete)
+
+    def handle_suspend(self):
+        return {'is_started': False}
+
+    def check_suspend_complete(self, token):
+        def start():
+            # Heat's two parents do not call one another: one disables the user that alarms
+            # sign with, the other suspends the nested stack.
+            signal_responder.SignalResponder.handle_suspend(self)
+            stack_resource.StackResource.handle_suspend(self)
+
+        return self._after_failover(token, start, super().check_suspend_complete)
+
+    def handle_resume(self):
+        signal_responder.SignalResponder.handle_resume(self)
+        stack_resource.StackResource.handle_resume(self)
+
+    def handle_delete(self):
+        if self.resource_id is not None:
+            # A running failover sees this before its next step and leaves off.
+            self.data_set(controller.DELETING, 'true')
+        return {'is_started': False}
+
+    def check_delete_complete(self, token):
+        def start():
+            for run in self._runs():
+                hook_stack.end(self, run)
+            self._delete_signals()
+            self._delete_user()
+            self.delete_nested()
+
+        nested_is_gone = super().check_delete_complete
+
+        def is_done():
+            # The runs of hooks act as this stack's user, who goes with the stack.
+            return nested_is_gone() and all(hook_stack.is_gone(self, run) for run in self._runs())
+
+        if self.resource_id is None:
+            start()
+            return True
+        return self._after_failover(token, start, is_done)
+
+    def _runs(self):
+        found = record.read(self)
+        runs = [hook_stack.name_of(self, f'activate-{found.epoch}')]
+        return runs + (hook_runner.names(self, found.plan) if found.plan is not None else [])
