@@ -11,7 +11,7 @@ from heat_ha.groups.adapters import members as group_members
 def names_of_standbys(group: Any, found: model.Record) -> list[str]:
     """The attribute ``standbys``: the members beside the active, oldest first."""
     active = found.active.member if found.active else None
-    known = {holder.member: holder.server for holder in found.seen}
+    known = {one.member: one.server for one in found.seen}
     members = group_members.look(group, known, found.seen_rows).members
     return [m.name for m in members if m.name != active]
 

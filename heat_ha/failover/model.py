@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a failover: values only, made at the border, never changed in place.
 
-``decide`` chooses from them, ``carry_out`` acts on them, ``record`` keeps them.
+``rules`` chooses from them, ``executor`` acts on them, ``record`` keeps them.
 """
 
 import dataclasses
@@ -125,7 +125,7 @@ class OnDeadHost(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class MemberServer:
-    """A member in its part of active or heir: its name in the group and its server."""
+    """A member as the active or its successor: its name in the group, and its server."""
 
     member: str
     server: str
@@ -133,7 +133,7 @@ class MemberServer:
 
 @dataclasses.dataclass(frozen=True)
 class Retained:
-    """A member that was left as sick and is kept, shut off, for a look. ``until`` is UTC."""
+    """A member that was left as sick and is retained, shut off, for a look; ``until`` is UTC."""
 
     member: str
     server: str
@@ -253,7 +253,7 @@ class Attachment:
 
 @dataclasses.dataclass(frozen=True)
 class HealthCheck:
-    """How a standby is asked whether it is well; ``path`` is None where TCP is enough."""
+    """How a standby is asked whether it is well; ``path`` is None for a check by TCP alone."""
 
     port: int
     path: str | None
@@ -273,14 +273,14 @@ class Health:
     """One answer to a health check, with what was seen in words."""
 
     state: HealthState
-    wording: str
+    detail: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
     """A member with what Nova says of its server and host, or why it has no server.
 
-    ``host`` and ``health`` are None where nobody asked.
+    ``host`` and ``health`` are None where they were not asked for.
     """
 
     member: groups.Member

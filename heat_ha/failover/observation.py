@@ -14,8 +14,8 @@ from heat_ha.failover.adapters import health_check as health_cloud
 from heat_ha.groups import model as groups
 from heat_ha.groups.adapters import members as group_members
 
-# Seconds of pause before Nova is asked again for a server that it did not tell of: one lost
-# answer is no reason to pass over a healthy standby.
+# Seconds of pause before Nova is asked again for a server after it did not answer: one lost answer
+# is not a reason to pass over a healthy standby.
 ASK_AGAIN = (0.2, 0.8)
 
 
@@ -24,7 +24,10 @@ _NOTHING = model.Record()
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """The members with all that is to be known of them, and Heat's rows that they stand for."""
+    """The members with their servers, hosts and health, and what stands for Heat's rows of them.
+
+    ``is_new`` is whether Heat has other rows than when it was looked at last.
+    """
 
     candidates: tuple[model.Candidate, ...]
     rows: str
@@ -32,7 +35,7 @@ class Observed:
 
     def on(self, known: model.Record) -> model.Record:
         """The record with this as what was seen last."""
-        return dataclasses.replace(known, seen=holders(self.candidates), seen_rows=self.rows)
+        return dataclasses.replace(known, seen=member_servers(self.candidates), seen_rows=self.rows)
 
 
 def observe(
@@ -49,18 +52,18 @@ def observe(
         nothing: a look takes time in which nothing has moved yet. Unless a host is confirmed
         down: if it is the active's, that is how its volumes are freed.
     :param last: has the members as they were seen last. Their servers are looked at while Heat
-        still lists the members; a look at one that is none any more is not used.
+        still lists the members; a look at a former member is not used.
     :param health: how servers are asked for their health, None for not at all.
     """
     active_server = active.server if active is not None else ''
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         hosts_look = pool.submit(clouds.hosts.all)
         looks = {
-            holder.server: pool.submit(_look_at_server, clouds, holder.server)
-            for holder in last.seen
-            if holder.server != active_server or len(last.seen) != 2
+            one.server: pool.submit(_look_at_server, clouds, one.server)
+            for one in last.seen
+            if one.server != active_server or len(last.seen) != 2
         }
-        known = {holder.member: holder.server for holder in last.seen}
+        known = {one.member: one.server for one in last.seen}
         seen = group_members.look(group, known, last.seen_rows)
         chosen = {m.name: server_of(group, m) for m in seen.members}
         for server, _ in chosen.values():
@@ -107,8 +110,8 @@ def _ask_for_health(
     }
 
 
-def holders(candidates: tuple[model.Candidate, ...]) -> tuple[model.MemberServer, ...]:
-    """The members with their servers, to be put on record."""
+def member_servers(candidates: tuple[model.Candidate, ...]) -> tuple[model.MemberServer, ...]:
+    """The members with their servers, for the record."""
     found = {c.member.name: c.member.servers for c in candidates}
     found |= {c.member.name: (c.server.server,) for c in candidates if c.server is not None}
     return tuple(model.MemberServer(name, own[0]) for name, own in found.items() if len(own) == 1)
@@ -129,7 +132,7 @@ def with_members_now(group: Any, known: model.Record) -> model.Record:
 
 
 def server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
-    """The server of a member that is to be active, or None and why there is none."""
+    """The one server of a member that can be active, or None and the reason."""
     if len(member.servers) == 1:
         return member.servers[0], ''
     if not member.servers:

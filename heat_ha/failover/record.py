@@ -65,7 +65,7 @@ def history_of(data: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def times(history: list[dict[str, Any]]) -> tuple[datetime.datetime, ...]:
-    """When the failovers in the history began; switchovers and the like are none."""
+    """When the failovers in the history began; switchovers and the like do not count."""
     return tuple(
         datetime.datetime.fromisoformat(line['time'])
         for line in history
@@ -76,8 +76,8 @@ def times(history: list[dict[str, Any]]) -> tuple[datetime.datetime, ...]:
 def add_to_history(resource: Any, past: model.Past) -> None:
     """Append one line, or replace the plan's own; the oldest go when there are too many.
 
-    It goes before the record of the plan's end: who finds the end, finds the line, and what an
-    engine left between the two is ended, and told, once more.
+    It goes before the record of the plan's end: an engine that finds the end finds the line, and
+    what an engine left between the two is ended, and reported, once more.
     """
     new, known = serialization.encode(past), read_history(resource)
     if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):

@@ -30,13 +30,13 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         active, observed = first_active.choose(self)
         candidates = observed.candidates
         if active is None:
-            told = '; '.join(
+            reasons = '; '.join(
                 f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
             )
             raise exception.ResourceInError(
                 resource_status='no active member',
                 status_reason=_('no member of the group is healthy (%s)')
-                % (told or _('the group is empty')),
+                % (reasons or _('the group is empty')),
             )
         record.write(self, observed.on(model.Record(epoch=1, active=active)))
         self.create_with_template(self.child_template())
@@ -186,7 +186,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         nested_is_gone = super().check_delete_complete
 
         def is_done():
-            # The runs of hooks act as this stack's user, who goes with the stack.
+            # The runs of hooks act as this stack's user, which goes with the stack.
             return nested_is_gone() and all(hook_stack.is_gone(self, run) for run in self._runs())
 
         if self.resource_id is None:

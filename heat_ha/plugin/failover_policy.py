@@ -40,8 +40,8 @@ class FailoverPolicy(
         status=support.UNSUPPORTED, message=_('Provided by heat-ha, not part of Heat.')
     )
 
-    # A failed check says something of what is handed over, never that the record of who is
-    # active may be thrown away.
+    # A failed check says something of what is handed over. The record of the active member must
+    # outlive it.
     always_replace_on_check_failed = False
 
     # --- validation --------------------------------------------------------------------------

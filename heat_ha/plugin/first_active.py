@@ -28,7 +28,7 @@ def activation(policy):
 
 
 def is_activated(policy, run):
-    """Look at the run once, and do what follows; whether it has ended well, or is none.
+    """Look at the run once, and do what follows; return whether it ended well, or was not needed.
 
     :raises ResourceInError: it failed, and the template wants to stop then.
     """

@@ -65,15 +65,15 @@ class PortAttachment(never_replaced.NeverReplaced, resource.Resource):
     def check_delete_complete(self, wanted):
         if self.resource_id is None or self.has_passed_on():
             return True
-        holder = self._holder()
-        if holder not in self.values_of(self.SERVER):
-            # It is free, gone, or somebody else's by now.
+        current = self._server_with_port()
+        if current not in self.values_of(self.SERVER):
+            # It is free, gone, or at another server by now.
             return True
-        self._ask_once(wanted, holder)
+        self._ask_once(wanted, current)
         return False
 
-    def _holder(self):
-        """The server that Neutron shows the port at; '' for none, None for no port at all."""
+    def _server_with_port(self):
+        """The server that Neutron shows the port at; '' for a free port, None without a port."""
         with self.client_plugin('neutron').ignore_not_found:
             port = self.client('neutron').show_port(self.resource_id)['port']
             return port.get('device_id') or ''
@@ -82,20 +82,20 @@ class PortAttachment(never_replaced.NeverReplaced, resource.Resource):
     def _is_at(self, wanted):
         """Look where the port is and do at most one thing to bring it to the wanted server."""
         server = wanted['server']
-        holder = self._holder()
-        if holder == server:
+        current = self._server_with_port()
+        if current == server:
             return bool(self.client_plugin().check_interface_attach(server, self.resource_id))
-        if holder:
-            self._ask_once(wanted, holder)
+        if current:
+            self._ask_once(wanted, current)
             return False
         LOG.info('port %s is plugged into %s', self.resource_id, server)
         self.client_plugin().interface_attach(server, self.resource_id)
         return False
 
-    def _ask_once(self, wanted, holder):
+    def _ask_once(self, wanted, current):
         # A detach that Nova has accepted is not asked for again: a second one, late, could hit
         # the port when it is back at the same server.
         if not wanted['is_asked']:
-            LOG.info('port %s is taken from %s', self.resource_id, holder)
-            self.client_plugin().interface_detach(holder, self.resource_id)
+            LOG.info('port %s is unplugged from %s', self.resource_id, current)
+            self.client_plugin().interface_detach(current, self.resource_id)
             wanted['is_asked'] = True

@@ -75,7 +75,7 @@ def test_the_active_of_a_pair_is_looked_at_where_a_host_is_confirmed_down(look, 
 
 def test_what_is_put_on_record_names_every_member_with_one_server(look):
     candidates, _ = look('ab', active='a')
-    assert observation.holders(candidates) == (worlds.holder('a'), worlds.holder('b'))
+    assert observation.member_servers(candidates) == (worlds.holder('a'), worlds.holder('b'))
 
 
 @pytest.mark.parametrize(

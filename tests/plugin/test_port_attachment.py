@@ -30,7 +30,7 @@ def attachment():
 def test_a_delete_takes_the_port_from_whichever_server_may_have_got_it(
     attachment, holder, is_taken
 ):
-    attachment._holder.return_value = holder
+    attachment._server_with_port.return_value = holder
     wanted = {'is_asked': False}
 
     assert attachment.check_delete_complete(wanted) is not is_taken

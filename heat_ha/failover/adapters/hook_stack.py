@@ -135,7 +135,7 @@ def start(policy: Any, name: str, wanted: model.Hook, server: str) -> None:
 
 
 def end(policy: Any, name: str) -> None:
-    """Take the run away, and with it what the server is told of it; harmless without one."""
+    """Remove the run, and with it the work that waits for the server; harmless without a run."""
     found = stack_object.Stack.get_by_name_and_owner_id(policy.context, name, policy.stack.id)
     if found is None or (found.action, found.status) == ('DELETE', 'IN_PROGRESS'):
         return

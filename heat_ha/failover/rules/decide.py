@@ -19,14 +19,14 @@ from heat_ha.groups.rules import members
 
 
 def state(record: model.Record) -> model.State:
-    """The state as people are shown it: a pause hides nothing but readiness."""
+    """The state as the attribute shows it: a pause hides READY only."""
     if record.is_paused and record.state is model.State.READY:
         return model.State.PAUSED
     return record.state
 
 
 def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
-    """The record after another member became the active one outside of a failover."""
+    """The record after another member became the active one without a failover."""
     return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
 
 
@@ -84,7 +84,7 @@ class Drop:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """A dry run: what a failover now would be, or why there would be none."""
+    """A dry run: what a failover would do now, or why it would do nothing."""
 
     answer: 'Start | Refuse | GoOn'
     considered: Mapping[str, str]
@@ -121,7 +121,7 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
     """What the signal leads to.
 
     Invariant: a new plan starts only when none is unfinished, the group is not paused, and a
-    healthy heir exists or can be made (S3, S5); a name outside of the group leads to a
+    healthy successor exists or can be made (S3, S5); a name outside of the group leads to a
     refusal (S7).
     """
     record = seen.record
@@ -139,7 +139,7 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
         return Refuse('the policy is paused: send the signal unpause first')
     if unfinished and record.plan is not None:
         if signal.member is not None and not _concerns(signal.member, seen, record.plan):
-            return Refuse(_foreign(signal.member, seen))
+            return Refuse(_foreign_name(signal.member, seen))
         return GoOn(record.plan)
     match signal.action:
         case model.Action.RESUME:
@@ -169,36 +169,35 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
 def _show(
     signal: signals.Signal[model.Action], seen: model.Observation, unfinished: bool
 ) -> Answer:
-    told = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
+    reasons = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
     if unfinished and seen.record.plan is not None:
-        return Show(GoOn(seen.record.plan), told)
+        return Show(GoOn(seen.record.plan), reasons)
     if seen.record.is_paused:
-        return Show(Refuse('the policy is paused: send the signal unpause first'), told)
+        return Show(Refuse('the policy is paused: send the signal unpause first'), reasons)
     would = _failover(dataclasses.replace(signal, action=None), seen)
-    return Show(would, would.plan.considered if isinstance(would, Start) else told)
+    return Show(would, would.plan.considered if isinstance(would, Start) else reasons)
 
 
 def _switchover(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
     active = seen.record.active
-    unsuited = _unsuited(seen)
-    if unsuited is not None:
-        return unsuited
-    heirs, reasons = standbys.eligible(seen.candidates, active)
+    immovable = _immovable(seen)
+    if immovable is not None:
+        return immovable
+    successors, reasons = standbys.eligible(seen.candidates, active)
     if signal.member is not None:
         wanted = _find(seen.candidates, signal.member)
         if wanted is None:
-            return Refuse(_foreign(signal.member, seen))
-        heirs = tuple(h for h in heirs if h.member == wanted.name)
-        if not heirs:
+            return Refuse(_foreign_name(signal.member, seen))
+        successors = tuple(s for s in successors if s.member == wanted.name)
+        if not successors:
             why = reasons.get(wanted.name, 'it is not eligible')
             return Refuse(f'member {wanted.name} cannot become the active: {why}')
-    if not heirs:
-        return Refuse(_no_heir(reasons))
-    return Start(
-        plan_builder.build(
-            seen, model.Cause.SWITCHOVER, signal.reason, active, heirs[0], replaces=()
-        )
+    if not successors:
+        return Refuse(_no_successor(reasons))
+    plan = plan_builder.build(
+        seen, model.Cause.SWITCHOVER, signal.reason, active, successors[0], replaces=()
     )
+    return Start(plan)
 
 
 def _fail_back(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
@@ -216,11 +215,13 @@ def _fail_back(signal: signals.Signal[model.Action], seen: model.Observation) ->
     return _switchover(dataclasses.replace(signal, member=there.name), seen)
 
 
-def expired(kept: Sequence[model.Retained], now: datetime.datetime) -> tuple[model.Retained, ...]:
-    """Those that were kept long enough; of several, all but the newest."""
-    newest = max((k.until for k in kept), default='')
+def expired(
+    retained: Sequence[model.Retained], now: datetime.datetime
+) -> tuple[model.Retained, ...]:
+    """Those that were retained long enough; of several, all but the newest."""
+    newest = max((r.until for r in retained), default='')
     return tuple(
-        k for k in kept if k.until != newest or datetime.datetime.fromisoformat(k.until) <= now
+        r for r in retained if r.until != newest or datetime.datetime.fromisoformat(r.until) <= now
     )
 
 
@@ -229,33 +230,27 @@ def _failover(signal: signals.Signal[model.Action], seen: model.Observation) -> 
     present = {c.member.name for c in seen.candidates}
     if signal.member is not None:
         named = _find(seen.candidates, signal.member)
-        if named is None and not _names_holder(signal.member, active):
-            return Refuse(_foreign(signal.member, seen))
+        if named is None and not _names(signal.member, active):
+            return Refuse(_foreign_name(signal.member, seen))
         if named is not None and (active is None or named.name != active.member):
             return _replace_standby(signal, seen, named)
-    held_back = limits_refusal(seen.limits, seen.past_failovers, seen.now)
-    if held_back is not None:
-        return Refuse(held_back)
-    unsuited = _unsuited(seen)
-    if unsuited is not None:
-        return unsuited
+    limited = limits_refusal(seen.limits, seen.past_failovers, seen.now)
+    if limited is not None:
+        return Refuse(limited)
+    immovable = _immovable(seen)
+    if immovable is not None:
+        return immovable
     replaces = (active.member,) if active is not None and active.member in present else ()
-    heirs, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
-    if heirs:
-        return Start(
-            plan_builder.build(
-                seen, model.Cause.FAILOVER, signal.reason, active, heirs[0], replaces
-            )
-        )
-    if len(seen.candidates) <= 1:
-        # Cold failover: nobody stands by, so the heir has to be made first.
-        return Start(
-            plan_builder.build(seen, model.Cause.FAILOVER, signal.reason, active, None, replaces)
-        )
-    return Refuse(_no_heir(reasons))
+    successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
+    if not successors and len(seen.candidates) > 1:
+        return Refuse(_no_successor(reasons))
+    # In a cold failover nobody stands by, so the successor has to be made first.
+    new = successors[0] if successors else None
+    cause = model.Cause.FAILOVER
+    return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
 
 
-def _unsuited(seen: model.Observation) -> Refuse | None:
+def _immovable(seen: model.Observation) -> Refuse | None:
     """The refusal when something cannot change hands, before anything is touched."""
     return Refuse(seen.never_moved[0]) if seen.never_moved else None
 
@@ -280,24 +275,24 @@ def _replace_standby(
     )
 
 
-def _names_holder(named: str, holder: model.MemberServer | None) -> bool:
-    return holder is not None and named in (holder.member, holder.server)
+def _names(named: str, end: model.MemberServer | None) -> bool:
+    return end is not None and named in (end.member, end.server)
 
 
 def _concerns(named: str, seen: model.Observation, plan: model.Plan) -> bool:
-    """Whether a name is of the group now or was so when the plan was made."""
+    """Whether a name is of the group now, or was when the plan was made."""
     return (
         _find(seen.candidates, named) is not None
-        or _names_holder(named, plan.old)
-        or _names_holder(named, plan.new)
+        or _names(named, plan.old)
+        or _names(named, plan.new)
     )
 
 
-def _foreign(named: str, seen: model.Observation) -> str:
+def _foreign_name(named: str, seen: model.Observation) -> str:
     names = ', '.join(c.member.name for c in seen.candidates) or 'none'
     return f'{named!r} is neither a member of the group nor a server in one (members: {names})'
 
 
-def _no_heir(reasons: Mapping[str, str]) -> str:
-    told = '; '.join(f'{name}: {why}' for name, why in reasons.items())
-    return f'no standby can take over, so the active stays ({told or "the group is empty"})'
+def _no_successor(reasons: Mapping[str, str]) -> str:
+    text = '; '.join(f'{name}: {why}' for name, why in reasons.items())
+    return f'no standby can take over, so the active stays ({text or "the group is empty"})'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which member may become the active one, and the sentence that says why or why not.
 
-Pure like ``decide``, of which it is a part: no clock, no client, no logging.
+Pure, like ``decide``: no clock, no client, no logging.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def limitation(
     if active is not None and member.name == active.member:
         return 'it is the active'
     if member.is_failed:
-        return f'Heat holds it for failed ({member.reason})' if member.reason else 'it is failed'
+        return f'Heat counts it as failed ({member.reason})' if member.reason else 'it is failed'
     if member.is_in_progress:
         return 'Heat is still working on it'
     if candidate.problem:
@@ -38,7 +38,7 @@ def limitation(
     if candidate.host is not None and candidate.host.state in _DOWN:
         return candidate.host.detail
     if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
-        return f'its health check fails: {candidate.health.wording}'
+        return f'its health check fails: {candidate.health.detail}'
     if member.name in suspects:
         return 'it was the active when it was reported sick, and was not replaced since'
     return None
@@ -79,8 +79,8 @@ def eligible(
     good.sort(
         key=lambda c: (_is_unproved(c), bool(c.server and c.server.host == active_host != ''))
     )
-    holders = tuple(model.MemberServer(c.member.name, c.server.server) for c in good if c.server)
-    return holders, reasons
+    successors = tuple(model.MemberServer(c.member.name, c.server.server) for c in good if c.server)
+    return successors, reasons
 
 
 _DOWN = frozenset({cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN})
@@ -97,24 +97,24 @@ def considered(
     chosen: model.MemberServer | None,
 ) -> dict[str, str]:
     """For each member in a sentence why it is, or is not, the one that takes over."""
-    heirs, reasons = eligible(candidates, active, suspects)
-    places = {h.member: place for place, h in enumerate(heirs, 1)}
+    successors, reasons = eligible(candidates, active, suspects)
+    places = {s.member: place for place, s in enumerate(successors, 1)}
     active_hosts = {
         c.server.host
         for c in candidates
         if c.server and c.server.host and active and c.member.name == active.member
     }
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     for candidate in candidates:
         name = candidate.member.name
         evidence = _evidence(candidate, active_hosts)
         if chosen is not None and name == chosen.member:
-            told[name] = f'chosen: {evidence}'
+            found[name] = f'chosen: {evidence}'
         elif name in places:
-            told[name] = f'eligible, in place {places[name]} of {len(heirs)}: {evidence}'
+            found[name] = f'eligible, in place {places[name]} of {len(successors)}: {evidence}'
         else:
-            told[name] = f'not eligible: {reasons[name]}'
-    return told
+            found[name] = f'not eligible: {reasons[name]}'
+    return found
 
 
 def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
@@ -126,14 +126,14 @@ def _evidence(candidate: model.Candidate, active_hosts: set[str]) -> str:
     if candidate.host is not None and candidate.host.state is cloud.HostState.UP:
         found.append(candidate.host.detail)
     if candidate.health is not None:
-        found.append(candidate.health.wording)
+        found.append(candidate.health.detail)
     return ', '.join(found)
 
 
 def shared_host_warning(
     candidates: Sequence[model.Candidate], active: model.MemberServer | None
 ) -> str | None:
-    """What to tell the user when every standby would die with the active's host, or None."""
+    """The warning for the user when every standby would die with the active's host, or None."""
     hosts = {c.member.name: c.server.host for c in candidates if c.server and c.server.host}
     if active is None or active.member not in hosts or len(hosts) < 2:
         return None

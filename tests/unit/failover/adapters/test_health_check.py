@@ -85,7 +85,7 @@ def test_a_server_that_answers_in_drops_keeps_nobody_longer_than_the_timeout():
     with answering([b'H'] * 1000, pause=0.05) as port:
         before = time.monotonic()
         found = ask(port, timeout=0.4)
-        assert found.state is HealthState.SICK and 'did not answer' in found.wording
+        assert found.state is HealthState.SICK and 'did not answer' in found.detail
         assert time.monotonic() - before < 2
 
 
@@ -93,7 +93,7 @@ def test_only_addresses_in_the_operators_networks_are_asked():
     with answering([b'HTTP/1.0 200 OK\r\n']) as port:
         cfg.CONF.set_override('networks', ['10.0.0.0/8'], health_conf.GROUP)
         found = ask(port)
-        assert found.state is HealthState.COULD_NOT_ASK and health_conf.GROUP in found.wording
+        assert found.state is HealthState.COULD_NOT_ASK and health_conf.GROUP in found.detail
         cfg.CONF.set_override('networks', [], health_conf.GROUP)
         assert ask(port).state is HealthState.COULD_NOT_ASK
 

@@ -45,20 +45,20 @@ def healthy(candidate):
 
 
 # S5
-def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_heir():
+def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_successor():
     count = 0
     for candidates in all_groups(3):
         for active in ('a', None):
             count += 1
             found = decide.answer(ALARM, worlds.seen(candidates, active=active))
-            heirs = [c for c in candidates if healthy(c) and c.member.name != active]
+            successors = [c for c in candidates if healthy(c) and c.member.name != active]
             if isinstance(found, decide.Start) and found.plan.new is not None:
                 chosen = next(c for c in candidates if c.member.name == found.plan.new.member)
-                assert chosen in heirs
+                assert chosen in successors
             elif isinstance(found, decide.Start):
                 assert len(candidates) <= 1, 'a cold failover only without standbys'
             else:
-                assert isinstance(found, decide.Refuse) and not heirs
+                assert isinstance(found, decide.Refuse) and not successors
     # A member has 6 * 2 * 2 states: 1 + 24 + 24² + 24³ groups, with and without an active.
     assert count == (1 + 24 + 24**2 + 24**3) * 2
 

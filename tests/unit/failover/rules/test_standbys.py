@@ -20,18 +20,18 @@ def test_the_dead_and_the_sick_are_not_eligible_and_the_unproved_come_last():
         worlds.candidate(name, host_state=state, health=health)
         for name, (state, health) in members.items()
     ]
-    heirs, reasons = standbys.eligible(group, None)
+    successors, reasons = standbys.eligible(group, None)
     down = (cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN)
     for name, (state, health) in members.items():
         unfit = state in down or health is model.HealthState.SICK
         assert (name in reasons) is unfit, (state, health)
         if state in down:
             assert reasons[name] == state.value
-    order = [members[h.member][1] is model.HealthState.COULD_NOT_ASK for h in heirs]
+    order = [members[h.member][1] is model.HealthState.COULD_NOT_ASK for h in successors]
     assert order == sorted(order), 'who could not be asked comes last'
-    told = standbys.considered(group, None, (), heirs[0])
-    assert told.keys() == members.keys()
-    assert [n for n, text in told.items() if text.startswith('chosen')] == [heirs[0].member]
+    texts = standbys.considered(group, None, (), successors[0])
+    assert texts.keys() == members.keys()
+    assert [n for n, text in texts.items() if text.startswith('chosen')] == [successors[0].member]
 
 
 def test_a_standby_on_another_host_than_the_active_comes_first():
@@ -40,5 +40,5 @@ def test_a_standby_on_another_host_than_the_active_comes_first():
         worlds.candidate('b', host='h1'),
         worlds.candidate('c', host='h2'),
     )
-    heirs, reasons = standbys.eligible(group, worlds.holder('a'))
-    assert [h.member for h in heirs] == ['c', 'b'] and reasons == {'a': 'it is the active'}
+    successors, reasons = standbys.eligible(group, worlds.holder('a'))
+    assert [h.member for h in successors] == ['c', 'b'] and reasons == {'a': 'it is the active'}
