@@ -135,12 +135,9 @@ class FailoverController:
                 return reason
             case decide.Refuse(reason=reason):
                 raise exceptions.Refused(reason)
-            case decide.Pause(paused=is_paused):
-                self._held.write(is_paused=is_paused)
-                return 'paused: alarms move nothing now' if is_paused else 'no longer paused'
-            case decide.Drop(plan=plan):
-                self._held.write(plan=None, state=model.State.READY, reason='', remedy='')
-                return f'plan {plan.plan_id} is cancelled; nothing had been touched'
+            case decide.Change(record=changed, text=text):
+                self._held.put(changed)
+                return text
             case decide.Show():
                 return self._events.dry_run(answer)
             case decide.GoOn(plan=plan):

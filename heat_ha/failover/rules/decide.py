@@ -69,17 +69,11 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pause:
-    """Refuse failovers from now on (``paused``), or no longer."""
+class Change:
+    """The record becomes this one, and nothing else changes; ``text`` is for the sender."""
 
-    paused: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Drop:
-    """Forget a plan of which no step has touched anything."""
-
-    plan: model.Plan
+    record: model.Record
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +84,7 @@ class Show:
     considered: Mapping[str, str]
 
 
-Answer = Nothing | Refuse | GoOn | Start | Pause | Drop | Show
+Answer = Nothing | Refuse | GoOn | Start | Change | Show
 
 
 def _find(candidates: Sequence[model.Candidate], named: str) -> groups.Member | None:
@@ -129,8 +123,11 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
     if signal.is_all_clear:
         return Nothing(f'the alarm says {signal.alarm_state.value}')
     match signal.action:
-        case model.Action.PAUSE | model.Action.UNPAUSE:
-            return Pause(signal.action is model.Action.PAUSE)
+        case model.Action.PAUSE:
+            paused = dataclasses.replace(record, is_paused=True)
+            return Change(paused, 'paused: alarms move nothing now')
+        case model.Action.UNPAUSE:
+            return Change(dataclasses.replace(record, is_paused=False), 'no longer paused')
         case model.Action.CANCEL:
             return _cancel(record, unfinished)
         case model.Action.PLAN:
@@ -163,7 +160,8 @@ def _cancel(record: model.Record, unfinished: bool) -> Answer:
             f'step {begun[0].name} of plan {plan.plan_id} has begun: send resume to bring it '
             'to its end'
         )
-    return Drop(plan)
+    without = dataclasses.replace(record, plan=None, state=model.State.READY, reason='', remedy='')
+    return Change(without, f'plan {plan.plan_id} is cancelled; nothing had been touched')
 
 
 def _show(

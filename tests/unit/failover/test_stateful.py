@@ -139,10 +139,8 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         )
         answer = decide.answer(signal, seen)
         unfinished = record.plan is not None and not record.plan.is_done
-        if isinstance(answer, decide.Pause):
-            self.change(is_paused=answer.paused)
-        elif isinstance(answer, decide.Drop):
-            self.change(plan=None, state=model.State.READY)
+        if isinstance(answer, decide.Change):
+            self.store(answer.record)
         elif isinstance(answer, (decide.Start, decide.GoOn)):
             assert not (unfinished and isinstance(answer, decide.Start)), 'S3'
             self.carry(answer.plan)

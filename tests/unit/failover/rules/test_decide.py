@@ -186,12 +186,22 @@ def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
     }
 
 
+def test_a_pause_changes_nothing_but_whether_alarms_are_refused():
+    plan = decide.answer(ALARM, worlds.seen((worlds.candidate('a'), worlds.candidate('b')))).plan
+    for kept_plan, before in itertools.product((None, plan), (True, False)):
+        record = model.Record(epoch=1, plan=kept_plan, is_paused=before)
+        for action, after in ((model.Action.PAUSE, True), (model.Action.UNPAUSE, False)):
+            found = decide.answer(signals.Signal(action), worlds.seen((), record=record))
+            assert found.record == dataclasses.replace(record, is_paused=after)
+
+
 def test_only_a_plan_that_touched_nothing_can_be_cancelled():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     plan = decide.answer(ALARM, worlds.seen(group)).plan
     cancel = signals.Signal(action=model.Action.CANCEL)
     fresh = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
-    assert decide.answer(cancel, worlds.seen(group, record=fresh)) == decide.Drop(plan)
+    found = decide.answer(cancel, worlds.seen(group, record=fresh))
+    assert found.record == dataclasses.replace(fresh, plan=None)
     for state in (model.StepState.RUNNING, model.StepState.DONE, model.StepState.FAILED):
         begun = plan.with_step(dataclasses.replace(plan.steps[0], state=state))
         record = dataclasses.replace(fresh, plan=begun)
