@@ -186,6 +186,25 @@ def test_a_dry_run_says_what_would_be_done_and_why_not_by_the_others():
     }
 
 
+@pytest.mark.parametrize('action', [None, *model.Action])
+def test_every_action_has_an_answer_in_every_state(action):
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = decide.answer(ALARM, worlds.seen(group)).plan
+    done = dataclasses.replace(
+        plan, steps=tuple(dataclasses.replace(s, state=model.StepState.DONE) for s in plan.steps)
+    )
+    for found, state, is_paused in itertools.product(
+        (None, plan, done), model.State, (False, True)
+    ):
+        record = model.Record(
+            state=state, epoch=1, active=worlds.holder('a'), plan=found, is_paused=is_paused
+        )
+        answer = decide.answer(signals.Signal(action), worlds.seen(group, record=record))
+        assert isinstance(answer, decide.Answer), (record, answer)
+        if action is not None and action.only_looks:
+            assert isinstance(answer, decide.Show)
+
+
 def test_a_pause_changes_nothing_but_whether_alarms_are_refused():
     plan = decide.answer(ALARM, worlds.seen((worlds.candidate('a'), worlds.candidate('b')))).plan
     for kept_plan, before in itertools.product((None, plan), (True, False)):
