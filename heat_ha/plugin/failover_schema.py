@@ -8,20 +8,8 @@ from heat_ha.failover import model
 from heat_ha.failover.rules import hook
 
 
-def _hook_schema(timeout, on_failure):
-    """The properties of a hook; its keys are the constants of FailoverSchema."""
+def _hook_limits(timeout):
     return {
-        'config': properties.Schema(
-            properties.Schema.STRING,
-            _('The id of the software config that is run, usually an OS::Heat::SoftwareConfig.'),
-            update_allowed=True,
-        ),
-        'input_values': properties.Schema(
-            properties.Schema.MAP,
-            _('The values of its inputs.'),
-            default={},
-            update_allowed=True,
-        ),
         'timeout': properties.Schema(
             properties.Schema.NUMBER,
             _('Seconds that it may take. With NO_SIGNAL it always takes this long.'),
@@ -39,6 +27,23 @@ def _hook_schema(timeout, on_failure):
             ),
             default=0,
             constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+    }
+
+
+def _hook_schema(timeout, on_failure):
+    """The properties of a hook; its keys are the constants of FailoverSchema."""
+    return _hook_limits(timeout) | {
+        'config': properties.Schema(
+            properties.Schema.STRING,
+            _('The id of the software config that is run, usually an OS::Heat::SoftwareConfig.'),
+            update_allowed=True,
+        ),
+        'input_values': properties.Schema(
+            properties.Schema.MAP,
+            _('The values of its inputs.'),
+            default={},
             update_allowed=True,
         ),
         'on_failure': properties.Schema(
@@ -81,7 +86,7 @@ def _check_schema():
         ),
         'timeout': properties.Schema(
             properties.Schema.NUMBER,
-            _('Seconds that the answer may take; so much longer may a failover take.'),
+            _('Seconds that the answer may take; a failover may take longer by as much.'),
             default=2,
             constraints=[constraints.Range(min=0.1, max=30)],
             update_allowed=True,
@@ -183,8 +188,8 @@ class FailoverSchema:
         ACTIVATE: properties.Schema(
             properties.Schema.MAP,
             _(
-                'What is run on the new active when it has what is handed over; on the first '
-                'one too, when the stack is created.'
+                'What is run on the new active once it has what is handed over, and on the first '
+                'active when the stack is created.'
             ),
             schema=_hook_schema(300, model.OnFailure.STOP),
             default={},
@@ -194,13 +199,13 @@ class FailoverSchema:
             properties.Schema.MAP,
             _(
                 'How a standby shows, beside what Nova says of it, that it may take over: by an '
-                'answer to http or tcp at its own address. A standby that says no is not '
-                'chosen; one that could not be asked is, after all that said yes.'
+                'answer to http or tcp at its own address. A standby that says no is never '
+                'chosen; one that could not be asked comes after all that said yes.'
             ),
             schema={
                 HTTP: properties.Schema(
                     properties.Schema.MAP,
-                    _('A GET request; well is what answers with a status from 200 to 399.'),
+                    _('A GET request; a status from 200 to 399 shows a server that is well.'),
                     schema=_check_schema()
                     | {
                         PATH: properties.Schema(
@@ -215,7 +220,7 @@ class FailoverSchema:
                 ),
                 TCP: properties.Schema(
                     properties.Schema.MAP,
-                    _('A connection; well is what takes it.'),
+                    _('A connection; a server that accepts it is well.'),
                     schema=_check_schema(),
                     update_allowed=True,
                 ),
@@ -225,8 +230,8 @@ class FailoverSchema:
         FAIL_BACK: properties.Schema(
             properties.Schema.STRING,
             _(
-                'Whether the signal fail_back may make the member the active again that was it '
-                'before. It never happens by itself.'
+                'Whether the signal fail_back may make the former active member the active one '
+                'again. It never happens by itself.'
             ),
             default=model.FailBack.MANUAL.value,
             constraints=[constraints.AllowedValues([f.value for f in model.FailBack])],
@@ -247,7 +252,7 @@ class FailoverSchema:
         FENCING: properties.Schema(
             properties.Schema.STRING,
             _(
-                'Which proof that the old active no longer writes is wanted. required: its '
+                'Which proof is needed that the old active no longer writes. required: its '
                 'server must be seen shut off or gone, or its host confirmed down, before any '
                 'volume is taken. confirmed_by_nova: a volume that is seen as detached is '
                 'enough; where its host does not answer, Nova must show the host as forced '
