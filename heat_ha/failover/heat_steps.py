@@ -62,7 +62,7 @@ class HeatSteps:
 
     def _bring_member(self, plan: model.Plan) -> str:
         """Have one more member in the group; the active and the retained members stay."""
-        active, retained = self._held.value.active, self._held.value.kept
+        active, retained = self._held.value.active, self._held.value.retained
         return replacing.add_member(
             self._group,
             requested_by=plan.requested_by,

@@ -322,10 +322,10 @@ class Past:
 class Record:
     """All that a FailoverPolicy must not forget; written before the first side effect (S4)."""
 
-    # The key is that of the first version: what is on record keeps its names.
+    # The keys are those of the first version: what is on record keeps its names.
     FORM = serialization.Form(
-        keys={'remedy': 'way_out'},
-        always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'kept'),
+        keys={'remedy': 'way_out', 'retained': 'kept'},
+        always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
     )
 
     state: State = State.READY
@@ -337,7 +337,7 @@ class Record:
     suspects: tuple[str, ...] = ()
     is_paused: bool = False
     previous: MemberServer | None = None
-    kept: tuple[Retained, ...] = ()
+    retained: tuple[Retained, ...] = ()
     # Members and servers as last seen: what a failover looks at while Heat lists the members.
     seen: tuple[MemberServer, ...] = ()
     # What Heat had on record then; while it has the same, the members need not be listed.

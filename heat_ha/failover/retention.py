@@ -37,8 +37,8 @@ class Retention:
         now = clock.now()
         until = now + datetime.timedelta(seconds=seconds)
         retained = model.Retained(old.member, old.server, until.isoformat(timespec='milliseconds'))
-        others = tuple(r for r in self._held.value.kept if r.member != old.member)
-        self._held.write(kept=(*others, retained))
+        others = tuple(r for r in self._held.value.retained if r.member != old.member)
+        self._held.write(retained=(*others, retained))
         # Heat's own scaling removes failed members first.
         failure_masks.mark_unhealthy(
             self._group, old.member, f'kept for a look until {retained.until}, shut off'
@@ -54,7 +54,7 @@ class Retention:
         """
         known = self._held.value
         now = clock.now()
-        expired = decide.expired(known.kept, now)
+        expired = decide.expired(known.retained, now)
         if not expired or known.active is None or known.state is not model.State.READY:
             return
         for retained in expired:
@@ -69,7 +69,7 @@ class Retention:
             if not self._held.is_ours():
                 return
             self._held.write(
-                kept=tuple(r for r in self._held.value.kept if r != retained),
+                retained=tuple(r for r in self._held.value.retained if r != retained),
                 suspects=tuple(s for s in self._held.value.suspects if s != retained.member),
             )
             self._events.progress(f'{retained.member} was kept until {retained.until} and is gone')

@@ -38,7 +38,7 @@ def _suspects(record: model.Record, plan: model.Plan, present: Collection[str]) 
         if step.kind is StepKind.REPLACE
         for name in step.target.split(',')
     }
-    replaced -= {retained.member for retained in record.kept}
+    replaced -= {retained.member for retained in record.retained}
     return tuple(sorted(suspects - replaced))
 
 

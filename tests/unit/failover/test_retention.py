@@ -21,7 +21,7 @@ def retained(monkeypatch):
         held = held_record.HeldRecord(policy, lock)
         held.see(
             model.Record(
-                active=worlds.holder('b'), kept=(model.Retained('a', 'server-a', LONG_AGO),)
+                active=worlds.holder('b'), retained=(model.Retained('a', 'server-a', LONG_AGO),)
             )
         )
         made = retention.Retention(policy, None, held, events.EventEmitter(policy))
@@ -38,7 +38,7 @@ def retained(monkeypatch):
 def test_a_member_that_was_retained_long_enough_goes(retained):
     made = retained(True, True)
     made.expire('policy')
-    assert made.replaced == [('a',)] and made.written[-1].kept == ()
+    assert made.replaced == [('a',)] and made.written[-1].retained == ()
 
 
 def test_an_engine_that_lost_the_group_removes_nothing_and_writes_nothing(retained):
@@ -56,6 +56,8 @@ def test_an_engine_that_loses_the_group_meanwhile_leaves_the_record_to_its_succe
 @pytest.mark.parametrize('state', [s for s in model.State if s is not model.State.READY])
 def test_nothing_goes_while_a_failover_is_not_at_its_end(retained, state):
     made = retained()
-    made._held.see(model.Record(state=state, active=worlds.holder('b'), kept=made._held.value.kept))
+    made._held.see(
+        model.Record(state=state, active=worlds.holder('b'), retained=made._held.value.retained)
+    )
     made.expire('policy')
     assert made.replaced == [] and made.written == []

@@ -25,7 +25,7 @@ def test_a_member_that_was_left_as_sick_is_a_suspect_until_it_is_replaced():
     for cause, chained, kept in itertools.product(signals_of, (None, CHAINED), ((), retained)):
         plan = plan_for(signals_of[cause], chained)
         assert plan.cause is cause
-        known = model.Record(epoch=1, active=worlds.holder('a'), kept=kept, suspects=('b', 'z'))
+        known = model.Record(epoch=1, active=worlds.holder('a'), retained=kept, suspects=('b', 'z'))
         ended = outcome.at_end(known, plan, {'a', 'b'})
         is_replaced = any(s.kind is model.StepKind.REPLACE for s in plan.steps) and not kept
         is_suspect = cause is model.Cause.FAILOVER and not is_replaced
