@@ -52,7 +52,7 @@ class PartitionSchema:
         ON_UNREACHABLE: properties.Schema(
             properties.Schema.STRING,
             _(
-                'defer goes on without the region and tells it later; wait keeps the '
+                'defer goes on without the region and updates it later; wait keeps the '
                 'action in progress until its timeout; fail fails the resource.'
             ),
             default=spec.OnUnreachable.DEFER.value,
@@ -208,7 +208,7 @@ class RemoteProperties(ContextSchema, PartitionSchema, RolloutSchema, AdoptSchem
         ),
         ROLLOUT: properties.Schema(
             properties.Schema.MAP,
-            _('In which order the regions are told; without it, all at once.'),
+            _('In which order the regions are worked on; without it, all at once.'),
             default={},
             update_allowed=True,
             schema=RolloutSchema.rollout_schema,
@@ -218,7 +218,7 @@ class RemoteProperties(ContextSchema, PartitionSchema, RolloutSchema, AdoptSchem
             _(
                 'What is done when somebody else has changed the stack in a region. report shows '
                 'it, and refuses to overwrite it; correct brings it back; ignore leaves it until '
-                'there is something new to tell.'
+                'there is a newer revision.'
             ),
             default=spec.Drift.REPORT.value,
             constraints=[constraints.AllowedValues([d.value for d in spec.Drift])],
@@ -234,9 +234,19 @@ class RemoteProperties(ContextSchema, PartitionSchema, RolloutSchema, AdoptSchem
     }
 
 
-def _attribute(text, kind=attributes.Schema.MAP):
-    # Not cached: the record changes beside Heat's actions.
+def live_attribute(text, kind):
+    """The schema of an attribute that Heat does not keep: the record changes beside its actions."""
     return attributes.Schema(text, type=kind, cache_mode=attributes.Schema.CACHE_NONE)
+
+
+def map_attribute(text):
+    """The schema of an attribute that is a map by region."""
+    return live_attribute(text, attributes.Schema.MAP)
+
+
+def list_attribute(text):
+    """The schema of an attribute that is a list."""
+    return live_attribute(text, attributes.Schema.LIST)
 
 
 class RemoteAttributes:
@@ -251,46 +261,45 @@ class RemoteAttributes:
     )  # fmt: skip
 
     attributes_schema = {
-        NAME_ATTR: _attribute(_('The name of the stack, or a map of them by region.'), None),
-        OUTPUTS: _attribute(
+        NAME_ATTR: live_attribute(_('The name of the stack, or a map of them by region.'), None),
+        OUTPUTS: map_attribute(
             _(
                 'The outputs of the stack as they were read last: a map of names to values, and '
                 'with regions a map of those by region. No region is asked.'
             )
         ),
-        OUTPUT_DETAILS: _attribute(
+        OUTPUT_DETAILS: map_attribute(
             _(
                 'By region: when the outputs were read, their age in seconds, of which revision '
                 'they are, and stale, which says whether they may be out of date.'
             )
         ),
-        STATE: _attribute(
+        STATE: map_attribute(
             _('By region: pending, waiting, working, ready, failed, paused or abandoned.')
         ),
-        REACHABLE: _attribute(_('By region: whether it answered when it was asked last.')),
-        LAST_SEEN: _attribute(_('By region: when it answered last (UTC), to within ten minutes.')),
-        REVISION: _attribute(_('By region: the desired and the applied revision.')),
-        OWNER: _attribute(
+        REACHABLE: map_attribute(_('By region: whether it answered when it was asked last.')),
+        LAST_SEEN: map_attribute(
+            _('By region: when it answered last (UTC), to within ten minutes.')
+        ),
+        REVISION: map_attribute(_('By region: the desired and the applied revision.')),
+        OWNER: map_attribute(
             _('The region that may change the parts, and the epoch since which it may.')
         ),
-        PENDING: _attribute(
-            _('The regions that are still to be told something.'), attributes.Schema.LIST
-        ),
-        REASON: _attribute(_('By region: why it is as it is.')),
-        ERROR_CLASS: _attribute(
+        PENDING: list_attribute(_('The regions that something is still to be sent to.')),
+        REASON: map_attribute(_('By region: why it is as it is.')),
+        ERROR_CLASS: map_attribute(
             _(
                 'By region: unreachable, auth, refused, invalid, remote_failed or conflict; empty '
                 'when all is well.'
             )
         ),
-        STACK_IDS: _attribute(
+        STACK_IDS: map_attribute(
             _('By region: the id of the stack there; empty while it is not known.')
         ),
-        TOMBSTONES: _attribute(
-            _('The deletes that a region is still to be told: region, stack, since, reason.'),
-            attributes.Schema.LIST,
+        TOMBSTONES: list_attribute(
+            _('The deletes that have not ended yet: region, stack, since, reason.')
         ),
-        STILL_SINCE: _attribute(
+        STILL_SINCE: map_attribute(
             _(
                 'By region: while the stack there is in progress, since when (UTC) nothing has '
                 'moved in it, as far as anybody has waited for it; else empty.'

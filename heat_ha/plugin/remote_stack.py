@@ -29,12 +29,12 @@ class RemoteStack(
     remote_schema.RemoteAttributes,
     remote_snapshots.WithSnapshots,
 ):
-    """A resource that keeps a stack in each of several regions, made for cuts between them.
+    """A resource that keeps a stack in each of several regions, also through cuts between them.
 
-    It has all properties of `OS::Heat::Stack`. A region that does not answer never keeps the
-    others from what they do: what could not be told is pending, shown as such, and told when the
-    region is back, by the next update or check of the stack or by the signal `sync`. Nothing is
-    sent to a region that already has what is wanted.
+    It has all properties of `OS::Heat::Stack`. A region that does not answer does not hold up the
+    others: what could not be sent is pending, is shown as such, and is sent when the region is
+    back, by the next update or check of the stack or by the signal `sync`. Nothing is sent to a
+    region that already has what is wanted.
     """
 
     support_status = support.SupportStatus(
@@ -44,7 +44,7 @@ class RemoteStack(
     # --- validation --------------------------------------------------------------------------
 
     def validate(self):
-        """Refuse what is wrong in itself. No region is asked: a dead one refuses nobody."""
+        """Refuse what is wrong in itself. No region is asked, so a cut refuses nothing."""
         super().validate()
         try:
             found = remote_desired.targets(self, self.properties)
@@ -62,7 +62,7 @@ class RemoteStack(
         return found if wanted else dataclasses.replace(found, contents=dict)
 
     def handle_create(self):
-        # Something to go on with, whatever happens: without an id Heat would begin anew.
+        # First of all: without an id Heat would begin from the start after a failure.
         self.resource_id_set(self.physical_resource_name())
         trust.delegate(self)
         self._new_reconciler().plan()
@@ -72,7 +72,7 @@ class RemoteStack(
         return self._finish(token, self.CREATE)
 
     def _needs_update(self, *args, **kwargs):
-        # Whether a region has to be told is decided for each, and never by replacing all.
+        # Each region is updated where it needs it; nothing is ever replaced as a whole.
         if self.resource_id is None:
             return super()._needs_update(*args, **kwargs)
         return True
@@ -80,7 +80,7 @@ class RemoteStack(
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
         trust.delegate(self)
-        # The newest wish is on record before anything else, whoever carries it out.
+        # What is wanted is on record before anything else, whichever engine carries it out.
         self._new_reconciler(restore=self._requested_restore(json_snippet)).plan()
         return self._begin(self._new_reconciler)
 
@@ -127,7 +127,7 @@ class RemoteStack(
         return self._finish(token, self.RESUME)
 
     def _begin_suspension(self, suspend_wanted):
-        # On record first: a region that is cut off is told later, as of all else.
+        # On record first: a region that is cut off gets it later, as everything else.
         self._new_reconciler(suspend_wanted=suspend_wanted).plan()
         return self._begin(self._new_reconciler)
 
@@ -135,7 +135,7 @@ class RemoteStack(
         found = record.Store(self).read()
         if found is None:
             return None
-        # Whether a stack is left somewhere that may live by what was delegated.
+        # Whether a stack is left somewhere that may need what was delegated.
         leaves = any(p.state is model.State.ABANDONED for p in found.parts)
         self._new_reconciler(wanted=False).plan()
         return self._begin(lambda: self._new_reconciler(wanted=False), leaves_stacks=leaves)
@@ -151,7 +151,7 @@ class RemoteStack(
         if failures:
             raise remote_base.failure('DELETE failed', '; '.join(failures))
         if work.record.tombstones:
-            # They outlive the stack: what the regions were not told is kept in one of its own.
+            # Deletes that were not sent outlive this stack, in a stack of their own.
             remote_tombstone.hand_over(self, work.record)
         if not token['leaves_stacks'] and not work.has_left_stacks:
             trust.revoke(self)
@@ -179,30 +179,36 @@ class RemoteStack(
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
     def _execute(self, asked, store):
-        if asked.action in (command.Action.SYNC, command.Action.PEER_CHANGED):
-            if asked.is_forced:
-                # Whoever works on the region, an action or this signal, takes it up.
-                self.data_set(remote_base.FORCED, asked.region)
-            return self._sync(asked.region)
-        change = {
-            command.Action.ABANDON: lambda r: planning.abandoned(r, asked.region),
-            command.Action.PAUSE: lambda r: planning.paused(r, asked.region, True),
-            command.Action.RESUME: lambda r: planning.paused(r, asked.region, False),
-        }[asked.action]
+        """Carry out a command. :returns: what was done, for the event of the signal."""
+        match asked.action:
+            case command.Action.SYNC | command.Action.PEER_CHANGED:
+                if asked.is_forced:
+                    # An action or this signal, whichever works on the region, does it.
+                    self.data_set(remote_base.FORCED, asked.region)
+                return self._sync(asked.region)
+            case command.Action.ABANDON:
+                self._change(store, lambda r: planning.abandoned(r, asked.region))
+            case command.Action.PAUSE:
+                self._change(store, lambda r: planning.paused(r, asked.region, True))
+            case command.Action.RESUME:
+                self._change(store, lambda r: planning.paused(r, asked.region, False))
+        done = f'{asked.action.value} {asked.region or "all regions"}'
+        if asked.action is command.Action.RESUME:
+            return f'{done}; {self._sync(asked.region)}'
+        return done
+
+    def _change(self, store, change):
+        """Change the record at a person's command. :raises Refused: an action is at work."""
         if self._is_in_action():
             raise exceptions.Refused('an action is at work', 'Signal again when it has ended')
         store.write(change(store.read()))
-        told = f'{asked.action.value} {asked.region or "all regions"}'
-        if asked.action is command.Action.RESUME:
-            return f'{told}; {self._sync(asked.region)}'
-        return told
 
     def _sync(self, region):
         with self.frozen_properties():
             work = self._new_reconciler(only=region)
             done = self._step_for_signal(work)
             if done is None:
-                return 'an action is at work, and tells the regions itself'
+                return 'an action is at work, and updates the regions itself'
             if not done:
                 self._start_following(region)
             return 'sync: ' + ', '.join(
@@ -212,7 +218,7 @@ class RemoteStack(
             )
 
     def _after_signal(self, work):
-        """Nothing is left to do: the events have told it."""
+        """Nothing is left to do: the events have reported it."""
 
     # --- attributes: the local record only ----------------------------------------------------
 

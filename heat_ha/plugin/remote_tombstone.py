@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::RemoteStackTombstone: deletes that outlive their stack.
 
-A RemoteStack that is deleted while a region is cut off is gone at once. What that region was not
-told is kept in a small stack of its own in the same project: the owner sees it in the list of
-stacks, and it has a credential of its own to tell the region with. A check of it tells the region,
-and ends it when nothing is left; deleting it gives the deletes up.
+A RemoteStack that is deleted while a region is cut off is gone at once. What could not be deleted
+there is kept in a small stack of its own in the same project: the owner sees it in the list of
+stacks, and it has a credential of its own for the region. A check of it sends the deletes, and ends
+it when nothing is left; deleting it gives the deletes up.
 """
 
 from heat.common.i18n import _
-from heat.engine import attributes, properties, support
+from heat.engine import properties, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions, serialization
-from heat_ha.plugin import remote_base
-from heat_ha.regions import attributes as report
-from heat_ha.regions import interfaces, model, record
+from heat_ha.plugin import remote_base, remote_schema
+from heat_ha.regions import attributes, interfaces, model, record
 from heat_ha.regions.adapters import sessions
 from heat_ha.regions.rules import command, spec
 
@@ -53,15 +52,11 @@ class RemoteStackTombstone(remote_base.RemoteBase):
     }
 
     attributes_schema = {
-        PENDING: attributes.Schema(
-            _('The regions that are still to be told.'),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        PENDING: remote_schema.list_attribute(
+            _('The regions that a delete is still to be sent to.')
         ),
-        LEFT: attributes.Schema(
-            _('What is still to be deleted: region, stack, since, reason.'),
-            type=attributes.Schema.LIST,
-            cache_mode=attributes.Schema.CACHE_NONE,
+        LEFT: remote_schema.list_attribute(
+            _('What is still to be deleted: region, stack, since, reason.')
         ),
     }
 
@@ -104,7 +99,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         found = record.Store(self).read()
         if found is None or not found.tombstones:
             return None
-        # The user gives it up: one more attempt for each region, and none is waited for.
+        # The user gives it up: one more attempt for each region, without a wait.
         return self._begin(lambda: self._new_reconciler(wanted=False))
 
     def check_delete_complete(self, token):
@@ -117,7 +112,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
             asked = command.parse(details, regions)
             if asked.action is not command.Action.SYNC or asked.is_forced:
                 raise exceptions.Refused(
-                    f'a tombstone knows no {"force" if asked.is_forced else asked.action.value}',
+                    f'a tombstone has no {"force" if asked.is_forced else asked.action.value}',
                     'Send sync; or delete this stack to give the deletes up',
                 )
         except exceptions.Refused as exc:
@@ -127,7 +122,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
             work = self._new_reconciler(only=asked.region)
             done = self._step_for_signal(work)
             if done is None:
-                return 'an action is at work, and tells the regions itself'
+                return 'an action is at work, and updates the regions itself'
             if done:
                 self._after_signal(work)
             else:
@@ -141,7 +136,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         if self.context.trust_id:
             # Heat deletes a stack's trust before it is through with deleting the stack, so
             # one that deletes itself with its own trust would end in DELETE_FAILED.
-            self._emit('nothing is left to delete: check or delete this stack, and it goes', False)
+            self._emit('nothing is left to delete: check or delete this stack to end it', False)
         else:
             self.rpc_client().delete_stack(self.context, dict(self.stack.identifier()), cast=True)
 
@@ -150,12 +145,12 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         if found is None:
             return None
         if name == self.PENDING:
-            return report.pending(found)
-        return report.attribute(found, 'tombstones')
+            return attributes.pending(found)
+        return attributes.attribute(found, 'tombstones')
 
 
 def hand_over(resource, found):
-    """Make the stack that keeps the tombstones of a resource that goes.
+    """Make the stack that keeps the tombstones of a resource that is deleted.
 
     :raises Error: it could not be made, so the resource stays to keep them itself.
     """
@@ -164,7 +159,7 @@ def hand_over(resource, found):
     name = f'{resource.stack.name[:180]}-tombstone-{marks[0][:12]}'
     template = {
         'heat_template_version': '2016-10-14',
-        'description': f'Deletes of {resource.name} that a region was not told yet',
+        'description': f'Deletes of {resource.name} that have not ended yet',
         'resources': {
             RESOURCE_NAME: {
                 'type': TYPE,
@@ -186,7 +181,7 @@ def hand_over(resource, found):
         raise remote_base.failure(
             'DELETE deferred',
             _(
-                'what %(regions)s was not told cannot be kept (%(why)s): delete again when the '
+                'the deletes for %(regions)s cannot be kept (%(why)s): delete again when the '
                 'region is back, or set partition.on_delete to retain'
             )
             % {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for each part of a RemoteStack.
 
-Called with what was seen once; the next look starts from what is there then. So it does not
-matter who carried out the last step, or whether it was.
+A decision follows from one look; the next one starts from what is there then. So it does not
+matter which engine carried out the last step, or whether any did.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ def next_step(
     """Choose the one step that brings the part closer to its newest revision.
 
     Invariant: nothing is sent on "could not ask"; nothing is sent when the region holds what is
-    wanted; what was sent in this attempt and failed there is not sent again in it.
+    wanted; what this attempt has sent, and has failed there, is not sent again by it.
     """
     if isinstance(observed, Silent):
         return _of_silent(part, observed, rules, now)
@@ -81,11 +81,11 @@ def next_step(
 def _of_suspension(part: Part, observed: Present, attempt: str) -> Step | None:
     """What is sent first to a stack that is to be suspended or resumed; None if nothing is.
 
-    One that somebody else has suspended is not resumed: that it is asleep was not our wish.
+    A stack that somebody else has suspended is not resumed: nobody asked us to suspend it.
     """
     if part.sleep == part.asleep or observed.action not in _SUSPENSIONS:
         return None
-    # What is to be told something first is told before it is suspended.
+    # A stack that lacks the newest revision gets it before it is suspended.
     may_suspend = part.sleep and observed.revision == part.desired
     if observed.status == 'FAILED':
         if part.attempt == attempt:
@@ -121,7 +121,9 @@ def _of_absent(part: Part, rules: spec.Rules, now: datetime.datetime) -> Step:
     if _is_doubtful(part, now):
         return Wait('the answer to a request was lost; looking for what it did')
     if part.is_current and rules.drift is not Drift.CORRECT:
-        reason = 'the stack is gone there, and not by us; an update with a change makes it anew'
+        reason = (
+            'the stack is gone there, and we did not delete it; an update with a change creates it'
+        )
         return Done(reason, is_drifted=rules.drift is Drift.REPORT)
     return Send(Request.CREATE, 'the region has no such stack')
 
@@ -131,7 +133,7 @@ def _of_deleted(
 ) -> Step:
     """What follows when somebody else deletes the stack; Heat shows it by its id for long after.
 
-    Invariant: what was deleted while an action told it is not made anew by that action.
+    Invariant: an action that has sent something to a stack does not create it again.
     """
     if observed.status != 'COMPLETE':
         return Fail(
@@ -141,7 +143,7 @@ def _of_deleted(
     if part.attempt == attempt:
         return Fail(
             ErrorClass.CONFLICT,
-            'somebody else has deleted the stack there; an update of the parent makes it anew',
+            'somebody else has deleted the stack there; an update of the parent creates it again',
         )
     return _of_absent(part, rules, now)
 
@@ -152,7 +154,7 @@ def _of_busy(part: Part, observed: Present, attempt: str) -> Step:
     if part.is_current:
         return Done(f'{observed.action} is in progress there, and is not ours')
     if observed.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
-        # What was told will not be there in the end, and the way back may take long.
+        # What was sent will not be there in the end, and the rollback may take long.
         return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {observed.reason}')
     if observed.revision == part.desired:
         return Wait(f'{observed.action} is in progress there')
@@ -191,7 +193,7 @@ def _is_foreign(part: Part, observed: Present) -> bool:
 def _of_failed(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step:
     sent = part.attempt == attempt and part.told == part.desired
     if not sent and (rules.may_repair or part.told != part.desired):
-        return Send(Request.UPDATE, f'{observed.action}_{observed.status} there; it is told again')
+        return Send(Request.UPDATE, f'{observed.action}_{observed.status} there; it is sent again')
     return Fail(
         ErrorClass.REMOTE_FAILED,
         f'{observed.action}_{observed.status} there: {observed.reason or "no reason given"}',
@@ -212,9 +214,9 @@ def intended(
     return dataclasses.replace(
         stall.intended(intent, request),
         attempt=attempt,
-        # A second request for the same revision has an end of its own to be waited for.
+        # A second request for the same revision has an end of its own to wait for.
         applied='' if part.is_current and request is Request.UPDATE else part.applied,
-        # One that is made anew after a delete has an id of its own.
+        # A stack that is created again after a delete has an id of its own.
         stack_id=observed.stack_id
         if isinstance(observed, Present) and request is not Request.CREATE
         else '',
@@ -226,51 +228,54 @@ def intended(
 
 
 def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple[Part, Fail | None]:
-    """The part as a request's answer leaves it; with it the end, if it was refused.
+    """The part as the answer to a request leaves it; with it the end, if it was refused.
 
     :param before: the part before the request was put on record.
     :param sent: the part as ``intended`` made it.
     """
-    answer = reply.answer
-    if answer is model.Answer.NOT_SENT:
+    if reply.answer is model.Answer.NOT_SENT:
         silent = before.silent_since or now
         return dataclasses.replace(
             before, reachable=False, silent_since=silent, reason=reply.reason
         ), None
-    if answer is model.Answer.UNKNOWN:
+    if reply.answer is model.Answer.UNKNOWN:
         return dataclasses.replace(sent, reason=reply.reason), None
     unrepeated = stall.after_reply(before, sent, reply)
     if unrepeated is not None:
         return unrepeated, None
     answered = dataclasses.replace(sent, reachable=True, last_seen=now, silent_since='')
-    if answer is model.Answer.ACCEPTED:
-        return dataclasses.replace(
-            answered,
-            stack_id=reply.stack_id or sent.stack_id,
-            doubtful_since='',
-            error_class=None,
-            reason='the region is at work',
-        ), None
-    if answer is model.Answer.REFUSED:
-        # Nothing was made of it; what the region may hold is what it held before.
-        refused = dataclasses.replace(
-            answered,
-            told=before.told,
-            doubtful_since=before.doubtful_since,
-            restoring=before.restoring,
-        )
-        return refused, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
-    if answer is model.Answer.TAKEN and before.doubtful_since:
-        # Looked for by its mark since, and not found: it is not ours.
-        refused = dataclasses.replace(answered, told=before.told, doubtful_since='')
-        reason = f'another stack has the name {before.name} there; delete or rename it'
-        return refused, Fail(ErrorClass.CONFLICT, reason)
-    # Taken for the first time, busy or gone: the next look tells.
-    again = dataclasses.replace(
-        answered, attempt='', reason=reply.reason, restoring=before.restoring
-    )
-    if answer is model.Answer.GONE and sent.restore:
-        # The snapshot or the whole stack: the template of then brings back what it can.
+    return _after_answer(before, answered, reply)
+
+
+def _after_answer(before: Part, sent: Part, reply: model.Reply) -> tuple[Part, Fail | None]:
+    """The part after an answer from the region itself."""
+    match reply.answer:
+        case model.Answer.ACCEPTED:
+            return dataclasses.replace(
+                sent,
+                stack_id=reply.stack_id or sent.stack_id,
+                doubtful_since='',
+                error_class=None,
+                reason='the region is at work',
+            ), None
+        case model.Answer.REFUSED:
+            # The region did nothing; it holds what it held before.
+            refused = dataclasses.replace(
+                sent,
+                told=before.told,
+                doubtful_since=before.doubtful_since,
+                restoring=before.restoring,
+            )
+            return refused, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
+        case model.Answer.TAKEN if before.doubtful_since:
+            # A look for our mark has not found it since: the stack with the name is not ours.
+            refused = dataclasses.replace(sent, told=before.told, doubtful_since='')
+            reason = f'another stack has the name {before.name} there; delete or rename it'
+            return refused, Fail(ErrorClass.CONFLICT, reason)
+    # Taken for the first time, busy or gone: the next look shows which stack is there.
+    again = dataclasses.replace(sent, attempt='', reason=reply.reason, restoring=before.restoring)
+    if reply.answer is model.Answer.GONE and sent.restore:
+        # The snapshot or the stack is gone: the template of then brings back what it can.
         return restores.without(again), None
     return again, None
 
@@ -300,7 +305,7 @@ def after_look(part: Part, observed: model.Observation, now: str) -> Part:
         return dataclasses.replace(
             found, stack_id=observed.stack_id, name=observed.name, doubtful_since=since
         )
-    # One that is to be adopted is not ours, and so never deleted, before it is told.
+    # A stack to be adopted is not ours, and so never deleted, before something was sent to it.
     return found
 
 
@@ -336,7 +341,7 @@ def _is_doubtful(part: Part, now: datetime.datetime) -> bool:
 
 
 def is_recent(since: str, now: datetime.datetime) -> bool:
-    """Whether something was told so lately that a look may not show yet what it did."""
+    """Whether something was sent so lately that a look may not show yet what it did."""
     return bool(since) and _seconds(since, now) < SETTLE
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose what is done next for each delete that a region was not seen to have carried out."""
+"""Choose what is done next for each delete whose end was not seen yet."""
 
 from heat_ha.regions import model
 from heat_ha.regions.model import (
@@ -22,7 +22,7 @@ from heat_ha.regions.rules.spec import OnDelete
 
 
 def needs_tombstone(part: Part) -> bool:
-    """Whether leaving this part out means that something has to be deleted."""
+    """Whether something has to be deleted when this part leaves the template."""
     return part.may_exist and part.state is not State.ABANDONED
 
 
@@ -47,23 +47,7 @@ def next_step(
     if isinstance(observed, Absent):
         return Forget('the region has no such stack')
     if isinstance(observed, Present):
-        if tombstone.stack_id != observed.stack_id and tombstone.mark != observed.mark:
-            return Forget('what the region shows is another stack')
-        if observed.action == 'DELETE' and observed.status == 'COMPLETE':
-            return Forget('the region has deleted it')
-        if observed.action == 'DELETE' and observed.status == 'IN_PROGRESS':
-            if tombstone.attempt in ('', attempt):
-                return Wait('the region deletes it')
-            # Asked for anew: what was at work on it there may have died with its engine.
-            return Send(Request.DELETE, 'the region is told once more')
-        if tombstone.snapshot and observed.status == 'IN_PROGRESS':
-            # Heat refuses to delete it before its end.
-            return Wait('the region still takes the snapshot')
-        if tombstone.attempt == attempt and observed.action == 'DELETE':
-            return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {observed.reason}')
-        if tombstone.attempt == attempt and tombstone.error_class is None:
-            return Wait('the region was told')
-        return Send(Request.DELETE, 'the template no longer has it')
+        return _of_present(tombstone, observed, attempt)
     if observed.error_class is not ErrorClass.UNREACHABLE:
         return Fail(observed.error_class, observed.reason)
     if not observed.is_known and waited < rules.patience:
@@ -73,3 +57,23 @@ def next_step(
     if rules.on_delete is OnDelete.FAIL:
         return Fail(ErrorClass.UNREACHABLE, observed.reason)
     return Defer(observed.reason)
+
+
+def _of_present(tombstone: Tombstone, observed: Present, attempt: str) -> Step:
+    if tombstone.stack_id != observed.stack_id and tombstone.mark != observed.mark:
+        return Forget('what the region shows is another stack')
+    if observed.action == 'DELETE' and observed.status == 'COMPLETE':
+        return Forget('the region has deleted it')
+    if observed.action == 'DELETE' and observed.status == 'IN_PROGRESS':
+        if tombstone.attempt in ('', attempt):
+            return Wait('the region deletes it')
+        # A new action asks again: the engine that worked on it there may have died.
+        return Send(Request.DELETE, 'the delete is sent again')
+    if tombstone.snapshot and observed.status == 'IN_PROGRESS':
+        # Heat refuses to delete it before its end.
+        return Wait('the region still takes the snapshot')
+    if tombstone.attempt == attempt and observed.action == 'DELETE':
+        return Fail(ErrorClass.REMOTE_FAILED, f'DELETE_FAILED there: {observed.reason}')
+    if tombstone.attempt == attempt and tombstone.error_class is None:
+        return Wait('the request was sent')
+    return Send(Request.DELETE, 'the template no longer has it')
