@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group ``heat_ha_regions``: how long another region is waited for."""
+"""The group ``heat_ha_regions``: how long to wait for another region."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ OPTIONS = [
         'look_timeout',
         default=8.0,
         min=1.0,
-        help='Seconds until a look at a remote stack, with its whole answer, is given up. An '
-        'engine thread is held no longer by it.',
+        help='Seconds until a look at a remote stack, with its whole answer, is given up. It holds '
+        'a thread of the engine for that long at most.',
     ),
     cfg.FloatOpt(
         'write_timeout',
         default=30.0,
         min=1.0,
         help='Seconds until a request that changes something is given up. It may have been '
-        'carried out nevertheless, which the next look finds out. The remote Heat validates the '
+        'carried out nevertheless; the next look shows that. The remote Heat validates the '
         'template before it answers.',
     ),
     cfg.FloatOpt(
@@ -34,8 +34,8 @@ OPTIONS = [
         default=8.0,
         min=0.0,
         help='Seconds that a region may be silent before an action goes on without it '
-        '(on_unreachable: defer), or fails (fail). Not below look_timeout, or one slow answer '
-        'is taken for a cut.',
+        '(on_unreachable: defer), or fails (fail). At least look_timeout; otherwise one slow '
+        'answer counts as a cut.',
     ),
     cfg.FloatOpt(
         'pause',
@@ -49,10 +49,10 @@ OPTIONS = [
         default=180.0,
         min=60.0,
         help='Seconds without an event or a change of a resource after which a part that is in '
-        'progress in its region is told the same once more, since its engine may have died. '
+        'progress in its region is sent the same again, since the engine there may have died. '
         "Below a minute, the region's engines may still be waiting for one another's answers "
-        '(rpc_response_timeout). A resource that rightly takes longer is left alone, but tried '
-        'once more if it fails then; so choose more than a server takes to be built.',
+        '(rpc_response_timeout). A resource that rightly takes longer is left alone, but is tried '
+        'again if it fails then; so choose more than the time in which a server is built.',
     ),
 ]
 

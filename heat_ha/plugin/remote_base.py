@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a RemoteStack and a tombstone share: work in other regions, beside Heat's actions."""
+"""What a RemoteStack and a tombstone share: work in other regions, in actions and signals."""
 
 import dataclasses
 import sys
@@ -20,18 +20,18 @@ LOG = logging.getLogger(__name__)
 # The word under which events appear in `openstack stack event list`.
 REGIONS = 'REGIONS'
 
-# The entry in a resource's data that tells the action at work that a newer one waits for its end.
+# The entry in a resource's data that ends the action at work, because a newer one waits for that.
 PREEMPTED = 'ha_preempted'
 
-# The entry in a resource's data that names the region that a person wants to be told once more.
+# The entry in a resource's data that names the region to which the same is to be sent again.
 FORCED = 'ha_forced'
 
 
 def failure(status, reason):
     """The end of an action that failed.
 
-    Not Heat's ResourceInError: on that, Heat deletes what was made and makes it anew, up to
-    ``action_retry_limit`` times, in all regions.
+    Not Heat's ResourceInError: Heat answers that by deleting what was made and making it again, up
+    to ``action_retry_limit`` times, in all regions.
     """
     return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
 
@@ -39,10 +39,10 @@ def failure(status, reason):
 class RemoteBase(remote_exclusion.OneAtATime):
     """A resource that works in other regions, one short step at a time."""
 
-    # The regions are told with what the owner of the stack has delegated.
+    # Requests to the regions use what the owner of the stack has delegated.
     requires_deferred_auth = True
 
-    # What a check finds is a state of a region's; making everything anew does not mend it (S8).
+    # A failed check shows the state of a region; to replace everything would not mend it (S8).
     always_replace_on_check_failed = False
 
     def needs_replace_failed(self):
@@ -59,10 +59,10 @@ class RemoteBase(remote_exclusion.OneAtATime):
         restore=None,
         only_deletes=False,
     ):
-        """Start work on what is wanted, or with ``wanted`` false on the end of all parts.
+        """A reconciler of what is wanted, or with ``wanted`` false of the end of all parts.
 
         :param is_asked_for: a person waits for it, so a region that is known to be silent is
-            tried once more.
+            tried again.
         :param suspend_wanted: whether the stacks are to be suspended; None leaves that as it is.
         :param restore: the snapshot that the stacks are to go back to.
         :param only_deletes: whether nothing but what tombstones name is worked on.
@@ -106,19 +106,19 @@ class RemoteBase(remote_exclusion.OneAtATime):
     # --- actions: Heat looks once a second ----------------------------------------------------
 
     def _begin(self, make, **more):
-        """The token of an action that begins; what ended an earlier one is not for it."""
+        """The token of an action that begins; forget what was meant for an earlier one."""
         for key in (PREEMPTED, FORCED):
             if key in self.data():
                 self.data_delete(key)
         return {'make': make, **more}
 
     def handle_preempt(self):
-        """Let the action at work end, which may wait for a region: a newer update is there."""
+        """Let the action at work end, though it may wait for a region: a newer update is there."""
         self.data_set(PREEMPTED, 'a newer update')
 
     def handle_create_cancel(self, token):
         work = (token or {}).get('work')
-        # Not where the time has run out or the engine ends: the regions have a time of their own.
+        # Not after a timeout or at the end of the engine: the regions have timeouts of their own.
         is_requested = isinstance(sys.exc_info()[1], check_resource.CancelOperation)
         if work is not None and is_requested:
             work.cancel()
@@ -130,10 +130,10 @@ class RemoteBase(remote_exclusion.OneAtATime):
         """Do a step, unless a signal is at work. :returns: whether all is done."""
         self._data = None
         if PREEMPTED in self.data():
-            # What the regions are told for this one, they are told anew by the next.
+            # The next action sends again what the regions still need.
             raise failure('superseded', 'a newer update goes on')
         if self._is_signal_at_work(token):
-            # It looked before this action began, and leaves off after its step.
+            # It looked before this action began, and stops after its step.
             return False
         token.setdefault('since', time.monotonic())
         work = token.get('work')
@@ -141,7 +141,7 @@ class RemoteBase(remote_exclusion.OneAtATime):
             work = token['work'] = token['make']()
         if nested_stack.is_cancelled(self.context, self.stack.id):
             work.cancel()
-            raise failure('cancelled', 'the regions that were at work are told')
+            raise failure('cancelled', 'the regions at work were asked to stop')
         if self._step(work):
             return True
         waited = time.monotonic() - token['since']
@@ -153,11 +153,14 @@ class RemoteBase(remote_exclusion.OneAtATime):
     # --- signals: an engine's thread is not held while a region works -------------------------
 
     def _start_following(self, only):
-        """Go on in a thread of our own until the region is done; the record is durable."""
+        """Go on in a thread of our own until the region is done."""
         remote_follower.start(self, only)
 
     def _step_for_signal(self, work):
-        """One step, alone of its kind. :returns: whether all is done; None if it cannot be."""
+        """One step of a signal, under the lock.
+
+        :returns: whether all is done; None while an action is at work.
+        """
 
         def step():
             self._data = None
@@ -166,7 +169,7 @@ class RemoteBase(remote_exclusion.OneAtATime):
         return self._alone(step)
 
     def _step(self, work):
-        """One step; what a person asked for meanwhile goes with it, once."""
+        """One step, with what a person has asked for meanwhile."""
         forced = self.data().get(FORCED)
         if forced and work.force(forced):
             self.data_delete(FORCED)

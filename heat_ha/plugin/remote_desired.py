@@ -31,7 +31,7 @@ class Target:
 def targets(resource, properties):
     """Read where the parts belong.
 
-    :raises exceptions.Refused: naming the property and the way out.
+    :raises exceptions.Refused: naming the property and the remedy.
     """
     listed = properties[resource.REGIONS]
     context = properties[resource.CONTEXT]
@@ -127,9 +127,9 @@ def contents(resource, properties, store, found):
 
 
 def check_template(resource, properties, found):
-    """Refuse what can be seen to be wrong without a region.
+    """Refuse what is wrong even without a look at a region.
 
-    :raises exceptions.Refused: naming the property and the way out.
+    :raises exceptions.Refused: naming the property and the remedy.
     """
     try:
         template = template_format.parse(properties[resource.TEMPLATE])
@@ -156,7 +156,7 @@ def _environment(resource, properties):
 
 
 def rollout(resource, properties, found):
-    """In which order the regions are told.
+    """In which order the regions are worked on.
 
     :raises exceptions.Refused: a region is missing or unknown.
     """
@@ -180,7 +180,7 @@ def rollout(resource, properties, found):
 
 
 def rules(resource, properties, *, may_repair=True):
-    """What the template says of partitions."""
+    """What the template wants to be done about partitions."""
     given = properties[resource.PARTITION] or {}
     on_unreachable = given.get(resource.ON_UNREACHABLE) or spec.OnUnreachable.DEFER.value
     if given.get(resource.ON_STALE_OUTPUTS) == 'block':
@@ -199,7 +199,7 @@ def rules(resource, properties, *, may_repair=True):
 
 
 def desired_state(resource, properties, store, *, may_repair=True):
-    """All that the template says, for ``apply.Work``."""
+    """All that the template wants, for a reconciler."""
     found = targets(resource, properties)
     adopt = properties[resource.ADOPT] or {}
     options = {

@@ -20,14 +20,14 @@ class OneAtATime(resource.Resource):
         return lease.engine_is_alive(self.context, owner)
 
     def _alone(self, do):
-        """Do something to the record while nobody else does.
+        """Call ``do`` while nobody else works on the record.
 
-        :returns: what it returns; None while an action is at work, False while a signal is.
+        :returns: what ``do`` returns; None while an action is at work, False while a signal is.
         """
         try:
             with lease.Lock(self.context, self.stack.id):
-                # Heat writes its state before it looks for the lock, and we look after taking
-                # it: one of the two always sees the other.
+                # Heat writes its state before it looks for the lock. We look at the state after we
+                # hold the lock. So one of the two always sees the other.
                 if self._is_in_action():
                     return None
                 return do()

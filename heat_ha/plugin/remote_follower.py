@@ -26,7 +26,11 @@ _FOLLOWED = threading.BoundedSemaphore(MAX_FOLLOWED)
 def start(resource, only):
     """Follow a signal to a resource until the region that it names is done, or all are."""
     if not _FOLLOWED.acquire(blocking=False):
-        LOG.warning('%s: too many signals at work; a later one goes on', resource.name)
+        LOG.warning(
+            '%s: %d signals are followed already; a later signal goes on',
+            resource.name,
+            MAX_FOLLOWED,
+        )
         return
     stack = resource.stack
     thread = threading.Thread(
@@ -56,7 +60,7 @@ def _follow(context, stack_id, name, only, timeout):
     except exceptions.HaError as exc:
         LOG.warning('%s: %s', name, exc)
     except Exception:
-        # The stack may be gone; whoever comes next starts from the record.
-        LOG.exception('%s: work for a signal ended', name)
+        # The stack may be gone; the next action or signal starts from the record.
+        LOG.exception('%s: the work for a signal has failed', name)
     finally:
         _FOLLOWED.release()

@@ -21,13 +21,13 @@ from heat_ha.regions.rules import snapshots
 # The key in a definition's metadata that names what an update is to restore.
 RESTORE = 'heat_ha_restore'
 
-# Heat keeps the reason of a snapshot's end in 255 signs and puts words of its own before ours. A
+# Heat keeps the reason of a snapshot's end in 255 characters, with words of its own before ours. A
 # longer one would leave the snapshot in progress for ever.
 MAX_REASON = 255 - len('Resource SNAPSHOT failed: Error: resources.: : ')
 
 MORE = ' ... (see the events)'
 
-# Seconds that the delete of a snapshot is waited for, and an action that is at work before it.
+# Seconds to wait for the delete of a snapshot, and for an action that is at work before it.
 MAX_DELETING = 60.0
 
 
@@ -37,7 +37,7 @@ class WithSnapshots(remote_base.RemoteBase):
     # --- taking -------------------------------------------------------------------------------
 
     def handle_snapshot(self):
-        # As with a check, older releases of Heat hold the lock of the stack themselves.
+        # As for a check, older releases of Heat hold the lock of the stack themselves.
         return self._begin(self._new_snapshot_action, is_check=True)
 
     def _new_snapshot_action(self):
@@ -102,9 +102,9 @@ class WithSnapshots(remote_base.RemoteBase):
         )
 
     def _requested_restore(self, definition):
-        """What an update is to restore; None for any but that of ``openstack stack restore``.
+        """What an update is to restore; None unless it is that of ``openstack stack restore``.
 
-        The stored template keeps the wish, so a later update has it too.
+        The stored template keeps the request, so a later update has it too.
         """
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
@@ -119,9 +119,9 @@ class WithSnapshots(remote_base.RemoteBase):
     def handle_delete_snapshot(self, data):
         found = record.snapshot_in((data or {}).get('resource_data') or {})
         if found is None or self.stack.action == self.stack.DELETE:
-            # The stacks in the regions take their snapshots along.
+            # The delete of the stacks in the regions deletes their snapshots too.
             return None
-        # Newer releases of Heat call it on a resource made of the snapshot, without a record.
+        # Newer releases of Heat call this on a resource made of the snapshot, without a record.
         original = self.stack.resources.get(self.name)
         if not isinstance(original, WithSnapshots):
             return None
@@ -146,7 +146,7 @@ class WithSnapshots(remote_base.RemoteBase):
                     )
                 return False
             if not original._alone(token['work'].step):
-                # What is left is on record as tombstones, and told with the next look.
+                # What is left is on record as tombstones; the next action or signal sends it.
                 return is_late
         failures = token['work'].failures()
         if failures:

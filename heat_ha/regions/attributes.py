@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a RemoteStack shows of its record; no region is asked for it."""
+"""The attributes of a RemoteStack, read from its record; no region is asked."""
 
 import datetime
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def state(part: model.Part) -> str:
 
 
 def pending(found: model.Record) -> list[str]:
-    """The regions that are still to be told something."""
+    """The regions that something is still to be sent to."""
     unsettled = [
         p.region for p in found.parts if not p.is_settled and p.state is not State.ABANDONED
     ]
@@ -61,7 +61,7 @@ def _of_part(part: model.Part, name: str) -> Any:
 def output_details(
     found: model.Record, outputs: Mapping[str, record.Outputs | None], now: str
 ) -> dict[str, dict[str, Any]]:
-    """Of each part's outputs: when they were read, and whether they may be out of date."""
+    """When the outputs of each part were read, and whether they may be out of date."""
     details = {}
     for part in found.parts:
         known = outputs.get(part.region)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls that one step makes to the Heats of the regions.
 
-A call is a value that says whom it is for, how it is made, and where its answer changes the record
-by itself, how. A look comes first. The others follow from what was decided upon it; what they
-are about is on record before the first of them is made (S4).
+A call is a value: it says which part or tombstone it is for, makes the request, and says what the
+answer leaves of that part or tombstone. Looks come first. The other calls follow from what was
+decided upon the looks, and their intent is on record before the first of them is made (S4).
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class _PartCall:
 
     @property
     def target(self) -> model.Part:
-        """Whom the call is for."""
+        """What the call is for."""
         return self.part
 
 
@@ -71,7 +71,7 @@ class Write(_PartCall):
 
     @property
     def is_repeat(self) -> bool:
-        """Whether the same is sent once more to a stack that has stalled."""
+        """Whether the same is sent again to a stack that has stalled."""
         return self.step.request is model.Request.REPEAT
 
     def make(self, heat: interfaces.RegionHeat) -> model.Reply:

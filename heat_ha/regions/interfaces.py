@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the work on regions needs of its surroundings: a way to each, a store, the wishes."""
+"""What a reconciler needs: each region's Heat, a store, and what is wanted."""
 
 import concurrent.futures
 import dataclasses
@@ -32,16 +32,16 @@ class RegionHeat(Protocol):
         """Send a request that changes something."""
 
     def cause(self, part: model.Part) -> str:
-        """The path and the reason of what failed inside of the stack; empty if not known."""
+        """The path and the reason of what failed in the stack; empty if it is not known."""
 
     def recent_events(self, part: model.Part) -> str:
-        """What the resources of the stack did in its last action; empty if not known."""
+        """What the resources of the stack did in its last action; empty if it is not known."""
 
     def fingerprint(self, part: model.Part) -> model.Fingerprint | None:
-        """Whether anything moves in the stack; None if not known."""
+        """Whether anything moves in the stack; None if it is not known."""
 
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
-        """Whether the stack holds what ``body`` would bring; False if not known."""
+        """Whether the stack holds what ``body`` would bring; False if it is not known."""
 
 
 class Store(Protocol):
@@ -57,10 +57,10 @@ class Store(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class DesiredState:
-    """What the template says, as ``Work`` needs it.
+    """What the template wants, as a reconciler needs it.
 
     ``contents`` is called again after each look, since a part may need another's outputs.
-    ``options`` go with each request and are no part of a revision. ``suspend_wanted`` is whether
+    ``options`` go with each request and are not part of a revision. ``suspend_wanted`` is whether
     the stacks are to be suspended; None leaves that as it is. ``restore`` is the snapshot to go
     back to. With ``only_deletes`` nothing is sent to any part.
     """

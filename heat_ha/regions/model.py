@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that a RemoteStack is decided with: its record, what was seen, what to do next.
+"""The values of a RemoteStack: its record, what a look shows, and what to do next.
 
 Times are UTC in ISO form with seconds: they are stored, and another engine reads them.
 """
@@ -28,15 +28,15 @@ class ErrorClass(enum.Enum):
 class State(enum.Enum):
     """How far a part is."""
 
-    # The newest revision was not told yet, and will be told as soon as the region answers.
+    # The newest revision was not sent yet, and is sent as soon as the region answers.
     PENDING = 'pending'
     # It needs an output of another part first.
     WAITING = 'waiting'
-    # The region was told, and is at work or has not been seen to be done.
+    # The request was sent; the region is at work, or its end was not seen yet.
     WORKING = 'working'
     READY = 'ready'
     FAILED = 'failed'
-    # A person gave it up: nothing is sent there any more.
+    # A person gave the region up: nothing is sent there any more.
     ABANDONED = 'abandoned'
 
 
@@ -95,7 +95,7 @@ class Part:
     # --- held back ---
     # A person wants it sent nothing.
     paused: bool = False
-    # Whether the stack is to be suspended, and whether it was seen to be because of that.
+    # Whether the stack is to be suspended, and whether it was seen suspended by us.
     sleep: bool = False
     asleep: bool = False
 
@@ -126,13 +126,13 @@ class Part:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to be told to the region."""
+        """Whether nothing is left to be sent to the region."""
         return self.is_current and self.sleep == self.asleep
 
 
 @dataclasses.dataclass(frozen=True)
 class Tombstone:
-    """A delete that a region was not seen to have carried out.
+    """A delete whose end in its region was not seen yet.
 
     It names a stack by its id, or by a mark that only this stack can have, never by its name: a
     later stack of the same name is somebody else's. With ``snapshot``, a name that no other
@@ -156,11 +156,11 @@ class Tombstone:
 
 @dataclasses.dataclass(frozen=True)
 class PartSnapshot:
-    """One region's snapshot of its part, on record before the region is told to take it.
+    """One region's snapshot of its part, on record before the request is sent.
 
-    ``snapshot`` is a name that no other snapshot has, so that a lost reply is found again;
-    ``told`` is when the region was told (UTC, ISO), ``is_taken`` whether it was seen complete.
-    ``revision`` is what the stack holds.
+    ``snapshot`` is a name that no other snapshot has, so that the snapshot is found after a lost
+    reply. ``told`` is when the request was sent (UTC, ISO), ``is_taken`` whether the snapshot was
+    seen complete. ``revision`` is what the stack holds.
     """
 
     FORM = serialization.Form(omits_defaults=True)
@@ -178,13 +178,13 @@ class PartSnapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The snapshots of all parts that belong to one of the parent."""
+    """A snapshot of the parent: the snapshots of all parts."""
 
     shots: tuple[PartSnapshot, ...]
 
     @property
     def is_complete(self) -> bool:
-        """Whether each region has taken its own."""
+        """Whether each region has taken its snapshot."""
         return all(s.is_taken for s in self.shots)
 
     def with_part_snapshot(self, found: PartSnapshot) -> 'Snapshot':
@@ -194,7 +194,7 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True)
 class Restore:
-    """A user's wish to go back to a snapshot; ``request_id`` is another one each time."""
+    """A user's request to go back to a snapshot; each request has an id of its own."""
 
     request_id: str
     snapshot: Snapshot
@@ -204,10 +204,10 @@ class Restore:
 class Record:
     """All that is known of a RemoteStack, in the region of its parent.
 
-    ``owner`` and ``epoch`` say which region may change the parts; each part carries both as
-    tags, so that another region can see whom it would take over from. ``manifest`` is the
+    ``owner`` and ``epoch`` say which region may change the parts. Each part carries both as
+    tags, so that another region can see which region it would take over from. ``manifest`` is the
     revision of all parts together. ``generations`` counts the stacks that each region got.
-    ``restored`` is the newest wish to go back to a snapshot that was taken up.
+    ``restored`` is the id of the newest request to go back to a snapshot that was accepted.
     """
 
     FORM = serialization.Form(version=VERSION, always=('parts', 'tombstones'))
@@ -236,14 +236,14 @@ class Record:
         return dataclasses.replace(self, tombstones=tuple(t for t in changed if t is not None))
 
 
-# --- what was seen ------------------------------------------------------------------------
+# --- what a look shows --------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class Silent:
-    """The region could not be asked. Says nothing about the stack (S2).
+    """The region could not be asked, which says nothing about the stack (S2).
 
-    ``is_known`` says that it has been silent for others too, so that waiting is of no use.
+    ``is_known`` says that the region has been silent for others too, so that waiting is of no use.
     """
 
     error_class: ErrorClass
@@ -260,8 +260,8 @@ class Absent:
 class Present:
     """The region answered, and shows the stack.
 
-    ``is_equal`` is set for one that is to be adopted and holds what is wanted. Where a snapshot of
-    the stack was looked for, ``snapshot_id`` is its id, and action and status are its own.
+    ``is_equal`` is set for a stack that is to be adopted and holds what is wanted. After a look for
+    a snapshot, ``snapshot_id``, ``action`` and ``status`` are those of the snapshot.
     """
 
     stack_id: str
@@ -284,7 +284,7 @@ Observation: TypeAlias = Silent | Absent | Present
 class Unfinished:
     """A resource in a stack that is in progress or has failed; ``path`` names it to a person.
 
-    ``is_stack`` is whether it is a stack itself, whose resources are told of beside it.
+    ``is_stack`` is whether it is a stack itself, whose resources are listed beside it.
     """
 
     path: str
@@ -303,12 +303,12 @@ class Fingerprint:
 
 
 class Answer(enum.Enum):
-    """What came of a request that changes something."""
+    """How a request that changes something has ended."""
 
     ACCEPTED = 'accepted'
     # It did not reach the service.
     NOT_SENT = 'not sent'
-    # It may have been carried out: only a look can tell.
+    # It may have been carried out: only a look can show that.
     UNKNOWN = 'unknown'
     # The stack is at work, and cannot be changed now.
     BUSY = 'busy'
@@ -344,13 +344,13 @@ class Request(enum.Enum):
     RESTORE = 'restore'
     # Only the tags, over what the stack holds.
     TAG = 'tag'
-    # The same update once more, of a stack that stands still.
+    # The same update again, of a stack that has stalled.
     REPEAT = 'repeat'
 
 
 @dataclasses.dataclass(frozen=True)
 class Send:
-    """Send a request; with ``if_digest`` only if the newest signs still have this digest."""
+    """Send a request; with ``if_digest`` only if the newest fingerprint still has this digest."""
 
     request: Request
     reason: str
@@ -379,7 +379,7 @@ class Done:
 
 @dataclasses.dataclass(frozen=True)
 class Defer:
-    """Go on without the region, and tell it later."""
+    """Go on without the region, and send it the rest later."""
 
     reason: str
 

@@ -41,7 +41,7 @@ class PartReconciler:
         self._stalls = stall_monitor.StallMonitor()
 
     def force(self, region: str) -> None:
-        """A person asks for a part to be sent the same once more, if it is in progress."""
+        """Send a part the same again if it is in progress; a person asks."""
         self._stalls.force(region)
 
     # --- decide -------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class PartReconciler:
         if isinstance(step, model.Fail):
             self._emit(f'{after.region}: {step.error_class.value}: {step.reason}', True)
         elif isinstance(step, model.Defer):
-            self._emit(f'{after.region} is told later (pending): {step.reason}', False)
+            self._emit(f'{after.region} is left pending: {step.reason}', False)
         elif before.state is not after.state or before.applied != after.applied:
             self._emit(f'{after.region} has revision {after.applied[:12]}', False)
         elif after.drifted and not before.drifted:
@@ -156,7 +156,7 @@ class PartReconciler:
     def _after_write(self, call: calls.Write, reply: model.Reply) -> model.Part:
         part, end = call.after(reply, clock.now_text())
         if part.repeats > call.before.repeats:
-            text = f'{part.region} is told the same once more: {call.step.reason}'
+            text = f'{part.region} is sent the same again: {call.step.reason}'
             self._emit(f'{text}; {reply.answer.value} {reply.reason}'.rstrip(), False)
         LOG.debug('%s answers: %s', part.region, reply)
         self._action.note_reply(part.region, reply)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far one action or signal is with each region; it ends with the action."""
+"""How far one action or signal is with each region."""
 
 import uuid
 from collections.abc import Collection, Iterable
@@ -11,7 +11,7 @@ MAX_SENDS = 6
 
 
 class Progress:
-    """What one action has begun, what it is through with, and how often it has sent what.
+    """What one action has begun and ended, and how often it has sent to each region.
 
     ``attempt`` names the action in the record; ``begun`` has the regions that it was at work in.
     """
@@ -27,15 +27,15 @@ class Progress:
 
     @property
     def settled(self) -> Collection[str]:
-        """The regions that the action is through with."""
+        """The regions in which the action has ended its work."""
         return self._settled.keys()
 
     def settle(self, part: model.Part) -> None:
-        """Be through with a part, as long as nothing newer is wanted of it."""
+        """End the work on a part, as long as nothing newer is wanted of it."""
         self._settled[part.region] = part.desired
 
     def is_settled(self, part: model.Part) -> bool:
-        """Whether the action is through with what is wanted of the part now."""
+        """Whether the action has ended its work on what is wanted of the part now."""
         return self._settled.get(part.region) == part.desired
 
     def reopen_changed(self, parts: Iterable[model.Part]) -> None:
@@ -60,18 +60,18 @@ class Progress:
         self._no_answer[region] = reply.reason if is_unknown else ''
 
     def exhausted(self, region: str) -> model.Fail | None:
-        """The end of a part that was sent too much already; None while it may be sent more."""
+        """The end of a part that was sent too often already; None while it may be sent again."""
         if self._sends.get(region, 0) < MAX_SENDS:
             return None
         no_answer = self._no_answer.get(region)
         if no_answer:
             return model.Fail(
                 model.ErrorClass.REFUSED,
-                f'it was told {MAX_SENDS} times, and each time there was no stack after '
+                f'it was sent {MAX_SENDS} times, and each time there was no stack after '
                 f'({no_answer}); the log of its Heat says why',
             )
         return model.Fail(
             model.ErrorClass.CONFLICT,
-            f'it was told {MAX_SENDS} times and its inputs still change: peer_inputs that '
+            f'it was sent {MAX_SENDS} times and its inputs still change: peer_inputs that '
             'depend on one another must come to rest',
         )

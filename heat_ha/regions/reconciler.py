@@ -120,7 +120,7 @@ class Reconciler:
         """Do the next step in each region that is due. :returns: whether all is done."""
         self._plan()
         self._settle_what_needs_no_look()
-        # Who waits for another part's output neither works nor keeps others from it.
+        # A part that waits for another part's output is not at work, and keeps no other waiting.
         lacking = {p.region for p in self._record.parts if p.region not in self._bodies}
         due = rollouts.may_work(
             self._record,
@@ -132,7 +132,7 @@ class Reconciler:
         if due or tombstones:
             self._pass([p for p in self._record.parts if p.region in due], tombstones)
         self._store.write(self._record)
-        # What the looks brought may be another part's input.
+        # The outputs that were just read may be another part's input.
         self._plan()
         return not self._open_tombstones() and all(
             self._action.is_settled(p) for p in self._record.parts if p.region in self._bodies
@@ -215,9 +215,9 @@ class Reconciler:
     # --- what a person asks for, and the end --------------------------------------------------
 
     def force(self, region: str) -> bool:
-        """Send a part the same once more if it is in progress.
+        """Send a part the same again if it is in progress.
 
-        :returns: whether it is looked at here.
+        :returns: whether this reconciler looks at the part.
         """
         if self._is_included(region):
             self._parts.force(region)
@@ -234,7 +234,7 @@ class Reconciler:
         ]
         for call, reply in self._make(cancels).items():
             is_accepted = reply.answer is model.Answer.ACCEPTED
-            word = 'is told to cancel' if is_accepted else 'goes on'
+            word = 'is asked to stop' if is_accepted else 'goes on'
             self._emit(f'{call.part.region} {word} {reply.reason}'.rstrip(), False)
 
     def failures(self) -> list[str]:

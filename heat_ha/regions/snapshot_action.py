@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Take a snapshot in every region, or in none: look, decide, write down, send.
 
-``Taking`` is one action at work, called a step at a time as ``apply.Work`` is. When a region
-fails, what the others have taken is deleted again; what cannot be asked for that leaves a
-tombstone, and the failure names it.
+A ``SnapshotAction`` is one action at work, called a step at a time as a ``Reconciler`` is. When a
+region fails, the snapshots of the others are deleted again. Where a region does not answer then, a
+tombstone keeps the delete, and the failure names it.
 """
 
 import dataclasses
@@ -15,14 +15,16 @@ from heat_ha.cloud import clock
 from heat_ha.regions import interfaces, model, reconciler
 from heat_ha.regions.rules import decide, snapshots
 
-# Seconds that the deletes after a failure are waited for; later they go on as tombstones do.
+# Seconds to wait for the deletes after a failure; after that they go on as all tombstones do.
 MAX_CLEANING = 60.0
 
 
 class SnapshotAction:
     """One snapshot of all parts.
 
-    :param cleaning: makes the work that deletes what tombstones name, and nothing else.
+    :param emit: takes an event's text, and whether it is of a failure.
+    :param patience: seconds that a region may be silent before the snapshot fails.
+    :param cleaning: makes a reconciler that only deletes what tombstones name.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class SnapshotAction:
         self._failures: list[str] = []
         earlier = store.snapshot()
         if earlier is not None and not earlier.is_complete:
-            # An engine died over it; nobody will ask for its deletion.
+            # An engine died before its end; nobody will ask for its deletion.
             self._give_up(earlier)
         found = store.read() or model.Record()
         self._snapshot = snapshots.planned(found, uuid.uuid4().hex)
@@ -79,7 +81,7 @@ class SnapshotAction:
         return self._snapshot.is_complete
 
     def cancel(self) -> None:
-        """Leave off: what may have been taken is deleted by whoever tells the regions next."""
+        """Stop: the next action or signal deletes what may have been taken."""
         if self._cleaning is None:
             self._give_up(self._snapshot)
 
@@ -95,7 +97,7 @@ class SnapshotAction:
         looks = interfaces.side_by_side({s: self._look(s) for s in waiting})
         to_send = [s for s in waiting if self._is_to_be_sent(s, looks[s], begin)]
         if self._failures or any(isinstance(look, model.Silent) for look in looks.values()):
-            # While one cannot be asked, no other begins what may have to be undone.
+            # While one region cannot be asked, no other begins what may have to be undone.
             return
         sent = {s: dataclasses.replace(s, told=clock.now_text()) for s in to_send}
         for part_snapshot in sent.values():
@@ -147,7 +149,7 @@ class SnapshotAction:
             )
         elif answer.answer is model.Answer.GONE:
             self._fail(part_snapshot.region, model.ErrorClass.CONFLICT, 'the stack is gone there')
-        # It was surely not made, so nothing has to be looked for.
+        # The snapshot was surely not made, so the next look need not wait for it.
         self._snapshot = self._snapshot.with_part_snapshot(
             dataclasses.replace(part_snapshot, told='')
         )

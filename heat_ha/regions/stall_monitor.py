@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watch the parts that an action waits for: whether anything moves there, now and then."""
+"""Watch the parts that an action waits for: does anything move there?"""
 
 import time
 
 from heat_ha.regions import model
 from heat_ha.regions.rules import stall
 
-# Seconds between two signs of one part. A look at the stack shows its end within a second or
-# five; its signs are two more requests, and have time.
+# Seconds between two fingerprints of one part. A look at the stack shows its end within one to
+# five seconds; a fingerprint takes two more requests, and is not urgent.
 EVERY = 15.0
 
 
 class StallMonitor:
-    """What one action or signal has seen of the parts that it waits for."""
+    """What one action or signal has found out about the parts that it waits for."""
 
     def __init__(self) -> None:
         self._next: dict[str, float] = {}
@@ -22,7 +22,7 @@ class StallMonitor:
         self._shown: dict[str, str] = {}
 
     def force(self, region: str) -> None:
-        """A person asks for a part to be told once more, if it is in progress at the next look."""
+        """Send the same again at the next look if the part is in progress then; a person asks."""
         self._forced.add(region)
 
     def observe(self, part: model.Part, observed: model.Observation) -> stall.Evidence | None:
@@ -46,13 +46,13 @@ class StallMonitor:
     ) -> None:
         """Forget what a look and the step that was chosen upon it have put an end to."""
         if not isinstance(observed, model.Silent):
-            # Whoever asked for it did not mean it for whatever is in progress there later.
+            # The person did not mean what may be in progress there later.
             self._forced.discard(region)
         if evidence is None or isinstance(step, model.Send):
             self._forget(region)
 
     def is_due(self, region: str) -> bool:
-        """Whether it is time for the next signs of a part that is waited for."""
+        """Whether it is time for the next fingerprint of a part that is waited for."""
         now = time.monotonic()
         if now < self._next.setdefault(region, now + EVERY):
             return False
@@ -60,7 +60,7 @@ class StallMonitor:
         return True
 
     def take(self, part: model.Part, newest: model.Fingerprint | None, now: str) -> model.Part:
-        """Take new signs; None where the region could not be asked."""
+        """Take a new fingerprint; None where the region could not be asked."""
         if newest is None:
             self._equal[part.region] = 0
             return part
@@ -70,7 +70,7 @@ class StallMonitor:
         return stall.after_fingerprint(part, newest, now)
 
     def is_news(self, region: str, step: model.Stalled) -> bool:
-        """Whether that a part stands still was not said before."""
+        """Whether no event has yet reported that the part has stalled in this way."""
         is_new = self._shown.get(region) != step.reason
         self._shown[region] = step.reason
         return is_new

@@ -31,12 +31,12 @@ class TombstoneReconciler:
         self._emit = emit
         # When each was looked at first, by its mark; monotonic.
         self._since: dict[str, float] = {}
-        # Those that this action is through with.
+        # Those on which this action has ended its work.
         self._closed: set[model.Tombstone] = set()
         self.has_left_stacks = False
 
     def open_ones(self, found: Iterable[model.Tombstone]) -> list[model.Tombstone]:
-        """Those that the action is not through with."""
+        """Those on which the action has not ended its work."""
         return [t for t in found if t not in self._closed]
 
     def decide(
@@ -60,7 +60,7 @@ class TombstoneReconciler:
                 self._emit(f'{_name_of(tombstone)}: {step.reason}', False)
                 return None, []
             case model.Defer():
-                error, word = model.ErrorClass.UNREACHABLE, 'is told later (tombstone)'
+                error, word = model.ErrorClass.UNREACHABLE, 'is left as a tombstone'
                 return self._close(tombstone, error, step.reason, word, False), []
             case model.Fail():
                 return self._close(tombstone, step.error_class, step.reason, 'failed', True), []
@@ -104,7 +104,7 @@ class TombstoneReconciler:
 
 
 def _name_of(tombstone: model.Tombstone) -> str:
-    """What is deleted where, in words."""
+    """What is deleted, and where, for a log or an event."""
     what = tombstone.name
     if tombstone.snapshot:
         what = f'snapshot {tombstone.snapshot} of {what}'

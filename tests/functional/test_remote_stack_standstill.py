@@ -88,7 +88,7 @@ def test_what_died_with_an_engine_in_a_create_is_told_once_more_and_ends(parent,
     kill()
     parent.stack.wait('CREATE', seconds=LIMIT)
     assert methods(far) == ['POST', 'PUT']
-    assert any('told the same once more' in e for e in parent.stack.events('remote'))
+    assert any('sent the same again' in e for e in parent.stack.events('remote'))
     after = resources(parent, far)
     assert after['random']['physical_resource_id'] == before['random']['physical_resource_id']
     assert far.output(parent.prefix, 'text') == 'one' and not parent.of_far('still_since')
@@ -118,7 +118,7 @@ def test_what_was_being_changed_in_place_waits_for_a_person(parent, far, kill):
     at_work(parent, far, 'UPDATE')
     kill()
     cloud.until(
-        lambda: 'could be made anew' in parent.of_far('reason'),
+        lambda: 'could be replaced' in parent.of_far('reason'),
         'it says what stands still',
         seconds=LIMIT,
         every=2,

@@ -166,7 +166,7 @@ def test_a_snapshot_is_deleted_during_a_cut_and_in_the_region_after_it(engine, r
     assert listed(engine, stack) == {} and held(regions) == {'A': 0, 'B': 1}
     (left,) = attribute(engine, stack, 'tombstones')
     assert left['region'] == 'B' and left['stack'] in regions['B'].stacks
-    assert any('is told later' in reason for _, reason in engine.events(stack, 'remote'))
+    assert any('is left as a tombstone' in reason for _, reason in engine.events(stack, 'remote'))
     regions['B'].way = Way.OPEN
     for _ in range(3):
         engine.signal(stack, 'remote', {'action': 'sync'})

@@ -142,7 +142,7 @@ def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, reg
     assert engine.state(stack)[0] == 'CREATE_COMPLETE'
     assert regions['B'].writes == [model.Request.CREATE, model.Request.REPEAT]
     assert attribute(engine, stack, 'still_since') == {'A': '', 'B': ''}
-    assert any('told the same once more' in e[1] for e in engine.events(stack, 'remote'))
+    assert any('sent the same again' in e[1] for e in engine.events(stack, 'remote'))
 
 
 def test_a_person_may_have_a_part_told_once_more_at_once(engine, regions):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remember which regions do not answer, so that not every stack waits to find it out again.
+"""Remember which regions do not answer, so that each stack need not find it out by waiting.
 
-One memory a process. A region that has failed to answer is suspect: one call at a time may try
-it, the others are told at once. After ``patience`` seconds of that it is known to be silent, and
-is tried once every ``pause`` seconds, or when a person asks for it.
+There is one memory in each process. A region that has failed to answer is suspect: one call at a
+time may try it, the others fail at once. After ``patience`` seconds of that it is known to be
+silent, and is tried once every ``pause`` seconds, or when a person asks for it.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ class Verdict:
 
 
 class CircuitBreaker:
-    """The regions of one process."""
+    """The regions that the process has not reached, and whether they may be tried."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._silent: dict[str, _Silence] = {}
 
     def allow(self, region: str, patience: float, pause: float, is_asked_for: bool) -> Verdict:
-        """Ask before a call; each permitted call is followed by ``record``."""
+        """Ask before a call; ``record`` follows each call that is allowed."""
         now = time.monotonic()
         with self._lock:
             silence = self._silent.get(region)
@@ -52,7 +52,11 @@ class CircuitBreaker:
             return Verdict(True)
 
     def record(self, region: str, began: float, failure: str) -> None:
-        """Tell how a call ended: why there was no answer, or nothing."""
+        """Record how a call has ended.
+
+        :param began: when the silence began, if there was no answer; monotonic.
+        :param failure: why there was no answer; empty if there was one.
+        """
         now = time.monotonic()
         with self._lock:
             if not failure:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another region's Heat: what is asked of it, and its answers as values."""
+"""Another region's Heat: the requests to it, and its answers as values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
@@ -12,7 +12,7 @@ from heat_ha.regions.rules import revision, tags
 _ACTIONS = {
     model.Request.SUSPEND: 'suspend',
     model.Request.RESUME: 'resume',
-    # What is done there so far stays: what is wanted there instead comes with the next request.
+    # What is done there so far stays: the next request brings what is wanted instead.
     model.Request.CANCEL: 'cancel_without_rollback',
 }
 
@@ -82,7 +82,7 @@ class RemoteHeat:
             return model.Absent()
         observed = _present(answer, found[0], False)
         if observed.mark != mark:
-            # Whoever answers takes no notice of the filter: this is somebody else's stack.
+            # What answers there ignores the filter: this is somebody else's stack.
             raise transport.Unreachable(
                 ErrorClass.UNREACHABLE,
                 f'answered with stack {observed.name}, which has not the tag that was asked for; '
@@ -100,12 +100,12 @@ class RemoteHeat:
         if shot is None:
             return model.Absent()
         if not shot.get('id'):
-            # A request about it would name no snapshot at all.
+            # A request about it could not name the snapshot.
             raise _not_heat(answer)
         return model.Present(
             stack_id=one.stack_id,
             name=one.name,
-            # Older releases of Heat do not say which.
+            # Older releases of Heat do not show the action.
             action=str(shot.get('action') or 'CREATE'),
             status=str(shot.get('status') or ''),
             reason=str(shot.get('status_reason') or '')[:500],
@@ -162,7 +162,7 @@ class RemoteHeat:
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
         """Whether template and parameters of a stack are those of ``body``.
 
-        Where that cannot be told, as of hidden parameters, they are not.
+        Where they cannot be compared, as with hidden parameters, the answer is False.
         """
         path = f'/stacks/{part.name}/{part.stack_id}'
         try:
@@ -187,7 +187,7 @@ class RemoteHeat:
         part: model.Part | model.Tombstone | model.PartSnapshot,
         body: Mapping[str, Any],
     ) -> model.Reply:
-        """Send a request; tells apart what did not arrive, what may have, and what was refused."""
+        """Send a request. :returns: whether it was accepted or refused, or may not have arrived."""
         path = f'/stacks/{part.name}/{part.stack_id}'
         wire = {**body, 'tags': ','.join(body.get('tags', ()))}
         try:
@@ -222,7 +222,7 @@ def _of_snapshot(part: model.Part | model.Tombstone | model.PartSnapshot) -> str
 
 
 def _maps(answer: transport.Response, key: str) -> list[Mapping[str, Any]]:
-    """What is listed under the key. :raises Silent: it is not as Heat lists it."""
+    """What is listed under the key. :raises Unreachable: it is not as Heat lists it."""
     found = answer.body.get(key)
     if answer.status != 200 or not _are_maps(found):
         raise _not_heat(answer)
@@ -230,7 +230,7 @@ def _maps(answer: transport.Response, key: str) -> list[Mapping[str, Any]]:
 
 
 def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> model.Present:
-    """The stack as it is shown. :raises Silent: it is not shown as Heat does."""
+    """The stack as it is shown. :raises Unreachable: it is not as Heat shows it."""
     if answer.status != 200 or not isinstance(stack, Mapping) or not stack.get('id'):
         raise _not_heat(answer)
     tagged, shown = stack.get('tags'), stack.get('outputs')
@@ -240,7 +240,7 @@ def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> mode
     if with_outputs:
         listed = shown or []
         if not _are_maps(listed):
-            # Not "it has none": that would take the place of the values that are known.
+            # To read this as "no outputs" would replace the values that are known.
             raise _not_heat(answer)
         outputs = {str(o.get('output_key')): o.get('output_value') for o in listed}
     return model.Present(
@@ -274,7 +274,7 @@ def _path_of(found: Mapping[str, Any]) -> str:
 
 
 def _are_maps(found: Any) -> TypeGuard[list[Mapping[str, Any]]]:
-    """Whether it is a list as Heat sends them; whatever stands between may send something else."""
+    """Whether it is a list as Heat sends them; a proxy may have sent something else."""
     return isinstance(found, list) and all(isinstance(one, Mapping) for one in found)
 
 

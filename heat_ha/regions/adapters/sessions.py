@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the owner of a stack gets into another region: whose token, which catalogue, which CA.
+"""Log in to another region as the owner of a stack: which token, catalogue and CA are used.
 
 With a region's name alone, the token and the catalogue are those of the parent stack. With a
 credential from Barbican all three come from the Keystone that the credential names.
@@ -49,7 +49,7 @@ class RegionTarget:
 
     @property
     def key(self) -> str:
-        """What tells this target from others in the memory of silent regions."""
+        """The name of this target in the circuit breaker."""
         return f'{self.credential_secret_id}/{self.region}'
 
 
@@ -73,11 +73,11 @@ _LOCK = threading.Lock()
 
 
 class Sessions:
-    """The ways from one Heat resource into the regions; each is made at its first use."""
+    """The sessions of one Heat resource in other regions; each is made at its first use."""
 
     def __init__(self, resource: Any) -> None:
         self._context = resource.context
-        # The owner's own token is worth more, but may end before the action does.
+        # The owner's own token may do more, but may end before the action does.
         self._delegated = trust.auth(resource)
         self._uses_delegated = bool(resource.context.trust_id)
         self._limits = limits()
@@ -85,7 +85,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def heat(self, target: RegionTarget, *, is_asked_for: bool = False) -> heat_client.RemoteHeat:
-        """Heat in one target; nothing is asked yet."""
+        """The Heat of one target; nothing is asked yet."""
         return heat_client.RemoteHeat(
             target.key,
             lambda: self._access(target),
@@ -128,7 +128,7 @@ class Sessions:
         )
 
     def _delegate(self, was_used: bool) -> bool:
-        """Go on with what the owner has delegated. :returns: whether that is something new."""
+        """Use what the owner has delegated from now on. :returns: whether that is something new."""
         if was_used or self._delegated is None:
             return False
         with self._lock:
@@ -154,7 +154,7 @@ class Sessions:
         return found
 
     def _forget(self, secret: str) -> bool:
-        """Read the secret anew next time: it was not accepted."""
+        """Read the secret again at the next use: the credential was not accepted."""
         with _LOCK:
             _CREDENTIALS.pop((str(self._context.project_id), secret), None)
         with self._lock:
@@ -176,7 +176,7 @@ class Sessions:
             )
         except keystone_exceptions.NotFound as exc:
             raise transport.BadCredential(
-                'there is no such secret as credential_secret_id names'
+                'the secret that credential_secret_id names does not exist'
             ) from exc
         return str(answer.text)
 
@@ -189,7 +189,7 @@ def _plugin(payload: str) -> Any:
     except (ValueError, KeyError, TypeError, keystone_exceptions.ClientException) as exc:
         # What the secret holds stays out of the message.
         raise transport.BadCredential(
-            'the secret of credential_secret_id is no JSON with auth_type and auth, or lacks an '
+            'the secret of credential_secret_id is not JSON with auth_type and auth, or lacks an '
             f'option of that type ({type(exc).__name__})'
         ) from None
 

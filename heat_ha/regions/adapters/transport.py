@@ -2,8 +2,8 @@
 """One call to another region's Heat, bounded whatever the other side does.
 
 Each call ends within its limits however the other side behaves: refuses, swallows packets,
-accepts and says nothing, or sends a byte now and then. What is asked for, and what the answers
-mean, is ``remote_heat``'s.
+accepts and says nothing, or sends a byte now and then. What is asked, and what the answers mean,
+is in ``heat_client``.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from heat_ha.regions.model import ErrorClass
 
 _FAILURES = (keystone_exceptions.ClientException, requests.RequestException)
 
-# A stack with all of its outputs; what is longer is no answer of Heat's.
+# A stack with all of its outputs; a longer answer is not Heat's.
 MAX_BYTES = 16 * 1024 * 1024
 
 OWN_HANDS = 'update the parent stack as its owner, whose own token can do it'
 
-# Answers to a login that say nothing of the credential: too slow, too often.
+# Answers to a login that say nothing about the credential: too slow, too often.
 _TRY_LATER = (408, 429)
 
 
@@ -66,11 +66,11 @@ class Access:
 
 
 class BadCredential(exceptions.HaError):
-    """What is to log in to a region is not to be understood."""
+    """The credential for a region cannot be read."""
 
 
 class Unreachable(Exception):
-    """No answer that says anything of the stack."""
+    """There is no answer that says anything about the stack."""
 
     def __init__(self, error: ErrorClass, reason: str, *, was_sent: bool, known: bool = False):
         self.error = error
@@ -117,7 +117,7 @@ class Response:
 
 
 class Transport:
-    """What makes calls to one region's Heat as the owner of the parent stack may.
+    """Makes calls to one region's Heat as the owner of the parent stack.
 
     :param access: called at each request; logging in may fail as the request may.
     :param is_asked_for: a person asks, so a region that was silent is tried at once.
@@ -134,10 +134,10 @@ class Transport:
         self._first_failure: Unreachable | None = None
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Response:
-        """Make one call. :raises Silent: no answer that says anything of the stack.
+        """Make one call. :raises Unreachable: no answer says anything about the stack.
 
-        A person's wish opens the circuit for one call. What is asked beside it, by the same work,
-        waits for its end: to be told that the region is being tried would be to leave it out.
+        When a person asks, the circuit breaker allows one call. The other calls of the same
+        reconciler wait for its end; they would fail otherwise because the region is being tried.
         """
         if not self._is_asked_for:
             return self._call(method, path, body, is_asked_for=False)
@@ -170,7 +170,7 @@ class Transport:
         if not verdict.may_call:
             raise _NotTried(verdict)
         began = time.monotonic()
-        failure = 'the call did not end in order'
+        failure = 'the call was interrupted'
         try:
             answer = self._ask(method, path, body)
             failure = ''
@@ -179,7 +179,7 @@ class Transport:
             failure = exc.reason if exc.error is ErrorClass.UNREACHABLE else ''
             raise
         finally:
-            # A write may rightly take longer than patience lasts, so its time is no silence.
+            # A write may rightly take longer than ``patience``, so its time is not a silence.
             since = began if method == 'GET' else time.monotonic()
             circuit_breaker.BREAKER.record(self._name, since, failure)
 
@@ -336,7 +336,7 @@ def _never_connected(exc: BaseException) -> bool:
 
 
 def _short(exc: BaseException) -> str:
-    """Why there was no answer, in the words of whoever looks at the network."""
+    """Why there was no answer, in words that help to examine the network."""
     causes = list(_causes(exc))
     words = (
         (ConnectionRefusedError, 'the connection is refused'),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trust that lets another region's Heat make a stack while its owner is away.
 
-A stack that Heat makes needs a trust of its own, which the other region's Heat makes with the
-token that it is sent. With the owner's own token it can. What a signal acts with is a token from
-the parent's trust, and Keystone lets nobody make a trust from that, unless the first one says
-so; Heat's does not. So a RemoteStack makes one that does, while the owner's token is at hand,
-and uses it for signals, and when that token ends before an action does.
+A stack that Heat makes needs a trust of its own. The other region's Heat makes it with the token
+that it is sent, and can do so with the owner's own token. A signal acts with a token from the
+parent's trust, and Keystone makes a trust from that only if the first trust allows it; Heat's does
+not. So a RemoteStack makes a trust that does, while it has the owner's own token. It uses that
+trust for signals, and when the token ends before an action does.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def delegate(resource: Any) -> None:
             **_roles(context),
         )
     except keystone_exceptions.ClientException as exc:
-        # An application credential, for one, may make no trusts.
+        # An application credential, for example, may not make trusts.
         LOG.warning('%s: no trust that can be delegated further: %s', resource.name, exc)
         return
     resource.data_set(KEY, trust.id, redact=True)

@@ -19,7 +19,7 @@ def plan(
 ) -> model.Record:
     """Bring the record in line with what the template wants now; no region is asked.
 
-    Invariant: what leaves the template leaves a tombstone if its region may hold a stack, and a
+    Invariant: a part that leaves the template leaves a tombstone if its region may hold a stack. A
     part that comes back gets a mark and a name of its own, so that the tombstone is not for it.
     """
     parts: list[Part] = []
@@ -65,12 +65,12 @@ def _with_wanted(part: Part, content: spec.Wanted) -> Part:
         restores.without(part),
         desired=content.revision,
         state=State.READY if part.applied == content.revision else State.PENDING,
-        reason='' if part.applied == content.revision else 'the region is not told yet',
+        reason='' if part.applied == content.revision else 'nothing is sent to the region yet',
     )
 
 
 def abandoned(record: model.Record, region: str) -> model.Record:
-    """Give up one region: nothing is sent there any more, and nothing waits to be deleted."""
+    """Give up one region: nothing is sent there any more, and its tombstones go."""
     parts = tuple(
         dataclasses.replace(
             p,
@@ -87,14 +87,17 @@ def abandoned(record: model.Record, region: str) -> model.Record:
 
 
 def paused(record: model.Record, region: str | None, is_paused: bool) -> model.Record:
-    """Tell a region nothing until it is resumed; what was given up is taken back by that too."""
+    """Hold back a region, or resume it; to resume a region that was given up takes it back."""
     parts = []
     for part in record.parts:
         if region in (None, part.region):
             part = dataclasses.replace(part, paused=is_paused)
             if not is_paused and part.state is State.ABANDONED:
                 part = dataclasses.replace(
-                    part, state=State.PENDING, desired='', reason='the region is not told yet'
+                    part,
+                    state=State.PENDING,
+                    desired='',
+                    reason='nothing is sent to the region yet',
                 )
         parts.append(part)
     return dataclasses.replace(record, parts=tuple(parts))

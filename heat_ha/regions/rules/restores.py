@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for a part that goes back to a snapshot that its region holds.
 
-Three looks lead there: the region is told to restore; the stack, which has lost its tags by
-that, gets those of the revision that the snapshot is of; and it goes on as any other part. Where
-that revision is the one that is wanted, nothing more is sent.
+That takes three steps. The region is asked to restore; the stack loses its tags by that. It gets
+the tags of the snapshot's revision. Then it goes on as any other part: where that revision is the
+one that is wanted, nothing more is sent.
 """
 
 import dataclasses
@@ -12,15 +12,15 @@ from heat_ha.regions import model
 from heat_ha.regions.model import ErrorClass, Fail, Part, Present, Request, Send, Step, Wait
 from heat_ha.regions.rules import spec
 
-# How far a part is: told to restore, told its tags.
+# How far a part is: the restore was sent, the tags were sent.
 RESTORE_SENT, TAGS_SENT = 'told', 'tagged'
 
 
 def ordered(record: model.Record, restore: model.Restore) -> model.Record:
-    """Take up the wish to go back to a snapshot; one that was taken up already changes nothing.
+    """Accept a request to go back to a snapshot; the same request again changes nothing.
 
     Invariant: a part is restored only from a snapshot of the stack that it has now. Where that is
-    another one, the part is told what the template of then wants, as by any update.
+    another one, the part is sent what the template of then wants, as by any update.
     """
     if record.restored == restore.request_id:
         return record
@@ -44,12 +44,12 @@ def _with_restore(part: Part, part_snapshot: model.PartSnapshot) -> Part:
         restoring='',
         applied='',
         state=model.State.PENDING,
-        reason='the region is not told yet to go back to its snapshot',
+        reason='the restore is not sent to the region yet',
     )
 
 
 def without(part: Part) -> Part:
-    """The part without a snapshot to go back to: it is through, or something newer is wanted."""
+    """The part without a snapshot to go back to: that has ended, or something newer is wanted."""
     return dataclasses.replace(part, restore='', restore_revision='', restoring='')
 
 
@@ -58,8 +58,8 @@ def step(
 ) -> Step | None:
     """Choose the next step of a restore; None if the part goes on as any other.
 
-    Invariant: a region that was seen to restore is not told so again, unless that has failed and
-    a new action asks for it.
+    Invariant: a restore that was seen to begin is not sent again, unless it has failed and a new
+    action asks for it.
 
     :param is_doubtful: whether an answer was lost so lately that a look may not show what it did.
     """
@@ -72,7 +72,7 @@ def step(
         return _after_tags(part, observed, rules, attempt)
     if part.restoring and is_restored:
         if observed.status == 'COMPLETE':
-            return Send(Request.TAG, 'the snapshot is restored; the tags are told')
+            return Send(Request.TAG, 'the snapshot is restored; the tags are sent')
         if part.attempt == attempt or not rules.may_repair:
             return _failed(observed)
     elif part.restoring and is_doubtful:
@@ -82,11 +82,11 @@ def step(
 
 def _after_tags(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step | None:
     if observed.status == 'COMPLETE':
-        # The revision says what it holds, and whether somebody else's update has come between.
+        # The revision says what it holds, and whether somebody else has updated it meanwhile.
         return None
     if part.attempt == attempt or not rules.may_repair:
         return _failed(observed)
-    return Send(Request.TAG, 'the tags were not told')
+    return Send(Request.TAG, 'the tags were not accepted')
 
 
 def _failed(observed: Present) -> Fail:
@@ -99,7 +99,7 @@ def _failed(observed: Present) -> Fail:
 def intended(part: Part, request: Request, observed: Present) -> Part:
     """The part as it is put on record before a request of a restore is sent (S4)."""
     if request is Request.RESTORE:
-        # What is changed after this was restored by us.
+        # A change after this time is our restore.
         return dataclasses.replace(
             part, told=part.restore_revision, restoring=RESTORE_SENT, changed=observed.changed
         )

@@ -3,7 +3,7 @@
 
 The revision is SHA-256 over template, files, parameters and environment, and nothing else: a
 change that means nothing to the region (comments, order, files of the parent that the part does
-not use) is no new revision, and so no request.
+not use) is not a new revision, and so not a request.
 """
 
 import contextlib
@@ -106,9 +106,9 @@ def problem(
     peer_inputs: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> str:
-    """What is wrong with a template and its parameters as far as no region is needed to tell."""
+    """What is wrong with a template and its parameters, as far as it shows without a region."""
     if not isinstance(template, Mapping):
-        return 'the template is no map'
+        return 'the template is not a map'
     declared = template.get('parameters') or template.get('Parameters') or {}
     unknown = sorted((set(parameters) | set(peer_inputs)) - set(declared))
     if unknown:

@@ -19,7 +19,7 @@ def may_work(
     Invariant: no part is begun before all of the waves before its own are settled, nor while
     more parts have failed than are tolerated; and one that is begun is seen to its end.
 
-    :param settled: regions that this action is through with.
+    :param settled: regions in which this action has ended its work.
     :param begun: regions that this action was at work in.
     """
     failed = sum(1 for p in record.parts if p.region in settled and p.state is State.FAILED)
@@ -42,7 +42,7 @@ def may_work(
 def not_begun(
     record: model.Record, rollout: spec.Rollout, settled: Collection[str], begun: Collection[str]
 ) -> str:
-    """Why the regions that are left are not begun any more; empty while they may be."""
+    """Why the other regions are not begun any more; empty while they may be."""
     failed = [p.region for p in record.parts if p.region in settled and p.state is State.FAILED]
     if len(failed) <= rollout.failure_tolerance:
         return ''

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for the snapshot of each part; all of them are kept, or none.
 
-Called with what was seen once, as ``decide``; the doing is in ``snapshot_action``.
+A decision follows from one look, as in ``decide``; ``snapshot_action`` carries it out.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ def planned(record: model.Record, number: str) -> model.Snapshot:
     Invariant: each is of a stack that was seen to hold what is wanted and nothing else, so that
     its revision says what a restore brings back.
 
-    :param number: what no other snapshot has, as a part of their names.
-    :raises exceptions.Refused: naming the region that keeps it from being taken.
+    :param number: a part of their names that no other snapshot has.
+    :raises exceptions.Refused: naming the region of which none can be taken.
     """
     found = []
     for part in record.parts:
@@ -51,13 +51,13 @@ def planned(record: model.Record, number: str) -> model.Snapshot:
 
 
 def refuse_if_unfit(part: model.Part) -> None:
-    """Refuse a part of which no snapshot can be taken that could be restored.
+    """Refuse a part whose snapshot could not be restored.
 
     :raises exceptions.Refused: naming the region and the way out.
     """
     if part.paused:
         raise exceptions.Refused(
-            f'{part.region} is paused, so it is told nothing',
+            f'{part.region} is paused, so nothing is sent there',
             f'Send it the signal resume, {ABANDON}',
         )
     if part.sleep or part.asleep:
@@ -83,10 +83,10 @@ def next_step(
 ) -> Step:
     """Choose the one step that brings a region's snapshot closer to its end.
 
-    Invariant: a region is told to take a snapshot only when it was seen not to have it.
+    Invariant: the request is sent only when the region was seen to lack the snapshot.
 
     :param waited: for how many seconds the region was found silent.
-    :param is_doubtful: whether it was told so lately that a look may not show what that did.
+    :param is_doubtful: whether it was sent so lately that a look may not show what it did.
     """
     if isinstance(observed, Silent):
         if observed.error_class is not ErrorClass.UNREACHABLE:
@@ -98,7 +98,7 @@ def next_step(
         )
     if isinstance(observed, Absent):
         if part_snapshot.told and is_doubtful:
-            return Wait('the region was told')
+            return Wait('the request was sent')
         if part_snapshot.snapshot_id:
             return Fail(ErrorClass.CONFLICT, 'somebody else has deleted the snapshot there')
         return Send(Request.SNAPSHOT, 'the region has no such snapshot')
@@ -114,7 +114,7 @@ def next_step(
 
 
 def deletes_of(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...]:
-    """The deletes that follow from giving a snapshot up: of all that may be there."""
+    """The deletes that follow from giving a snapshot up, of all regions that may hold it."""
     return tuple(
         model.Tombstone(
             region=s.region,
@@ -135,8 +135,8 @@ def deletes_of(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...
 def with_deletes(record: model.Record, snapshot: model.Snapshot, now: str) -> model.Record:
     """The record with the deletes of a snapshot, each once.
 
-    Invariant: a region that was given up is told nothing, and a stack that the record no longer
-    has is not named: it has gone, or goes, with its snapshots.
+    Invariant: nothing is sent to a region that was given up. A stack that the record no longer has
+    is not named: it has gone, or goes, with its snapshots.
     """
     there = {t.mark for t in record.tombstones}
     ours = {p.stack_id for p in record.parts if p.state is not State.ABANDONED}
@@ -146,12 +146,12 @@ def with_deletes(record: model.Record, snapshot: model.Snapshot, now: str) -> mo
 
 
 def given_up(record: model.Record, snapshot: model.Snapshot) -> list[str]:
-    """The regions that keep their snapshot because they are told nothing any more."""
+    """The regions that keep their snapshot because nothing is sent there any more."""
     left = {p.stack_id for p in record.parts if p.state is State.ABANDONED}
     return [s.region for s in snapshot.shots if s.stack_id in left]
 
 
 def without_doubles(tombstones: Collection[model.Tombstone]) -> tuple[model.Tombstone, ...]:
-    """The tombstones without those of snapshots whose stack goes too, and takes them along."""
+    """The tombstones without the snapshots of stacks that are deleted themselves."""
     stacks = {(t.region, t.stack_id) for t in tombstones if not t.snapshot and t.stack_id}
     return tuple(t for t in tombstones if not t.snapshot or (t.region, t.stack_id) not in stacks)

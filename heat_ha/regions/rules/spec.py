@@ -16,7 +16,7 @@ class OnUnreachable(enum.Enum):
 
 
 class OnDelete(enum.Enum):
-    """What becomes of a part that is to be deleted while its region does not answer."""
+    """What is done about a part that is to be deleted while its region does not answer."""
 
     DEFER = 'defer'
     RETAIN = 'retain'
@@ -41,7 +41,7 @@ class Content:
 
 @dataclasses.dataclass(frozen=True)
 class MissingInput:
-    """A part cannot be told yet: another part's output is not known."""
+    """Nothing can be sent to a part yet: another part's output is not known."""
 
     reason: str
 
@@ -69,7 +69,7 @@ class Rules:
     ``patience`` is for how many seconds a region may be silent before an action goes on without
     it; ``may_repair`` whether the action may send again what has failed, as a check must not;
     ``stalled_after`` for how many seconds nothing may move in a stack that is in progress before it
-    is told once more.
+    is sent the same again.
     """
 
     on_unreachable: OnUnreachable = OnUnreachable.DEFER

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose what is done about a part that stands still: in progress there, and nothing moves.
+"""Choose what is done about a part that has stalled: in progress there, and nothing moves.
 
-Heat's engines hand the resources of a stack to one another by messages. When one dies, what it
-held and the messages that it had taken are nobody's, and the stack stays IN_PROGRESS for ever:
-Heat looks at its timeout only when the next message comes. From outside that looks the same as a
-resource that takes long.
+Heat's engines hand the resources of a stack to one another by messages. When an engine dies, no
+other takes over its resources and messages, and the stack stays IN_PROGRESS for ever: Heat looks at
+its timeout only when the next message comes. From outside that looks the same as a resource that
+takes long.
 
 A second request for the same revision begins a new traversal of the stack
 (``heat.engine.stack``, ``converge_stack``). What that does with a resource in progress is in
 ``heat.engine.check_resource``, ``_do_check_resource`` and ``_stale_resource_needs_retry``:
 
-* A living engine holds it: it is left alone, and looked at when that engine lets go of it. If it
-  fails then, the new traversal tries it again.
+* A living engine holds it: it is left alone until that engine is done. If it fails then, the new
+  traversal tries it again.
 * A dead engine held it: it becomes FAILED and is tried again.
 * Nobody holds it, since the message was lost: it goes on.
 
-To try again what has FAILED is, for most types, to make it anew (``heat.engine.resource``,
-``needs_replace_failed``). That takes nothing away from what is just being made; but what is being
-changed in place may hold data. So that is left to a person (S8). A stack inside of the stack is
-never made anew (``heat.engine.resources.stack_resource``, ``_needs_update``); what counts is what
-is inside of it.
+Heat replaces a resource of most types when it tries it again after it FAILED
+(``heat.engine.resource``, ``needs_replace_failed``). Nothing is lost where the resource was just
+being created; but a resource that is being changed in place may hold data. So that is left to a
+person (S8). A stack inside of the stack is never replaced
+(``heat.engine.resources.stack_resource``, ``_needs_update``); what counts is what is inside of it.
 """
 
 import dataclasses
@@ -30,16 +30,16 @@ from heat_ha.regions import model
 from heat_ha.regions.model import Part, Present, Request, Send, Stalled, Unfinished, Wait
 from heat_ha.regions.rules import spec
 
-# Equal signs in a row before a stack is believed to stand still: one may be a mere hiccup.
+# Equal fingerprints in a row before a stack counts as stalled: one may be a short delay.
 EQUAL_FINGERPRINTS = 4
 
-# Remote actions that can be ours to go on with.
+# Remote actions that we may send again.
 _OURS = ('CREATE', 'UPDATE')
 
-# A resource in one of these holds nothing yet that was there before, or is to go anyway.
+# A resource in one of these holds no data yet, or is to be deleted anyway.
 _NEW_OR_GOING = ('INIT', 'CREATE', 'DELETE')
 
-# Types that wait for somebody else by design: that nothing moves says nothing of an engine.
+# Types that wait for somebody else by design: there, a stall says nothing about an engine.
 _WAITING = frozenset(
     {
         'AWS::CloudFormation::WaitCondition',
@@ -51,16 +51,16 @@ _WAITING = frozenset(
     }
 )
 
-BY_HAND = 'if nobody works on it, the signal sync with force tells it once more'
+BY_HAND = 'if nobody works on it, the signal sync with force sends it again'
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
     """A part whose region answers now, with what is known of its resources.
 
-    ``unfinished`` are those that are not at rest, as the newest signs show them; ``equal`` is how
-    many signs in a row were the same, the newest among them. ``is_forced`` is whether a person
-    asks for the part to be told once more.
+    ``unfinished`` are those that are not at rest, as the newest fingerprint shows them; ``equal``
+    is how many fingerprints in a row were the same, the newest among them. ``is_forced`` is whether
+    a person asks for the same to be sent again.
     """
 
     part: Part
@@ -71,11 +71,11 @@ class Evidence:
 
 
 def next_step(found: Evidence, rules: spec.Rules, now: datetime.datetime) -> Send | Wait:
-    """Choose whether a part in progress is waited for or told once more.
+    """Choose whether to wait for a part in progress or to send it the same again.
 
-    Invariant: only what we began ourselves, and nobody has touched since, is told again; without
-    a person's word once for each telling, after ``rules.still_after`` seconds without a sign of
-    life, and only where nothing that was there before can be made anew by it.
+    Invariant: only an action that we began, and that nobody has touched since, is sent again.
+    Unless a person asks, that happens once for each request, after ``rules.stalled_after`` seconds
+    in which nothing moved, and only where it cannot replace anything that was there before.
     """
     part, observed = found.part, found.observed
     busy = f'{observed.action} is in progress there'
@@ -87,17 +87,17 @@ def next_step(found: Evidence, rules: spec.Rules, now: datetime.datetime) -> Sen
         return Wait(busy)
     stalled = f'{busy}, and nothing has moved since {part.still_since}'
     if part.repeats:
-        return Stalled(f'{stalled}, though it was told once more; {BY_HAND}')
+        return Stalled(f'{stalled}, though it was sent again; {BY_HAND}')
     obstacle = _obstacle(found.unfinished)
     if obstacle:
         return Stalled(f'{stalled}: {obstacle}; {BY_HAND}')
     if not rules.may_repair:
-        return Stalled(f'{stalled}; an update or the signal sync tells it once more')
+        return Stalled(f'{stalled}; an update or the signal sync sends it again')
     return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.signs)
 
 
 def is_ours(part: Part, observed: model.Observation) -> bool:
-    """Whether the stack is in progress for what it was told last, by us and by nobody since."""
+    """Whether the stack is in progress for our last request, and nobody has touched it since."""
     return (
         isinstance(observed, Present)
         and observed.status == 'IN_PROGRESS'
@@ -114,20 +114,20 @@ def is_ours(part: Part, observed: model.Observation) -> bool:
 
 
 def traversal(observed: Present) -> str:
-    """What tells one action of a remote stack from the next, as far as its Heat shows it.
+    """What distinguishes one action of a remote stack from the next, as far as its Heat shows it.
 
-    Whoever updates the stack without a word of tags leaves ours on it, but not the time.
+    An update by somebody else may keep our tags, but not the time.
     """
     return f'{observed.action} {observed.changed}'
 
 
 def _obstacle(unfinished: Iterable[Unfinished]) -> str:
-    """Why a part may not be told once more without a person; empty if it may."""
+    """Why a part may not be sent the same again unless a person asks; empty if it may."""
     for one in unfinished:
         if one.is_stack:
             continue
         if one.action not in _NEW_OR_GOING:
-            return f'{one.path} is {one.action}_{one.status}, and could be made anew by that'
+            return f'{one.path} is {one.action}_{one.status}, and could be replaced by that'
         if one.kind in _WAITING and one.action != 'DELETE':
             return f'{one.path} waits for somebody'
     return ''
@@ -145,19 +145,19 @@ def _unchanged_for(part: Part, now: datetime.datetime) -> float:
 def after_look(part: Part, observed: model.Observation) -> Part:
     """The part with what a look says of the action at work there."""
     if not isinstance(observed, Present) or observed.status != 'IN_PROGRESS':
-        # A cut hides what moved meanwhile; and where all is at rest, nothing stands still.
+        # A cut hides what moved meanwhile; and where all is at rest, nothing has stalled.
         known = part.traversal if isinstance(observed, model.Silent) else ''
         return dataclasses.replace(part, traversal=known, signs='', still_since='')
     if not part.traversal and observed.revision == part.told:
         return dataclasses.replace(part, traversal=traversal(observed))
     if part.traversal != traversal(observed):
-        # Somebody else's.
+        # The action is somebody else's.
         return dataclasses.replace(part, signs='', still_since='')
     return part
 
 
 def after_fingerprint(part: Part, newest: model.Fingerprint, now: str) -> Part:
-    """The part with the newest signs; the same again change nothing."""
+    """The part with the newest fingerprint; an equal one changes nothing."""
     if part.signs == newest.digest:
         return part
     return dataclasses.replace(part, signs=newest.digest, still_since=now)
@@ -175,9 +175,9 @@ def intended(part: Part, request: Request) -> Part:
 
 
 def after_reply(before: Part, sent: Part, reply: model.Reply) -> Part | None:
-    """The part after a repeated request that was not carried out; what it waited for goes on.
+    """The part after a repeated request that was not carried out; the wait goes on.
 
-    None if it was no such request, or was or may have been carried out, or did not arrive.
+    None if it was not such a request, was or may have been carried out, or did not arrive.
     """
     if sent.repeats <= before.repeats:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tags of a remote stack: they say whose it is to whoever meets it in its region."""
+"""The tags of a remote stack, which say in its region whose stack it is."""
 
 from heat_ha.regions import model
 
@@ -10,6 +10,6 @@ EPOCH, OWNER = f'{TAG}:epoch:', f'{TAG}:owner:'
 
 def of(mark: str, revision: str, found: model.Record) -> tuple[str, ...]:
     """The tags of a part's stack: whose it is, what it holds, and who may change it."""
-    # Heat takes 80 signs, and no commas.
+    # Heat accepts 80 characters, without commas.
     owner = (OWNER + found.owner.replace(',', '_'))[:80]
     return (TAG, MARK + mark, REVISION + revision, f'{EPOCH}{found.epoch}', owner)

@@ -63,7 +63,7 @@ def test_a_parameter_that_is_missing_or_unknown_is_named():
     assert not revision.problem(TEMPLATE, {}, {}, ENVIRONMENT)
     assert not revision.problem(TEMPLATE, {}, {'size': ['A', 'x']}, {})
     assert 'no parameter sise' in revision.problem(TEMPLATE, {'sise': 1}, {}, {})
-    assert 'no map' in revision.problem('text', {}, {}, {})
+    assert 'not a map' in revision.problem('text', {}, {}, {})
 
 
 def test_an_empty_signal_asks_for_sync_and_one_with_errors_for_nothing():

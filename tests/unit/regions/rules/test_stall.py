@@ -212,7 +212,7 @@ def test_what_an_engine_there_has_left_is_told_once_more_and_ends(change):
     assert end(work) and not work.failures()
     assert world.regions['B'].writes == [Request.REPEAT] and not world.regions['A'].writes
     assert world.regions['B'].texts() == ['one' if change == 'create' else 'two']
-    assert any('told the same once more' in e for e in world.events), world.events
+    assert any('sent the same again' in e for e in world.events), world.events
     world.forget_writes()
     assert not world.act() and not world.regions['B'].writes
 
@@ -221,7 +221,7 @@ def test_an_engine_there_that_dies_again_is_left_to_a_person():
     world, work = stalled_world()
     world.regions['B'].dies = True
     assert not end(work) and world.regions['B'].writes == [Request.REPEAT]
-    assert sum('was told once more' in e for e in world.events) == 1, world.events
+    assert sum('was sent again' in e for e in world.events) == 1, world.events
     world.regions['B'].dies = False
     work.force('B')
     assert end(work) and world.regions['B'].writes == [Request.REPEAT] * 2
