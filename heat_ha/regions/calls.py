@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from heat_ha.regions import interfaces, model
-from heat_ha.regions.rules import decide
+from heat_ha.regions.rules import transitions
 
 # Characters of a reason that are kept with the cause of a failure.
 MAX_REASON = 1000
@@ -84,7 +84,7 @@ class Write(_PartCall):
 
     def after(self, reply: model.Reply, now: str) -> tuple[model.Part, model.Fail | None]:
         """The part as the reply leaves it; with it the end, if the request was refused."""
-        return decide.after_reply(self.before, self.part, reply, now)
+        return transitions.after_reply(self.before, self.part, reply, now)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.regions import calls, interfaces, model, progress, record, stall_monitor
-from heat_ha.regions.rules import decide, spec, stall
+from heat_ha.regions.rules import decide, spec, stall, transitions
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class PartReconciler:
         """Decide upon a look. :returns: the part for the record, and the calls after it."""
         now = clock.now()
         self._action.begun.add(part.region)
-        found = decide.after_look(part, observed, clock.now_text())
+        found = transitions.after_look(part, observed, clock.now_text())
         evidence = self._stalls.observe(found, observed)
         step = self._next_step(found, observed, evidence, now)
         self._stalls.after_step(found.region, observed, evidence, step)
@@ -61,7 +61,7 @@ class PartReconciler:
         if isinstance(step, model.Send):
             write = self._write(found, observed, step)
             return write.part, [write]
-        done = decide.after_step(found, step, observed)
+        done = transitions.after_step(found, step, observed)
         if isinstance(step, model.Wait):
             return done, self._while_waiting(done, step, evidence)
         following = self._after_end(done, step, observed)
@@ -86,7 +86,9 @@ class PartReconciler:
     def _write(
         self, part: model.Part, observed: model.Observation, step: model.Send
     ) -> calls.Write:
-        sent = decide.intended(part, step.request, observed, self._action.attempt, clock.now_text())
+        sent = transitions.intended(
+            part, step.request, observed, self._action.attempt, clock.now_text()
+        )
         write = calls.Write(sent, part, step, self._body(sent, step.request))
         if not write.is_repeat:
             self._action.count_send(part.region)
@@ -161,7 +163,7 @@ class PartReconciler:
         LOG.debug('%s answers: %s', part.region, reply)
         self._action.note_reply(part.region, reply)
         if end is not None:
-            part = decide.after_step(part, end, model.Absent())
+            part = transitions.after_step(part, end, model.Absent())
             self._settle(call.before, part, end)
         return part
 

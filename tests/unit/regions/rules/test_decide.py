@@ -5,8 +5,6 @@ import dataclasses
 import datetime
 import itertools
 
-import pytest
-
 from heat_ha import serialization
 from heat_ha.regions import model
 from heat_ha.regions.model import (
@@ -23,7 +21,7 @@ from heat_ha.regions.model import (
     State,
     Wait,
 )
-from heat_ha.regions.rules import decide, spec, tombstones
+from heat_ha.regions.rules import decide, spec, tombstones, transitions
 from heat_ha.regions.rules.spec import Drift, OnUnreachable
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
@@ -134,7 +132,9 @@ def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
             assert isinstance(observed, Absent) or part.attempt != 'this', (
                 'deleted while it was told'
             )
-            assert decide.intended(part, step.request, observed, 'this', JUST_NOW).stack_id == ''
+            assert (
+                transitions.intended(part, step.request, observed, 'this', JUST_NOW).stack_id == ''
+            )
             assert part.doubtful_since != JUST_NOW, 'the first request may still make it'
         if isinstance(step, Send) and step.request is Request.UPDATE:
             assert isinstance(observed, Present)
@@ -169,18 +169,6 @@ def test_a_wait_for_a_silent_region_ends_when_patience_does():
     assert isinstance(decide.next_step(part, SILENT[1], spec.Rules(), 'x', NOW), Defer)
     part = dataclasses.replace(PARTS[0], silent_since=JUST_NOW)
     assert isinstance(decide.next_step(part, SILENT[1], spec.Rules(), 'x', NOW), Wait)
-
-
-@pytest.mark.parametrize('reply', list(model.Answer))
-def test_whatever_the_answer_a_part_that_may_exist_is_never_forgotten(reply):
-    before = dataclasses.replace(PARTS[0], told='', doubtful_since='')
-    for request, observed in ((Request.CREATE, Absent()), (Request.UPDATE, PRESENT[0])):
-        sent = decide.intended(before, request, observed, 'this', EARLIER)
-        after, end = decide.after_reply(before, sent, model.Reply(reply, 'why'), EARLIER)
-        if reply in (model.Answer.ACCEPTED, model.Answer.UNKNOWN):
-            assert after.may_exist and end is None
-        if reply is model.Answer.NOT_SENT:
-            assert not after.told
 
 
 def test_a_record_is_read_as_it_was_written():

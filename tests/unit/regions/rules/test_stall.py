@@ -10,7 +10,7 @@ import pytest
 
 from heat_ha.regions import model, stall_monitor
 from heat_ha.regions.model import Part, Present, Request, Send, Stalled, State, Unfinished, Wait
-from heat_ha.regions.rules import decide, spec, stall
+from heat_ha.regions.rules import decide, spec, stall, transitions
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import World
 
@@ -150,17 +150,17 @@ def test_what_is_not_in_progress_for_us_is_waited_for_in_silence():
 
 
 def test_a_telling_is_on_record_before_it_is_sent_and_begins_a_new_action():
-    told = decide.intended(OURS, Request.REPEAT, SEEN[0], 'other', JUST_NOW)
+    told = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'other', JUST_NOW)
     assert (told.repeats, told.traversal, told.signs, told.still_since) == (1, '', '', '')
     assert told.told == told.desired and told.applied == OURS.applied
-    again = decide.intended(told, Request.UPDATE, SEEN[0], 'other', JUST_NOW)
+    again = transitions.intended(told, Request.UPDATE, SEEN[0], 'other', JUST_NOW)
     assert again.repeats == 0, 'what is told for another reason may be told once more again'
 
 
 @pytest.mark.parametrize('answer', list(model.Answer))
 def test_a_refusal_of_the_same_ends_nothing_that_is_at_work(answer):
-    told = decide.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
-    after, end = decide.after_reply(OURS, told, model.Reply(answer, 'why'), JUST_NOW)
+    told = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
+    after, end = transitions.after_reply(OURS, told, model.Reply(answer, 'why'), JUST_NOW)
     assert end is None and after.told == 'new' and after.stack_id == 'id'
     is_spent = answer not in (model.Answer.NOT_SENT, model.Answer.BUSY)
     assert after.repeats == (1 if is_spent else 0)
@@ -168,14 +168,14 @@ def test_a_refusal_of_the_same_ends_nothing_that_is_at_work(answer):
 
 def test_a_cut_and_somebody_elses_action_end_what_was_known_to_stand_still():
     in_progress = Present('id', 'name', 'UPDATE', 'IN_PROGRESS', '', 'then', 'mark', 'new')
-    assert decide.after_look(OURS, in_progress, JUST_NOW).still_since == LONG_AGO
+    assert transitions.after_look(OURS, in_progress, JUST_NOW).still_since == LONG_AGO
     theirs = dataclasses.replace(in_progress, changed='since')
     ended = dataclasses.replace(in_progress, status='COMPLETE')
     cut = model.Silent(model.ErrorClass.UNREACHABLE, 'cut')
     for observed in (theirs, ended, cut, model.Absent()):
-        after = decide.after_look(OURS, observed, JUST_NOW)
+        after = transitions.after_look(OURS, observed, JUST_NOW)
         assert (after.signs, after.still_since) == ('', ''), observed
-    assert decide.after_look(OURS, cut, JUST_NOW).traversal, 'it is ours after a cut too'
+    assert transitions.after_look(OURS, cut, JUST_NOW).traversal, 'it is ours after a cut too'
 
 
 # --- whole actions --------------------------------------------------------------------------
