@@ -63,7 +63,7 @@ def test_a_snapshot_is_taken_restored_and_deleted_in_each_region(engine, regions
     assert attribute(engine, stack, 'outputs') == {'A': {'text': 'one'}, 'B': {'text': 'one'}}
     engine.update(stack, template())
     engine.signal(stack, 'remote')
-    assert [r.writes for r in regions.values()] == [restored, restored], 'nothing is left to tell'
+    assert [r.writes for r in regions.values()] == [restored, restored], 'nothing is left to send'
     delete(engine, stack, first)
     assert held(regions) == {'A': 1, 'B': 1} and list(listed(engine, stack)) == [second]
     engine.call('delete_stack', stack)
@@ -141,8 +141,8 @@ def test_the_reason_of_a_failed_snapshot_fits_into_what_heat_keeps_of_it(
     found = snapshot(engine, stack)
     status, reason = listed(engine, stack)[found]
     assert status == 'FAILED' and names[0] in reason and len(reason) <= 255, len(reason)
-    told = ' '.join(reason for _, reason in engine.events(stack, 'remote'))
-    assert cause == 'pending' or all(f'{name}: ' in told for name in names)
+    shown = ' '.join(reason for _, reason in engine.events(stack, 'remote'))
+    assert cause == 'pending' or all(f'{name}: ' in shown for name in names)
 
 
 def test_a_pending_region_refuses_the_snapshot_and_shows_the_way_out(engine, regions):

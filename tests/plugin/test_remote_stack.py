@@ -107,7 +107,7 @@ def test_an_update_after_a_failed_create_goes_on_with_the_same_stack(engine, reg
     assert set(regions['A'].stacks) == before
 
 
-def test_a_cut_region_is_pending_and_told_by_sync(engine, regions):
+def test_a_cut_region_is_pending_and_brought_up_to_date_by_sync(engine, regions):
     regions['B'] = FakeRegion('B')
     regions['B'].way = Way.CUT
     stack = engine.create(template())
@@ -145,7 +145,7 @@ def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, reg
     assert any('sent the same again' in e[1] for e in engine.events(stack, 'remote'))
 
 
-def test_a_person_may_have_a_part_told_once_more_at_once(engine, regions):
+def test_a_person_may_have_the_same_sent_again_at_once(engine, regions):
     regions['B'] = Dying('B')
     regions['B'].way = Way.CUT
     stack = engine.create(template())

@@ -23,7 +23,7 @@ def test_all_regions_hold_what_is_wanted_and_a_second_pass_writes_nothing():
     assert not any(r.writes for r in world.regions.values())
 
 
-def test_a_region_that_is_down_holds_back_nobody_and_is_told_once_when_it_is_back():
+def test_a_region_that_is_down_holds_up_no_other_and_is_updated_once_when_it_is_back():
     world = World('A', 'B')
     world.regions['B'].way = Way.CUT
     assert not world.act(steps=4)
@@ -34,7 +34,7 @@ def test_a_region_that_is_down_holds_back_nobody_and_is_told_once_when_it_is_bac
     assert world.regions['B'].writes == [Request.CREATE]
 
 
-def test_of_three_updates_during_a_cut_the_newest_alone_is_told():
+def test_of_three_updates_during_a_cut_only_the_newest_is_sent():
     world = World('A', 'B')
     world.act()
     world.forget_writes()
@@ -111,7 +111,7 @@ def test_what_leaves_during_a_cut_is_deleted_later_and_only_that():
     assert sorted(r.value for r in world.regions['B'].writes) == ['create', 'create', 'delete']
 
 
-def test_a_region_that_was_never_told_leaves_no_tombstone():
+def test_a_region_that_nothing_was_sent_to_leaves_no_tombstone():
     world = World('A', 'B')
     world.regions['B'].way = Way.CUT
     world.act()
@@ -129,11 +129,11 @@ def test_retain_ends_a_delete_without_the_region():
     assert not world.store.record.tombstones and world.regions['B'].stacks
 
 
-def test_a_failure_there_is_told_with_its_cause_and_sent_again_by_the_next_action_only():
+def test_a_failure_there_is_shown_with_its_cause_and_sent_again_by_the_next_action_only():
     world = World('A', 'B')
     world.regions['B'].fails = True
-    (told,) = world.act()
-    assert told.startswith('B: remote_failed: CREATE_FAILED') and 'thing: boom' in told
+    (failure,) = world.act()
+    assert failure.startswith('B: remote_failed: CREATE_FAILED') and 'thing: boom' in failure
     assert world.regions['B'].writes == [Request.CREATE]
     world.regions['B'].fails = False
     assert not world.act()
@@ -143,8 +143,8 @@ def test_a_failure_there_is_told_with_its_cause_and_sent_again_by_the_next_actio
 def test_credentials_that_are_not_accepted_are_no_cut():
     world = World('A')
     world.regions['A'].way = Way.BAD_TOKEN
-    (told,) = world.act()
-    assert told.startswith('A: auth:')
+    (failure,) = world.act()
+    assert failure.startswith('A: auth:')
 
 
 def test_what_somebody_else_changed_is_reported_and_not_overwritten():
@@ -155,8 +155,8 @@ def test_what_somebody_else_changed_is_reported_and_not_overwritten():
     assert not world.act()
     assert world.part('A').drifted
     world.want('two')
-    (told,) = world.act()
-    assert told.startswith('A: conflict:') and not world.regions['A'].writes
+    (failure,) = world.act()
+    assert failure.startswith('A: conflict:') and not world.regions['A'].writes
 
 
 @pytest.mark.parametrize('drift', [spec.Drift.CORRECT, spec.Drift.IGNORE])
@@ -209,7 +209,7 @@ def test_outputs_travel_to_the_other_part_and_only_changes_do():
     assert not world.regions['B'].writes
 
 
-def test_inputs_that_never_come_to_rest_are_told_a_bounded_number_of_times():
+def test_inputs_that_never_come_to_rest_are_sent_a_bounded_number_of_times():
     world = World('A')
 
     def grows():
@@ -217,8 +217,8 @@ def test_inputs_that_never_come_to_rest_are_told_a_bounded_number_of_times():
         return worlds.content('x' if known is None else known.values['text'] + 'x')
 
     world.wanted = {'A': grows}
-    (told,) = world.act(steps=100)
-    assert 'come to rest' in told
+    (failure,) = world.act(steps=100)
+    assert 'come to rest' in failure
 
 
 def test_what_waits_for_an_output_that_does_not_come_ends_the_action_all_the_same():
@@ -245,8 +245,8 @@ def test_a_stack_that_differs_is_not_adopted_without_leave():
         'there', 'theirs', '', '', 'CREATE', 'COMPLETE'
     )
     world.adopts = {'A': 'theirs'}
-    (told,) = world.act()
-    assert 'conflict' in told and not world.regions['A'].writes
+    (failure,) = world.act()
+    assert 'conflict' in failure and not world.regions['A'].writes
     world.wanted = {}
     assert not world.act()
     assert 'there' in world.regions['A'].stacks, 'what was never ours is deleted'
@@ -255,14 +255,14 @@ def test_a_stack_that_differs_is_not_adopted_without_leave():
 def test_a_foreign_stack_of_the_same_name_is_left_alone():
     world = World('A')
     world.regions['A'].stacks['x'] = worlds.FakeStack('x', 'stack-A', '', '', 'CREATE', 'COMPLETE')
-    (told,) = world.act()
-    assert 'another stack has the name' in told
+    (failure,) = world.act()
+    assert 'another stack has the name' in failure
     world.wanted = {}
     assert not world.act()
     assert 'x' in world.regions['A'].stacks
 
 
-def test_a_region_given_up_is_neither_told_nor_waited_for():
+def test_nothing_is_sent_to_a_region_given_up_and_nothing_waits_for_it():
     world = World('A', 'B')
     world.act()
     world.store.record = planning.abandoned(world.store.record, 'B')
@@ -274,15 +274,15 @@ def test_a_region_given_up_is_neither_told_nor_waited_for():
     assert not world.regions['B'].writes and world.regions['B'].stacks
 
 
-def test_what_was_deleted_there_is_made_anew_by_an_update_and_not_by_the_action_that_waits():
+def test_what_was_deleted_there_is_created_again_by_an_update_and_not_by_the_action_that_waits():
     world = World('A')
     work = world.work()
     work.step()
     world.regions['A'].deleted_by_hand()
     while not work.step():
         pass
-    (told,) = work.failures()
-    assert told.startswith('A: conflict: somebody else has deleted')
+    (failure,) = work.failures()
+    assert failure.startswith('A: conflict: somebody else has deleted')
     assert world.regions['A'].writes == [Request.CREATE]
     before = world.part('A').stack_id
     assert not world.act()
@@ -290,7 +290,7 @@ def test_what_was_deleted_there_is_made_anew_by_an_update_and_not_by_the_action_
     assert world.part('A').is_settled and world.part('A').stack_id != before
 
 
-def test_what_was_deleted_when_nothing_was_told_is_shown_and_made_anew_with_the_next_change():
+def test_what_was_deleted_between_actions_is_shown_and_created_again_with_the_next_change():
     world = World('A')
     world.act()
     world.regions['A'].deleted_by_hand()

@@ -60,7 +60,7 @@ def test_a_region_that_is_cut_off_is_suspended_when_it_is_back():
     assert not attributes.pending(world.store.record)
 
 
-def test_what_is_resumed_and_changed_during_a_cut_is_resumed_before_it_is_told():
+def test_what_is_resumed_and_changed_during_a_cut_is_resumed_before_it_is_updated():
     world = World('A', 'B')
     world.act()
     world.act(suspend_wanted=True)

@@ -223,7 +223,7 @@ class FakeStore:
 
     def __init__(self):
         self.record = None
-        self.kept = {}
+        self.known_outputs = {}
         self.parent_snapshot = None
         self.writes_left = None
 
@@ -239,11 +239,11 @@ class FakeStore:
         self.record = found
 
     def outputs(self, region):
-        return self.kept.get(region)
+        return self.known_outputs.get(region)
 
     def write_outputs(self, region, outputs):
         assert isinstance(outputs, record.Outputs)
-        self.kept[region] = outputs
+        self.known_outputs[region] = outputs
 
     def snapshot(self):
         return self.parent_snapshot

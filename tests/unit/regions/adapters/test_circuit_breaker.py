@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may call a region that has not answered. Over real connections: test_remote_heat."""
+"""Who may call a region that has not answered. Over real connections: test_heat_client."""
 
 import time
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls to another region's Heat end in time, and their answers are told apart."""
+"""Calls to another region's Heat end in time, and their answers are distinguished."""
 
 import concurrent.futures
 import contextlib
@@ -179,9 +179,7 @@ def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, reg
 
 
 @pytest.mark.parametrize('outputs', [['no map'], 'no list', {'a': 1}, 7])
-def test_outputs_that_are_not_told_as_heat_tells_them_do_not_replace_those_known(
-    heat, region, outputs
-):
+def test_malformed_outputs_do_not_replace_those_known(heat, region, outputs):
     heat.answer = (200, {'stack': {**STACK, 'outputs': outputs}})
     assert isinstance(region.look(PART, True), model.Silent)
     assert isinstance(region.look(PART, False), model.Present)
@@ -215,7 +213,7 @@ def test_a_snapshot_without_an_id_is_not_taken_for_one(heat, region):
         ((502, b'bad gateway'), (Answer.UNKNOWN, None)),
     ],
 )
-def test_answers_to_a_write_are_told_apart_by_what_may_be_done_next(heat, region, answer, told):
+def test_answers_to_a_write_differ_by_what_may_be_done_next(heat, region, answer, told):
     heat.answer = answer
     reply = region.send(Request.UPDATE, PART, {'tags': ()})
     assert (reply.answer, reply.error_class) == told
@@ -325,7 +323,7 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
         (transport.BadCredential('no such secret'), ErrorClass.INVALID),
     ],
 )
-def test_a_refused_login_is_told_from_a_keystone_that_does_not_answer(failure, told):
+def test_a_refused_login_is_not_a_keystone_that_does_not_answer(failure, told):
     def access():
         raise failure
 
@@ -333,7 +331,7 @@ def test_a_refused_login_is_told_from_a_keystone_that_does_not_answer(failure, t
     assert isinstance(observed, model.Silent) and observed.error_class is told
 
 
-def test_what_the_resources_did_is_told_of_the_last_action_only(heat, region):
+def test_recent_events_are_those_of_the_last_action(heat, region):
     def event(name, status, physical=''):
         return {
             'resource_name': name, 'resource_status': status, 'physical_resource_id': physical
@@ -413,7 +411,7 @@ def shown(name, status, *rels, parent=None, updated='then'):
     return found if parent is None else {**found, 'parent_resource': parent}
 
 
-def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_moves(heat, region):
+def test_a_fingerprint_names_what_is_unfinished_and_changes_with_whatever_moves(heat, region):
     event = {'id': 'e1'}
     group = shown('group', 'UPDATE_IN_PROGRESS', 'self', 'nested')
     inner = shown('thing', 'CREATE_IN_PROGRESS', 'self', parent='group')
@@ -432,7 +430,7 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
     moved = {**inner, 'updated_time': 'since'}
     others = [fingerprint({'id': 'e2'}, group, inner, done), fingerprint(event, group, moved, done)]
     assert all(s.digest != first.digest for s in others)
-    # What is not told as Heat tells it is no nested stack, and no fault of ours.
+    # A malformed link does not make it a nested stack, and is not an error.
     assert not fingerprint(event, {**group, 'links': ['no map']}).unfinished[0].is_stack
 
 
@@ -446,7 +444,7 @@ def test_the_signs_of_a_stack_name_what_is_unfinished_and_change_with_whatever_m
         (200, {'events': ['no map'], 'resources': []}),
     ],
 )
-def test_without_an_answer_there_are_no_signs(heat, region, answer):
+def test_without_an_answer_there_is_no_fingerprint(heat, region, answer):
     heat.answer = answer
     assert region.fingerprint(PART) is None
 
@@ -478,7 +476,7 @@ BODIES = strategies.recursive(
     BODIES,
 )
 def test_whatever_answers_instead_of_heat_ends_no_action(monkeypatch, status, key, body):
-    """What is made of a wrong reply is told by the tests before; here, that none breaks us."""
+    """The tests above show what a wrong reply means; here, that none raises."""
     region = port_to(9)
     answer = transport.Response(status, {key: body})
     monkeypatch.setattr(region, '_call', lambda *_args: answer)

@@ -96,7 +96,7 @@ def test_a_region_that_has_what_is_wanted_is_sent_nothing():
             assert not isinstance(decide.next_step(part, observed, rules, 'this', NOW), Send)
 
 
-def test_nobody_is_told_twice_in_one_action_what_failed_in_it():
+def test_what_has_failed_in_an_action_is_not_sent_again_by_it():
     for part, observed, rules in worlds():
         if part.attempt == 'this' and part.told == 'new' and isinstance(observed, Present):
             step = decide.next_step(part, observed, rules, 'this', NOW)
@@ -113,7 +113,7 @@ def test_a_rollback_there_ends_the_wait_at_once():
             assert isinstance(step, Fail), (part, observed)
 
 
-def test_a_check_repairs_nothing_that_was_told():
+def test_a_check_repairs_nothing_that_was_sent():
     for part, observed in itertools.product(PARTS, PRESENT):
         if part.told == 'new' and observed.status == 'FAILED' and not part.adopts:
             rules = spec.Rules(may_repair=False)
@@ -130,7 +130,7 @@ def test_a_stack_is_made_only_where_the_region_said_that_there_is_none():
             )
             assert is_gone, (part, observed)
             assert isinstance(observed, Absent) or part.attempt != 'this', (
-                'deleted while it was told'
+                'deleted after it was sent'
             )
             assert (
                 transitions.intended(part, step.request, observed, 'this', JUST_NOW).stack_id == ''

@@ -31,9 +31,9 @@ def changed(*names):
     return world, snapshot
 
 
-def restore(world, snapshot, wish='1', **more):
+def restore(world, snapshot, request_id='1', **more):
     world.want('one')
-    return world.act(restore=model.Restore(wish, snapshot), **more)
+    return world.act(restore=model.Restore(request_id, snapshot), **more)
 
 
 RESTORED = [Request.RESTORE, Request.TAG]
@@ -46,21 +46,21 @@ def test_each_region_restores_once_and_later_passes_write_nothing():
         assert region.writes == RESTORED and region.texts() == ['one']
     for part in world.store.record.parts:
         assert part.is_settled and part.state is State.READY and not part.drifted
-    # The stored template keeps the wish.
+    # The stored template keeps the request.
     assert not restore(world, snapshot) and not world.act()
     assert all(r.writes == RESTORED for r in world.regions.values())
-    # Its tags are right: whoever looks by them finds the stack.
+    # Its tags are right: a look by them finds the stack.
     (stack,) = world.regions['A'].stacks.values()
     assert (stack.mark, stack.revision) == (world.part('A').mark, world.part('A').desired)
 
 
-def test_the_same_snapshot_is_restored_again_when_that_is_wished_again():
+def test_the_same_snapshot_is_restored_again_when_a_new_request_asks_for_it():
     world, snapshot = changed('A')
     restore(world, snapshot)
     world.want('two')
     world.act()
     world.forget_writes()
-    assert not restore(world, snapshot, wish='2')
+    assert not restore(world, snapshot, request_id='2')
     assert world.regions['A'].writes == RESTORED and world.regions['A'].texts() == ['one']
 
 
@@ -143,8 +143,8 @@ def test_an_engine_that_dies_over_it_is_followed_by_one_that_ends_it(writes):
 def test_a_restore_that_failed_ends_the_action_and_is_tried_again_by_the_next():
     world, snapshot = changed('A')
     world.regions['A'].fails = True
-    (told,) = restore(world, snapshot)
-    assert 'RESTORE_FAILED there: boom' in told
+    (failure,) = restore(world, snapshot)
+    assert 'RESTORE_FAILED there: boom' in failure
     world.regions['A'].fails = False
     assert not world.act() and world.part('A').is_settled
     assert world.regions['A'].writes == [Request.RESTORE, *RESTORED]

@@ -54,7 +54,7 @@ SEEN = (
 )
 
 
-def test_a_region_is_told_only_when_it_was_seen_not_to_have_the_snapshot():
+def test_a_snapshot_is_requested_only_where_it_was_seen_to_be_missing():
     for observed, told, known, waited, doubtful in itertools.product(
         SEEN, ('', 'then'), ('', 'snap'), (0.0, 99.0), (True, False)
     ):
@@ -126,7 +126,7 @@ def test_all_regions_have_the_snapshot_or_none_has(ways):
     ended = any(work.step() for _ in range(12))
     cut = [n for n, r in world.regions.items() if r.way in (Way.CUT, Way.BAD_TOKEN)]
     if not ended:
-        # What is lost on the way is told again until the action's timeout.
+        # What is lost on the way is sent again until the action's timeout.
         assert Way.LOSES_REQUESTS in ways and not cut
         work.cancel()
     if ended and not cut:
@@ -134,8 +134,8 @@ def test_all_regions_have_the_snapshot_or_none_has(ways):
         assert world.snapshots() == {'A': 1, 'B': 1}
         return
     if ended:
-        told = ' '.join(work.failures())
-        assert all(f'{name}: ' in told for name in cut)
+        shown = ' '.join(work.failures())
+        assert all(f'{name}: ' in shown for name in cut)
     # After the heal nothing of it is left.
     for region in world.regions.values():
         region.way = Way.OPEN
@@ -170,8 +170,8 @@ def test_a_snapshot_that_cannot_be_deleted_again_is_named_and_deleted_after_the_
     world.regions['A'].way, world.regions['B'].way = Way.CUT, Way.BAD_TOKEN
     while not work.step():
         pass
-    told = ' '.join(work.failures())
-    assert 'may be left in A' in told and 'may be left in B' in told
+    shown = ' '.join(work.failures())
+    assert 'may be left in A' in shown and 'may be left in B' in shown
     assert attributes.pending(world.store.record) == ['A', 'B']
     for region in world.regions.values():
         region.way = Way.OPEN
@@ -220,7 +220,7 @@ def test_a_delete_ends_in_each_region_and_what_is_cut_off_is_not_forgotten_unles
     assert not world.store.record.tombstones
 
 
-def test_only_the_snapshot_that_is_meant_is_deleted_and_no_part_is_told_anything():
+def test_only_the_snapshot_that_is_meant_is_deleted_and_nothing_is_sent_to_a_part():
     world = made('A')
     _, first = world.snapshot()
     _, second = world.snapshot()
@@ -232,7 +232,7 @@ def test_only_the_snapshot_that_is_meant_is_deleted_and_no_part_is_told_anything
     assert list(stack.snapshots) == [second.shots[0].snapshot]
 
 
-def test_a_region_that_was_given_up_is_told_nothing_and_named():
+def test_a_region_that_was_given_up_is_named_and_nothing_is_sent_there():
     world = made('A', 'B')
     _, snapshot = world.snapshot()
     world.store.write(planning.abandoned(world.store.record, 'B'))

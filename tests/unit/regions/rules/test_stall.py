@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a part that is in progress is told the same once more, over all combinations."""
+"""When a part that is in progress is sent the same again, over all combinations."""
 
 import dataclasses
 import datetime
@@ -108,7 +108,7 @@ def test_nothing_is_sent_in_a_delete_a_rollback_a_restore_or_any_action_but_a_cr
         assert not found.part.paused and found.part.state is not State.ABANDONED
 
 
-def test_without_a_person_it_takes_time_equal_signs_and_happens_once():
+def test_without_a_person_it_takes_time_and_equal_fingerprints_and_happens_once():
     for found, step in sent():
         if not found.is_forced:
             assert found.part.still_since == LONG_AGO and found.equal >= stall.EQUAL_FINGERPRINTS
@@ -116,18 +116,18 @@ def test_without_a_person_it_takes_time_equal_signs_and_happens_once():
             assert step.if_digest == found.part.signs != ''
 
 
-def test_without_a_person_nothing_that_was_there_before_can_be_made_anew():
+def test_without_a_person_nothing_that_was_there_before_can_be_replaced():
     for found, _ in sent():
         if not found.is_forced:
             assert IN_PLACE not in found.unfinished and WAITER not in found.unfinished
 
 
-def test_a_check_tells_nothing_again_but_a_person_may():
+def test_a_check_sends_nothing_again_but_a_person_may():
     for found, _ in sent(may_repair=False):
         assert found.is_forced
 
 
-def test_what_stands_still_and_is_not_told_again_says_so_and_how_to_go_on():
+def test_a_stall_in_which_nothing_is_sent_says_so_and_how_to_go_on():
     count = 0
     for found, step in decided():
         if (
@@ -149,18 +149,18 @@ def test_what_is_not_in_progress_for_us_is_waited_for_in_silence():
             assert type(step) is Wait
 
 
-def test_a_telling_is_on_record_before_it_is_sent_and_begins_a_new_action():
-    told = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'other', JUST_NOW)
-    assert (told.repeats, told.traversal, told.signs, told.still_since) == (1, '', '', '')
-    assert told.told == told.desired and told.applied == OURS.applied
-    again = transitions.intended(told, Request.UPDATE, SEEN[0], 'other', JUST_NOW)
-    assert again.repeats == 0, 'what is told for another reason may be told once more again'
+def test_a_repeat_is_on_record_before_it_is_sent_and_begins_a_new_action():
+    sent = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'other', JUST_NOW)
+    assert (sent.repeats, sent.traversal, sent.signs, sent.still_since) == (1, '', '', '')
+    assert sent.told == sent.desired and sent.applied == OURS.applied
+    again = transitions.intended(sent, Request.UPDATE, SEEN[0], 'other', JUST_NOW)
+    assert again.repeats == 0, 'what is sent for another reason may be sent again'
 
 
 @pytest.mark.parametrize('answer', list(model.Answer))
 def test_a_refusal_of_the_same_ends_nothing_that_is_at_work(answer):
-    told = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
-    after, end = transitions.after_reply(OURS, told, model.Reply(answer, 'why'), JUST_NOW)
+    sent = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
+    after, end = transitions.after_reply(OURS, sent, model.Reply(answer, 'why'), JUST_NOW)
     assert end is None and after.told == 'new' and after.stack_id == 'id'
     is_spent = answer not in (model.Answer.NOT_SENT, model.Answer.BUSY)
     assert after.repeats == (1 if is_spent else 0)
@@ -188,7 +188,7 @@ def quick(monkeypatch):
 
 
 def stalled_world(change='create', stalled_after=0.0, unfinished=(NEW,)):
-    """A world whose region B was told something, and whose engine has died then."""
+    """A world whose region B was sent something, and whose engine died then."""
     world = World('A', 'B')
     if change == 'update':
         world.act()
@@ -207,7 +207,7 @@ def end(work, steps=30):
 
 
 @pytest.mark.parametrize('change', ['create', 'update'])
-def test_what_an_engine_there_has_left_is_told_once_more_and_ends(change):
+def test_what_an_engine_there_has_left_is_sent_again_and_ends(change):
     world, work = stalled_world(change)
     assert end(work) and not work.failures()
     assert world.regions['B'].writes == [Request.REPEAT] and not world.regions['A'].writes
@@ -245,7 +245,7 @@ def test_a_stack_in_which_something_moves_is_waited_for():
     assert not world.regions['B'].writes
 
 
-def test_what_moves_at_the_last_moment_is_not_told():
+def test_nothing_is_sent_where_something_moves_at_the_last_moment():
     world, work = stalled_world()
     region, (stack,) = world.regions['B'], world.regions['B'].stacks.values()
     for _ in range(stall.EQUAL_FINGERPRINTS):
@@ -256,7 +256,7 @@ def test_what_moves_at_the_last_moment_is_not_told():
     assert world.part('B').reason == 'something moves there after all'
 
 
-def test_time_passes_before_it_is_told():
+def test_time_passes_before_it_is_sent_again():
     world, work = stalled_world(stalled_after=60.0)
     assert not end(work) and not world.regions['B'].writes
     assert world.part('B').still_since
@@ -285,7 +285,7 @@ def test_force_changes_nothing_where_nothing_is_in_progress():
     assert not world.work(only=frozenset('A')).force('B')
 
 
-def test_an_engine_here_may_die_at_any_write_and_the_same_is_told_once():
+def test_an_engine_here_may_die_at_any_write_and_the_same_is_sent_once():
     for dies_at in range(20):
         world, work = stalled_world()
         world.store.writes_left = dies_at

@@ -39,7 +39,7 @@ def test_a_delete_is_sent_only_for_the_stack_that_it_was_meant_for():
             assert on_delete is OnDelete.RETAIN and observed.error_class is ErrorClass.UNREACHABLE
 
 
-def test_a_delete_that_is_under_way_is_told_once_in_each_attempt():
+def test_a_delete_that_is_under_way_is_sent_once_in_each_attempt():
     observed = Present('id', 'name', 'DELETE', 'IN_PROGRESS')
     for attempt, wanted in (('', Wait), ('this', Wait), ('an earlier one', Send)):
         tombstone = Tombstone('B', 'mark', 'name', 'id', EARLIER, attempt=attempt)
