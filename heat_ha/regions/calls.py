@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from heat_ha.regions import interfaces, model
-from heat_ha.regions.rules import transitions
+from heat_ha.regions.rules import answers, steps, transitions
 
 # Characters of a reason that are kept with the cause of a failure.
 MAX_REASON = 1000
@@ -24,7 +24,7 @@ class Look:
     target: model.Part | model.Tombstone
     with_outputs: bool = False
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Observation:
         """Ask the region."""
         return heat.look(self.target, self.with_outputs)
 
@@ -40,10 +40,10 @@ class LookForAdoption:
     body: Mapping[str, Any]
     overwrites: bool
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Observation:
         """Ask the region for the stack, and then for what it holds."""
         observed = heat.look(self.target, False)
-        if not isinstance(observed, model.Present) or self.overwrites:
+        if not isinstance(observed, answers.Present) or self.overwrites:
             return observed
         found = dataclasses.replace(self.target, stack_id=observed.stack_id, name=observed.name)
         return dataclasses.replace(observed, is_equal=heat.is_equal(found, self.body))
@@ -66,23 +66,23 @@ class Write(_PartCall):
     """Send a request that changes the stack; ``before`` is the part before that was decided."""
 
     before: model.Part
-    step: model.Send
+    step: steps.Send
     body: Mapping[str, Any]
 
     @property
     def is_repeat(self) -> bool:
         """Whether the same is sent again to a stack that has stalled."""
-        return self.step.request is model.Request.REPEAT
+        return self.step.request is steps.Request.REPEAT
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Reply:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Reply:
         """Send the request, unless the stack moves after all."""
         if self.step.if_digest:
             newest = heat.fingerprint(self.part)
             if newest is None or newest.digest != self.step.if_digest:
-                return model.Reply(model.Answer.BUSY, 'something moves there after all')
+                return answers.Reply(answers.Answer.BUSY, 'something moves there after all')
         return heat.send(self.step.request, self.part, self.body)
 
-    def after(self, reply: model.Reply, now: str) -> tuple[model.Part, model.Fail | None]:
+    def after(self, reply: answers.Reply, now: str) -> tuple[model.Part, steps.Fail | None]:
         """The part as the reply leaves it; with it the end, if the request was refused."""
         return transitions.after_reply(self.before, self.part, reply, now)
 
@@ -91,7 +91,7 @@ class Write(_PartCall):
 class ReadOutputs(_PartCall):
     """Read the outputs of a stack that was just seen to hold what is wanted."""
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Observation:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Observation:
         """Ask the region."""
         return heat.look(self.part, True)
 
@@ -123,7 +123,7 @@ class ReadRecentEvents(_PartCall):
 class ReadFingerprint(_PartCall):
     """Ask whether anything moves in a stack that is in progress."""
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Fingerprint | None:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Fingerprint | None:
         """Ask the region."""
         return heat.fingerprint(self.part)
 
@@ -132,9 +132,9 @@ class ReadFingerprint(_PartCall):
 class Cancel(_PartCall):
     """Ask the region to stop its work on the stack."""
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Reply:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Reply:
         """Send the request."""
-        return heat.send(model.Request.CANCEL, self.part, {})
+        return heat.send(steps.Request.CANCEL, self.part, {})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,16 +143,16 @@ class Delete:
 
     target: model.Tombstone
 
-    def make(self, heat: interfaces.RegionHeat) -> model.Reply:
+    def make(self, heat: interfaces.RegionHeat) -> answers.Reply:
         """Send the request."""
-        return heat.send(model.Request.DELETE, self.target, {})
+        return heat.send(steps.Request.DELETE, self.target, {})
 
-    def after(self, reply: model.Reply) -> model.Tombstone:
+    def after(self, reply: answers.Reply) -> model.Tombstone:
         """The tombstone as the reply leaves it; only a look shows that the delete has ended."""
         match reply.answer:
-            case model.Answer.ACCEPTED:
+            case answers.Answer.ACCEPTED:
                 return self.target
-            case model.Answer.REFUSED:
+            case answers.Answer.REFUSED:
                 error = reply.error_class or model.ErrorClass.REFUSED
                 return dataclasses.replace(self.target, error_class=error, reason=reply.reason)
             case _:

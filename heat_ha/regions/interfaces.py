@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from heat_ha.regions import model, record
-from heat_ha.regions.rules import spec
+from heat_ha.regions.rules import answers, spec, steps
 
 # Regions that are asked side by side.
 SIDE_BY_SIDE = 32
@@ -20,15 +20,15 @@ class RegionHeat(Protocol):
 
     def look(
         self, part: model.Part | model.Tombstone | model.PartSnapshot, with_outputs: bool
-    ) -> model.Observation:
+    ) -> answers.Observation:
         """Look at one stack, by its id or by its mark, or at a snapshot by its name."""
 
     def send(
         self,
-        request: model.Request,
+        request: steps.Request,
         part: model.Part | model.Tombstone | model.PartSnapshot,
         body: Mapping[str, Any],
-    ) -> model.Reply:
+    ) -> answers.Reply:
         """Send a request that changes something."""
 
     def cause(self, part: model.Part) -> str:
@@ -37,7 +37,7 @@ class RegionHeat(Protocol):
     def recent_events(self, part: model.Part) -> str:
         """What the resources of the stack did in its last action; empty if it is not known."""
 
-    def fingerprint(self, part: model.Part) -> model.Fingerprint | None:
+    def fingerprint(self, part: model.Part) -> answers.Fingerprint | None:
         """Whether anything moves in the stack; None if it is not known."""
 
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.regions import calls, interfaces, model, progress, record, stall_monitor
-from heat_ha.regions.rules import decide, spec, stall, transitions
+from heat_ha.regions.rules import answers, decide, spec, stall, steps, transitions
 
 LOG = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class PartReconciler:
         store: interfaces.Store,
         rules: spec.Rules,
         action: progress.Progress,
-        body: Callable[[model.Part, model.Request], Mapping[str, Any]],
+        body: Callable[[model.Part, steps.Request], Mapping[str, Any]],
         emit: Callable[[str, bool], None],
     ) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class PartReconciler:
     # --- decide -------------------------------------------------------------------------------
 
     def decide(
-        self, part: model.Part, observed: model.Observation
+        self, part: model.Part, observed: answers.Observation
     ) -> tuple[model.Part, list[calls.PartCall]]:
         """Decide upon a look. :returns: the part for the record, and the calls after it."""
         now = clock.now()
@@ -58,11 +58,11 @@ class PartReconciler:
         self._stalls.after_step(found.region, observed, evidence, step)
         # Not what was seen: outputs may be secrets.
         LOG.debug('%s: %s, so %s', part.region, type(observed).__name__, step)
-        if isinstance(step, model.Send):
+        if isinstance(step, steps.Send):
             write = self._write(found, observed, step)
             return write.part, [write]
         done = transitions.after_step(found, step, observed)
-        if isinstance(step, model.Wait):
+        if isinstance(step, steps.Wait):
             return done, self._while_waiting(done, step, evidence)
         following = self._after_end(done, step, observed)
         self._settle(part, done, step)
@@ -71,20 +71,20 @@ class PartReconciler:
     def _next_step(
         self,
         part: model.Part,
-        observed: model.Observation,
+        observed: answers.Observation,
         evidence: stall.Evidence | None,
         now: datetime.datetime,
-    ) -> model.Step:
+    ) -> steps.Step:
         step = decide.next_step(part, observed, self._rules, self._action.attempt, now)
-        if isinstance(step, model.Wait) and evidence is not None:
+        if isinstance(step, steps.Wait) and evidence is not None:
             # A repeated request is bounded by the rules of a stall.
             return stall.next_step(evidence, self._rules, now)
-        if isinstance(step, model.Send):
+        if isinstance(step, steps.Send):
             return self._action.exhausted(part.region) or step
         return step
 
     def _write(
-        self, part: model.Part, observed: model.Observation, step: model.Send
+        self, part: model.Part, observed: answers.Observation, step: steps.Send
     ) -> calls.Write:
         sent = transitions.intended(
             part, step.request, observed, self._action.attempt, clock.now_text()
@@ -95,28 +95,28 @@ class PartReconciler:
         return write
 
     def _while_waiting(
-        self, part: model.Part, step: model.Wait, evidence: stall.Evidence | None
+        self, part: model.Part, step: steps.Wait, evidence: stall.Evidence | None
     ) -> list[calls.PartCall]:
         following: list[calls.PartCall] = []
         if evidence is not None and self._stalls.is_due(part.region):
             following.append(calls.ReadFingerprint(part))
-        if isinstance(step, model.Stalled) and self._stalls.is_news(part.region, step):
+        if isinstance(step, steps.Stalled) and self._stalls.is_news(part.region, step):
             self._emit(f'{part.region}: {step.reason}', False)
         return following
 
     def _after_end(
-        self, part: model.Part, step: model.Step, observed: model.Observation
+        self, part: model.Part, step: steps.Step, observed: answers.Observation
     ) -> list[calls.PartCall]:
         """What is still read when the action is through with a part."""
         following: list[calls.PartCall] = []
-        is_done = isinstance(step, model.Done)
-        if is_done and isinstance(observed, model.Present):
+        is_done = isinstance(step, steps.Done)
+        if is_done and isinstance(observed, answers.Present):
             if observed.outputs is None:
                 following.append(calls.ReadOutputs(part))
             else:
                 self._keep_outputs(part, observed)
         has_failed = (
-            isinstance(step, model.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED
+            isinstance(step, steps.Fail) and step.error_class is model.ErrorClass.REMOTE_FAILED
         )
         if has_failed:
             following.append(calls.ReadCause(part))
@@ -124,11 +124,11 @@ class PartReconciler:
             following.append(calls.ReadRecentEvents(part))
         return following
 
-    def _settle(self, before: model.Part, after: model.Part, step: model.Step) -> None:
+    def _settle(self, before: model.Part, after: model.Part, step: steps.Step) -> None:
         self._action.settle(after)
-        if isinstance(step, model.Fail):
+        if isinstance(step, steps.Fail):
             self._emit(f'{after.region}: {step.error_class.value}: {step.reason}', True)
-        elif isinstance(step, model.Defer):
+        elif isinstance(step, steps.Defer):
             self._emit(f'{after.region} is left pending: {step.reason}', False)
         elif before.state is not after.state or before.applied != after.applied:
             self._emit(f'{after.region} has revision {after.applied[:12]}', False)
@@ -147,7 +147,7 @@ class PartReconciler:
             case calls.ReadCause():
                 return call.after(answer) if answer else None
             case calls.ReadOutputs():
-                if isinstance(answer, model.Present):
+                if isinstance(answer, answers.Present):
                     self._keep_outputs(call.part, answer)
             case calls.ReadRecentEvents():
                 if answer:
@@ -155,7 +155,7 @@ class PartReconciler:
                     self._emit(f'{call.part.region}: {answer}', has_failed)
         return None
 
-    def _after_write(self, call: calls.Write, reply: model.Reply) -> model.Part:
+    def _after_write(self, call: calls.Write, reply: answers.Reply) -> model.Part:
         part, end = call.after(reply, clock.now_text())
         if part.repeats > call.before.repeats:
             text = f'{part.region} is sent the same again: {call.step.reason}'
@@ -163,11 +163,11 @@ class PartReconciler:
         LOG.debug('%s answers: %s', part.region, reply)
         self._action.note_reply(part.region, reply)
         if end is not None:
-            part = transitions.after_step(part, end, model.Absent())
+            part = transitions.after_step(part, end, answers.Absent())
             self._settle(call.before, part, end)
         return part
 
-    def _keep_outputs(self, part: model.Part, observed: model.Present) -> None:
+    def _keep_outputs(self, part: model.Part, observed: answers.Present) -> None:
         outputs = record.Outputs(dict(observed.outputs or {}), clock.now_text(), part.applied)
         try:
             self._store.write_outputs(part.region, outputs)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Collection, Iterable
 
 from heat_ha.regions import model
+from heat_ha.regions.rules import answers, steps
 
 # How often one action sends to one part: its inputs come from parts that may depend on it in turn.
 MAX_SENDS = 6
@@ -54,23 +55,23 @@ class Progress:
         """Whether the action has sent the region anything."""
         return region in self._sends
 
-    def note_reply(self, region: str, reply: model.Reply) -> None:
+    def note_reply(self, region: str, reply: answers.Reply) -> None:
         """Keep why a request was not answered, until one is."""
-        is_unknown = reply.answer is model.Answer.UNKNOWN
+        is_unknown = reply.answer is answers.Answer.UNKNOWN
         self._no_answer[region] = reply.reason if is_unknown else ''
 
-    def exhausted(self, region: str) -> model.Fail | None:
+    def exhausted(self, region: str) -> steps.Fail | None:
         """The end of a part that was sent too often already; None while it may be sent again."""
         if self._sends.get(region, 0) < MAX_SENDS:
             return None
         no_answer = self._no_answer.get(region)
         if no_answer:
-            return model.Fail(
+            return steps.Fail(
                 model.ErrorClass.REFUSED,
                 f'it was sent {MAX_SENDS} times, and each time there was no stack after '
                 f'({no_answer}); the log of its Heat says why',
             )
-        return model.Fail(
+        return steps.Fail(
             model.ErrorClass.CONFLICT,
             f'it was sent {MAX_SENDS} times and its inputs still change: peer_inputs that '
             'depend on one another must come to rest',

@@ -26,7 +26,16 @@ from heat_ha.regions import (
     progress,
     tombstone_reconciler,
 )
-from heat_ha.regions.rules import planning, restores, revision, rollouts, spec, tags
+from heat_ha.regions.rules import (
+    answers,
+    planning,
+    restores,
+    revision,
+    rollouts,
+    spec,
+    steps,
+    tags,
+)
 
 AnyCall = TypeVar('AnyCall', bound=calls.Call)
 
@@ -103,10 +112,10 @@ class Reconciler:
         sleep = part.sleep if self._desired.suspend_wanted is None else self._desired.suspend_wanted
         return dataclasses.replace(part, adopts=adopts, place=place, sleep=sleep)
 
-    def _body(self, part: model.Part, request: model.Request) -> Mapping[str, Any]:
-        if request is model.Request.RESTORE:
+    def _body(self, part: model.Part, request: steps.Request) -> Mapping[str, Any]:
+        if request is steps.Request.RESTORE:
             return {}
-        if request is model.Request.TAG:
+        if request is steps.Request.TAG:
             return {'tags': tags.of(part.mark, part.restore_revision, self._record)}
         return {
             **self._desired.options,
@@ -233,7 +242,7 @@ class Reconciler:
             and self._is_included(part.region)
         ]
         for call, reply in self._make(cancels).items():
-            is_accepted = reply.answer is model.Answer.ACCEPTED
+            is_accepted = reply.answer is answers.Answer.ACCEPTED
             word = 'is asked to stop' if is_accepted else 'goes on'
             self._emit(f'{call.part.region} {word} {reply.reason}'.rstrip(), False)
 

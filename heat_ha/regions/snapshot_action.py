@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from heat_ha.cloud import clock
 from heat_ha.regions import interfaces, model, reconciler
-from heat_ha.regions.rules import decide, snapshots
+from heat_ha.regions.rules import answers, decide, snapshots, steps
 
 # Seconds to wait for the deletes after a failure; after that they go on as all tombstones do.
 MAX_CLEANING = 60.0
@@ -96,7 +96,7 @@ class SnapshotAction:
         waiting = [s for s in self._snapshot.shots if not s.is_taken]
         looks = interfaces.side_by_side({s: self._look(s) for s in waiting})
         to_send = [s for s in waiting if self._is_to_be_sent(s, looks[s], begin)]
-        if self._failures or any(isinstance(look, model.Silent) for look in looks.values()):
+        if self._failures or any(isinstance(look, answers.Silent) for look in looks.values()):
             # While one region cannot be asked, no other begins what may have to be undone.
             return
         sent = {s: dataclasses.replace(s, told=clock.now_text()) for s in to_send}
@@ -104,26 +104,26 @@ class SnapshotAction:
             self._snapshot = self._snapshot.with_part_snapshot(part_snapshot)
         # Durable before the first of the requests (S4).
         self._store.write_snapshot(self._snapshot)
-        answers = interfaces.side_by_side({s: self._send(s) for s in sent.values()})
-        for part_snapshot, answer in answers.items():
+        replies = interfaces.side_by_side({s: self._send(s) for s in sent.values()})
+        for part_snapshot, answer in replies.items():
             self._take_answer(part_snapshot, answer)
 
-    def _look(self, part_snapshot: model.PartSnapshot) -> Callable[[], model.Observation]:
+    def _look(self, part_snapshot: model.PartSnapshot) -> Callable[[], answers.Observation]:
         return lambda: self._region_heat(part_snapshot.region, part_snapshot.place).look(
             part_snapshot, False
         )
 
-    def _send(self, part_snapshot: model.PartSnapshot) -> Callable[[], model.Reply]:
+    def _send(self, part_snapshot: model.PartSnapshot) -> Callable[[], answers.Reply]:
         body = {'name': part_snapshot.snapshot}
         return lambda: self._region_heat(part_snapshot.region, part_snapshot.place).send(
-            model.Request.SNAPSHOT, part_snapshot, body
+            steps.Request.SNAPSHOT, part_snapshot, body
         )
 
     def _is_to_be_sent(
-        self, part_snapshot: model.PartSnapshot, observed: model.Observation, begin: float
+        self, part_snapshot: model.PartSnapshot, observed: answers.Observation, begin: float
     ) -> bool:
         now = clock.now()
-        if isinstance(observed, model.Silent):
+        if isinstance(observed, answers.Silent):
             waited = time.monotonic() - self._silent_since.setdefault(part_snapshot.region, begin)
         else:
             self._silent_since.pop(part_snapshot.region, None)
@@ -131,23 +131,23 @@ class SnapshotAction:
         is_doubtful = decide.is_recent(part_snapshot.told, now)
         step = snapshots.next_step(part_snapshot, observed, waited, self._patience, is_doubtful)
         found = part_snapshot
-        if isinstance(observed, model.Present):
+        if isinstance(observed, answers.Present):
             found = dataclasses.replace(part_snapshot, snapshot_id=observed.snapshot_id)
-        if isinstance(step, model.Done):
+        if isinstance(step, steps.Done):
             found = dataclasses.replace(found, is_taken=True)
         self._snapshot = self._snapshot.with_part_snapshot(found)
-        if isinstance(step, model.Fail):
+        if isinstance(step, steps.Fail):
             self._fail(part_snapshot.region, step.error_class, step.reason)
-        return isinstance(step, model.Send)
+        return isinstance(step, steps.Send)
 
-    def _take_answer(self, part_snapshot: model.PartSnapshot, answer: model.Reply) -> None:
-        if answer.answer in (model.Answer.ACCEPTED, model.Answer.UNKNOWN):
+    def _take_answer(self, part_snapshot: model.PartSnapshot, answer: answers.Reply) -> None:
+        if answer.answer in (answers.Answer.ACCEPTED, answers.Answer.UNKNOWN):
             return
-        if answer.answer is model.Answer.REFUSED:
+        if answer.answer is answers.Answer.REFUSED:
             self._fail(
                 part_snapshot.region, answer.error_class or model.ErrorClass.REFUSED, answer.reason
             )
-        elif answer.answer is model.Answer.GONE:
+        elif answer.answer is answers.Answer.GONE:
             self._fail(part_snapshot.region, model.ErrorClass.CONFLICT, 'the stack is gone there')
         # The snapshot was surely not made, so the next look need not wait for it.
         self._snapshot = self._snapshot.with_part_snapshot(

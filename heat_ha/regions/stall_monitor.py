@@ -4,7 +4,7 @@
 import time
 
 from heat_ha.regions import model
-from heat_ha.regions.rules import stall
+from heat_ha.regions.rules import answers, stall, steps
 
 # Seconds between two fingerprints of one part. A look at the stack shows its end within one to
 # five seconds; a fingerprint takes two more requests, and is not urgent.
@@ -17,7 +17,7 @@ class StallMonitor:
     def __init__(self) -> None:
         self._next: dict[str, float] = {}
         self._equal: dict[str, int] = {}
-        self._unfinished: dict[str, tuple[model.Unfinished, ...]] = {}
+        self._unfinished: dict[str, tuple[answers.Unfinished, ...]] = {}
         self._forced: set[str] = set()
         self._shown: dict[str, str] = {}
 
@@ -25,9 +25,9 @@ class StallMonitor:
         """Send the same again at the next look if the part is in progress then; a person asks."""
         self._forced.add(region)
 
-    def observe(self, part: model.Part, observed: model.Observation) -> stall.Evidence | None:
+    def observe(self, part: model.Part, observed: answers.Observation) -> stall.Evidence | None:
         """A part that is waited for, as it is known; None if it is not in progress for us."""
-        if not isinstance(observed, model.Present) or not stall.is_ours(part, observed):
+        if not isinstance(observed, answers.Present) or not stall.is_ours(part, observed):
             return None
         return stall.Evidence(
             part,
@@ -40,15 +40,15 @@ class StallMonitor:
     def after_step(
         self,
         region: str,
-        observed: model.Observation,
+        observed: answers.Observation,
         evidence: stall.Evidence | None,
-        step: model.Step,
+        step: steps.Step,
     ) -> None:
         """Forget what a look and the step that was chosen upon it have put an end to."""
-        if not isinstance(observed, model.Silent):
+        if not isinstance(observed, answers.Silent):
             # The person did not mean what may be in progress there later.
             self._forced.discard(region)
-        if evidence is None or isinstance(step, model.Send):
+        if evidence is None or isinstance(step, steps.Send):
             self._forget(region)
 
     def is_due(self, region: str) -> bool:
@@ -59,7 +59,7 @@ class StallMonitor:
         self._next[region] = now + EVERY
         return True
 
-    def take(self, part: model.Part, newest: model.Fingerprint | None, now: str) -> model.Part:
+    def take(self, part: model.Part, newest: answers.Fingerprint | None, now: str) -> model.Part:
         """Take a new fingerprint; None where the region could not be asked."""
         if newest is None:
             self._equal[part.region] = 0
@@ -69,7 +69,7 @@ class StallMonitor:
         self._unfinished[part.region] = newest.unfinished
         return stall.after_fingerprint(part, newest, now)
 
-    def is_news(self, region: str, step: model.Stalled) -> bool:
+    def is_news(self, region: str, step: steps.Stalled) -> bool:
         """Whether no event has yet reported that the part has stalled in this way."""
         is_new = self._shown.get(region) != step.reason
         self._shown[region] = step.reason

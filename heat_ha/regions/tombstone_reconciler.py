@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from oslo_log import log as logging
 
 from heat_ha.regions import calls, model
-from heat_ha.regions.rules import spec, tombstones
+from heat_ha.regions.rules import answers, spec, steps, tombstones
 
 LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class TombstoneReconciler:
         return [t for t in found if t not in self._closed]
 
     def decide(
-        self, tombstone: model.Tombstone, observed: model.Observation, took: float
+        self, tombstone: model.Tombstone, observed: answers.Observation, took: float
     ) -> tuple[model.Tombstone | None, list[calls.Delete]]:
         """Decide upon a look that took so many seconds.
 
@@ -52,28 +52,28 @@ class TombstoneReconciler:
         step = tombstones.next_step(tombstone, observed, self._rules, self._attempt, waited)
         LOG.debug('%s: %s', _name_of(tombstone), step)
         match step:
-            case model.Send():
+            case steps.Send():
                 sent = self._sent(tombstone, observed, step)
                 return sent, [calls.Delete(sent)]
-            case model.Forget():
-                self.has_left_stacks |= isinstance(observed, model.Silent)
+            case steps.Forget():
+                self.has_left_stacks |= isinstance(observed, answers.Silent)
                 self._emit(f'{_name_of(tombstone)}: {step.reason}', False)
                 return None, []
-            case model.Defer():
+            case steps.Defer():
                 error, word = model.ErrorClass.UNREACHABLE, 'is left as a tombstone'
                 return self._close(tombstone, error, step.reason, word, False), []
-            case model.Fail():
+            case steps.Fail():
                 return self._close(tombstone, step.error_class, step.reason, 'failed', True), []
             case _:
                 return tombstone, []
 
     def _sent(
-        self, tombstone: model.Tombstone, observed: model.Observation, step: model.Send
+        self, tombstone: model.Tombstone, observed: answers.Observation, step: steps.Send
     ) -> model.Tombstone:
         sent = dataclasses.replace(
             tombstone, attempt=self._attempt, error_class=None, reason=step.reason
         )
-        if not isinstance(observed, model.Present):
+        if not isinstance(observed, answers.Present):
             return sent
         return dataclasses.replace(
             sent,
@@ -95,10 +95,10 @@ class TombstoneReconciler:
         self._emit(f'{_name_of(tombstone)} {word}: {reason}', is_failure)
         return retained
 
-    def take(self, call: calls.Delete, reply: model.Reply) -> model.Tombstone:
+    def take(self, call: calls.Delete, reply: answers.Reply) -> model.Tombstone:
         """Take the answer to a delete. :returns: the tombstone for the record."""
         found = call.after(reply)
-        if reply.answer is model.Answer.REFUSED:
+        if reply.answer is answers.Answer.REFUSED:
             self._closed.add(found)
         return found
 

@@ -6,6 +6,7 @@ from heat.engine import resource
 
 from heat_ha.cloud import lease
 from heat_ha.regions import model
+from heat_ha.regions.rules import answers, steps
 from tests.plugin.test_remote_stack import attribute, regions, template
 from tests.unit.regions.worlds import FakeRegion, Way
 
@@ -57,7 +58,7 @@ def test_a_snapshot_is_taken_restored_and_deleted_in_each_region(engine, regions
     engine.run()
     assert engine.state(stack)[0] == 'RESTORE_COMPLETE'
     assert [r.texts() for r in regions.values()] == [['one'], ['one']]
-    restored = [model.Request.RESTORE, model.Request.TAG]
+    restored = [steps.Request.RESTORE, steps.Request.TAG]
     assert [r.writes for r in regions.values()] == [restored, restored]
     assert attribute(engine, stack, 'pending') == []
     assert attribute(engine, stack, 'outputs') == {'A': {'text': 'one'}, 'B': {'text': 'one'}}
@@ -83,7 +84,7 @@ def test_the_same_snapshot_can_be_restored_again_and_an_update_between_restores_
         engine.call('stack_restore', stack, first)
         engine.run()
         assert [r.texts() for r in regions.values()] == [['one'], ['one']]
-    assert regions['A'].writes.count(model.Request.RESTORE) == 2
+    assert regions['A'].writes.count(steps.Request.RESTORE) == 2
 
 
 def test_a_template_that_was_written_down_after_a_restore_restores_nothing(engine, regions):
@@ -133,7 +134,7 @@ def test_the_reason_of_a_failed_snapshot_fits_into_what_heat_keeps_of_it(
         regions[name] = FakeRegion(name)
         regions[name].way = Way.CUT if cause == 'pending' else Way.OPEN
     stack = engine.create(template(f'regions: {names}'))
-    silent = model.Silent(model.ErrorClass.UNREACHABLE, 'no ' * 100, is_known=True)
+    silent = answers.Silent(model.ErrorClass.UNREACHABLE, 'no ' * 100, is_known=True)
     for region in regions.values():
         region.way = Way.CUT
         if cause == 'long reasons':
@@ -204,7 +205,7 @@ def test_a_restore_reaches_a_region_that_is_cut_off_when_it_is_back(engine, regi
     for _ in range(6):
         engine.signal(stack, 'remote', {'action': 'sync'})
     assert regions['B'].texts() == ['one'] and attribute(engine, stack, 'pending') == []
-    assert regions['B'].writes == [model.Request.RESTORE, model.Request.TAG]
+    assert regions['B'].writes == [steps.Request.RESTORE, steps.Request.TAG]
     assert not regions['A'].writes
 
 
@@ -216,7 +217,7 @@ def test_a_snapshot_of_stacks_that_are_no_longer_the_same_gives_back_the_templat
     engine.run()
     assert engine.state(stack)[0] == 'RESTORE_COMPLETE'
     assert [r.texts() for r in regions.values()] == [['one'], ['one']]
-    assert model.Request.RESTORE not in regions['B'].writes
+    assert steps.Request.RESTORE not in regions['B'].writes
     delete(engine, stack, found)
     assert listed(engine, stack) == {} and held(regions) == {'A': 0, 'B': 0}
 

@@ -10,9 +10,9 @@ from heat.engine import resource
 
 from heat_ha.agent.adapters import pending_regions
 from heat_ha.plugin import remote_base
-from heat_ha.regions import model, stall_monitor
+from heat_ha.regions import stall_monitor
 from heat_ha.regions.adapters import sessions
-from heat_ha.regions.rules import decide
+from heat_ha.regions.rules import decide, steps
 from tests.unit.regions.worlds import FakeRegion, Way
 
 # A whole engine of Heat runs in these tests.
@@ -121,7 +121,7 @@ def test_a_cut_region_is_pending_and_brought_up_to_date_by_sync(engine, regions)
     for _ in range(4):
         engine.signal(stack, 'remote', {'action': 'sync'})
     assert attribute(engine, stack, 'pending') == []
-    assert regions['B'].writes == [model.Request.CREATE]
+    assert regions['B'].writes == [steps.Request.CREATE]
     assert pending_regions.pending() == []
 
 
@@ -140,7 +140,7 @@ def test_an_action_ends_though_the_engine_of_a_region_has_died_in_it(engine, reg
     regions['B'] = Dying('B')
     stack = engine.create(template())
     assert engine.state(stack)[0] == 'CREATE_COMPLETE'
-    assert regions['B'].writes == [model.Request.CREATE, model.Request.REPEAT]
+    assert regions['B'].writes == [steps.Request.CREATE, steps.Request.REPEAT]
     assert attribute(engine, stack, 'still_since') == {'A': '', 'B': ''}
     assert any('sent the same again' in e[1] for e in engine.events(stack, 'remote'))
 
@@ -152,11 +152,11 @@ def test_a_person_may_have_the_same_sent_again_at_once(engine, regions):
     regions['B'].way = Way.OPEN
     for _ in range(3):
         engine.signal(stack, 'remote', {'action': 'sync'})
-    assert regions['B'].writes == [model.Request.CREATE]
+    assert regions['B'].writes == [steps.Request.CREATE]
     assert attribute(engine, stack, 'state')['B'] == 'working'
     force = {'action': 'sync', 'region': 'B', 'force': True}
     engine.signal(stack, 'remote', force)
-    assert regions['B'].writes == [model.Request.CREATE, model.Request.REPEAT]
+    assert regions['B'].writes == [steps.Request.CREATE, steps.Request.REPEAT]
     for _ in range(3):
         engine.signal(stack, 'remote', {'action': 'sync'})
     assert attribute(engine, stack, 'pending') == []

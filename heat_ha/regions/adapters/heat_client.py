@@ -6,14 +6,15 @@ from typing import Any, TypeGuard
 
 from heat_ha.regions import model
 from heat_ha.regions.adapters import transport
-from heat_ha.regions.model import Answer, ErrorClass
-from heat_ha.regions.rules import revision, tags
+from heat_ha.regions.model import ErrorClass
+from heat_ha.regions.rules import answers, revision, steps, tags
+from heat_ha.regions.rules.answers import Answer
 
 _ACTIONS = {
-    model.Request.SUSPEND: 'suspend',
-    model.Request.RESUME: 'resume',
+    steps.Request.SUSPEND: 'suspend',
+    steps.Request.RESUME: 'resume',
     # What is done there so far stays: the next request brings what is wanted instead.
-    model.Request.CANCEL: 'cancel_without_rollback',
+    steps.Request.CANCEL: 'cancel_without_rollback',
 }
 
 # How deep the cause of a failure is looked for.
@@ -50,7 +51,7 @@ class RemoteHeat:
 
     def look(
         self, part: model.Part | model.Tombstone | model.PartSnapshot, with_outputs: bool
-    ) -> model.Observation:
+    ) -> answers.Observation:
         """Look at one stack, by its id or else by its mark, or at a snapshot by its name."""
         try:
             if isinstance(part, model.PartSnapshot) or (
@@ -63,23 +64,23 @@ class RemoteHeat:
                 return self._adopted(part.adopts, with_outputs)
             return self._by_mark(part.mark)
         except transport.Unreachable as exc:
-            return model.Silent(exc.error, exc.reason, exc.is_known)
+            return answers.Silent(exc.error, exc.reason, exc.is_known)
 
-    def _by_path(self, path: str, with_outputs: bool) -> model.Observation:
+    def _by_path(self, path: str, with_outputs: bool) -> answers.Observation:
         answer = self._call('GET', f'{path}?resolve_outputs={with_outputs}')
         if answer.status == 404:
-            return model.Absent()
+            return answers.Absent()
         return _present(answer, answer.body.get('stack'), with_outputs)
 
-    def _adopted(self, name_or_id: str, with_outputs: bool) -> model.Observation:
+    def _adopted(self, name_or_id: str, with_outputs: bool) -> answers.Observation:
         # By a name alone Heat answers with a redirect to the path with the id.
         return self._by_path(f'/stacks/{name_or_id}', with_outputs)
 
-    def _by_mark(self, mark: str) -> model.Observation:
+    def _by_mark(self, mark: str) -> answers.Observation:
         answer = self._call('GET', f'/stacks?tags={tags.MARK}{mark}&limit=2')
         found = _maps(answer, 'stacks')
         if not found:
-            return model.Absent()
+            return answers.Absent()
         observed = _present(answer, found[0], False)
         if observed.mark != mark:
             # What answers there ignores the filter: this is somebody else's stack.
@@ -91,18 +92,18 @@ class RemoteHeat:
             )
         return observed
 
-    def _snapshot(self, one: model.Tombstone | model.PartSnapshot) -> model.Observation:
+    def _snapshot(self, one: model.Tombstone | model.PartSnapshot) -> answers.Observation:
         answer = self._call('GET', f'/stacks/{one.name}/{one.stack_id}/snapshots')
         if answer.status == 404:
-            return model.Absent()
+            return answers.Absent()
         named = (s for s in _maps(answer, 'snapshots') if s.get('name') == one.snapshot)
         shot = next(named, None)
         if shot is None:
-            return model.Absent()
+            return answers.Absent()
         if not shot.get('id'):
             # A request about it could not name the snapshot.
             raise _not_heat(answer)
-        return model.Present(
+        return answers.Present(
             stack_id=one.stack_id,
             name=one.name,
             # Older releases of Heat do not show the action.
@@ -145,7 +146,7 @@ class RemoteHeat:
         more = f' and {len(ended) - SHOWN} more' if len(ended) > SHOWN else ''
         return ', '.join(reversed(ended[:SHOWN])) + more
 
-    def fingerprint(self, part: model.Part) -> model.Fingerprint | None:
+    def fingerprint(self, part: model.Part) -> answers.Fingerprint | None:
         """Whether anything moves in the stack: its newest event, and each of its resources."""
         path = f'/stacks/{part.name}/{part.stack_id}'
         newest = f'{path}/events?nested_depth={DEPTH}&sort_dir=desc&limit=1'
@@ -157,7 +158,7 @@ class RemoteHeat:
         shown = sorted([str(r.get(key)) for key in _MOVING] for r in found)
         digest = revision.of([[str(e.get('id')) for e in events], shown])[:16]
         unfinished = (_unfinished(r) for r in found)
-        return model.Fingerprint(digest, tuple(u for u in unfinished if u.status != 'COMPLETE'))
+        return answers.Fingerprint(digest, tuple(u for u in unfinished if u.status != 'COMPLETE'))
 
     def is_equal(self, part: model.Part, body: Mapping[str, Any]) -> bool:
         """Whether template and parameters of a stack are those of ``body``.
@@ -183,32 +184,32 @@ class RemoteHeat:
 
     def send(
         self,
-        request: model.Request,
+        request: steps.Request,
         part: model.Part | model.Tombstone | model.PartSnapshot,
         body: Mapping[str, Any],
-    ) -> model.Reply:
+    ) -> answers.Reply:
         """Send a request. :returns: whether it was accepted or refused, or may not have arrived."""
         path = f'/stacks/{part.name}/{part.stack_id}'
         wire = {**body, 'tags': ','.join(body.get('tags', ()))}
         try:
-            if request is model.Request.CREATE:
+            if request is steps.Request.CREATE:
                 answer = self._call('POST', '/stacks', {**wire, 'stack_name': part.name})
-            elif request in (model.Request.UPDATE, model.Request.REPEAT):
+            elif request in (steps.Request.UPDATE, steps.Request.REPEAT):
                 answer = self._call('PUT', path, wire)
-            elif request is model.Request.TAG:
+            elif request is steps.Request.TAG:
                 answer = self._call('PATCH', path, wire)
-            elif request is model.Request.DELETE:
+            elif request is steps.Request.DELETE:
                 answer = self._call('DELETE', path + _of_snapshot(part))
-            elif request is model.Request.SNAPSHOT:
+            elif request is steps.Request.SNAPSHOT:
                 answer = self._call('POST', f'{path}/snapshots', body)
-            elif request is model.Request.RESTORE and isinstance(part, model.Part):
+            elif request is steps.Request.RESTORE and isinstance(part, model.Part):
                 answer = self._call('POST', f'{path}/snapshots/{part.restore}/restore')
             else:
                 answer = self._call('POST', f'{path}/actions', {_ACTIONS[request]: None})
         except transport.Unreachable as exc:
             if exc.error is not ErrorClass.UNREACHABLE:
-                return model.Reply(Answer.REFUSED, exc.reason, exc.error)
-            return model.Reply(Answer.UNKNOWN if exc.was_sent else Answer.NOT_SENT, exc.reason)
+                return answers.Reply(Answer.REFUSED, exc.reason, exc.error)
+            return answers.Reply(Answer.UNKNOWN if exc.was_sent else Answer.NOT_SENT, exc.reason)
         return _reply(answer)
 
 
@@ -229,7 +230,7 @@ def _maps(answer: transport.Response, key: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> model.Present:
+def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> answers.Present:
     """The stack as it is shown. :raises Unreachable: it is not as Heat shows it."""
     if answer.status != 200 or not isinstance(stack, Mapping) or not stack.get('id'):
         raise _not_heat(answer)
@@ -243,7 +244,7 @@ def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> mode
             # To read this as "no outputs" would replace the values that are known.
             raise _not_heat(answer)
         outputs = {str(o.get('output_key')): o.get('output_value') for o in listed}
-    return model.Present(
+    return answers.Present(
         stack_id=str(stack['id']),
         name=str(stack.get('stack_name')),
         action=action,
@@ -256,10 +257,10 @@ def _present(answer: transport.Response, stack: Any, with_outputs: bool) -> mode
     )
 
 
-def _unfinished(found: Mapping[str, Any]) -> model.Unfinished:
+def _unfinished(found: Mapping[str, Any]) -> answers.Unfinished:
     action, _, status = str(found.get('resource_status', '')).partition('_')
     links = found.get('links')
-    return model.Unfinished(
+    return answers.Unfinished(
         _path_of(found),
         str(found.get('resource_type', '')),
         action,
@@ -282,20 +283,20 @@ def _tag(carried: list[str], prefix: str) -> str:
     return next((t.removeprefix(prefix) for t in carried if t.startswith(prefix)), '')
 
 
-def _reply(answer: transport.Response) -> model.Reply:
+def _reply(answer: transport.Response) -> answers.Reply:
     if answer.status < 300:
         stack = answer.body.get('stack')
         found = str(stack.get('id', '')) if isinstance(stack, Mapping) else ''
-        return model.Reply(Answer.ACCEPTED, stack_id=found)
+        return answers.Reply(Answer.ACCEPTED, stack_id=found)
     if answer.status == 404:
-        return model.Reply(Answer.GONE, answer.message)
+        return answers.Reply(Answer.GONE, answer.message)
     if answer.status == 409 and answer.error == 'ActionInProgress':
-        return model.Reply(Answer.BUSY, answer.message)
+        return answers.Reply(Answer.BUSY, answer.message)
     if answer.status == 409 and answer.error == 'StackExists':
-        return model.Reply(Answer.TAKEN, answer.message)
+        return answers.Reply(Answer.TAKEN, answer.message)
     kinds = {400: ErrorClass.INVALID, 409: ErrorClass.CONFLICT}
     error = kinds.get(answer.status, ErrorClass.REFUSED)
-    return model.Reply(Answer.REFUSED, answer.message, error)
+    return answers.Reply(Answer.REFUSED, answer.message, error)
 
 
 def _not_heat(answer: transport.Response) -> transport.Unreachable:

@@ -7,23 +7,11 @@ matter which engine carried out the last step, or whether any did.
 
 import datetime
 
-from heat_ha.regions import model
-from heat_ha.regions.model import (
-    Absent,
-    Defer,
-    Done,
-    ErrorClass,
-    Fail,
-    Part,
-    Present,
-    Request,
-    Send,
-    Silent,
-    Step,
-    Wait,
-)
-from heat_ha.regions.rules import restores, spec
+from heat_ha.regions.model import ErrorClass, Part
+from heat_ha.regions.rules import answers, restores, spec
+from heat_ha.regions.rules.answers import Absent, Present, Silent
 from heat_ha.regions.rules.spec import Drift, OnUnreachable
+from heat_ha.regions.rules.steps import Defer, Done, Fail, Request, Send, Step, Wait
 
 # Seconds after a request without an answer before "there is no such stack" is believed: a slow
 # service may still be making it.
@@ -36,7 +24,11 @@ _COMPLETING = frozenset({'CREATE', 'UPDATE', 'ADOPT', 'CHECK', 'SUSPEND', 'RESUM
 
 
 def next_step(
-    part: Part, observed: model.Observation, rules: spec.Rules, attempt: str, now: datetime.datetime
+    part: Part,
+    observed: answers.Observation,
+    rules: spec.Rules,
+    attempt: str,
+    now: datetime.datetime,
 ) -> Step:
     """Choose the one step that brings the part closer to its newest revision.
 

@@ -9,8 +9,10 @@ one that is wanted, nothing more is sent.
 import dataclasses
 
 from heat_ha.regions import model
-from heat_ha.regions.model import ErrorClass, Fail, Part, Present, Request, Send, Step, Wait
+from heat_ha.regions.model import ErrorClass, Part
 from heat_ha.regions.rules import spec
+from heat_ha.regions.rules.answers import Present
+from heat_ha.regions.rules.steps import Fail, Request, Send, Step, Wait
 
 # How far a part is: the restore was sent, the tags were sent.
 RESTORE_SENT, TAGS_SENT = 'told', 'tagged'

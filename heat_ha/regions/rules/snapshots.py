@@ -9,19 +9,10 @@ from collections.abc import Collection
 
 from heat_ha import exceptions
 from heat_ha.regions import model
-from heat_ha.regions.model import (
-    Absent,
-    Done,
-    ErrorClass,
-    Fail,
-    PartSnapshot,
-    Request,
-    Send,
-    Silent,
-    State,
-    Step,
-    Wait,
-)
+from heat_ha.regions.model import ErrorClass, PartSnapshot, State
+from heat_ha.regions.rules import answers
+from heat_ha.regions.rules.answers import Absent, Silent
+from heat_ha.regions.rules.steps import Done, Fail, Request, Send, Step, Wait
 
 ABANDON = 'or give the region up (signal abandon)'
 
@@ -76,7 +67,7 @@ def refuse_if_unfit(part: model.Part) -> None:
 
 def next_step(
     part_snapshot: PartSnapshot,
-    observed: model.Observation,
+    observed: answers.Observation,
     waited: float,
     patience: float,
     is_doubtful: bool,

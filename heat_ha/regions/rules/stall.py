@@ -27,8 +27,10 @@ import datetime
 from collections.abc import Iterable
 
 from heat_ha.regions import model
-from heat_ha.regions.model import Part, Present, Request, Send, Stalled, Unfinished, Wait
-from heat_ha.regions.rules import spec
+from heat_ha.regions.model import Part
+from heat_ha.regions.rules import answers, spec
+from heat_ha.regions.rules.answers import Present, Unfinished
+from heat_ha.regions.rules.steps import Request, Send, Stalled, Wait
 
 # Equal fingerprints in a row before a stack counts as stalled: one may be a short delay.
 EQUAL_FINGERPRINTS = 4
@@ -96,7 +98,7 @@ def next_step(found: Evidence, rules: spec.Rules, now: datetime.datetime) -> Sen
     return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.signs)
 
 
-def is_ours(part: Part, observed: model.Observation) -> bool:
+def is_ours(part: Part, observed: answers.Observation) -> bool:
     """Whether the stack is in progress for our last request, and nobody has touched it since."""
     return (
         isinstance(observed, Present)
@@ -142,11 +144,11 @@ def _unchanged_for(part: Part, now: datetime.datetime) -> float:
 # --- the record -----------------------------------------------------------------------------
 
 
-def after_look(part: Part, observed: model.Observation) -> Part:
+def after_look(part: Part, observed: answers.Observation) -> Part:
     """The part with what a look says of the action at work there."""
     if not isinstance(observed, Present) or observed.status != 'IN_PROGRESS':
         # A cut hides what moved meanwhile; and where all is at rest, nothing has stalled.
-        known = part.traversal if isinstance(observed, model.Silent) else ''
+        known = part.traversal if isinstance(observed, answers.Silent) else ''
         return dataclasses.replace(part, traversal=known, signs='', still_since='')
     if not part.traversal and observed.revision == part.told:
         return dataclasses.replace(part, traversal=traversal(observed))
@@ -156,7 +158,7 @@ def after_look(part: Part, observed: model.Observation) -> Part:
     return part
 
 
-def after_fingerprint(part: Part, newest: model.Fingerprint, now: str) -> Part:
+def after_fingerprint(part: Part, newest: answers.Fingerprint, now: str) -> Part:
     """The part with the newest fingerprint; an equal one changes nothing."""
     if part.signs == newest.digest:
         return part
@@ -174,15 +176,19 @@ def intended(part: Part, request: Request) -> Part:
     )
 
 
-def after_reply(before: Part, sent: Part, reply: model.Reply) -> Part | None:
+def after_reply(before: Part, sent: Part, reply: answers.Reply) -> Part | None:
     """The part after a repeated request that was not carried out; the wait goes on.
 
     None if it was not such a request, was or may have been carried out, or did not arrive.
     """
     if sent.repeats <= before.repeats:
         return None
-    if reply.answer is model.Answer.BUSY:
+    if reply.answer is answers.Answer.BUSY:
         return dataclasses.replace(before, reason=reply.reason)
-    if reply.answer in (model.Answer.ACCEPTED, model.Answer.UNKNOWN, model.Answer.NOT_SENT):
+    if reply.answer in (
+        answers.Answer.ACCEPTED,
+        answers.Answer.UNKNOWN,
+        answers.Answer.NOT_SENT,
+    ):
         return None
     return dataclasses.replace(before, repeats=sent.repeats, reason=reply.reason)

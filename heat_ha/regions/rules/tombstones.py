@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose what is done next for each delete whose end was not seen yet."""
 
-from heat_ha.regions import model
-from heat_ha.regions.model import (
-    Absent,
-    Defer,
-    ErrorClass,
-    Fail,
-    Forget,
-    Part,
-    Present,
-    Request,
-    Send,
-    State,
-    Step,
-    Tombstone,
-    Wait,
-)
-from heat_ha.regions.rules import spec
+from heat_ha.regions.model import ErrorClass, Part, State, Tombstone
+from heat_ha.regions.rules import answers, spec
+from heat_ha.regions.rules.answers import Absent, Present
 from heat_ha.regions.rules.spec import OnDelete
+from heat_ha.regions.rules.steps import Defer, Fail, Forget, Request, Send, Step, Wait
 
 
 def needs_tombstone(part: Part) -> bool:
@@ -33,7 +20,7 @@ def tombstone_of(part: Part, now: str) -> Tombstone:
 
 def next_step(
     tombstone: Tombstone,
-    observed: model.Observation,
+    observed: answers.Observation,
     rules: spec.Rules,
     attempt: str,
     waited: float,

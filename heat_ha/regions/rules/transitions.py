@@ -6,24 +6,14 @@ These say what is known from then on. What is done next is chosen in ``decide``.
 
 import dataclasses
 
-from heat_ha.regions import model
-from heat_ha.regions.model import (
-    Defer,
-    Done,
-    ErrorClass,
-    Fail,
-    Part,
-    Present,
-    Request,
-    Silent,
-    State,
-    Step,
-)
-from heat_ha.regions.rules import restores, stall
+from heat_ha.regions.model import ErrorClass, Part, State
+from heat_ha.regions.rules import answers, restores, stall
+from heat_ha.regions.rules.answers import Present, Silent
+from heat_ha.regions.rules.steps import Defer, Done, Fail, Request, Step
 
 
 def intended(
-    part: Part, request: Request, observed: model.Observation, attempt: str, now: str
+    part: Part, request: Request, observed: answers.Observation, attempt: str, now: str
 ) -> Part:
     """The part as it is put on record before a request is sent (S4).
 
@@ -49,18 +39,20 @@ def intended(
     )
 
 
-def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple[Part, Fail | None]:
+def after_reply(
+    before: Part, sent: Part, reply: answers.Reply, now: str
+) -> tuple[Part, Fail | None]:
     """The part as the answer to a request leaves it; with it the end, if it was refused.
 
     :param before: the part before the request was put on record.
     :param sent: the part as ``intended`` made it.
     """
-    if reply.answer is model.Answer.NOT_SENT:
+    if reply.answer is answers.Answer.NOT_SENT:
         silent = before.silent_since or now
         return dataclasses.replace(
             before, reachable=False, silent_since=silent, reason=reply.reason
         ), None
-    if reply.answer is model.Answer.UNKNOWN:
+    if reply.answer is answers.Answer.UNKNOWN:
         return dataclasses.replace(sent, reason=reply.reason), None
     unrepeated = stall.after_reply(before, sent, reply)
     if unrepeated is not None:
@@ -69,10 +61,10 @@ def after_reply(before: Part, sent: Part, reply: model.Reply, now: str) -> tuple
     return _after_answer(before, answered, reply)
 
 
-def _after_answer(before: Part, sent: Part, reply: model.Reply) -> tuple[Part, Fail | None]:
+def _after_answer(before: Part, sent: Part, reply: answers.Reply) -> tuple[Part, Fail | None]:
     """The part after an answer from the region itself."""
     match reply.answer:
-        case model.Answer.ACCEPTED:
+        case answers.Answer.ACCEPTED:
             return dataclasses.replace(
                 sent,
                 stack_id=reply.stack_id or sent.stack_id,
@@ -80,7 +72,7 @@ def _after_answer(before: Part, sent: Part, reply: model.Reply) -> tuple[Part, F
                 error_class=None,
                 reason='the region is at work',
             ), None
-        case model.Answer.REFUSED:
+        case answers.Answer.REFUSED:
             # The region did nothing; it holds what it held before.
             refused = dataclasses.replace(
                 sent,
@@ -89,20 +81,20 @@ def _after_answer(before: Part, sent: Part, reply: model.Reply) -> tuple[Part, F
                 restoring=before.restoring,
             )
             return refused, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
-        case model.Answer.TAKEN if before.doubtful_since:
+        case answers.Answer.TAKEN if before.doubtful_since:
             # A look for our mark has not found it since: the stack with the name is not ours.
             refused = dataclasses.replace(sent, told=before.told, doubtful_since='')
             reason = f'another stack has the name {before.name} there; delete or rename it'
             return refused, Fail(ErrorClass.CONFLICT, reason)
     # Taken for the first time, busy or gone: the next look shows which stack is there.
     again = dataclasses.replace(sent, attempt='', reason=reply.reason, restoring=before.restoring)
-    if reply.answer is model.Answer.GONE and sent.restore:
+    if reply.answer is answers.Answer.GONE and sent.restore:
         # The snapshot or the stack is gone: the template of then brings back what it can.
         return restores.without(again), None
     return again, None
 
 
-def after_look(part: Part, observed: model.Observation, now: str) -> Part:
+def after_look(part: Part, observed: answers.Observation, now: str) -> Part:
     """The part with what a look says of its region and its stack."""
     part = stall.after_look(part, observed)
     if isinstance(observed, Silent):
@@ -131,7 +123,7 @@ def after_look(part: Part, observed: model.Observation, now: str) -> Part:
     return found
 
 
-def after_step(part: Part, step: Step, observed: model.Observation) -> Part:
+def after_step(part: Part, step: Step, observed: answers.Observation) -> Part:
     """The part with what was decided about it."""
     if isinstance(step, Done):
         return dataclasses.replace(

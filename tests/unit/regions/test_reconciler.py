@@ -3,8 +3,9 @@
 
 import pytest
 
-from heat_ha.regions.model import Request, State
+from heat_ha.regions.model import State
 from heat_ha.regions.rules import decide, planning, spec
+from heat_ha.regions.rules.steps import Request
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
 

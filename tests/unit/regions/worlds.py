@@ -6,7 +6,7 @@ import enum
 
 from heat_ha import serialization
 from heat_ha.regions import interfaces, model, reconciler, record, snapshot_action
-from heat_ha.regions.rules import revision, spec, tags
+from heat_ha.regions.rules import answers, revision, spec, steps, tags
 
 TEMPLATE = {'heat_template_version': '2016-10-14', 'parameters': {'text': {'default': ''}}}
 
@@ -78,20 +78,20 @@ class FakeRegion:
                 continue
             if is_it or (adopts and adopts in (stack.name, stack.stack_id)):
                 return self._shown(stack, with_outputs)
-        return model.Absent()
+        return answers.Absent()
 
     def _snapshot(self, one):
         stack = self.stacks.get(one.stack_id)
         found = stack and stack.snapshots.get(one.snapshot)
         if not found:
-            return model.Absent()
+            return answers.Absent()
         if found.status == 'IN_PROGRESS':
             if found.action == 'DELETE':
                 del stack.snapshots[one.snapshot]
-                return model.Absent()
+                return answers.Absent()
             found.status = 'FAILED' if self.fails else 'COMPLETE'
             stack.status = found.status
-        return model.Present(
+        return answers.Present(
             one.stack_id, one.name, found.action, found.status, snapshot_id=found.snapshot_id
         )
 
@@ -101,9 +101,9 @@ class FakeRegion:
             if stack.looks_left < 0:
                 if stack.action == 'DELETE':
                     del self.stacks[stack.stack_id]
-                    return model.Absent()
+                    return answers.Absent()
                 stack.status = 'FAILED' if self.fails else 'COMPLETE'
-        return model.Present(
+        return answers.Present(
             stack.stack_id, stack.name, stack.action, stack.status, 'boom' if self.fails else '',
             stack.changed, stack.mark, stack.revision,
             {'text': stack.text} if with_outputs else None,
@@ -112,64 +112,64 @@ class FakeRegion:
     def send(self, request, part, body):
         if self.way in (Way.CUT, Way.BAD_TOKEN):
             return (
-                model.Reply(model.Answer.NOT_SENT, 'cut')
+                answers.Reply(answers.Answer.NOT_SENT, 'cut')
                 if self.way is Way.CUT
-                else model.Reply(model.Answer.REFUSED, '401', model.ErrorClass.AUTH)
+                else answers.Reply(answers.Answer.REFUSED, '401', model.ErrorClass.AUTH)
             )
         if self.way is Way.LOSES_REQUESTS:
-            return model.Reply(model.Answer.UNKNOWN, 'no answer')
+            return answers.Reply(answers.Answer.UNKNOWN, 'no answer')
         self.writes.append(request)
         reply = self._carried_out(request, part, body)
         if self.way is Way.EATS_REPLIES:
-            return model.Reply(model.Answer.UNKNOWN, 'no answer')
+            return answers.Reply(answers.Answer.UNKNOWN, 'no answer')
         return reply
 
     def _carried_out(self, request, part, body):
         self.count += 1
-        if request is model.Request.CREATE:
+        if request is steps.Request.CREATE:
             there = [s for s in self.stacks.values() if s.action != 'DELETE']
             if any(s.name == part.name for s in there):
-                return model.Reply(model.Answer.TAKEN, 'exists')
+                return answers.Reply(answers.Answer.TAKEN, 'exists')
             assert all(s.mark != part.mark for s in there), 'made twice'
             made = FakeStack(f'id-{self.name}-{self.count}', part.name, part.mark, '')
             self.stacks[made.stack_id] = made
         elif part.stack_id not in self.stacks:
-            return model.Reply(model.Answer.GONE, 'no such stack')
+            return answers.Reply(answers.Answer.GONE, 'no such stack')
         else:
             made = self.stacks[part.stack_id]
         if isinstance(part, model.Tombstone) and part.snapshot:
             found = made.snapshots[part.snapshot]
             assert found.snapshot_id == part.snapshot_id and found.status != 'IN_PROGRESS'
             found.action, found.status = 'DELETE', 'IN_PROGRESS'
-            return model.Reply(model.Answer.ACCEPTED)
-        if request is model.Request.SNAPSHOT:
+            return answers.Reply(answers.Answer.ACCEPTED)
+        if request is steps.Request.SNAPSHOT:
             assert body['name'] not in made.snapshots, 'taken twice'
             made.snapshots[body['name']] = FakeSnapshot(
                 f'snap-{self.name}-{self.count}', made.text, made.revision
             )
-        if request is model.Request.RESTORE:
+        if request is steps.Request.RESTORE:
             found = [s for s in made.snapshots.values() if s.snapshot_id == part.restore]
             if not found:
-                return model.Reply(model.Answer.GONE, 'no such snapshot')
+                return answers.Reply(answers.Answer.GONE, 'no such snapshot')
             # The tags are lost by that.
             made.text, made.mark, made.revision = found[0].text, '', ''
             made.changed = str(self.count)
-        if request is model.Request.TAG:
+        if request is steps.Request.TAG:
             assert made.action == 'RESTORE'
             self._take_tags(made, body)
             made.action, made.status, made.looks_left = 'UPDATE', 'IN_PROGRESS', 1
-            return model.Reply(model.Answer.ACCEPTED)
-        if request is model.Request.CANCEL:
+            return answers.Reply(answers.Answer.ACCEPTED)
+        if request is steps.Request.CANCEL:
             made.status = 'FAILED'
-            return model.Reply(model.Answer.ACCEPTED)
-        assert made.action != 'SUSPEND' or request is not model.Request.UPDATE, 'Heat refuses it'
-        is_repeat = request is model.Request.REPEAT
-        made.action = model.Request.UPDATE.name if is_repeat else request.name
+            return answers.Reply(answers.Answer.ACCEPTED)
+        assert made.action != 'SUSPEND' or request is not steps.Request.UPDATE, 'Heat refuses it'
+        is_repeat = request is steps.Request.REPEAT
+        made.action = steps.Request.UPDATE.name if is_repeat else request.name
         made.status, made.looks_left, made.is_left = 'IN_PROGRESS', 1, self.dies
-        if request in (model.Request.CREATE, model.Request.UPDATE, model.Request.REPEAT):
+        if request in (steps.Request.CREATE, steps.Request.UPDATE, steps.Request.REPEAT):
             self._take_tags(made, body)
             made.text = body['parameters'].get('text', '')
-        return model.Reply(model.Answer.ACCEPTED, stack_id=made.stack_id)
+        return answers.Reply(answers.Answer.ACCEPTED, stack_id=made.stack_id)
 
     def _take_tags(self, made, body):
         made.changed = str(self.count)
@@ -187,16 +187,16 @@ class FakeRegion:
         if self._silent() is not None:
             return None
         stack = self.stacks[part.stack_id]
-        return model.Fingerprint(f'{stack.changed} {stack.looks_left}', self.unfinished)
+        return answers.Fingerprint(f'{stack.changed} {stack.looks_left}', self.unfinished)
 
     def is_equal(self, part, body):
         return self.stacks[part.stack_id].text == body['parameters'].get('text', '')
 
     def _silent(self):
         if self.way is Way.CUT:
-            return model.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
+            return answers.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
         if self.way is Way.BAD_TOKEN:
-            return model.Silent(model.ErrorClass.AUTH, '401')
+            return answers.Silent(model.ErrorClass.AUTH, '401')
         return None
 
     # --- what somebody else does --------------------------------------------------------------

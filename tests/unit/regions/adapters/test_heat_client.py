@@ -22,7 +22,10 @@ from keystoneauth1.identity import access as access_plugin
 
 from heat_ha.regions import model
 from heat_ha.regions.adapters import circuit_breaker, heat_client, transport
-from heat_ha.regions.model import Answer, ErrorClass, Request
+from heat_ha.regions.model import ErrorClass
+from heat_ha.regions.rules import answers
+from heat_ha.regions.rules.answers import Answer
+from heat_ha.regions.rules.steps import Request
 from lab.client.cut import Cut, Mode
 
 LIMITS = transport.Limits(connect=0.3, look=0.6, write=0.6, patience=0.0, pause=60.0)
@@ -109,7 +112,7 @@ def test_a_look_over_a_cut_ends_in_time_and_says_nothing_of_the_stack(heat, mode
     observed = port_to(cut.port).look(PART, True)
     assert time.monotonic() - begin < LIMITS.connect + LIMITS.look + BUSY
     cut.close()
-    assert isinstance(observed, model.Silent) and observed.error_class is ErrorClass.UNREACHABLE
+    assert isinstance(observed, answers.Silent) and observed.error_class is ErrorClass.UNREACHABLE
 
 
 def test_an_answer_that_drips_ends_in_time():
@@ -128,12 +131,12 @@ def test_an_answer_that_drips_ends_in_time():
         begin = time.monotonic()
         observed = port_to(server.getsockname()[1]).look(PART, True)
         assert time.monotonic() - begin < 3
-    assert isinstance(observed, model.Silent)
+    assert isinstance(observed, answers.Silent)
 
 
 def test_a_stack_is_read_as_it_is_shown(region):
     observed = region.look(PART, True)
-    assert observed == model.Present(
+    assert observed == answers.Present(
         'id', 'name', 'UPDATE', 'COMPLETE', '', 'then', 'mark', 'r1', {'a': 1}
     )
 
@@ -145,7 +148,7 @@ def error(status, kind, message='why'):
 @pytest.mark.parametrize(
     ('answer', 'told'),
     [
-        (error(404, 'EntityNotFound'), model.Absent),
+        (error(404, 'EntityNotFound'), answers.Absent),
         ((404, b'<html>not here</html>'), ErrorClass.UNREACHABLE),
         ((200, b'<html>welcome</html>'), ErrorClass.UNREACHABLE),
         ((503, b''), ErrorClass.UNREACHABLE),
@@ -158,16 +161,16 @@ def error(status, kind, message='why'):
 def test_only_heats_own_word_means_that_there_is_no_stack(heat, region, answer, told):
     heat.answer = answer
     observed = region.look(PART, False)
-    if told is model.Absent:
-        assert observed == model.Absent()
+    if told is answers.Absent:
+        assert observed == answers.Absent()
     else:
-        assert isinstance(observed, model.Silent) and observed.error_class is told
+        assert isinstance(observed, answers.Silent) and observed.error_class is told
 
 
 def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, region):
     asked = dataclasses.replace(PART, stack_id='')
     heat.answer = (200, {'stacks': []})
-    assert region.look(asked, False) == model.Absent()
+    assert region.look(asked, False) == answers.Absent()
     heat.answer = (200, {'stacks': [STACK]})
     assert region.look(asked, False).stack_id == 'id'
     assert heat.asked[-1][1].endswith('/stacks?tags=heat-ha:part:mark&limit=2')
@@ -175,22 +178,22 @@ def test_a_stack_is_found_by_its_mark_and_nobody_elses_is_taken_for_it(heat, reg
     for tags in ([], ['heat-ha', 'heat-ha:part:other']):
         heat.answer = (200, {'stacks': [{**STACK, 'tags': tags}]})
         observed = region.look(asked, False)
-        assert isinstance(observed, model.Silent) and 'has not the tag' in observed.reason
+        assert isinstance(observed, answers.Silent) and 'has not the tag' in observed.reason
 
 
 @pytest.mark.parametrize('outputs', [['no map'], 'no list', {'a': 1}, 7])
 def test_malformed_outputs_do_not_replace_those_known(heat, region, outputs):
     heat.answer = (200, {'stack': {**STACK, 'outputs': outputs}})
-    assert isinstance(region.look(PART, True), model.Silent)
-    assert isinstance(region.look(PART, False), model.Present)
+    assert isinstance(region.look(PART, True), answers.Silent)
+    assert isinstance(region.look(PART, False), answers.Present)
 
 
 def test_a_snapshot_without_an_id_is_not_taken_for_one(heat, region):
     shot = model.PartSnapshot('B', 'name', 'id', 'mine', 'r1')
     for found, observed in (
-        ({'id': 'x'}, model.Present),
-        ({}, model.Silent),
-        ({'id': ''}, model.Silent),
+        ({'id': 'x'}, answers.Present),
+        ({}, answers.Silent),
+        ({'id': ''}, answers.Silent),
     ):
         heat.answer = (200, {'snapshots': [{'name': 'mine', 'status': 'COMPLETE', **found}]})
         assert isinstance(region.look(shot, False), observed)
@@ -228,8 +231,8 @@ def test_a_region_that_is_known_to_be_silent_is_not_waited_for_again(heat):
     assert time.monotonic() - begin < LIMITS.look
     assert observed.is_known and 'silent for' in observed.reason
     cut.be(Mode.OPEN)
-    assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), model.Present)
-    assert isinstance(port_to(cut.port).look(PART, False), model.Present)
+    assert isinstance(port_to(cut.port, is_asked_for=True).look(PART, False), answers.Present)
+    assert isinstance(port_to(cut.port).look(PART, False), answers.Present)
     cut.close()
 
 
@@ -247,7 +250,7 @@ def test_what_one_work_asks_beside_a_persons_try_waits_for_its_end(heat, is_back
         found = list(pool.map(lambda _: port.look(PART, False), range(4)))
     cut.close()
     if is_back:
-        assert all(isinstance(observed, model.Present) for observed in found), found
+        assert all(isinstance(observed, answers.Present) for observed in found), found
     else:
         assert all(observed.error_class is ErrorClass.UNREACHABLE for observed in found)
         assert not any('being tried' in observed.reason for observed in found), found
@@ -272,7 +275,7 @@ def test_a_region_that_is_newer_than_the_token_is_found(heat, path):
     token.add_service('orchestration').add_standard_endpoints(public=url, region='B')
     heat.answer = 200, {'catalog': token['token']['catalog'][-1:], 'stack': STACK}
     found = region.look(PART, with_outputs=False)
-    assert isinstance(found, model.Present), found
+    assert isinstance(found, answers.Present), found
 
 
 class Login(token_endpoint.Token):
@@ -306,7 +309,7 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
     observed = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
     assert used == ['other']
     if has_other:
-        assert isinstance(observed, model.Present)
+        assert isinstance(observed, answers.Present)
     else:
         assert observed.error_class is ErrorClass.AUTH
 
@@ -328,7 +331,7 @@ def test_a_refused_login_is_not_a_keystone_that_does_not_answer(failure, told):
         raise failure
 
     observed = heat_client.RemoteHeat('B', access, LIMITS).look(PART, False)
-    assert isinstance(observed, model.Silent) and observed.error_class is told
+    assert isinstance(observed, answers.Silent) and observed.error_class is told
 
 
 def test_recent_events_are_those_of_the_last_action(heat, region):
@@ -373,15 +376,15 @@ def test_a_snapshot_is_found_by_its_name_among_others(heat, region, one, action)
     assert (observed.stack_id, observed.snapshot_id, observed.reason) == ('id', 'snap', 'why')
     assert (observed.action, observed.status) == (action or 'CREATE', 'FAILED')
     heat.answer = (200, {'snapshots': []})
-    assert region.look(one, False) == model.Absent()
+    assert region.look(one, False) == answers.Absent()
     heat.answer = (404, {'error': {'type': 'EntityNotFound', 'message': 'no stack'}})
-    assert region.look(one, False) == model.Absent()
+    assert region.look(one, False) == answers.Absent()
 
 
 @pytest.mark.parametrize('answer', [(200, b'<html>'), (200, {}), (500, {'error': {'type': 'X'}})])
 def test_an_answer_that_is_no_list_of_snapshots_says_nothing_of_them(heat, region, answer):
     heat.answer = answer
-    assert isinstance(region.look(SHOT, False), model.Silent)
+    assert isinstance(region.look(SHOT, False), answers.Silent)
 
 
 @pytest.mark.parametrize(
@@ -423,8 +426,8 @@ def test_a_fingerprint_names_what_is_unfinished_and_changes_with_whatever_moves(
 
     first = fingerprint(event, group, inner, done)
     assert first.unfinished == (
-        model.Unfinished('group', 'Type of group', 'UPDATE', 'IN_PROGRESS', is_stack=True),
-        model.Unfinished('group.thing', 'Type of thing', 'CREATE', 'IN_PROGRESS'),
+        answers.Unfinished('group', 'Type of group', 'UPDATE', 'IN_PROGRESS', is_stack=True),
+        answers.Unfinished('group.thing', 'Type of thing', 'CREATE', 'IN_PROGRESS'),
     )
     assert fingerprint(event, done, inner, group).digest == first.digest, 'the order says nothing'
     moved = {**inner, 'updated_time': 'since'}
@@ -485,10 +488,10 @@ def test_whatever_answers_instead_of_heat_ends_no_action(monkeypatch, status, ke
         model.Tombstone('B', 'mark', 'name', snapshot='s'),
         model.Part('B', 'm', 'n'),
     ):
-        assert isinstance(region.look(one, True), model.Silent | model.Absent | model.Present)
+        assert isinstance(region.look(one, True), answers.Silent | answers.Absent | answers.Present)
     assert isinstance(region.cause(PART), str) and isinstance(region.recent_events(PART), str)
-    assert isinstance(region.fingerprint(PART), model.Fingerprint | None)
+    assert isinstance(region.fingerprint(PART), answers.Fingerprint | None)
     wanted = {'template': {}, 'files': {}, 'parameters': {'a': 1}, 'environment': {}}
     assert region.is_equal(PART, wanted) in (True, False)
     for request in Request:
-        assert isinstance(region.send(request, PART, {}), model.Reply)
+        assert isinstance(region.send(request, PART, {}), answers.Reply)

@@ -7,22 +7,11 @@ import itertools
 
 from heat_ha import serialization
 from heat_ha.regions import model
-from heat_ha.regions.model import (
-    Absent,
-    Defer,
-    Done,
-    ErrorClass,
-    Fail,
-    Part,
-    Present,
-    Request,
-    Send,
-    Silent,
-    State,
-    Wait,
-)
+from heat_ha.regions.model import ErrorClass, Part, State
 from heat_ha.regions.rules import decide, spec, tombstones, transitions
+from heat_ha.regions.rules.answers import Absent, Present, Silent
 from heat_ha.regions.rules.spec import Drift, OnUnreachable
+from heat_ha.regions.rules.steps import Defer, Done, Fail, Request, Send, Wait
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 EARLIER, JUST_NOW = '2026-01-01T11:00:00+00:00', '2026-01-01T11:59:59+00:00'

@@ -7,8 +7,10 @@ import itertools
 import pytest
 
 from heat_ha.regions import attributes, model
-from heat_ha.regions.model import Present, Request, Send, State
-from heat_ha.regions.rules import decide, planning, restores, spec
+from heat_ha.regions.model import State
+from heat_ha.regions.rules import answers, decide, planning, restores, spec, steps
+from heat_ha.regions.rules.answers import Present
+from heat_ha.regions.rules.steps import Request, Send
 from tests.unit.regions import worlds
 from tests.unit.regions.rules.test_decide import NOW
 from tests.unit.regions.worlds import Way, World
@@ -185,6 +187,6 @@ def test_nothing_is_restored_over_what_is_at_work_nor_twice_in_an_action():
 def test_nothing_is_sent_to_a_region_that_could_not_be_asked():
     for stage in ('', restores.RESTORE_SENT, restores.TAGS_SENT):
         part = dataclasses.replace(PART, restoring=stage)
-        observed = model.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
+        observed = answers.Silent(model.ErrorClass.UNREACHABLE, 'cut', is_known=True)
         step = decide.next_step(part, observed, spec.Rules(), 'other', NOW)
-        assert isinstance(step, model.Defer)
+        assert isinstance(step, steps.Defer)

@@ -8,22 +8,11 @@ import pytest
 
 from heat_ha import exceptions
 from heat_ha.regions import attributes, model
-from heat_ha.regions.model import (
-    Absent,
-    Done,
-    ErrorClass,
-    Fail,
-    Part,
-    PartSnapshot,
-    Present,
-    Request,
-    Send,
-    Silent,
-    State,
-    Wait,
-)
-from heat_ha.regions.rules import decide, planning, snapshots, spec, tombstones
+from heat_ha.regions.model import ErrorClass, Part, PartSnapshot, State
+from heat_ha.regions.rules import decide, planning, snapshots, spec, steps, tombstones
+from heat_ha.regions.rules.answers import Absent, Present, Silent
 from heat_ha.regions.rules.spec import OnDelete
+from heat_ha.regions.rules.steps import Done, Fail, Request, Send, Wait
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import Way, World
 
@@ -262,7 +251,7 @@ def test_a_snapshot_is_not_deleted_while_it_is_taken():
         if isinstance(step, Send):
             assert isinstance(observed, Present) and step.request is Request.DELETE
             assert (observed.action, observed.status) != ('CREATE', 'IN_PROGRESS')
-        if isinstance(step, model.Forget):
+        if isinstance(step, steps.Forget):
             assert not isinstance(observed, Silent) and (
                 isinstance(observed, Absent)
                 or (observed.action, observed.status) == ('DELETE', 'COMPLETE')

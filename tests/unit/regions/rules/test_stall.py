@@ -9,8 +9,10 @@ import itertools
 import pytest
 
 from heat_ha.regions import model, stall_monitor
-from heat_ha.regions.model import Part, Present, Request, Send, Stalled, State, Unfinished, Wait
-from heat_ha.regions.rules import decide, spec, stall, transitions
+from heat_ha.regions.model import Part, State
+from heat_ha.regions.rules import answers, decide, spec, stall, transitions
+from heat_ha.regions.rules.answers import Present, Unfinished
+from heat_ha.regions.rules.steps import Request, Send, Stalled, Wait
 from tests.unit.regions import worlds
 from tests.unit.regions.worlds import World
 
@@ -71,7 +73,7 @@ RESOURCES = [
 ]
 
 
-def observations():
+def all_evidence():
     for part, observed in itertools.product(PARTS, SEEN):
         for unfinished, equal, is_forced in itertools.product(
             RESOURCES if stall.is_ours(part, observed) else RESOURCES[:1],
@@ -84,7 +86,7 @@ def observations():
 @functools.cache
 def decided(may_repair=True):
     rules = spec.Rules(may_repair=may_repair)
-    return [(found, stall.next_step(found, rules, NOW)) for found in observations()]
+    return [(found, stall.next_step(found, rules, NOW)) for found in all_evidence()]
 
 
 def sent(may_repair=True):
@@ -157,12 +159,12 @@ def test_a_repeat_is_on_record_before_it_is_sent_and_begins_a_new_action():
     assert again.repeats == 0, 'what is sent for another reason may be sent again'
 
 
-@pytest.mark.parametrize('answer', list(model.Answer))
+@pytest.mark.parametrize('answer', list(answers.Answer))
 def test_a_refusal_of_the_same_ends_nothing_that_is_at_work(answer):
     sent = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
-    after, end = transitions.after_reply(OURS, sent, model.Reply(answer, 'why'), JUST_NOW)
+    after, end = transitions.after_reply(OURS, sent, answers.Reply(answer, 'why'), JUST_NOW)
     assert end is None and after.told == 'new' and after.stack_id == 'id'
-    is_spent = answer not in (model.Answer.NOT_SENT, model.Answer.BUSY)
+    is_spent = answer not in (answers.Answer.NOT_SENT, answers.Answer.BUSY)
     assert after.repeats == (1 if is_spent else 0)
 
 
@@ -171,8 +173,8 @@ def test_a_cut_and_somebody_elses_action_end_what_was_known_to_stand_still():
     assert transitions.after_look(OURS, in_progress, JUST_NOW).still_since == LONG_AGO
     theirs = dataclasses.replace(in_progress, changed='since')
     ended = dataclasses.replace(in_progress, status='COMPLETE')
-    cut = model.Silent(model.ErrorClass.UNREACHABLE, 'cut')
-    for observed in (theirs, ended, cut, model.Absent()):
+    cut = answers.Silent(model.ErrorClass.UNREACHABLE, 'cut')
+    for observed in (theirs, ended, cut, answers.Absent()):
         after = transitions.after_look(OURS, observed, JUST_NOW)
         assert (after.signs, after.still_since) == ('', ''), observed
     assert transitions.after_look(OURS, cut, JUST_NOW).traversal, 'it is ours after a cut too'

@@ -3,19 +3,11 @@
 
 import itertools
 
-from heat_ha.regions.model import (
-    Absent,
-    ErrorClass,
-    Forget,
-    Present,
-    Request,
-    Send,
-    Silent,
-    Tombstone,
-    Wait,
-)
+from heat_ha.regions.model import ErrorClass, Tombstone
 from heat_ha.regions.rules import spec, tombstones
+from heat_ha.regions.rules.answers import Absent, Present, Silent
 from heat_ha.regions.rules.spec import OnDelete
+from heat_ha.regions.rules.steps import Forget, Request, Send, Wait
 from tests.unit.regions.rules.test_decide import EARLIER, PRESENT, SILENT
 
 GRAVES = [
