@@ -46,17 +46,12 @@ def next_step(
         return restoring
     if observed.status == 'IN_PROGRESS':
         return _of_busy(part, observed, attempt)
-    first = _of_suspension(part, observed, attempt)
-    if first is not None:
-        return first
-    if part.adopts and not part.told and observed.mark != part.mark and not rules.adopt_overwrites:
-        if observed.is_equal or observed.revision == part.desired:
-            return Send(Request.UPDATE, 'the stack is taken over as it is')
-        return Fail(
-            ErrorClass.CONFLICT,
-            f'stack {observed.name} is not what the template wants; set adopt.conflict to '
-            'overwrite, or make them equal',
-        )
+    suspension = _of_suspension(part, observed, attempt)
+    if suspension is not None:
+        return suspension
+    adoption = _of_adoption(part, observed, rules)
+    if adoption is not None:
+        return adoption
     # A snapshot that failed has changed nothing of what the stack holds.
     is_unhurt = observed.action == 'SNAPSHOT' and part.is_current
     if is_unhurt or (observed.status == 'COMPLETE' and observed.action in _COMPLETING):
@@ -66,6 +61,19 @@ def next_step(
             return Send(Request.SUSPEND, 'the stack is to be suspended')
         return step
     return _of_failed(part, observed, rules, attempt)
+
+
+def _of_adoption(part: Part, observed: Present, rules: spec.Rules) -> Step | None:
+    """What is done about a stack that is to be adopted as it is; None if it is ours already."""
+    if not part.adopts or part.told or observed.mark == part.mark or rules.adopt_overwrites:
+        return None
+    if observed.is_equal or observed.revision == part.desired:
+        return Send(Request.UPDATE, 'the stack is taken over as it is')
+    return Fail(
+        ErrorClass.CONFLICT,
+        f'stack {observed.name} is not what the template wants; set adopt.conflict to overwrite, '
+        'or make them equal',
+    )
 
 
 def _of_suspension(part: Part, observed: Present, attempt: str) -> Step | None:
