@@ -247,7 +247,7 @@ class FailoverController:
         else:
             self._events.start(plan)
 
-    def tell(self, step: model.Step, plan: model.Plan) -> None:
+    def report(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
         if step.state is model.StepState.FAILED:
             self._events.emit(events.FAILED, f'{step.name} stopped: {step.reason}', plan)

@@ -44,7 +44,7 @@ class ExecutorCallbacks(Protocol):
     def begun(self, plan: model.Plan) -> None:
         """Called once the first steps are under way."""
 
-    def tell(self, step: model.Step, plan: model.Plan) -> None:
+    def report(self, step: model.Step, plan: model.Plan) -> None:
         """Make an event of a step that ended."""
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
@@ -167,7 +167,7 @@ class PlanExecutor:
     def _report(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
         """Report the steps that ended; what is left when something is urgent comes later."""
         while self._unreported and not is_urgent():
-            self._callbacks.tell(self._unreported.pop(0), self.plan)
+            self._callbacks.report(self._unreported.pop(0), self.plan)
 
     def _mark(self, name: str, **changes: object) -> model.Step:
         step = dataclasses.replace(self.plan.step(name), **changes)  # type: ignore[arg-type]

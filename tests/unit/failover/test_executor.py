@@ -52,7 +52,7 @@ class FakeShell:
     def plan(self):
         return serialization.read(model.Plan, self.stored, 'the plan')
 
-    def tell(self, step, plan):
+    def report(self, step, plan):
         self.events.append((step.name, step.state))
 
     def add_member(self, plan):
@@ -117,7 +117,7 @@ def is_handed_over(cloud, shell, volumes):
 
 @pytest.mark.parametrize('quiesce', list(model.Quiesce))
 @pytest.mark.parametrize('count', [0, 1, 8])
-def test_a_failover_brings_every_volume_to_the_heir(count, quiesce):
+def test_a_failover_brings_every_volume_to_the_successor(count, quiesce):
     volumes = tuple(f'v{i}' for i in range(count))
     cloud, plan = make(volumes, quiesce)
     shell = FakeShell()
@@ -244,7 +244,7 @@ def test_what_nova_goes_on_refusing_stops_the_failover_with_its_reason(monkeypat
     assert cloud.holder('v1') is None
 
 
-def test_a_group_of_one_makes_its_heir_first():
+def test_a_group_of_one_makes_its_successor_first():
     cloud = clouds.FakeCloud()
     for name in ('server-a', 'server-n'):
         cloud.add_server(name)

@@ -79,7 +79,7 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     def begun(self, plan):
         pass
 
-    def tell(self, step, plan):
+    def report(self, step, plan):
         pass
 
     def add_member(self, plan):

@@ -85,7 +85,7 @@ def test_a_silent_hook_counts_as_dead_only_where_heartbeats_are_expected(heartbe
     assert isinstance(move, moves.Stop if heartbeat else moves.Wait)
 
 
-def test_a_run_that_no_engine_began_is_taken_away_and_begun_anew():
+def test_a_run_that_no_engine_began_is_taken_away_and_begun_again():
     run = hook.Run(hook.RunState.STARTING)
     early, late = hook.Waited(20.0, 0.0, hook.LOST_AFTER - 1), hook.Waited(40.0, 0.0, 31.0)
     assert isinstance(hook.next_for_hook(a_hook(), run, early), moves.Wait)
