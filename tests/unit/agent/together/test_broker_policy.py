@@ -8,7 +8,7 @@ import re
 from heat_ha.agent import sources
 from heat_ha.conf import agent as options
 
-SAMPLE = pathlib.Path(__file__).parents[3] / 'etc' / 'heat_ha' / 'rabbitmq_policy.json.sample'
+SAMPLE = pathlib.Path(__file__).parents[4] / 'etc' / 'heat_ha' / 'rabbitmq_policy.json.sample'
 
 
 def test_the_sample_bounds_the_queue_of_the_agents_and_no_other():

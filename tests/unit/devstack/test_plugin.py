@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 DEVSTACK = ROOT / 'devstack'
 
 STAND_INS = """
