@@ -51,12 +51,9 @@ unit: dev ## Run the unit and plugin tests on the newest Heat; no cloud.
 engine: dev ## Run the plugin tests that need a whole engine of Heat; no cloud, minutes.
 	$(BIN)/pytest $(ON_ALL_CORES) -m engine tests/plugin
 
+lint: export PATH := $(CURDIR)/$(BIN):$(PATH)
 lint: dev ## Check style, types, imports and documents.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/doc8 --quiet README.rst HACKING.rst CONTRIBUTING.rst doc/source
+	tools/lint.sh
 
 test: lint unit engine matrix-$(OLDEST) functional ## Run everything: lint, oldest and newest Heat, real cloud.
 
