@@ -28,8 +28,7 @@ import rich.console
 import rich.table
 
 from lab import database, layout, ports, regions, services
-from lab.client import agents
-from lab.client import cloud as lab
+from lab.client import access, agents
 
 # So many senders, since one does not get to the whole rate.
 SENDERS = 2
@@ -53,7 +52,7 @@ _HEAT_MANAGE = layout.VENV / 'bin' / 'heat-manage'
 def _program(*words: str) -> 'subprocess.Popen[str]':
     return subprocess.Popen(
         [sys.executable, '-W', 'ignore', '-m', *words],
-        cwd=lab.ROOT,
+        cwd=access.ROOT,
         text=True,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -104,7 +103,7 @@ def highest_memory(pid: int) -> Iterator[Callable[[], float]]:
 
 def offer(rate: float, seconds: float) -> dict[str, Any]:
     """Let the senders offer notifications together. :returns: what they have sent."""
-    bus = lab.environment()['bus'][regions.ONE.key]
+    bus = access.environment()['bus'][regions.ONE.key]
     words = ('--rate', str(rate / SENDERS), '--seconds', str(seconds))
     running = [_program('bench.sender', 'bus', bus, *words) for _ in range(SENDERS)]
     try:

@@ -23,8 +23,7 @@ import rich.console
 import rich.table
 
 from bench import handoff
-from lab.client import cloud as lab
-from lab.client import hosts
+from lab.client import access, hosts, waiting
 
 # At most this many times as long as the bare calls.
 GOAL = 1.5
@@ -81,7 +80,7 @@ class Ours(handoff.Ours):
         self.stack.signal('replace')
         accepted = time.monotonic()
         moved = self.arrival(new)
-        lab.until(self._is_ready, f'{self.stack.name} is ready', seconds=handoff.LIMIT)
+        waiting.until(self._is_ready, f'{self.stack.name} is ready', seconds=handoff.LIMIT)
         done = time.monotonic()
         self.servers = self.stack.servers()
         assert old not in self.servers and len(self.servers) == 2, self.servers
@@ -233,8 +232,8 @@ def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str,
     """Measure, show the table, and return the figures."""
     progress = rich.console.Console(stderr=True, highlight=False)
     found = measure(
-        lab.connect('demo'),
-        lab.connect('admin'),
+        access.connect('demo'),
+        access.connect('admin'),
         max(options.rounds_dead, 1),
         options.peer_seconds,
         progress.print,

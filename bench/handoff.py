@@ -27,7 +27,7 @@ import rich.table
 
 from bench import handoff_templates as templates
 from bench import stopwatch
-from lab.client import cloud as lab
+from lab.client import access, stacks, waiting
 
 # Seconds between an answer of Cinder's and the next question of the bare calls.
 PERIOD = 0.05
@@ -139,7 +139,7 @@ class Contender:
         self.mark = f'{self.name}-{count}-{uuid.uuid4().hex[:6]}'
         path = folder / f'{self.mark}.yaml'
         path.write_text(self.template(count))
-        self.stack = lab.Stack(cloud, f'bench-{self.mark}', path)
+        self.stack = stacks.Stack(cloud, f'bench-{self.mark}', path)
         self.volumes: list[str] = []
         self.servers: list[str] = []
 
@@ -173,7 +173,7 @@ class Contender:
 
     def arrival(self, server: str) -> float:
         """When every volume was in use on the server. :raises AssertionError: far too late."""
-        return stopwatch.until_on(server, self.volumes, LIMIT * lab.PATIENCE)
+        return stopwatch.until_on(server, self.volumes, LIMIT * waiting.PATIENCE)
 
 
 class Bare(Contender):
@@ -286,7 +286,7 @@ class Ours(Contender):
         self.stack.signal('policy', {'action': 'switchover'})
         accepted = time.monotonic()
         moved = self.arrival(new)
-        lab.until(self._is_ready, f'{self.stack.name} is ready', seconds=LIMIT)
+        waiting.until(self._is_ready, f'{self.stack.name} is ready', seconds=LIMIT)
         done = time.monotonic()
         assert self.stack.attribute('policy', 'active_server') == new
         return {
@@ -478,7 +478,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str, Any]:
     """Measure, show the tables, and return the figures: of one volume, and of eight under it."""
-    cloud = lab.connect('demo')
+    cloud = access.connect('demo')
     progress = rich.console.Console(stderr=True, highlight=False)
     told: dict[int, dict[str, Any]] = {}
     for count, rounds in ((1, options.rounds), (8, options.rounds_eight)):

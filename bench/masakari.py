@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from lab import broker, database, layout, ports, processes, regions, services
-from lab.client import cloud as lab
+from lab.client import access, waiting
 
 # The addresses of the lab's block behind those of its regions.
 PORT_OFFSET = 60
@@ -178,8 +178,8 @@ def running(cloud: Any, own: Mapping[str, Any]) -> Iterator[Masakari]:
         for name in SERVICES:
             processes.start(name, (str(_program(name)), *map(str, _FILE)), environment)
         made = Masakari(cloud)
-        lab.until(made.answers, f'Masakari answers: {layout.log_of(SERVICES[0])}', every=0.5)
-        lab.until(_engine_listens, f'its engine works: {layout.log_of(SERVICES[1])}', every=0.5)
+        waiting.until(made.answers, f'Masakari answers: {layout.log_of(SERVICES[0])}', every=0.5)
+        waiting.until(_engine_listens, f'its engine works: {layout.log_of(SERVICES[1])}', every=0.5)
         yield made
     finally:
         processes.stop(SERVICES, seconds=5)
@@ -194,7 +194,7 @@ def _engine_listens() -> bool:
 
 
 def _configure(own: Mapping[str, Any]) -> None:
-    facts = lab.environment()
+    facts = access.environment()
     (FOLDER / 'masakari.conf').write_text(
         _CONFIG.format(
             bus=facts['bus'][regions.ONE.key],

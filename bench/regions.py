@@ -26,8 +26,7 @@ from typing import Any
 import rich.console
 import rich.table
 
-from lab.client import cloud as lab
-from lab.client import regions
+from lab.client import access, regions, stacks, waiting
 
 # At most this many times the slowest region's time, beside what any stack takes in Heat.
 GOAL = 1.2
@@ -99,7 +98,7 @@ class Contender:
 
     def enter(self, folder: pathlib.Path) -> None:
         """Log in, now that all regions are in the catalogue."""
-        self.cloud = lab.connect('demo')
+        self.cloud = access.connect('demo')
 
     def create(self, delay: float) -> float:
         """Make the stacks. :returns: the seconds until all are complete."""
@@ -159,7 +158,7 @@ class Bare(Contender):
             assert found in ('CREATE_IN_PROGRESS', 'CREATE_COMPLETE'), found
             return bool(found == 'CREATE_COMPLETE')
 
-        lab.until(is_done, f'{name} is complete', seconds=LIMIT, every=PERIOD)
+        waiting.until(is_done, f'{name} is complete', seconds=LIMIT, every=PERIOD)
         return time.monotonic() - begin
 
     def delete(self) -> None:
@@ -178,7 +177,7 @@ class Parent(Contender):
         (folder / 'part.yaml').write_text(regions.TEMPLATE)
         path = folder / f'{self.mark}.yaml'
         path.write_text(_PARENT + textwrap.indent(self.resources(), '  '))
-        self.stack = lab.Stack(self.cloud, self.mark, path)
+        self.stack = stacks.Stack(self.cloud, self.mark, path)
 
     def resources(self) -> str:
         """The resources of the parent, as text."""
@@ -244,7 +243,7 @@ def _made(admin: Any, kinds: Sequence[type[Contender]], count: int) -> Iterator[
 
 def empty(cloud: Any) -> float:
     """Seconds that Heat takes for a stack with nothing to do."""
-    stack = lab.Stack(cloud, f'bench-empty-{uuid.uuid4().hex[:6]}', _EMPTY)
+    stack = stacks.Stack(cloud, f'bench-empty-{uuid.uuid4().hex[:6]}', _EMPTY)
     begin = time.monotonic()
     try:
         stack.create(wait=False)
@@ -281,7 +280,7 @@ def measure_waiting(admin: Any, count: int) -> Figures:
         try:
             for one in made:
                 one.stack.create({'delay': 80}, wait=False)
-            lab.until(
+            waiting.until(
                 lambda: all(f.cut.writes for one in made for f in one.fars),
                 'all regions are at work',
                 seconds=LIMIT,
@@ -301,12 +300,12 @@ def measure_waiting(admin: Any, count: int) -> Figures:
 
 def measure(rounds: dict[int, int], say: Any) -> dict[int, list[Figures]]:
     """All rounds for each number of regions."""
-    admin = lab.connect('admin')
+    admin = access.connect('admin')
     found: dict[int, list[Figures]] = {}
     for count, wanted in rounds.items():
         found[count] = []
         for number in range(wanted):
-            figures = {'load': os.getloadavg()[0], 'empty_s': empty(lab.connect('demo'))}
+            figures = {'load': os.getloadavg()[0], 'empty_s': empty(access.connect('demo'))}
             figures |= measure_round(admin, count, bool(number % 2))
             say(
                 f'{count} regions, round {number + 1} of {wanted}: bare {figures["bare_s"]:.1f} s, '

@@ -26,7 +26,7 @@ import rich.table
 from bench import masakari, rescuers
 from bench.rescuers import ENDS, WITNESS, Contender, World
 from bench.rounds import WORDS, Round, servers, shown, summary, verdicts
-from lab.client import cloud as lab
+from lab.client import access, stacks, waiting
 
 # Seconds until a contender is given up, beside what it is known to wait.
 LIMIT = 420.0
@@ -40,7 +40,7 @@ resources:
     type: OS::Heat::ResourceGroup
     properties:
       count: COUNT
-      resource_def: {lab.SERVER}
+      resource_def: {stacks.SERVER}
   rescue:
     type: OS::Heat::RescuePolicy
     properties:
@@ -78,12 +78,12 @@ def _measured(world: World, contender: Contender, home: str, other: str, found: 
         died = time.monotonic()
         if contender.is_told_early:
             contender.tell(home)
-        lab.until(lambda: world.is_down(home) or world.active_on(other), f'{home} is down')
+        waiting.until(lambda: world.is_down(home) or world.active_on(other), f'{home} is down')
         seen = time.monotonic()
         if not contender.is_told_early:
             contender.tell(home)
         begin = died if contender.is_told_early else seen
-        limit = begin + contender.waits + LIMIT * lab.PATIENCE
+        limit = begin + contender.waits + LIMIT * waiting.PATIENCE
         first = _until(world, other, 1, limit)
         last = first and _until(world, other, all_, limit)
         missing = all_ - world.active_on(other) if last is None else 0
@@ -145,7 +145,9 @@ def measure(
         for host in (ENDS[1], WITNESS):
             rescuers.set_enabled(admin, host, False)
             left.callback(rescuers.set_enabled, admin, host, True)
-        stack = lab.Stack(cloud, f'bench-{os.getpid()}-{count}', STACK.replace('COUNT', str(count)))
+        stack = stacks.Stack(
+            cloud, f'bench-{os.getpid()}-{count}', STACK.replace('COUNT', str(count))
+        )
         left.callback(stack.delete, seconds=600)
         stack.create(wait=False)
         stack.wait('CREATE', seconds=900)
@@ -237,8 +239,8 @@ def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str,
             why = ''
             try:
                 measure(
-                    lab.connect('demo'),
-                    lab.connect('admin'),
+                    access.connect('demo'),
+                    access.connect('admin'),
                     count,
                     max(options.rounds_rescue, 1),
                     contenders(wait, not no_peer),

@@ -15,8 +15,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 
 from bench import masakari
-from lab.client import agents, bmc, hosts
-from lab.client import cloud as lab
+from lab.client import access, agents, bmc, hosts, stacks, waiting
 
 # The one the servers are on dies and the other one gets them, in turns. The third host is there to
 # be counted; it takes no servers, so that they all are on one host again in the next round.
@@ -31,12 +30,12 @@ THREADS = 16
 class World:
     """The lab as a round needs it: the servers, and what Nova has of them."""
 
-    def __init__(self, admin: Any, stack: lab.Stack) -> None:
+    def __init__(self, admin: Any, stack: stacks.Stack) -> None:
         self.admin = admin
         self.stack = stack
         self.servers = sorted(stack.servers())
         self.dead = ''
-        socket = lab.environment()['database']['root_socket']
+        socket = access.environment()['database']['root_socket']
         self._database = pymysql.connect(unix_socket=socket, user='root', autocommit=True)
 
     def _ask(self, query: str, *values: Any) -> Any:
@@ -76,7 +75,7 @@ class World:
         hosts.confirm_down(self.admin, host, False)
         set_enabled(self.admin, host, True)
         hosts.until_up(self.admin, host)
-        lab.until(lambda: not self._leftovers(host), f'{host} is clean', seconds=90, every=0.5)
+        waiting.until(lambda: not self._leftovers(host), f'{host} is clean', seconds=90, every=0.5)
         self.dead = ''
 
     def bring_back(self, home: str, other: str) -> None:
@@ -93,7 +92,7 @@ class World:
                     nova.servers.reset_state(server, 'active')
                     nova.servers.evacuate(server)
             with contextlib.suppress(AssertionError):
-                lab.until(lambda: self.active_on(other) == len(self.servers), 'all', seconds=60)
+                waiting.until(lambda: self.active_on(other) == len(self.servers), 'all', seconds=60)
                 return
         raise AssertionError(f'not all servers could be brought back from {home} to {other}')
 
@@ -198,7 +197,7 @@ class Ours(Contender):
                 yield
             finally:
                 self._agent.stop()
-                log = lab.LAB / 'log' / f'bench-{self.name}.log'
+                log = access.LAB / 'log' / f'bench-{self.name}.log'
                 log.write_text(self._agent.log.read_text())
 
     def tell(self, host: str) -> None:
@@ -206,7 +205,7 @@ class Ours(Contender):
         assert self._agent.report({'host': host, 'state': 'down'}) == 202
 
     def finish(self, host: str) -> None:
-        lab.until(
+        waiting.until(
             lambda: agents.incidents()[host]['phase'] == 'done', 'the agent is done', seconds=60
         )
 
@@ -244,7 +243,9 @@ class Peer(Contender):
     def finish(self, host: str) -> None:
         made = self._masakari
         assert made is not None
-        lab.until(lambda: made.is_over(self._report), 'Masakari is done', seconds=120, every=0.5)
+        waiting.until(
+            lambda: made.is_over(self._report), 'Masakari is done', seconds=120, every=0.5
+        )
         made.take_back(host)
 
 

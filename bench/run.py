@@ -15,7 +15,7 @@ from types import ModuleType
 import rich.console
 
 import bench
-from lab.client import cloud
+from lab.client import access
 
 # Wide enough for the tables where there is no terminal to ask.
 WIDTH = 110
@@ -41,7 +41,7 @@ def main() -> int:
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f'there is no {", ".join(sorted(unknown))}; there is {", ".join(known)}')
-    if not (cloud.LAB / 'env.json').exists():
+    if not (access.LAB / 'env.json').exists():
         print('There is no lab to measure on. Start it: make lab-one', file=sys.stderr)
         return 2
     # A benchmark that is told to end cleans up as after Ctrl-C.
@@ -59,7 +59,7 @@ def main() -> int:
     except AssertionError as exc:
         print(f'\nThe benchmark did not get to its end: {exc}', file=sys.stderr)
         return 1
-    except cloud.NO_ANSWER as exc:
+    except access.NO_ANSWER as exc:
         print(f'\nThe lab does not answer (make lab-status): {exc}', file=sys.stderr)
         return 1
     return 0

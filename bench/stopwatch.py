@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import pymysql
 
-from lab.client import cloud as lab
+from lab.client import access
 
 # Seconds between two looks; each is one query that the database answers from memory.
 PERIOD = 0.02
@@ -27,7 +27,7 @@ _ON = """
 
 @contextlib.contextmanager
 def _connection() -> Iterator['pymysql.connections.Connection[pymysql.cursors.Cursor]']:
-    socket = lab.environment()['database']['root_socket']
+    socket = access.environment()['database']['root_socket']
     with contextlib.closing(
         pymysql.connect(unix_socket=socket, user='root', autocommit=True)
     ) as connection:

@@ -13,7 +13,7 @@ from chaos.choice import WAITING, Run, TakeUp
 from chaos.pool import COOLDOWN, POLICY, Member
 from chaos.world import Engines
 from heat_ha.failover import model
-from lab.client import cloud as lab
+from lab.client import access, waiting
 
 # Seconds until a failover that does not get to its end counts as wedged, and until the services
 # are left in peace for it: a person who takes it up again and again would first mend them.
@@ -56,7 +56,7 @@ def drive(
     _burst(run, member)
     quiet_since = time.monotonic()
     last_stop = ''
-    while time.monotonic() < begin + LIMIT * lab.PATIENCE and not is_over.is_set():
+    while time.monotonic() < begin + LIMIT * waiting.PATIENCE and not is_over.is_set():
         seen = member.record()
         plan = _new_plan(before, seen)
         is_carried = engines.carrier(member.nested) is not None
@@ -120,5 +120,5 @@ def _take_up(run: Run, member: Member, plan: model.Plan | None, age: float) -> N
     if plan is None or (run.take_up is TakeUp.ALARM and age < LAST_ALARM):
         _alarm(member)
         return
-    with contextlib.suppress(AssertionError, *lab.NO_ANSWER):
+    with contextlib.suppress(AssertionError, *access.NO_ANSWER):
         member.stack.signal(POLICY, {'action': 'resume'})

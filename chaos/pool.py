@@ -10,7 +10,7 @@ from chaos import check
 from chaos.database import Database
 from heat_ha import serialization
 from heat_ha.failover import model, record
-from lab.client import cloud as lab
+from lab.client import stacks
 
 POLICY = 'failover'
 GROUP = 'group'
@@ -172,7 +172,7 @@ class Member:
         self.number = number
         self.shape = shape
         self._database = database
-        self.stack = lab.Stack(cloud, f'chaos-{uuid.uuid4().hex[:6]}-{number}', shape.template())
+        self.stack = stacks.Stack(cloud, f'chaos-{uuid.uuid4().hex[:6]}-{number}', shape.template())
         self.nested = ''
         self.volumes: list[str] = []
         self.alarm_url = ''

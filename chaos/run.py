@@ -22,8 +22,7 @@ from typing import Any
 
 from chaos import check, choice, drive, guests, pool, world
 from chaos.database import Database
-from lab.client import cloud as lab
-from lab.client import faults
+from lab.client import access, faults, storage
 
 # Seconds until what is being deleted has to be gone.
 UNTIL_GONE = 60.0
@@ -219,8 +218,8 @@ class Campaign:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the campaign and return its summary."""
-    cloud, admin = lab.connect('demo'), lab.connect('admin')
-    database = Database(lab.environment()['database']['root_socket'], cloud.current_project_id)
+    cloud, admin = access.connect('demo'), access.connect('admin')
+    database = Database(access.environment()['database']['root_socket'], cloud.current_project_id)
     campaign = Campaign(options, database, admin)
     begin = time.monotonic()
     # Twice as many as run at once, so that each rests as long as it works.
@@ -237,7 +236,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         steps = {m.number: m.shape.steps for m in members}
         rounds = choice.rounds(options.seed, options.runs, options.side_by_side, steps)
         seen: dict[str, Any] = {}
-        with lab.observed(volumes, observed) as summary:
+        with storage.observed(volumes, observed) as summary:
             try:
                 for one in rounds[options.first_round - 1 :]:
                     if time.monotonic() > begin + options.minutes * 60:
@@ -284,7 +283,7 @@ def main() -> int:
         help='begin no round later',
     )
     options = parser.parse_args()
-    if not (lab.LAB / 'env.json').exists():
+    if not (access.LAB / 'env.json').exists():
         print('There is no lab. Start it: make lab-one', file=sys.stderr)
         return 2
     # What is told to end cleans up as after Ctrl-C.

@@ -12,8 +12,7 @@ from chaos import check
 from chaos.choice import HostFault
 from chaos.database import Database
 from lab import processes
-from lab.client import cloud as lab
-from lab.client import faults, hosts
+from lab.client import access, faults, hosts
 
 # The interface of the catalogue that leads Heat to the proxy. Nobody else in the lab uses it.
 INTERFACE = 'admin'
@@ -37,7 +36,7 @@ class Engines:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._names = lab.environment()['regions']['RegionOne']['engines']
+        self._names = access.environment()['regions']['RegionOne']['engines']
         self._dead: set[str] = set()
         self._starting: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -125,7 +124,7 @@ class Hosts:
 @contextlib.contextmanager
 def faulty_services(admin: Any, seed: int) -> Iterator[faults.Proxy]:
     """Lead Heat to Nova and Cinder through the proxy for as long as the body lasts."""
-    env = lab.environment()
+    env = access.environment()
     folder = pathlib.Path(env['etc']) / 'one' / 'heat'
     engines = env['regions']['RegionOne']['engines']
     files = {path: path.read_text() for path in (folder / f'{name}.conf' for name in engines)}

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from demo import scene, screen, watching
-from lab.client import cloud as lab
+from lab.client import access, stacks, storage, waiting
 
 GROUP, POLICY = 'server_group', 'server_failover_policy'
 
@@ -37,8 +37,8 @@ class Demo:
     """One stack, from its creation to its deletion."""
 
     def __init__(self, name: str, shown: screen.Screen) -> None:
-        self.cloud = lab.connect('demo')
-        self.stack = lab.Stack(self.cloud, name, lab.EXAMPLES / 'failover_pair.yaml')
+        self.cloud = access.connect('demo')
+        self.stack = stacks.Stack(self.cloud, name, stacks.EXAMPLES / 'failover_pair.yaml')
         self._shown = shown
         self.volume = ''
         self._group: watching.Group
@@ -67,7 +67,7 @@ class Demo:
                 assert stack['stack_status'] != 'CREATE_FAILED', stack['stack_status_reason']
                 return bool(stack['stack_status'] == 'CREATE_COMPLETE')
 
-            lab.until(look, f'{self.stack.name} is created', seconds=300, every=1.0)
+            waiting.until(look, f'{self.stack.name} is created', seconds=300, every=1.0)
         self.volume = self.stack.output('volume')
         self._group = watching.Group(self.stack, GROUP)
         active = self._policy()['active_server']
@@ -124,7 +124,9 @@ class Demo:
 
     def holder(self) -> str:
         """The server that Cinder shows the volume on."""
-        return str(lab.until(lambda: lab.holder(self.cloud, self.volume), 'the volume is in use'))
+        return str(
+            waiting.until(lambda: storage.holder(self.cloud, self.volume), 'the volume is in use')
+        )
 
     def _policy(self) -> dict[str, Any]:
         found: dict[str, Any] = self.stack.resource(POLICY)['attributes']
@@ -139,13 +141,13 @@ class Demo:
     def _check(self, policy: dict[str, Any], plan: dict[str, Any] | None, seconds: float) -> None:
         assert policy['state'] != 'stopped', f'the policy stopped: {policy["reason"]}'
         if plan is None:
-            limit = ALARM_LIMIT * lab.PATIENCE
+            limit = ALARM_LIMIT * waiting.PATIENCE
             assert seconds < limit, (
                 f'no alarm reached the policy within {limit:.0f} s of the stop. Its way goes '
                 'through .lab/log/ceilometer-notification.log, aodh-listener.log, '
                 'aodh-notifier.log and the engines'
             )
-        limit = FAILOVER_LIMIT * lab.PATIENCE
+        limit = FAILOVER_LIMIT * waiting.PATIENCE
         assert seconds < limit, (
             f'the failover was not done within {limit:.0f} s; the last events of the policy:\n'
             + '\n'.join(self.stack.events(POLICY)[-5:])
@@ -182,7 +184,7 @@ def _is_of(plan: dict[str, Any] | None, stopped: float) -> bool:
 def _answer(look: Callable[[], Found]) -> Found | None:
     try:
         return look()
-    except (*lab.NO_ANSWER, AssertionError):
+    except (*access.NO_ANSWER, AssertionError):
         # A service that is being restarted, or is busy. The next look tells.
         return None
 
@@ -228,7 +230,7 @@ def run(options: argparse.Namespace, shown: screen.Screen) -> dict[str, Any]:
         demo.create()
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             summary = stack.enter_context(
-                lab.observed([demo.volume], pathlib.Path(folder) / 'observed.jsonl')
+                storage.observed([demo.volume], pathlib.Path(folder) / 'observed.jsonl')
             )
             watch = stack.enter_context(watching.VolumeWatch(demo.volume).running())
             failovers = [demo.fail_over(n, watch) for n in range(1, options.failovers + 1)]
@@ -273,7 +275,7 @@ def main() -> int:
         help='keep the stack and say how to look around (KEEP=1)',
     )
     options = parser.parse_args()
-    if not (lab.LAB / 'env.json').exists():
+    if not (access.LAB / 'env.json').exists():
         print('There is no cloud to show it on. Start it: make lab-one', file=sys.stderr)
         return 2
     # Told to end, the demo cleans up as after Ctrl-C.
@@ -286,7 +288,7 @@ def main() -> int:
     except AssertionError as exc:
         print(f'\nThe demo did not get to its end: {exc}', file=sys.stderr)
         return 1
-    except lab.NO_ANSWER as exc:
+    except access.NO_ANSWER as exc:
         print(f'\nThe cloud does not answer (make lab-status): {exc}', file=sys.stderr)
         return 1
     print(json.dumps(figures), flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from demo import scene
-from lab.client import cloud as lab
+from lab.client import access, stacks
 
 # Seconds between two questions about the volume. Often enough to see it on its way, seldom
 # enough not to slow two cores.
@@ -20,7 +20,7 @@ class VolumeWatch:
 
     def __init__(self, volume: str) -> None:
         self._volume = volume
-        self._cloud = lab.connect('demo')
+        self._cloud = access.connect('demo')
         self._is_over = threading.Event()
         self.moments: list[scene.Moment] = []
 
@@ -39,7 +39,7 @@ class VolumeWatch:
 
     def _sample(self) -> None:
         while not self._is_over.wait(PERIOD):
-            with contextlib.suppress(*lab.NO_ANSWER, AssertionError):
+            with contextlib.suppress(*access.NO_ANSWER, AssertionError):
                 self._look()
 
     def _look(self) -> None:
@@ -55,7 +55,7 @@ class VolumeWatch:
 class Group:
     """The members of an AutoScalingGroup, with the servers in them."""
 
-    def __init__(self, stack: lab.Stack, name: str) -> None:
+    def __init__(self, stack: stacks.Stack, name: str) -> None:
         self._cloud = stack.cloud
         nested = stack.resource(name)['physical_resource_id']
         answer = self._cloud.orchestration.get(f'/stacks/{nested}', allow_redirects=True)

@@ -15,23 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import amqp
-import pymysql
 import yaml
 
 from heat_ha.fencing import driver
-from lab.client import bmc, cloud
+from lab.client import access, bmc, database, waiting
 
 TOKEN = 'a-token-of-the-lab'
 
 
 def clear() -> None:
-    """Forget what agents before have remembered."""
-    env = cloud.environment()
-    connection = pymysql.connect(
-        unix_socket=env['database']['root_socket'], user='root', autocommit=True
-    )
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute('DROP TABLE IF EXISTS heat_one.heat_ha_agent')
+    """Drop what earlier agents have put on record."""
+    database.query('DROP TABLE IF EXISTS heat_one.heat_ha_agent')
 
 
 class Agent:
@@ -59,8 +53,8 @@ class Agent:
         config.write_text(
             '[heat_ha_agent]\n' + ''.join(f'{key} = {value}\n' for key, value in wanted.items())
         )
-        etc = pathlib.Path(cloud.environment()['etc']) / 'one' / 'heat'
-        program = pathlib.Path(cloud.environment()['venv']) / 'bin' / 'heat-ha-agent'
+        etc = pathlib.Path(access.environment()['etc']) / 'one' / 'heat'
+        program = pathlib.Path(access.environment()['venv']) / 'bin' / 'heat-ha-agent'
         files = etc / 'heat.conf', etc / 'heat_ha.conf', config
         self._command = [program, *(part for f in files for part in ('--config-file', f))]
 
@@ -70,7 +64,7 @@ class Agent:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, start_new_session=True
             )
-        cloud.until(self._works, f'{self.name} works: {self.log}', seconds=60)
+        waiting.until(self._works, f'{self.name} works: {self.log}', seconds=60)
         return self
 
     def _works(self) -> bool:
@@ -171,7 +165,7 @@ def notify(host: str, is_forced_down: bool, age: float = 0.0, times: int = 1) ->
         'timestamp': str(sent.replace(tzinfo=None)),
     }
     body = json.dumps({'oslo.version': '2.0', 'oslo.message': json.dumps(message)})
-    place = urllib.parse.urlsplit(cloud.environment()['bus']['one'])
+    place = urllib.parse.urlsplit(access.environment()['bus']['one'])
     connection = amqp.Connection(
         host=f'{place.hostname}:{place.port}',
         userid=place.username,
@@ -190,13 +184,8 @@ def notify(host: str, is_forced_down: bool, age: float = 0.0, times: int = 1) ->
 
 def incidents() -> dict[str, dict[str, Any]]:
     """What the agents have on record about hosts."""
-    env = cloud.environment()
-    connection = pymysql.connect(
-        unix_socket=env['database']['root_socket'], user='root', autocommit=True
-    )
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("SELECT name, value FROM heat_one.heat_ha_agent WHERE kind = 'incident'")
-        return {name: json.loads(value) for name, value in cursor.fetchall()}
+    rows = database.query("SELECT name, value FROM heat_one.heat_ha_agent WHERE kind = 'incident'")
+    return {name: json.loads(value) for name, value in rows}
 
 
 def phase(host: str) -> str:

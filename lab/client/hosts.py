@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from lab.client import cloud
+from lab.client import access, waiting
 
 HOSTS = ('c1', 'c2', 'c3')
 
@@ -16,7 +16,7 @@ def run_lab(verb: str, *services: str) -> None:
     """Carry out one verb of the lab's command line. :raises AssertionError: it failed."""
     done = subprocess.run(
         [sys.executable, '-m', 'lab', verb, *services],
-        cwd=cloud.ROOT,
+        cwd=access.ROOT,
         capture_output=True,
         text=True,
         timeout=300,
@@ -49,7 +49,7 @@ def confirm_down(admin: Any, host: str, is_down: bool) -> None:
 
 def until_up(admin: Any, host: str) -> None:
     """Wait until Nova says that the host works."""
-    cloud.until(lambda: service_of(admin, host)['state'] == 'up', f'{host} is up', every=0.5)
+    waiting.until(lambda: service_of(admin, host)['state'] == 'up', f'{host} is up', every=0.5)
 
 
 def confirmed_dead(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:

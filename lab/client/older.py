@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 from lab import layout, packages, stamps
-from lab.client import cloud, hosts
+from lab.client import access, hosts
 
 ENGINES = ('heat-engine-one-1', 'heat-engine-one-2')
 
@@ -35,7 +35,7 @@ def install(commit: str) -> None:
 
 def _unpack(commit: str, folder: pathlib.Path) -> None:
     archive = subprocess.run(
-        ['git', 'archive', commit], cwd=cloud.ROOT, check=True, capture_output=True
+        ['git', 'archive', commit], cwd=access.ROOT, check=True, capture_output=True
     )
     subprocess.run(['tar', 'x'], cwd=folder, input=archive.stdout, check=True)
     # pbr asks git which files belong to a package.

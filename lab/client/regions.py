@@ -10,7 +10,7 @@ import os
 import urllib.parse
 import uuid
 
-from lab.client import cloud, cut
+from lab.client import access, cut, stacks, waiting
 
 # A server and a volume, or nothing that costs time.
 TEMPLATE = """
@@ -39,13 +39,13 @@ class Far:
     """A region behind a cut."""
 
     def __init__(self, admin, here='RegionOne', there='RegionTwo'):
-        facts = cloud.environment()['regions']
+        facts = access.environment()['regions']
         self._admin = admin
         self.url = facts[there]['urls']['orchestration']
         parsed = urllib.parse.urlsplit(self.url)
         self.cut = cut.Cut((parsed.hostname, parsed.port))
         self.name = f'Far-{os.getpid()}-{uuid.uuid4().hex[:6]}'
-        self.tenant = cloud.connect(facts[there]['cloud'])
+        self.tenant = access.connect(facts[there]['cloud'])
         self._region = admin.identity.create_region(id=self.name)
         self._endpoint = add_endpoint(
             admin, self.name, self.url.replace(f':{parsed.port}/', f':{self.cut.port}/')
@@ -78,7 +78,7 @@ class Far:
 
     def wait_gone(self, prefix, seconds=60):
         """Wait until there is no such stack."""
-        cloud.until(lambda: not self.stacks(prefix), f'{prefix}* is gone', seconds=seconds)
+        waiting.until(lambda: not self.stacks(prefix), f'{prefix}* is gone', seconds=seconds)
 
 
 def add_endpoint(admin, region, url):
@@ -156,7 +156,7 @@ class Parent:
     def sync(self, seconds=30):
         """Tell the RemoteStack that the region is back, and wait until nothing is pending."""
         self.stack.signal('remote', {'action': 'sync'})
-        cloud.until(lambda: not self.attributes['pending'], 'nothing is pending', seconds=seconds)
+        waiting.until(lambda: not self.attributes['pending'], 'nothing is pending', seconds=seconds)
 
     @property
     def attributes(self):
@@ -165,7 +165,7 @@ class Parent:
 
     def wait_state(self, region, state, seconds=60):
         """Wait until a part is in a state, while the parent may still be at its beginning."""
-        cloud.until(
+        waiting.until(
             lambda: (self.attributes['state'] or {}).get(region) == state,
             f'{region} is {state}',
             seconds=seconds,
@@ -183,8 +183,8 @@ class Parent:
         assert self.far.show(self.prefix)['id'] == found['stack_ids'][self.far.name]
         self.far.cut.forget()
         self.stack.signal('remote')
-        cloud.until(lambda: self.far.cut.requests, 'the region is asked')
-        cloud.until(lambda: not self.attributes['pending'], 'nothing is pending')
+        waiting.until(lambda: self.far.cut.requests, 'the region is asked')
+        waiting.until(lambda: not self.attributes['pending'], 'nothing is pending')
         assert not self.far.cut.writes
 
     def tombstones(self):
@@ -193,7 +193,7 @@ class Parent:
         made = []
         for one in found:
             if one['stack_name'].startswith(f'{self.stack.name}-tombstone-'):
-                made.append(cloud.Stack(self.stack.cloud, one['stack_name'], ''))
+                made.append(stacks.Stack(self.stack.cloud, one['stack_name'], ''))
                 made[-1].id = one['id']
         return made
 

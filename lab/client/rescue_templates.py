@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stacks whose hosts die in the tests of the agent."""
 
-from lab.client import cloud
+from lab.client import stacks
 
 # One member on the host that is to die, the other elsewhere.
 PAIR = """
@@ -54,7 +54,7 @@ resources:
   volume:
     type: OS::Cinder::Volume
     properties: {{size: 1}}
-  database: {cloud.SERVER}
+  database: {stacks.SERVER}
   data:
     type: OS::Cinder::VolumeAttachment
     properties:
@@ -62,7 +62,7 @@ resources:
       volume_id: {{get_resource: volume}}
   readers:
     type: OS::Heat::ResourceGroup
-    properties: {{count: 3, resource_def: {cloud.SERVER}}}
+    properties: {{count: 3, resource_def: {stacks.SERVER}}}
   web:
     type: OS::Heat::AutoScalingGroup
     properties:
@@ -72,7 +72,7 @@ resources:
       resource: {{type: ha_server.yaml}}
   batch:
     type: OS::Heat::ResourceGroup
-    properties: {{count: 3, resource_def: {cloud.SERVER}}}
+    properties: {{count: 3, resource_def: {stacks.SERVER}}}
   rescue_databases:
     type: OS::Heat::RescuePolicy
     properties:

@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from lab.client import agents, cloud
-from lab.client.hosts import HOSTS, confirm_down, run_lab, service_of
+from lab.client import access, agents, hosts, stacks, storage, waiting
 
 _COUNT = itertools.count(1)
 
@@ -18,12 +17,12 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope='session')
 def tenant():
-    return cloud.connect('demo')
+    return access.connect('demo')
 
 
 @pytest.fixture(scope='session')
 def admin():
-    return cloud.connect('admin')
+    return access.connect('admin')
 
 
 @pytest.fixture
@@ -32,8 +31,8 @@ def make_stack(tenant):
     made = []
 
     def make(template, parameters=None, *, create=True, wait=True):
-        source = cloud.EXAMPLES / template if template.endswith('.yaml') else template
-        stack = cloud.Stack(tenant, f'test-{os.getpid()}-{next(_COUNT)}', source)
+        source = stacks.EXAMPLES / template if template.endswith('.yaml') else template
+        stack = stacks.Stack(tenant, f'test-{os.getpid()}-{next(_COUNT)}', source)
         made.append(stack)
         if create:
             stack.create(parameters, wait=wait)
@@ -50,7 +49,7 @@ def watch(tmp_path):
     contexts = []
 
     def start(volumes):
-        context = cloud.observed(volumes, tmp_path / 'observed.jsonl')
+        context = storage.observed(volumes, tmp_path / 'observed.jsonl')
         summary = context.__enter__()
         contexts.append(context)
         return summary
@@ -64,22 +63,22 @@ def watch(tmp_path):
 def power(tmp_path, admin):
     """The fencing file of emulated BMCs; afterwards every host is as it was."""
     agents.clear()
-    with agents.fencing_file(tmp_path, HOSTS) as path:
+    with agents.fencing_file(tmp_path, hosts.HOSTS) as path:
         yield path
-    for host in HOSTS:
-        service = service_of(admin, host)
+    for host in hosts.HOSTS:
+        service = hosts.service_of(admin, host)
         with contextlib.suppress(AssertionError):
             # A test that failed may have left it dead, and what is dead cannot be thawed.
-            run_lab('thaw', f'nova-compute-{host}')
-        run_lab('start', f'nova-compute-{host}')
+            hosts.run_lab('thaw', f'nova-compute-{host}')
+        hosts.run_lab('start', f'nova-compute-{host}')
         if service['forced_down']:
-            confirm_down(admin, host, False)
+            hosts.confirm_down(admin, host, False)
         if service['status'] == 'disabled':
             admin.compute.put(
                 f'/os-services/{service["id"]}', json={'status': 'enabled'}, microversion='2.53'
             )
-    for host in HOSTS:
-        cloud.until(lambda h=host: service_of(admin, h)['state'] == 'up', f'{host} is up')
+    for host in hosts.HOSTS:
+        waiting.until(lambda h=host: hosts.service_of(admin, h)['state'] == 'up', f'{host} is up')
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lab.client import cloud
+from lab.client import storage, waiting
 from tests.functional import test_failover_policy as failover_policy
 
 pytestmark = pytest.mark.thorough
@@ -29,20 +29,20 @@ def test_a_sick_member_is_kept_for_a_look_then_let_go_and_a_well_one_gets_its_pa
     server = tenant.compute.get_server(old)
     assert server.status == 'SHUTOFF' and not server.attached_volumes
     assert len(stack.servers()) == 3 and old in stack.servers()
-    assert cloud.holder(tenant, volume) == found['active_server'] != old
+    assert storage.holder(tenant, volume) == found['active_server'] != old
     failover_policy.refused(stack, {'action': 'fail_back'}, 'kept for a look')
     # The first signal after its time lets it go.
     time.sleep(max(0.0, KEEP_SECONDS - (time.monotonic() - ended)))
     first = found['active']
     stack.signal('failover', {'action': 'switchover'})
-    cloud.until(lambda: old not in stack.servers(), 'it is gone', seconds=90, every=0.5)
+    waiting.until(lambda: old not in stack.servers(), 'it is gone', seconds=90, every=0.5)
     assert member not in stack.members('group') and len(stack.members('group')) == 2
     found = failover_policy.after_epoch(stack, 3)
     # Back to the one before, by a person's wish only.
     stack.signal('failover', {'action': 'fail_back'})
     found = failover_policy.after_epoch(stack, 4)
     assert found['active'] == first
-    assert cloud.holder(tenant, volume) == found['active_server']
+    assert storage.holder(tenant, volume) == found['active_server']
     stack.update({'keep_minutes': 0, 'fail_back': 'never'})
     failover_policy.refused(stack, {'action': 'fail_back'}, 'fail_back is never')
     assert summary()['violations'] == []

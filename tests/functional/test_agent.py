@@ -5,12 +5,7 @@ import contextlib
 
 import pytest
 
-from lab.client import agents, cloud
-from lab.client.agents import is_done as done
-from lab.client.agents import is_off
-from lab.client.hosts import HOSTS, addresses_of, confirm_down, host_of, only_on, service_of
-from lab.client.hosts import run_lab as lab
-from lab.client.rescue_templates import PAIR
+from lab.client import access, agents, hosts, rescue_templates, stacks, storage, waiting
 
 pytestmark = pytest.mark.alone
 
@@ -71,49 +66,51 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     make_stack, make_agent, admin, tenant, watch, power
 ):
     dead = 'c3'
-    with only_on(admin, dead):
+    with hosts.only_on(admin, dead):
         stack = make_stack(ON_ONE_HOST)
-    with only_on(admin, 'c1', dead):
-        pair = make_stack(PAIR)
-    logs = [cloud.LAB / 'log' / f'heat-engine-one-{number}.log' for number in (1, 2)]
+    with hosts.only_on(admin, 'c1', dead):
+        pair = make_stack(rescue_templates.PAIR)
+    logs = [access.LAB / 'log' / f'heat-engine-one-{number}.log' for number in (1, 2)]
     said = [log.stat().st_size for log in logs]
     agent = make_agent()
     volumes = [stack.output('volume'), pair.output('volume')]
     database, batch = stack.output('database'), stack.output('batch')
     web = set(stack.servers()) - {database, batch}
-    kept = addresses_of(admin, database)
-    active = cloud.holder(tenant, volumes[1])
-    was_active_lost = host_of(admin, active) == dead
-    [lost_member] = [s for s in pair.servers() if host_of(admin, s) == dead]
+    kept = hosts.addresses_of(admin, database)
+    active = storage.holder(tenant, volumes[1])
+    was_active_lost = hosts.host_of(admin, active) == dead
+    [lost_member] = [s for s in pair.servers() if hosts.host_of(admin, s) == dead]
     summary = watch(volumes)
     for log, before in zip(logs, said, strict=True):
-        cloud.until(
+        waiting.until(
             lambda log=log, before=before: b'ready for a rescue' in log.read_bytes()[before:],
             f'{log.name} says that the engine is logged in to Nova',
         )
 
-    lab('kill', f'nova-compute-{dead}')
-    cloud.until(lambda: done(dead), 'the incident is done', seconds=400, every=1)
+    hosts.run_lab('kill', f'nova-compute-{dead}')
+    waiting.until(lambda: agents.is_done(dead), 'the incident is done', seconds=400, every=1)
 
     incident = agents.incidents()[dead]
-    assert is_off(power, dead) and 'redfish by agent-1' in incident['proof']['who']
-    service = service_of(admin, dead)
+    assert agents.is_off(power, dead) and 'redfish by agent-1' in incident['proof']['who']
+    service = hosts.service_of(admin, dead)
     assert service['forced_down']
-    cloud.until(
-        lambda: (service_of(admin, dead)['disabled_reason'] or '').startswith('heat-ha: redfish'),
+    waiting.until(
+        lambda: (hosts.service_of(admin, dead)['disabled_reason'] or '').startswith(
+            'heat-ha: redfish'
+        ),
         'the host is disabled, with the reason',
     )
     # Evacuated: the same server with its address and volume, elsewhere.
-    assert host_of(admin, database) != dead and addresses_of(admin, database) == kept
-    assert cloud.holder(tenant, volumes[0]) == database
+    assert hosts.host_of(admin, database) != dead and hosts.addresses_of(admin, database) == kept
+    assert storage.holder(tenant, volumes[0]) == database
     # Recreated: other servers, as many, elsewhere.
     new_web = set(stack.servers()) - {database, batch}
     assert len(new_web) == len(web) and not new_web & web
-    assert dead not in {host_of(admin, s) for s in new_web}
+    assert dead not in {hosts.host_of(admin, s) for s in new_web}
     # Left alone, and failed over.
-    assert host_of(admin, batch) == dead
-    holder = cloud.holder(tenant, volumes[1])
-    assert holder in pair.servers() and host_of(admin, holder) != dead
+    assert hosts.host_of(admin, batch) == dead
+    holder = storage.holder(tenant, volumes[1])
+    assert holder in pair.servers() and hosts.host_of(admin, holder) != dead
     assert (holder != active) is was_active_lost
     assert lost_member not in pair.servers() and len(pair.servers()) == 2
     assert summary()['violations'] == []
@@ -126,19 +123,19 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     assert '"turn": "done"' in agent.by_hand('show', dead)
 
     # The host returns: it is let in again once nothing is left on it.
-    lab('start', f'nova-compute-{dead}')
-    cloud.until(
+    hosts.run_lab('start', f'nova-compute-{dead}')
+    waiting.until(
         lambda: agents.incidents()[dead]['phase'] == 'closed',
         'the host is let in again', seconds=90, every=1,
     )  # fmt: skip
-    service = service_of(admin, dead)
+    service = hosts.service_of(admin, dead)
     assert not service['forced_down'] and service['status'] == 'enabled'
 
 
 SERVER = f"""
 heat_template_version: 2016-10-14
 resources:
-  server: {cloud.SERVER}
+  server: {stacks.SERVER}
   rescue:
     type: OS::Heat::RescuePolicy
     properties: {{servers: [{{get_resource: server}}]}}
@@ -155,7 +152,7 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
     )  # fmt: skip
     stack = make_stack(SERVER)
     server = stack.output('server')
-    home = host_of(admin, server)
+    home = hosts.host_of(admin, server)
 
     # A witness that lies, doubled and out of order; and hosts and senders that nobody knows.
     for state in ('down', 'down', 'up', 'down'):
@@ -167,13 +164,13 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
     # The owner stops the server, and signals the policy as if a host had died.
     tenant.compute.post(f'/servers/{server}/action', json={'os-stop': None})
     stack.signal('rescue', {'action': 'rescue', 'reason': 'a lie'})
-    cloud.until(
+    waiting.until(
         lambda: [e for e in stack.events('rescue') if 'SIGNAL' in e and 'confirmed down' in e],
         'the policy refuses',
     )
     # For longer than a host must be down.
     rounds = agent.metric(ROUNDS)
-    cloud.until(lambda: agent.metric(ROUNDS) > rounds + 9, 'the agent looks at all hosts')
+    waiting.until(lambda: agent.metric(ROUNDS) > rounds + 9, 'the agent looks at all hosts')
     assert [e for e in stack.events('rescue') if 'SIGNAL' in e] == [
         e for e in stack.events('rescue') if 'confirmed down' in e
     ]
@@ -181,39 +178,39 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
 
     # Two of three hosts at once: the observer is wrong.
     for host in ('c1', 'c2'):
-        lab('freeze', f'nova-compute-{host}')
+        hosts.run_lab('freeze', f'nova-compute-{host}')
         agent.report({'host': host, 'state': 'down'})
-    cloud.until(
+    waiting.until(
         lambda: {h: i['phase'] for h, i in agents.incidents().items() if h in ('c1', 'c2')}
         == {'c1': 'deferred', 'c2': 'deferred'}
         or 'may be cut off' in '\n'.join(agent.decisions()),
         'the storm guard', seconds=60,
     )  # fmt: skip
-    assert not is_off(power, 'c1') and not is_off(power, 'c2')
+    assert not agents.is_off(power, 'c1') and not agents.is_off(power, 'c2')
     for host in ('c1', 'c2'):
-        lab('thaw', f'nova-compute-{host}')
+        hosts.run_lab('thaw', f'nova-compute-{host}')
         # One witness that goes on saying that they are down would keep them suspect.
         agent.report({'host': host, 'state': 'up'})
-    cloud.until(
+    waiting.until(
         lambda: all(i['phase'] == 'closed' for i in agents.incidents().values()),
         'all is well again', seconds=60,
     )  # fmt: skip
     assert stack.attribute('rescue', 'history') == []
-    for host in HOSTS:
-        assert not service_of(admin, host)['forced_down'] and not is_off(power, host)
-    assert host_of(admin, server) == home
+    for host in hosts.HOSTS:
+        assert not hosts.service_of(admin, host)['forced_down'] and not agents.is_off(power, host)
+    assert hosts.host_of(admin, server) == home
 
 
 def test_nova_itself_tells_of_a_host_that_is_marked_as_down(make_agent, admin):
     agent = make_agent(sources='services_api,nova_notifications', confirm='nova_notifications')
     told = 'heat_ha_agent_reports_total{{says="{}",source="nova_notifications"}}'
     agent_heard = agent.metric(told.format('down'))
-    confirm_down(admin, 'c3', True)
-    cloud.until(lambda: agent.metric(told.format('down')) > agent_heard, 'it hears of it')
-    cloud.until(lambda: done('c3'), 'the incident is done', seconds=60)
-    confirm_down(admin, 'c3', False)
-    cloud.until(lambda: agent.metric(told.format('silent')) > 0, 'it hears that it is over')
-    cloud.until(lambda: agents.incidents()['c3']['phase'] == 'closed', 'it is over', seconds=60)
+    hosts.confirm_down(admin, 'c3', True)
+    waiting.until(lambda: agent.metric(told.format('down')) > agent_heard, 'it hears of it')
+    waiting.until(lambda: agents.is_done('c3'), 'the incident is done', seconds=60)
+    hosts.confirm_down(admin, 'c3', False)
+    waiting.until(lambda: agent.metric(told.format('silent')) > 0, 'it hears that it is over')
+    waiting.until(lambda: agents.incidents()['c3']['phase'] == 'closed', 'it is over', seconds=60)
 
 
 @pytest.mark.thorough
@@ -226,19 +223,19 @@ def test_an_agent_that_dies_is_followed_by_another_and_nothing_is_done_twice(
         agents_left.callback(first.kill)
         stack = make_stack(SERVER)
         server = stack.output('server')
-        home = host_of(admin, server)
-        lab('kill', f'nova-compute-{home}')
-        confirm_down(admin, home, True)
-        cloud.until(lambda: home in agents.incidents(), 'the incident', seconds=30, every=0.1)
+        home = hosts.host_of(admin, server)
+        hosts.run_lab('kill', f'nova-compute-{home}')
+        hosts.confirm_down(admin, home, True)
+        waiting.until(lambda: home in agents.incidents(), 'the incident', seconds=30, every=0.1)
         first.kill()
-        cloud.until(lambda: done(home), 'the incident is done', seconds=120, every=0.5)
-        assert host_of(admin, server) != home
+        waiting.until(lambda: agents.is_done(home), 'the incident is done', seconds=120, every=0.5)
+        assert hosts.host_of(admin, server) != home
         [line] = stack.attribute('rescue', 'history')
         assert line['outcome'] == 'done' and line['method'] == 'evacuate'
         begun = [e for e in stack.events('rescue') if 'evacuate because' in e]
         assert len(begun) == 1
         # It counts the hosts once in each of its rounds.
-        cloud.until(
+        waiting.until(
             lambda: second.metric('heat_ha_agent_hosts{phase="done"}') == 1, 'it is counted'
         )
 
@@ -249,16 +246,16 @@ def test_a_failover_that_waits_for_the_fence_goes_on_by_itself(
 ):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
-    active = cloud.holder(tenant, volume)
-    home = host_of(admin, active)
-    lab('freeze', f'nova-compute-{home}')
-    cloud.until(lambda: service_of(admin, home)['state'] == 'down', f'{home} is down')
+    active = storage.holder(tenant, volume)
+    home = hosts.host_of(admin, active)
+    hosts.run_lab('freeze', f'nova-compute-{home}')
+    waiting.until(lambda: hosts.service_of(admin, home)['state'] == 'down', f'{home} is down')
     stack.signal('server_replace_policy', {'member': active})
-    cloud.until(
+    waiting.until(
         lambda: stack.output('state') == 'waiting_for_fence', 'it waits for the fence', seconds=60
     )
     make_agent()
-    cloud.until(
-        lambda: cloud.holder(tenant, volume) not in (None, active), 'the volume moved', seconds=90
+    waiting.until(
+        lambda: storage.holder(tenant, volume) not in (None, active), 'the volume moved', seconds=90
     )
-    cloud.until(lambda: stack.output('state') == 'ready', 'it is ready', seconds=120, every=1)
+    waiting.until(lambda: stack.output('state') == 'ready', 'it is ready', seconds=120, every=1)

@@ -12,8 +12,7 @@ import urllib.parse
 import amqp
 import pytest
 
-from lab.client import agents, cloud, hostile
-from lab.client.hosts import service_of
+from lab.client import access, agents, hostile, hosts, waiting
 
 COUNT = int(os.environ.get('HEAT_HA_MESSAGES', '20000'))
 HOSTS = ('c1', 'c2', 'c3')
@@ -26,7 +25,7 @@ GROWTH = 1.1
 
 def to_bus():
     """A channel to the bus of region one, past all libraries that would refuse bad messages."""
-    url = urllib.parse.urlsplit(cloud.environment()['bus']['one'])
+    url = urllib.parse.urlsplit(access.environment()['bus']['one'])
     connection = amqp.Connection(
         host=f'{url.hostname}:{url.port}', userid=url.username, password=url.password,
         virtual_host=url.path.lstrip('/'), socket_settings={socket.TCP_USER_TIMEOUT: 60_000},
@@ -90,11 +89,11 @@ def test_20000_hostile_messages_do_nothing(tmp_path, admin):
         assert resident(agent.pid) < early * GROWTH
         # It still looks around, and has begun nothing.
         rounds = agent.metric('heat_ha_agent_round_seconds_count')
-        cloud.until(
+        waiting.until(
             lambda: agent.metric('heat_ha_agent_round_seconds_count') > rounds, 'another round'
         )
         assert not agents.incidents()
         for host in HOSTS:
-            assert not service_of(admin, host)['forced_down'], host
+            assert not hosts.service_of(admin, host)['forced_down'], host
     finally:
         agent.stop()

@@ -11,9 +11,7 @@ import os
 
 import pytest
 
-from lab.client import agents, bmc, cloud
-from lab.client.hosts import HOSTS, addresses_of, host_of, only_on, run_lab, service_of
-from lab.client.rescue_templates import ELEVEN, PAIR
+from lab.client import agents, bmc, hosts, rescue_templates, storage, waiting
 
 pytestmark = [pytest.mark.alone, pytest.mark.thorough]
 
@@ -47,36 +45,36 @@ class Scene:
 
     def __init__(self, make_stack, admin, tenant):
         self.admin, self.tenant = admin, tenant
-        with only_on(admin, DEAD):
-            self.stack = make_stack(ELEVEN)
-        with only_on(admin, 'c1', DEAD):
-            self.pair = make_stack(PAIR)
+        with hosts.only_on(admin, DEAD):
+            self.stack = make_stack(rescue_templates.ELEVEN)
+        with hosts.only_on(admin, 'c1', DEAD):
+            self.pair = make_stack(rescue_templates.PAIR)
         self.volumes = [self.stack.output('volume'), self.pair.output('volume')]
         self.database = self.stack.output('database')
         self.batch = set(self.stack.output('batch'))
         self.evacuated = {self.database, *self.stack.output('readers')}
         self.web = set(self.stack.servers()) - self.evacuated - self.batch
         assert (len(self.evacuated), len(self.web), len(self.batch)) == (4, 4, 3)
-        [self.lost] = [s for s in self.pair.servers() if host_of(admin, s) == DEAD]
-        self.active = cloud.holder(tenant, self.volumes[1])
-        self.kept = {server: addresses_of(admin, server) for server in self.evacuated}
+        [self.lost] = [s for s in self.pair.servers() if hosts.host_of(admin, s) == DEAD]
+        self.active = storage.holder(tenant, self.volumes[1])
+        self.kept = {server: hosts.addresses_of(admin, server) for server in self.evacuated}
 
     def check(self):
         """See that all ended as declared, and nothing was done twice."""
         admin = self.admin
         # Evacuated: the same servers with their addresses and the volume.
-        assert all(host_of(admin, s) != DEAD for s in self.evacuated)
-        assert {s: addresses_of(admin, s) for s in self.evacuated} == self.kept
-        assert cloud.holder(self.tenant, self.volumes[0]) == self.database
+        assert all(hosts.host_of(admin, s) != DEAD for s in self.evacuated)
+        assert {s: hosts.addresses_of(admin, s) for s in self.evacuated} == self.kept
+        assert storage.holder(self.tenant, self.volumes[0]) == self.database
         # Recreated: as many others. Left alone: still there.
         new_web = set(self.stack.servers()) - self.evacuated - self.batch
         assert len(new_web) == len(self.web) and not new_web & self.web
-        assert DEAD not in {host_of(admin, s) for s in new_web}
-        assert {host_of(admin, s) for s in self.batch} == {DEAD}
+        assert DEAD not in {hosts.host_of(admin, s) for s in new_web}
+        assert {hosts.host_of(admin, s) for s in self.batch} == {DEAD}
         # Failed over, if its active was there; the lost member is replaced in any case.
-        holder = cloud.holder(self.tenant, self.volumes[1])
+        holder = storage.holder(self.tenant, self.volumes[1])
         members = self.pair.servers()
-        assert holder in members and host_of(admin, holder) != DEAD
+        assert holder in members and hosts.host_of(admin, holder) != DEAD
         assert (holder != self.active) is (self.active == self.lost)
         assert self.lost not in members and len(members) == 2
         for policy, (count, outcome) in OUTCOMES.items():
@@ -96,7 +94,7 @@ def until_phase(stage, told=lambda: True):
         assert phase not in over, f'it was {phase} before it could die as {stage}'
         return phase == stage and told()
 
-    cloud.until(look, f'it is {stage}', seconds=90, every=0.02)
+    waiting.until(look, f'it is {stage}', seconds=90, every=0.02)
 
 
 def at_work(running, stage):
@@ -109,11 +107,11 @@ def at_work(running, stage):
 @contextlib.contextmanager
 def frozen(service):
     """A service of the lab that hangs during the body."""
-    run_lab('freeze', service)
+    hosts.run_lab('freeze', service)
     try:
         yield
     finally:
-        run_lab('thaw', service)
+        hosts.run_lab('thaw', service)
 
 
 def die(running, stage):
@@ -135,7 +133,7 @@ def test_all_ends_as_declared_wherever_the_agent_dies(
     def follow():
         running.append(make_agent(f'agent-{len(running) + 1}', settle=QUICK))
 
-    run_lab('kill', f'nova-compute-{DEAD}')
+    hosts.run_lab('kill', f'nova-compute-{DEAD}')
     with bmc.silent(tmp_path) as power_answers:
         if 'suspect' in CHOSEN:
             until_phase('suspect')
@@ -161,7 +159,7 @@ def test_all_ends_as_declared_wherever_the_agent_dies(
         until_phase('rescuing', lambda: at_work(running, 'rescuing'))
         die(running, 'rescuing')
         follow()
-    cloud.until(lambda: agents.is_done(DEAD), 'the incident is done', seconds=400, every=1)
+    waiting.until(lambda: agents.is_done(DEAD), 'the incident is done', seconds=400, every=1)
 
     assert agents.is_off(power, DEAD)
     assert sum(agent.is_running for agent in running) == at_once
@@ -193,35 +191,37 @@ def test_reports_that_are_doubled_late_disordered_or_lies_change_nothing(
         agents.notify('c1', True, age=3600)
 
     lie()
-    run_lab('kill', f'nova-compute-{DEAD}')
+    hosts.run_lab('kill', f'nova-compute-{DEAD}')
     # One agent hears the news in the wrong order, the other one twice.
     for state in ('down', 'up'):
         assert pair[0].report({'host': DEAD, 'state': state}) == 202
     for _time in range(2):
         assert pair[1].report({'host': DEAD, 'state': 'down'}) == 202
-    cloud.until(lambda: agents.phase(DEAD) in ('rescuing', 'done'), 'it is rescued', seconds=60)
+    waiting.until(lambda: agents.phase(DEAD) in ('rescuing', 'done'), 'it is rescued', seconds=60)
     lie()
     for agent in pair:
         assert agent.report({'host': DEAD, 'state': 'down'}) == 202
         assert agent.report({'host': DEAD, 'state': 'up'}) == 202
-    cloud.until(lambda: agents.is_done(DEAD), 'the incident is done', seconds=400, every=1)
+    waiting.until(lambda: agents.is_done(DEAD), 'the incident is done', seconds=400, every=1)
     scene.check()
     assert summary()['violations'] == []
 
     # The host returns, and what was said of its death comes late.
-    run_lab('start', f'nova-compute-{DEAD}')
-    cloud.until(lambda: agents.phase(DEAD) == 'closed', 'it is let in again', seconds=120, every=1)
+    hosts.run_lab('start', f'nova-compute-{DEAD}')
+    waiting.until(
+        lambda: agents.phase(DEAD) == 'closed', 'it is let in again', seconds=120, every=1
+    )
     agents.notify(DEAD, True, age=3600, times=2)
     for agent in pair:
         assert agent.report({'host': DEAD, 'state': 'down'}) == 202
         rounds = agent.metric('heat_ha_agent_round_seconds_count')
-        cloud.until(
+        waiting.until(
             lambda agent=agent, past=rounds + 5: (
                 agent.metric('heat_ha_agent_round_seconds_count') > past
             ),
             'it looks at all hosts again',
         )
     assert set(agents.incidents()) == {DEAD} and agents.phase(DEAD) == 'closed'
-    for host in HOSTS:
-        assert not service_of(admin, host)['forced_down'], host
+    for host in hosts.HOSTS:
+        assert not hosts.service_of(admin, host)['forced_down'], host
         assert host == DEAD or not agents.is_off(power, host), host

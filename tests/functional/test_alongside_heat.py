@@ -7,7 +7,7 @@ long as that is waited for, and Heat's action comes in the middle of it.
 
 import pytest
 
-from lab.client import cloud
+from lab.client import storage, waiting
 from tests.functional import test_failover_policy as failover_policy
 
 pytestmark = pytest.mark.thorough
@@ -50,7 +50,7 @@ def stack(make_stack):
 def running(stack):
     """Start a failover and return when it is in the middle."""
     stack.signal('failover', {'action': 'switchover'})
-    cloud.until(
+    waiting.until(
         lambda: (
             (failover_policy.policy(stack)['plan'] or {'steps': [{}]})['steps'][0].get('state')
             == 'running'
@@ -62,7 +62,7 @@ def running(stack):
 
 def holds(stack, tenant, name='first'):
     found = stack.resource(name)['physical_resource_id']
-    return cloud.holder(tenant, found) == failover_policy.policy(stack)['active_server']
+    return storage.holder(tenant, found) == failover_policy.policy(stack)['active_server']
 
 
 def test_an_update_of_group_and_definition_waits_and_then_acts_on_the_new_active(stack, tenant):
@@ -82,7 +82,9 @@ def test_an_update_of_group_and_definition_waits_and_then_acts_on_the_new_active
     stack.update({'size': 4}, wait=False)
     stack.signal('failover', {'action': 'switchover'})
     stack.wait('UPDATE')
-    cloud.until(lambda: failover_policy.policy(stack)['state'] == 'ready', 'it is ready', every=0.5)
+    waiting.until(
+        lambda: failover_policy.policy(stack)['state'] == 'ready', 'it is ready', every=0.5
+    )
     assert len(stack.members('group')) == 4 and holds(stack, tenant, 'second')
     outcome = [e for e in stack.events('failover') if 'running already' in e]
     assert outcome or failover_policy.policy(stack)['epoch'] == 3

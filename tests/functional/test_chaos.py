@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lab.client import cloud
+from lab.client import access, waiting
 
 SEED = 6
 
@@ -16,10 +16,10 @@ SEED = 6
 def test_failovers_end_right_while_hosts_engines_and_services_fail():
     done = subprocess.run(
         [sys.executable, '-m', 'chaos.run', '--runs', '4', '--seed', str(SEED)],
-        cwd=cloud.ROOT,
+        cwd=access.ROOT,
         capture_output=True,
         text=True,
-        timeout=600 * cloud.PATIENCE,
+        timeout=600 * waiting.PATIENCE,
     )
     found = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, (found, done.stderr)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lab.client import cloud, engines, hosts
+from lab.client import engines, hosts, storage, waiting
 
 pytestmark = pytest.mark.alone
 
@@ -20,7 +20,7 @@ def dead_host(admin):
         host = hosts.host_of(admin, server)
         hosts.run_lab('freeze', f'nova-compute-{host}')
         dead.append(host)
-        cloud.until(
+        waiting.until(
             lambda: hosts.service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
         )
         return host
@@ -41,28 +41,28 @@ def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies
 ):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
-    old = cloud.holder(tenant, volume)
+    old = storage.holder(tenant, volume)
     summary = watch([volume])
     host = dead_host(old)
     alarm_url = stack.output('alarm_url')
     assert stack.post_alarm(alarm_url) == 200
-    cloud.until(lambda: state(stack) == 'waiting_for_fence', 'it waits for the fence', every=0.5)
+    waiting.until(lambda: state(stack) == 'waiting_for_fence', 'it waits for the fence', every=0.5)
     # Nothing has been touched, and everyone can see why and what to do.
     reason = stack.attribute('server_failover_policy', 'reason')
     assert 'set --down' in reason
-    assert cloud.holder(tenant, volume) == old
+    assert storage.holder(tenant, volume) == old
     # The engine that waits dies; the record stays, and the next signal finds it.
     engine = engines.carrying()
     hosts.run_lab('kill', engine)
     try:
         hosts.confirm_down(admin, host, True)
         assert stack.post_alarm(alarm_url) == 200
-        new = cloud.until(
-            lambda: (now := cloud.holder(tenant, volume)) not in (None, old) and now,
+        new = waiting.until(
+            lambda: (now := storage.holder(tenant, volume)) not in (None, old) and now,
             'the volume is free of the dead host',
             seconds=60,
         )
-        cloud.until(lambda: state(stack) == 'ready', 'it is ready', seconds=180, every=1)
+        waiting.until(lambda: state(stack) == 'ready', 'it is ready', seconds=180, every=1)
     finally:
         hosts.run_lab('start', engine)
     servers = stack.servers()
@@ -77,7 +77,7 @@ def test_a_dead_host_is_waited_for_until_it_is_confirmed_even_if_the_engine_dies
 def test_many_signals_at_once_through_both_engines_make_one_failover(make_stack, tenant, watch):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
-    old = cloud.holder(tenant, volume)
+    old = storage.holder(tenant, volume)
     summary = watch([volume])
     url = stack.output('alarm_url')
     senders = [
@@ -91,14 +91,14 @@ def test_many_signals_at_once_through_both_engines_make_one_failover(make_stack,
         for _ in range(12)
     ]
     assert [s.wait(timeout=120) for s in senders] == [0] * 12
-    cloud.until(
+    waiting.until(
         lambda: stack.attribute('server_failover_policy', 'epoch') == 2 and state(stack) == 'ready',
         'one failover is done',
         seconds=180,
         every=1,
     )
     assert len(stack.output('history')) == 1
-    assert cloud.holder(tenant, volume) not in (None, old)
+    assert storage.holder(tenant, volume) not in (None, old)
     assert len(stack.members('server_group')) == 2
     joined = [e for e in stack.events('server_failover_policy') if 'joins it' in e]
     assert len(joined) == 11

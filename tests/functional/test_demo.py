@@ -6,17 +6,17 @@ import os
 import subprocess
 import sys
 
-from lab.client import cloud
+from lab.client import access, waiting
 
 
 def test_the_demo_moves_the_volume_by_a_real_alarm_and_tells_the_figures(tenant):
     ran = subprocess.run(
         [sys.executable, '-m', 'demo.run', '--failovers', '1', '--name', f'demo-{os.getpid()}'],
-        cwd=cloud.ROOT,
+        cwd=access.ROOT,
         env=os.environ | {'KEEP': '0'},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=900 * cloud.PATIENCE,
+        timeout=900 * waiting.PATIENCE,
     )
     assert ran.returncode == 0, ran.stdout
     *told, last = ran.stdout.splitlines()
@@ -25,7 +25,7 @@ def test_the_demo_moves_the_volume_by_a_real_alarm_and_tells_the_figures(tenant)
     assert failover['volume'] == figures['volume']
     assert failover['from'] != failover['to']
     assert f'$ openstack --os-cloud demo server stop {failover["from"]}' in told
-    assert 0 < failover['detection_seconds'] < 60 * cloud.PATIENCE
+    assert 0 < failover['detection_seconds'] < 60 * waiting.PATIENCE
     assert 0 < failover['handoff_seconds'] < failover['seconds']
     assert {name.split(':')[0] for name in failover['steps']} == {
         'detach', 'attach', 'hand_over', 'replace',

@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab.client import cloud
+from lab.client import storage, waiting
 
 
 def settled(stack, policy='server_failover_policy'):
@@ -13,14 +13,14 @@ def settled(stack, policy='server_failover_policy'):
         found = stack.resource(policy)['attributes']
         return found if found['state'] in ('ready', 'stopped', 'paused') else None
 
-    found = cloud.until(look, f'{policy} is settled', seconds=180, every=1.0)
+    found = waiting.until(look, f'{policy} is settled', seconds=180, every=1.0)
     assert found['state'] == 'ready', found['reason']
     return found
 
 
 def moved_from(stack, volume, old):
-    return cloud.until(
-        lambda: (now := cloud.holder(stack.cloud, volume)) not in (None, old) and now,
+    return waiting.until(
+        lambda: (now := storage.holder(stack.cloud, volume)) not in (None, old) and now,
         f'volume {volume} has left {old}',
         seconds=90,
     )
@@ -33,14 +33,14 @@ def replaced(stack, gone):
         servers = stack.servers()
         return servers if gone not in servers and len(servers) == 2 else None
 
-    return cloud.until(look, f'{gone} is replaced', seconds=180, every=1.0)
+    return waiting.until(look, f'{gone} is replaced', seconds=180, every=1.0)
 
 
 def test_the_oldest_member_has_the_volume_as_soon_as_the_stack_is_made(make_stack, tenant):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
     policy = settled(stack)
-    assert policy['active_server'] == cloud.holder(tenant, volume)
+    assert policy['active_server'] == storage.holder(tenant, volume)
     assert policy['active_server'] in stack.servers()
     assert len(policy['standbys']) == 1 and policy['epoch'] == 1
 
@@ -56,7 +56,7 @@ def test_alarms_in_a_row_move_the_volume_and_replace_the_member_each_time(
     summary = watch([volume])
     alarm_url = stack.output('alarm_url')
     for count in range(1, alarms + 1):
-        old = cloud.holder(tenant, volume)
+        old = storage.holder(tenant, volume)
         members = stack.members('server_group')
         assert stack.post_alarm(alarm_url) == 200
         new = moved_from(stack, volume, old)
@@ -78,7 +78,7 @@ def test_alarms_in_a_row_move_the_volume_and_replace_the_member_each_time(
 def test_a_stopped_server_is_noticed_by_the_alarm_chain_and_failed_over(make_stack, tenant):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
-    old = cloud.holder(tenant, volume)
+    old = storage.holder(tenant, volume)
     tenant.compute.stop_server(old)
     new = moved_from(stack, volume, old)
     replaced(stack, old)
@@ -90,9 +90,9 @@ def test_a_stopped_server_is_noticed_by_the_alarm_chain_and_failed_over(make_sta
 def test_a_stopped_standby_is_replaced_and_the_volume_stays(make_stack, tenant):
     stack = make_stack('failover_pair.yaml')
     volume = stack.output('volume')
-    active = cloud.holder(tenant, volume)
+    active = storage.holder(tenant, volume)
     standby = next(s for s in stack.servers() if s != active)
     stack.signal('server_replace_policy', {'member': standby})
     replaced(stack, standby)
     assert settled(stack)['epoch'] == 1
-    assert cloud.holder(tenant, volume) == active
+    assert storage.holder(tenant, volume) == active

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lab.client import cloud
+from lab.client import storage, waiting
 
 GROUP = """
 heat_template_version: 2016-10-14
@@ -49,7 +49,7 @@ def after_epoch(stack, epoch, name='failover'):
         assert found['state'] != 'stopped', found['reason']
         return found if (found['state'], found['epoch']) == ('ready', epoch) else None
 
-    return cloud.until(look, f'{name} is ready at epoch {epoch}', seconds=180, every=1.0)
+    return waiting.until(look, f'{name} is ready at epoch {epoch}', seconds=180, every=1.0)
 
 
 def refused(stack, body, why, resource='failover'):
@@ -60,7 +60,7 @@ def refused(stack, body, why, resource='failover'):
     def look():
         return [e for e in stack.events(resource)[before:] if 'SIGNAL_FAILED' in e]
 
-    (event,) = cloud.until(look, f'{body} is refused', seconds=30, every=0.5)
+    (event,) = waiting.until(look, f'{body} is refused', seconds=30, every=0.5)
     assert why in event, event
 
 
@@ -70,11 +70,11 @@ def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant
     assert len(volumes) == 3
     summary = watch(volumes)
     old = stack.output('active_server')
-    assert {cloud.holder(tenant, v) for v in volumes} == {old}
+    assert {storage.holder(tenant, v) for v in volumes} == {old}
     assert stack.post_alarm(stack.output('alarm_url')) == 200
     found = after_epoch(stack, 2)
     assert found['active_server'] != old
-    assert {cloud.holder(tenant, v) for v in volumes} == {found['active_server']}
+    assert {storage.holder(tenant, v) for v in volumes} == {found['active_server']}
     steps = {s['name']: s for s in found['plan']['steps']}
     assert all(s['state'] == 'done' for s in steps.values())
     by_name = {r['resource_name']: r['physical_resource_id'] for r in stack.resources(0)}
@@ -93,7 +93,7 @@ def test_a_group_of_one_makes_the_heir_before_the_old_one_goes(make_stack, tenan
     assert stack.post_alarm(stack.output('alarm_url')) == 200
     found = after_epoch(stack, 2, 'restart')
     (new,) = stack.servers()
-    assert new != old and cloud.holder(tenant, volume) == new == found['active_server']
+    assert new != old and storage.holder(tenant, volume) == new == found['active_server']
     assert summary()['violations'] == []
     assert old not in {s.id for s in tenant.compute.servers()}
 
@@ -101,16 +101,16 @@ def test_a_group_of_one_makes_the_heir_before_the_old_one_goes(make_stack, tenan
 def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack, tenant):
     stack = make_stack(GROUP.format(size=5))
     (volume,) = stack.volumes()
-    old = cloud.holder(tenant, volume)
+    old = storage.holder(tenant, volume)
     assert len(policy(stack)['standbys']) == 4
     # A dry run: it answers, and nothing moves.
     stack.signal('failover', {'action': 'plan'})
-    cloud.until(
+    waiting.until(
         lambda: [e for e in stack.events('failover') if 'Signal: plan: failover from' in e],
         'the dry run is answered',
         every=0.5,
     )
-    assert cloud.holder(tenant, volume) == old and policy(stack)['epoch'] == 1
+    assert storage.holder(tenant, volume) == old and policy(stack)['epoch'] == 1
     # Signals that must change nothing.
     refused(stack, {'member': 'somebody-elses-server'}, 'neither a member')
     refused(stack, {'action': 'explode'}, 'explode')
@@ -123,21 +123,21 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
     assert policy(stack)['epoch'] == 1
     # Paused: an alarm moves nothing.
     stack.signal('failover', {'action': 'pause'})
-    cloud.until(lambda: policy(stack)['state'] == 'paused', 'it is paused', every=0.5)
+    waiting.until(lambda: policy(stack)['state'] == 'paused', 'it is paused', every=0.5)
     refused(stack, None, 'paused')
     stack.signal('failover', {'action': 'unpause'})
-    cloud.until(lambda: policy(stack)['state'] == 'ready', 'it is ready', every=0.5)
+    waiting.until(lambda: policy(stack)['state'] == 'ready', 'it is ready', every=0.5)
     # A switchover to a member that is named.
     wanted = policy(stack)['standbys'][2]
     stack.signal('failover', {'action': 'switchover', 'member': wanted})
     found = after_epoch(stack, 2)
-    assert found['active'] == wanted and cloud.holder(tenant, volume) == found['active_server']
+    assert found['active'] == wanted and storage.holder(tenant, volume) == found['active_server']
     # Heat's own actions leave the volume where the policy has it.
     stack.action('check')
     stack.action('suspend')
     stack.action('resume')
     stack.update({'cooldown': 3600, 'size': 5})
-    assert cloud.holder(tenant, volume) == found['active_server']
+    assert storage.holder(tenant, volume) == found['active_server']
     assert policy(stack)['active'] == wanted
     # The cooldown that the update brought holds at once, after a failover.
     stack.signal('failover')
@@ -147,7 +147,7 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
     stack.update({'size': 1})
     found = policy(stack)
     assert stack.servers() == [found['active_server']]
-    assert cloud.holder(tenant, volume) == found['active_server']
+    assert storage.holder(tenant, volume) == found['active_server']
 
 
 def test_a_body_that_is_no_json_is_refused_before_it_reaches_the_policy(make_stack, tenant):

@@ -8,7 +8,7 @@ import time
 import pymysql
 import pytest
 
-from lab.client import cloud
+from lab.client import access, storage, waiting
 from tests.functional import test_failover_policy as failover_policy
 
 
@@ -64,7 +64,7 @@ def test_volumes_a_port_and_a_floating_address_go_together_in_the_templates_orde
         assert stack.post_alarm(stack.output('alarm_url')) == 200
         found = failover_policy.after_epoch(stack, 2)
         new = found['active_server']
-        assert {cloud.holder(tenant, v) for v in volumes} == {new} != {old}
+        assert {storage.holder(tenant, v) for v in volumes} == {new} != {old}
         new_port = port_of(tenant, new, service)
         assert ports.now() == (new, new_port, 1)
     # At the old active, at nobody, at the new one, and never back; the floating address last.
@@ -87,7 +87,7 @@ def test_volumes_a_port_and_a_floating_address_go_together_in_the_templates_orde
     found = failover_policy.after_epoch(stack, 3)
     assert found['active_server'] != new
     new = found['active_server']
-    assert {cloud.holder(tenant, v) for v in volumes} == {new}
+    assert {storage.holder(tenant, v) for v in volumes} == {new}
     assert ports.now() == (new, port_of(tenant, new, service), 1)
     handed_over = [r for r in stack.resources() if r.get('parent_resource') == 'handoff']
     assert {r['resource_status'] for r in handed_over} == {'UPDATE_COMPLETE'}
@@ -102,11 +102,11 @@ def volume(tenant):
     def status():
         return tenant.block_storage.get(path).json()['volume']['status']
 
-    cloud.until(lambda: status() == 'available', 'the volume is there')
+    waiting.until(lambda: status() == 'available', 'the volume is there')
     yield made['id']
-    cloud.until(lambda: status() == 'available', 'the volume is free')
+    waiting.until(lambda: status() == 'available', 'the volume is free')
     tenant.block_storage.delete(path)
-    cloud.until(lambda: tenant.block_storage.get(path).status_code == 404, 'it is gone')
+    waiting.until(lambda: tenant.block_storage.get(path).status_code == 404, 'it is gone')
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def shared_volume(volume):
     The lab's volume driver says of itself that it can make none, so Cinder's record is changed.
     """
     connection = pymysql.connect(
-        unix_socket=cloud.environment()['database']['root_socket'], user='root', autocommit=True
+        unix_socket=access.environment()['database']['root_socket'], user='root', autocommit=True
     )
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute('UPDATE cinder_one.volumes SET multiattach = 1 WHERE id = %s', volume)
@@ -144,7 +144,7 @@ def root_volume(tenant, volume):
             }
         ],
     )
-    tenant.compute.wait_for_server(server, wait=60 * cloud.PATIENCE)
+    tenant.compute.wait_for_server(server, wait=60 * waiting.PATIENCE)
     yield volume
     tenant.compute.delete_server(server)
     tenant.compute.wait_for_delete(server)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab.client import cloud, engines, guest, hosts
+from lab.client import engines, guest, hosts, storage, waiting
 from tests.functional import test_failover_policy as failover_policy
 
 # Longer in all than it may be silent, with signs of life in between.
@@ -40,7 +40,7 @@ def pair(make_stack, admin):
             },
             wait=False,
         )
-        servers = cloud.until(
+        servers = waiting.until(
             lambda: len(found := stack.servers()) == 2 and found, 'two servers are made'
         )
         guests = {s: lives.enter_context(guest.Guest(admin, s)) for s in servers}
@@ -54,7 +54,7 @@ def step(found, name):
 
 
 def stopped(stack):
-    return cloud.until(
+    return waiting.until(
         lambda: (now := failover_policy.policy(stack))['state'] == 'stopped' and now,
         'the failover stops',
         seconds=90,
@@ -75,7 +75,7 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     # Both answer.
     stack.signal('failover', {'action': 'switchover'})
     found = failover_policy.after_epoch(stack, 2)
-    assert cloud.holder(tenant, volume) == second == found['active_server']
+    assert storage.holder(tenant, volume) == second == found['active_server']
     assert 'the service is stopped' in guests[first].ran[-1][1]
     assert [out.strip() for _, out in guests[second].ran] == ['the service runs on /srv/data']
     steps = {s['name']: s for s in found['plan']['steps']}
@@ -96,7 +96,7 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     stack.signal('failover', {'action': 'switchover'})
     found = stopped(stack)
     assert 'the guest fails on purpose' in found['reason']
-    assert cloud.holder(tenant, volume) == second
+    assert storage.holder(tenant, volume) == second
     guests[second].fails = False
     stack.signal('failover', {'action': 'resume'})
     found = failover_policy.after_epoch(stack, 4)
@@ -128,7 +128,7 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
     for name in ('quiesce', 'activate'):
         if name == 'quiesce':
             stack.signal('failover', {'action': 'switchover'})
-        cloud.until(
+        waiting.until(
             lambda n=name: step(failover_policy.policy(stack), n)['state'] == 'running',
             f'{name} runs',
             seconds=90,
@@ -138,7 +138,7 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
         hosts.run_lab('kill', engine)
         try:
             stack.signal('failover', {'action': 'resume'})
-            cloud.until(
+            waiting.until(
                 lambda n=name: step(failover_policy.policy(stack), n)['state'] == 'done',
                 f'{name} is done',
                 seconds=90,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.client import cloud
+from lab.client import access, stacks, storage, waiting
 
 pytestmark = pytest.mark.functional
 
@@ -31,7 +31,7 @@ REQUESTS = (
 SERVER_WITH_VOLUME = f"""
 heat_template_version: 2021-04-16
 resources:
-  server: {cloud.SERVER}
+  server: {stacks.SERVER}
   volume:
     type: OS::Cinder::Volume
     properties: {{size: 1}}
@@ -83,7 +83,7 @@ def lab(*arguments: str) -> str:
     """Carry out one verb of the lab's command line."""
     done = subprocess.run(
         [sys.executable, '-m', 'lab', *arguments],
-        cwd=cloud.ROOT,
+        cwd=access.ROOT,
         capture_output=True,
         text=True,
     )
@@ -92,13 +92,13 @@ def lab(*arguments: str) -> str:
 
 
 @pytest.fixture
-def stack() -> Iterator[Callable[..., cloud.Stack]]:
+def stack() -> Iterator[Callable[..., stacks.Stack]]:
     """Make stacks that are gone after the test."""
     made = []
 
-    def make(template: str, who: str = 'demo') -> cloud.Stack:
+    def make(template: str, who: str = 'demo') -> stacks.Stack:
         name = f'lab-{uuid.uuid4().hex[:8]}'
-        made.append(cloud.Stack(cloud.connect(who), name, template))
+        made.append(stacks.Stack(access.connect(who), name, template))
         return made[-1]
 
     yield make
@@ -116,13 +116,13 @@ def compute() -> Iterator[str]:
 
 def is_up(host: str) -> bool:
     """What Nova says of a compute host."""
-    answer = cloud.connect('admin').compute.get(f'/os-services?host={host}&binary=nova-compute')
+    answer = access.connect('admin').compute.get(f'/os-services?host={host}&binary=nova-compute')
     return bool(answer.json()['services'][0]['state'] == 'up')
 
 
 def server_on(host: str, who: str) -> dict[str, Any]:
     """Create a server on a certain host, which only an admin may choose."""
-    connection = cloud.connect(who)
+    connection = access.connect(who)
     return connection.compute.create_server(
         name=f'lab-on-{host}',
         image_id=connection.image.find_image('tiny').id,
@@ -135,7 +135,7 @@ def server_on(host: str, who: str) -> dict[str, Any]:
 @pytest.mark.parametrize('who', CLOUDS)
 @pytest.mark.parametrize(('service', 'path'), REQUESTS)
 def test_each_service_answers_each_user_in_each_region(who, service, path):
-    connection = cloud.connect(who)
+    connection = access.connect(who)
     session = connection.session
     answer = session.get(
         path,
@@ -150,7 +150,9 @@ def test_each_service_answers_each_user_in_each_region(who, service, path):
 
 
 def test_the_tenant_is_no_admin():
-    roles = cloud.connect('demo').session.auth.get_access(cloud.connect('demo').session).role_names
+    roles = (
+        access.connect('demo').session.auth.get_access(access.connect('demo').session).role_names
+    )
     assert {'member', 'heat_stack_owner'} <= set(roles)
     assert not {'admin', 'service', 'manager'} & set(roles)
 
@@ -162,7 +164,7 @@ def test_every_service_of_the_table_runs():
 
 
 def test_both_engines_of_the_first_region_are_there():
-    answer = cloud.connect('admin').orchestration.get('/services')
+    answer = access.connect('admin').orchestration.get('/services')
     up = {one['host'] for one in answer.json()['services'] if one['status'] == 'up'}
     assert {'heat-engine-one-1', 'heat-engine-one-2'} <= up
 
@@ -171,28 +173,28 @@ def test_both_engines_of_the_first_region_are_there():
 def test_a_volume_is_attached_to_a_server(stack, who):
     made = stack(SERVER_WITH_VOLUME, who).create()
     (server,), (volume,) = made.servers(), made.volumes()
-    assert cloud.holder(made.cloud, volume) == server
+    assert storage.holder(made.cloud, volume) == server
 
 
 def test_an_alarm_url_scales_a_group_without_a_login(stack):
     made = stack(SCALED_GROUP).create()
-    assert cloud.Stack.post_alarm(made.output('alarm_url')) == 200
-    cloud.until(lambda: len(made.members('group')) == 2, 'a second member')
+    assert stacks.Stack.post_alarm(made.output('alarm_url')) == 200
+    waiting.until(lambda: len(made.members('group')) == 2, 'a second member')
 
 
 def test_a_notification_of_nova_scales_a_group(stack):
     made = stack(SCALED_GROUP).create()
     (server,) = made.servers()
     made.cloud.compute.stop_server(server)
-    cloud.until(lambda: len(made.members('group')) == 2, 'a second member')
+    waiting.until(lambda: len(made.members('group')) == 2, 'a second member')
 
 
 @pytest.mark.alone
 def test_nova_sees_a_frozen_host_and_its_return(compute):
     lab('freeze', compute)
-    cloud.until(lambda: not is_up('c3'), 'c3 is down')
+    waiting.until(lambda: not is_up('c3'), 'c3 is down')
     lab('thaw', compute)
-    cloud.until(lambda: is_up('c3'), 'c3 is up')
+    waiting.until(lambda: is_up('c3'), 'c3 is up')
 
 
 @pytest.mark.alone
@@ -200,14 +202,14 @@ def test_nova_sees_a_killed_host_and_its_return(compute):
     lab('kill', compute)
     states = {one['service']: one['state'] for one in json.loads(lab('status', '--json'))}
     assert states[compute] == 'dead'
-    cloud.until(lambda: not is_up('c3'), 'c3 is down')
+    waiting.until(lambda: not is_up('c3'), 'c3 is down')
     lab('start', compute)
-    cloud.until(lambda: is_up('c3'), 'c3 is up')
+    waiting.until(lambda: is_up('c3'), 'c3 is up')
 
 
 @pytest.mark.alone
 def test_guests_outlive_a_killed_nova_compute(compute):
-    nova = cloud.connect('admin').compute
+    nova = access.connect('admin').compute
     server = nova.wait_for_server(server_on('c3', 'admin'), wait=60)
     try:
         lab('kill', compute)

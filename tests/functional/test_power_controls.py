@@ -7,13 +7,13 @@ import pytest
 
 from heat_ha.fencing import driver
 from heat_ha.fencing.driver import Power
-from lab.client import bmc, cloud
+from lab.client import bmc, waiting
 
 
 def test_ipmi_sees_the_power_go_off(tmp_path):
     with bmc.ipmi(tmp_path) as settings:
         made = driver.load('c1', settings)
-        cloud.until(lambda: made.power()[0] is Power.ON, 'the BMC answers', seconds=20)
+        waiting.until(lambda: made.power()[0] is Power.ON, 'the BMC answers', seconds=20)
         wrong = driver.load('c1', settings | {'password': 'wrong'})
         assert wrong.power()[0] is Power.UNKNOWN
         with pytest.raises(driver.NotFenced):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import regions, waiting
 from lab.client.cut import Mode
 
 
@@ -96,11 +96,11 @@ def test_what_was_deleted_during_a_cut_is_deleted_later_and_its_successor_is_not
     far.cut.be(Mode.OPEN)
     successor.sync()
     tombstone.signal('tombstone')
-    cloud.until(lambda: len(far.stacks(parent.prefix)) == 1, 'the old one is deleted')
+    waiting.until(lambda: len(far.stacks(parent.prefix)) == 1, 'the old one is deleted')
     assert far.show(parent.prefix)['id'] != old
     successor.assert_settled()
     tombstone.cloud.orchestration.post(
         f'/stacks/{tombstone.name}/{tombstone.id}/actions', json={'check': None}
     )
-    cloud.until(lambda: not parent.tombstones(), 'the tombstone went by itself')
+    waiting.until(lambda: not parent.tombstones(), 'the tombstone went by itself')
     successor.clean()

@@ -9,7 +9,7 @@ import uuid
 import openstack
 import pytest
 
-from lab.client import cloud, engines, hosts, regions
+from lab.client import access, database, hosts, regions, stacks, waiting
 from lab.client.cut import Cut, Mode
 
 pytestmark = pytest.mark.regions
@@ -36,14 +36,14 @@ class Apart:
     """The other cloud, and a way to its Keystone that can be cut."""
 
     def __init__(self):
-        service = cloud.environment()['services']['keystone-two']
+        service = access.environment()['services']['keystone-two']
         self.cut = Cut(('127.0.0.1', service['port']))
         self.auth_url = f'http://127.0.0.1:{service["port"]}/v3'
         self._domain = {'user_domain_name': 'Default', 'project_domain_name': 'Default'}
         self.tenant = openstack.connect(
             auth={'auth_url': self.auth_url, **self._login()}, region_name='RegionTwo'
         )
-        self.secrets = cloud.connect('demo')
+        self.secrets = access.connect('demo')
 
     def _login(self, user='demo', project='demo'):
         return {'username': user, 'password': 'lab', 'project_name': project, **self._domain}
@@ -114,9 +114,9 @@ def make(apart, tenant):
     made = []
 
     def start(kind='OS::Heat::RemoteStack', wait=True, **parameters):
-        stack = cloud.Stack(tenant, f'apart-{uuid.uuid4().hex[:6]}', PARENT.replace('TYPE', kind))
+        stack = stacks.Stack(tenant, f'apart-{uuid.uuid4().hex[:6]}', PARENT.replace('TYPE', kind))
         # The catalogue of a login from before the lab was changed has no Barbican.
-        stack.cloud = cloud.connect('demo')
+        stack.cloud = access.connect('demo')
         made.append(stack)
         return stack.create(parameters, wait=wait)
 
@@ -131,7 +131,7 @@ def of_two(stack, name):
 
 
 def in_database(region, prefix):
-    return engines.query(
+    return database.query(
         f'SELECT name, tenant FROM heat_{region}.stack'
         ' WHERE name LIKE %s AND deleted_at IS NULL AND name <> %s',
         f'{prefix}%',
@@ -150,12 +150,12 @@ def test_the_stack_is_in_the_other_clouds_database_and_goes_from_there(apart, ma
     stack.update({'text': 'two', 'secret': apart.secret()})
     assert stack.output('outputs')['text'] == 'two'
     stack.delete()
-    cloud.until(lambda: not apart.stacks(stack.name), 'it is gone there')
+    waiting.until(lambda: not apart.stacks(stack.name), 'it is gone there')
 
 
 def test_the_secret_and_the_token_are_read_once(apart, make):
     secret = apart.secret()
-    log = cloud.LAB / 'log' / 'barbican-api.log'
+    log = access.LAB / 'log' / 'barbican-api.log'
     begin = log.stat().st_size
     stack = make(secret=secret)
     for text in ('two', 'three', 'four'):
@@ -163,7 +163,7 @@ def test_the_secret_and_the_token_are_read_once(apart, make):
     stack.action('check')
     read = log.read_text()[begin:].count(f'GET /v1/secrets/{secret}/payload')
     # Once in each engine that had to do with it.
-    count = len(cloud.environment()['regions']['RegionOne']['engines'])
+    count = len(access.environment()['regions']['RegionOne']['engines'])
     assert 1 <= read <= count and 1 <= apart.logins() <= count, (read, apart.logins())
 
 
@@ -188,7 +188,7 @@ def test_a_keystone_that_cannot_be_reached_is_a_cut(apart, make):
     assert of_two(stack, 'error_class') == 'unreachable' and of_two(stack, 'state') == 'pending'
     apart.cut.be(Mode.OPEN)
     stack.signal('remote', {'action': 'sync'})
-    cloud.until(lambda: of_two(stack, 'state') == 'ready', 'it is told', seconds=30)
+    waiting.until(lambda: of_two(stack, 'state') == 'ready', 'it is told', seconds=30)
     assert len(apart.stacks(stack.name)) == 1
 
 

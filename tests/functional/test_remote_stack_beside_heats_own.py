@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import access, regions, stacks, waiting
 from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, the_far
 
@@ -41,9 +41,9 @@ class Beside:
     def __init__(self, kind, far):
         self._far = far
         # Heat's own type finds a region only in the catalogue of a login that is newer.
-        tenant = cloud.connect('demo')
+        tenant = access.connect('demo')
         name = f'beside-{uuid.uuid4().hex[:6]}'
-        self.stack = cloud.Stack(tenant, name, TEMPLATE.replace('TYPE', kind))
+        self.stack = stacks.Stack(tenant, name, TEMPLATE.replace('TYPE', kind))
 
     def wanted(self, text):
         """The parameters with which the volume is called so."""
@@ -86,7 +86,7 @@ def test_a_region_that_is_down_at_create_refuses_heats_own_and_nothing_of_ours(b
     far.cut.be(Mode.OPEN)
     far.cut.forget()
     ours.stack.signal('remote', {'action': 'sync'})
-    cloud.until(lambda: not ours.stack.attribute('remote', 'pending'), 'the region is told')
+    waiting.until(lambda: not ours.stack.attribute('remote', 'pending'), 'the region is told')
     assert len(ours.there()) == 1 and not own.there()
     assert [w.split()[0] for w in far.cut.writes] == ['POST']
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import regions, waiting
 from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
 
@@ -25,7 +25,7 @@ def test_down_at_create_then_healed(parent, far, mode):
     far.cut.be(mode)
     begin = time.monotonic()
     parent.create()
-    assert time.monotonic() - begin < 40 * cloud.PATIENCE
+    assert time.monotonic() - begin < 40 * waiting.PATIENCE
     assert parent.of_far('state') == 'pending' and not far.stacks(parent.prefix)
     far.cut.be(Mode.OPEN)
     parent.update()
@@ -64,7 +64,7 @@ def test_a_way_that_flaps_leads_to_one_stack_with_the_newest(parent, far):
 def test_a_cut_in_the_middle_of_the_remote_create(parent, far):
     parent.wanted['delay'] = 12
     parent.stack.create(parent.wanted, wait=False)
-    cloud.until(lambda: far.stacks(parent.prefix), 'the region has begun', seconds=60)
+    waiting.until(lambda: far.stacks(parent.prefix), 'the region has begun', seconds=60)
     far.cut.be(Mode.REFUSED)
     parent.stack.wait('CREATE')
     assert parent.of_far('state') == 'pending'
@@ -79,7 +79,7 @@ def test_a_delete_with_retain_ends_and_leaves_the_stack(parent, far):
     parent.create(partition={})
     far.cut.be(Mode.REFUSED)
     parent.stack.signal('remote', {'action': 'abandon', 'region': far.name})
-    cloud.until(lambda: parent.of_far('state') == 'abandoned', 'it is given up')
+    waiting.until(lambda: parent.of_far('state') == 'abandoned', 'it is given up')
     parent.stack.delete()
     assert not parent.tombstones() and far.stacks(parent.prefix)
 
@@ -102,7 +102,7 @@ def test_what_both_sides_changed_is_a_conflict_and_nothing_is_lost(parent, far):
         path, json={'template': template, 'parameters': {'text': 'by hand'}}
     )
     assert answer.status_code == 202, answer.text
-    cloud.until(lambda: far.show(parent.prefix)['stack_status'] == 'UPDATE_COMPLETE', 'by hand')
+    waiting.until(lambda: far.show(parent.prefix)['stack_status'] == 'UPDATE_COMPLETE', 'by hand')
     parent.wanted['text'] = 'two'
     parent.stack.update(parent.wanted, wait=False)
     parent.stack.wait_failed('UPDATE')
@@ -127,7 +127,7 @@ def test_a_silent_peer_holds_up_no_other_stack(far, make_stack):
     for one in parents:
         one.stack.wait('CREATE')
         assert one.of_far('state') == 'pending'
-    assert beside < without + 20 * cloud.PATIENCE
+    assert beside < without + 20 * waiting.PATIENCE
     for one in parents:
         one.clean()
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from lab.client import cloud, engines, hosts
+from lab.client import engines, hosts, waiting
 from lab.client.cut import Mode, When
 from tests.functional.test_remote_stack import far, parent, the_far
 
@@ -46,7 +46,7 @@ def dies(parent, far, kill, pattern, when):
     """
 
     def die():
-        cloud.until(lambda: engines.parts_rest(parent.stack.name), 'the part at home is at rest')
+        waiting.until(lambda: engines.parts_rest(parent.stack.name), 'the part at home is at rest')
         kill(lambda: engines.working_on(parent.stack.id))
 
     return far.cut.trap(pattern, when, die)
@@ -65,7 +65,7 @@ def dies(parent, far, kill, pattern, when):
 def test_killed_in_a_create(parent, far, kill, pattern, when):
     with dies(parent, far, kill, pattern, when) as dead:
         parent.stack.create(parent.wanted, wait=False)
-        assert dead.wait(60 * cloud.PATIENCE)
+        assert dead.wait(60 * waiting.PATIENCE)
     parent.update()
     assert parent.of_far('state') == 'ready' and far.output(parent.prefix, 'text') == 'one'
     parent.assert_settled()
@@ -80,7 +80,7 @@ def test_killed_in_an_update(parent, far, kill, pattern, when):
     with dies(parent, far, kill, pattern, when) as dead:
         parent.wanted['text'] = 'two'
         parent.stack.update(parent.wanted, wait=False)
-        assert dead.wait(60 * cloud.PATIENCE)
+        assert dead.wait(60 * waiting.PATIENCE)
     parent.update()
     assert far.show(parent.prefix)['id'] == before
     assert far.output(parent.prefix, 'text') == 'two'
@@ -92,7 +92,7 @@ def test_killed_in_a_delete(parent, far, kill, when):
     parent.create()
     with dies(parent, far, kill, r'^DELETE ', when) as dead:
         parent.stack.cloud.orchestration.delete(f'/stacks/{parent.stack.name}/{parent.stack.id}')
-        assert dead.wait(60 * cloud.PATIENCE)
+        assert dead.wait(60 * waiting.PATIENCE)
     parent.stack.delete()
     far.wait_gone(parent.prefix)
     assert not parent.tombstones()
@@ -111,7 +111,7 @@ def test_killed_while_it_tells_what_was_pending(parent, far, kill, when):
     far.cut.be(Mode.OPEN)
     with far.cut.trap(r'^POST ', when, lambda: kill(lambda: {engines.carrying()})) as dead:
         threading.Thread(target=signal, args=(parent,), daemon=True).start()
-        assert dead.wait(60 * cloud.PATIENCE)
+        assert dead.wait(60 * waiting.PATIENCE)
     parent.sync(seconds=90)
     assert far.output(parent.prefix, 'text') == 'one'
     parent.assert_settled()

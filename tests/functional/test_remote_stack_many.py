@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import access, regions, waiting
 from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
 
@@ -68,7 +68,7 @@ def test_a_chain_of_outputs_there_and_back_with_a_cut_between(chained, far):
     far.cut.be(Mode.OPEN)
     far.cut.forget()
     stack.signal('remote', {'action': 'sync'})
-    cloud.until(
+    waiting.until(
         lambda: chain(stack, far) == ('answer to-two', 'two'), 'it went there and back', seconds=30
     )
     assert [w.split()[0] for w in far.cut.writes] == ['PUT']
@@ -82,7 +82,7 @@ def test_a_chain_that_begins_cut_is_closed_when_the_region_is_back(chained, far)
     assert one.attributes['state'] == {'RegionOne': 'ready', far.name: 'pending'}
     far.cut.be(Mode.OPEN)
     stack.signal('remote', {'action': 'sync'})
-    cloud.until(
+    waiting.until(
         lambda: chain(stack, far) == ('answer to-one', 'one'), 'it went there and back', seconds=60
     )
     one.assert_settled()
@@ -102,7 +102,7 @@ def three(far, third, make_stack):
     made = regions.Parent(make_stack(regions.PARENT, create=False), far)
     made.wanted['regions'] = ['RegionOne', far.name, third.name]
     # A catalogue is as old as its token.
-    made.stack.cloud = cloud.connect('demo')
+    made.stack.cloud = access.connect('demo')
     yield made
     third.cut.be(Mode.OPEN)
     made.clean()
@@ -123,7 +123,9 @@ def test_of_three_regions_two_go_on_and_the_third_gets_the_newest_once(three, fa
     far.cut.be(Mode.OPEN)
     far.cut.forget()
     three.stack.signal('remote', {'action': 'sync', 'region': far.name})
-    cloud.until(lambda: three.attributes['pending'] == [third.name], 'the one is told', seconds=30)
+    waiting.until(
+        lambda: three.attributes['pending'] == [third.name], 'the one is told', seconds=30
+    )
     third.cut.be(Mode.OPEN)
     three.sync()
     assert [w.split()[0] for w in far.cut.writes] == ['PUT']
@@ -152,7 +154,7 @@ def test_a_region_that_leaves_the_template_during_its_cut_is_emptied_later(three
 @contextlib.contextmanager
 def own_login(stack):
     """A login for one stack, whose token no service has seen; yields how to end it."""
-    old, stack.cloud = stack.cloud, cloud.connect('demo')
+    old, stack.cloud = stack.cloud, access.connect('demo')
 
     def end():
         token = stack.cloud.session.get_token()

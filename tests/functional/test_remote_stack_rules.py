@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import regions, stacks, waiting
 from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
 
@@ -27,7 +27,7 @@ def test_what_waits_ends_by_itself_when_the_region_is_back(parent, far, partitio
     parent.wanted['partition'] = partition
     parent.stack.create(parent.wanted, wait=False)
     parent.wait_state('RegionOne', 'ready')
-    cloud.until(lambda: parent.of_far('reachable') is False, 'the region is found silent')
+    waiting.until(lambda: parent.of_far('reachable') is False, 'the region is found silent')
     # Longer than the patience with a silent region (8 s), after which other actions end.
     time.sleep(12)
     assert status(parent) == 'CREATE_IN_PROGRESS' and not far.stacks(parent.prefix)
@@ -153,7 +153,7 @@ def test_a_rollback_there_ends_the_wait(parent, far):
     parent.create(regions=[far.name])
     parent.wanted |= {'text': 'two', 'delay': 90}
     parent.stack.update(parent.wanted, wait=False)
-    there = cloud.until(
+    there = waiting.until(
         lambda: (now := far.show(parent.prefix))['stack_status'] == 'UPDATE_IN_PROGRESS' and now,
         'the region is at work',
     )
@@ -162,7 +162,7 @@ def test_a_rollback_there_ends_the_wait(parent, far):
     assert answer.status_code in (200, 201, 202), answer.text
     reason = parent.stack.wait_failed('UPDATE')
     assert far.name in reason and 'ROLLBACK_' in reason
-    cloud.until(
+    waiting.until(
         lambda: 'PROGRESS' not in far.show(parent.prefix)['stack_status'],
         'it is rolled back there',
         seconds=240,
@@ -177,7 +177,7 @@ def test_a_delete_there_fails_what_waits_for_it_and_the_next_update_makes_it_ane
     # Alone: the other region would be waited for.
     parent.wanted |= {'regions': [far.name], 'delay': 120}
     parent.stack.create(parent.wanted, wait=False)
-    (there,) = cloud.until(lambda: far.stacks(parent.prefix), 'the region is at work')
+    (there,) = waiting.until(lambda: far.stacks(parent.prefix), 'the region is at work')
     far.tenant.orchestration.delete(f'/stacks/{there["stack_name"]}/{there["id"]}')
     reason = parent.stack.wait_failed('CREATE', seconds=40)
     assert f'{far.name}: conflict: somebody else' in reason, reason
@@ -212,10 +212,10 @@ def test_a_newer_update_ends_one_that_waits_for_a_region(parent, far):
     far.cut.be(Mode.REFUSED)
     parent.wanted['text'] = 'two'
     parent.stack.update(parent.wanted, wait=False)
-    cloud.until(lambda: parent.of_far('reachable') is False, 'it waits')
+    waiting.until(lambda: parent.of_far('reachable') is False, 'it waits')
     begin = time.monotonic()
     parent.update(text='three', partition={})
-    assert time.monotonic() - begin < 60 * cloud.PATIENCE
+    assert time.monotonic() - begin < 60 * waiting.PATIENCE
     assert parent.attributes['pending'] == [far.name]
     far.cut.be(Mode.OPEN)
     far.cut.forget()
@@ -233,7 +233,7 @@ def test_a_cancel_reaches_the_region(parent, far):
     path = f'/stacks/{parent.stack.name}/{parent.stack.id}/actions'
     answer = parent.stack.cloud.orchestration.post(path, json={'cancel_without_rollback': None})
     assert answer.status_code in (200, 201, 202), answer.text
-    cloud.until(
+    waiting.until(
         lambda: far.show(parent.prefix)['stack_status'] == 'UPDATE_FAILED', 'it is cancelled there'
     )
     parent.stack.wait_failed('UPDATE')
@@ -272,7 +272,7 @@ def test_an_equal_stack_is_adopted_and_another_only_with_leave(make_stack, far):
     text = ADOPTING.replace('FAR', far.name).replace(
         'TEMPLATE', regions.TEMPLATE.strip().replace('\n', '\n        ')
     )
-    theirs = cloud.Stack(far.tenant, f'theirs-{far.name.lower()}', regions.TEMPLATE)
+    theirs = stacks.Stack(far.tenant, f'theirs-{far.name.lower()}', regions.TEMPLATE)
     theirs.create({'text': 'by hand'})
     random = far.output(theirs.name, 'random')
     refused = make_stack(text, create=False)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab.client import cloud
+from lab.client import waiting
 from lab.client.cut import Mode
 from tests.functional.test_remote_stack import far, parent, the_far
 
@@ -30,7 +30,9 @@ class Snapshots:
         answer = self._api.post(self._path, json={'name': 'before'})
         assert answer.status_code < 300, answer.text
         taken = answer.json()['id']
-        cloud.until(lambda: self.show()[taken][0] != 'IN_PROGRESS', 'the snapshot ends', seconds=90)
+        waiting.until(
+            lambda: self.show()[taken][0] != 'IN_PROGRESS', 'the snapshot ends', seconds=90
+        )
         found, reason = self.show()[taken]
         assert found == status, reason
         return taken, reason
@@ -45,7 +47,7 @@ class Snapshots:
         """Delete one and wait until it is gone."""
         answer = self._api.delete(f'{self._path}/{taken}')
         assert answer.status_code < 300, answer.text
-        cloud.until(lambda: taken not in self.show(), 'the snapshot is gone', seconds=90)
+        waiting.until(lambda: taken not in self.show(), 'the snapshot is gone', seconds=90)
 
 
 def there(parent, api, prefix):
@@ -89,7 +91,7 @@ def test_both_regions_take_restore_and_delete_a_snapshot(parent, far):
     assert not far.cut.writes, 'the next update has nothing to tell'
     parent.assert_settled()
     snapshots.delete(taken)
-    cloud.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
+    waiting.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
     assert not parent.attributes['tombstones']
 
 
@@ -99,7 +101,7 @@ def test_a_region_that_is_cut_off_is_named_and_the_other_keeps_no_snapshot(paren
     far.cut.be(Mode.REFUSED)
     failed, reason = snapshots.take(status='FAILED')
     assert f'{far.name}: unreachable' in reason and 'abandon' in reason
-    cloud.until(lambda: in_both(parent) == [[], []], 'no snapshot is left')
+    waiting.until(lambda: in_both(parent) == [[], []], 'no snapshot is left')
     snapshots.delete(failed)
     far.cut.be(Mode.OPEN)
     parent.assert_settled()
@@ -133,5 +135,5 @@ def test_a_restore_and_a_delete_reach_a_region_after_the_cut(parent, far):
     assert [t['region'] for t in parent.attributes['tombstones']] == [far.name]
     far.cut.be(Mode.OPEN)
     parent.sync(60)
-    cloud.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
+    waiting.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')
     parent.assert_settled()

@@ -7,7 +7,7 @@ works on is not harmed by that. The lab waits a minute before it believes the fo
 
 import pytest
 
-from lab.client import cloud, engines, hosts
+from lab.client import database, hosts, waiting
 from tests.functional.test_remote_stack import far, parent, the_far
 
 __all__ = ['far', 'parent', 'the_far']
@@ -50,7 +50,7 @@ def at_work(parent, far, action):
             return None
         return found['random']['resource_status'] != 'INIT_COMPLETE' and found
 
-    return cloud.until(look, 'the region is at work on thing')
+    return waiting.until(look, 'the region is at work on thing')
 
 
 def methods(far):
@@ -59,7 +59,7 @@ def methods(far):
 
 def rows(parent, far):
     """The names of all resources that the part has in the far region's database."""
-    found = engines.query(
+    found = database.query(
         'SELECT name FROM heat_two.resource WHERE stack_id = %s'
         " AND NOT (action = 'DELETE' AND status = 'COMPLETE')",
         far.show(parent.prefix)['id'],
@@ -68,7 +68,7 @@ def rows(parent, far):
 
 
 def assert_nothing_is_twice(parent, far):
-    cloud.until(lambda: rows(parent, far) == ['random', 'thing'], 'what was left is cleaned up')
+    waiting.until(lambda: rows(parent, far) == ['random', 'thing'], 'what was left is cleaned up')
     parent.assert_settled()
 
 
@@ -117,7 +117,7 @@ def test_what_was_being_changed_in_place_waits_for_a_person(parent, far, kill):
     parent.stack.update(parent.wanted, wait=False)
     at_work(parent, far, 'UPDATE')
     kill()
-    cloud.until(
+    waiting.until(
         lambda: 'could be replaced' in parent.of_far('reason'),
         'it says what stands still',
         seconds=LIMIT,

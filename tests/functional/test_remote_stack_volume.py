@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab.client import cloud, regions
+from lab.client import access, regions, waiting
 from tests.functional.test_remote_stack import far, the_far
 from tests.functional.test_remote_stack_snapshots import Snapshots, there
 
@@ -39,17 +39,17 @@ def devices(tmp_path):
     options = tmp_path / 'backup.conf'
     options.write_text(OPTIONS.replace('FOLDER', str(tmp_path)))
     command = (
-        cloud.LAB / 'venv' / 'bin' / 'python',
-        cloud.ROOT / 'tests' / 'scenario' / 'cinder_backup.py',
+        access.LAB / 'venv' / 'bin' / 'python',
+        access.ROOT / 'tests' / 'scenario' / 'cinder_backup.py',
         tmp_path,
-        *('--config-file', cloud.LAB / 'etc' / 'two' / 'cinder' / 'cinder.conf'),
+        *('--config-file', access.LAB / 'etc' / 'two' / 'cinder' / 'cinder.conf'),
         *('--config-file', options),
     )
     log = tmp_path / 'log'
     with log.open('w') as out:
         service = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        cloud.until(
+        waiting.until(
             lambda: (tmp_path / 'published').exists() or service.poll() is not None,
             'the service for backups works',
             seconds=90,
@@ -100,7 +100,7 @@ def test_a_volume_has_again_what_it_held_when_the_snapshot_was_taken(parent, far
     assert (after['id'], after['status']) == (before['id'], 'available')
     assert far.output(parent.prefix, 'text') == 'one'
     snapshots.delete(taken)
-    cloud.until(
+    waiting.until(
         lambda: not far.tenant.block_storage.get('/backups').json()['backups'],
         'the backup is deleted',
     )

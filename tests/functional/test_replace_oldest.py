@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lab.client import cloud
+from lab.client import access, waiting
 
 GROUP = """
 heat_template_version: 2016-10-14
@@ -48,7 +48,7 @@ def ended(stack, policy='policy', before=0, seconds=180):
         found = stack.events(policy)[before:]
         return [e for e in found if 'SIGNAL_COMPLETE' in e or 'SIGNAL_FAILED' in e]
 
-    return cloud.until(look, f'{policy} has ended', seconds=seconds, every=0.5)[-1]
+    return waiting.until(look, f'{policy} has ended', seconds=seconds, every=0.5)[-1]
 
 
 def all_servers(tenant):
@@ -171,7 +171,7 @@ class NoMoreServers:
     """Let the tenant have no more servers than there are."""
 
     def __init__(self, stack):
-        self._admin = cloud.connect('admin')
+        self._admin = access.connect('admin')
         self._project = stack.cloud.current_project_id
         self._path = f'/os-quota-sets/{self._project}'
 
@@ -199,7 +199,7 @@ def test_heats_own_adjustment_works_beside_it(make_stack):
 def lab(verb, *services):
     subprocess.run(
         [sys.executable, '-m', 'lab', verb, *services],
-        cwd=cloud.ROOT,
+        cwd=access.ROOT,
         check=True,
         capture_output=True,
         timeout=300,
@@ -217,7 +217,7 @@ def lab(verb, *services):
     ],
 )
 def test_engines_that_die_in_a_replacement_are_made_up_for(make_stack, tenant, order, seconds):
-    engines = cloud.environment()['regions']['RegionOne']['engines']
+    engines = access.environment()['regions']['RegionOne']['engines']
     others = all_servers(tenant)
     stack = make_stack(GROUP.format(size=2), {'order': order})
     before = set(stack.servers())

@@ -5,8 +5,7 @@ import contextlib
 
 import pytest
 
-from lab.client import cloud, guest
-from lab.client.hosts import dead_and_confirmed, host_of
+from lab.client import guest, hosts, waiting
 
 HEARD = 'the service is set up'
 
@@ -17,23 +16,23 @@ def test_a_server_that_is_evacuated_is_configured_again(make_stack, admin):
     with contextlib.ExitStack() as left:
         stack = make_stack('rescue_configured.yaml', create=False)
         stack.create(wait=False)
-        [server] = cloud.until(stack.servers, 'the server is made')
+        [server] = waiting.until(stack.servers, 'the server is made')
         inside = left.enter_context(guest.Guest(admin, server))
         stack.wait('CREATE')
         assert [said.strip() for _, said in inside.ran] == [HEARD], inside.errors
-        home = host_of(admin, server)
+        home = hosts.host_of(admin, server)
         inside.mute = True
-        with dead_and_confirmed(admin, home):
+        with hosts.dead_and_confirmed(admin, home):
             stack.signal('rescue')
             # It is back, and has run it; but nobody has said that it has succeeded.
-            cloud.until(lambda: len(inside.ran) > 1, 'it is configured again', seconds=90)
-            assert host_of(admin, server) != home
+            waiting.until(lambda: len(inside.ran) > 1, 'it is configured again', seconds=90)
+            assert hosts.host_of(admin, server) != home
             assert stack.attribute('rescue', 'state') == 'running'
             assert stack.attribute('rescue', 'history') == []
             # An answer is late rather than lost.
             inside.mute = False
             inside.answer_again()
-            cloud.until(
+            waiting.until(
                 lambda: stack.attribute('rescue', 'state') == 'ready', 'it is rescued', seconds=60
             )
         assert [said.strip() for _, said in inside.ran] == [HEARD] * 2

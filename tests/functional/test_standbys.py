@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from lab.client import cloud, hosts
+from lab.client import hosts, waiting
 from tests.functional import test_failover_policy as failover_policy
 from tests.functional.test_dead_host import dead_host  # noqa: F401  a fixture
 
@@ -78,7 +78,7 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
         inside(address_of(tenant, well), 204),
     ):
         stack.signal('failover', {'action': 'plan'})
-        cloud.until(
+        waiting.until(
             lambda: [e for e in stack.events('failover') if 'Signal: plan: failover' in e],
             'the dry run is answered',
             every=0.5,

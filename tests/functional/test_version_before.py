@@ -11,7 +11,7 @@ import json
 
 import pytest
 
-from lab.client import cloud, engines, hosts, older
+from lab.client import access, database, hosts, older, storage, waiting
 
 pytestmark = pytest.mark.alone
 
@@ -51,7 +51,7 @@ resources:
 
 def on_record(stack, resource, prefix):
     """What Heat's database holds of ours for a resource, by key."""
-    rows = engines.query(
+    rows = database.query(
         'SELECT d.`key`, d.value FROM heat_one.resource_data d'
         ' JOIN heat_one.resource r ON r.id = d.resource_id'
         ' WHERE r.root_stack_id = %s AND r.name = %s AND d.`key` LIKE %s',
@@ -97,7 +97,7 @@ def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
         with hosts.only_on(admin, 'c3'):
             rescued = make_stack(RESCUE)
         volume, server = pair.output('volume'), rescued.output('server')
-        active, replaced = cloud.holder(tenant, volume), single.servers()
+        active, replaced = storage.holder(tenant, volume), single.servers()
         summary = watch([volume])
         # A region that does not answer is told later.
         hosts.run_lab('stop', 'heat-api-two')
@@ -107,24 +107,24 @@ def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
 
             # The failover waits for a fence.
             home = freeze(active)
-            down = cloud.until(
+            down = waiting.until(
                 lambda: hosts.service_of(admin, home)['state'] == 'down', 'it is down', every=0.5
             )
             assert down and pair.post_alarm(pair.output('alarm_url')) == 200
-            cloud.until(
+            waiting.until(
                 lambda: pair.attribute(FAILOVER, 'state') == 'waiting_for_fence', 'it waits'
             )
             # The rescue and the replacement are caught in the middle.
             freeze(server)
             hosts.confirm_down(admin, 'c3', True)
             assert single.post_alarm(single.output('alarm_url')) == 200
-            cloud.until(
+            waiting.until(
                 lambda: on_record(single, 'server_group', 'ha_replacement'),
                 'the replacement is on record',
                 every=0.05,
             )
             rescued.signal('rescue', {'action': 'rescue', 'reason': 'the host failed'})
-            cloud.until(
+            waiting.until(
                 lambda: on_record(rescued, 'rescue', 'ha_rescue.'),
                 'the rescue is on record',
                 every=0.05,
@@ -138,19 +138,19 @@ def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
         assert on_record(single, 'server_group', 'ha_replacement')
         [progress] = on_record(rescued, 'rescue', 'ha_rescue.').values()
         assert progress['state'] not in ('done', 'failed'), progress
-        assert cloud.holder(tenant, volume) == active
+        assert storage.holder(tenant, volume) == active
 
     # The engines are those of this checkout now.
     assert single.post_alarm(single.output('alarm_url')) == 200
     rescued.signal('rescue', {'action': 'rescue', 'reason': 'the host failed'})
     remote.signal('remote', {'action': 'sync'})
-    cloud.until(
+    waiting.until(
         lambda: rescued.attribute('rescue', 'history'), 'the rescue ended', seconds=120, every=1
     )
     [line] = rescued.attribute('rescue', 'history')
     assert line['outcome'] == 'done' and line['server'] == server
     assert hosts.host_of(admin, server) != 'c3'
-    cloud.until(
+    waiting.until(
         lambda: (
             len(now := single.servers()) == 1
             and now != replaced
@@ -160,23 +160,23 @@ def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
         seconds=180,
         every=1,
     )
-    cloud.until(
+    waiting.until(
         lambda: remote.attribute('remote', 'state')['RegionTwo'] == 'ready',
         'the region has its part',
         seconds=120,
         every=1,
     )
-    parts = cloud.connect('demo-two').orchestration.get('/stacks').json()['stacks']
+    parts = access.connect('demo-two').orchestration.get('/stacks').json()['stacks']
     assert len([p for p in parts if p['stack_name'].startswith(remote.name)]) == 1
 
     # The pair is kept apart, so its new member needs a third host.
     revive(admin, 'c3')
     hosts.confirm_down(admin, home, True)
     pair.signal(FAILOVER, {'action': 'resume'})
-    cloud.until(
+    waiting.until(
         lambda: pair.attribute(FAILOVER, 'state') == 'ready', 'failed over', seconds=180, every=1
     )
-    assert cloud.holder(tenant, volume) == pair.output('active_server') != active
+    assert storage.holder(tenant, volume) == pair.output('active_server') != active
     [line] = pair.output('history')
     assert line['outcome'] == 'done' and line['plan_id'] == left['plan']['plan_id']
     assert len(pair.members('server_group')) == 2 and active not in pair.servers()

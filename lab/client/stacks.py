@@ -1,71 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running lab as tests, benches and the demo use it, mostly as the tenant.
-
-Waits are bounded and scaled by one multiplier, ``HEAT_HA_PATIENCE`` (default 1), for machines
-that are slower than two quiet cores.
-"""
+"""Stacks of a tenant: create, look at, signal and delete them through Heat's API."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import keystoneauth1.exceptions
-import openstack
-import openstack.exceptions
-import requests
 from heatclient.common import template_utils
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAB = ROOT / '.lab'
-EXAMPLES = ROOT / 'examples'
-PATIENCE = float(os.environ.get('HEAT_HA_PATIENCE', '1'))
+from lab.client import access, waiting
+
+EXAMPLES = access.ROOT / 'examples'
 
 # The smallest server of the lab, as a template has it.
 SERVER = (
     '{type: OS::Nova::Server, '
     'properties: {image: tiny, flavor: m1.tiny, networks: [{network: private}]}}'
 )
-
-# What a request to a service that is down or being restarted may raise.
-NO_ANSWER = (
-    keystoneauth1.exceptions.ClientException,
-    openstack.exceptions.SDKException,
-    requests.RequestException,
-)
-
-
-def environment() -> dict[str, Any]:
-    """The facts that the lab left in ``.lab/env.json``."""
-    found: dict[str, Any] = json.loads((LAB / 'env.json').read_text())
-    return found
-
-
-def connect(name: str = 'demo') -> openstack.connection.Connection:
-    """A connection as one of the lab's users: demo (the tenant), admin, demo-two, admin-two."""
-    os.environ['OS_CLIENT_CONFIG_FILE'] = str(LAB / 'clouds.yaml')
-    return openstack.connect(cloud=name)
-
-
-def until(look: Callable[[], Any], what: str, *, seconds: float = 60, every: float = 0.2) -> Any:
-    """Look until the answer is true and return it.
-
-    :raises AssertionError: it was not within ``seconds`` (scaled by the multiplier).
-    """
-    deadline = time.monotonic() + seconds * PATIENCE
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f'not seen within {seconds * PATIENCE:.0f} s: {what}')
-        time.sleep(every)
 
 
 class Stack:
@@ -152,7 +103,7 @@ class Stack:
             )
             return bool(found['stack_status'] == f'{action}_COMPLETE')
 
-        until(look, f'{self.name} {action}_COMPLETE', seconds=seconds, every=every)
+        waiting.until(look, f'{self.name} {action}_COMPLETE', seconds=seconds, every=every)
 
     def wait_failed(self, action: str, seconds: float = 60) -> str:
         """Wait until the action has failed. :returns: why. :raises AssertionError: it did not."""
@@ -162,7 +113,7 @@ class Stack:
             assert found['stack_status'] != f'{action}_COMPLETE', f'{self.name}: it did not fail'
             return found['stack_status'] == f'{action}_FAILED' and found
 
-        found = until(look, f'{self.name} {action}_FAILED', seconds=seconds)
+        found = waiting.until(look, f'{self.name} {action}_FAILED', seconds=seconds)
         return str(found['stack_status_reason'])
 
     def delete(self, seconds: float = 240) -> None:
@@ -182,7 +133,7 @@ class Stack:
             # Heat shows DELETE_COMPLETE before it deletes the stack's trust and, last, its name.
             return bool(self.cloud.orchestration.get(f'/stacks/{self.name}').status_code == 404)
 
-        until(look, f'{self.name} is gone', seconds=seconds, every=0.5)
+        waiting.until(look, f'{self.name} is gone', seconds=seconds, every=0.5)
 
     # --- looks -------------------------------------------------------------------------------
 
@@ -293,35 +244,3 @@ class Stack:
 
 def _text(content: Any) -> str:
     return content.decode() if isinstance(content, bytes) else str(content)
-
-
-def holder(cloud: Any, volume: str) -> str | None:
-    """The server that Cinder shows the volume in use on; None while it is on the way."""
-    found = cloud.block_storage.get(f'/volumes/{volume}').json()['volume']
-    if found['status'] != 'in-use' or len(found['attachments']) != 1:
-        return None
-    return str(found['attachments'][0]['server_id'])
-
-
-@contextmanager
-def observed(volumes: list[str], out: pathlib.Path) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Let the observer watch the volumes during the body; yields a function for the summary."""
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'lab.client.observer', LAB / 'env.json', out, *volumes],
-        cwd=ROOT,
-        # Ctrl-C is for who watches; the observer is told to end by SIGTERM.
-        start_new_session=True,
-    )
-
-    def summary() -> dict[str, Any]:
-        process.terminate()
-        process.wait(timeout=30)
-        found: dict[str, Any] = json.loads(out.read_text().splitlines()[-1])
-        return found
-
-    try:
-        yield summary
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=30)
