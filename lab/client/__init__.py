@@ -5,8 +5,9 @@ They reach it here, from outside, as a tenant or an administrator does; ``lab`` 
 stops it.
 
 To use it
-    ``access`` (facts and connections), ``stacks``, ``storage`` (who holds a volume, and the
-    ``observer`` that watches it), ``regions``, ``waiting``, ``database``.
+    ``access`` (facts and connections), ``stacks``, ``stack_snapshots``, ``failover_policy``,
+    ``regions``, ``storage`` (who holds a volume, and the ``observer`` that watches it),
+    ``waiting``, ``database``.
 To have something to use
     ``agents`` (the program ``heat-ha-agent``), ``guest`` (what runs in a server), ``bmc`` (power
     controls), ``older`` (the version before), ``rescue_templates``, ``cinder_backup``.

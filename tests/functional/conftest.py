@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from lab.client import access, agents, hosts, stacks, storage, waiting
+from lab.client import access, agents, hosts, regions, stacks, storage, waiting
+from lab.client.cut import Mode
 
 _COUNT = itertools.count(1)
 
@@ -93,3 +94,46 @@ def make_agent(tmp_path, power):
     yield make
     for one in made:
         one.stop()
+
+
+@pytest.fixture(scope='module')
+def the_far(admin, tenant):
+    # Heat's API keeps a token's catalogue for a while: here it is older than the region.
+    assert tenant.orchestration.get('/stacks').ok
+    with regions.far(admin) as made:
+        yield made
+
+
+@pytest.fixture
+def far(the_far):
+    the_far.cut.be(Mode.OPEN)
+    the_far.cut.forget()
+    return the_far
+
+
+@pytest.fixture
+def parent(far, make_stack):
+    made = regions.Parent(make_stack(regions.PARENT, create=False), far)
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def dead_host(admin):
+    """Freeze the host of a server, as a host does that hangs; it is back after the test."""
+    dead = []
+
+    def die(server):
+        host = hosts.host_of(admin, server)
+        hosts.run_lab('freeze', f'nova-compute-{host}')
+        dead.append(host)
+        waiting.until(
+            lambda: hosts.service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
+        )
+        return host
+
+    yield die
+    for host in dead:
+        hosts.run_lab('thaw', f'nova-compute-{host}')
+        hosts.confirm_down(admin, host, False)
+        hosts.until_up(admin, host)

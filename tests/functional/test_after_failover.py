@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from lab.client import storage, waiting
-from tests.functional import test_failover_policy as failover_policy
+from lab.client import failover_policy, storage, waiting
 
 pytestmark = pytest.mark.thorough
 
@@ -20,7 +19,7 @@ def test_a_sick_member_is_kept_for_a_look_then_let_go_and_a_well_one_gets_its_pa
     stack.create({'keep_minutes': KEEP_SECONDS / 60})
     volume = stack.output('volume')
     summary = watch([volume])
-    before = failover_policy.policy(stack)
+    before = failover_policy.attributes(stack)
     old, member = before['active_server'], before['active']
     assert stack.post_alarm(stack.output('alarm_url')) == 200
     found = failover_policy.after_epoch(stack, 2)

@@ -7,8 +7,7 @@ long as that is waited for, and Heat's action comes in the middle of it.
 
 import pytest
 
-from lab.client import storage, waiting
-from tests.functional import test_failover_policy as failover_policy
+from lab.client import failover_policy, storage, waiting
 
 pytestmark = pytest.mark.thorough
 
@@ -52,7 +51,7 @@ def running(stack):
     stack.signal('failover', {'action': 'switchover'})
     waiting.until(
         lambda: (
-            (failover_policy.policy(stack)['plan'] or {'steps': [{}]})['steps'][0].get('state')
+            (failover_policy.attributes(stack)['plan'] or {'steps': [{}]})['steps'][0].get('state')
             == 'running'
         ),
         'the failover runs',
@@ -62,15 +61,15 @@ def running(stack):
 
 def holds(stack, tenant, name='first'):
     found = stack.resource(name)['physical_resource_id']
-    return storage.holder(tenant, found) == failover_policy.policy(stack)['active_server']
+    return storage.holder(tenant, found) == failover_policy.attributes(stack)['active_server']
 
 
 def test_an_update_of_group_and_definition_waits_and_then_acts_on_the_new_active(stack, tenant):
-    old = failover_policy.policy(stack)['active']
+    old = failover_policy.attributes(stack)['active']
     running(stack)
     stack.template = TEMPLATE.replace('FIRST', 'second')
     stack.update({'size': 3})
-    found = failover_policy.policy(stack)
+    found = failover_policy.attributes(stack)
     assert (found['state'], found['epoch']) == ('ready', 2) and found['active'] != old
     assert len(stack.members('group')) == 3
     assert holds(stack, tenant, 'second')
@@ -83,27 +82,27 @@ def test_an_update_of_group_and_definition_waits_and_then_acts_on_the_new_active
     stack.signal('failover', {'action': 'switchover'})
     stack.wait('UPDATE')
     waiting.until(
-        lambda: failover_policy.policy(stack)['state'] == 'ready', 'it is ready', every=0.5
+        lambda: failover_policy.attributes(stack)['state'] == 'ready', 'it is ready', every=0.5
     )
     assert len(stack.members('group')) == 4 and holds(stack, tenant, 'second')
     outcome = [e for e in stack.events('failover') if 'running already' in e]
-    assert outcome or failover_policy.policy(stack)['epoch'] == 3
+    assert outcome or failover_policy.attributes(stack)['epoch'] == 3
 
 
 def test_a_check_and_a_suspend_wait_for_the_failover_and_signals_for_neither(stack, tenant):
     running(stack)
     stack.action('check')
-    assert failover_policy.policy(stack)['epoch'] == 2 and holds(stack, tenant)
+    assert failover_policy.attributes(stack)['epoch'] == 2 and holds(stack, tenant)
     running(stack)
     stack.action('suspend')
-    found = failover_policy.policy(stack)
+    found = failover_policy.attributes(stack)
     assert (found['state'], found['epoch']) == ('ready', 3)
     # Heat itself takes no signal for what is suspended.
     answer = tenant.orchestration.post(
         f'/stacks/{stack.name}/{stack.id}/resources/failover/signal',
         json={'action': 'switchover'},
     )
-    assert answer.status_code == 400 and failover_policy.policy(stack)['epoch'] == 3
+    assert answer.status_code == 400 and failover_policy.attributes(stack)['epoch'] == 3
     stack.action('resume')
     running(stack)
     failover_policy.after_epoch(stack, 4)

@@ -11,27 +11,6 @@ from lab.client import engines, hosts, storage, waiting
 pytestmark = pytest.mark.alone
 
 
-@pytest.fixture
-def dead_host(admin):
-    """Freeze the host of a server, as a host does that hangs; it is back after the test."""
-    dead = []
-
-    def die(server):
-        host = hosts.host_of(admin, server)
-        hosts.run_lab('freeze', f'nova-compute-{host}')
-        dead.append(host)
-        waiting.until(
-            lambda: hosts.service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
-        )
-        return host
-
-    yield die
-    for host in dead:
-        hosts.run_lab('thaw', f'nova-compute-{host}')
-        hosts.confirm_down(admin, host, False)
-        hosts.until_up(admin, host)
-
-
 def state(stack):
     return stack.attribute('server_failover_policy', 'state')
 

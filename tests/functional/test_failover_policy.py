@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lab.client import storage, waiting
+from lab.client import failover_policy, storage, waiting
 
 GROUP = """
 heat_template_version: 2016-10-14
@@ -37,33 +37,6 @@ resources:
 """
 
 
-def policy(stack, name='failover'):
-    return stack.resource(name)['attributes']
-
-
-def after_epoch(stack, epoch, name='failover'):
-    """Wait until the policy is ready at this epoch and return its attributes."""
-
-    def look():
-        found = policy(stack, name)
-        assert found['state'] != 'stopped', found['reason']
-        return found if (found['state'], found['epoch']) == ('ready', epoch) else None
-
-    return waiting.until(look, f'{name} is ready at epoch {epoch}', seconds=180, every=1.0)
-
-
-def refused(stack, body, why, resource='failover'):
-    """Send a signal that must be refused with an event that says why."""
-    before = len(stack.events(resource))
-    stack.signal(resource, body)
-
-    def look():
-        return [e for e in stack.events(resource)[before:] if 'SIGNAL_FAILED' in e]
-
-    (event,) = waiting.until(look, f'{body} is refused', seconds=30, every=0.5)
-    assert why in event, event
-
-
 def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant, watch):
     stack = make_stack('failover_three_volumes.yaml')
     volumes = stack.volumes()
@@ -72,7 +45,7 @@ def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant
     old = stack.output('active_server')
     assert {storage.holder(tenant, v) for v in volumes} == {old}
     assert stack.post_alarm(stack.output('alarm_url')) == 200
-    found = after_epoch(stack, 2)
+    found = failover_policy.after_epoch(stack, 2)
     assert found['active_server'] != old
     assert {storage.holder(tenant, v) for v in volumes} == {found['active_server']}
     steps = {s['name']: s for s in found['plan']['steps']}
@@ -91,7 +64,7 @@ def test_a_group_of_one_makes_the_heir_before_the_old_one_goes(make_stack, tenan
     summary = watch([volume])
     (old,) = stack.servers()
     assert stack.post_alarm(stack.output('alarm_url')) == 200
-    found = after_epoch(stack, 2, 'restart')
+    found = failover_policy.after_epoch(stack, 2, 'restart')
     (new,) = stack.servers()
     assert new != old and storage.holder(tenant, volume) == new == found['active_server']
     assert summary()['violations'] == []
@@ -102,7 +75,7 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
     stack = make_stack(GROUP.format(size=5))
     (volume,) = stack.volumes()
     old = storage.holder(tenant, volume)
-    assert len(policy(stack)['standbys']) == 4
+    assert len(failover_policy.attributes(stack)['standbys']) == 4
     # A dry run: it answers, and nothing moves.
     stack.signal('failover', {'action': 'plan'})
     waiting.until(
@@ -110,27 +83,31 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
         'the dry run is answered',
         every=0.5,
     )
-    assert storage.holder(tenant, volume) == old and policy(stack)['epoch'] == 1
+    assert storage.holder(tenant, volume) == old and failover_policy.attributes(stack)['epoch'] == 1
     # Signals that must change nothing.
-    refused(stack, {'member': 'somebody-elses-server'}, 'neither a member')
-    refused(stack, {'action': 'explode'}, 'explode')
-    refused(stack, {'action': 'failover', 'force': True}, 'force')
-    refused(stack, {'reason': 'x' * 70_000}, 'bytes')
-    refused(stack, {'current': 'alarm', 'padding': 'x' * 300_000}, 'bytes')
-    refused(stack, {'action': 'resume'}, 'nothing to resume')
-    refused(stack, {'action': 'cancel'}, 'nothing to cancel')
+    failover_policy.refused(stack, {'member': 'somebody-elses-server'}, 'neither a member')
+    failover_policy.refused(stack, {'action': 'explode'}, 'explode')
+    failover_policy.refused(stack, {'action': 'failover', 'force': True}, 'force')
+    failover_policy.refused(stack, {'reason': 'x' * 70_000}, 'bytes')
+    failover_policy.refused(stack, {'current': 'alarm', 'padding': 'x' * 300_000}, 'bytes')
+    failover_policy.refused(stack, {'action': 'resume'}, 'nothing to resume')
+    failover_policy.refused(stack, {'action': 'cancel'}, 'nothing to cancel')
     stack.signal('failover', {'previous': 'alarm', 'current': 'ok', 'reason': 'it is over'})
-    assert policy(stack)['epoch'] == 1
+    assert failover_policy.attributes(stack)['epoch'] == 1
     # Paused: an alarm moves nothing.
     stack.signal('failover', {'action': 'pause'})
-    waiting.until(lambda: policy(stack)['state'] == 'paused', 'it is paused', every=0.5)
-    refused(stack, None, 'paused')
+    waiting.until(
+        lambda: failover_policy.attributes(stack)['state'] == 'paused', 'it is paused', every=0.5
+    )
+    failover_policy.refused(stack, None, 'paused')
     stack.signal('failover', {'action': 'unpause'})
-    waiting.until(lambda: policy(stack)['state'] == 'ready', 'it is ready', every=0.5)
+    waiting.until(
+        lambda: failover_policy.attributes(stack)['state'] == 'ready', 'it is ready', every=0.5
+    )
     # A switchover to a member that is named.
-    wanted = policy(stack)['standbys'][2]
+    wanted = failover_policy.attributes(stack)['standbys'][2]
     stack.signal('failover', {'action': 'switchover', 'member': wanted})
-    found = after_epoch(stack, 2)
+    found = failover_policy.after_epoch(stack, 2)
     assert found['active'] == wanted and storage.holder(tenant, volume) == found['active_server']
     # Heat's own actions leave the volume where the policy has it.
     stack.action('check')
@@ -138,21 +115,21 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
     stack.action('resume')
     stack.update({'cooldown': 3600, 'size': 5})
     assert storage.holder(tenant, volume) == found['active_server']
-    assert policy(stack)['active'] == wanted
+    assert failover_policy.attributes(stack)['active'] == wanted
     # The cooldown that the update brought holds at once, after a failover.
     stack.signal('failover')
-    after_epoch(stack, 3)
-    refused(stack, None, 'cooldown')
+    failover_policy.after_epoch(stack, 3)
+    failover_policy.refused(stack, None, 'cooldown')
     # A group that shrinks below the active's place: the policy follows.
     stack.update({'size': 1})
-    found = policy(stack)
+    found = failover_policy.attributes(stack)
     assert stack.servers() == [found['active_server']]
     assert storage.holder(tenant, volume) == found['active_server']
 
 
 def test_a_body_that_is_no_json_is_refused_before_it_reaches_the_policy(make_stack, tenant):
     stack = make_stack(GROUP.format(size=1))
-    before = policy(stack)
+    before = failover_policy.attributes(stack)
     # A body that does not even begin like an object never reaches a policy: Heat's API takes
     # the request for one without a body.
     answer = tenant.orchestration.post(
@@ -167,7 +144,7 @@ def test_a_body_that_is_no_json_is_refused_before_it_reaches_the_policy(make_sta
         headers={'Content-Type': 'application/json'},
     )
     assert answer.status_code in (400, 413)
-    assert policy(stack) == before
+    assert failover_policy.attributes(stack) == before
 
 
 BAD = {

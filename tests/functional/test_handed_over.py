@@ -8,8 +8,7 @@ import time
 import pymysql
 import pytest
 
-from lab.client import access, storage, waiting
-from tests.functional import test_failover_policy as failover_policy
+from lab.client import access, failover_policy, storage, waiting
 
 
 class Ports:

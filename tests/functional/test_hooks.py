@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from lab.client import engines, guest, hosts, storage, waiting
-from tests.functional import test_failover_policy as failover_policy
+from lab.client import engines, failover_policy, guest, hosts, storage, waiting
 
 # Longer in all than it may be silent, with signs of life in between.
 ACTIVATE = """
@@ -55,7 +54,7 @@ def step(found, name):
 
 def stopped(stack):
     return waiting.until(
-        lambda: (now := failover_policy.policy(stack))['state'] == 'stopped' and now,
+        lambda: (now := failover_policy.attributes(stack))['state'] == 'stopped' and now,
         'the failover stops',
         seconds=90,
         every=0.5,
@@ -129,7 +128,7 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
         if name == 'quiesce':
             stack.signal('failover', {'action': 'switchover'})
         waiting.until(
-            lambda n=name: step(failover_policy.policy(stack), n)['state'] == 'running',
+            lambda n=name: step(failover_policy.attributes(stack), n)['state'] == 'running',
             f'{name} runs',
             seconds=90,
         )
@@ -139,7 +138,7 @@ def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_r
         try:
             stack.signal('failover', {'action': 'resume'})
             waiting.until(
-                lambda n=name: step(failover_policy.policy(stack), n)['state'] == 'done',
+                lambda n=name: step(failover_policy.attributes(stack), n)['state'] == 'done',
                 f'{name} is done',
                 seconds=90,
             )

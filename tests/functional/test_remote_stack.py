@@ -3,32 +3,8 @@
 
 import time
 
-import pytest
-
 from lab.client import regions, waiting
 from lab.client.cut import Mode
-
-
-@pytest.fixture(scope='module')
-def the_far(admin, tenant):
-    # Heat's API keeps a token's catalogue for a while: here it is older than the region.
-    assert tenant.orchestration.get('/stacks').ok
-    with regions.far(admin) as made:
-        yield made
-
-
-@pytest.fixture
-def far(the_far):
-    the_far.cut.be(Mode.OPEN)
-    the_far.cut.forget()
-    return the_far
-
-
-@pytest.fixture
-def parent(far, make_stack):
-    made = regions.Parent(make_stack(regions.PARENT, create=False), far)
-    yield made
-    made.clean()
 
 
 def test_a_region_that_is_down_at_create_is_told_once_when_it_is_back(parent, far):

@@ -11,9 +11,6 @@ import pytest
 
 from lab.client import access, regions, stacks, waiting
 from lab.client.cut import Mode
-from tests.functional.test_remote_stack import far, the_far
-
-__all__ = ['far', 'the_far']
 
 pytestmark = pytest.mark.regions
 

@@ -7,9 +7,6 @@ import pytest
 
 from lab.client import regions, waiting
 from lab.client.cut import Mode
-from tests.functional.test_remote_stack import far, parent, the_far
-
-__all__ = ['far', 'parent', 'the_far']
 
 pytestmark = pytest.mark.regions
 

@@ -12,9 +12,6 @@ import pytest
 
 from lab.client import engines, hosts, waiting
 from lab.client.cut import Mode, When
-from tests.functional.test_remote_stack import far, parent, the_far
-
-__all__ = ['far', 'parent', 'the_far']
 
 pytestmark = pytest.mark.regions
 

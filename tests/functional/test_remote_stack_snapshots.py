@@ -3,67 +3,16 @@
 
 import pytest
 
-from lab.client import waiting
+from lab.client import stack_snapshots, waiting
 from lab.client.cut import Mode
-from tests.functional.test_remote_stack import far, parent, the_far
-
-__all__ = ['far', 'parent', 'the_far']
 
 pytestmark = pytest.mark.regions
-
-
-class Snapshots:
-    """The snapshots of a parent, asked for as the tenant."""
-
-    def __init__(self, parent):
-        self._parent = parent
-        self._api = parent.stack.cloud.orchestration
-        self._path = f'/stacks/{parent.stack.name}/{parent.stack.id}/snapshots'
-
-    def show(self):
-        """All of them by id: the status, and its reason."""
-        found = self._api.get(self._path).json()['snapshots']
-        return {s['id']: (s['status'], s['status_reason']) for s in found}
-
-    def take(self, status='COMPLETE'):
-        """Take one and wait for its end. :returns: its id, and the reason of its status."""
-        answer = self._api.post(self._path, json={'name': 'before'})
-        assert answer.status_code < 300, answer.text
-        taken = answer.json()['id']
-        waiting.until(
-            lambda: self.show()[taken][0] != 'IN_PROGRESS', 'the snapshot ends', seconds=90
-        )
-        found, reason = self.show()[taken]
-        assert found == status, reason
-        return taken, reason
-
-    def restore(self, taken):
-        """Go back to one and wait for the end."""
-        answer = self._api.post(f'{self._path}/{taken}/restore')
-        assert answer.status_code < 300, answer.text
-        self._parent.stack.wait('RESTORE', seconds=90)
-
-    def delete(self, taken):
-        """Delete one and wait until it is gone."""
-        answer = self._api.delete(f'{self._path}/{taken}')
-        assert answer.status_code < 300, answer.text
-        waiting.until(lambda: taken not in self.show(), 'the snapshot is gone', seconds=90)
-
-
-def there(parent, api, prefix):
-    """The status of each snapshot of the part in one region, as that region shows them."""
-    stacks = [s for s in api.get('/stacks').json()['stacks'] if s['stack_name'].startswith(prefix)]
-    found = []
-    for stack in stacks:
-        path = f'/stacks/{stack["stack_name"]}/{stack["id"]}/snapshots'
-        found += [s['status'] for s in api.get(path).json()['snapshots']]
-    return found
 
 
 def in_both(parent):
     """The same of RegionOne and of the far region."""
     here, far_api = parent.stack.cloud.orchestration, parent.far.tenant.orchestration
-    return [there(parent, api, parent.prefix) for api in (here, far_api)]
+    return [stack_snapshots.in_region(api, parent.prefix) for api in (here, far_api)]
 
 
 def texts(parent):
@@ -73,7 +22,7 @@ def texts(parent):
 
 def test_both_regions_take_restore_and_delete_a_snapshot(parent, far):
     parent.create()
-    snapshots = Snapshots(parent)
+    snapshots = stack_snapshots.Snapshots(parent)
     random = far.output(parent.prefix, 'random')
     taken, _ = snapshots.take()
     assert in_both(parent) == [['COMPLETE'], ['COMPLETE']]
@@ -97,7 +46,7 @@ def test_both_regions_take_restore_and_delete_a_snapshot(parent, far):
 
 def test_a_region_that_is_cut_off_is_named_and_the_other_keeps_no_snapshot(parent, far):
     parent.create()
-    snapshots = Snapshots(parent)
+    snapshots = stack_snapshots.Snapshots(parent)
     far.cut.be(Mode.REFUSED)
     failed, reason = snapshots.take(status='FAILED')
     assert f'{far.name}: unreachable' in reason and 'abandon' in reason
@@ -111,14 +60,14 @@ def test_a_lost_reply_takes_no_second_snapshot(parent, far):
     parent.create()
     far.cut.be(Mode.EATEN)
     far.cut.forget()
-    Snapshots(parent).take()
+    stack_snapshots.Snapshots(parent).take()
     assert [w.split()[0] for w in far.cut.writes] == ['POST'], far.cut.writes
     assert in_both(parent) == [['COMPLETE'], ['COMPLETE']]
 
 
 def test_a_restore_and_a_delete_reach_a_region_after_the_cut(parent, far):
     parent.create()
-    snapshots = Snapshots(parent)
+    snapshots = stack_snapshots.Snapshots(parent)
     taken, _ = snapshots.take()
     parent.update(text='two')
     far.cut.be(Mode.DROPPED)

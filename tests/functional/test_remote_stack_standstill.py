@@ -8,9 +8,6 @@ works on is not harmed by that. The lab waits a minute before it believes the fo
 import pytest
 
 from lab.client import database, hosts, waiting
-from tests.functional.test_remote_stack import far, parent, the_far
-
-__all__ = ['far', 'parent', 'the_far']
 
 pytestmark = [pytest.mark.regions, pytest.mark.alone]
 

@@ -10,11 +10,7 @@ import time
 
 import pytest
 
-from lab.client import access, regions, waiting
-from tests.functional.test_remote_stack import far, the_far
-from tests.functional.test_remote_stack_snapshots import Snapshots, there
-
-__all__ = ['far', 'the_far']
+from lab.client import access, regions, stack_snapshots, waiting
 
 pytestmark = pytest.mark.regions
 
@@ -89,9 +85,9 @@ def test_a_volume_has_again_what_it_held_when_the_snapshot_was_taken(parent, far
     before = volume()
     device = devices / before['id']
     device.write_text('as it was')
-    snapshots = Snapshots(parent)
+    snapshots = stack_snapshots.Snapshots(parent)
     taken, _ = snapshots.take()
-    assert there(parent, far.tenant.orchestration, parent.prefix) == ['COMPLETE']
+    assert stack_snapshots.in_region(far.tenant.orchestration, parent.prefix) == ['COMPLETE']
     parent.update(text='two')
     device.write_text('written since')
     snapshots.restore(taken)

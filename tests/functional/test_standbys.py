@@ -8,9 +8,7 @@ import threading
 
 import pytest
 
-from lab.client import hosts, waiting
-from tests.functional import test_failover_policy as failover_policy
-from tests.functional.test_dead_host import dead_host  # noqa: F401  a fixture
+from lab.client import failover_policy, hosts, waiting
 
 # It gives this machine addresses of the lab's servers, which takes root and iproute2.
 pytestmark = pytest.mark.thorough
@@ -60,11 +58,11 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
     make_stack,
     admin,
     tenant,
-    dead_host,  # noqa: F811
+    dead_host,
     no_way_to_servers,
 ):
     stack = make_stack('failover_with_health.yaml')
-    active = failover_policy.policy(stack)['active_server']
+    active = failover_policy.attributes(stack)['active_server']
     places = {s: hosts.host_of(admin, s) for s in stack.servers()}
     # The host that dies is one that does not have the active.
     victim = next(s for s, h in places.items() if h != places[active])
@@ -84,7 +82,7 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
             every=0.5,
         )
         told = ' '.join(e for e in stack.events('failover') if 'plan: ' in e)
-        assert failover_policy.policy(stack)['epoch'] == 1, 'a dry run moves nothing'
+        assert failover_policy.attributes(stack)['epoch'] == 1, 'a dry run moves nothing'
         stack.signal('failover', {'action': 'switchover'})
         found = failover_policy.after_epoch(stack, 2)
     considered = found['plan']['considered']
