@@ -2,26 +2,20 @@
 """Heat's own engine and convergence workers in one thread of one process, for tests of plugins.
 
 What is real: the engine's RPC methods, the worker, stacks, resources, Heat's database (SQLite)
-and the plugin loader. What is not: the message bus (calls are calls, casts wait in a list),
-Keystone, and Nova, which is a folder with a file for each server. Wherever Heat sleeps between
-two looks, the next waiting piece of work is done instead, so that a test takes no time and
-always runs in the same order.
+and the plugin loader. What is not: the message bus (calls are calls, casts wait in a list, see
+``schedule``), Keystone, and Nova, which is a folder with a file for each server (``stand_ins``).
 
 An engine dies by ``os._exit`` in a forked child (``Engine.dies``): nothing cleans up after it,
 and what was waiting in its memory is lost. The parent is then an engine that finds what it left.
 """
 
-import collections
 import contextlib
-import dataclasses  # noqa: F401  for tests
-import datetime
 import os
 import pathlib
 import sqlite3
 import sys
 import time
 import uuid
-from typing import ClassVar
 from unittest import mock
 
 import sqlalchemy
@@ -35,10 +29,9 @@ from heat.common import (
 )
 from heat.db import api as db_api
 from heat.db import models
-from heat.engine import properties, resource, resources, scheduler, service, stack, worker
+from heat.engine import resources, scheduler, service, stack, worker
 from heat.engine.clients.os import keystone
 from heat.engine.clients.os.keystone import fake_keystoneclient
-from heat.engine.resources.openstack.heat import scaling_policy  # noqa: F401  for tests
 from heat.objects import event as event_object
 from heat.objects import stack as stack_object
 from heat.rpc import client as engine_client
@@ -51,73 +44,13 @@ from oslo_messaging.rpc import dispatcher
 from heat_ha.cloud import clock, heat_orphans, lease
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import replacement_run, replacing
-from heat_ha.groups.adapters import changes, failure_masks, resource_rows  # noqa: F401  for tests
+from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
+from tests.plugin import schedule, stand_ins
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN_DIRS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
-
-# So many times may something look again while nobody works: then it waits in vain.
-IDLE_LIMIT = 200
-
-
-class WaitsInVain(AssertionError):
-    """Something waits for what nobody does."""
-
-
-class Server(resource.Resource):
-    """A server of which only its being there matters. ``folder`` is where Nova would be.
-
-    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete; each
-    file ``busy-<n>`` lets one create fail as Nova does that is overloaded.
-    """
-
-    folder = None
-    properties_schema = {
-        'name': properties.Schema(properties.Schema.STRING, update_allowed=True),
-    }
-
-    def handle_create(self):
-        for busy in sorted(self.folder.glob('busy-*'))[:1]:
-            busy.unlink()
-            raise exception.Error('Nova is busy (HTTP 503)')
-        made = str(uuid.uuid4())
-        (self.folder / made).write_text(self.physical_resource_name())
-        self._log('+')
-        self.resource_id_set(made)
-        if (self.folder / 'no-valid-host').exists():
-            raise exception.Error('No valid host was found')
-
-    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        pass
-
-    def needs_replace_failed(self):
-        return True
-
-    def handle_delete(self):
-        if self.resource_id is None:
-            return
-        if (self.folder / f'stuck-{self.resource_id}').exists():
-            raise exception.Error('the server cannot be deleted')
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / self.resource_id).unlink()
-            self._log('-')
-
-    def _log(self, sign):
-        with (self.folder.parent / 'servers.log').open('a') as log:
-            log.write(sign)
-
-
-class FailOver(resource.Resource):
-    """Something that a policy may be chained to."""
-
-    asked: ClassVar[list] = []
-    properties_schema: ClassVar[dict] = {}
-
-    def fail_over(self, signal, chained):
-        self.asked.append((signal, chained))
-        return 'failed over'
 
 
 def _remote(exc):
@@ -126,107 +59,16 @@ def _remote(exc):
     return rpc_common.deserialize_remote_exception(text, ['heat.common.exception'])
 
 
-class Threads(service.ThreadGroupManager):
-    """What an engine does in threads, put on a list."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        self.groups = {}
-        self.msg_queues = collections.defaultdict(list)
-
-    def start(self, stack_id, func, *args, **kwargs):
-        self.engine.later(func, *args, **kwargs)
-        return mock.Mock()
-
-    def start_with_lock(self, cnxt, stack, engine_id, func, *args, **kwargs):
-        raise NotImplementedError('only stacks with convergence are tested here')
-
-    def start_with_acquired_lock(self, stack, lock, func, *args, **kwargs):
-        def locked():
-            try:
-                func(*args, **kwargs)
-            finally:
-                # As Heat does at the end of such a thread.
-                stack.persist_state_and_release_lock(lock.engine_id)
-
-        self.engine.later(locked)
-
-    def stop(self, stack_id, graceful=False):
-        pass
-
-    def stop_timers(self, stack_id):
-        pass
-
-    def add_msg_queue(self, stack_id, queue):
-        pass
-
-    def remove_msg_queue(self, thread, stack_id, queue):
-        pass
-
-    def send(self, stack_id, message):
-        pass
-
-
-class Engine:
+class Engine(schedule.Schedule, stand_ins.ServerFolder):
     """One engine with its workers; ``in_place`` puts it where Heat looks for the bus."""
 
     def __init__(self, folder):
-        self.folder = folder
+        schedule.Schedule.__init__(self)
+        stand_ins.ServerFolder.__init__(self, folder)
         self.engine_id = str(uuid.uuid4())
         self.dead = set()
-        self.servers = folder / 'servers'
-        self.errors = []
-        self._waiting = collections.deque()
-        self._idle = 0
         self._service = None
         self._worker = None
-        self.slept = 0.0
-        self.before_sleep = None
-
-    # --- doing ---------------------------------------------------------------------------
-
-    def later(self, func, *args, **kwargs):
-        """Put work on the list."""
-        self._waiting.append((func, args, kwargs))
-
-    def step(self):
-        """Do what waits the longest. :returns: False when nothing waits."""
-        if not self._waiting:
-            return False
-        func, args, kwargs = self._waiting.popleft()
-        try:
-            func(*args, **kwargs)
-        except Exception as exc:
-            # A thread's end: Heat logs it.
-            self.errors.append(exc)
-        return True
-
-    def run(self):
-        """Do all that waits."""
-        while self.step():
-            pass
-
-    def sleep(self, seconds):
-        """Pass time: do something of what waits."""
-        self.slept += seconds or 0
-        if self.before_sleep is not None:
-            self.before_sleep()
-        if self.step():
-            self._idle = 0
-            return
-        self._idle += 1
-        if self._idle > IDLE_LIMIT:
-            self._idle = 0
-            raise WaitsInVain('nobody works on what is waited for')
-
-    def monotonic(self):
-        """The time as our code sees it: real time and what it has slept."""
-        return time.monotonic() + self.slept
-
-    def now(self):
-        """The same as the groups put it on record."""
-        later = datetime.timedelta(seconds=self.slept)
-        return (datetime.datetime.now(datetime.timezone.utc) + later).isoformat(timespec='seconds')
 
     # --- asking --------------------------------------------------------------------------
 
@@ -295,7 +137,7 @@ class Engine:
         self.run()
 
     def stack(self, identity):
-        """Load a stack anew."""
+        """Load a stack again."""
         return stack.Stack.load(self.context(), stack_id=identity['stack_id'])
 
     def state(self, identity):
@@ -330,30 +172,6 @@ class Engine:
         loaded = self.stack(identity)
         return dict(loaded[group].nested_identifier())
 
-    def servers_there(self):
-        """The ids of the servers that exist."""
-        return {
-            f.name
-            for f in self.servers.iterdir()
-            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-'))
-        }
-
-    def _counts(self):
-        count = 0
-        for sign in (self.folder / 'servers.log').read_text():
-            count += 1 if sign == '+' else -1
-            yield count
-
-    @property
-    def most_servers(self):
-        """The most servers that there were at once."""
-        return max(self._counts())
-
-    def fewest_servers(self, after):
-        """The fewest servers that there were at once since there were so many."""
-        counts = list(self._counts())
-        return min(counts[counts.index(after) :])
-
     def age(self, identity, by):
         """Let the last update of a stack be longer ago."""
         found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
@@ -365,9 +183,6 @@ class Engine:
         found.update_and_save({'status': status})
 
     # --- dying ---------------------------------------------------------------------------
-
-    def _named(self, _clients, name):
-        return [s.name for s in self.servers.iterdir() if s.read_text() == name]
 
     def dies(self, before_commit, work, *args):
         """Let another engine do ``work`` and die before the n-th time that it writes.
@@ -411,12 +226,12 @@ class Engine:
         with contextlib.ExitStack() as patches:
             for target, name, new in self._patches():
                 patches.enter_context(mock.patch.object(target, name, new))
-            Server.folder = self.servers
-            FailOver.asked.clear()
+            stand_ins.Server.folder = self.servers
+            stand_ins.FailOver.asked.clear()
             self.servers.mkdir(exist_ok=True)
             self._service = service.EngineService('host', 'engine')
             self._service.engine_id = self.engine_id
-            self._service.thread_group_mgr = Threads(self)
+            self._service.thread_group_mgr = schedule.Threads(self)
             self._worker = worker.WorkerService(
                 'host', 'worker', self.engine_id, self._service.thread_group_mgr
             )
@@ -469,7 +284,7 @@ class Engine:
             (lease, 'own_engine_id', lambda: engine.engine_id),
             (keystone.KeystoneClientPlugin, '_create', lambda _self, **_kw: keystones),
             (policy.ResourceEnforcer, 'enforce', lambda *_a, **_kw: True),
-            (heat_orphans, 'FINDERS', (engine._named,)),
+            (heat_orphans, 'FINDERS', (engine.named,)),
         )
 
 
@@ -495,8 +310,8 @@ def start_heat(folder):
             table.dialect_options['sqlite']['autoincrement'] = True
     models.BASE.metadata.create_all(_engine())
     resources.initialise()
-    resources.global_env().register_class('OS::Nova::Server', Server)
-    resources.global_env().register_class('Test::FailOver', FailOver)
+    resources.global_env().register_class('OS::Nova::Server', stand_ins.Server)
+    resources.global_env().register_class('Test::FailOver', stand_ins.FailOver)
 
 
 def forget_stacks():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OS::Heat::ScalingPolicy in Heat's engine: members that fail and engines that die."""
 
+import dataclasses
 import datetime
 import itertools
 import os
@@ -8,9 +9,12 @@ import textwrap
 from unittest import mock
 
 import pytest
+from heat.objects import stack as stack_object
 
 from heat_ha import exceptions
-from heat_ha.groups import model
+from heat_ha.groups import model, replacing
+from heat_ha.groups.adapters import store as group_store
+from tests.plugin import stand_ins
 from tests.plugin.scaling import (
     ADDS,
     DELETES_FIRST,
@@ -110,7 +114,7 @@ def test_what_does_not_pass_in_time_is_gone_on_with_by_the_next_signal(engine, o
     assert set(others) < set(names(engine, stack)) and oldest not in names(engine, stack)
 
 
-def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(engine, heat):
+def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(engine):
     stack = engine.create(template())
     oldest, *others = names(engine, stack)
     for n in range(4):
@@ -118,7 +122,7 @@ def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(
 
     def replace():
         loaded = engine.stack(stack)
-        return heat.replacing.replace(
+        return replacing.replace(
             loaded['group'],
             requested_by='failover',
             order=model.Order.DELETE_FIRST,
@@ -138,7 +142,7 @@ def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(
     assert set(names(engine, stack)) == {*others, *outcome.new}
 
 
-def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added(engine, heat):
+def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added(engine):
     # Somebody healed it by hand, it became the active, and then an update of it failed.
     stack = engine.create(template())
     oldest, *others = names(engine, stack)
@@ -146,7 +150,7 @@ def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added
         (engine.servers / f'busy-{n}').touch()
     loaded = engine.stack(stack)
     with pytest.raises(exceptions.MayPass, match='HTTP 503'):
-        heat.replacing.replace(
+        replacing.replace(
             loaded['group'],
             requested_by='failover',
             order=model.Order.DELETE_FIRST,
@@ -155,15 +159,13 @@ def test_a_failed_member_that_has_become_the_active_stays_when_one_more_is_added
     (active,) = set(names(engine, stack)) - set(others)
 
     loaded = engine.stack(stack)
-    heat.replacing.add_member(
-        loaded['group'], requested_by='failover', name='fresh', keep=(active,)
-    )
+    replacing.add_member(loaded['group'], requested_by='failover', name='fresh', keep=(active,))
 
     assert set(names(engine, stack)) == {*others, active, 'fresh'}
     assert engine.members(stack).member('fresh').is_in_service
     # What was short is not: nothing is taken up by the next one.
     loaded = engine.stack(stack)
-    assert heat.group_store.read_replacement(loaded['group']) is None
+    assert group_store.read_replacement(loaded['group']) is None
 
 
 def test_with_delete_first_the_next_signal_replaces_what_failed(engine):
@@ -300,11 +302,9 @@ def test_an_engine_may_die_before_any_write_and_the_next_signal_ends_it(heat, tm
 
 
 @pytest.mark.parametrize('order', ['create_first', 'delete_first'])
-def test_a_server_whose_engine_died_before_its_id_was_on_record_is_not_left_over(
-    engine, heat, order
-):
+def test_a_server_whose_engine_died_before_its_id_was_on_record_is_not_left_over(engine, order):
     stack = engine.create(template(REPLACES + f'replacement_order: {order}\n'))
-    with mock.patch.object(heat.Server, 'resource_id_set', side_effect=lambda _: os._exit(9)):
+    with mock.patch.object(stand_ins.Server, 'resource_id_set', side_effect=lambda _: os._exit(9)):
         assert engine.dies(1_000_000, engine.signal, stack, 'policy')
 
     engine.signal(stack, 'policy')
@@ -314,7 +314,7 @@ def test_a_server_whose_engine_died_before_its_id_was_on_record_is_not_left_over
 
 @pytest.mark.parametrize('order', ['create_first', 'delete_first'])
 def test_a_members_stack_whose_asker_died_before_its_id_was_on_record_is_not_left_over(
-    engine, heat, order
+    engine, order
 ):
     policy = REPLACES + f'replacement_order: {order}\n'
     stack = engine.create(template(policy, member='member.yaml'), files=NESTED)
@@ -322,7 +322,7 @@ def test_a_members_stack_whose_asker_died_before_its_id_was_on_record_is_not_lef
 
     def count():
         """How many stacks there are of members, whether Heat knows of them or not."""
-        return len(list(heat.stack_object.Stack.get_all_by_owner_id(engine.context(), group)))
+        return len(list(stack_object.Stack.get_all_by_owner_id(engine.context(), group)))
 
     kind = 'heat.engine.resources.template_resource.TemplateResource'
     with mock.patch(f'{kind}.resource_id_set', side_effect=lambda _: os._exit(9)):
@@ -335,12 +335,12 @@ def test_a_members_stack_whose_asker_died_before_its_id_was_on_record_is_not_lef
     assert count() == 3
 
 
-def test_the_mark_of_a_living_engine_is_respected(engine, heat):
+def test_the_mark_of_a_living_engine_is_respected(engine):
     stack = engine.create(template())
     before = servers(engine, stack)
     held = model.Mark('engine-2', '2026-01-01T00:00:00+00:00', 'other', 'id')
     loaded = engine.stack(stack)
-    heat.group_store.acquire(loaded['group'], held, None, None)
+    group_store.acquire(loaded['group'], held, None, None)
 
     engine.signal(stack, 'policy')
 
@@ -386,7 +386,7 @@ def test_an_engine_that_dies_in_heats_own_scaling_is_noticed_at_once(heat, tmp_p
             assert len(names(engine, stack)) in (4, 5)
 
 
-def test_an_engine_whose_work_was_taken_over_leaves_off(engine, heat):
+def test_an_engine_whose_work_was_taken_over_leaves_off(engine):
     stack = engine.create(template())
     begun = []
 
@@ -396,14 +396,14 @@ def test_an_engine_whose_work_was_taken_over_leaves_off(engine, heat):
             begun.append(True)
             loaded = engine.stack(stack)
             group = loaded['group']
-            wanted = heat.group_store.read_replacement(group)
-            heat.group_store.write_replacement(
-                group, heat.dataclasses.replace(wanted, id='theirs', engine='engine-2')
+            wanted = group_store.read_replacement(group)
+            group_store.write_replacement(
+                group, dataclasses.replace(wanted, id='theirs', engine='engine-2')
             )
 
     engine.before_sleep = taken_over
     engine.signal(stack, 'policy')
 
     loaded = engine.stack(stack)
-    assert heat.group_store.read_replacement(loaded['group']).id == 'theirs'
+    assert group_store.read_replacement(loaded['group']).id == 'theirs'
     assert "another engine's now" in last_event(engine, stack)[1]

@@ -6,6 +6,8 @@ import json
 import textwrap
 
 import pytest
+from heat.engine import resources
+from heat.engine.resources.openstack.heat import scaling_policy
 
 from tests.plugin.scaling import (
     ADDS,
@@ -214,8 +216,8 @@ def test_two_policies_in_a_loop_are_named(engine):
 
 
 def test_the_type_is_heats_with_additions(heat):
-    ours = heat.resources.global_env().registry.get_class('OS::Heat::ScalingPolicy')
-    heats = heat.scaling_policy.AutoScalingPolicy
+    ours = resources.global_env().registry.get_class('OS::Heat::ScalingPolicy')
+    heats = scaling_policy.AutoScalingPolicy
     assert ours is not heats and issubclass(ours, heats)
     assert set(ours.properties_schema) - set(heats.properties_schema) == {
         'auto_scaling_policy_id',

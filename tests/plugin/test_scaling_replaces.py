@@ -6,7 +6,10 @@ from unittest import mock
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.groups import model
+from heat_ha.groups import model, replacing
+from heat_ha.groups.adapters import failure_masks, resource_rows
+from heat_ha.groups.adapters import members as group_members
+from tests.plugin import stand_ins
 from tests.plugin.scaling import (
     DELETES_FIRST,
     NESTED,
@@ -224,20 +227,15 @@ def test_a_group_that_heat_holds_for_failed_is_mended_all_the_same(engine):
 # --- a look at the members ---------------------------------------------------------------------
 
 
-def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, heat):
+def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine):
     def look(known=None):
         loaded = engine.stack(stack)
         group = loaded['group']
         servers = {m.name: m.servers[0] for m in known.members} if known else {}
         listed = []
-        rows = heat.resource_rows.of_group
-        listing = mock.patch.object(
-            heat.resource_rows, 'of_group', lambda g: listed.append(g) or rows(g)
-        )
-        with listing:
-            return heat.group_members.look(group, servers, known.rows if known else ''), bool(
-                listed
-            )
+        rows = resource_rows.of_group
+        with mock.patch.object(resource_rows, 'of_group', lambda g: listed.append(g) or rows(g)):
+            return group_members.look(group, servers, known.rows if known else ''), bool(listed)
 
     stack = engine.create(template())
     first, is_listed = look()
@@ -251,7 +249,7 @@ def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, he
 
     victim = first.members[0].name
     loaded = engine.stack(stack)
-    heat.failure_masks.mark_unhealthy(loaded['group'], victim, 'the test says so')
+    failure_masks.mark_unhealthy(loaded['group'], victim, 'the test says so')
     marked, is_listed = look(first)
     assert is_listed and marked.member(victim).is_failed and not marked.rows
     engine.signal(stack, 'policy')
@@ -262,7 +260,7 @@ def test_members_are_listed_again_only_when_heat_did_anything_to_them(engine, he
 # --- through a FailoverPolicy ------------------------------------------------------------------
 
 
-def test_a_chained_policy_gets_the_signal_and_what_is_to_be_replaced(engine, heat):
+def test_a_chained_policy_gets_the_signal_and_what_is_to_be_replaced(engine):
     chained = """
     adjustment_type: replace_oldest
     auto_scaling_policy_id: {get_resource: failover}
@@ -277,7 +275,7 @@ def test_a_chained_policy_gets_the_signal_and_what_is_to_be_replaced(engine, hea
 
     engine.signal(stack, 'policy', {'action': 'replace', 'member': 'whoever'})
 
-    (asked,) = heat.FailOver.asked
+    (asked,) = stand_ins.FailOver.asked
     signal, wanted = asked
     assert (signal.action, signal.member) == (None, 'whoever')
     assert wanted == model.Chained('policy', 2, model.Order.DELETE_FIRST, 7)
@@ -287,7 +285,7 @@ def test_a_chained_policy_gets_the_signal_and_what_is_to_be_replaced(engine, hea
 # --- what the FailoverPolicy calls -------------------------------------------------------------
 
 
-def test_replace_may_be_called_again_with_the_same_arguments(engine, heat):
+def test_replace_may_be_called_again_with_the_same_arguments(engine):
     stack = engine.create(template())
     oldest, keep, other = names(engine, stack)
     arguments = {
@@ -300,21 +298,21 @@ def test_replace_may_be_called_again_with_the_same_arguments(engine, heat):
     }
     for _ in range(2):
         loaded = engine.stack(stack)
-        outcome = heat.replacing.replace(loaded['group'], **arguments)
+        outcome = replacing.replace(loaded['group'], **arguments)
         assert (outcome.replaced, outcome.new) == ((oldest,), ('fresh',))
         assert set(names(engine, stack)) == {keep, other, 'fresh'}
     in_order(engine, stack)
 
 
-def test_a_member_that_was_added_beforehand_takes_the_place(engine, heat):
+def test_a_member_that_was_added_beforehand_takes_the_place(engine):
     stack = engine.create(template(size=1))
     (old,) = names(engine, stack)
     for _ in range(2):
         loaded = engine.stack(stack)
-        assert heat.replacing.add_member(loaded['group'], requested_by='f', name='x') == 'x'
+        assert replacing.add_member(loaded['group'], requested_by='f', name='x') == 'x'
         assert set(names(engine, stack)) == {old, 'x'}
     loaded = engine.stack(stack)
-    outcome = heat.replacing.replace(
+    outcome = replacing.replace(
         loaded['group'],
         requested_by='f',
         order=model.Order.CREATE_FIRST,
@@ -326,13 +324,13 @@ def test_a_member_that_was_added_beforehand_takes_the_place(engine, heat):
     in_order(engine, stack, 1)
 
 
-def test_an_added_member_that_fails_goes_again(engine, heat):
+def test_an_added_member_that_fails_goes_again(engine):
     stack = engine.create(template(size=1))
     before = servers(engine, stack)
     (engine.servers / 'no-valid-host').touch()
     loaded = engine.stack(stack)
     with pytest.raises(exceptions.Stopped, match='No valid host'):
-        heat.replacing.add_member(loaded['group'], requested_by='f', name='x')
+        replacing.add_member(loaded['group'], requested_by='f', name='x')
     (engine.servers / 'no-valid-host').unlink()
     assert servers(engine, stack) == before
     in_order(engine, stack, 1)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in for things outside of Heat's engine: servers, and a policy to be chained to."""
+
+import contextlib
+import uuid
+from typing import ClassVar
+
+from heat.common import exception
+from heat.engine import properties, resource
+
+
+class Server(resource.Resource):
+    """A server of which only its being there matters. ``folder`` is where Nova would be.
+
+    The file ``no-valid-host`` in the folder makes each create fail, ``stuck-<id>`` a delete; each
+    file ``busy-<n>`` lets one create fail as Nova does that is overloaded.
+    """
+
+    folder = None
+    properties_schema = {
+        'name': properties.Schema(properties.Schema.STRING, update_allowed=True),
+    }
+
+    def handle_create(self):
+        for busy in sorted(self.folder.glob('busy-*'))[:1]:
+            busy.unlink()
+            raise exception.Error('Nova is busy (HTTP 503)')
+        made = str(uuid.uuid4())
+        (self.folder / made).write_text(self.physical_resource_name())
+        self._log('+')
+        self.resource_id_set(made)
+        if (self.folder / 'no-valid-host').exists():
+            raise exception.Error('No valid host was found')
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        pass
+
+    def needs_replace_failed(self):
+        return True
+
+    def handle_delete(self):
+        if self.resource_id is None:
+            return
+        if (self.folder / f'stuck-{self.resource_id}').exists():
+            raise exception.Error('the server cannot be deleted')
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / self.resource_id).unlink()
+            self._log('-')
+
+    def _log(self, sign):
+        with (self.folder.parent / 'servers.log').open('a') as log:
+            log.write(sign)
+
+
+class FailOver(resource.Resource):
+    """Something that a policy may be chained to."""
+
+    asked: ClassVar[list] = []
+    properties_schema: ClassVar[dict] = {}
+
+    def fail_over(self, signal, chained):
+        self.asked.append((signal, chained))
+        return 'failed over'
+
+
+class ServerFolder:
+    """The folder that is Nova: which servers exist, and how many there have been at once.
+
+    :ivar servers: the folder, with a file for each server.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.servers = folder / 'servers'
+
+    def servers_there(self):
+        """The ids of the servers that exist."""
+        return {
+            f.name
+            for f in self.servers.iterdir()
+            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-'))
+        }
+
+    def _counts(self):
+        count = 0
+        for sign in (self.folder / 'servers.log').read_text():
+            count += 1 if sign == '+' else -1
+            yield count
+
+    @property
+    def most_servers(self):
+        """The most servers that there were at once."""
+        return max(self._counts())
+
+    def fewest_servers(self, after):
+        """The fewest servers that there were at once since there were so many."""
+        counts = list(self._counts())
+        return min(counts[counts.index(after) :])
+
+    def named(self, _clients, name):
+        """The ids of the servers of this name, as a finder of ``heat_orphans``."""
+        return [s.name for s in self.servers.iterdir() if s.read_text() == name]
