@@ -2,6 +2,7 @@
 """The table of what runs: each service's command, its needs, and how one sees that it works."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 
 from lab import broker, database, layout, ports, readiness, regions
@@ -95,7 +96,6 @@ def _uwsgi(
 
 def _infrastructure(block: ports.Ports) -> list[Service]:
     """Return the database, the message bus and Keystone's cache: Debian's, run by hand."""
-    rabbit_home = layout.DATA / 'rabbitmq'
     cache = block.of('memcached')
     return [
         Service(
@@ -105,37 +105,7 @@ def _infrastructure(block: ports.Ports) -> list[Service]:
             port=block.of('mariadb'),
             stop_seconds=60,
         ),
-        Service(
-            name='rabbitmq',
-            # epmd would make itself a daemon outside of our process group: start it first, inside.
-            command=(
-                '/bin/sh',
-                '-c',
-                f'epmd -address {ports.ADDRESS} -port {block.of("epmd")} & '
-                f'sleep 0.2; exec /usr/lib/rabbitmq/bin/rabbitmq-server',
-            ),
-            ready=lambda _since: broker.takes_logins(block.of('rabbitmq')),
-            port=block.of('rabbitmq'),
-            environment={
-                'HOME': str(rabbit_home),
-                'RABBITMQ_HOME': '/usr/lib/rabbitmq',
-                'RABBITMQ_NODENAME': f'lab{block.base}@localhost',
-                'RABBITMQ_CONF_ENV_FILE': str(layout.ETC / 'rabbitmq/none.conf'),
-                'RABBITMQ_CONFIG_FILE': str(layout.ETC / 'rabbitmq/rabbitmq.conf'),
-                'RABBITMQ_ENABLED_PLUGINS_FILE': str(layout.ETC / 'rabbitmq/enabled_plugins'),
-                'RABBITMQ_MNESIA_BASE': str(rabbit_home / 'mnesia'),
-                'RABBITMQ_LOG_BASE': str(rabbit_home / 'log'),
-                'RABBITMQ_DIST_PORT': str(block.of('rabbitmq-dist')),
-                'ERL_EPMD_PORT': str(block.of('epmd')),
-                'ERL_EPMD_ADDRESS': ports.ADDRESS,
-                # Two schedulers that sleep when idle: spinning ones eat this machine's two cores.
-                'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': (
-                    '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'
-                    ' -kernel inet_dist_use_interface {127,0,0,1}'
-                ),
-            },
-            stop_seconds=20,
-        ),
+        _rabbitmq(block),
         Service(
             name='memcached',
             # It takes the user's name from root only, and from root it wants one.
@@ -144,6 +114,41 @@ def _infrastructure(block: ports.Ports) -> list[Service]:
             port=cache,
         ),
     ]
+
+
+def _rabbitmq(block: ports.Ports) -> Service:
+    home = layout.DATA / 'rabbitmq'
+    return Service(
+        name='rabbitmq',
+        # epmd would make itself a daemon outside of our process group: start it first, inside.
+        command=(
+            '/bin/sh',
+            '-c',
+            f'epmd -address {ports.ADDRESS} -port {block.of("epmd")} & '
+            f'sleep 0.2; exec /usr/lib/rabbitmq/bin/rabbitmq-server',
+        ),
+        ready=lambda _since: broker.takes_logins(block.of('rabbitmq')),
+        port=block.of('rabbitmq'),
+        environment={
+            'HOME': str(home),
+            'RABBITMQ_HOME': '/usr/lib/rabbitmq',
+            'RABBITMQ_NODENAME': f'lab{block.base}@localhost',
+            'RABBITMQ_CONF_ENV_FILE': str(layout.ETC / 'rabbitmq/none.conf'),
+            'RABBITMQ_CONFIG_FILE': str(layout.ETC / 'rabbitmq/rabbitmq.conf'),
+            'RABBITMQ_ENABLED_PLUGINS_FILE': str(layout.ETC / 'rabbitmq/enabled_plugins'),
+            'RABBITMQ_MNESIA_BASE': str(home / 'mnesia'),
+            'RABBITMQ_LOG_BASE': str(home / 'log'),
+            'RABBITMQ_DIST_PORT': str(block.of('rabbitmq-dist')),
+            'ERL_EPMD_PORT': str(block.of('epmd')),
+            'ERL_EPMD_ADDRESS': ports.ADDRESS,
+            # Two schedulers that sleep when idle: spinning ones eat this machine's two cores.
+            'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': (
+                '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'
+                ' -kernel inet_dist_use_interface {127,0,0,1}'
+            ),
+        },
+        stop_seconds=20,
+    )
 
 
 def _shared(block: ports.Ports) -> list[Service]:
@@ -188,28 +193,34 @@ def _shared(block: ports.Ports) -> list[Service]:
 def _of_region(region: regions.Region, block: ports.Ports) -> list[Service]:
     """Return one region's own Placement, Nova, Cinder and Heat."""
     return [
+        _placement(region, block),
         *_nova(region, block),
+        *(_nova_compute(region, host) for host in region.computes),
         *_cinder(region, block),
         *_heat(region, block),
     ]
 
 
+def _placement(region: regions.Region, block: ports.Ports) -> Service:
+    key = region.key
+    port = block.of('placement', key)
+    return Service(
+        name=f'placement-{key}',
+        command=_uwsgi('placement.wsgi.api', port),
+        ready=readiness.http(block.url('placement', key, '/')),
+        needs=('keystone',),
+        region=key,
+        port=port,
+        environment={'OS_PLACEMENT_CONFIG_DIR': str(layout.ETC / key / 'placement')},
+    )
+
+
 def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
     key = region.key
     folder = layout.ETC / key / 'nova'
-    for_computes = ('--config-file', str(folder / 'nova.conf'))
-    files = (*for_computes, '--config-file', str(folder / 'nova-database.conf'))
-    placement_port, api_port = block.of('placement', key), block.of('nova-api', key)
-    services = [
-        Service(
-            name=f'placement-{key}',
-            command=_uwsgi('placement.wsgi.api', placement_port),
-            ready=readiness.http(block.url('placement', key, '/')),
-            needs=('keystone',),
-            region=key,
-            port=placement_port,
-            environment={'OS_PLACEMENT_CONFIG_DIR': str(layout.ETC / key / 'placement')},
-        ),
+    files = _config_files(folder / 'nova.conf', folder / 'nova-database.conf')
+    port = block.of('nova-api', key)
+    return [
         Service(
             name=f'nova-conductor-{key}',
             command=(_bin('nova-conductor'), *files),
@@ -220,11 +231,11 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
         ),
         Service(
             name=f'nova-api-{key}',
-            command=_uwsgi('nova.wsgi.osapi_compute', api_port),
+            command=_uwsgi('nova.wsgi.osapi_compute', port),
             ready=readiness.http(block.url('nova-api', key, '/')),
             needs=('rabbitmq', f'placement-{key}'),
             region=key,
-            port=api_port,
+            port=port,
             environment={
                 'OS_NOVA_CONFIG_DIR': str(folder),
                 # The first one names the paste pipelines; Nova's API loads it from no other place.
@@ -241,23 +252,24 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
             region=key,
         ),
     ]
-    for host in region.computes:
-        services.append(
-            Service(
-                name=f'nova-compute-{host}',
-                command=(
-                    _bin('python'),
-                    str(layout.SOURCES / 'launchers' / 'nova_compute.py'),
-                    *for_computes,
-                    '--config-file',
-                    str(folder / f'{host}.conf'),
-                ),
-                ready=readiness.nova_service(key, 'nova-compute', host),
-                needs=(f'nova-conductor-{key}', f'placement-{key}'),
-                region=key,
-            )
-        )
-    return services
+
+
+def _nova_compute(region: regions.Region, host: str) -> Service:
+    key = region.key
+    folder = layout.ETC / key / 'nova'
+    launcher = str(layout.SOURCES / 'launchers' / 'nova_compute.py')
+    files = _config_files(folder / 'nova.conf', folder / f'{host}.conf')
+    return Service(
+        name=f'nova-compute-{host}',
+        command=(_bin('python'), launcher, *files),
+        ready=readiness.nova_service(key, 'nova-compute', host),
+        needs=(f'nova-conductor-{key}', f'placement-{key}'),
+        region=key,
+    )
+
+
+def _config_files(*paths: pathlib.Path) -> tuple[str, ...]:
+    return tuple(word for path in paths for word in ('--config-file', str(path)))
 
 
 def _cinder(region: regions.Region, block: ports.Ports) -> list[Service]:

@@ -62,6 +62,41 @@ outputs:
 """
 
 
+def log_sizes():
+    """The logs of both engines of Heat, with how long each is."""
+    logs = [access.LAB / 'log' / f'heat-engine-one-{number}.log' for number in (1, 2)]
+    return {log: log.stat().st_size for log in logs}
+
+
+def until_engines_are_logged_in(before):
+    """Wait until each engine says, behind what ``log_sizes`` found, that it can reach Nova."""
+    for log, size in before.items():
+        waiting.until(
+            lambda log=log, size=size: b'ready for a rescue' in log.read_bytes()[size:],
+            f'{log.name} says that the engine is logged in to Nova',
+        )
+
+
+def assert_histories(stack, pair):
+    """Each policy says of its rescues that they are done, or that the servers were left alone."""
+    for where, policies in ((stack, ('rescue_database', 'rescue_web')), (pair, ('rescue_pair',))):
+        for policy in policies:
+            lines = where.attribute(policy, 'history')
+            assert lines and {line['outcome'] for line in lines} == {'done'}, lines
+    assert [x['outcome'] for x in stack.attribute('leave_batch', 'history')] == ['left_alone']
+
+
+def assert_host_is_let_in_again(admin, host):
+    """The host returns: it is let in again once nothing is left on it."""
+    hosts.run_lab('start', f'nova-compute-{host}')
+    waiting.until(
+        lambda: agents.incidents()[host]['phase'] == 'closed',
+        'the host is let in again', seconds=90, every=1,
+    )  # fmt: skip
+    service = hosts.service_of(admin, host)
+    assert not service['forced_down'] and service['status'] == 'enabled'
+
+
 def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     make_stack, make_agent, admin, tenant, watch, power
 ):
@@ -70,8 +105,7 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
         stack = make_stack(ON_ONE_HOST)
     with hosts.only_on(admin, 'c1', dead):
         pair = make_stack(rescue_templates.PAIR)
-    logs = [access.LAB / 'log' / f'heat-engine-one-{number}.log' for number in (1, 2)]
-    said = [log.stat().st_size for log in logs]
+    logged = log_sizes()
     agent = make_agent()
     volumes = [stack.output('volume'), pair.output('volume')]
     database, batch = stack.output('database'), stack.output('batch')
@@ -81,11 +115,7 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     was_active_lost = hosts.host_of(admin, active) == dead
     [lost_member] = [s for s in pair.servers() if hosts.host_of(admin, s) == dead]
     summary = watch(volumes)
-    for log, before in zip(logs, said, strict=True):
-        waiting.until(
-            lambda log=log, before=before: b'ready for a rescue' in log.read_bytes()[before:],
-            f'{log.name} says that the engine is logged in to Nova',
-        )
+    until_engines_are_logged_in(logged)
 
     hosts.run_lab('kill', f'nova-compute-{dead}')
     waiting.until(lambda: agents.is_done(dead), 'the incident is done', seconds=400, every=1)
@@ -114,22 +144,11 @@ def test_each_server_of_a_dead_host_is_rescued_as_its_template_says(
     assert (holder != active) is was_active_lost
     assert lost_member not in pair.servers() and len(pair.servers()) == 2
     assert summary()['violations'] == []
-    for where, policies in ((stack, ('rescue_database', 'rescue_web')), (pair, ('rescue_pair',))):
-        for policy in policies:
-            lines = where.attribute(policy, 'history')
-            assert lines and {line['outcome'] for line in lines} == {'done'}, lines
-    assert [x['outcome'] for x in stack.attribute('leave_batch', 'history')] == ['left_alone']
+    assert_histories(stack, pair)
     assert agent.metric('heat_ha_agent_hosts{phase="done"}') == 1
     assert '"turn": "done"' in agent.by_hand('show', dead)
 
-    # The host returns: it is let in again once nothing is left on it.
-    hosts.run_lab('start', f'nova-compute-{dead}')
-    waiting.until(
-        lambda: agents.incidents()[dead]['phase'] == 'closed',
-        'the host is let in again', seconds=90, every=1,
-    )  # fmt: skip
-    service = hosts.service_of(admin, dead)
-    assert not service['forced_down'] and service['status'] == 'enabled'
+    assert_host_is_let_in_again(admin, dead)
 
 
 SERVER = f"""
