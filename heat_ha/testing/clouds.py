@@ -133,7 +133,7 @@ class FakeCloud:
             if found.server != server_id:
                 return cloud.Reply.NOT_FOUND, 'HTTP 404'
             if found.status is not VolumeStatus.IN_USE:
-                return cloud.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.REFUSED, 'HTTP 400: the volume is not in use'
             found.status, found.looks_left = VolumeStatus.DETACHING, self._looks
             self.requests.append(('detach', volume_id, server_id))
             return self._reply()
@@ -147,7 +147,7 @@ class FakeCloud:
             if self._fails():
                 return cloud.Reply.UNKNOWN, 'HTTP 500'
             if found.status is not VolumeStatus.AVAILABLE:
-                return cloud.Reply.CONFLICT, 'HTTP 409'
+                return cloud.Reply.REFUSED, 'HTTP 400: the volume is not available'
             if self.refusals:
                 self.refusals -= 1
                 return cloud.Reply.REFUSED, 'HTTP 400: already attached to instances'
