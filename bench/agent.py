@@ -149,16 +149,16 @@ def notifications(agent: agents.Agent, rate: float, seconds: float, say: Any) ->
     say(f'{rate:.0f} notifications a second for {seconds:.0f} s')
     begin = time.monotonic()
     with highest_memory(agent.pid) as highest:
-        told = offer(rate, seconds)
+        offered = offer(rate, seconds)
         flooded = time.monotonic() - begin
-        all_read = _until_read(agent, read + told['matter']) - read
+        all_read = _until_read(agent, read + offered['matter']) - read
         took = time.monotonic() - begin - 2.0
     after = resident_mib(agent.pid)
     now = agent.buckets(AGE)
-    return told | {
-        'lost': max(told['matter'] - all_read, 0),
-        'read_twice': max(all_read - told['matter'], 0),
-        'read_per_s': told['sent'] / max(took, flooded),
+    return offered | {
+        'lost': max(offered['matter'] - all_read, 0),
+        'read_twice': max(all_read - offered['matter'], 0),
+        'read_per_s': offered['sent'] / max(took, flooded),
         'drained_after_s': max(took - flooded, 0.0),
         'age_mean_s': (agent.metric(f'{AGE}_sum') - age_sum) / max(all_read, 1),
         'age_p50_at_most_s': quantile(ages, now, 0.5),
@@ -179,12 +179,12 @@ def webhook(agent: agents.Agent, seconds: float, say: Any) -> dict[str, Any]:
     say(f'reports to the webhook for {seconds:.0f} s')
     before = resident_mib(agent.pid)
     words = ('--seconds', str(seconds), '--token', agents.TOKEN)
-    told = _figures(_program('bench.sender', 'web', str(agent.port), *words), seconds)
+    figures = _figures(_program('bench.sender', 'web', str(agent.port), *words), seconds)
     return {
-        'web_per_s': told['sent'] / told['seconds'],
-        'web_lost': told['sent'] - told['accepted'],
-        'web_p50_ms': told['p50_ms'],
-        'web_p99_ms': told['p99_ms'],
+        'web_per_s': figures['sent'] / figures['seconds'],
+        'web_lost': figures['sent'] - figures['accepted'],
+        'web_p50_ms': figures['p50_ms'],
+        'web_p99_ms': figures['p99_ms'],
         'web_memory_growth_mib': resident_mib(agent.pid) - before,
     }
 

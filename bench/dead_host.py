@@ -28,7 +28,7 @@ from lab.client import access, hosts, waiting
 # At most this many times as long as the bare calls.
 GOAL = 1.5
 
-# What replaces the old active: the wish that its server may be deleted.
+# What replaces the old active; with it the template allows its server to be deleted.
 _REPLACE = """
   replace:
     type: OS::Heat::ScalingPolicy
@@ -130,7 +130,7 @@ def measure(cloud: Any, admin: Any, rounds: int, patience: float, say: Any) -> l
     """Let bare calls and us move a volume in turns, and stock Heat try it beside them, once."""
     found: list[dict[str, Any]] = []
     say('making servers and volumes')
-    # A bare round uses its stack up: nothing makes the deleted server anew.
+    # A bare round uses its stack up: nothing makes the deleted server again.
     with _made(cloud, [Ours, Peer, *[Bare] * rounds]) as (ours, peer, *bare):
         for number in range(rounds):
             figures: dict[str, Any] = {'load': os.getloadavg()[0]}
@@ -160,19 +160,19 @@ def summary(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     keys = ('bare_s', 'ours_s', 'ours_last_failover_s', 'ours_done_s', 'load')
     middle = {k: round(statistics.median(one[k] for one in found), 3) for k in keys}
     ratio = middle['ours_s'] / middle['bare_s']
-    told = {k: v for k, v in found[0].items() if k.startswith('peer')}
+    peers = {k: v for k, v in found[0].items() if k.startswith('peer')}
     # Stock Heat that is not through counts with the time it was given, which is the least.
-    peer = told.get('peer_s', told.get('peer_waited_s'))
+    peer = peers.get('peer_s', peers.get('peer_waited_s'))
     if peer is not None:
-        told |= {
+        peers |= {
             'peer_s': round(peer, 3),
-            'peer_is_through': 'peer_s' in told,
+            'peer_is_through': 'peer_s' in peers,
             'ours_over_peer': round(middle['ours_s'] / peer, 3),
         }
     return {
         'ours_over_bare': round(ratio, 3),
         **middle,
-        **told,
+        **peers,
         'rounds': len(found),
         'goals': {'ours_over_bare': {'at_most': GOAL, 'holds': ratio <= GOAL}},
     }
@@ -197,19 +197,19 @@ def verdicts(figures: dict[str, Any]) -> list[str]:
     """What the figures say, in sentences."""
     goal = figures['goals']['ours_over_bare']
     word = 'holds' if goal['holds'] else 'is missed'
-    told = [
+    sentences = [
         f'heat-ha takes {figures["ours_over_bare"]:.2f} times as long as the bare calls; the goal, '
         f'at most {goal["at_most"]}, {word}.'
     ]
     if 'peer_waited_s' in figures:
         place = 'still' if figures['peer_is_on_the_dead'] else 'no longer'
-        told.append(
+        sentences.append(
             f'Stock Heat after {figures["peer_waited_s"]:.0f} s: {figures["peer_status"]}, the '
             f'volume is {place} on the dead server.'
         )
     elif 'peer_s' in figures:
-        told.append(f'Stock Heat takes {figures["peer_s"]:.1f} s.')
-    return told
+        sentences.append(f'Stock Heat takes {figures["peer_s"]:.1f} s.')
+    return sentences
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

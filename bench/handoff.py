@@ -259,7 +259,7 @@ class Peer(Contender):
 
 
 class Ours(Contender):
-    """A FailoverPolicy that is told to switch over."""
+    """A FailoverPolicy that gets the signal to switch over."""
 
     name = 'ours'
     is_logged_in = True
@@ -365,8 +365,8 @@ def measure(cloud: Any, count: int, rounds: int, say: Callable[[str], None]) -> 
                 figures |= contender.round()
             if number < len(firsts):
                 figures |= firsts[number].round()
-            told = ', '.join(f'{c.name} {figures[f"{c.name}_s"]:.2f} s' for c in contenders)
-            say(f'{_volumes(count)}, round {number + 1} of {rounds}: {told}')
+            times = ', '.join(f'{c.name} {figures[f"{c.name}_s"]:.2f} s' for c in contenders)
+            say(f'{_volumes(count)}, round {number + 1} of {rounds}: {times}')
             found.append(Round(figures, tuple(loads)))
         say(f'{_volumes(count)}: deleting them')
     return found
@@ -443,14 +443,14 @@ def table(found: Sequence[Round], count: int) -> rich.table.Table:
 
 def verdicts(figures: dict[str, Any]) -> list[str]:
     """One sentence for each goal."""
-    told = []
+    sentences = []
     for key, goal in figures['goals'].items():
         word = 'holds' if goal['holds'] else 'is missed'
-        told.append(
+        sentences.append(
             f'{figures["ran"]}: heat-ha takes {figures[key]:.2f} times as long as {WORDS[key]}; '
             f'the goal, at most {goal["at_most"]}, {word}.'
         )
-    return told
+    return sentences
 
 
 def _volumes(count: int) -> str:
@@ -480,14 +480,14 @@ def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str,
     """Measure, show the tables, and return the figures: of one volume, and of eight under it."""
     cloud = access.connect('demo')
     progress = rich.console.Console(stderr=True, highlight=False)
-    told: dict[int, dict[str, Any]] = {}
+    by_count: dict[int, dict[str, Any]] = {}
     for count, rounds in ((1, options.rounds), (8, options.rounds_eight)):
         if rounds < 1:
             continue
         found = measure(cloud, count, rounds, progress.print)
-        told[count] = summary(found, count)
+        by_count[count] = summary(found, count)
         console.print(table(found, count))
-    for figures in told.values():
+    for figures in by_count.values():
         for sentence in verdicts(figures):
             console.print(sentence, highlight=False)
-    return told.get(1, {}) | ({'eight': told[8]} if 8 in told else {})
+    return by_count.get(1, {}) | ({'eight': by_count[8]} if 8 in by_count else {})

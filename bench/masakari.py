@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masakari on the lab: its own API and engine, on the lab's Nova, for the time of a benchmark.
 
-Its packages are in an environment of their own and its database is made anew for each benchmark.
+Its packages are in an environment of their own and its database is made again for each benchmark.
 Its processes are started and ended like the lab's own, through what is recorded of them. All of
 its settings are its defaults but for the logins, the addresses, and what the caller asks for.
 """

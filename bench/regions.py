@@ -109,7 +109,7 @@ class Contender:
         raise NotImplementedError
 
     def counted(self) -> Count:
-        """What was said since, counted anew from here on."""
+        """What was said since; the count starts again here."""
         found = Count(
             sum(len(f.cut.requests) for f in self.fars),
             sum(len(f.cut.writes) for f in self.fars),
@@ -318,30 +318,30 @@ def measure(rounds: dict[int, int], say: Any) -> dict[int, list[Figures]]:
     return found
 
 
-# --- telling --------------------------------------------------------------------------------
+# --- reporting --------------------------------------------------------------------------------
 
 
 def of_count(found: Sequence[Figures]) -> Figures:
     """The medians of one number of regions, and the goal."""
-    told: Figures = {}
+    medians: Figures = {}
     for key in found[0]:
         values = [one[key] for one in found if key in one]
         if isinstance(values[0], Count):
-            told[key] = {
+            medians[key] = {
                 field: statistics.median(dataclasses.asdict(v)[field] for v in values)
                 for field in ('requests', 'writes', 'kilobytes')
             }
         else:
-            told[key] = round(statistics.median(values), 3)
-    most = GOAL * told['bare_s'] + told['empty_s']
+            medians[key] = round(statistics.median(values), 3)
+    most = GOAL * medians['bare_s'] + medians['empty_s']
     return {
-        'ours_over_bare': round(told['ours_s'] / told['bare_s'], 3),
-        'ours_over_peer': round(told['ours_s'] / told['peer_s'], 3),
-        **told,
+        'ours_over_bare': round(medians['ours_s'] / medians['bare_s'], 3),
+        'ours_over_peer': round(medians['ours_s'] / medians['peer_s'], 3),
+        **medians,
         'rounds': len(found),
         'goals': {
-            'ours_s': {'at_most': round(most, 3), 'holds': told['ours_s'] <= most},
-            'no_op_writes': {'at_most': 0, 'holds': told['ours_no_op']['writes'] == 0},
+            'ours_s': {'at_most': round(most, 3), 'holds': medians['ours_s'] <= most},
+            'no_op_writes': {'at_most': 0, 'holds': medians['ours_no_op']['writes'] == 0},
         },
     }
 

@@ -4,11 +4,11 @@
 The same servers are rescued in turns by heat-ha-agent and a RescuePolicy, by Masakari (its own API
 and engine, with its defaults and with the smallest waits that it allows), and by a bare loop of
 novaclient's evacuate with as many threads as our engine uses. All servers are on one host; its
-nova-compute is killed, and all contenders are told in the moment in which Nova shows the host as
-down: before it, Nova takes no evacuation of a host that nobody fenced. The clock starts there.
+nova-compute is killed, and all contenders get a report of it when Nova shows the host as down:
+before it, Nova takes no evacuation of a host that nobody fenced. The clock starts there.
 
-Once, heat-ha is told when the host dies, as a cluster manager would; it needs no patience of
-Nova's, because it fences and then marks the host as down. That clock starts at the death.
+Once, heat-ha gets the report when the host dies, as from a cluster manager; it does not depend on
+Nova's patience, because it fences and then marks the host as down. That clock starts at the death.
 """
 
 import argparse
@@ -76,13 +76,13 @@ def _measured(world: World, contender: Contender, home: str, other: str, found: 
     with contender.ready():
         world.kill(home)
         died = time.monotonic()
-        if contender.is_told_early:
-            contender.tell(home)
+        if contender.is_reported_early:
+            contender.report(home)
         waiting.until(lambda: world.is_down(home) or world.active_on(other), f'{home} is down')
         seen = time.monotonic()
-        if not contender.is_told_early:
-            contender.tell(home)
-        begin = died if contender.is_told_early else seen
+        if not contender.is_reported_early:
+            contender.report(home)
+        begin = died if contender.is_reported_early else seen
         limit = begin + contender.waits + LIMIT * waiting.PATIENCE
         first = _until(world, other, 1, limit)
         last = first and _until(world, other, all_, limit)
@@ -118,7 +118,7 @@ def _until(world: World, host: str, count: int, limit: float) -> float | None:
 def contenders(wait: int, has_peer: bool) -> tuple[list[Any], list[Any]]:
     """Who rescues in each round, and who once: each made with the world."""
     each: list[Any] = [rescuers.Bare, rescuers.Peer, rescuers.Ours]
-    once: list[Any] = [rescuers.OursToldEarly]
+    once: list[Any] = [rescuers.OursReportedEarly]
     if wait:
         once.append(functools.partial(rescuers.PeerDefaults, wait=wait))
     if not has_peer:
@@ -219,11 +219,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str, Any]:
     """Measure, show the tables, and return the figures.
 
-    What fails is told, and costs its own figures only.
+    What fails is reported, and costs its own figures only.
     """
     progress = rich.console.Console(stderr=True, highlight=False)
     counts = [int(text) for text in options.servers.split(',')]
-    told: dict[int, dict[str, Any]] = {}
+    by_count: dict[int, dict[str, Any]] = {}
     wait = options.masakari_wait
     planned = [kind for kind in WORDS if wait or kind != 'peer_defaults']
     with contextlib.ExitStack() as left:
@@ -250,14 +250,14 @@ def run(options: argparse.Namespace, console: rich.console.Console) -> dict[str,
             except Exception as exc:
                 why = f'{type(exc).__name__}: {exc}'[:300]
                 progress.print(f'{servers(count)}: given up: {why}')
-            told[count] = summary(found, planned, count)
+            by_count[count] = summary(found, planned, count)
             if no_peer:
-                told[count] |= {f'{name}_why': no_peer for name in planned if 'peer' in name}
+                by_count[count] |= {f'{name}_why': no_peer for name in planned if 'peer' in name}
             if why:
-                told[count]['given_up'] = why
+                by_count[count]['given_up'] = why
             console.print(table(found, count))
-    for figures in told.values():
+    for figures in by_count.values():
         for sentence in verdicts(figures):
             console.print(sentence, highlight=False)
-    others = {f'servers_{count}': told[count] for count in counts[1:]}
-    return told[counts[0]] | others
+    others = {f'servers_{count}': by_count[count] for count in counts[1:]}
+    return by_count[counts[0]] | others

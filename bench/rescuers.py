@@ -115,10 +115,13 @@ def set_enabled(admin: Any, host: str, is_enabled: bool) -> None:
 
 
 class Contender:
-    """One way of rescuing. ``is_told_early``: when the host dies, not when Nova shows it down."""
+    """One way of rescuing.
+
+    ``is_reported_early``: it gets the report when the host dies, not when Nova shows it down.
+    """
 
     name: str
-    is_told_early = False
+    is_reported_early = False
     waits = 0.0
 
     def __init__(self, world: World) -> None:
@@ -129,7 +132,7 @@ class Contender:
         """Everything of it runs, and waits for a host to die."""
         yield
 
-    def tell(self, host: str) -> None:
+    def report(self, host: str) -> None:
         """Say that the host is down, as an operator's monitors say it to this contender."""
         raise NotImplementedError
 
@@ -149,7 +152,7 @@ class Bare(Contender):
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._work: concurrent.futures.Future[None] | None = None
 
-    def tell(self, host: str) -> None:
+    def report(self, host: str) -> None:
         self._work = self._pool.submit(self._evacuate, host)
 
     def _evacuate(self, host: str) -> None:
@@ -200,7 +203,7 @@ class Ours(Contender):
                 log = access.LAB / 'log' / f'bench-{self.name}.log'
                 log.write_text(self._agent.log.read_text())
 
-    def tell(self, host: str) -> None:
+    def report(self, host: str) -> None:
         assert self._agent is not None
         assert self._agent.report({'host': host, 'state': 'down'}) == 202
 
@@ -210,12 +213,12 @@ class Ours(Contender):
         )
 
 
-class OursToldEarly(Ours):
-    """The same, told by who sees the host die; it does not wait until Nova sees it too."""
+class OursReportedEarly(Ours):
+    """The same with a report at the death; it does not wait until Nova sees it too."""
 
     name = 'ours_told_early'
-    is_told_early = True
-    # Who tells it has made sure.
+    is_reported_early = True
+    # The sender of the report has made sure.
     options = {'sources': 'services_api,webhook', 'confirm': 'webhook', 'certain': 'webhook'}
 
 
@@ -236,7 +239,7 @@ class Peer(Contender):
             self._masakari.know([*ENDS, WITNESS])
             yield
 
-    def tell(self, host: str) -> None:
+    def report(self, host: str) -> None:
         assert self._masakari is not None
         self._report = self._masakari.report(host)
 

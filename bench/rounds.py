@@ -18,7 +18,7 @@ WORDS = {
     'bare': 'bare evacuate loop',
     'peer': 'Masakari without its waits',
     'peer_defaults': 'Masakari with its defaults',
-    'ours_told_early': 'heat-ha, told of the death (from then on)',
+    'ours_told_early': 'heat-ha, with a report of the death (from then on)',
 }
 
 
@@ -44,25 +44,25 @@ def summary(found: Sequence[Round], planned: Sequence[str], count: int) -> dict[
 
     :param planned: the names of all contenders, also of those that had no round.
     """
-    told: dict[str, Any] = {}
+    medians: dict[str, Any] = {}
     for name in (n for n in WORDS if n in planned):
         own = [r for r in found if r.name == name]
-        told[f'{name}_s'] = _median([r.last for r in own])
-        told[f'{name}_first_s'] = _median([r.first for r in own])
+        medians[f'{name}_s'] = _median([r.last for r in own])
+        medians[f'{name}_first_s'] = _median([r.first for r in own])
         if missing := sum(r.missing for r in own):
-            told[f'{name}_not_back'] = missing
+            medians[f'{name}_not_back'] = missing
         if why := [r.why for r in own if r.why] or ([] if own else ['it had no round']):
-            told[f'{name}_why'] = '; '.join(why)[:500]
-    told['down_after_s'] = after = _median([r.down_after for r in found])
+            medians[f'{name}_why'] = '; '.join(why)[:500]
+    medians['down_after_s'] = after = _median([r.down_after for r in found])
     ratios = {
-        f'ours_over_{name}': _ratio(told['ours_s'], told[f'{name}_s'])
+        f'ours_over_{name}': _ratio(medians['ours_s'], medians[f'{name}_s'])
         for name in ('bare', 'peer', 'peer_defaults')
         if name in planned
     }
-    ratios['ours_over_bare_from_death'] = _ratio(told['ours_s'], told['bare_s'], after)
+    ratios['ours_over_bare_from_death'] = _ratio(medians['ours_s'], medians['bare_s'], after)
     rounds = sum(r.name == 'ours' for r in found)
     return {
-        **{k: round(v, 3) if isinstance(v, float) else v for k, v in (ratios | told).items()},
+        **{k: round(v, 3) if isinstance(v, float) else v for k, v in (ratios | medians).items()},
         'ran': f'{servers(count)}, {rounds} round{"s" * (rounds != 1)}',
         'load': round(statistics.median(r.load for r in found), 1) if found else None,
         'goals': {
@@ -78,19 +78,21 @@ def summary(found: Sequence[Round], planned: Sequence[str], count: int) -> dict[
 
 def verdicts(figures: dict[str, Any]) -> list[str]:
     """One sentence for each goal."""
-    told = []
+    sentences = []
     for key, goal in figures['goals'].items():
         peer = key.removeprefix('ours_over_')
         if goal['holds'] is None:
             why = figures.get('ours_why') or figures.get(f'{peer}_why') or 'it was not measured'
-            told.append(f'{figures["ran"]}: nothing to say of heat-ha and {WORDS[peer]}: {why}')
+            sentences.append(
+                f'{figures["ran"]}: nothing to say of heat-ha and {WORDS[peer]}: {why}'
+            )
             continue
         word = 'holds' if goal['holds'] else 'is missed'
-        told.append(
+        sentences.append(
             f'{figures["ran"]}: heat-ha takes {figures[key]:.2f} times as long as {WORDS[peer]}; '
             f'the goal, at most {goal["at_most"]:.2f}, {word}.'
         )
-    return told
+    return sentences
 
 
 def servers(count: int) -> str:

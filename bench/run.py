@@ -44,7 +44,7 @@ def main() -> int:
     if not (access.LAB / 'env.json').exists():
         print('There is no lab to measure on. Start it: make lab-one', file=sys.stderr)
         return 2
-    # A benchmark that is told to end cleans up as after Ctrl-C.
+    # A benchmark that is terminated cleans up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = rich.console.Console()
     if not console.is_terminal:

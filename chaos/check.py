@@ -47,51 +47,51 @@ def of_run(before: Picture, after: Picture) -> list[str]:
 
 def _of_record(before: Picture, after: Picture) -> list[str]:
     was, now = before.record, after.record
-    told = []
+    wrong = []
     if now.state is not model.State.READY or now.plan is None or not now.plan.is_done:
-        told.append(f'not done: state {now.state.value}, {now.reason}')
+        wrong.append(f'not done: state {now.state.value}, {now.reason}')
     if now.epoch != was.epoch + 1:
-        told.append(f'S3: the epoch went from {was.epoch} to {now.epoch} in one burst of signals')
+        wrong.append(f'S3: the epoch went from {was.epoch} to {now.epoch} in one burst of signals')
     if now.active == was.active:
-        told.append('the active on record is the old one')
+        wrong.append('the active on record is the old one')
     old = {line['plan_id'] for line in before.history}
     new = [line for line in after.history if line['plan_id'] not in old]
     if len(new) != 1:
-        told.append(f'S3: one burst has left {len(new)} failovers in the history')
+        wrong.append(f'S3: one burst has left {len(new)} failovers in the history')
     if any(line['outcome'] != 'done' for line in new):
-        told.append(f'the history says {[line["outcome"] for line in new]}')
+        wrong.append(f'the history says {[line["outcome"] for line in new]}')
     if after.nested_status not in ('CREATE_COMPLETE', 'UPDATE_COMPLETE'):
-        told.append(f"the policy's nested stack is {after.nested_status}")
+        wrong.append(f"the policy's nested stack is {after.nested_status}")
     if now.active is None or now.active.server not in after.nested_template:
-        told.append("Heat's record of what is handed over does not name the active")
-    return told
+        wrong.append("Heat's record of what is handed over does not name the active")
+    return wrong
 
 
 def _of_group(before: Picture, after: Picture) -> list[str]:
-    told = []
+    wrong = []
     if len(after.members) != after.size or len(after.servers) != after.size:
-        told.append(
+        wrong.append(
             f'the group of {after.size} has {len(after.members)} members and '
             f'{len(after.servers)} servers'
         )
     broken = {m: s for m, s in after.members.items() if not s.endswith('_COMPLETE')}
     if broken:
-        told.append(f'members are not complete: {broken}')
+        wrong.append(f'members are not complete: {broken}')
     sick = {s: after.server_states.get(s, 'gone') for s in after.servers}
     sick = {s: state for s, state in sick.items() if state != 'active'}
     if sick:
-        told.append(f'servers are not active: {sick}')
+        wrong.append(f'servers are not active: {sick}')
     # S2 and S8: nothing goes but the old active.
     old = before.record.active
     gone = set(before.members) - set(after.members) - ({old.member} if old else set())
     if gone:
-        told.append(f'S8: {", ".join(sorted(gone))} went, and nobody wished it')
+        wrong.append(f'S8: {", ".join(sorted(gone))} went, and nobody asked for it')
     if old is not None and old.member in after.members:
-        told.append(f'the old active {old.member} was not replaced')
+        wrong.append(f'the old active {old.member} was not replaced')
     active = after.record.active
     if active is not None and active.server not in after.servers:
-        told.append('the active on record is no server of the group')
-    return told
+        wrong.append('the active on record is not a server of the group')
+    return wrong
 
 
 def _of_volumes(after: Picture) -> list[str]:
@@ -130,7 +130,7 @@ def of_handovers(
     :param lines: what the observer wrote, in the order of time.
     :param hosts: the host of each server, also of those that are gone.
     """
-    told = []
+    wrong = []
     last: dict[tuple[str, str], frozenset[str]] = collections.defaultdict(frozenset)
     for line in lines:
         if 'holders' not in line:
@@ -139,7 +139,7 @@ def of_handovers(
             for side, servers in sides.items():
                 left = last[volume, side] - set(servers)
                 last[volume, side] = frozenset(servers)
-                told += [
+                wrong += [
                     f'S1: {side}: volume {volume} left {server} on {hosts.get(server)}, which '
                     'was dead and not fenced'
                     for server in left
@@ -147,7 +147,7 @@ def of_handovers(
                         d.host == hosts.get(server) and d.may_write(line['time']) for d in deaths
                     )
                 ]
-    return told
+    return wrong
 
 
 # --- what is left over ----------------------------------------------------------------------
@@ -169,17 +169,17 @@ def leaks(before: Inventory, now: Inventory, pictures: Iterable[Picture]) -> lis
     servers = {s for p in pictures for s in p.servers}
     volumes = {v for p in pictures for v in p.volumes}
     ports = {i for p in pictures for i in p.ports}
-    told = [f'server {s}' for s in sorted(now.servers - before.servers - servers)]
-    told += [f'volume {v}' for v in sorted(now.volumes - before.volumes - volumes)]
-    told += [
+    leaked = [f'server {s}' for s in sorted(now.servers - before.servers - servers)]
+    leaked += [f'volume {v}' for v in sorted(now.volumes - before.volumes - volumes)]
+    leaked += [
         f'port {port} of {device or "nothing"}'
         for port, device in sorted(now.ports.items())
         if port not in before.ports and port not in ports and device not in servers
     ]
     of_volume = collections.Counter(volume for volume, _ in now.attachments.values())
-    told += [
+    leaked += [
         f'attachment {attachment} of volume {volume} to {server or "nothing"}'
         for attachment, (volume, server) in sorted(now.attachments.items())
         if attachment not in before.attachments and (server not in servers or of_volume[volume] > 1)
     ]
-    return told
+    return leaked

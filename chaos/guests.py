@@ -36,7 +36,7 @@ def _look_after(admin: Any, database: Database, is_over: threading.Event) -> Non
             for server in set(lives) - set(there):
                 lives.pop(server).close()
             for server in set(there) - set(lives):
-                # Between the look and the question it may have gone; the next look tells.
+                # Between the look and the question it may have gone; the next look shows it.
                 with contextlib.suppress(*guest.GONE):
                     born = guest.Guest(admin, server, poll=ASK)
                     lives[server] = contextlib.ExitStack()

@@ -100,10 +100,10 @@ class Campaign:
         done = {outcome.run.number: outcome.is_done for outcome in outcomes}
         for run, member in zip(one.runs, mine, strict=True):
             name = f'run {run.number} ({member.shape.name})'
-            told = ['not done in time']
+            wrong = ['not done in time']
             if done[run.number]:
-                told = self._until_right(before[member.number], member)
-            self._report(member, [f'{name}: {text}' for text in told])
+                wrong = self._until_right(before[member.number], member)
+            self._report(member, [f'{name}: {text}' for text in wrong])
         self._check_all(one, observed)
 
     def _drive(
@@ -145,19 +145,19 @@ class Campaign:
         """What is wrong with a stack, once what is still on its way has arrived."""
         deadline = time.monotonic() + UNTIL_GONE
         while True:
-            told = check.of_run(before, member.look())
-            if not told or time.monotonic() > deadline:
-                return told
+            wrong = check.of_run(before, member.look())
+            if not wrong or time.monotonic() > deadline:
+                return wrong
             time.sleep(2.0)
 
-    def _report(self, member: pool.Member, told: list[str]) -> None:
-        for text in told:
+    def _report(self, member: pool.Member, wrong: list[str]) -> None:
+        for text in wrong:
             say(f'VIOLATION {text}')
-        if told:
+        if wrong:
             with contextlib.suppress(Exception):
                 for event in member.stack.events()[-40:]:
                     say(f'  {event}')
-        self.violations += told
+        self.violations += wrong
 
     def _check_all(self, one: choice.Round, observed: pathlib.Path) -> None:
         """Look at the whole project, and at what the observer has seen."""
@@ -244,7 +244,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                         break
                     campaign.play(one, proxy, observed)
             except KeyboardInterrupt:
-                say('told to end')
+                say('asked to end')
             finally:
                 proxy.rate = 0.0
                 seen = summary()
@@ -286,7 +286,7 @@ def main() -> int:
     if not (access.LAB / 'env.json').exists():
         print('There is no lab. Start it: make lab-one', file=sys.stderr)
         return 2
-    # What is told to end cleans up as after Ctrl-C.
+    # What is terminated cleans up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     say(f'seed {options.seed}')
     found = run(options)

@@ -19,7 +19,7 @@ INTERFACE = 'admin'
 FAULTY_TYPES = ('compute', 'volumev3', 'block-storage')
 
 _FAULTY = f"""
-# Written by a campaign; the next `make lab` writes the file anew.
+# Written by a campaign; the next `make lab` writes the file again.
 [clients_nova]
 endpoint_type = {INTERFACE}URL
 

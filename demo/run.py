@@ -54,7 +54,7 @@ class Demo:
             f'  {CLIENT} stack delete --yes --wait {self.stack.name}'
         )
         begin = time.monotonic()
-        with self._shown.waiting(f'creating the stack {self.stack.name}') as tell:
+        with self._shown.waiting(f'creating the stack {self.stack.name}') as show:
             self.stack.create(wait=False)
 
             def look() -> bool:
@@ -63,7 +63,7 @@ class Demo:
                 if stack is None or found is None:
                     return False
                 done = [r for r in found if r['resource_status'] == 'CREATE_COMPLETE']
-                tell(f'{len(done)} of {len(found)} resources')
+                show(f'{len(done)} of {len(found)} resources')
                 assert stack['stack_status'] != 'CREATE_FAILED', stack['stack_status_reason']
                 return bool(stack['stack_status'] == 'CREATE_COMPLETE')
 
@@ -185,14 +185,14 @@ def _answer(look: Callable[[], Found]) -> Found | None:
     try:
         return look()
     except (*access.NO_ANSWER, AssertionError):
-        # A service that is being restarted, or is busy. The next look tells.
+        # A service that is being restarted, or is busy. The next look shows it.
         return None
 
 
 # --- what is said at the end ----------------------------------------------------------------
 
 
-def told(number: int, figures: dict[str, Any]) -> str:
+def sentence(number: int, figures: dict[str, Any]) -> str:
     """One failover in a sentence."""
     return (
         f'Failover {number}: noticed {figures["detection_seconds"]:.1f} s after the stop, volume '
@@ -237,7 +237,7 @@ def run(options: argparse.Namespace, shown: screen.Screen) -> dict[str, Any]:
             observed = summary()
         shown.say()
         for number, figures in enumerate(failovers, 1):
-            shown.say(told(number, figures))
+            shown.say(sentence(number, figures))
         shown.say(
             f'Beside it, an observer looked {observed["samples"]} times at the records of Cinder '
             'and Nova. '

@@ -49,15 +49,15 @@ class Screen:
             yield lambda seen: live.update(_drawn(seen), refresh=True)
 
 
-def _changes(tell: Callable[[str], None]) -> Callable[[str], None]:
-    told = ['']
+def _changes(say: Callable[[str], None]) -> Callable[[str], None]:
+    last = ['']
 
-    def tell_if_new(text: str) -> None:
-        if text != told[0]:
-            told[0] = text
-            tell(text)
+    def say_if_new(text: str) -> None:
+        if text != last[0]:
+            last[0] = text
+            say(text)
 
-    return tell_if_new
+    return say_if_new
 
 
 class _Lines:

@@ -84,7 +84,7 @@ def _bring_up(service: services.Service) -> float:
         if not processes.is_alive(service.name):
             raise problems.Problem(
                 f'{service.name} died while it started',
-                f'the log tells why: {log}',
+                f'the log says why: {log}',
                 problems.tail(log),
             )
         if time.monotonic() - begin > PATIENCE_SECONDS:

@@ -124,7 +124,7 @@ def takes_logins(port: int) -> bool:
 
 
 def has_consumer(port: int, virtual_host: str, queue: str) -> bool:
-    """Tell whether somebody listens to a queue."""
+    """Say whether somebody listens to a queue."""
     try:
         with Connection(port, virtual_host) as connection:
             return connection.consumers(queue) > 0

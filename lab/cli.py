@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ('restart', _restart, 'Stop and start services.'),
     ):
         verb(name, run, text).add_argument('services', nargs='+', metavar='SERVICE')
-    verb('reload', _reload, "Install heat-ha anew and restart Heat's engines and APIs.")
+    verb('reload', _reload, "Install heat-ha again and restart Heat's engines and APIs.")
     verb('apart', _apart, "Start Barbican, and give RegionTwo's Heat a Keystone of its own.")
     verb('together', _together, 'End what apart has begun.')
     added = verb('logs', _logs, "Show the end of a service's log.")

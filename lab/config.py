@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write every configuration file of the lab from ``templates``.
 
-Files are written anew at each ``up``: they depend only on the checkout, the ports and what is
+Files are written again at each ``up``: they depend only on the checkout, the ports and what is
 installed.
 Fragments whose names begin with ``_`` are sections that many services share.
 """
@@ -165,7 +165,7 @@ def _definitions() -> dict[str, object]:
             }
             for name in virtual_hosts
         ]
-        # What an operator is told to set for the agents of heat-ha.
+        # What the documents ask an operator to set for the agents of heat-ha.
         + [
             {**policy, 'vhost': name}
             for policy in json.loads(AGENTS_POLICY.read_text())['policies']

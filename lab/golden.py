@@ -35,7 +35,7 @@ def restore(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Reg
     if layout.DATABASE_DIR.exists() or not found:
         return
     with progress.phase('Databases from the golden copy'):
-        # The database folder comes last: it is what tells that all is there.
+        # The database folder comes last: its presence means that all is there.
         for name in reversed(_FOLDERS):
             target = layout.DATA / name
             making = layout.DATA / f'{name}.making'

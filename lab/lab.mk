@@ -38,7 +38,7 @@ lab-thaw: ## Let a frozen SERVICE go on.
 lab-restart: ## Stop and start SERVICE of the lab.
 	@$(LAB) restart $(ONE_SERVICE)
 
-lab-reload: ## Install heat-ha into the running lab anew.
+lab-reload: ## Install heat-ha into the running lab again.
 	@$(LAB) reload
 
 lab-apart: ## Start Barbican, and give RegionTwo's Heat a Keystone of its own.

@@ -164,15 +164,15 @@ def _index_of_pip() -> dict[str, str]:
     """Hand pip's package index on to uv, which does not read pip's settings."""
     if any(name in os.environ for name in ('UV_DEFAULT_INDEX', 'UV_INDEX_URL', 'UV_CONFIG_FILE')):
         return {}
-    told = os.environ.get('PIP_INDEX_URL', '')
-    if not told:
+    index = os.environ.get('PIP_INDEX_URL', '')
+    if not index:
         asked = subprocess.run(
             [sys.executable, '-m', 'pip', 'config', 'get', 'global.index-url'],
             capture_output=True,
             text=True,
         )
-        told = asked.stdout.strip() if asked.returncode == 0 else ''
-    return {'UV_DEFAULT_INDEX': told} if told else {}
+        index = asked.stdout.strip() if asked.returncode == 0 else ''
+    return {'UV_DEFAULT_INDEX': index} if index else {}
 
 
 def _run(command: Sequence[str], env: Mapping[str, str], what: str) -> None:

@@ -38,7 +38,7 @@ def http(url: str) -> Check:
 
 
 def memcached(port: int) -> Check:
-    """Ready when it tells its version."""
+    """Ready when it shows its version."""
 
     def check(_since: datetime.datetime) -> bool:
         try:

@@ -2,7 +2,7 @@
 """Create the databases of all services, a few at a time.
 
 A schema sync is mostly the start of a big Python program. Each one leaves its stamp beside the
-database; without it the database is made anew, because a migration that was cut off cannot go on.
+database; without it the database is made again, because a migration that was cut off cannot go on.
 """
 
 import concurrent.futures

@@ -150,7 +150,7 @@ class Agent:
 
 
 def notify(host: str, is_forced_down: bool, age: float = 0.0, times: int = 1) -> None:
-    """Tell the agents, as Nova does, that somebody has set ``forced_down``, or taken it back.
+    """Notify the agents, as Nova does, that somebody has set or cleared ``forced_down``.
 
     :param age: seconds since which the notification has been on its way.
     """

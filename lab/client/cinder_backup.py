@@ -3,7 +3,7 @@
 
 The lab's volumes have no bytes. Here each is a file in a folder, called by the volume's id, in
 the place of a device. All else is Cinder's own service with its driver for folders. The file
-``published`` appears in the folder when the scheduler has been told of the service.
+``published`` appears in the folder when the scheduler has been notified of the service.
 
 Arguments: the folder, and those of cinder-backup.
 """
@@ -23,13 +23,13 @@ def main():
     from cinder.backup import manager
     from cinder.volume import volume_utils
 
-    tell = manager.BackupManager._publish_service_capabilities
+    notify = manager.BackupManager._publish_service_capabilities
 
     def attach(self, context, device, properties, is_snapshot=False):
         return {'device': {'path': str(folder / device.id)}}
 
     def publish(self, context):
-        tell(self, context)
+        notify(self, context)
         (folder / 'published').touch()
 
     volume_utils.brick_get_connector_properties = lambda *args, **more: {}

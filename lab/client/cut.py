@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cut between regions: a proxy in front of one region's Heat that misbehaves when told to.
+"""A cut between regions: a proxy in front of one region's Heat that misbehaves on request.
 
 It counts the requests that come, so that a test can say "nothing was written".
 """
@@ -117,7 +117,7 @@ class Cut:
             self._trap = None
 
     def forget(self):
-        """Start counting anew."""
+        """Start counting from zero."""
         self.requests = []
         self.bytes = 0
 

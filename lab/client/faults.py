@@ -37,7 +37,7 @@ _CREATES = re.compile(r'/(servers|volumes|attachments)/?$')
 # members at each update of a group and repeats nothing: hit at 20 %, no such update ever ends.
 _HIT = re.compile(r'/(servers|volumes|attachments|os-services)(/|$)')
 
-# These belong to one connection and not to what is sent over it; the last is made anew.
+# These belong to one connection and not to what is sent over it; the last is computed again.
 _OF_THE_CONNECTION = frozenset(
     {'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length'}
 )
@@ -156,7 +156,7 @@ class Proxy:
     def _handler(self, session: aiohttp.ClientSession, target: str) -> Any:
         found = re.match(r'^https?://[^/]+', target)
         if found is None:
-            raise ValueError(f'{target!r} is no address of a service')
+            raise ValueError(f'{target!r} is not the address of a service')
         origin = found[0]
 
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -25,7 +25,7 @@ def run_lab(verb: str, *services: str) -> None:
 
 
 def host_of(admin: Any, server: str) -> str:
-    """The name of the host that a server is on, which only an admin is told."""
+    """The name of the host that a server is on, which only an admin can see."""
     answer = admin.compute.get(f'/servers/{server}')
     return str(answer.json()['server']['OS-EXT-SRV-ATTR:host'])
 
@@ -58,9 +58,9 @@ def confirmed_dead(admin: Any, host: str) -> contextlib.AbstractContextManager[N
 
 
 def dead_and_confirmed(admin: Any, host: str) -> contextlib.AbstractContextManager[None]:
-    """A host that is dead and confirmed down, and starts anew after the body.
+    """A host that is dead and confirmed down, and starts again after the body.
 
-    Nova lets a host that servers were evacuated from in again only when it has started anew.
+    Nova lets a host that servers were evacuated from in again only when it has started again.
     """
     return _down(admin, host, 'kill', 'start')
 

@@ -48,12 +48,12 @@ def holders(
 
 def violations(found: dict[str, dict[str, list[str]]]) -> list[str]:
     """Volumes that two servers hold at this instant, in words."""
-    told = []
+    wrong = []
     for volume, sides in found.items():
         for side, servers in sides.items():
             if len(set(servers)) > 1:
-                told.append(f'{side}: volume {volume} is held by {", ".join(sorted(servers))}')
-    return told
+                wrong.append(f'{side}: volume {volume} is held by {", ".join(sorted(servers))}')
+    return wrong
 
 
 def watch(
@@ -63,7 +63,7 @@ def watch(
     is_over: list[bool],
 ) -> Iterator[dict[str, object]]:
     """Yield each change of the picture and, last, the summary."""
-    samples, told, last, gap = 0, [], None, 0.0
+    samples, wrong, last, gap = 0, [], None, 0.0
     before = time.monotonic()
     while not is_over:
         with connection.cursor() as cursor:
@@ -72,12 +72,12 @@ def watch(
         gap = max(gap, now - before)
         before = now
         samples += 1
-        told += violations(found)
+        wrong += violations(found)
         if found != last:
             last = found
             yield {'time': time.time(), 'holders': found}
         time.sleep(PERIOD)
-    yield {'samples': samples, 'longest_gap_s': round(gap, 3), 'violations': sorted(set(told))}
+    yield {'samples': samples, 'longest_gap_s': round(gap, 3), 'violations': sorted(set(wrong))}
 
 
 def main() -> None:

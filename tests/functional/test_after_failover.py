@@ -37,7 +37,7 @@ def test_a_sick_member_is_kept_for_a_look_then_let_go_and_a_well_one_gets_its_pa
     waiting.until(lambda: old not in stack.servers(), 'it is gone', seconds=90, every=0.5)
     assert member not in stack.members('group') and len(stack.members('group')) == 2
     found = failover_policy.after_epoch(stack, 3)
-    # Back to the one before, by a person's wish only.
+    # Back to the one before, by a person's request only.
     stack.signal('failover', {'action': 'fail_back'})
     found = failover_policy.after_epoch(stack, 4)
     assert found['active'] == first

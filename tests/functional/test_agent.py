@@ -220,15 +220,15 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
     assert hosts.host_of(admin, server) == home
 
 
-def test_nova_itself_tells_of_a_host_that_is_marked_as_down(make_agent, admin):
+def test_nova_itself_notifies_of_a_host_that_is_marked_as_down(make_agent, admin):
     agent = make_agent(sources='services_api,nova_notifications', confirm='nova_notifications')
-    told = 'heat_ha_agent_reports_total{{says="{}",source="nova_notifications"}}'
-    agent_heard = agent.metric(told.format('down'))
+    reports = 'heat_ha_agent_reports_total{{says="{}",source="nova_notifications"}}'
+    agent_heard = agent.metric(reports.format('down'))
     hosts.confirm_down(admin, 'c3', True)
-    waiting.until(lambda: agent.metric(told.format('down')) > agent_heard, 'it hears of it')
+    waiting.until(lambda: agent.metric(reports.format('down')) > agent_heard, 'it hears of it')
     waiting.until(lambda: agents.is_done('c3'), 'the incident is done', seconds=60)
     hosts.confirm_down(admin, 'c3', False)
-    waiting.until(lambda: agent.metric(told.format('silent')) > 0, 'it hears that it is over')
+    waiting.until(lambda: agent.metric(reports.format('silent')) > 0, 'it hears that it is over')
     waiting.until(lambda: agents.incidents()['c3']['phase'] == 'closed', 'it is over', seconds=60)
 
 

@@ -82,7 +82,7 @@ def test_20000_hostile_messages_do_nothing(tmp_path, admin):
         connection.close()
         heard = None
         while heard != (heard := agent.metric(HEARD)):
-            # Nobody tells when the last one was read: longer than a batch takes.
+            # Nothing shows when the last one was read: longer than a batch takes.
             time.sleep(3)
         assert heard > 0
         assert set(statuses) <= {202, 400, 413} and statuses[400] > COUNT // 10, statuses

@@ -85,14 +85,14 @@ class Scene:
         assert len(begun) == len(self.evacuated), begun
 
 
-def until_phase(stage, told=lambda: True):
-    """Wait for a stage and for what is told in it; fail when it is over before that."""
+def until_phase(stage, is_seen=lambda: True):
+    """Wait for a stage and for what is seen in it; fail when it is over before that."""
     over = [*list(STAGES)[list(STAGES).index(stage) + 1 :], 'done']
 
     def look():
         phase = agents.phase(DEAD)
         assert phase not in over, f'it was {phase} before it could die as {stage}'
-        return phase == stage and told()
+        return phase == stage and is_seen()
 
     waiting.until(look, f'it is {stage}', seconds=90, every=0.02)
 

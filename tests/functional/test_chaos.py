@@ -25,5 +25,5 @@ def test_failovers_end_right_while_hosts_engines_and_services_fail():
     assert done.returncode == 0, (found, done.stderr)
     assert found['runs'] == found['done'] == 4, (found, done.stderr)
     assert found['violations'] == found['leaks'] == 0, (found, done.stderr)
-    # It was no fine day: an engine died, and requests failed.
+    # It was not a fine day: an engine died, and requests failed.
     assert sum(found['killed_in'].values()) == 1 and sum(found['faults'].values()) >= 5, found

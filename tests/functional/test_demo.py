@@ -9,7 +9,7 @@ import sys
 from lab.client import access, waiting
 
 
-def test_the_demo_moves_the_volume_by_a_real_alarm_and_tells_the_figures(tenant):
+def test_the_demo_moves_the_volume_by_a_real_alarm_and_prints_the_figures(tenant):
     ran = subprocess.run(
         [sys.executable, '-m', 'demo.run', '--failovers', '1', '--name', f'demo-{os.getpid()}'],
         cwd=access.ROOT,
@@ -19,12 +19,12 @@ def test_the_demo_moves_the_volume_by_a_real_alarm_and_tells_the_figures(tenant)
         timeout=900 * waiting.PATIENCE,
     )
     assert ran.returncode == 0, ran.stdout
-    *told, last = ran.stdout.splitlines()
+    *shown, last = ran.stdout.splitlines()
     figures = json.loads(last)
     (failover,) = figures['failovers']
     assert failover['volume'] == figures['volume']
     assert failover['from'] != failover['to']
-    assert f'$ openstack --os-cloud demo server stop {failover["from"]}' in told
+    assert f'$ openstack --os-cloud demo server stop {failover["from"]}' in shown
     assert 0 < failover['detection_seconds'] < 60 * waiting.PATIENCE
     assert 0 < failover['handoff_seconds'] < failover['seconds']
     assert {name.split(':')[0] for name in failover['steps']} == {

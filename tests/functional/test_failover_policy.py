@@ -127,14 +127,14 @@ def test_a_group_of_five_plans_moves_and_lives_with_heats_own_actions(make_stack
     assert storage.holder(tenant, volume) == found['active_server']
 
 
-def test_a_body_that_is_no_json_is_refused_before_it_reaches_the_policy(make_stack, tenant):
+def test_a_body_that_is_not_json_is_refused_before_it_reaches_the_policy(make_stack, tenant):
     stack = make_stack(GROUP.format(size=1))
     before = failover_policy.attributes(stack)
     # A body that does not even begin like an object never reaches a policy: Heat's API takes
     # the request for one without a body.
     answer = tenant.orchestration.post(
         f'/stacks/{stack.name}/{stack.id}/resources/failover/signal',
-        data=b'{this is no JSON',
+        data=b'{this is not JSON',
         headers={'Content-Type': 'application/json'},
     )
     assert answer.status_code == 400

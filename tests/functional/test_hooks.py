@@ -8,7 +8,7 @@ import pytest
 
 from lab.client import engines, failover_policy, guest, hosts, storage, waiting
 
-# Longer in all than it may be silent, with signs of life in between.
+# Longer in all than it may be silent, with a heartbeat in between.
 ACTIVATE = """
 for i in 1 2 3 4 5 6 7 8; do
   python3 - "$heartbeat_url" <<'END'

@@ -149,7 +149,7 @@ def test_each_service_answers_each_user_in_each_region(who, service, path):
     assert answer.status_code == 200, answer.text
 
 
-def test_the_tenant_is_no_admin():
+def test_the_tenant_is_not_an_admin():
     roles = (
         access.connect('demo').session.auth.get_access(access.connect('demo').session).role_names
     )

@@ -7,7 +7,7 @@ from lab.client import regions, waiting
 from lab.client.cut import Mode
 
 
-def test_a_region_that_is_down_at_create_is_told_once_when_it_is_back(parent, far):
+def test_a_region_that_is_down_at_create_gets_one_request_when_it_is_back(parent, far):
     far.cut.be(Mode.REFUSED)
     parent.create()
     assert parent.attributes['state'] == {'RegionOne': 'ready', far.name: 'pending'}
@@ -29,7 +29,7 @@ def test_a_lost_reply_to_a_create_leads_to_one_stack(parent, far):
     parent.assert_settled()
 
 
-def test_of_what_was_changed_during_a_cut_the_newest_is_told_once_and_nothing_is_replaced(
+def test_of_what_was_changed_during_a_cut_the_newest_is_sent_once_and_nothing_is_replaced(
     parent, far
 ):
     parent.create()
@@ -38,7 +38,7 @@ def test_of_what_was_changed_during_a_cut_the_newest_is_told_once_and_nothing_is
     far.cut.forget()
     parent.update(local='here')
     assert parent.stack.output('local') == 'here'
-    assert parent.of_far('state') == 'ready', 'there was nothing to tell'
+    assert parent.of_far('state') == 'ready', 'there was nothing to send'
     for text in ('two', 'three', 'four'):
         parent.update(text=text)
         assert parent.stack.output('outputs')['RegionOne']['text'] == text

@@ -188,7 +188,7 @@ def test_a_keystone_that_cannot_be_reached_is_a_cut(apart, make):
     assert of_two(stack, 'error_class') == 'unreachable' and of_two(stack, 'state') == 'pending'
     apart.cut.be(Mode.OPEN)
     stack.signal('remote', {'action': 'sync'})
-    waiting.until(lambda: of_two(stack, 'state') == 'ready', 'it is told', seconds=30)
+    waiting.until(lambda: of_two(stack, 'state') == 'ready', 'it is sent', seconds=30)
     assert len(apart.stacks(stack.name)) == 1
 
 

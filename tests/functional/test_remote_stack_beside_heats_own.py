@@ -83,7 +83,7 @@ def test_a_region_that_is_down_at_create_refuses_heats_own_and_nothing_of_ours(b
     far.cut.be(Mode.OPEN)
     far.cut.forget()
     ours.stack.signal('remote', {'action': 'sync'})
-    waiting.until(lambda: not ours.stack.attribute('remote', 'pending'), 'the region is told')
+    waiting.until(lambda: not ours.stack.attribute('remote', 'pending'), 'the region has got it')
     assert len(ours.there()) == 1 and not own.there()
     assert [w.split()[0] for w in far.cut.writes] == ['POST']
 

@@ -68,7 +68,7 @@ def test_a_cut_in_the_middle_of_the_remote_create(parent, far):
     far.cut.be(Mode.OPEN)
     far.cut.forget()
     parent.sync()
-    assert not far.cut.writes, 'it was told before the cut'
+    assert not far.cut.writes, 'it was sent before the cut'
     parent.assert_settled()
 
 

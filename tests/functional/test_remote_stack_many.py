@@ -59,7 +59,7 @@ def test_a_chain_of_outputs_there_and_back_with_a_cut_between(chained, far):
     assert chain(stack, far) == ('answer to-one', 'one')
     far.cut.be(Mode.REFUSED)
     stack.update({'seed': 'two'})
-    assert chain(stack, far) == ('answer to-one', 'one'), 'what was not told has not changed'
+    assert chain(stack, far) == ('answer to-one', 'one'), 'what was not sent has not changed'
     assert one.attributes['pending'] == [far.name]
     assert one.of_far('output_details')['stale'] is True
     far.cut.be(Mode.OPEN)
@@ -121,7 +121,7 @@ def test_of_three_regions_two_go_on_and_the_third_gets_the_newest_once(three, fa
     far.cut.forget()
     three.stack.signal('remote', {'action': 'sync', 'region': far.name})
     waiting.until(
-        lambda: three.attributes['pending'] == [third.name], 'the one is told', seconds=30
+        lambda: three.attributes['pending'] == [third.name], 'the one is up to date', seconds=30
     )
     third.cut.be(Mode.OPEN)
     three.sync()

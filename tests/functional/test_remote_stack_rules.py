@@ -239,10 +239,10 @@ def test_a_cancel_reaches_the_region(parent, far):
     parent.assert_settled()
 
 
-def test_the_events_of_a_region_are_told_in_short(parent, far):
+def test_the_events_of_a_region_are_reported_in_short(parent, far):
     parent.create()
-    told = [e for e in parent.stack.events('remote') if far.name in e and 'thing ' in e]
-    assert len(told) == 1 and 'random CREATE_COMPLETE' in told[0], parent.stack.events('remote')
+    events = [e for e in parent.stack.events('remote') if far.name in e and 'thing ' in e]
+    assert len(events) == 1 and 'random CREATE_COMPLETE' in events[0], parent.stack.events('remote')
 
 
 # --- adopting -------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_an_equal_stack_is_adopted_and_another_only_with_leave(make_stack, far):
     assert far.output(theirs.name, 'text') == 'by hand', 'what was never ours is left alone'
     stack = make_stack(text, {'text': 'by hand', 'name': theirs.name})
     assert stack.attribute('remote', 'stack_ids')[far.name] == theirs.id
-    assert far.output(theirs.name, 'random') == random, 'nothing in it was made anew'
+    assert far.output(theirs.name, 'random') == random, 'nothing in it was made again'
     stack.update({'text': 'ours', 'name': theirs.name})
     assert far.output(theirs.name, 'text') == 'ours'
     stack.delete()

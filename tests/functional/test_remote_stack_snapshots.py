@@ -32,12 +32,12 @@ def test_both_regions_take_restore_and_delete_a_snapshot(parent, far):
     snapshots.restore(taken)
     assert texts(parent) == {'RegionOne': 'one', far.name: 'one'}
     assert far.output(parent.prefix, 'text') == 'one'
-    assert far.output(parent.prefix, 'random') == random, 'nothing was made anew'
+    assert far.output(parent.prefix, 'random') == random, 'nothing was made again'
     assert [w.split()[0] for w in far.cut.writes] == ['POST', 'PATCH'], far.cut.writes
     parent.wanted['text'] = 'one'
     far.cut.forget()
     parent.update()
-    assert not far.cut.writes, 'the next update has nothing to tell'
+    assert not far.cut.writes, 'the next update has nothing to send'
     parent.assert_settled()
     snapshots.delete(taken)
     waiting.until(lambda: in_both(parent) == [[], []], 'both regions have deleted it')

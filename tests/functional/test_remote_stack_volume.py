@@ -21,7 +21,7 @@ OPTIONS = """
 backup_driver = cinder.backup.drivers.posix.PosixBackupDriver
 backup_posix_path = FOLDER/backups
 backup_compression_algorithm = none
-# How soon, and how often, the scheduler is told of the service; ten seconds are the least.
+# How soon, and how often, the scheduler hears of the service; ten seconds are the least.
 backup_driver_stats_polling_interval = 10
 periodic_interval = 1
 periodic_fuzzy_delay = 0
@@ -51,7 +51,7 @@ def devices(tmp_path):
             seconds=90,
         )
         assert service.poll() is None, log.read_text()[-2000:]
-        # The scheduler is told by a message that nobody answers.
+        # The scheduler hears of it by a message that nobody answers.
         time.sleep(1)
         yield tmp_path
     finally:

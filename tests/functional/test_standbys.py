@@ -43,7 +43,7 @@ def inside(address, status):
 
 @pytest.fixture
 def no_way_to_servers():
-    """Whatever else listens behind this machine's gateway is no server of the lab."""
+    """Whatever else listens behind this machine's gateway is not a server of the lab."""
     subprocess.run(['ip', 'route', 'replace', 'unreachable', '10.20.0.0/16'], check=True)
     yield
     subprocess.run(['ip', 'route', 'del', 'unreachable', '10.20.0.0/16'], check=True)
@@ -81,7 +81,7 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
             'the dry run is answered',
             every=0.5,
         )
-        told = ' '.join(e for e in stack.events('failover') if 'plan: ' in e)
+        answer = ' '.join(e for e in stack.events('failover') if 'plan: ' in e)
         assert failover_policy.attributes(stack)['epoch'] == 1, 'a dry run moves nothing'
         stack.signal('failover', {'action': 'switchover'})
         found = failover_policy.after_epoch(stack, 2)
@@ -102,4 +102,4 @@ def test_the_plan_of_five_names_the_choice_and_the_reason_for_each_of_the_others
         # Nobody could be asked, which says nothing against it.
         assert considered[names[server]].startswith('eligible')
     for name in names.values():
-        assert f'{name}: ' in told, 'the dry run named each member as well'
+        assert f'{name}: ' in answer, 'the dry run named each member as well'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heat itself obeys the sample of access rules, once the signs of comment are taken away."""
+"""Heat itself obeys the sample of access rules, once its lines are no longer comments."""
 
 import pathlib
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``heat-ha-plugin-dirs`` prints a line that Heat can use, and its check tells the truth.
+"""``heat-ha-plugin-dirs`` prints a line that Heat can use, and its check is right.
 
 The check fills Heat's registry, which a process can do once; so each test is a process.
 """

@@ -142,8 +142,8 @@ def test_the_reason_of_a_failed_snapshot_fits_into_what_heat_keeps_of_it(
     found = snapshot(engine, stack)
     status, reason = listed(engine, stack)[found]
     assert status == 'FAILED' and names[0] in reason and len(reason) <= 255, len(reason)
-    shown = ' '.join(reason for _, reason in engine.events(stack, 'remote'))
-    assert cause == 'pending' or all(f'{name}: ' in shown for name in names)
+    reasons = ' '.join(reason for _, reason in engine.events(stack, 'remote'))
+    assert cause == 'pending' or all(f'{name}: ' in reasons for name in names)
 
 
 def test_a_pending_region_refuses_the_snapshot_and_shows_the_way_out(engine, regions):

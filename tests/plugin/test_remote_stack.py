@@ -214,7 +214,7 @@ def test_abandon_lets_a_delete_end_without_the_region(engine, regions):
 
 
 @pytest.mark.parametrize(
-    ('body', 'told'),
+    ('body', 'reason'),
     [
         ({'action': 'explode'}, 'Known: sync, peer_changed, abandon, pause, resume'),
         ({'action': 'abandon'}, 'abandon needs a region'),
@@ -226,17 +226,17 @@ def test_abandon_lets_a_delete_end_without_the_region(engine, regions):
         ({'action': 'pause', 'region': 'B', 'force': True}, 'pause does not take force'),
     ],
 )
-def test_a_signal_that_is_wrong_is_refused_and_sends_nothing(engine, regions, body, told):
+def test_a_signal_that_is_wrong_is_refused_and_sends_nothing(engine, regions, body, reason):
     stack = engine.create(template())
     for region in regions.values():
         region.writes.clear()
     engine.signal(stack, 'remote', body)
-    assert told in engine.events(stack, 'remote')[-1][1]
+    assert reason in engine.events(stack, 'remote')[-1][1]
     assert not any(r.writes for r in regions.values())
 
 
 @pytest.mark.parametrize(
-    ('where', 'more', 'told'),
+    ('where', 'more', 'reason'),
     [
         ('regions: []', '', 'regions is empty'),
         ('regions: [A, A]', '', 'regions names A twice'),
@@ -250,9 +250,9 @@ def test_a_signal_that_is_wrong_is_refused_and_sends_nothing(engine, regions, bo
     ],
 )
 def test_what_is_wrong_in_itself_is_refused_by_name_without_asking_a_region(
-    engine, regions, where, more, told
+    engine, regions, where, more, reason
 ):
-    assert told in engine.refusal(template(where, more))
+    assert reason in engine.refusal(template(where, more))
     assert not regions
 
 

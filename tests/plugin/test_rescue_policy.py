@@ -137,8 +137,8 @@ def test_servers_are_rescued_in_the_order_in_which_the_policy_names_them(engine,
     stack = engine.create(text, files={'member.yaml': MEMBER})
     nova.state, nova.lost = HostState.CONFIRMED_DOWN, set(servers(engine, stack).values())
     engine.signal(stack, 'policy', {'action': 'rescue'})
-    told = [reason for _status, reason in engine.events(stack, 'policy')]
-    begun = [reason.partition(':')[0] for reason in told if 'evacuate because' in reason]
+    reasons = [reason for _status, reason in engine.events(stack, 'policy')]
+    begun = [reason.partition(':')[0] for reason in reasons if 'evacuate because' in reason]
     assert len(begun) == 3
     assert ['database' in name for name in begun] == sorted(
         ['database' in name for name in begun], reverse=order == written
@@ -203,9 +203,9 @@ def test_another_engine_goes_on_where_one_died(engine, nova, write):
     for _ in range(3):
         engine.signal(stack, 'policy', {'action': 'rescue'})
     after = servers(engine, stack)
-    told = '\n'.join(map(str, engine.events(stack, 'policy') + engine.errors))
-    assert before['database'] not in after.values(), told
-    assert attribute(engine, stack, 'state') == 'ready', told
+    seen = '\n'.join(map(str, engine.events(stack, 'policy') + engine.errors))
+    assert before['database'] not in after.values(), seen
+    assert attribute(engine, stack, 'state') == 'ready', seen
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ def test_what_may_pass_is_tried_again_by_itself(engine, order, times):
     engine.signal(stack, 'policy')
 
     assert last_event(engine, stack)[0] == 'SIGNAL_COMPLETE', engine.events(stack, 'policy')
-    told = [reason for _, reason in engine.events(stack, 'policy') if 'trying again' in reason]
-    assert len(told) == times and 'HTTP 503' in told[0]
+    reasons = [reason for _, reason in engine.events(stack, 'policy') if 'trying again' in reason]
+    assert len(reasons) == times and 'HTTP 503' in reasons[0]
     in_order(engine, stack)
     assert set(others) < set(names(engine, stack)) and oldest not in names(engine, stack)
 
@@ -137,7 +137,7 @@ def test_a_member_that_failed_in_the_place_of_one_that_is_gone_is_not_forgotten(
 
     assert len(outcome.new) == 1 and set(names(engine, stack)) == {*others, *outcome.new}
     in_order(engine, stack)
-    # It is over: who asks once more is told so, and nobody else goes.
+    # It is over: whoever asks once more gets the same answer, and nobody else goes.
     assert replace().replaced == (oldest,)
     assert set(names(engine, stack)) == {*others, *outcome.new}
 
@@ -243,7 +243,7 @@ def test_a_stack_may_be_deleted_in_the_middle_of_a_replacement(engine):
         assert engine.is_gone(stack)
         assert not engine.errors
         if after == EARLY_AND_LATE[0]:
-            # Nothing that was not done is told as done.
+            # What was not done is never reported as done.
             assert 'SIGNAL_COMPLETE' not in str(engine.events(stack, 'policy'))
 
 

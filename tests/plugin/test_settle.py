@@ -24,11 +24,11 @@ def test_only_what_is_off_the_record_and_still_ours_is_passed_over(monkeypatch, 
         'group_store',
         types.SimpleNamespace(read_replacement=lambda _group: left if is_on_record else None),
     )
-    told = []
+    emitted = []
     if is_on_record or kind is intent.TakenOver:
         with pytest.raises(kind):
-            replacing._settle(None, None, left, (), told.append)
-        assert told == []
+            replacing._settle(None, None, left, (), emitted.append)
+        assert emitted == []
     else:
-        replacing._settle(None, None, left, (), told.append)
-        assert 'no host' in told[0]
+        replacing._settle(None, None, left, (), emitted.append)
+        assert 'no host' in emitted[0]
