@@ -2,18 +2,23 @@
 import contextlib
 import itertools
 import os
+import pathlib
 
 import pytest
 
 from lab.client import access, agents, hosts, regions, stacks, storage, waiting
 from lab.client.cut import Mode
 
+FOLDER = pathlib.Path(__file__).parent
+
 _COUNT = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items):
+    # It gets all tests that are collected, also those of other folders.
     for item in items:
-        item.add_marker(pytest.mark.functional)
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.functional)
 
 
 @pytest.fixture(scope='session')
