@@ -78,7 +78,7 @@ def steps(plan: Mapping[str, Any] | None, *, stopped: float, now: float) -> tupl
     :param stopped: when the stop of the server was asked for.
     """
     first = Step('stop the server, from outside Heat', DONE)
-    chain = 'Nova, Ceilometer and Aodh alarm Heat, which finds an heir'
+    chain = 'Nova, Ceilometer and Aodh alarm Heat, which finds a successor'
     if plan is None:
         return (
             first,

@@ -58,7 +58,7 @@ def test_three_volumes_are_handed_over_in_the_templates_order(make_stack, tenant
     assert summary()['violations'] == []
 
 
-def test_a_group_of_one_makes_the_heir_before_the_old_one_goes(make_stack, tenant, watch):
+def test_a_group_of_one_makes_the_successor_before_the_old_one_goes(make_stack, tenant, watch):
     stack = make_stack('from_harestarter.yaml')
     volume = stack.output('volume')
     summary = watch([volume])

@@ -39,7 +39,7 @@ def dies(parent, far, kill, pattern, when):
     """The engine that works on the parent dies at the first request that matches.
 
     Not in the middle of the part in its own region: it would have to be told that once more, which
-    is a matter of its own (``test_remote_stack_standstill``) and takes minutes.
+    is a matter of its own (``test_remote_stack_stall``) and takes minutes.
     """
 
     def die():
