@@ -38,8 +38,10 @@ SIGNAL = (
     'heat_ha.failover.controller',
     'heat_ha.cloud.lease',
     # What is on record, and what there is to hand over.
+    'heat_ha.failover.held_record',
     'heat_ha.failover.record',
     'heat_ha.failover.model',
+    'heat_ha.failover.observation_builder',
     'heat_ha.failover.adapters.handoff_template',
     'heat_ha.failover.model',
     # What is seen: members, their servers, hosts and volumes.
@@ -54,19 +56,23 @@ SIGNAL = (
     # What follows from it.
     'heat_ha.failover.rules.decide',
     'heat_ha.failover.rules.standbys',
+    'heat_ha.failover.rules.plan_builder',
     # The steps: quiesce, detach, attach, activate.
     'heat_ha.failover.executor',
     'heat_ha.failover.record',
     'heat_ha.failover.hook_runner',
     'heat_ha.failover.adapters.hook_stack',
     'heat_ha.failover.rules.hook',
-    'heat_ha.failover.executor',
+    'heat_ha.failover.handoff_steps',
+    'heat_ha.failover.handoff.volume',
     'heat_ha.cloud.cinder',
     'heat_ha.cloud.model',
     'heat_ha.failover.rules.volume_rules',
+    'heat_ha.failover.rules.retry',
     'heat_ha.cloud.nova',
     'heat_ha.failover.events',
     # The steps that are Heat's: hand over, replace.
+    'heat_ha.failover.heat_steps',
     'heat_ha.cloud.nested_stack',
     'heat_ha.groups.replacing',
     'heat_ha.groups.lease',
@@ -74,14 +80,48 @@ SIGNAL = (
     'heat_ha.groups.model',
     'heat_ha.groups.rules.decide',
     'heat_ha.groups.replacement_run',
+    'heat_ha.groups.intent',
     'heat_ha.groups.adapters.store',
-    'heat_ha.groups.model',
+    'heat_ha.groups.adapters.changes',
     # The end.
+    'heat_ha.failover.rules.outcome',
     'heat_ha.failover.record',
 )
 
-# Modules that an older commit does not have, with the module that had their part there.
-SPLIT = {'heat_ha.cloud.model': 'heat_ha.failover.model'}
+# Where older commits had what these modules do.
+FORMERLY = {
+    'heat_ha.cloud.lease': 'heat_ha.cloud.heat',
+    'heat_ha.cloud.model': 'heat_ha.failover.model',
+    'heat_ha.cloud.nested_stack': 'heat_ha.cloud.heat',
+    'heat_ha.failover.adapters.handoff_template': 'heat_ha.cloud.heat_handoff',
+    'heat_ha.failover.adapters.health_check': 'heat_ha.cloud.health',
+    'heat_ha.failover.adapters.hook_stack': 'heat_ha.cloud.heat_hook',
+    'heat_ha.failover.controller': 'heat_ha.failover.shell',
+    'heat_ha.failover.events': 'heat_ha.failover.telling',
+    'heat_ha.failover.executor': 'heat_ha.failover.carry_out',
+    'heat_ha.failover.handoff.volume': 'heat_ha.failover.carry_out',
+    'heat_ha.failover.handoff_steps': 'heat_ha.failover.carry_out',
+    'heat_ha.failover.heat_steps': 'heat_ha.failover.shell',
+    'heat_ha.failover.held_record': 'heat_ha.failover.shell',
+    'heat_ha.failover.hook_runner': 'heat_ha.failover.hook_run',
+    'heat_ha.failover.observation': 'heat_ha.failover.observing',
+    'heat_ha.failover.observation_builder': 'heat_ha.failover.shell',
+    'heat_ha.failover.rules.decide': 'heat_ha.failover.decide',
+    'heat_ha.failover.rules.hook': 'heat_ha.failover.hook',
+    'heat_ha.failover.rules.outcome': 'heat_ha.failover.shell',
+    'heat_ha.failover.rules.plan_builder': 'heat_ha.failover.decide',
+    'heat_ha.failover.rules.retry': 'heat_ha.failover.carry_out',
+    'heat_ha.failover.rules.standbys': 'heat_ha.failover.standbys',
+    'heat_ha.failover.rules.volume_rules': 'heat_ha.failover.moves',
+    'heat_ha.groups.adapters.changes': 'heat_ha.cloud.heat_group',
+    'heat_ha.groups.adapters.members': 'heat_ha.cloud.heat_group',
+    'heat_ha.groups.adapters.store': 'heat_ha.cloud.group_record',
+    'heat_ha.groups.intent': 'heat_ha.groups.one_run',
+    'heat_ha.groups.lease': 'heat_ha.groups.claiming',
+    'heat_ha.groups.replacement_run': 'heat_ha.groups.one_run',
+    'heat_ha.groups.rules.decide': 'heat_ha.groups.decide',
+    'heat_ha.serialization': 'heat_ha.on_record',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,16 +165,14 @@ def layers() -> list[list[str]]:
     ]
 
 
-def heights(declared: Sequence[Sequence[str]], names: dict[str, str]) -> dict[str, int]:
+def heights(declared: Sequence[Sequence[str]]) -> dict[str, int]:
     """How high each part of ``heat_ha`` stands, also under the name that it had before."""
     found = {
         f'{PACKAGE}.{name}': len(declared) - number
         for number, line in enumerate(declared)
         for name in line
     }
-    older = {
-        part_of(old): found[part_of(new)] for new, old in names.items() if part_of(new) in found
-    }
+    older = {part_of(old): found[part_of(new)] for new, old in FORMERLY.items()}
     return older | found
 
 
@@ -148,33 +186,24 @@ def arrows(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
     }
 
 
-def way(names: dict[str, str], modules: Iterable[str]) -> list[str]:
-    """The signal's way under the names of a tree; what is not there yet is left out."""
+def way(modules: Iterable[str]) -> list[str]:
+    """The signal's way by the modules that a tree has."""
     known = set(modules)
-    found: list[str] = []
-    for module in SIGNAL:
-        for name in (module, names.get(module), SPLIT.get(module)):
-            if name in known:
-                if not found or found[-1] != name:
-                    found.append(name)
-                break
-    return found
+    names = [module if module in known else FORMERLY.get(module, module) for module in SIGNAL]
+    return [name for name, _ in itertools.groupby(names) if name in known]
 
 
-def count(folder: pathlib.Path, names: dict[str, str]) -> Figures:
-    """Count the package below a folder.
-
-    :param names: what modules are called in that tree, by their present names.
-    """
+def count(folder: pathlib.Path) -> Figures:
+    """Count the package below a folder."""
     sys.path.insert(0, str(folder))
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
     sys.path.remove(str(folder))
-    height = heights(layers(), names)
+    height = heights(layers())
     between = arrows(graph)
     cycles = sorted(f'{a} <-> {b}' for a, b in between if a < b and (b, a) in between)
     against = {(a, b) for a, b in between if height.get(a, 0) <= height.get(b, 0)}
     downwards = networkx.DiGraph(sorted(between - against))
-    calls = way(names, graph.modules)
+    calls = way(graph.modules)
     steps = [(part_of(a), part_of(b)) for a, b in itertools.pairwise(calls)]
     moves = [(a, b) for a, b in steps if a != b]
     climbs = [(a, b) for a, b in moves if height.get(b, 0) > height.get(a, 0)]
@@ -189,26 +218,13 @@ def count(folder: pathlib.Path, names: dict[str, str]) -> Figures:
     )
 
 
-def names_at(ref: str) -> dict[str, str]:
-    """What modules were called at a commit, by their present names, as git finds renames."""
-    options = ['-M40%', '--diff-filter=R', '--name-status']
-    command = ['git', 'diff', *options, ref, 'HEAD', '--', PACKAGE]
-    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    rows = [line.split('\t') for line in shown.splitlines()]
-    return {_dotted(new): _dotted(old) for _, old, new in rows}
-
-
-def _dotted(path: str) -> str:
-    return path.removesuffix('.py').replace('/', '.')
-
-
 def count_at(ref: str) -> Figures:
     """Count the tree of a commit."""
     command = ['git', 'archive', ref, PACKAGE]
     packed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(['tar', '-x', '-C', folder], input=packed, check=True)
-        return count(pathlib.Path(folder), names_at(ref))
+        return count(pathlib.Path(folder))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--ref', metavar='COMMIT', help='count the tree of this commit instead')
     parser.add_argument('--verbose', action='store_true', help='name the cycles and arrows')
     options = parser.parse_args(arguments)
-    figures = count_at(options.ref) if options.ref else count(ROOT, {})
+    figures = count_at(options.ref) if options.ref else count(ROOT)
     print(f'{options.ref or "this tree"}: {figures.line()}')
     if options.verbose:
         print(json.dumps(dataclasses.asdict(figures), indent=2))
