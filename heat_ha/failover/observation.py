@@ -143,5 +143,5 @@ def server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:
         return reference, ''
     return None, (
         f'it has {len(member.servers)} servers: give its template the output OS::stack_id with '
-        'the id of the one that is to be active'
+        'the id of the server that may be the active one'
     )

@@ -92,7 +92,7 @@ def load(host: str, settings: Mapping[str, Any]) -> Driver:
     if not isinstance(name, str):
         raise exceptions.Refused(
             f'host {host} has no fencing driver',
-            'Write "driver: none" for a host that is not to be fenced',
+            'Write "driver: none" for a host that nothing fences',
         )
     try:
         manager: Any = stevedore.driver.DriverManager(NAMESPACE, name, invoke_on_load=False)

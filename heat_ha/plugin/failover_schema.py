@@ -23,7 +23,7 @@ def _hook_limits(timeout):
                 'Seconds of silence after which it counts as dead before its timeout, for one '
                 'that may take long. It then gets the input heartbeat_url, to which it PUTs {} '
                 "as to a wait condition. Give it more than the interval at which the servers' "
-                'agents ask for what is to be done. 0 expects nothing.'
+                'agents ask for their work. 0 expects nothing.'
             ),
             default=0,
             constraints=[constraints.Range(min=0)],

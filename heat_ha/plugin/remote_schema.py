@@ -285,7 +285,7 @@ class RemoteAttributes:
         OWNER: map_attribute(
             _('The region that may change the parts, and the epoch since which it may.')
         ),
-        PENDING: list_attribute(_('The regions that something is still to be sent to.')),
+        PENDING: list_attribute(_('The regions to which something has not been sent yet.')),
         REASON: map_attribute(_('By region: why it is as it is.')),
         ERROR_CLASS: map_attribute(
             _(

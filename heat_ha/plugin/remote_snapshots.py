@@ -109,7 +109,7 @@ class WithSnapshots(remote_base.RemoteBase):
         found = definition.metadata().get(RESTORE)
         if found is None or self.stack.action != self.stack.RESTORE:
             return None
-        what = 'the snapshot that is to be restored'
+        what = 'the snapshot of the restore'
         rest = serialization.decode(dict[str, Any], found, what)
         wish = serialization.decode(str, rest.pop('wish', None), what)
         return model.Restore(wish, serialization.decode(model.Snapshot, rest, what))

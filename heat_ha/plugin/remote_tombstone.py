@@ -45,7 +45,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         ),
         TOMBSTONES: properties.Schema(
             properties.Schema.LIST,
-            _('What is to be deleted: the entries of the record of the RemoteStack.'),
+            _('What must be deleted: the entries of the record of the RemoteStack.'),
             required=True,
             schema=properties.Schema(properties.Schema.MAP),
         ),
@@ -53,10 +53,10 @@ class RemoteStackTombstone(remote_base.RemoteBase):
 
     attributes_schema = {
         PENDING: remote_schema.list_attribute(
-            _('The regions that a delete is still to be sent to.')
+            _('The regions to which a delete has not been sent yet.')
         ),
         LEFT: remote_schema.list_attribute(
-            _('What is still to be deleted: region, stack, since, reason.')
+            _('What must still be deleted: region, stack, since, reason.')
         ),
     }
 

@@ -258,7 +258,7 @@ def _replace_standby(
 ) -> Start | Refuse:
     if seen.chained is None:
         return Refuse(
-            f'member {named.name} is a standby: nothing is to be moved, and only a '
+            f'member {named.name} is a standby: nothing moves, and only a '
             'ScalingPolicy with adjustment_type replace_oldest replaces it'
         )
     return Start(

@@ -27,7 +27,7 @@ def why_never_moved(seen: cloud.Volume) -> moves.Stop | None:
         return moves.Stop(
             f'volume {seen.volume} is the root disk of server '
             f'{", ".join(sorted(seen.first_disk_of))}, which Nova detaches from no server',
-            'Keep what is to be handed over on a volume of its own',
+            'Keep what you want to hand over on a volume of its own',
         )
     return None
 

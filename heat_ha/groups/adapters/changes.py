@@ -89,7 +89,7 @@ def refresh(group: Any) -> None:
         group._lb_reload()
     except Exception:
         # As in Heat's own scaling the members are right by now; the next change reloads again.
-        LOG.exception('Load balancers of group %s were not told of its members', group.name)
+        LOG.exception('Load balancers of group %s did not get its members', group.name)
 
 
 def notify(group: Any, suffix: str, count: int, size: int, message: str) -> None:

@@ -112,7 +112,7 @@ def victims(
     rest = [m for m in group.members if m not in chosen and m.name not in keep]
     if len(chosen) + len(rest) < count:
         raise exceptions.Refused(
-            f'{count} members are to be replaced, but group {group.name} has '
+            f'{count} members should be replaced, but group {group.name} has '
             f'{len(chosen) + len(rest)} that may go',
             'Lower scaling_adjustment',
         )

@@ -58,7 +58,7 @@ def next_step(
         step = _of_complete(part, observed, rules, attempt)
         is_asleep = part.asleep or observed.action == 'SUSPEND'
         if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
-            return Send(Request.SUSPEND, 'the stack is to be suspended')
+            return Send(Request.SUSPEND, 'the stack must be suspended')
         return step
     return _of_failed(part, observed, rules, attempt)
 
@@ -92,7 +92,7 @@ def _of_suspension(part: Part, observed: Present, attempt: str) -> Step | None:
             )
         return Send(Request.SUSPEND if may_suspend else Request.RESUME, 'it failed before')
     if observed.action == 'SUSPEND' and not may_suspend:
-        return Send(Request.RESUME, 'the stack is not to be suspended now')
+        return Send(Request.RESUME, 'the stack must not be suspended now')
     return None
 
 
