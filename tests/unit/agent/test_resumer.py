@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which RemoteStacks the agent lets write to their regions, and how often."""
+"""Which work the agent lets go on, and how often it signals for that."""
 
+import threading
 import types
 
 import pytest
 
 from heat_ha import exceptions
 from heat_ha.agent import resumer
-from heat_ha.agent.adapters import pending_regions
+from heat_ha.agent.adapters import pending_regions, policy_index
 from heat_ha.cloud import heat_rpc
+from heat_ha.cloud import model as cloud
+from tests.unit.agent.worlds import Inline
 
 
 @pytest.fixture
@@ -64,3 +67,42 @@ def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, 
             found[0] = ('p', 's0', 'id0', 'rescue')
         made._prepare()
     assert prepared == [('p', 's0', 'id0', 'rescue')] * 3
+
+
+@pytest.mark.parametrize(
+    ('state', 'engine', 'is_forced_down', 'is_resumed'),
+    [
+        ('running', 'living', False, False),
+        ('running', 'dead', False, True),
+        ('running', '', False, True),
+        ('waiting_for_fence', '', False, False),
+        ('waiting_for_fence', '', True, True),
+        ('waiting_for_fence', 'living', True, False),
+    ],
+)
+def test_a_plan_goes_on_when_its_engine_died_and_its_host_is_fenced(
+    world, monkeypatch, state, engine, is_forced_down, is_resumed
+):
+    plan = policy_index.Unfinished(
+        'policy', 'id', 's', 'p', engine, {'state': state, 'plan': {'old': {'server': 'old'}}}
+    )
+    sent = []
+    monkeypatch.setattr(heat_rpc, 'signal', lambda *what: sent.append(what))
+    monkeypatch.setattr(resumer.policy_index, 'unfinished_failovers', lambda: [plan])
+    monkeypatch.setattr(resumer.policy_index, 'any_policy', lambda: None)
+    monkeypatch.setattr(resumer.pending_regions, 'pending', lambda: [])
+    made = resumer.Resumer(
+        types.SimpleNamespace(host_of={'old': 'c1'}.get),
+        types.SimpleNamespace(get_lock=lambda _name: threading.Lock()),
+        types.SimpleNamespace(is_alive=lambda one: one == 'living'),
+    )
+    services = {'c1': cloud.ComputeService('c1', 'id', False, is_forced_down, False)}
+    made.start(Inline(), services)
+    assert sent == [('p', 's', 'id', 'policy', {'action': 'resume'})] * is_resumed
+    # Not at once again.
+    world.now += resumer.POLL_SECONDS
+    made.start(Inline(), services)
+    assert len(sent) == is_resumed
+    world.now += resumer.RESUME_AGAIN_AFTER
+    made.start(Inline(), services)
+    assert len(sent) == 2 * is_resumed
