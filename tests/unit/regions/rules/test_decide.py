@@ -2,53 +2,23 @@
 """The rules of one part and of one tombstone, over all combinations of states."""
 
 import dataclasses
-import datetime
 import itertools
 
 from heat_ha import serialization
 from heat_ha.regions import model
-from heat_ha.regions.model import ErrorClass, Part, State
+from heat_ha.regions.model import ErrorClass, State
 from heat_ha.regions.rules import decide, spec, tombstones, transitions
-from heat_ha.regions.rules.answers import Absent, Present, Silent
+from heat_ha.regions.rules.answers import Absent, Present
 from heat_ha.regions.rules.spec import Drift, OnUnreachable
 from heat_ha.regions.rules.steps import Defer, Done, Fail, Request, Send, Wait
-
-NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
-EARLIER, JUST_NOW = '2026-01-01T11:00:00+00:00', '2026-01-01T11:59:59+00:00'
-
-ACTIONS = ('CREATE', 'UPDATE', 'DELETE', 'ROLLBACK', 'CHECK', 'SUSPEND', 'RESUME')
-STATUSES = ('IN_PROGRESS', 'COMPLETE', 'FAILED')
-
-PARTS = [
-    Part(
-        'B', 'mark', 'name', stack_id, desired='new', told=told, applied=applied, attempt=attempt,
-        doubtful_since=doubt, silent_since=silent, changed='then', adopts=adopts,
-    )
-    for stack_id, (told, applied), attempt, doubt, silent, adopts in itertools.product(
-        ('', 'id'),
-        (('', ''), ('new', ''), ('new', 'old'), ('old', 'old'), ('new', 'new')),
-        ('', 'this'),
-        ('', EARLIER, JUST_NOW),
-        ('', EARLIER, JUST_NOW),
-        ('', 'theirs'),
-    )
-]  # fmt: skip
-
-SILENT = [
-    Silent(error, 'no', is_known)
-    for error in (ErrorClass.UNREACHABLE, ErrorClass.AUTH, ErrorClass.INVALID)
-    for is_known in (True, False)
-]
-
-PRESENT = [
-    Present('id', 'name', action, status, '', changed, mark, revision)
-    for action, status, changed, (mark, revision) in itertools.product(
-        ACTIONS,
-        STATUSES,
-        ('then', 'since'),
-        (('mark', 'new'), ('mark', 'old'), ('mark', 'other'), ('', '')),
-    )
-]
+from tests.unit.regions.states import (
+    EARLIER,
+    JUST_NOW,
+    NOW,
+    PARTS,
+    PRESENT,
+    SILENT,
+)
 
 RULES = [
     spec.Rules(unreachable, drift=drift, may_repair=may_repair)

@@ -7,7 +7,7 @@ import itertools
 from heat_ha.regions import model
 from heat_ha.regions.model import State
 from heat_ha.regions.rules import planning, spec
-from tests.unit.regions.rules.test_decide import EARLIER, PARTS
+from tests.unit.regions.states import EARLIER, PARTS
 
 
 def planned(record, *regions):

@@ -12,7 +12,7 @@ from heat_ha.regions.rules import answers, decide, planning, restores, spec, ste
 from heat_ha.regions.rules.answers import Present
 from heat_ha.regions.rules.steps import Request, Send
 from tests.unit.regions import worlds
-from tests.unit.regions.rules.test_decide import NOW
+from tests.unit.regions.states import NOW
 from tests.unit.regions.worlds import Way, World
 
 

@@ -8,7 +8,7 @@ from heat_ha.regions.rules import spec, tombstones
 from heat_ha.regions.rules.answers import Absent, Present, Silent
 from heat_ha.regions.rules.spec import OnDelete
 from heat_ha.regions.rules.steps import Forget, Request, Send, Wait
-from tests.unit.regions.rules.test_decide import EARLIER, PRESENT, SILENT
+from tests.unit.regions.states import EARLIER, PRESENT, SILENT
 
 GRAVES = [
     Tombstone('B', 'mark', 'name', stack_id, EARLIER, attempt=attempt, error_class=error)

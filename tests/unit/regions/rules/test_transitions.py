@@ -8,7 +8,7 @@ import pytest
 from heat_ha.regions.rules import answers, transitions
 from heat_ha.regions.rules.answers import Absent
 from heat_ha.regions.rules.steps import Request
-from tests.unit.regions.rules.test_decide import EARLIER, PARTS, PRESENT
+from tests.unit.regions.states import EARLIER, PARTS, PRESENT
 
 
 @pytest.mark.parametrize('reply', list(answers.Answer))

@@ -10,7 +10,7 @@ from heat_ha.regions import attributes
 from heat_ha.regions.model import State
 from heat_ha.regions.rules import decide, spec
 from heat_ha.regions.rules.steps import Request, Send
-from tests.unit.regions.rules.test_decide import NOW, PARTS, PRESENT
+from tests.unit.regions.states import NOW, PARTS, PRESENT
 from tests.unit.regions.worlds import FakeStack, Way, World
 
 
