@@ -87,6 +87,93 @@ def freeze(admin):
         revive(admin, host)
 
 
+def begin_failover(admin, freeze, pair, active):
+    """Begin a failover that waits for a fence. :returns: the frozen host of the active."""
+    home = freeze(active)
+    down = waiting.until(
+        lambda: hosts.service_of(admin, home)['state'] == 'down', 'it is down', every=0.5
+    )
+    assert down and pair.post_alarm(pair.output('alarm_url')) == 200
+    waiting.until(lambda: pair.attribute(FAILOVER, 'state') == 'waiting_for_fence', 'it waits')
+    return home
+
+
+def begin_replacement_and_rescue(admin, freeze, single, rescued, server):
+    """Begin both; the engines are in the middle of them."""
+    freeze(server)
+    hosts.confirm_down(admin, 'c3', True)
+    assert single.post_alarm(single.output('alarm_url')) == 200
+    waiting.until(
+        lambda: on_record(single, 'server_group', 'ha_replacement'),
+        'the replacement is on record',
+        every=0.05,
+    )
+    rescued.signal('rescue', {'action': 'rescue', 'reason': 'the host failed'})
+    waiting.until(
+        lambda: on_record(rescued, 'rescue', 'ha_rescue.'),
+        'the rescue is on record',
+        every=0.05,
+    )
+
+
+def assert_left_behind(pair, single, rescued, active):
+    """The older engines have left work of each kind. :returns: the failover's record."""
+    left = on_record(pair, FAILOVER, 'ha_record')['ha_record']
+    assert left['state'] == 'waiting_for_fence' and left['plan']['old']['server'] == active
+    assert on_record(single, 'server_group', 'ha_replacement')
+    [progress] = on_record(rescued, 'rescue', 'ha_rescue.').values()
+    assert progress['state'] not in ('done', 'failed'), progress
+    return left
+
+
+def assert_rescued(admin, rescued, server):
+    """The server of the dead host is elsewhere."""
+    waiting.until(
+        lambda: rescued.attribute('rescue', 'history'), 'the rescue ended', seconds=120, every=1
+    )
+    [line] = rescued.attribute('rescue', 'history')
+    assert line['outcome'] == 'done' and line['server'] == server
+    assert hosts.host_of(admin, server) != 'c3'
+
+
+def assert_replaced(single, replaced):
+    """The server is another one, and nothing is left on record of the replacement."""
+    waiting.until(
+        lambda: (
+            len(now := single.servers()) == 1
+            and now != replaced
+            and not on_record(single, 'server_group', 'ha_replacement')
+        ),
+        'the server is replaced',
+        seconds=180,
+        every=1,
+    )
+
+
+def assert_part_is_made(remote):
+    """The region that was down has its part, once."""
+    waiting.until(
+        lambda: remote.attribute('remote', 'state')['RegionTwo'] == 'ready',
+        'the region has its part',
+        seconds=120,
+        every=1,
+    )
+    parts = access.connect('demo-two').orchestration.get('/stacks').json()['stacks']
+    assert len([p for p in parts if p['stack_name'].startswith(remote.name)]) == 1
+
+
+def assert_failed_over(pair, tenant, active, left):
+    """The failover that waited goes on, under its old plan."""
+    pair.signal(FAILOVER, {'action': 'resume'})
+    waiting.until(
+        lambda: pair.attribute(FAILOVER, 'state') == 'ready', 'failed over', seconds=180, every=1
+    )
+    assert storage.holder(tenant, pair.output('volume')) == pair.output('active_server') != active
+    [line] = pair.output('history')
+    assert line['outcome'] == 'done' and line['plan_id'] == left['plan']['plan_id']
+    assert len(pair.members('server_group')) == 2 and active not in pair.servers()
+
+
 def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
     make_stack, admin, tenant, freeze, watch
 ):
@@ -99,85 +186,31 @@ def test_work_of_each_kind_is_ended_by_the_engines_of_this_version(
         volume, server = pair.output('volume'), rescued.output('server')
         active, replaced = storage.holder(tenant, volume), single.servers()
         summary = watch([volume])
-        # A region that does not answer is told later.
+        # A region that does not answer gets its part later.
         hosts.run_lab('stop', 'heat-api-two')
         try:
             remote = make_stack(REMOTE)
             assert remote.attribute('remote', 'state')['RegionTwo'] == 'pending'
 
-            # The failover waits for a fence.
-            home = freeze(active)
-            down = waiting.until(
-                lambda: hosts.service_of(admin, home)['state'] == 'down', 'it is down', every=0.5
-            )
-            assert down and pair.post_alarm(pair.output('alarm_url')) == 200
-            waiting.until(
-                lambda: pair.attribute(FAILOVER, 'state') == 'waiting_for_fence', 'it waits'
-            )
-            # The rescue and the replacement are caught in the middle.
-            freeze(server)
-            hosts.confirm_down(admin, 'c3', True)
-            assert single.post_alarm(single.output('alarm_url')) == 200
-            waiting.until(
-                lambda: on_record(single, 'server_group', 'ha_replacement'),
-                'the replacement is on record',
-                every=0.05,
-            )
-            rescued.signal('rescue', {'action': 'rescue', 'reason': 'the host failed'})
-            waiting.until(
-                lambda: on_record(rescued, 'rescue', 'ha_rescue.'),
-                'the rescue is on record',
-                every=0.05,
-            )
+            home = begin_failover(admin, freeze, pair, active)
+            begin_replacement_and_rescue(admin, freeze, single, rescued, server)
             for engine in older.ENGINES:
                 hosts.run_lab('kill', engine)
         finally:
             hosts.run_lab('start', 'heat-api-two')
-        left = on_record(pair, FAILOVER, 'ha_record')['ha_record']
-        assert left['state'] == 'waiting_for_fence' and left['plan']['old']['server'] == active
-        assert on_record(single, 'server_group', 'ha_replacement')
-        [progress] = on_record(rescued, 'rescue', 'ha_rescue.').values()
-        assert progress['state'] not in ('done', 'failed'), progress
+        left = assert_left_behind(pair, single, rescued, active)
         assert storage.holder(tenant, volume) == active
 
     # The engines are those of this checkout now.
     assert single.post_alarm(single.output('alarm_url')) == 200
     rescued.signal('rescue', {'action': 'rescue', 'reason': 'the host failed'})
     remote.signal('remote', {'action': 'sync'})
-    waiting.until(
-        lambda: rescued.attribute('rescue', 'history'), 'the rescue ended', seconds=120, every=1
-    )
-    [line] = rescued.attribute('rescue', 'history')
-    assert line['outcome'] == 'done' and line['server'] == server
-    assert hosts.host_of(admin, server) != 'c3'
-    waiting.until(
-        lambda: (
-            len(now := single.servers()) == 1
-            and now != replaced
-            and not on_record(single, 'server_group', 'ha_replacement')
-        ),
-        'the server is replaced',
-        seconds=180,
-        every=1,
-    )
-    waiting.until(
-        lambda: remote.attribute('remote', 'state')['RegionTwo'] == 'ready',
-        'the region has its part',
-        seconds=120,
-        every=1,
-    )
-    parts = access.connect('demo-two').orchestration.get('/stacks').json()['stacks']
-    assert len([p for p in parts if p['stack_name'].startswith(remote.name)]) == 1
+    assert_rescued(admin, rescued, server)
+    assert_replaced(single, replaced)
+    assert_part_is_made(remote)
 
     # The pair is kept apart, so its new member needs a third host.
     revive(admin, 'c3')
     hosts.confirm_down(admin, home, True)
-    pair.signal(FAILOVER, {'action': 'resume'})
-    waiting.until(
-        lambda: pair.attribute(FAILOVER, 'state') == 'ready', 'failed over', seconds=180, every=1
-    )
-    assert storage.holder(tenant, volume) == pair.output('active_server') != active
-    [line] = pair.output('history')
-    assert line['outcome'] == 'done' and line['plan_id'] == left['plan']['plan_id']
-    assert len(pair.members('server_group')) == 2 and active not in pair.servers()
+    assert_failed_over(pair, tenant, active, left)
     assert summary()['violations'] == []
