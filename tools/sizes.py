@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The longest functions, classes and modules of some folders, and whether they keep to the limits.
 
-A function that long holds a second idea, which deserves a name. Run by hand::
+A function that long holds a second idea, which deserves a name. ``make lint`` runs it with
+``--limit``. By hand::
 
     python tools/sizes.py                         # of heat_ha
     python tools/sizes.py --limit lab bench       # an exit code of 1 when something is above
