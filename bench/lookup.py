@@ -60,7 +60,7 @@ def fill(engine: Any, resources: int) -> list[list[str]]:
 
     stack, resource = models.Stack.__table__, models.Resource.__table__
     data, template = models.ResourceData.__table__, models.RawTemplate.__table__
-    wish = record.text_of_wish(record.Wish(('group',), 0, 0, 3600.0))
+    protection = record.text_of_protection(record.Protection(('group',), 0, 0, 3600.0))
     found, stacks, rows = [], [], []
     for number in range(resources // (OTHERS + SERVERS_OF_A_STACK + 3)):
         root, nested = str(uuid.uuid4()), str(uuid.uuid4())
@@ -92,7 +92,7 @@ def fill(engine: Any, resources: int) -> list[list[str]]:
             for key, value in (('access_key', 'x' * 32), ('secret_key', 'x' * 200))
         ]
         kept += [
-            {'resource_id': row.id, 'key': record.WISH, 'value': wish, 'redact': False}
+            {'resource_id': row.id, 'key': record.PROTECTION, 'value': protection, 'redact': False}
             for row in of_policies
             if row.name == 'rescue'
         ]

@@ -150,7 +150,7 @@ class Dispatcher:
             by_policy.setdefault(policy.number, []).append(server)
         dispatches = [
             dispatch_rules.PolicyDispatch(
-                number, p.name, p.stack_id, p.stack_name, p.project, p.root, p.wish.priority,
+                number, p.name, p.stack_id, p.stack_name, p.project, p.root, p.protection.priority,
                 tuple(sorted(by_policy[number])),
             )
             for number, p in policies.items()
@@ -160,7 +160,7 @@ class Dispatcher:
             for entry in self._store.all(agent_store.RESCUE).values()
             for one in dispatch_rules.past_of(_dispatches_of(entry))
         ]
-        own = {n: (p.wish.max_rescues, p.wish.period) for n, p in policies.items()}
+        own = {n: (p.protection.max_rescues, p.protection.period) for n, p in policies.items()}
         return dispatch_rules.guarded(dispatches, own, past, self._limits, time.time())
 
     def _states(

@@ -223,7 +223,7 @@ class Plan:
 
     @property
     def may_delete_old(self) -> bool:
-        """Whether the template wishes the old active to go, by a policy that replaces it (S8)."""
+        """Whether the template wants the old active to go, by a policy that replaces it (S8)."""
         if self.old is None or self.on_dead_host is not OnDeadHost.DELETE_SERVER:
             return False
         return any(

@@ -87,13 +87,13 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
         self._write_wish()
 
     def _write_wish(self):
-        wish = record.Wish(
+        protection = record.Protection(
             tops=self._tops(),
             priority=self.properties[self.PRIORITY],
             max_rescues=self.properties[self.MAX_RESCUES],
             period=float(self.properties[self.PERIOD]),
         )
-        record.write_wish(self, wish)
+        record.write_protection(self, protection)
 
     def _tops(self):
         found = []
@@ -135,8 +135,8 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
             LOG.info('%s of stack %s: ready for a rescue', self.name, self.stack.name)
             raise resource.NoActionRequired(res_name=self.name, reason='it is prepared')
         # By the names on record: what the properties refer to is replaced by rescues.
-        wish = record.wish_of(resource_data.fresh(self)[record.WISH])
-        protected = heat_servers.of_stack(self, wish.tops)
+        protection = record.protection_of(resource_data.fresh(self)[record.PROTECTION])
+        protected = heat_servers.of_stack(self, protection.tops)
         chosen = protected
         if signal.member is not None:
             chosen = tuple(p for p in protected if signal.member in (p.server, p.name, p.member))

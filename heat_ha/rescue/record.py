@@ -15,7 +15,7 @@ from heat_ha import serialization
 from heat_ha.cloud import resource_data
 from heat_ha.rescue import model
 
-WISH, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
+PROTECTION, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
 
 # In the resource's metadata: which engine is at work.
 MARK = 'ha_rescuing'
@@ -24,7 +24,7 @@ MAX_PAST = 50
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class Protection:
     """What the agent must know of a policy without loading its stack.
 
     ``tops`` are the names of the resources of its stack that it protects; all if empty.
@@ -36,19 +36,19 @@ class Wish:
     period: float
 
 
-def write_wish(resource: Any, wish: Wish) -> None:
+def write_protection(resource: Any, protection: Protection) -> None:
     """Put on record what the agent must know of the policy."""
-    resource.data_set(WISH, text_of_wish(wish))
+    resource.data_set(PROTECTION, text_of_protection(protection))
 
 
-def text_of_wish(wish: Wish) -> str:
+def text_of_protection(protection: Protection) -> str:
     """The text that :func:`wish_of` reads."""
-    return json.dumps(serialization.encode(wish))
+    return json.dumps(serialization.encode(protection))
 
 
-def wish_of(text: str) -> Wish:
+def protection_of(text: str) -> Protection:
     """What a policy has on record. :raises Unreadable: another version wrote it."""
-    return serialization.read(Wish, text, 'what a RescuePolicy protects')
+    return serialization.read(Protection, text, 'what a RescuePolicy protects')
 
 
 def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:

@@ -257,7 +257,7 @@ def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_
         counts.append(len([q for q in queries if q.startswith('SELECT')]))
     assert counts[0] == counts[1] == 3
     assert set(found) == set(mine) - bystanders
-    assert all(found[s].stack_id == mine[s] and found[s].wish.priority == 3 for s in found)
+    assert all(found[s].stack_id == mine[s] and found[s].protection.priority == 3 for s in found)
     assert {p.project for p in found.values()} == {'project'}
 
 

@@ -30,7 +30,7 @@ class Policy:
     stack_name: str
     project: str
     root: str
-    wish: record.Wish
+    protection: record.Protection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def any_policy() -> tuple[str, str, str, str] | None:
             )
         )
         .where(
-            _DATA.c.key == record.WISH,
+            _DATA.c.key == record.PROTECTION,
             _RESOURCE.c.action.in_(['CREATE', 'UPDATE']),
             _RESOURCE.c.status == 'COMPLETE',
             _STACK.c.action.in_(['CREATE', 'UPDATE']),
@@ -161,7 +161,7 @@ def _policies(
         .where(
             _RESOURCE.c.root_stack_id.in_(list(roots)),
             _RESOURCE.c.action != 'DELETE',
-            _DATA.c.key == record.WISH,
+            _DATA.c.key == record.PROTECTION,
         )
     ).all()  # fmt: skip
     found: dict[str, list[Policy]] = {}
@@ -171,7 +171,7 @@ def _policies(
             continue
         policy = Policy(
             row.id, row.name, row.stack_id, stack.name, stack.project, row.root_stack_id,
-            record.wish_of(row.value),
+            record.protection_of(row.value),
         )  # fmt: skip
         found.setdefault(row.stack_id, []).append(policy)
     return found
@@ -190,10 +190,10 @@ def _path(name: str, stack: str, stacks: Mapping[str, _Stack]) -> list[tuple[str
 
 def _choose(path: Iterable[tuple[str, str]], policies: Mapping[str, list[Policy]]) -> Policy | None:
     candidates = [
-        (not policy.wish.tops, distance, -policy.wish.priority, policy.number, policy)
+        (not policy.protection.tops, distance, -policy.protection.priority, policy.number, policy)
         for distance, (name, stack) in enumerate(path)
         for policy in policies.get(stack, ())
-        if not policy.wish.tops or name in policy.wish.tops
+        if not policy.protection.tops or name in policy.protection.tops
     ]
     return min(candidates)[-1] if candidates else None
 

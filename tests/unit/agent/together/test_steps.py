@@ -76,7 +76,7 @@ def policies(store, monkeypatch):  # noqa: F811
     found = {
         server: types.SimpleNamespace(
             number=number, name=f'p{number}', stack_id='st', stack_name='s', project='p', root='r',
-            wish=types.SimpleNamespace(priority=0, max_rescues=0, period=0.0),
+            protection=types.SimpleNamespace(priority=0, max_rescues=0, period=0.0),
         )
         for number, server in ((1, 's1'), (2, 's2'))
     }  # fmt: skip
