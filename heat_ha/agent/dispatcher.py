@@ -46,7 +46,7 @@ class Dispatcher:
     """Signals policies; one host at a time comes from one agent, which has its lock.
 
     :param limits: of the storm guard, for the servers of one project, stack or policy.
-    :param liveness: tells whether an engine is at work; the answer decides who is signalled again.
+    :param liveness: asks whether an engine is at work; the answer decides who is signalled again.
     :param servers_at_once: servers of one host whose rescue may be under way.
     :param servers_per_destination: servers that may be built on one host, 0 for any number.
     """

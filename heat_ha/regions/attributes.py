@@ -13,7 +13,7 @@ def state(part: model.Part) -> str:
     """The part's state in a word."""
     if part.paused and part.state is not State.ABANDONED:
         return 'paused'
-    if part.asleep and part.state is State.READY:
+    if part.suspended and part.state is State.READY:
         return 'suspended'
     return part.state.value
 

@@ -49,7 +49,17 @@ class Part:
     The fields are in groups, and flat on record. Times are UTC in ISO form.
     """
 
-    FORM = serialization.Form(omits_defaults=True)
+    # What is on record keeps the names that it had first.
+    FORM = serialization.Form(
+        omits_defaults=True,
+        keys={
+            'sent': 'told',
+            'suspend_wanted': 'sleep',
+            'suspended': 'asleep',
+            'fingerprint': 'signs',
+            'resends': 'repeats',
+        },
+    )
 
     # --- which stack it is, and where ---
     region: str
@@ -66,7 +76,7 @@ class Part:
     # --- revisions ---
     desired: str = ''
     # Of the last request, on record before it is sent.
-    told: str = ''
+    sent: str = ''
     # The one that was seen complete.
     applied: str = ''
     # When the region says that the stack was changed last.
@@ -95,8 +105,8 @@ class Part:
     # A person wants it sent nothing.
     paused: bool = False
     # Whether the stack is to be suspended, and whether it was seen suspended by us.
-    sleep: bool = False
-    asleep: bool = False
+    suspend_wanted: bool = False
+    suspended: bool = False
 
     # --- a snapshot to go back to ---
     # Its id in the region, what the stack held when it was taken, and how far that is.
@@ -108,15 +118,15 @@ class Part:
     # The action there that we began, as it was seen first.
     traversal: str = ''
     # What its resources looked like last, and since when they look so.
-    signs: str = ''
+    fingerprint: str = ''
     still_since: str = ''
     # How often the same was sent once more because of that.
-    repeats: int = 0
+    resends: int = 0
 
     @property
     def may_exist(self) -> bool:
         """Whether the region may hold a stack of this part."""
-        return bool(self.stack_id or self.told)
+        return bool(self.stack_id or self.sent)
 
     @property
     def is_current(self) -> bool:
@@ -126,7 +136,7 @@ class Part:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be sent to the region."""
-        return self.is_current and self.sleep == self.asleep
+        return self.is_current and self.suspend_wanted == self.suspended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,11 +168,11 @@ class PartSnapshot:
     """One region's snapshot of its part, on record before the request is sent.
 
     ``snapshot`` is a name that no other snapshot has, so that the snapshot is found after a lost
-    reply. ``told`` is when the request was sent (UTC, ISO), ``is_taken`` whether the snapshot was
-    seen complete. ``revision`` is what the stack holds.
+    reply. ``sent_at`` is when the request was sent (UTC, ISO), ``is_taken`` whether the snapshot
+    was seen complete. ``revision`` is what the stack holds.
     """
 
-    FORM = serialization.Form(omits_defaults=True)
+    FORM = serialization.Form(omits_defaults=True, keys={'sent_at': 'told'})
 
     region: str
     name: str
@@ -171,7 +181,7 @@ class PartSnapshot:
     revision: str
     place: str = ''
     snapshot_id: str = ''
-    told: str = ''
+    sent_at: str = ''
     is_taken: bool = False
 
 

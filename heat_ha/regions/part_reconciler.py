@@ -157,7 +157,7 @@ class PartReconciler:
 
     def _after_write(self, call: calls.Write, reply: answers.Reply) -> model.Part:
         part, end = call.after(reply, clock.now_text())
-        if part.repeats > call.before.repeats:
+        if part.resends > call.before.resends:
             text = f'{part.region} is sent the same again: {call.step.reason}'
             self._emit(f'{text}; {reply.answer.value} {reply.reason}'.rstrip(), False)
         LOG.debug('%s answers: %s', part.region, reply)

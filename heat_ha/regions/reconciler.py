@@ -109,8 +109,12 @@ class Reconciler:
         """The part with where it belongs and whether it is to be suspended."""
         adopts = part.adopts if part.may_exist else self._desired.adopts.get(part.region, '')
         place = self._desired.places.get(part.region, '')
-        sleep = part.sleep if self._desired.suspend_wanted is None else self._desired.suspend_wanted
-        return dataclasses.replace(part, adopts=adopts, place=place, sleep=sleep)
+        sleep = (
+            part.suspend_wanted
+            if self._desired.suspend_wanted is None
+            else self._desired.suspend_wanted
+        )
+        return dataclasses.replace(part, adopts=adopts, place=place, suspend_wanted=sleep)
 
     def _body(self, part: model.Part, request: steps.Request) -> Mapping[str, Any]:
         if request is steps.Request.RESTORE:

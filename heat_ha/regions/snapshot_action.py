@@ -99,7 +99,7 @@ class SnapshotAction:
         if self._failures or any(isinstance(look, answers.Silent) for look in looks.values()):
             # While one region cannot be asked, no other begins what may have to be undone.
             return
-        sent = {s: dataclasses.replace(s, told=clock.now_text()) for s in to_send}
+        sent = {s: dataclasses.replace(s, sent_at=clock.now_text()) for s in to_send}
         for part_snapshot in sent.values():
             self._snapshot = self._snapshot.with_part_snapshot(part_snapshot)
         # Durable before the first of the requests (S4).
@@ -128,7 +128,7 @@ class SnapshotAction:
         else:
             self._silent_since.pop(part_snapshot.region, None)
             waited = 0.0
-        is_doubtful = decide.is_recent(part_snapshot.told, now)
+        is_doubtful = decide.is_recent(part_snapshot.sent_at, now)
         step = snapshots.next_step(part_snapshot, observed, waited, self._patience, is_doubtful)
         found = part_snapshot
         if isinstance(observed, answers.Present):
@@ -151,7 +151,7 @@ class SnapshotAction:
             self._fail(part_snapshot.region, model.ErrorClass.CONFLICT, 'the stack is gone there')
         # The snapshot was surely not made, so the next look need not wait for it.
         self._snapshot = self._snapshot.with_part_snapshot(
-            dataclasses.replace(part_snapshot, told='')
+            dataclasses.replace(part_snapshot, sent_at='')
         )
 
     def _fail(self, region: str, error: model.ErrorClass, reason: str) -> None:

@@ -64,7 +64,7 @@ class StallMonitor:
         if newest is None:
             self._equal[part.region] = 0
             return part
-        is_equal = part.signs == newest.digest
+        is_equal = part.fingerprint == newest.digest
         self._equal[part.region] = self._equal.get(part.region, 0) + 1 if is_equal else 1
         self._unfinished[part.region] = newest.unfinished
         return stall.after_fingerprint(part, newest, now)

@@ -140,7 +140,7 @@ def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
 def read_replacement(group: Any) -> model.Replacement | None:
     """Read the intent on record, None without one.
 
-    :raises Unreadable: another version wrote it; to begin anew would do its work twice.
+    :raises Unreadable: another version wrote it; to begin again would do its work twice.
     """
     stored = resource_data.fresh(group).get(REPLACEMENT)
     if stored is None:

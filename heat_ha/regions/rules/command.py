@@ -21,7 +21,7 @@ class Action(signals.Action):
 class Command:
     """One signal: what to do, in which region (None for all), and at which revision.
 
-    ``is_forced`` asks for a part that is in progress to be told once more.
+    ``is_forced`` asks for a part that is in progress to be sent the same again.
     """
 
     action: Action

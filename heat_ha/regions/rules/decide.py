@@ -56,8 +56,8 @@ def next_step(
     is_unhurt = observed.action == 'SNAPSHOT' and part.is_current
     if is_unhurt or (observed.status == 'COMPLETE' and observed.action in _COMPLETING):
         step = _of_complete(part, observed, rules, attempt)
-        is_asleep = part.asleep or observed.action == 'SUSPEND'
-        if isinstance(step, Done) and not step.is_drifted and part.sleep and not is_asleep:
+        is_asleep = part.suspended or observed.action == 'SUSPEND'
+        if isinstance(step, Done) and not step.is_drifted and part.suspend_wanted and not is_asleep:
             return Send(Request.SUSPEND, 'the stack must be suspended')
         return step
     return _of_failed(part, observed, rules, attempt)
@@ -65,7 +65,7 @@ def next_step(
 
 def _of_adoption(part: Part, observed: Present, rules: spec.Rules) -> Step | None:
     """What is done about a stack that is to be adopted as it is; None if it is ours already."""
-    if not part.adopts or part.told or observed.mark == part.mark or rules.adopt_overwrites:
+    if not part.adopts or part.sent or observed.mark == part.mark or rules.adopt_overwrites:
         return None
     if observed.is_equal or observed.revision == part.desired:
         return Send(Request.UPDATE, 'the stack is taken over as it is')
@@ -81,10 +81,10 @@ def _of_suspension(part: Part, observed: Present, attempt: str) -> Step | None:
 
     A stack that somebody else has suspended is not resumed: nobody asked us to suspend it.
     """
-    if part.sleep == part.asleep or observed.action not in _SUSPENSIONS:
+    if part.suspend_wanted == part.suspended or observed.action not in _SUSPENSIONS:
         return None
     # A stack that lacks the newest revision gets it before it is suspended.
-    may_suspend = part.sleep and observed.revision == part.desired
+    may_suspend = part.suspend_wanted and observed.revision == part.desired
     if observed.status == 'FAILED':
         if part.attempt == attempt:
             return Fail(
@@ -147,11 +147,13 @@ def _of_deleted(
 
 
 def _of_busy(part: Part, observed: Present, attempt: str) -> Step:
-    if part.sleep != part.asleep and (observed.action in _SUSPENSIONS or part.is_current):
+    if part.suspend_wanted != part.suspended and (
+        observed.action in _SUSPENSIONS or part.is_current
+    ):
         return Wait(f'{observed.action} is in progress there')
     if part.is_current:
         return Done(f'{observed.action} is in progress there, and is not ours')
-    if observed.action == 'ROLLBACK' and part.attempt == attempt and part.told == part.desired:
+    if observed.action == 'ROLLBACK' and part.attempt == attempt and part.sent == part.desired:
         # What was sent will not be there in the end, and the rollback may take long.
         return Fail(ErrorClass.REMOTE_FAILED, f'ROLLBACK_IN_PROGRESS there: {observed.reason}')
     if observed.revision == part.desired:
@@ -167,7 +169,7 @@ def _of_complete(part: Part, observed: Present, rules: spec.Rules, attempt: str)
         return Done('somebody else has changed the stack there', is_drifted=True)
     if part.is_current and rules.drift is Drift.IGNORE:
         return Done()
-    sent = part.attempt == attempt and part.told == part.desired
+    sent = part.attempt == attempt and part.sent == part.desired
     if is_foreign and (sent or rules.drift is Drift.REPORT):
         return Fail(
             ErrorClass.CONFLICT,
@@ -181,16 +183,16 @@ def _is_foreign(part: Part, observed: Present) -> bool:
     """Whether somebody else changed the stack since it was last seen as we made it."""
     if not part.applied:
         return False
-    if observed.revision not in (part.applied, part.told, part.desired):
+    if observed.revision not in (part.applied, part.sent, part.desired):
         return True
     is_new = observed.action == 'UPDATE' and bool(part.changed) and observed.changed != part.changed
     # A request of ours whose end was not seen explains the change.
-    return is_new and part.told == part.applied
+    return is_new and part.sent == part.applied
 
 
 def _of_failed(part: Part, observed: Present, rules: spec.Rules, attempt: str) -> Step:
-    sent = part.attempt == attempt and part.told == part.desired
-    if not sent and (rules.may_repair or part.told != part.desired):
+    sent = part.attempt == attempt and part.sent == part.desired
+    if not sent and (rules.may_repair or part.sent != part.desired):
         return Send(Request.UPDATE, f'{observed.action}_{observed.status} there; it is sent again')
     return Fail(
         ErrorClass.REMOTE_FAILED,

@@ -103,6 +103,6 @@ def intended(part: Part, request: Request, observed: Present) -> Part:
     if request is Request.RESTORE:
         # A change after this time is our restore.
         return dataclasses.replace(
-            part, told=part.restore_revision, restoring=RESTORE_SENT, changed=observed.changed
+            part, sent=part.restore_revision, restoring=RESTORE_SENT, changed=observed.changed
         )
-    return dataclasses.replace(part, told=part.restore_revision, restoring=TAGS_SENT)
+    return dataclasses.replace(part, sent=part.restore_revision, restoring=TAGS_SENT)

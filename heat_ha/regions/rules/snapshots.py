@@ -51,7 +51,7 @@ def refuse_if_unfit(part: model.Part) -> None:
             f'{part.region} is paused, so nothing is sent there',
             f'Send it the signal resume, {ABANDON}',
         )
-    if part.sleep or part.asleep:
+    if part.suspend_wanted or part.suspended:
         raise exceptions.Refused(f'{part.region} is suspended', 'Resume the stack first')
     if not part.is_settled or not part.stack_id or part.state is not State.READY:
         raise exceptions.Refused(
@@ -88,7 +88,7 @@ def next_step(
             ErrorClass.UNREACHABLE, f'{observed.reason}; try again when it is back, {ABANDON}'
         )
     if isinstance(observed, Absent):
-        if part_snapshot.told and is_doubtful:
+        if part_snapshot.sent_at and is_doubtful:
             return Wait('the request was sent')
         if part_snapshot.snapshot_id:
             return Fail(ErrorClass.CONFLICT, 'somebody else has deleted the snapshot there')
@@ -119,7 +119,7 @@ def deletes_of(snapshot: model.Snapshot, now: str) -> tuple[model.Tombstone, ...
             snapshot_id=s.snapshot_id,
         )
         for s in snapshot.shots
-        if s.told
+        if s.sent_at
     )
 
 

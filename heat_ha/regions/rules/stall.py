@@ -88,14 +88,14 @@ def next_step(found: Evidence, rules: spec.Rules, now: datetime.datetime) -> Sen
     if found.equal < EQUAL_FINGERPRINTS or _unchanged_for(part, now) < rules.stalled_after:
         return Wait(busy)
     stalled = f'{busy}, and nothing has moved since {part.still_since}'
-    if part.repeats:
+    if part.resends:
         return Stalled(f'{stalled}, though it was sent again; {BY_HAND}')
     obstacle = _obstacle(found.unfinished)
     if obstacle:
         return Stalled(f'{stalled}: {obstacle}; {BY_HAND}')
     if not rules.may_repair:
         return Stalled(f'{stalled}; an update or the signal sync sends it again')
-    return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.signs)
+    return Send(Request.REPEAT, f'nothing has moved since {part.still_since}', part.fingerprint)
 
 
 def is_ours(part: Part, observed: answers.Observation) -> bool:
@@ -105,7 +105,7 @@ def is_ours(part: Part, observed: answers.Observation) -> bool:
         and observed.status == 'IN_PROGRESS'
         and observed.action in _OURS
         and observed.mark == part.mark
-        and observed.revision == part.told == part.desired
+        and observed.revision == part.sent == part.desired
         and bool(part.desired)
         and not part.is_current
         and not part.restore
@@ -149,20 +149,20 @@ def after_look(part: Part, observed: answers.Observation) -> Part:
     if not isinstance(observed, Present) or observed.status != 'IN_PROGRESS':
         # A cut hides what moved meanwhile; and where all is at rest, nothing has stalled.
         known = part.traversal if isinstance(observed, answers.Silent) else ''
-        return dataclasses.replace(part, traversal=known, signs='', still_since='')
-    if not part.traversal and observed.revision == part.told:
+        return dataclasses.replace(part, traversal=known, fingerprint='', still_since='')
+    if not part.traversal and observed.revision == part.sent:
         return dataclasses.replace(part, traversal=traversal(observed))
     if part.traversal != traversal(observed):
         # The action is somebody else's.
-        return dataclasses.replace(part, signs='', still_since='')
+        return dataclasses.replace(part, fingerprint='', still_since='')
     return part
 
 
 def after_fingerprint(part: Part, newest: answers.Fingerprint, now: str) -> Part:
     """The part with the newest fingerprint; an equal one changes nothing."""
-    if part.signs == newest.digest:
+    if part.fingerprint == newest.digest:
         return part
-    return dataclasses.replace(part, signs=newest.digest, still_since=now)
+    return dataclasses.replace(part, fingerprint=newest.digest, still_since=now)
 
 
 def intended(part: Part, request: Request) -> Part:
@@ -170,9 +170,9 @@ def intended(part: Part, request: Request) -> Part:
     return dataclasses.replace(
         part,
         traversal='',
-        signs='',
+        fingerprint='',
         still_since='',
-        repeats=part.repeats + 1 if request is Request.REPEAT else 0,
+        resends=part.resends + 1 if request is Request.REPEAT else 0,
     )
 
 
@@ -181,7 +181,7 @@ def after_reply(before: Part, sent: Part, reply: answers.Reply) -> Part | None:
 
     None if it was not such a request, was or may have been carried out, or did not arrive.
     """
-    if sent.repeats <= before.repeats:
+    if sent.resends <= before.resends:
         return None
     if reply.answer is answers.Answer.BUSY:
         return dataclasses.replace(before, reason=reply.reason)
@@ -191,4 +191,4 @@ def after_reply(before: Part, sent: Part, reply: answers.Reply) -> Part | None:
         answers.Answer.NOT_SENT,
     ):
         return None
-    return dataclasses.replace(before, repeats=sent.repeats, reason=reply.reason)
+    return dataclasses.replace(before, resends=sent.resends, reason=reply.reason)

@@ -22,7 +22,7 @@ def intended(
     if isinstance(observed, Present) and request in (Request.RESTORE, Request.TAG):
         intent = restores.intended(part, request, observed)
     else:
-        intent = dataclasses.replace(restores.without(part), told=part.desired)
+        intent = dataclasses.replace(restores.without(part), sent=part.desired)
     return dataclasses.replace(
         stall.intended(intent, request),
         attempt=attempt,
@@ -76,14 +76,14 @@ def _after_answer(before: Part, sent: Part, reply: answers.Reply) -> tuple[Part,
             # The region did nothing; it holds what it held before.
             refused = dataclasses.replace(
                 sent,
-                told=before.told,
+                sent=before.sent,
                 doubtful_since=before.doubtful_since,
                 restoring=before.restoring,
             )
             return refused, Fail(reply.error_class or ErrorClass.REFUSED, reply.reason)
         case answers.Answer.TAKEN if before.doubtful_since:
             # A look for our mark has not found it since: the stack with the name is not ours.
-            refused = dataclasses.replace(sent, told=before.told, doubtful_since='')
+            refused = dataclasses.replace(sent, sent=before.sent, doubtful_since='')
             reason = f'another stack has the name {before.name} there; delete or rename it'
             return refused, Fail(ErrorClass.CONFLICT, reason)
     # Taken for the first time, busy or gone: the next look shows which stack is there.
@@ -130,12 +130,12 @@ def after_step(part: Part, step: Step, observed: answers.Observation) -> Part:
             restores.without(part),
             state=State.READY,
             applied=part.desired,
-            told=part.desired,
+            sent=part.desired,
             error_class=ErrorClass.CONFLICT if step.is_drifted else None,
             reason=step.reason,
             drifted=step.is_drifted,
-            asleep=observed.action == 'SUSPEND' and part.sleep if isinstance(observed, Present)
-            else part.asleep,
+            suspended=part.suspend_wanted and observed.action == 'SUSPEND'
+            if isinstance(observed, Present) else part.suspended,
             changed=observed.changed if isinstance(observed, Present) and not step.is_drifted
             else part.changed,
         )  # fmt: skip

@@ -15,7 +15,7 @@ STATUSES = ('IN_PROGRESS', 'COMPLETE', 'FAILED')
 
 PARTS = [
     Part(
-        'B', 'mark', 'name', stack_id, desired='new', told=told, applied=applied, attempt=attempt,
+        'B', 'mark', 'name', stack_id, desired='new', sent=told, applied=applied, attempt=attempt,
         doubtful_since=doubt, silent_since=silent, changed='then', adopts=adopts,
     )
     for stack_id, (told, applied), attempt, doubt, silent, adopts in itertools.product(

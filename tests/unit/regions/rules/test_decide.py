@@ -48,7 +48,7 @@ def test_could_not_ask_keeps_what_was_applied_and_never_calls_another_revision_d
 
 def test_a_region_that_has_what_is_wanted_is_sent_nothing():
     for part, observed, rules in itertools.product(PARTS, PRESENT, RULES):
-        if part.adopts and not part.told:
+        if part.adopts and not part.sent:
             continue
         is_quiet = observed.status == 'COMPLETE' and observed.action in ('CREATE', 'UPDATE')
         if observed.revision == 'new' and is_quiet and observed.changed == 'then':
@@ -57,7 +57,7 @@ def test_a_region_that_has_what_is_wanted_is_sent_nothing():
 
 def test_what_has_failed_in_an_action_is_not_sent_again_by_it():
     for part, observed, rules in worlds():
-        if part.attempt == 'this' and part.told == 'new' and isinstance(observed, Present):
+        if part.attempt == 'this' and part.sent == 'new' and isinstance(observed, Present):
             step = decide.next_step(part, observed, rules, 'this', NOW)
             if observed.status == 'FAILED' and observed.action != 'DELETE':
                 assert isinstance(step, Fail), (part, observed)
@@ -68,13 +68,13 @@ def test_a_rollback_there_ends_the_wait_at_once():
         if not isinstance(observed, Present) or observed.action != 'ROLLBACK' or part.adopts:
             continue
         step = decide.next_step(part, observed, rules, 'this', NOW)
-        if part.attempt == 'this' and part.told == 'new' and not part.is_current:
+        if part.attempt == 'this' and part.sent == 'new' and not part.is_current:
             assert isinstance(step, Fail), (part, observed)
 
 
 def test_a_check_repairs_nothing_that_was_sent():
     for part, observed in itertools.product(PARTS, PRESENT):
-        if part.told == 'new' and observed.status == 'FAILED' and not part.adopts:
+        if part.sent == 'new' and observed.status == 'FAILED' and not part.adopts:
             rules = spec.Rules(may_repair=False)
             assert isinstance(decide.next_step(part, observed, rules, 'this', NOW), Fail)
 

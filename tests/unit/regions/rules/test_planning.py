@@ -19,7 +19,7 @@ def planned(record, *regions):
 def test_what_leaves_and_comes_back_is_another_stack_than_its_tombstone():
     for told, stack_id in itertools.product(('', 'new'), ('', 'id')):
         first = planned(model.Record(), 'B')
-        first = first.with_part(dataclasses.replace(first.parts[0], told=told, stack_id=stack_id))
+        first = first.with_part(dataclasses.replace(first.parts[0], sent=told, stack_id=stack_id))
         gone = planned(first)
         assert len(gone.tombstones) == bool(told or stack_id)
         again = planned(gone, 'B')
@@ -28,7 +28,7 @@ def test_what_leaves_and_comes_back_is_another_stack_than_its_tombstone():
 
 
 def test_a_part_that_a_person_gave_up_leaves_no_tombstone():
-    part = dataclasses.replace(PARTS[0], told='new', stack_id='id', state=State.ABANDONED)
+    part = dataclasses.replace(PARTS[0], sent='new', stack_id='id', state=State.ABANDONED)
     assert not planned(model.Record(parts=(part,))).tombstones
 
 

@@ -153,7 +153,7 @@ def test_a_restore_that_failed_ends_the_action_and_is_tried_again_by_the_next():
 
 
 PART = model.Part(
-    'A', 'mark', 'name', 'id', desired='new', told='old', attempt='this', changed='then',
+    'A', 'mark', 'name', 'id', desired='new', sent='old', attempt='this', changed='then',
     restore='snap', restore_revision='new',
 )  # fmt: skip
 

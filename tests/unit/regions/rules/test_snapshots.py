@@ -22,7 +22,7 @@ def no_settling(monkeypatch):
     monkeypatch.setattr(decide, 'SETTLE', -1.0)
 
 
-READY = Part('A', 'mark', 'name', 'id', desired='new', told='new', applied='new', state=State.READY)
+READY = Part('A', 'mark', 'name', 'id', desired='new', sent='new', applied='new', state=State.READY)
 SHOT = PartSnapshot('A', 'name', 'id', 'heat-ha-1', 'new')
 
 
@@ -47,7 +47,7 @@ def test_a_snapshot_is_requested_only_where_it_was_seen_to_be_missing():
     for observed, told, known, waited, doubtful in itertools.product(
         SEEN, ('', 'then'), ('', 'snap'), (0.0, 99.0), (True, False)
     ):
-        shot = dataclasses.replace(SHOT, told=told, snapshot_id=known)
+        shot = dataclasses.replace(SHOT, sent_at=told, snapshot_id=known)
         step = snapshots.next_step(shot, observed, waited, 10.0, doubtful)
         case = (observed, told, known, waited, doubtful, step)
         if isinstance(step, Send):
@@ -69,7 +69,7 @@ def test_a_snapshot_is_requested_only_where_it_was_seen_to_be_missing():
         (dataclasses.replace(READY, state=State.FAILED), 'does not hold what is wanted'),
         (dataclasses.replace(READY, stack_id=''), 'does not hold what is wanted'),
         (dataclasses.replace(READY, paused=True), 'signal resume'),
-        (dataclasses.replace(READY, sleep=True, asleep=True), 'Resume the stack'),
+        (dataclasses.replace(READY, suspend_wanted=True, suspended=True), 'Resume the stack'),
         (dataclasses.replace(READY, drifted=True), 'Set drift to correct'),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_stack_that_goes_takes_its_snapshots_along():
 
 def test_a_snapshot_is_not_deleted_while_it_is_taken():
     tombstone = snapshots.deletes_of(
-        model.Snapshot((dataclasses.replace(SHOT, told='then'),)), '2026-01-01T00:00:00+00:00'
+        model.Snapshot((dataclasses.replace(SHOT, sent_at='then'),)), '2026-01-01T00:00:00+00:00'
     )[0]
     for observed, attempt in itertools.product(SEEN, ('', 'this', 'other')):
         step = tombstones.next_step(

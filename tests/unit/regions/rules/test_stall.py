@@ -29,15 +29,15 @@ WAITER = Unfinished('wait', 'OS::Heat::WaitCondition', 'CREATE', 'IN_PROGRESS')
 INSIDE = Unfinished('group', 'OS::Heat::ResourceGroup', 'UPDATE', 'IN_PROGRESS', is_stack=True)
 
 OURS = Part(
-    'B', 'mark', 'name', 'id', desired='new', told='new', applied='old', attempt='this',
-    state=State.WORKING, traversal='UPDATE then', signs='same', still_since=LONG_AGO,
+    'B', 'mark', 'name', 'id', desired='new', sent='new', applied='old', attempt='this',
+    state=State.WORKING, traversal='UPDATE then', fingerprint='same', still_since=LONG_AGO,
 )  # fmt: skip
 
 PARTS = [
     dataclasses.replace(OURS, **dict(zip(fields, values, strict=True)))
     for fields, choices in (
         (
-            ('told', 'applied', 'still_since', 'repeats'),
+            ('sent', 'applied', 'still_since', 'resends'),
             itertools.product(
                 ('new', 'old', ''), ('', 'old', 'new'), ('', JUST_NOW, LONG_AGO), (0, 1)
             ),
@@ -100,7 +100,7 @@ def test_nothing_but_the_same_is_sent_and_only_over_what_we_began_and_nobody_tou
         part, observed = found.part, found.observed
         assert step.request is Request.REPEAT
         assert (observed.status, observed.mark) == ('IN_PROGRESS', part.mark), found
-        assert observed.revision == part.told == part.desired != part.applied, found
+        assert observed.revision == part.sent == part.desired != part.applied, found
         assert part.traversal == f'{observed.action} {observed.changed}', found
 
 
@@ -114,8 +114,8 @@ def test_without_a_person_it_takes_time_and_equal_fingerprints_and_happens_once(
     for found, step in sent():
         if not found.is_forced:
             assert found.part.still_since == LONG_AGO and found.equal >= stall.EQUAL_FINGERPRINTS
-            assert not found.part.repeats
-            assert step.if_digest == found.part.signs != ''
+            assert not found.part.resends
+            assert step.if_digest == found.part.fingerprint != ''
 
 
 def test_without_a_person_nothing_that_was_there_before_can_be_replaced():
@@ -153,19 +153,19 @@ def test_what_is_not_in_progress_for_us_is_waited_for_in_silence():
 
 def test_a_repeat_is_on_record_before_it_is_sent_and_begins_a_new_action():
     sent = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'other', JUST_NOW)
-    assert (sent.repeats, sent.traversal, sent.signs, sent.still_since) == (1, '', '', '')
-    assert sent.told == sent.desired and sent.applied == OURS.applied
+    assert (sent.resends, sent.traversal, sent.fingerprint, sent.still_since) == (1, '', '', '')
+    assert sent.sent == sent.desired and sent.applied == OURS.applied
     again = transitions.intended(sent, Request.UPDATE, SEEN[0], 'other', JUST_NOW)
-    assert again.repeats == 0, 'what is sent for another reason may be sent again'
+    assert again.resends == 0, 'what is sent for another reason may be sent again'
 
 
 @pytest.mark.parametrize('answer', list(answers.Answer))
 def test_a_refusal_of_the_same_ends_nothing_that_is_at_work(answer):
     sent = transitions.intended(OURS, Request.REPEAT, SEEN[0], 'this', JUST_NOW)
     after, end = transitions.after_reply(OURS, sent, answers.Reply(answer, 'why'), JUST_NOW)
-    assert end is None and after.told == 'new' and after.stack_id == 'id'
+    assert end is None and after.sent == 'new' and after.stack_id == 'id'
     is_spent = answer not in (answers.Answer.NOT_SENT, answers.Answer.BUSY)
-    assert after.repeats == (1 if is_spent else 0)
+    assert after.resends == (1 if is_spent else 0)
 
 
 def test_a_cut_and_somebody_elses_action_end_what_was_known_to_stand_still():
@@ -176,7 +176,7 @@ def test_a_cut_and_somebody_elses_action_end_what_was_known_to_stand_still():
     cut = answers.Silent(model.ErrorClass.UNREACHABLE, 'cut')
     for observed in (theirs, ended, cut, answers.Absent()):
         after = transitions.after_look(OURS, observed, JUST_NOW)
-        assert (after.signs, after.still_since) == ('', ''), observed
+        assert (after.fingerprint, after.still_since) == ('', ''), observed
     assert transitions.after_look(OURS, cut, JUST_NOW).traversal, 'it is ours after a cut too'
 
 
@@ -254,7 +254,7 @@ def test_nothing_is_sent_where_something_moves_at_the_last_moment():
         work.step()
     stack.looks_left += 1
     work.step()
-    assert not region.writes and world.part('B').repeats == 0
+    assert not region.writes and world.part('B').resends == 0
     assert world.part('B').reason == 'something moves there after all'
 
 
@@ -297,7 +297,7 @@ def test_an_engine_here_may_die_at_any_write_and_the_same_is_sent_once():
             is_over = False
         world.store.writes_left = None
         left = [s for s in world.regions['B'].stacks.values() if s.is_left]
-        if left and world.part('B').repeats:
+        if left and world.part('B').resends:
             # It was on record and not sent: a person has to say so.
             work = world.work()
             work.force('B')

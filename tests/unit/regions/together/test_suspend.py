@@ -23,7 +23,7 @@ def test_only_what_holds_the_newest_is_suspended_and_only_what_we_suspended_is_r
     for part, observed, sleep, asleep in itertools.product(
         PARTS, PRESENT, (True, False), (True, False)
     ):
-        part = dataclasses.replace(part, sleep=sleep, asleep=asleep)
+        part = dataclasses.replace(part, suspend_wanted=sleep, suspended=asleep)
         step = decide.next_step(part, observed, spec.Rules(), 'other', NOW)
         if not isinstance(step, Send):
             continue
