@@ -96,9 +96,9 @@ class FailoverController:
         requested_by: str,
     ) -> str:
         self._held.read()
-        clouds = clients.StackClients(self._policy)
+        stack_clients = clients.StackClients(self._policy)
         findings = observation_builder.look(
-            self._policy, self._group, clouds, self._held.value, self._options
+            self._policy, self._group, stack_clients, self._held.value, self._options
         )
         self._held.see(findings.observed.on(self._held.value))
         left = decide.left_at_its_end(self._held.value)
@@ -122,12 +122,12 @@ class FailoverController:
             '' if findings.observed.is_new else ' (its members are as they were)',
             type(answer).__name__,
         )
-        return self._execute(answer, clouds, findings)
+        return self._execute(answer, stack_clients, findings)
 
     def _execute(
         self,
         answer: decide.Answer,
-        clouds: clients.StackClients,
+        stack_clients: clients.StackClients,
         findings: observation_builder.Findings,
     ) -> str:
         match answer:
@@ -142,16 +142,16 @@ class FailoverController:
                 return self._events.dry_run(answer)
             case decide.GoOn(plan=plan):
                 self._is_taken_up = True
-                return self._run(plan, clouds, findings)
+                return self._run(plan, stack_clients, findings)
             case decide.Start(plan=plan):
-                return self._run(plan, clouds, findings)
+                return self._run(plan, stack_clients, findings)
 
     # --- a plan and its outcome --------------------------------------------------------------
 
     def _run(
         self,
         plan: model.Plan,
-        clouds: clients.StackClients,
+        stack_clients: clients.StackClients,
         findings: observation_builder.Findings,
     ) -> str:
         deadline = time.monotonic() + self._options.fencing_timeout
@@ -159,7 +159,7 @@ class FailoverController:
             running = executor.PlanExecutor(
                 plan,
                 self,
-                clouds,
+                stack_clients,
                 findings.looks,
                 findings.server_and_host(plan.old),
             )
@@ -168,7 +168,7 @@ class FailoverController:
             except exceptions.FencingUnconfirmed as exc:
                 plan = running.plan
                 self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
-                if not self._is_fenced_in_time(plan, clouds, deadline):
+                if not self._is_fenced_in_time(plan, stack_clients, deadline):
                     raise
             except exceptions.Stopped as exc:
                 self._stop(running.plan, model.State.STOPPED, exc)
@@ -183,14 +183,14 @@ class FailoverController:
         self._held.write(plan=plan, state=state, reason=exc.reason, remedy=exc.remedy)
 
     def _is_fenced_in_time(
-        self, plan: model.Plan, clouds: clients.StackClients, deadline: float
+        self, plan: model.Plan, stack_clients: clients.StackClients, deadline: float
     ) -> bool:
         """Wait until the old active's host is confirmed down, or answers again."""
         known = self._held.value
         self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
         if plan.old is None:
             return False
-        host = fence_wait.wait(plan.old.server, clouds, deadline, self.still_wanted)
+        host = fence_wait.wait(plan.old.server, stack_clients, deadline, self.still_wanted)
         if host is None:
             return False
         self._events.progress(f'going on: {host.detail}', plan)

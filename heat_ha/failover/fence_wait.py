@@ -14,7 +14,10 @@ _DECIDED = (cloud.HostState.CONFIRMED_DOWN, cloud.HostState.UP)
 
 
 def wait(
-    server: str, clouds: clients.StackClients, deadline: float, still_wanted: Callable[[], None]
+    server: str,
+    stack_clients: clients.StackClients,
+    deadline: float,
+    still_wanted: Callable[[], None],
 ) -> cloud.Host | None:
     """Look at the server's host until it is confirmed down or up.
 
@@ -24,7 +27,7 @@ def wait(
     """
     while time.monotonic() < deadline:
         still_wanted()
-        host = clouds.hosts.state(clouds.nova.server(server))
+        host = stack_clients.hosts.state(stack_clients.nova.server(server))
         if host.state in _DECIDED:
             return host
         time.sleep(FENCE_LOOK)

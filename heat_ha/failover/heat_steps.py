@@ -92,9 +92,9 @@ class HeatSteps:
             hook, target = plan.activate_hook, plan.new
         if hook is None or target is None:
             return 'there is nothing to run it on'
-        clouds = clients.StackClients(self._policy)
+        stack_clients = clients.StackClients(self._policy)
         run = hook_runner.HookRun(
-            self._policy, clouds, hook, hook_runner.name(plan, step), target.server
+            self._policy, stack_clients, hook, hook_runner.name(plan, step), target.server
         )
         return run.to_end(self._still_wanted)
 

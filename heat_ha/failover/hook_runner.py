@@ -36,13 +36,13 @@ class HookRun:
     def __init__(
         self,
         policy: Any,
-        clouds: clients.StackClients,
+        stack_clients: clients.StackClients,
         wanted: model.Hook,
         run: str,
         server: str,
     ) -> None:
         self._policy = policy
-        self._clouds = clouds
+        self._clients = stack_clients
         self._wanted = wanted
         self._name = hook_stack.name_of(policy, run)
         self._server = server
@@ -104,8 +104,8 @@ class HookRun:
         if time.monotonic() < self._next_server_look:
             return None, None
         self._next_server_look = time.monotonic() + SERVER_LOOK
-        server = self._clouds.nova.server(self._server)
-        return server, self._clouds.hosts.state(server)
+        server = self._clients.nova.server(self._server)
+        return server, self._clients.hosts.state(server)
 
 
 def name(plan: model.Plan, step: model.Step) -> str:

@@ -40,7 +40,7 @@ class Observed:
 
 def observe(
     group: Any,
-    clouds: clients.StackClients,
+    stack_clients: clients.StackClients,
     *,
     active: model.MemberServer | None = None,
     last: model.Record = _NOTHING,
@@ -57,9 +57,9 @@ def observe(
     """
     active_server = active.server if active is not None else ''
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        hosts_look = pool.submit(clouds.hosts.all)
+        hosts_look = pool.submit(stack_clients.hosts.all)
         looks = {
-            one.server: pool.submit(_look_at_server, clouds, one.server)
+            one.server: pool.submit(_look_at_server, stack_clients, one.server)
             for one in last.seen
             if one.server != active_server or len(last.seen) != 2
         }
@@ -70,12 +70,12 @@ def observe(
             if server in looks or server is None:
                 continue
             if server != active_server or len(seen.members) != 2:
-                looks[server] = pool.submit(_look_at_server, clouds, server)
+                looks[server] = pool.submit(_look_at_server, stack_clients, server)
         servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
         asked = {} if health is None else _ask_for_health(pool, servers, health)
         host_of = hosts_look.result()
         if host_of.has_dead and active_server and active_server not in servers:
-            servers[active_server] = _look_at_server(clouds, active_server)
+            servers[active_server] = _look_at_server(stack_clients, active_server)
         candidates = tuple(
             model.Candidate(
                 m,
@@ -89,13 +89,13 @@ def observe(
         return Observed(candidates, seen.rows, seen.rows != last.seen_rows)
 
 
-def _look_at_server(clouds: clients.StackClients, server: str) -> cloud.Server:
+def _look_at_server(stack_clients: clients.StackClients, server: str) -> cloud.Server:
     for pause in ASK_AGAIN:
-        found = clouds.nova.server(server)
+        found = stack_clients.nova.server(server)
         if found.status is not cloud.ServerStatus.COULD_NOT_ASK:
             return found
         time.sleep(pause)
-    return clouds.nova.server(server)
+    return stack_clients.nova.server(server)
 
 
 def _ask_for_health(

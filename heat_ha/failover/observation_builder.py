@@ -98,7 +98,7 @@ class Findings:
 def look(
     policy: Any,
     group: Any,
-    clouds: clients.StackClients,
+    stack_clients: clients.StackClients,
     known: model.Record,
     wanted: options.Options,
 ) -> Findings:
@@ -111,13 +111,13 @@ def look(
     if active is not None:
         of_active = _of_active(policy, group, definition, active)
         attachments = handoff_template.attachments(nested, active.server, of_active)
-    handlers = drivers.Drivers(clouds)
+    handlers = drivers.Drivers(stack_clients)
     with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
         running = {
             a.target: pool.submit(_look_at, handlers[a.thing], a.target) for a in attachments
         }
         observed = observation.observe(
-            group, clouds, active=active, last=known, health=wanted.health
+            group, stack_clients, active=active, last=known, health=wanted.health
         )
     looks = {target: look.result() for target, look in running.items()}
     why_nots = [handlers[a.thing].why_never_moved(looks[a.target][1]) for a in attachments]
