@@ -167,8 +167,17 @@ def _reader(kind: Any) -> _Convert:
     if issubclass(kind, enum.Enum):
         # Its constructor finds the member of a value.
         return typing.cast(_Convert, kind)
+    if kind is str:
+        return _text
     # JSON does not tell whole seconds from an integer.
     return _checked(kind, (int, float) if kind is float else (kind,))
+
+
+def _text(found: Any) -> str:
+    """A text; earlier versions put a null or a number of a template on record as it was."""
+    if isinstance(found, bool) or not isinstance(found, (str, int, float, types.NoneType)):
+        raise ValueError(f'{found!r:.40} is not a text')
+    return '' if found is None else str(found)
 
 
 def _checked(kind: type, accepted: tuple[type, ...]) -> _Convert:

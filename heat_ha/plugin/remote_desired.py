@@ -201,7 +201,7 @@ def rules(resource, properties, *, may_repair=True):
 def desired_state(resource, properties, store, *, may_repair=True):
     """All that the template wants, for a reconciler."""
     found = targets(resource, properties)
-    adopt = properties[resource.ADOPT] or {}
+    stacks = (properties[resource.ADOPT] or {}).get(resource.STACKS) or {}
     options = {
         'timeout_mins': properties[resource.TIMEOUT],
         'disable_rollback': True,
@@ -214,6 +214,7 @@ def desired_state(resource, properties, store, *, may_repair=True):
         is_single=properties[resource.REGIONS] is None,
         owner=_own_region(resource),
         places={t.region: t.address.to_text() for t in found},
-        adopts=dict(adopt.get(resource.STACKS) or {}),
+        # Heat does not check what is in a map: a parameter that is not set makes a null of it.
+        adopts={region: str(stack) for region, stack in stacks.items() if stack is not None},
         options={k: v for k, v in options.items() if v is not None},
     )
