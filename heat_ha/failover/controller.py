@@ -15,6 +15,9 @@ from oslo_log import log as logging
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, clock, lease, resource_data
 from heat_ha.failover import (
+    admission as admissions,
+)
+from heat_ha.failover import (
     events,
     executor,
     fence_wait,
@@ -76,26 +79,26 @@ class FailoverController:
         self._accepted_at = time.monotonic()
         if signal.is_all_clear:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
-        try:
-            with self._lock:
-                try:
-                    return self._handle_locked(signal, chained, requested_by)
-                finally:
-                    # After a refusal too: nothing of what it refuses is done by this.
-                    if not signal.only_looks:
-                        self._retention.expire(requested_by)
-        except lease.Busy as exc:
-            raise exceptions.Refused(
-                f'a failover of this group is running already ({exc}), so this signal joins it'
-            ) from exc
+        admission = admissions.Admission(self._policy, self._group, self._lock)
+        if signal.member is not None:
+            admission.refuse_foreign(signal.member)
+        with admission.locked():
+            try:
+                return self._handle_locked(signal, chained, requested_by, admission)
+            finally:
+                # After a refusal too: nothing of what it refuses is done by this.
+                if not signal.only_looks:
+                    self._retention.expire(requested_by)
 
     def _handle_locked(
         self,
         signal: signals.Signal[model.Action],
         chained: groups.Chained | None,
         requested_by: str,
+        admission: admissions.Admission,
     ) -> str:
         self._held.read()
+        is_overtaken = admission.is_overtaken(self._held.value)
         stack_clients = clients.StackClients(self._policy)
         findings = observation_builder.look(
             self._policy, self._group, stack_clients, self._held.value, self._options
@@ -113,6 +116,7 @@ class FailoverController:
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,
             chained=chained,
+            is_overtaken=is_overtaken,
         )
         answer = decide.answer(signal, seen)
         LOG.info(

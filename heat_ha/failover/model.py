@@ -348,7 +348,8 @@ class Record:
 class Observation:
     """All that the answer to a signal depends on.
 
-    ``never_moved`` says of each thing that no policy may hand over why, and what to do instead.
+    ``never_moved`` says of each thing that no policy may hand over why, and what to do instead;
+    ``is_overtaken`` whether a failover began between the signal and its turn.
     """
 
     record: Record
@@ -369,3 +370,4 @@ class Observation:
     moves_more_than_volumes: bool = True
     fail_back: FailBack = FailBack.MANUAL
     keep_seconds: float = 0.0
+    is_overtaken: bool = False

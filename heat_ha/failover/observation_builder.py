@@ -66,12 +66,14 @@ class Findings:
         plan_id: str,
         requested_by: str,
         chained: groups.Chained | None,
+        is_overtaken: bool,
     ) -> model.Observation:
         """What the decision sees.
 
         :param known: the record as it is now.
         :param plan_id: the id of a plan that the decision may make.
         :param requested_by: the name of the policy that was signalled.
+        :param is_overtaken: whether a failover began between the signal and its turn.
         """
         return model.Observation(
             record=known,
@@ -84,6 +86,7 @@ class Findings:
             plan_id=plan_id,
             requested_by=requested_by,
             chained=chained,
+            is_overtaken=is_overtaken,
             quiesce=wanted.quiesce,
             on_dead_host=wanted.on_dead_host,
             never_moved=self.never_moved,

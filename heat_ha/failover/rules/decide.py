@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import plan_builder, standbys
+from heat_ha.failover.rules import arrival, plan_builder, standbys
 from heat_ha.groups import model as groups
 from heat_ha.groups.rules import members
 
@@ -142,6 +142,10 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
         case model.Action.RESUME:
             left = left_at_its_end(record)
             return GoOn(left) if left is not None else Refuse('there is nothing to resume')
+    if seen.is_overtaken and signal.member is None:
+        # It was about the active of then.
+        return Refuse('a failover began after this signal came, so this signal joins it')
+    match signal.action:
         case model.Action.SWITCHOVER:
             return _switchover(signal, seen)
         case model.Action.FAIL_BACK:
@@ -287,8 +291,7 @@ def _concerns(named: str, seen: model.Observation, plan: model.Plan) -> bool:
 
 
 def _foreign_name(named: str, seen: model.Observation) -> str:
-    names = ', '.join(c.member.name for c in seen.candidates) or 'none'
-    return f'{named!r} is neither a member of the group nor a server in one (members: {names})'
+    return arrival.foreign(named, [c.member.name for c in seen.candidates])
 
 
 def _no_successor(reasons: Mapping[str, str]) -> str:

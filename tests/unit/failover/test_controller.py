@@ -10,7 +10,16 @@ import pytest
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import controller, executor, held_record, model, observation, options, record
+from heat_ha.failover import (
+    admission,
+    controller,
+    executor,
+    held_record,
+    model,
+    observation,
+    options,
+    record,
+)
 from heat_ha.failover import observation_builder as builder
 from heat_ha.failover.rules import decide
 from tests.unit.failover import worlds
@@ -129,7 +138,8 @@ def left(monkeypatch, ending):
 
 def handled(failover, **signal):
     try:
-        return failover._handle_locked(signals.Signal(**signal), None, 'alarm')
+        way = admission.Admission(failover._policy, None, None)
+        return failover._handle_locked(signals.Signal(**signal), None, 'alarm', way)
     except exceptions.Refused as exc:
         return str(exc)
 
@@ -161,7 +171,7 @@ def test_looking_changes_nothing(left):
     found = builder.look(left._policy, None, mock.Mock(), known, OPTIONS)
     found.observation(
         known, OPTIONS, past_failovers=(), now=worlds.NOW, plan_id='p', requested_by='policy',
-        chained=None,
+        chained=None, is_overtaken=False,
     )  # fmt: skip
     assert left._policy.moments == before
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a signal that comes while another one holds the policy's lock.
+
+The lock is also held by signals that only look: a dry run, one that is refused in the end. None of
+these may cost an alarm its failover, so an alarm waits for them. It joins only what really runs.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from heat_ha.failover import model
+
+# Seconds that a signal waits for one that looks at the group. A look takes about a second, and some
+# seconds where Nova and Heat are busy; each waiting signal holds a thread of the engine.
+PATIENCE = 30.0
+
+# Seconds between two tries. Each costs two reads of Heat's database.
+TRY_EVERY = 0.3
+
+_AT_WORK = (model.State.RUNNING, model.State.WAITING_FOR_FENCE)
+
+
+@dataclasses.dataclass(frozen=True)
+class TryAgain:
+    """The lock may be free soon: try to take it again after a pause."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Join:
+    """A failover is under way, or has ended since the signal came: the signal is a part of it."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GiveUp:
+    """Nothing is known to run, and yet the lock was not to be had in time."""
+
+    reason: str
+    remedy: str
+
+
+def when_busy(
+    at_arrival: model.Record, now: model.Record, waited: float, owner: str
+) -> TryAgain | Join | GiveUp:
+    """What a signal does that found the lock taken.
+
+    Invariant (S3): a signal that finds no failover under way, and none that began since it came,
+    is refused only after PATIENCE seconds.
+
+    :param at_arrival: the record when the signal came; ``now`` is the record after the try.
+    :param waited: seconds since the signal came.
+    :param owner: who has the lock, in words.
+    """
+    if _is_under_way(now):
+        return Join(f'a failover of this group is running already ({owner})')
+    if began_since(at_arrival, now):
+        return Join('a failover of this group began after this signal came')
+    if waited < PATIENCE:
+        return TryAgain()
+    return GiveUp(
+        f'{owner}, and did not come to an end within {PATIENCE:.0f} s',
+        'Send the signal again',
+    )
+
+
+def is_known(known: model.Record, named: str) -> bool:
+    """Whether a name is on record as that of a member, or of the server of one."""
+    plan = known.plan
+    ends = (plan.old, plan.new) if plan is not None else ()
+    on_record = (*known.seen, known.active, known.previous, *ends)
+    return any(named in (one.member, one.server) for one in on_record if one is not None)
+
+
+def foreign(named: str, names: Sequence[str]) -> str:
+    """Why a name that nothing in the group has is refused, in words."""
+    return (
+        f'{named!r} is neither a member of the group nor a server in one '
+        f'(members: {", ".join(names) or "none"})'
+    )
+
+
+def began_since(at_arrival: model.Record, now: model.Record) -> bool:
+    """Whether a failover began between the two, however far it is."""
+    return _plan_id(now) not in ('', _plan_id(at_arrival))
+
+
+def _is_under_way(known: model.Record) -> bool:
+    return known.plan is not None and not known.plan.is_done and known.state in _AT_WORK
+
+
+def _plan_id(known: model.Record) -> str:
+    return known.plan.plan_id if known.plan is not None else ''

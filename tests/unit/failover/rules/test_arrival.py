@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a signal that finds the lock of its policy taken."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from heat_ha.failover import model
+from heat_ha.failover.rules import arrival, decide
+from heat_ha.signals import Signal
+from tests.unit.failover import worlds
+
+A_PLAN = decide.answer(Signal(), worlds.seen((worlds.candidate('a'), worlds.candidate('b')))).plan
+ENDED = dataclasses.replace(
+    A_PLAN,
+    steps=tuple(dataclasses.replace(s, state=model.StepState.DONE) for s in A_PLAN.steps),
+)
+OTHER = dataclasses.replace(ENDED, plan_id='another')
+RECORDS = [
+    model.Record(plan=plan, state=state)
+    for plan, state in itertools.product((None, A_PLAN, ENDED, OTHER), model.State)
+]
+
+
+def test_a_signal_joins_only_a_failover_and_is_refused_only_after_its_patience():
+    seen = set()
+    for before, now, waited in itertools.product(RECORDS, RECORDS, (0.0, 29.9, 30.0, 99.0)):
+        step = arrival.when_busy(before, now, waited, 'engine x is at work')
+        seen.add(type(step))
+        is_at_work = now.state in (model.State.RUNNING, model.State.WAITING_FOR_FENCE)
+        runs = now.plan is not None and not now.plan.is_done and is_at_work
+        began = now.plan is not None and (before.plan is None or before.plan != now.plan)
+        if isinstance(step, arrival.Join):
+            assert runs or began, (before, now)
+        elif isinstance(step, arrival.GiveUp):
+            assert waited >= arrival.PATIENCE and not runs, (before, now)
+            assert 'engine x' in step.reason and 'again' in step.remedy
+        else:
+            assert waited < arrival.PATIENCE and not runs, (before, now)
+    assert len(seen) == 3
+
+
+def test_a_plan_that_stopped_is_not_joined_by_the_signal_that_may_take_it_up():
+    stopped = model.Record(plan=A_PLAN, state=model.State.STOPPED)
+    assert arrival.when_busy(stopped, stopped, 0.0, 'x') == arrival.TryAgain()
+
+
+@pytest.mark.parametrize('action', [None, model.Action.FAILOVER, model.Action.SWITCHOVER])
+def test_a_signal_that_was_overtaken_by_a_failover_moves_nothing_unless_it_names_a_member(action):
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
+    late = dataclasses.replace(world, is_overtaken=True)
+    assert isinstance(decide.answer(Signal(action), world), decide.Start)
+    answer = decide.answer(Signal(action), late)
+    assert isinstance(answer, decide.Refuse) and 'joins it' in answer.reason
+    named = 'b' if action is model.Action.SWITCHOVER else 'a'
+    assert isinstance(decide.answer(Signal(action, member=named), late), decide.Start)
+
+
+def test_every_name_on_record_is_known_and_no_other():
+    known = model.Record(
+        active=model.MemberServer('a', 's-a'),
+        previous=model.MemberServer('p', 's-p'),
+        seen=(model.MemberServer('b', 's-b'),),
+        plan=A_PLAN,
+    )
+    ends = (A_PLAN.old, A_PLAN.new)
+    names = {'a', 's-a', 'p', 's-p', 'b', 's-b'} | {n for e in ends for n in (e.member, e.server)}
+    assert all(arrival.is_known(known, name) for name in names)
+    assert not arrival.is_known(known, 'another') and not arrival.is_known(model.Record(), 'a')
