@@ -11,14 +11,18 @@ import abc
 import functools
 import gc
 import uuid
+import weakref
 from typing import Any, TypeVar
 
+import tenacity
 from heat.common import exception as heat_exception
 from heat.common import service_utils
 from heat.engine import service as heat_service
 from heat.engine import stack_lock
 from heat.objects import stack_lock as stack_lock_object
+from oslo_db import exception as db_exception
 from oslo_log import log as logging
+from sqlalchemy import exc as sqlalchemy_exc
 
 from heat_ha import exceptions
 from heat_ha.cloud import resource_data
@@ -66,6 +70,20 @@ def engine_is_alive(context: Any, engine_id: str) -> bool:
     return bool(service_utils.engine_alive(context, engine_id))
 
 
+# Nobody takes a lease from an engine that lives, so one that is not given back is lost until its
+# engine is started again. A failover of the database, or of the proxy before it, takes a minute.
+until_given_back = tenacity.retry(
+    retry=tenacity.retry_if_exception_type((db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)),
+    wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
+    stop=tenacity.stop_after_delay(180),
+    before_sleep=lambda state: LOG.warning(
+        'A lease could not be given back, trying again: %s',
+        state.outcome.exception() if state.outcome else '',
+    ),
+    reraise=True,
+)
+
+
 class Busy(exceptions.HaError):
     """Another thread or engine has the lease; it is alive."""
 
@@ -92,6 +110,11 @@ class Lease(abc.ABC):
         self.release()
 
 
+# By nested stack, who of this process took its lock last: the row names the engine only, so it does
+# not tell the threads of one engine apart.
+_TAKEN_HERE: 'weakref.WeakValueDictionary[str, Lock]' = weakref.WeakValueDictionary()
+
+
 class Lock(Lease):
     """The right to change one policy's nested stack, held by one engine at a time.
 
@@ -114,6 +137,7 @@ class Lock(Lease):
             lock.acquire()
         except heat_exception.ActionInProgress as exc:
             raise Busy(f'engine {self.owner() or "unknown"} is at work') from exc
+        _TAKEN_HERE[self._stack_id] = self
 
     def owner(self) -> str | None:
         """Id of the engine that holds the lock now; None where nobody does."""
@@ -124,9 +148,12 @@ class Lock(Lease):
         """Whether this engine still has the lock (a thawed engine may have lost it)."""
         return self.owner() == self._engine_id
 
+    @until_given_back
     def release(self) -> None:
-        """Give the lock back; harmless when it was lost meanwhile."""
-        stack_lock_object.StackLock.release(self._context, self._stack_id, self._engine_id)
+        """Give the lock back, if this object has it; tried for minutes without the database."""
+        if _TAKEN_HERE.get(self._stack_id) is self:
+            stack_lock_object.StackLock.release(self._context, self._stack_id, self._engine_id)
+            _TAKEN_HERE.pop(self._stack_id, None)
 
 
 def is_held_by_living(context: Any, stack_id: str) -> bool:
@@ -201,7 +228,7 @@ class MetadataLease(Lease):
             return current | {self._key: None} if current.get(self._key) == self._mark else current
 
         try:
-            resource_data.change_metadata(self._resource, unset_mark)
+            until_given_back(resource_data.change_metadata)(self._resource, unset_mark)
         finally:
             disown(self._mark['id'])
 

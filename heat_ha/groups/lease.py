@@ -113,6 +113,6 @@ class Lease(lease.Lease):
     def release(self) -> None:
         """Take the mark back, unless it is another engine's by now, and begin the cooldown."""
         end(self.mark)
-        group_store.release(
+        lease.until_given_back(group_store.release)(
             self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled
         )

@@ -4,7 +4,7 @@
 import types
 from unittest import mock
 
-from heat_ha.cloud import resource_data
+from heat_ha.cloud import lease, resource_data
 from heat_ha.failover import model, record
 from heat_ha.plugin import failover_attributes, failover_policy
 
@@ -39,6 +39,21 @@ def test_a_creation_that_is_cancelled_holds_no_lock(monkeypatch):
     policy = object.__new__(failover_policy.FailoverPolicy)
     policy.handle_create_cancel({'candidates': (), 'is_made': False, 'run': None})
     policy.handle_create_cancel(None)
-    lock = mock.Mock()
-    policy.handle_update_cancel({'lock': lock})
-    assert len(cancelled) == 3 and lock.release.call_count == 1
+    assert len(cancelled) == 2
+
+
+def test_an_update_that_is_cancelled_gives_back_only_a_lock_that_it_has(monkeypatch):
+    released = []
+    rows = mock.Mock(release=lambda *args: released.append(args))
+    monkeypatch.setattr(lease.stack_lock_object, 'StackLock', rows)
+    monkeypatch.setattr(lease.stack_lock, 'StackLock', mock.Mock())
+    monkeypatch.setattr(lease, 'own_engine_id', lambda: 'own')
+    monkeypatch.setattr(failover_policy.FailoverPolicy, '_handle_cancel', lambda _policy: None)
+    policy = object.__new__(failover_policy.FailoverPolicy)
+    # It waits for the failover of another thread, which has the lock.
+    policy.handle_update_cancel({'lock': lease.Lock('context', 'nested')})
+    assert not released
+    held = lease.Lock('context', 'nested')
+    held.acquire()
+    policy.handle_update_cancel({'lock': held})
+    assert released == [('context', 'nested', 'own')]

@@ -4,6 +4,8 @@
 import types
 
 import pytest
+from heat.common import exception as heat_exception
+from oslo_db import exception as db_exception
 
 from heat_ha.cloud import lease
 
@@ -91,3 +93,64 @@ def test_the_mark_of_an_engine_that_took_over_is_not_taken_back():
         resource.metadata[KEY] = theirs
         assert not held.is_held()
     assert resource.metadata[KEY] == theirs
+
+
+# --- the row of Heat's table ------------------------------------------------------------------
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """The rows of ``stack_lock``, by stack; ``failures`` says how often a release fails."""
+    found = types.SimpleNamespace(owners={}, failures=0, tries=0)
+
+    class Row:
+        def __init__(self, _context, stack, engine):
+            self._stack, self._engine = stack, engine
+
+        def acquire(self):
+            if self._stack in found.owners:
+                raise heat_exception.ActionInProgress(stack_name='s', action='a')
+            found.owners[self._stack] = self._engine
+
+    def release(_context, stack, engine):
+        found.tries += 1
+        if found.failures:
+            found.failures -= 1
+            raise db_exception.DBConnectionError
+        if found.owners.get(stack) == engine:
+            del found.owners[stack]
+
+    table = types.SimpleNamespace(
+        release=release, get_engine_id=lambda _context, stack: found.owners.get(stack)
+    )
+    monkeypatch.setattr(lease.stack_lock, 'StackLock', Row)
+    monkeypatch.setattr(lease.stack_lock_object, 'StackLock', table)
+    monkeypatch.setattr(lease.Lock.release.retry, 'sleep', lambda _seconds: None)
+    return found
+
+
+def test_a_lock_is_given_back_although_the_database_is_away_for_a_while(rows):
+    rows.failures = 5
+    with lease.Lock(None, 'nested'):
+        assert rows.owners == {'nested': 'own'}
+    assert not rows.owners and rows.tries == 6
+
+
+def test_who_never_had_the_lock_gives_nothing_back(rows):
+    with lease.Lock(None, 'nested') as held:
+        other = lease.Lock(None, 'nested')
+        with pytest.raises(lease.Busy):
+            other.acquire()
+        other.release()
+        assert held.is_held() and not rows.tries
+
+
+def test_a_late_release_does_not_take_the_lock_from_another_thread_of_the_engine(rows):
+    late = lease.Lock(None, 'nested')
+    late.acquire()
+    # Another engine took this one for dead, and has ended; then a second thread got the lock.
+    rows.owners.clear()
+    with lease.Lock(None, 'nested') as held:
+        late.release()
+        assert held.is_held()
+    assert not rows.owners
