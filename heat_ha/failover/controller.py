@@ -159,6 +159,7 @@ class FailoverController:
         findings: observation_builder.Findings,
     ) -> str:
         deadline = time.monotonic() + self._options.fencing_timeout
+        decided: fence_wait.Look | None = None
         while not plan.is_done:
             running = executor.PlanExecutor(
                 plan,
@@ -172,7 +173,8 @@ class FailoverController:
             except exceptions.FencingUnconfirmed as exc:
                 plan = running.plan
                 self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
-                if not self._is_fenced_in_time(plan, stack_clients, deadline):
+                decided = self._wait_for_fence(plan, stack_clients, deadline, decided)
+                if decided is None:
                     raise
             except exceptions.Stopped as exc:
                 self._stop(running.plan, model.State.STOPPED, exc)
@@ -186,19 +188,21 @@ class FailoverController:
         self._add_to_history(plan, state.value)
         self._held.write(plan=plan, state=state, reason=exc.reason, remedy=exc.remedy)
 
-    def _is_fenced_in_time(
-        self, plan: model.Plan, stack_clients: clients.StackClients, deadline: float
-    ) -> bool:
-        """Wait until the old active's host is confirmed down, or answers again."""
-        known = self._held.value
+    def _wait_for_fence(
+        self,
+        plan: model.Plan,
+        stack_clients: clients.StackClients,
+        deadline: float,
+        before: fence_wait.Look | None,
+    ) -> fence_wait.Look | None:
+        """Wait until the failover can go on; None when it could not before the deadline."""
+        assert plan.old is not None, 'only an old active can be in the way'
+        known, server = self._held.value, plan.old.server
         self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
-        if plan.old is None:
-            return False
-        host = fence_wait.wait(plan.old.server, stack_clients, deadline, self.still_wanted)
-        if host is None:
-            return False
-        self._events.progress(f'going on: {host.detail}', plan)
-        return True
+        decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)
+        if decided is not None:
+            self._events.progress(f'going on: {decided[1].detail}', plan)
+        return decided
 
     def _finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         ended = outcome.at_end(self._held.value, plan, {c.member.name for c in candidates})

@@ -10,25 +10,47 @@ from heat_ha.cloud import model as cloud
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
 
-_DECIDED = (cloud.HostState.CONFIRMED_DOWN, cloud.HostState.UP)
+# One look at the old active: its server, and the host of that.
+Look = tuple[cloud.Server, cloud.Host]
+
+
+def is_decided(before: Look | None, server: cloud.Server, host: cloud.Host) -> bool:
+    """Whether the failover can get further than when it stopped to wait.
+
+    Invariant: what ended a wait does not end the next one, so that a failover which nothing but a
+    person can free does not wait, go on and stop again with every look. A server that is gone
+    counts only if its host was confirmed down before: Nova deletes in its database alone while a
+    host is silent (S1).
+
+    :param before: the look that ended an earlier wait of the same failover, None without one.
+    """
+    is_confirmed = host.state is cloud.HostState.CONFIRMED_DOWN
+    if before is None or before[1].state is not cloud.HostState.CONFIRMED_DOWN:
+        return is_confirmed or host.state is cloud.HostState.UP
+    if server.status is cloud.ServerStatus.GONE or host.state is cloud.HostState.UP:
+        return True
+    return is_confirmed and server.host != before[0].host
 
 
 def wait(
-    server: str,
+    server_id: str,
     stack_clients: clients.StackClients,
     deadline: float,
     still_wanted: Callable[[], None],
-) -> cloud.Host | None:
-    """Look at the server's host until it is confirmed down or up.
+    before: Look | None = None,
+) -> Look | None:
+    """Look at the server and its host until the failover can go on.
 
     :param deadline: on the monotonic clock.
     :param still_wanted: asked before each look; what it raises ends the wait.
-    :returns: the host, None when it was neither before the deadline.
+    :param before: see :func:`is_decided`.
+    :returns: the look, None when nothing was decided before the deadline.
     """
     while time.monotonic() < deadline:
         still_wanted()
-        host = stack_clients.hosts.state(stack_clients.nova.server(server))
-        if host.state in _DECIDED:
-            return host
+        server = stack_clients.nova.server(server_id)
+        host = stack_clients.hosts.state(server)
+        if is_decided(before, server, host):
+            return server, host
         time.sleep(FENCE_LOOK)
     return None
