@@ -8,7 +8,7 @@ from heat.common import exception
 from heat.common.i18n import _
 from heat.engine.resources import signal_responder, stack_resource
 
-from heat_ha.cloud import lease
+from heat_ha.cloud import lease, resource_data
 from heat_ha.failover import controller, hook_runner, model, record
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import decide, standbys
@@ -60,6 +60,9 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
+        if controller.DELETING in resource_data.fresh(self):
+            # A deletion that failed left it, and the template has the policy again.
+            self.data_delete(controller.DELETING)
         return {
             'lock': lease.Lock(self.context, self.resource_id),
             'is_updating': False,

@@ -57,3 +57,12 @@ def test_an_update_that_is_cancelled_gives_back_only_a_lock_that_it_has(monkeypa
     held.acquire()
     policy.handle_update_cancel({'lock': held})
     assert released == [('context', 'nested', 'own')]
+
+
+def test_an_update_takes_back_the_mark_of_a_deletion_that_failed():
+    entries = {'ha_deleting': 'true', 'ha_record': 'kept'}
+    policy = mock.Mock(data=lambda: dict(entries), data_delete=entries.pop, resource_id='nested')
+    failover_policy.FailoverPolicy.handle_update(policy, mock.MagicMock(), None, None)
+    assert entries == {'ha_record': 'kept'}
+    failover_policy.FailoverPolicy.handle_update(policy, mock.MagicMock(), None, None)
+    assert entries == {'ha_record': 'kept'}
