@@ -96,13 +96,14 @@ def limits_refusal(
 ) -> str | None:
     """Why cooldown or the flapping guard forbid a failover now, or None."""
     if limits.cooldown and past:
-        age = (now - max(past)).total_seconds()
+        # From the nearest: the clock of the engine that wrote it may be ahead, or far off.
+        age = min(abs((now - p).total_seconds()) for p in past)
         if age < limits.cooldown:
             return (
                 f'the last failover was {age:.0f} s ago and the cooldown is {limits.cooldown:.0f} s'
             )
     if limits.max_failovers and limits.period:
-        recent = [p for p in past if (now - p).total_seconds() < limits.period]
+        recent = [p for p in past if abs((now - p).total_seconds()) < limits.period]
         if len(recent) >= limits.max_failovers:
             return (
                 f'{len(recent)} failovers within {limits.period:.0f} s reach max_failovers '

@@ -154,6 +154,17 @@ def test_a_member_that_was_left_as_sick_is_no_standby_until_it_is_replaced():
     assert isinstance(asked, decide.Start) and asked.plan.new == worlds.holder('a')
 
 
+@pytest.mark.parametrize(
+    ('ahead', 'is_refused'), [(2, True), (59, True), (61, False), (1e8, False)]
+)
+def test_a_failover_on_record_from_the_future_holds_back_no_longer_than_one_of_the_past(
+    ahead, is_refused
+):
+    limits = model.Limits(cooldown=60, max_failovers=1, period=60)
+    past = (worlds.NOW + datetime.timedelta(seconds=ahead),)
+    assert (decide.limits_refusal(limits, past, worlds.NOW) is not None) is is_refused
+
+
 def test_cooldown_and_flapping_guard_hold_back_alarms_but_no_switchover():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     ago = [worlds.NOW - datetime.timedelta(seconds=s) for s in (50, 100, 150)]
