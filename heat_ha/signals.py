@@ -17,15 +17,15 @@ import enum
 import json
 from typing import Any, Generic, TypeVar
 
-from heat_ha import exceptions
+from heat_ha import exceptions, quoting
 
 # An Aodh alarm over a hundred resources stays below 20 KiB; what is larger is not an alarm.
 MAX_BODY_BYTES = 64 * 1024
 
-# Heat's names of resources have at most 255 characters, server ids 36.
-MAX_NAME_LENGTH = 255
+# Under these names the policies know them.
+shorten = quoting.shorten
+shown = quoting.shown
 
-_SHOWN_LENGTH = 60
 _STATE_KEYS = ('current', 'state')
 
 # Ceilometer puts a server's id into these traits of its events, the surest one first:
@@ -125,7 +125,7 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
         return Signal()
     if not isinstance(details, collections.abc.Mapping):
         raise exceptions.Refused(
-            f'the body of the signal is a {_kind(details)}',
+            f'the body of the signal is a {quoting.kind(details)}',
             'Send a JSON object, or nothing at all',
         )
     _check_size(details)
@@ -147,7 +147,7 @@ def _request(
         if key not in known:
             kind = 'A signal with an action or a member' if form.takes_alarms else 'A signal'
             raise exceptions.Refused(
-                f'the signal has the unknown key {shown(key)}',
+                f'the signal has the unknown key {quoting.shown(key)}',
                 f'{kind} may have: {", ".join(known)}',
             )
     values = {
@@ -167,7 +167,7 @@ def _checked(value: object, key: str, kind: type) -> Any:
     if isinstance(value, kind):
         return value
     remedy = 'Send true or false' if kind is bool else 'Send a text'
-    raise exceptions.Refused(f'{key} is a {_kind(value)}', remedy)
+    raise exceptions.Refused(f'{key} is a {quoting.kind(value)}', remedy)
 
 
 def _action(word: str | None, actions: type[ActionT]) -> ActionT | None:
@@ -178,7 +178,7 @@ def _action(word: str | None, actions: type[ActionT]) -> ActionT | None:
     except ValueError as exc:
         known = ', '.join(action.value for action in actions)
         raise exceptions.Refused(
-            f'action {shown(word)} is not known here', f'Known: {known}'
+            f'action {quoting.shown(word)} is not known here', f'Known: {known}'
         ) from exc
 
 
@@ -187,15 +187,15 @@ def _member(name: str | None) -> str | None:
         return None
     if not name:
         raise exceptions.Refused('member is empty', 'Name a member, or leave the key out')
-    return _within_length(name, 'member')
+    return quoting.within_length(name, 'member')
 
 
 def _alarm(details: collections.abc.Mapping[str, object]) -> Signal[Any]:
     return Signal(
         member=_server_of_event(details.get('reason_data')),
         alarm_state=_state(details),
-        reason=_readable(details.get('reason')),
-        alarm=_readable(details.get('alarm_name')),
+        reason=quoting.readable(details.get('reason')),
+        alarm=quoting.readable(details.get('alarm_name')),
     )
 
 
@@ -206,7 +206,7 @@ def _state(details: collections.abc.Mapping[str, object]) -> AlarmState:
             continue
         if not isinstance(value, str) or value.lower() not in _STATES:
             raise exceptions.Refused(
-                f'{key} is {shown(value)}',
+                f'{key} is {quoting.shown(value)}',
                 f'Known states: {", ".join(s.value for s in AlarmState)}',
             )
         return _STATES[value.lower()]
@@ -232,22 +232,8 @@ def _server_of_event(reason_data: object) -> str | None:
                 values[name] = value
     for name in _SERVER_TRAITS:
         if name in values:
-            return _within_length(values[name], f'trait {name}')
+            return quoting.within_length(values[name], f'trait {name}')
     return None
-
-
-def _within_length(value: str, key: str) -> str:
-    if len(value) > MAX_NAME_LENGTH:
-        raise exceptions.Refused(
-            f'{key} has {len(value)} characters, more than {MAX_NAME_LENGTH}',
-            'Send a member name, a reference or a server id',
-        )
-    return value
-
-
-def _readable(value: object) -> str:
-    """Take over a text that is only shown to people."""
-    return shorten(value) if isinstance(value, str) else ''
 
 
 def _check_size(details: collections.abc.Mapping[str, object]) -> None:
@@ -262,26 +248,3 @@ def _check_size(details: collections.abc.Mapping[str, object]) -> None:
             f'the body of the signal has {size} bytes, more than {MAX_BODY_BYTES}',
             'Send the name of the member only',
         )
-
-
-def _kind(value: object) -> str:
-    kinds = {
-        str: 'text',
-        bool: 'boolean',
-        int: 'number',
-        float: 'number',
-        list: 'list',
-        type(None): 'null',
-    }
-    return kinds.get(type(value), type(value).__name__)
-
-
-def shorten(text: str, length: int = 250) -> str:
-    """Cut what an unknown sender wrote, so that it fits an event and stays on its line."""
-    printable = ''.join(c if c.isprintable() else ' ' for c in text)
-    return printable if len(printable) <= length else printable[: length - 1] + '…'
-
-
-def shown(value: object) -> str:
-    """Quote what an unknown sender wrote."""
-    return shorten(repr(value), _SHOWN_LENGTH)

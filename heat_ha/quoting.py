@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a text of an unknown sender is shown to people, and how long a name of it may be.
+
+``heat_ha.signals`` and ``heat_ha.senders`` use it for what they refuse, and the policies for what
+they write into events.
+"""
+
+from heat_ha import exceptions
+
+# Heat's names of resources have at most 255 characters, server ids 36.
+MAX_NAME_LENGTH = 255
+
+_SHOWN_LENGTH = 60
+
+
+def shorten(text: str, length: int = 250) -> str:
+    """Cut what an unknown sender wrote, so that it fits an event and stays on its line."""
+    printable = ''.join(c if c.isprintable() else ' ' for c in text)
+    return printable if len(printable) <= length else printable[: length - 1] + '…'
+
+
+def shown(value: object) -> str:
+    """Quote what an unknown sender wrote."""
+    return shorten(repr(value), _SHOWN_LENGTH)
+
+
+def readable(value: object) -> str:
+    """Take over a text that is only shown to people; anything else becomes ''."""
+    return shorten(value) if isinstance(value, str) else ''
+
+
+def kind(value: object) -> str:
+    """Name the JSON type of a value."""
+    kinds = {
+        str: 'text',
+        bool: 'boolean',
+        int: 'number',
+        float: 'number',
+        list: 'list',
+        type(None): 'null',
+    }
+    return kinds.get(type(value), type(value).__name__)
+
+
+def within_length(value: str, key: str) -> str:
+    """Return a name of a member as it is.
+
+    :raises exceptions.Refused: it is longer than any name of Heat's, naming the key.
+    """
+    if len(value) > MAX_NAME_LENGTH:
+        raise exceptions.Refused(
+            f'{key} has {len(value)} characters, more than {MAX_NAME_LENGTH}',
+            'Send a member name, a reference or a server id',
+        )
+    return value
