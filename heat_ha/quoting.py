@@ -21,7 +21,11 @@ def shorten(text: str, length: int = 250) -> str:
 
 def shown(value: object) -> str:
     """Quote what an unknown sender wrote."""
-    return shorten(repr(value), _SHOWN_LENGTH)
+    try:
+        return shorten(repr(value), _SHOWN_LENGTH)
+    except RecursionError:
+        # JSON may be nested as deeply as it can just be read.
+        return kind(value)
 
 
 def readable(value: object) -> str:

@@ -17,7 +17,7 @@ import enum
 import json
 from typing import Any, Generic, TypeVar
 
-from heat_ha import exceptions, quoting
+from heat_ha import exceptions, quoting, senders
 
 # An Aodh alarm over a hundred resources stays below 20 KiB; what is larger is not an alarm.
 MAX_BODY_BYTES = 64 * 1024
@@ -25,12 +25,7 @@ MAX_BODY_BYTES = 64 * 1024
 # Under these names the policies know them.
 shorten = quoting.shorten
 shown = quoting.shown
-
-_STATE_KEYS = ('current', 'state')
-
-# Ceilometer puts a server's id into these traits of its events, the surest one first:
-# ``resource_id`` is a volume's or a port's id in the events of other services.
-_SERVER_TRAITS = ('instance_id', 'resource_id')
+AlarmState = senders.AlarmState
 
 
 class Action(enum.Enum):
@@ -46,25 +41,6 @@ class Action(enum.Enum):
 
 
 ActionT = TypeVar('ActionT', bound=Action)
-
-
-class AlarmState(enum.Enum):
-    """What the alarm says of the thing that it watches."""
-
-    ALARM = 'alarm'
-    OK = 'ok'
-    INSUFFICIENT_DATA = 'insufficient data'
-
-
-# ``normal`` and ``nodata`` are the words of Heat's own CloudWatch of old.
-_STATES = {
-    'alarm': AlarmState.ALARM,
-    'ok': AlarmState.OK,
-    'normal': AlarmState.OK,
-    'insufficient data': AlarmState.INSUFFICIENT_DATA,
-    'insufficient_data': AlarmState.INSUFFICIENT_DATA,
-    'nodata': AlarmState.INSUFFICIENT_DATA,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,15 +90,17 @@ class Signal(Generic[ActionT]):
 def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) -> Signal[ActionT]:
     """Read the body of a signal to a policy with these actions.
 
-    A body without a state means that there is an alarm, as Heat's own policies take it. Keys
-    that say nothing to a policy are ignored in alarms, because each release of Aodh may add
-    some, and refused beside ``action`` or ``member``, because there they are a person's typing
-    errors.
+    What monitoring systems post is read by ``heat_ha.senders``. A body without a state means that
+    there is an alarm, as Heat's own policies take it. Keys that say nothing to a policy are
+    ignored in alarms, because each release of Aodh may add some, and refused beside ``action`` or
+    ``member``, because there they are a person's typing errors.
 
     :raises exceptions.Refused: what was wrong with which key.
     """
     if details is None:
         return Signal()
+    if form.takes_alarms and _is_list_of_checks(details):
+        details = {'checks': details}
     if not isinstance(details, collections.abc.Mapping):
         raise exceptions.Refused(
             f'the body of the signal is a {quoting.kind(details)}',
@@ -132,6 +110,15 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
     if form.takes_alarms and 'action' not in details and 'member' not in details:
         return _alarm(details)
     return _request(details, actions, form)
+
+
+def _is_list_of_checks(details: object) -> bool:
+    """Whether it is what a watch of Consul posts. Heat's API drops it, other callers may not."""
+    return (
+        isinstance(details, list)
+        and bool(details)
+        and all(isinstance(d, dict) and 'CheckID' in d and 'Status' in d for d in details)
+    )
 
 
 def without_action(signal: Signal[Any]) -> Signal[Any]:
@@ -190,50 +177,11 @@ def _member(name: str | None) -> str | None:
     return quoting.within_length(name, 'member')
 
 
-def _alarm(details: collections.abc.Mapping[str, object]) -> Signal[Any]:
+def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
+    alert = senders.read(body)
     return Signal(
-        member=_server_of_event(details.get('reason_data')),
-        alarm_state=_state(details),
-        reason=quoting.readable(details.get('reason')),
-        alarm=quoting.readable(details.get('alarm_name')),
+        member=alert.member, alarm_state=alert.state, reason=alert.reason, alarm=alert.name
     )
-
-
-def _state(details: collections.abc.Mapping[str, object]) -> AlarmState:
-    for key in _STATE_KEYS:
-        value = details.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, str) or value.lower() not in _STATES:
-            raise exceptions.Refused(
-                f'{key} is {quoting.shown(value)}',
-                f'Known states: {", ".join(s.value for s in AlarmState)}',
-            )
-        return _STATES[value.lower()]
-    return AlarmState.ALARM
-
-
-def _server_of_event(reason_data: object) -> str | None:
-    """Find the server that an event alarm is about, None in alarms of other kinds."""
-    if not isinstance(reason_data, collections.abc.Mapping):
-        return None
-    event = reason_data.get('event')
-    if not isinstance(event, collections.abc.Mapping):
-        return None
-    traits = event.get('traits')
-    if not isinstance(traits, collections.abc.Sequence) or isinstance(traits, str):
-        return None
-    values = {}
-    for trait in traits:
-        # Aodh passes Ceilometer's form on: [name, type, value].
-        if isinstance(trait, collections.abc.Sequence) and len(trait) == 3:
-            name, value = trait[0], trait[2]
-            if isinstance(name, str) and isinstance(value, str) and value:
-                values[name] = value
-    for name in _SERVER_TRAITS:
-        if name in values:
-            return quoting.within_length(values[name], f'trait {name}')
-    return None
 
 
 def _check_size(details: collections.abc.Mapping[str, object]) -> None:

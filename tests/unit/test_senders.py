@@ -1,0 +1,513 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One body for each sender and state, in the form that the sender posts, and what is read of it."""
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heat_ha import exceptions, senders, signals
+from heat_ha.failover import model as failover
+
+SERVER = 'e5d6f7a8-0000-4000-8000-000000000001'
+OTHER = 'e5d6f7a8-0000-4000-8000-000000000002'
+
+ALARM, OK, NO_DATA = signals.AlarmState
+REFUSED = None
+
+
+def parse(details):
+    return signals.parse(details, failover.Action)
+
+
+def refusal(details):
+    """The refusal of a body, which has to be one short line."""
+    with pytest.raises(exceptions.Refused) as refused:
+        parse(details)
+    assert_short(refused.value)
+    return refused.value
+
+
+def assert_short(refused):
+    assert refused.remedy
+    assert len(refused.reason) < 200 and refused.reason.isprintable()
+    assert len(str(refused)) < 500 and str(refused).isprintable()
+
+
+# --- the bodies -----------------------------------------------------------------------------
+
+
+def aodh(current, kind, **reason_data):
+    return {
+        'severity': 'low',
+        'alarm_name': 'sick',
+        'alarm_id': 'b2c3d4e5-0000-4000-8000-000000000002',
+        'current': current,
+        'previous': 'ok',
+        'reason': 'Transition',
+        'reason_data': {'type': kind, **reason_data},
+    }
+
+
+def aodh_event(current, *traits):
+    event = {
+        'message_id': 'm',
+        'event_type': 'compute.instance.power_off.end',
+        'generated': '2026-11-01T10:00:00',
+        'traits': [['state', 1, 'stopped'], *traits],
+        'raw': {},
+    }
+    return aodh(current, 'event', event=event)
+
+
+def alert(status, **labels):
+    return {
+        'status': status,
+        'labels': {'alertname': 'InstanceDown', 'instance': '10.0.0.7:9100', **labels},
+        'annotations': {'summary': 'It does not answer'},
+        'startsAt': '2026-11-01T10:00:00.000Z',
+        'endsAt': '0001-01-01T00:00:00Z',
+        'generatorURL': 'http://prometheus:9090/graph',
+        'fingerprint': 'c6eadffa33fcdf37',
+    }
+
+
+def alertmanager(*alerts, **changes):
+    is_firing = any(a['status'] == 'firing' for a in alerts if isinstance(a, dict))
+    return {
+        'version': '4',
+        'groupKey': '{}:{alertname="InstanceDown"}',
+        'truncatedAlerts': 0,
+        'status': 'firing' if is_firing else 'resolved',
+        'receiver': 'heat',
+        'groupLabels': {'alertname': 'InstanceDown'},
+        'commonLabels': {'alertname': 'InstanceDown'},
+        'commonAnnotations': {},
+        'externalURL': 'http://alertmanager:9093',
+        'alerts': list(alerts),
+        **changes,
+    }
+
+
+def grafana(*alerts, **changes):
+    body = alertmanager(*alerts, version='1', orgId=1, title='[FIRING:1] sick')
+    return {
+        **body,
+        'state': 'alerting' if body['status'] == 'firing' else 'ok',
+        'message': '**Firing**',
+        **changes,
+    }
+
+
+def grafana_legacy(state, *tags, **changes):
+    return {
+        'dashboardId': 1,
+        'evalMatches': [{'value': 1, 'metric': 'up', 'tags': one} for one in tags],
+        'message': 'It does not answer',
+        'orgId': 0,
+        'panelId': 2,
+        'ruleId': 1,
+        'ruleName': 'sick',
+        'ruleUrl': 'http://grafana:3000/',
+        'state': state,
+        'tags': {},
+        'title': '[Alerting] sick',
+        **changes,
+    }
+
+
+def monasca(state, *servers):
+    dimensions = [{'hostname': 'a', **({'resource_id': s} if s else {})} for s in servers]
+    return {
+        'alarm_id': 'b2c3d4e5-0000-4000-8000-000000000003',
+        'alarm_definition_id': 'b2c3d4e5-0000-4000-8000-000000000004',
+        'alarm_name': 'sick',
+        'alarm_description': '',
+        'alarm_timestamp': 1793527200,
+        'state': state,
+        'old_state': 'OK',
+        'message': 'Thresholds were exceeded',
+        'tenant_id': 't',
+        'metrics': [{'name': 'vm.host_alive_status', 'dimensions': d} for d in dimensions],
+    }
+
+
+def zabbix(value, **changes):
+    return {
+        'event_value': value,
+        'event_source': '0',
+        'event_update_status': '0',
+        'event_name': 'Host is unavailable',
+        'server_id': SERVER,
+        **changes,
+    }
+
+
+def check(status, node='web-1', check_id='serfHealth'):
+    return {
+        'Node': node,
+        'CheckID': check_id,
+        'Name': 'Serf Health Status',
+        'Status': status,
+        'Notes': '',
+        'Output': 'Agent not live or unreachable',
+        'ServiceID': '',
+        'ServiceName': '',
+    }
+
+
+def consul(*checks):
+    return {'checks': list(checks)}
+
+
+def pacemaker(desc, kind='node'):
+    return {
+        'CRM_alert_kind': kind,
+        'CRM_alert_version': '2.1.7',
+        'CRM_alert_node': 'web-1',
+        'CRM_alert_nodeid': '1',
+        'CRM_alert_desc': desc,
+        'CRM_alert_node_sequence': '4',
+        'CRM_alert_timestamp': '10:00:00.000000',
+    }
+
+
+def vitrage(kind, vitrage_type='nova.instance'):
+    return {
+        'notification': kind,
+        'payload': {
+            'vitrage_id': 'v1',
+            'name': 'Instance unreachable',
+            'vitrage_type': 'vitrage',
+            'vitrage_category': 'ALARM',
+            'state': 'Active',
+            'vitrage_operational_severity': 'CRITICAL',
+            'resource': {'vitrage_id': 'v2', 'vitrage_type': vitrage_type, 'id': SERVER},
+        },
+    }
+
+
+def kapacitor(level, *tags):
+    return {
+        'id': 'alive/server',
+        'message': 'It does not answer',
+        'details': '',
+        'time': '2026-11-01T10:00:00Z',
+        'duration': 0,
+        'level': level,
+        'previousLevel': 'OK',
+        'data': {'series': [{'name': 'ping', 'tags': t, 'columns': ['time']} for t in tags]},
+    }
+
+
+NAMED = {'server_id': SERVER}
+
+# Sender, body, state or REFUSED, member or a part of the refusal.
+ROWS = [
+    # Aodh: event alarms name the server, the other kinds do not.
+    ('Aodh', aodh_event('alarm', ['instance_id', 1, SERVER]), ALARM, SERVER),
+    ('Aodh', aodh_event('alarm', ['resource_id', 1, SERVER]), ALARM, SERVER),
+    ('Aodh', aodh_event('ok', ['instance_id', 1, SERVER]), OK, SERVER),
+    *(
+        ('Aodh', aodh(current, kind, **reason_data), state, None)
+        for (current, state), (kind, reason_data) in itertools.product(
+            {'alarm': ALARM, 'ok': OK, 'insufficient data': NO_DATA}.items(),
+            {
+                # Alarms of Gnocchi's and Prometheus's metrics have this form too.
+                'threshold': {'disposition': 'outside', 'count': 1, 'most_recent': 97.5},
+                'composite': {
+                    'composition_form': '(rule1 and rule2)',
+                    'causative_rules': {'rule1': {'resource_id': SERVER}},
+                },
+                'loadbalancer_member_health': {
+                    'count': 1,
+                    'unhealthy_members': [{'id': 'm1', 'address': '10.0.0.7'}],
+                    'pool_id': 'p',
+                    'stack_id': 's',
+                    'asg_id': 'g',
+                },
+            }.items(),
+        )
+    ),
+    ('Aodh', aodh('burning', 'threshold'), REFUSED, "current is 'burning'"),
+    # Alertmanager.
+    ('Prometheus Alertmanager', alertmanager(alert('firing', **NAMED)), ALARM, SERVER),
+    ('Prometheus Alertmanager', alertmanager(alert('firing')), ALARM, None),
+    ('Prometheus Alertmanager', alertmanager(alert('resolved', **NAMED)), OK, SERVER),
+    ('Prometheus Alertmanager', alertmanager(alert('resolved')), OK, None),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('resolved', **NAMED), alert('resolved', server_id=OTHER)),
+        OK,
+        None,
+    ),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('resolved', server_id=OTHER), alert('firing', **NAMED)),
+        ALARM,
+        SERVER,
+    ),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('firing', **NAMED), alert('firing', instance_id=SERVER)),
+        ALARM,
+        SERVER,
+    ),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('firing', **NAMED), alert('firing', server_id=OTHER)),
+        REFUSED,
+        'different servers',
+    ),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('firing', **NAMED), alert('firing')),
+        REFUSED,
+        'different servers',
+    ),
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('firing', **NAMED), truncatedAlerts=3),
+        REFUSED,
+        'truncatedAlerts is 3',
+    ),
+    # Its own state is that of its alerts.
+    (
+        'Prometheus Alertmanager',
+        alertmanager(alert('resolved'), status='firing'),
+        OK,
+        None,
+    ),
+    # Grafana.
+    ('Grafana', grafana(alert('firing', **NAMED)), ALARM, SERVER),
+    ('Grafana', grafana(alert('resolved', **NAMED)), OK, SERVER),
+    ('Grafana', grafana(alert('firing', alertname='DatasourceNoData')), NO_DATA, None),
+    ('Grafana', grafana(alert('firing', alertname='DatasourceError')), NO_DATA, None),
+    ('Grafana', grafana(alert('resolved', alertname='DatasourceError')), OK, None),
+    ('Grafana', grafana(alert('firing'), state='burning'), REFUSED, "state is 'burning'"),
+    # Grafana of old.
+    ('Grafana, legacy alerts', grafana_legacy('alerting'), ALARM, None),
+    ('Grafana, legacy alerts', grafana_legacy('alerting', NAMED), ALARM, SERVER),
+    ('Grafana, legacy alerts', grafana_legacy('alerting', None), ALARM, None),
+    ('Grafana, legacy alerts', grafana_legacy('alerting', None, tags=NAMED), ALARM, SERVER),
+    (
+        'Grafana, legacy alerts',
+        grafana_legacy('alerting', NAMED, {'server_id': OTHER}),
+        REFUSED,
+        'different servers',
+    ),
+    ('Grafana, legacy alerts', grafana_legacy('ok'), OK, None),
+    ('Grafana, legacy alerts', grafana_legacy('pending'), OK, None),
+    ('Grafana, legacy alerts', grafana_legacy('paused'), OK, None),
+    ('Grafana, legacy alerts', grafana_legacy('no_data'), NO_DATA, None),
+    ('Grafana, legacy alerts', grafana_legacy('unknown'), NO_DATA, None),
+    ('Grafana, legacy alerts', grafana_legacy('firing'), REFUSED, "state is 'firing'"),
+    # Monasca.
+    ('Monasca', monasca('ALARM', SERVER), ALARM, SERVER),
+    ('Monasca', monasca('ALARM', None), ALARM, None),
+    ('Monasca', monasca('ALARM', SERVER, SERVER), ALARM, SERVER),
+    ('Monasca', monasca('ALARM', SERVER, OTHER), REFUSED, 'different servers'),
+    ('Monasca', monasca('OK', SERVER), OK, SERVER),
+    ('Monasca', monasca('UNDETERMINED', SERVER), NO_DATA, SERVER),
+    # Zabbix.
+    ('Zabbix', zabbix('1'), ALARM, SERVER),
+    ('Zabbix', zabbix(1), ALARM, SERVER),
+    ('Zabbix', zabbix('1', server_id=''), ALARM, None),
+    ('Zabbix', zabbix('1', event_update_status='1'), OK, SERVER),
+    ('Zabbix', zabbix('0'), OK, SERVER),
+    ('Zabbix', zabbix(True), REFUSED, 'event_value is True'),
+    ('Zabbix', zabbix('{EVENT.VALUE}'), REFUSED, '{EVENT.VALUE}'),
+    ('Zabbix', zabbix('1', event_source='3'), REFUSED, "event_source is '3'"),
+    # Consul.
+    ('Consul', consul(check('critical')), ALARM, 'web-1'),
+    ('Consul', consul(check('passing', 'web-2'), check('critical')), ALARM, 'web-1'),
+    ('Consul', consul(check('critical'), check('critical', 'web-2')), REFUSED, "'web-2'"),
+    ('Consul', consul(check('critical', check_id='_node_maintenance')), OK, 'web-1'),
+    ('Consul', consul(check('critical', check_id='_service_maintenance:a')), OK, 'web-1'),
+    ('Consul', consul(check('warning')), OK, 'web-1'),
+    ('Consul', consul(check('passing'), check('passing', 'web-2')), OK, None),
+    ('Consul', consul(), OK, None),
+    ('Consul', check('critical'), ALARM, 'web-1'),
+    ('Consul', consul(check('burning')), REFUSED, "'burning'"),
+    ('Consul', {'checks': 7}, REFUSED, 'checks is a number'),
+    # Pacemaker.
+    ('Pacemaker', pacemaker('lost'), ALARM, 'web-1'),
+    ('Pacemaker', pacemaker('member'), OK, 'web-1'),
+    ('Pacemaker', pacemaker('Timed Out'), REFUSED, 'CRM_alert_desc'),
+    ('Pacemaker', pacemaker('ok', 'resource'), REFUSED, "CRM_alert_kind is 'resource'"),
+    ('Pacemaker', pacemaker('Operation', 'fencing'), REFUSED, "CRM_alert_kind is 'fencing'"),
+    # Vitrage.
+    ('Vitrage', vitrage('vitrage.alarm.activate'), ALARM, SERVER),
+    ('Vitrage', vitrage('vitrage.deduced_alarm.activate'), ALARM, SERVER),
+    ('Vitrage', vitrage('vitrage.alarm.deactivate'), OK, SERVER),
+    ('Vitrage', vitrage('vitrage.deduced_alarm.deactivate'), OK, SERVER),
+    ('Vitrage', vitrage('vitrage.mark_down.activate'), REFUSED, 'notification'),
+    ('Vitrage', vitrage('vitrage.alarm.activate', 'nova.host'), REFUSED, "'nova.host'"),
+    # Kapacitor.
+    ('Kapacitor', kapacitor('CRITICAL', NAMED), ALARM, SERVER),
+    ('Kapacitor', kapacitor('CRITICAL'), ALARM, None),
+    ('Kapacitor', kapacitor('CRITICAL', NAMED, {'server_id': OTHER}), REFUSED, 'different'),
+    ('Kapacitor', kapacitor('WARNING', NAMED), OK, SERVER),
+    ('Kapacitor', kapacitor('INFO', NAMED), OK, SERVER),
+    ('Kapacitor', kapacitor('OK', NAMED), OK, SERVER),
+    # Whoever else, such as Nagios and Icinga, with a body that an operator wrote.
+    ('Any other', {}, ALARM, None),
+    ('Any other', {'reason': 'by hand'}, ALARM, None),
+    ('Any other', {'server_id': SERVER}, ALARM, SERVER),
+    ('Any other', {'state': 'DOWN', 'server_id': SERVER}, ALARM, SERVER),
+    ('Any other', {'status': 'firing'}, ALARM, None),
+    ('Any other', {'status': 'Resolved'}, OK, None),
+    ('Any other', {'state': 'UP', 'server_id': SERVER}, OK, SERVER),
+    ('Any other', {'state': 'UNREACHABLE', 'server_id': SERVER}, NO_DATA, SERVER),
+    ('Any other', {'status': 'burning'}, REFUSED, "status is 'burning'"),
+    ('Any other', {'status': 200}, REFUSED, 'status is 200'),
+    ('Any other', {'state': 'alarm', 'status': 'burning'}, REFUSED, "status is 'burning'"),
+    ('Any other', {'state': 'alarm', 'status': 'resolved'}, REFUSED, 'state and status'),
+    ('Any other', {'server_id': 7}, REFUSED, 'server_id is a number'),
+]
+
+
+@pytest.mark.parametrize(('sender', 'body', 'state', 'expected'), ROWS)
+def test_what_each_sender_posts_is_read_as_it_means_it(sender, body, state, expected):
+    assert next(s.name for s in senders.SENDERS if s.is_from(body)) == sender
+    if state is REFUSED:
+        assert expected in refusal(body).reason
+        return
+    signal = parse(body)
+    assert (signal.action, signal.alarm_state, signal.member) == (None, state, expected)
+
+
+def test_each_sender_has_a_body_for_each_kind_of_state_that_it_has_a_word_for():
+    for sender in senders.SENDERS:
+        states = {state for name, _, state, _ in ROWS if name == sender.name}
+        assert states >= {senders.WORDS[word] for word in sender.words}, sender.name
+
+
+@pytest.mark.parametrize('word', senders.WORDS)
+def test_each_word_is_one_of_a_sender_and_in_lower_case(word):
+    assert word == word.lower()
+    assert any(word in sender.words for sender in senders.SENDERS)
+
+
+@pytest.mark.parametrize('key', ['server_id', 'instance_id', 'resource_id', 'member'])
+def test_labels_name_the_server(key):
+    assert parse(alertmanager(alert('firing', **{key: SERVER}))).member == SERVER
+
+
+def test_the_surest_label_names_the_server():
+    labels = {'resource_id': 'volume', 'member': 'a', 'server_id': SERVER, 'instance_id': ''}
+    assert parse(alertmanager(alert('firing', **labels))).member == SERVER
+
+
+@pytest.mark.parametrize(
+    'alerts',
+    [
+        None,
+        [],
+        {},
+        'firing',
+        7,
+        ['firing'],
+        [None],
+        [{}],
+        [{'labels': {}}],
+        [{'status': 'firing'}],
+        [{'status': 'firing', 'labels': None}],
+        [{'status': 'firing', 'labels': ['server_id']}],
+        [{'status': 'burning', 'labels': {}}],
+        [{'status': 7, 'labels': {}}],
+        [{'status': 'firing', 'labels': {'server_id': 7}}],
+        [{'status': 'firing', 'labels': {'server_id': 'x' * 300}}],
+        [{'status': 'resolved', 'labels': {}}, {'status': 'burning', 'labels': {}}],
+    ],
+)
+def test_alerts_that_are_not_understood_are_refused(alerts):
+    for body in ({'alerts': alerts}, alertmanager() | {'alerts': alerts}):
+        refusal(body)
+
+
+def test_a_refusal_of_an_unknown_word_lists_the_known_ones():
+    assert refusal({'status': 'burning'}).remedy.startswith('Known: alarm, ok, ')
+    assert refusal(alertmanager(alert('burning'))).remedy == 'Known: firing, resolved'
+
+
+def test_a_body_about_several_servers_is_refused_with_what_makes_it_one():
+    body = alertmanager(*(alert('firing', server_id=f's{i}') for i in range(9)))
+    refused = refusal(body)
+    assert 'names 9 different servers' in refused.reason
+    assert 'group_by [server_id]' in refused.remedy
+
+
+def test_what_people_read_comes_with_the_alarm():
+    for body, name, reason in (
+        (alertmanager(alert('firing')), 'InstanceDown', 'It does not answer'),
+        (grafana_legacy('alerting'), 'sick', 'It does not answer'),
+        (monasca('ALARM', SERVER), 'sick', 'Thresholds were exceeded'),
+        (zabbix('1'), 'Host is unavailable', ''),
+    ):
+        signal = parse(body)
+        assert (signal.alarm, signal.reason) == (name, reason)
+
+
+def test_a_list_of_checks_is_read_and_no_other_list():
+    assert parse([check('critical')]).member == 'web-1'
+    assert parse([check('passing')]).is_all_clear
+    for body in ([], [check('passing'), 7], [alert('firing')]):
+        assert 'list' in refusal(body).reason
+
+
+# --- any body -------------------------------------------------------------------------------
+
+KEYS = re.findall(
+    r'\w+',
+    """alarm_id current state status reason_data event traits alerts orgId labels annotations
+    truncatedAlerts ruleName evalMatches tags alarm_definition_id metrics dimensions event_value
+    event_source event_update_status checks CheckID Status Node CRM_alert_kind CRM_alert_desc
+    CRM_alert_node notification payload resource vitrage_type id level data series server_id
+    instance_id resource_id alertname action member reason""",
+)
+TEXTS = st.sampled_from([*senders.WORDS, 'node', 'nova.instance', 'replace']) | st.text()
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+OBJECTS = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=4)
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS) | st.text(), OBJECTS, max_size=6))
+def test_any_object_is_read_or_refused_in_one_short_line(body):
+    try:
+        signal = parse(body)
+    except exceptions.Refused as refused:
+        assert_short(refused)
+    else:
+        for text in (signal.reason, signal.alarm):
+            assert len(text) <= 250 or 'member' in body or 'action' in body
+
+
+@given(st.sampled_from([body for _, body, _, _ in ROWS if body]), st.data())
+def test_a_body_with_one_part_changed_is_read_or_refused(body, data):
+    changed = dict(body)
+    changed[data.draw(st.sampled_from(sorted(body)))] = data.draw(OBJECTS)
+    try:
+        parse(changed)
+    except exceptions.Refused as refused:
+        assert_short(refused)
+
+
+@pytest.mark.parametrize('key', KEYS)
+def test_a_body_that_is_nested_as_deeply_as_can_be_is_read_or_refused(key):
+    for depth in (100, 900, 980, 100_000):
+        deep = 'x'
+        for _ in range(depth):
+            deep = [deep]
+        try:
+            parse({'data': {}, key: deep})
+        except exceptions.Refused as refused:
+            assert_short(refused)
