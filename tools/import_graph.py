@@ -35,6 +35,7 @@ PACKAGE = 'heat_ha'
 SIGNAL = (
     'heat_ha.plugin.failover_policy',
     'heat_ha.signals',
+    'heat_ha.senders',
     'heat_ha.failover.controller',
     'heat_ha.cloud.lease',
     # What is on record, and what there is to hand over.
