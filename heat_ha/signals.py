@@ -145,7 +145,8 @@ def _request(
     return Signal(
         action=_action(values.pop('action', None), actions),
         member=_member(values.pop('member', None)),
-        reason=values.pop('reason', ''),
+        # It goes into the plan and the history, whose columns hold 60,000 bytes in all.
+        reason=shorten(values.pop('reason', '')),
         values=values,
     )
 

@@ -272,3 +272,8 @@ def test_a_signal_that_only_looks_is_one_whose_action_says_so():
     }
     assert looking == {failover.Action.PLAN, rescue.Action.PLAN, rescue.Action.PREPARE}
     assert not signals.Signal().only_looks
+
+
+def test_a_reason_of_any_length_fits_the_record():
+    found = signals.parse({'action': 'switchover', 'reason': 'x' * 58_925}, failover.Action)
+    assert found.reason.startswith('xxx') and len(found.reason) <= 250
