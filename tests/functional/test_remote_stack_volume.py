@@ -36,7 +36,7 @@ def devices(tmp_path):
     options.write_text(OPTIONS.replace('FOLDER', str(tmp_path)))
     command = (
         access.LAB / 'venv' / 'bin' / 'python',
-        access.ROOT / 'tests' / 'scenario' / 'cinder_backup.py',
+        access.ROOT / 'lab' / 'client' / 'cinder_backup.py',
         tmp_path,
         *('--config-file', access.LAB / 'etc' / 'two' / 'cinder' / 'cinder.conf'),
         *('--config-file', options),
