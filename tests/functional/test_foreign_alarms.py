@@ -50,7 +50,7 @@ def test_signals_about_servers_of_others_hold_nothing_that_an_alarm_needs(make_s
     over = threading.Event()
 
     def send():
-        while not over.wait(0.05):
+        while not over.wait(0.3):
             stack.signal('server_failover_policy', {'member': 'a-server-of-somebody-else'})
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
