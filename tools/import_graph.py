@@ -37,6 +37,8 @@ SIGNAL = (
     'heat_ha.signals',
     'heat_ha.senders',
     'heat_ha.failover.controller',
+    'heat_ha.failover.admission',
+    'heat_ha.failover.rules.arrival',
     'heat_ha.cloud.lease',
     # What is on record, and what there is to hand over.
     'heat_ha.failover.held_record',
