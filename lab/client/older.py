@@ -14,6 +14,12 @@ from lab.client import access, hosts
 ENGINES = ('heat-engine-one-1', 'heat-engine-one-2')
 
 
+def is_in_history(commit: str) -> bool:
+    """Whether this checkout has the commit; a shallow clone has not."""
+    command = ['git', 'cat-file', '-e', f'{commit}^{{commit}}']
+    return not subprocess.run(command, cwd=access.ROOT, capture_output=True).returncode
+
+
 def install(commit: str) -> None:
     """Put the heat-ha of a commit into the lab's environment and start the engines with it.
 

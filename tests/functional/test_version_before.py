@@ -13,10 +13,15 @@ import pytest
 
 from lab.client import access, database, hosts, older, storage, waiting
 
-pytestmark = pytest.mark.alone
-
 # The last commit before the modules and the words in the code were put in order.
 BEFORE = '0ade3c5'
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        not older.is_in_history(BEFORE), reason=f'this clone does not go back to {BEFORE}'
+    ),
+]
 
 FAILOVER, REPLACE = 'server_failover_policy', 'server_replace_policy'
 
