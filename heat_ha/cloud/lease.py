@@ -10,6 +10,7 @@ Where Heat takes that row itself, a mark in a resource's metadata stands for it.
 import abc
 import functools
 import gc
+import threading
 import uuid
 import weakref
 from typing import Any, TypeVar
@@ -115,6 +116,11 @@ class Lease(abc.ABC):
 _TAKEN_HERE: 'weakref.WeakValueDictionary[str, Lock]' = weakref.WeakValueDictionary()
 
 
+@functools.lru_cache(4096)
+def _mutex_of(_stack_id: str) -> threading.Lock:
+    return threading.Lock()
+
+
 class Lock(Lease):
     """The right to change one policy's nested stack, held by one engine at a time.
 
@@ -126,6 +132,7 @@ class Lock(Lease):
         self._context = context
         self._stack_id = stack_id
         self._engine_id = own_engine_id()
+        self._mutex = _mutex_of(stack_id)
 
     def acquire(self) -> None:
         """Take the lock, from a dead engine too.
@@ -133,11 +140,12 @@ class Lock(Lease):
         :raises Busy: a living engine, or another thread of this one, holds it.
         """
         lock = stack_lock.StackLock(self._context, self._stack_id, self._engine_id)
-        try:
-            lock.acquire()
-        except heat_exception.ActionInProgress as exc:
-            raise Busy(f'engine {self.owner() or "unknown"} is at work') from exc
-        _TAKEN_HERE[self._stack_id] = self
+        with self._mutex:
+            try:
+                lock.acquire()
+            except heat_exception.ActionInProgress as exc:
+                raise Busy(f'engine {self.owner() or "unknown"} is at work') from exc
+            _TAKEN_HERE[self._stack_id] = self
 
     def owner(self) -> str | None:
         """Id of the engine that holds the lock now; None where nobody does."""
@@ -145,15 +153,18 @@ class Lock(Lease):
         return None if found is None else str(found)
 
     def is_held(self) -> bool:
-        """Whether this engine still has the lock (a thawed engine may have lost it)."""
-        return self.owner() == self._engine_id
+        """Whether it is still ours: a thawed engine may have lost it, even to its own thread."""
+        return _TAKEN_HERE.get(self._stack_id) is self and self.owner() == self._engine_id
 
-    @until_given_back
     def release(self) -> None:
         """Give the lock back, if this object has it; tried for minutes without the database."""
-        if _TAKEN_HERE.get(self._stack_id) is self:
-            stack_lock_object.StackLock.release(self._context, self._stack_id, self._engine_id)
-            _TAKEN_HERE.pop(self._stack_id, None)
+        until_given_back(self._release)()
+
+    def _release(self) -> None:
+        # Else a late release could delete the row that another thread has just written.
+        with self._mutex:
+            if _TAKEN_HERE.get(self._stack_id) is self:
+                stack_lock_object.StackLock.release(self._context, self._stack_id, self._engine_id)
 
 
 def is_held_by_living(context: Any, stack_id: str) -> bool:

@@ -30,6 +30,14 @@ def is_cancelled(context: Any, stack_id: str) -> bool:
     return bool(status == 'FAILED' and str(reason).endswith(' cancelled'))
 
 
+def status_of(resource: Any) -> object:
+    """What Heat's database has of the resource's stack, to be compared; None where it is gone."""
+    try:
+        return stack_object.Stack.get_status(resource.context, resource.stack.id)
+    except heat_exception.NotFound:
+        return None
+
+
 def sibling(resource: Any, refid: str | None) -> Any:
     """The resource of the same stack that ``refid`` refers to, or None.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import lease
+from heat_ha.cloud import lease, nested_stack
 from heat_ha.failover import model, record
 from heat_ha.failover.rules import arrival
 from heat_ha.groups.adapters import members as group_members
@@ -37,7 +37,9 @@ class Admission:
         if arrival.is_known(self._at_arrival, named):
             return
         try:
-            found = group_members.look(self._group).members
+            known = self._at_arrival
+            servers = {one.member: one.server for one in known.seen}
+            found = group_members.look(self._group, servers, known.seen_rows).members
         except exceptions.CouldNotAsk:
             # Not "there is none" (S2): the decision under the lock says what follows.
             return
@@ -45,39 +47,62 @@ class Admission:
             raise exceptions.Refused(arrival.foreign(named, [m.name for m in found]))
 
     def is_overtaken(self, now: model.Record) -> bool:
-        """Whether a failover began between the signal and its turn."""
-        return arrival.began_since(self._at_arrival, now)
+        """Whether a failover changed the active between the signal and its turn."""
+        return arrival.is_overtaken(self._at_arrival, now)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, names_member: bool) -> Iterator[None]:
         """Hold the lock for the body; wait for those that only look at the group.
 
-        :raises Refused: a failover is under way, which the signal joins, or the lock was not to be
-            had within ``arrival.PATIENCE`` seconds.
+        :param names_member: whether the signal is about a member that it names.
+        :raises Refused: a failover is under way, which the signal joins; or the lock was not to be
+            had within ``arrival.PATIENCE`` seconds; or the stack was changed meanwhile.
         """
-        self._acquire()
+        self._acquire(names_member)
         try:
             yield
         finally:
             self._lock.release()
 
-    def _acquire(self) -> None:
+    def _acquire(self, names_member: bool) -> None:
         began = time.monotonic()
+        try:
+            self._lock.acquire()
+            return
+        except lease.Busy as exc:
+            busy = exc
+        owner, status = self._lock.owner(), self._status()
         while True:
-            try:
-                self._lock.acquire()
-                return
-            except lease.Busy as exc:
-                step = arrival.when_busy(
-                    self._at_arrival,
-                    record.read(self._policy),
-                    time.monotonic() - began,
-                    str(exc),
-                )
+            waited = time.monotonic() - began
+            step = arrival.when_busy(
+                self._at_arrival, record.read(self._policy), waited, str(busy), names_member
+            )
             match step:
-                case arrival.TryAgain():
-                    time.sleep(arrival.TRY_EVERY * random.uniform(0.7, 1.3))
                 case arrival.Join(reason=reason):
                     raise exceptions.Refused(f'{reason}, so this signal joins it')
-                case arrival.GiveUp(reason=reason, remedy=remedy):
-                    raise exceptions.Refused(reason, remedy)
+                case arrival.TryAgain():
+                    time.sleep(arrival.TRY_EVERY * random.uniform(0.7, 1.3))
+                    # Not by taking it: that asks whether the owner lives, and of a hundred such
+                    # questions a busy engine may miss one.
+                    if self._lock.owner() == owner:
+                        continue
+                case arrival.GiveUp():
+                    # Its owner may have died meanwhile.
+                    pass
+            try:
+                self._lock.acquire()
+            except lease.Busy as exc:
+                if isinstance(step, arrival.GiveUp):
+                    raise exceptions.Refused(step.reason, step.remedy) from exc
+                busy, owner = exc, self._lock.owner()
+                continue
+            if self._status() != status:
+                # What this signal has loaded of the stack is older than that.
+                self._lock.release()
+                raise exceptions.Refused(
+                    'the stack was changed while this signal waited', 'Send the signal again'
+                )
+            return
+
+    def _status(self) -> object:
+        return nested_stack.status_of(self._policy)

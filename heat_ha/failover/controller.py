@@ -40,6 +40,9 @@ LOG = logging.getLogger(__name__)
 
 DELETING = 'ha_deleting'
 
+# Signals that move something to or from the member that they name.
+_ABOUT_A_MEMBER = (None, model.Action.FAILOVER, model.Action.SWITCHOVER)
+
 
 class FailoverController:
     """One policy's failover, from one signal, in one engine.
@@ -80,9 +83,9 @@ class FailoverController:
         if signal.is_all_clear:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
-        if signal.member is not None:
+        if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
             admission.refuse_foreign(signal.member)
-        with admission.locked():
+        with admission.locked(names_member=signal.member is not None):
             try:
                 return self._handle_locked(signal, chained, requested_by, admission)
             finally:
@@ -196,9 +199,10 @@ class FailoverController:
         before: fence_wait.Look | None,
     ) -> fence_wait.Look | None:
         """Wait until the failover can go on; None when it could not before the deadline."""
-        assert plan.old is not None, 'only an old active can be in the way'
-        known, server = self._held.value, plan.old.server
+        known, server = self._held.value, plan.old.server if plan.old else ''
         self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
+        if not server:
+            return None
         decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)
         if decided is not None:
             self._events.progress(f'going on: {decided[1].detail}', plan)

@@ -52,5 +52,8 @@ def wait(
         host = stack_clients.hosts.state(server)
         if is_decided(before, server, host):
             return server, host
+        if host.state is cloud.HostState.DOWN:
+            # The confirmation was withdrawn: another one is news.
+            before = None
         time.sleep(FENCE_LOOK)
     return None

@@ -14,7 +14,7 @@ from heat_ha.failover import model
 # seconds where Nova and Heat are busy; each waiting signal holds a thread of the engine.
 PATIENCE = 30.0
 
-# Seconds between two tries. Each costs two reads of Heat's database.
+# Seconds between two looks. Each costs two reads of Heat's database.
 TRY_EVERY = 0.3
 
 _AT_WORK = (model.State.RUNNING, model.State.WAITING_FOR_FENCE)
@@ -41,7 +41,7 @@ class GiveUp:
 
 
 def when_busy(
-    at_arrival: model.Record, now: model.Record, waited: float, owner: str
+    at_arrival: model.Record, now: model.Record, waited: float, owner: str, names_member: bool
 ) -> TryAgain | Join | GiveUp:
     """What a signal does that found the lock taken.
 
@@ -51,11 +51,12 @@ def when_busy(
     :param at_arrival: the record when the signal came; ``now`` is the record after the try.
     :param waited: seconds since the signal came.
     :param owner: who has the lock, in words.
+    :param names_member: whether the signal is about a member that it names.
     """
     if _is_under_way(now):
         return Join(f'a failover of this group is running already ({owner})')
-    if began_since(at_arrival, now):
-        return Join('a failover of this group began after this signal came')
+    if is_overtaken(at_arrival, now) and not names_member:
+        return Join('a failover of this group ended after this signal came')
     if waited < PATIENCE:
         return TryAgain()
     return GiveUp(
@@ -80,9 +81,14 @@ def foreign(named: str, names: Sequence[str]) -> str:
     )
 
 
-def began_since(at_arrival: model.Record, now: model.Record) -> bool:
-    """Whether a failover began between the two, however far it is."""
-    return _plan_id(now) not in ('', _plan_id(at_arrival))
+def is_overtaken(at_arrival: model.Record, now: model.Record) -> bool:
+    """Whether the active changed by a failover that began between the two, however far it is.
+
+    A plan that replaced a standby, or that stopped before it moved anything, was not about what a
+    signal without a member is about: the active.
+    """
+    began = _plan_id(now) not in ('', _plan_id(at_arrival))
+    return began and now.active != at_arrival.active
 
 
 def _is_under_way(known: model.Record) -> bool:

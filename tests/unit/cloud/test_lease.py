@@ -125,7 +125,7 @@ def rows(monkeypatch):
     )
     monkeypatch.setattr(lease.stack_lock, 'StackLock', Row)
     monkeypatch.setattr(lease.stack_lock_object, 'StackLock', table)
-    monkeypatch.setattr(lease.Lock.release.retry, 'sleep', lambda _seconds: None)
+    monkeypatch.setattr('tenacity.nap.time', types.SimpleNamespace(sleep=lambda _seconds: None))
     return found
 
 
@@ -152,5 +152,25 @@ def test_a_late_release_does_not_take_the_lock_from_another_thread_of_the_engine
     rows.owners.clear()
     with lease.Lock(None, 'nested') as held:
         late.release()
-        assert held.is_held()
+        assert held.is_held() and not late.is_held()
+    assert not rows.owners
+
+
+def test_the_next_owner_can_give_back_a_lock_that_it_took_at_once(rows, monkeypatch):
+    first, second = lease.Lock(None, 'nested'), lease.Lock(None, 'nested')
+    table = lease.stack_lock_object.StackLock
+    release = table.release
+
+    def release_and_lose(*args):
+        release(*args)
+        # The next one is there before the release has returned.
+        rows.owners['nested'] = 'own'
+        lease._TAKEN_HERE['nested'] = second
+
+    first.acquire()
+    with monkeypatch.context() as patched:
+        patched.setattr(table, 'release', release_and_lose)
+        first.release()
+    assert second.is_held() and not first.is_held()
+    second.release()
     assert not rows.owners

@@ -18,21 +18,25 @@ ENDED = dataclasses.replace(
 )
 OTHER = dataclasses.replace(ENDED, plan_id='another')
 RECORDS = [
-    model.Record(plan=plan, state=state)
-    for plan, state in itertools.product((None, A_PLAN, ENDED, OTHER), model.State)
+    model.Record(plan=plan, state=state, active=active)
+    for plan, state, active in itertools.product(
+        (None, A_PLAN, ENDED, OTHER), model.State, (A_PLAN.old, A_PLAN.new)
+    )
 ]
 
 
 def test_a_signal_joins_only_a_failover_and_is_refused_only_after_its_patience():
     seen = set()
-    for before, now, waited in itertools.product(RECORDS, RECORDS, (0.0, 29.9, 30.0, 99.0)):
-        step = arrival.when_busy(before, now, waited, 'engine x is at work')
+    for before, now, waited, is_named in itertools.product(
+        RECORDS, RECORDS, (0.0, 29.9, 30.0, 99.0), (False, True)
+    ):
+        step = arrival.when_busy(before, now, waited, 'engine x is at work', is_named)
         seen.add(type(step))
         is_at_work = now.state in (model.State.RUNNING, model.State.WAITING_FOR_FENCE)
         runs = now.plan is not None and not now.plan.is_done and is_at_work
-        began = now.plan is not None and (before.plan is None or before.plan != now.plan)
+        has_moved = before.active != now.active
         if isinstance(step, arrival.Join):
-            assert runs or began, (before, now)
+            assert runs or (has_moved and not is_named), (before, now)
         elif isinstance(step, arrival.GiveUp):
             assert waited >= arrival.PATIENCE and not runs, (before, now)
             assert 'engine x' in step.reason and 'again' in step.remedy
@@ -43,7 +47,14 @@ def test_a_signal_joins_only_a_failover_and_is_refused_only_after_its_patience()
 
 def test_a_plan_that_stopped_is_not_joined_by_the_signal_that_may_take_it_up():
     stopped = model.Record(plan=A_PLAN, state=model.State.STOPPED)
-    assert arrival.when_busy(stopped, stopped, 0.0, 'x') == arrival.TryAgain()
+    assert arrival.when_busy(stopped, stopped, 0.0, 'x', False) == arrival.TryAgain()
+
+
+def test_an_alarm_about_the_active_is_not_a_part_of_what_replaced_a_standby():
+    before = model.Record(active=A_PLAN.old)
+    now = dataclasses.replace(before, plan=ENDED)
+    assert not arrival.is_overtaken(before, now)
+    assert arrival.is_overtaken(before, dataclasses.replace(now, active=A_PLAN.new))
 
 
 @pytest.mark.parametrize('action', [None, model.Action.FAILOVER, model.Action.SWITCHOVER])
