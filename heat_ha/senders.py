@@ -372,17 +372,12 @@ def _kapacitor(sender: Sender, body: Body) -> list[Alert]:
 
 
 def _other(sender: Sender, body: Body) -> list[Alert]:
-    found = {
-        key: sender.state(body[key], key)
-        for key in ('current', 'state', 'status')
-        if body.get(key) is not None
-    }
-    if len(set(found.values())) > 1:
-        raise exceptions.Refused(
-            f'{" and ".join(found)} say different things', 'Send one of them only'
-        )
-    # Without any word for a state it is an alarm, as Heat's own policies take it.
-    state = next(iter(found.values()), AlarmState.ALARM)
+    # The first that is there decides, as in Heat's own policies. Without any word for a state it is
+    # an alarm, as they take it; a status that is not a word is often a code of HTTP.
+    keys = [key for key in ('current', 'state') if body.get(key) is not None]
+    if not keys and isinstance(body.get('status'), str):
+        keys = ['status']
+    state = sender.state(body[keys[0]], keys[0]) if keys else AlarmState.ALARM
     return [_event_alert(state, body, _server(body))]
 
 
@@ -478,7 +473,7 @@ SENDERS = (
         '``level`` and ``data``',
         ('critical', 'warning', 'info', 'ok'),
         f'{_TAGS} of a series',
-        _has('level', 'data'),
+        lambda body: isinstance(body.get('data'), Mapping) and 'level' in body,
         _kapacitor,
         'Send one alert a server: groupBy server_id in the task',
     ),
