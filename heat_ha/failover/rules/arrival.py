@@ -27,7 +27,7 @@ class TryAgain:
 
 @dataclasses.dataclass(frozen=True)
 class Join:
-    """A failover is under way, or has ended since the signal came: the signal is a part of it."""
+    """A failover is under way, or changed the active since: the signal is a part of it."""
 
     reason: str
 
@@ -45,8 +45,8 @@ def when_busy(
 ) -> TryAgain | Join | GiveUp:
     """What a signal does that found the lock taken.
 
-    Invariant (S3): a signal that finds no failover under way, and none that began since it came,
-    is refused only after PATIENCE seconds.
+    Invariant (S3): a signal that finds no failover under way, and none that changed the active
+    since it came, is refused only after PATIENCE seconds.
 
     :param at_arrival: the record when the signal came; ``now`` is the record after the try.
     :param waited: seconds since the signal came.
@@ -56,7 +56,7 @@ def when_busy(
     if _is_under_way(now):
         return Join(f'a failover of this group is running already ({owner})')
     if is_overtaken(at_arrival, now) and not names_member:
-        return Join('a failover of this group ended after this signal came')
+        return Join('a failover of this group changed the active after this signal came')
     if waited < PATIENCE:
         return TryAgain()
     return GiveUp(
