@@ -10,6 +10,10 @@ from heat_ha import exceptions
 # Heat's names of resources have at most 255 characters, server ids 36.
 MAX_NAME_LENGTH = 255
 
+# The reference of a nested stack has its name, its id and the id of the project.
+NESTED_REFERENCE = 'arn:openstack:heat:'
+MAX_REFERENCE_LENGTH = MAX_NAME_LENGTH + 100
+
 _SHOWN_LENGTH = 60
 
 
@@ -51,9 +55,11 @@ def within_length(value: str, key: str) -> str:
 
     :raises exceptions.Refused: it is longer than any name of Heat's, naming the key.
     """
-    if len(value) > MAX_NAME_LENGTH:
+    is_reference = value.startswith(NESTED_REFERENCE)
+    limit = MAX_REFERENCE_LENGTH if is_reference else MAX_NAME_LENGTH
+    if len(value) > limit:
         raise exceptions.Refused(
-            f'{key} has {len(value)} characters, more than {MAX_NAME_LENGTH}',
+            f'{key} has {len(value)} characters, more than {limit}',
             'Send a member name, a reference or a server id',
         )
     return value

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova, as far as a failover needs it: bounded calls, answers as values."""
 
+import re
 from typing import Any
 
 import requests
@@ -42,6 +43,20 @@ class Nova:
             detail=found.status,
             addresses=_addresses(getattr(found, 'addresses', None) or {}),
         )
+
+    def named(self, name: str) -> frozenset[str]:
+        """The ids of the project's servers of this name.
+
+        :raises exceptions.CouldNotAsk: Nova did not answer.
+        """
+        try:
+            # Nova searches for the expression anywhere in a name, and takes no care of case.
+            found = self._client.servers.list(search_opts={'name': f'^{re.escape(name)}$'})
+        except _FAILURES as exc:
+            raise exceptions.CouldNotAsk(
+                'nova', f'servers of a name ({name[:60]!r})', _short(exc)
+            ) from exc
+        return frozenset(str(server.id) for server in found if server.name == name)
 
     def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server; the end of it is seen in Cinder."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::FailoverPolicy."""
 
+import dataclasses
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource, support
@@ -8,10 +10,13 @@ from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import nested_stack
+from heat_ha.cloud import clients, nested_stack
 from heat_ha.failover import controller, events, model, record
 from heat_ha.failover.adapters import handoff_template
+from heat_ha.failover.rules import arrival
+from heat_ha.groups import naming
 from heat_ha.groups.adapters import members as group_members
+from heat_ha.groups.rules import members
 from heat_ha.plugin import (
     failover_attributes,
     failover_lifecycle,
@@ -133,7 +138,7 @@ class FailoverPolicy(
                 wanted = failover_options.read(self)
                 failover = controller.FailoverController(self, self._group(), wanted)
                 requested_by = chained.policy_name if chained else self.name
-                return failover.handle(signal, chained, requested_by)
+                return failover.handle(self._with_member(signal), chained, requested_by)
         except exceptions.Refused as exc:
             self._refused(exc)
             raise
@@ -141,6 +146,22 @@ class FailoverPolicy(
             LOG.warning('%s stopped: %s', self.name, exc)
             self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
             raise
+
+    def _with_member(self, signal):
+        """The signal with the member that it means, where Nova alone knows what it names."""
+        if signal.member is None or signal.is_all_clear:
+            return signal
+        if not members.may_be_server_name(signal.member):
+            return signal
+        if arrival.is_known(record.read(self), signal.member):
+            return signal
+        try:
+            seen = group_members.look(self._group()).members
+        except exceptions.CouldNotAsk:
+            # The decision under the lock says what follows.
+            return signal
+        found = naming.find(seen, signal.member, lambda: clients.StackClients(self).nova)
+        return signal if found is None else dataclasses.replace(signal, member=found.name)
 
     def _refused(self, exc):
         LOG.info('%s refuses a signal: %s', self.name, exc)

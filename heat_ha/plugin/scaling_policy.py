@@ -10,7 +10,8 @@ from heat.engine.resources.openstack.heat import scaling_policy
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.groups import model, replacing
+from heat_ha.cloud import clients
+from heat_ha.groups import model, naming, replacing
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.rules import decide
 from heat_ha.plugin import scaling_schema
@@ -24,10 +25,10 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
 
     Everything that Heat's own policy does, it does too. With the adjustment type
     `replace_oldest` a signal replaces members by new ones: failed and unhealthy members first,
-    then the oldest, or the one that the signal names by its member name, its reference or the
-    id of its server, in the key `member` or as an Aodh event alarm does. The group has the same
-    size afterwards, a replaced member never comes back under the same name, and the old member
-    stays where the new one cannot be created first.
+    then the oldest, or the one that the signal names by its member name, its reference, or the
+    id or name of its server, in the key `member` or as an Aodh event alarm does. The group has
+    the same size afterwards, a replaced member never comes back under the same name, and the old
+    member stays where the new one cannot be created first.
     """
 
     def validate(self):
@@ -195,7 +196,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
             )
         named: tuple[str, ...] = ()
         if signal.member is not None:
-            named = (decide.named_member(group_members.look(group), signal.member).name,)
+            named = (self._named_member(group, signal.member),)
         outcome = replacing.replace(
             group,
             requested_by=self.name,
@@ -207,6 +208,11 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         )
         new = ', '.join(outcome.new) or 'nothing, for somebody else had removed it'
         return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s'
+
+    def _named_member(self, group, name):
+        seen = group_members.look(group)
+        found = naming.find(seen.members, name, lambda: clients.StackClients(self).nova)
+        return decide.named_member(seen, name if found is None else found.name).name
 
     def _emit(self, text):
         LOG.info('Policy %s: %s', self.name, text)

@@ -26,7 +26,7 @@ class Server(resource.Resource):
             busy.unlink()
             raise exception.Error('Nova is busy (HTTP 503)')
         made = str(uuid.uuid4())
-        (self.folder / made).write_text(self.physical_resource_name())
+        (self.folder / made).write_text(self.properties['name'] or self.physical_resource_name())
         self._log('+')
         self.resource_id_set(made)
         if (self.folder / 'no-valid-host').exists():

@@ -58,6 +58,11 @@ def test_an_action_and_a_member_are_taken_as_they_are():
         assert parse(details) == signals.Signal(action=action, member=member), details
 
 
+def test_the_reference_of_a_nested_member_may_be_longer_than_a_name():
+    name = f'arn:openstack:heat::{"p" * 32}:stacks/{"s" * 255}/{"i" * 36}'
+    assert parse({'member': name}).member == name
+
+
 def test_the_state_of_an_alarm_is_read_in_every_spelling():
     spellings = {
         'alarm': AlarmState.ALARM,
@@ -131,6 +136,7 @@ def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
         ({'member': {'name': 'abc'}}, 'member is a dict'),
         ({'member': ''}, 'member is empty'),
         ({'member': 'x' * 256}, '256'),
+        ({'member': 'arn:openstack:heat:' + 'x' * 400}, '419'),
         ({'action': 'replace', 'membr': 'abc'}, "'membr'"),
         ({'member': 'abc', 'force': True}, "'force'"),
         ({'action': 'replace', 'reason': 1}, 'reason is a number'),
