@@ -43,6 +43,13 @@ class Action(enum.Enum):
 ActionT = TypeVar('ActionT', bound=Action)
 
 
+class NoData(enum.Enum):
+    """What an alarm that has no data means to a policy: the property ``insufficient_data``."""
+
+    IGNORE = 'ignore'
+    ALARM = 'alarm'
+
+
 @dataclasses.dataclass(frozen=True)
 class Form:
     """Which keys the body of a signal may have beside ``action``, each with its JSON type.
@@ -82,6 +89,11 @@ class Signal(Generic[ActionT]):
         return self.action is None and self.alarm_state is not AlarmState.ALARM
 
     @property
+    def lacks_data(self) -> bool:
+        """Whether it is an alarm that says only that nobody could look."""
+        return self.action is None and self.alarm_state is AlarmState.INSUFFICIENT_DATA
+
+    @property
     def only_looks(self) -> bool:
         """Whether its action changes nothing; an alarm is there to change something."""
         return self.action is not None and self.action.only_looks
@@ -118,6 +130,24 @@ def _is_list_of_checks(details: object) -> bool:
         isinstance(details, list)
         and bool(details)
         and all(isinstance(d, dict) and 'CheckID' in d and 'Status' in d for d in details)
+    )
+
+
+def as_alarm(signal: Signal[ActionT]) -> Signal[ActionT]:
+    """Return the signal of an alarm without data as an alarm, for a policy where that counts."""
+    return dataclasses.replace(
+        signal,
+        alarm_state=AlarmState.ALARM,
+        reason=signal.reason or 'the alarm has insufficient data',
+    )
+
+
+def ignored(signal: Signal[Any]) -> str:
+    """Say of an alarm without data that nothing followed, and how something would."""
+    alarm = f'alarm {signal.alarm}' if signal.alarm else 'the alarm'
+    return (
+        f'{alarm} has insufficient data, which is ignored here; the property insufficient_data '
+        'says whether it counts as an alarm'
     )
 
 

@@ -135,6 +135,10 @@ class FailoverPolicy(
             if self.resource_id is None:
                 raise exceptions.Refused('the policy is not created yet')
             with self.frozen_properties():
+                if signal.lacks_data:
+                    if self.properties[self.INSUFFICIENT_DATA] != signals.NoData.ALARM.value:
+                        return signals.ignored(signal)
+                    signal = signals.as_alarm(signal)
                 wanted = failover_options.read(self)
                 failover = controller.FailoverController(self, self._group(), wanted)
                 requested_by = chained.policy_name if chained else self.name

@@ -4,6 +4,7 @@
 from heat.common.i18n import _
 from heat.engine import constraints, properties
 
+from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import hook
 
@@ -99,11 +100,11 @@ class FailoverSchema:
 
     PROPERTIES = (
         GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
-        ON_DEAD_HOST, ACTIVATE, HEALTH, FAIL_BACK, KEEP_FAILED,
+        ON_DEAD_HOST, ACTIVATE, HEALTH, FAIL_BACK, KEEP_FAILED, INSUFFICIENT_DATA,
     ) = (
         'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
         'fencing', 'fencing_timeout', 'on_dead_host', 'activate', 'health', 'fail_back',
-        'keep_failed',
+        'keep_failed', 'insufficient_data',
     )  # fmt: skip
 
     _HOOK_KEYS = (CONFIG, INPUT_VALUES, TIMEOUT, HEARTBEAT, ON_FAILURE, SIGNAL_TRANSPORT) = (
@@ -247,6 +248,16 @@ class FailoverSchema:
             ),
             default=0,
             constraints=[constraints.Range(min=0)],
+            update_allowed=True,
+        ),
+        INSUFFICIENT_DATA: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether an alarm that has no data counts as an alarm, as when a server that died '
+                'sends no samples any more. What is ignored is an event.'
+            ),
+            default=signals.NoData.IGNORE.value,
+            constraints=[constraints.AllowedValues([n.value for n in signals.NoData])],
             update_allowed=True,
         ),
         FENCING: properties.Schema(

@@ -155,7 +155,14 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
     def _replace(self, details):
         try:
             signal = signals.parse(details, model.Action)
-            if signal.is_all_clear:
+            has_policy = self.properties[self.AUTO_SCALING_POLICY] is not None
+            if signal.lacks_data:
+                counts = self.properties[self.INSUFFICIENT_DATA]
+                if counts == signals.NoData.ALARM.value:
+                    signal = signals.as_alarm(signal)
+                elif counts is not None or not has_policy:
+                    return signals.ignored(signal)
+            elif signal.is_all_clear:
                 # No event: Aodh sends each change of an alarm, and there is nothing to see.
                 LOG.info(
                     'Policy %s replaces nothing: alarm %s is in state %s',
@@ -166,7 +173,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
                 raise resource.NoActionRequired(
                     res_name=self.name, reason=f'the alarm says {signal.alarm_state.value}'
                 )
-            if self.properties[self.AUTO_SCALING_POLICY] is not None:
+            if has_policy:
                 return self._fail_over(signal)
             return self._replace_in_group(signal)
         except exceptions.HaError as exc:

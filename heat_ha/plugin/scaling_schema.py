@@ -6,6 +6,7 @@ from heat.engine import constraints, properties
 from heat.engine.resources.openstack.heat import scaling_policy
 from heat.scaling import scalingutil
 
+from heat_ha import signals
 from heat_ha.groups import model
 
 REPLACE_OLDEST = 'replace_oldest'
@@ -22,6 +23,7 @@ class ScalingSchema:
         MIN_ADJUSTMENT_STEP,
         AUTO_SCALING_POLICY,
         REPLACEMENT_ORDER,
+        INSUFFICIENT_DATA,
     ) = (
         'auto_scaling_group_id',
         'scaling_adjustment',
@@ -30,6 +32,7 @@ class ScalingSchema:
         'min_adjustment_step',
         'auto_scaling_policy_id',
         'replacement_order',
+        'insufficient_data',
     )
 
     properties_schema = {
@@ -101,6 +104,17 @@ class ScalingSchema:
             ),
             constraints=[constraints.AllowedValues([o.value for o in model.Order])],
             default=model.Order.CREATE_FIRST.value,
+            update_allowed=True,
+        ),
+        INSUFFICIENT_DATA: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'Whether an alarm that has no data counts as an alarm, as when a server that died '
+                'sends no samples any more. Without it, the FailoverPolicy that is gone through '
+                'first decides, and with none an alarm without data is ignored. Used with the '
+                'adjustment type replace_oldest only.'
+            ),
+            constraints=[constraints.AllowedValues([n.value for n in signals.NoData])],
             update_allowed=True,
         ),
     }

@@ -123,13 +123,19 @@ properties: {instance_uuid: '%active%', volume_id: v1}
 """
 
 
-def with_failover(scaling_policy=scaling.ADDS, handed_over=ATTACHES, more='', **changes):
-    """A group, a load policy on it, and a FailoverPolicy ``failover`` that hands over ``v1``."""
+def with_failover(
+    scaling_policy=scaling.ADDS, handed_over=ATTACHES, properties='', more='', **changes
+):
+    """A group, a load policy on it, and a FailoverPolicy ``failover`` that hands over ``v1``.
+
+    :param properties: more of the FailoverPolicy, as lines.
+    """
     policy = f"""
 failover:
   type: OS::Heat::FailoverPolicy
   properties:
     auto_scaling_group_id: {{get_resource: group}}
+{textwrap.indent(textwrap.dedent(properties), '    ')}
     resource:
 {textwrap.indent(textwrap.dedent(handed_over), '      ')}
 """

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import itertools
 import json
 
@@ -76,6 +77,18 @@ def test_the_state_of_an_alarm_is_read_in_every_spelling():
     }
     for key, (spelling, state) in itertools.product(('current', 'state'), spellings.items()):
         assert parse({key: spelling}).alarm_state is state, spelling
+
+
+def test_an_alarm_without_data_may_be_made_one_and_nothing_else_lacks_data():
+    for state in signals.AlarmState:
+        signal = signals.Signal(alarm_state=state, member='a')
+        assert signal.lacks_data is (state is signals.AlarmState.INSUFFICIENT_DATA)
+        asked = dataclasses.replace(signal, action=Action.REPLACE)
+        assert not asked.lacks_data, 'a person asks for it'
+    counted = signals.as_alarm(signals.Signal(alarm_state=signals.AlarmState.INSUFFICIENT_DATA))
+    assert not counted.is_all_clear and 'insufficient data' in counted.reason
+    assert signals.as_alarm(dataclasses.replace(counted, reason='why')).reason == 'why'
+    assert 'alarm cpu has' in signals.ignored(signals.Signal(alarm='cpu'))
 
 
 def test_an_alarm_without_a_state_counts_as_an_alarm():
