@@ -48,7 +48,12 @@ def of_run(before: Picture, after: Picture) -> list[str]:
 def _of_record(before: Picture, after: Picture) -> list[str]:
     was, now = before.record, after.record
     wrong = []
-    if now.state is not model.State.READY or now.plan is None or not now.plan.is_done:
+    if (
+        now.state is not model.State.READY
+        or now.plan is None
+        or not now.plan.is_done
+        or (now.follow_ups)
+    ):
         wrong.append(f'not done: state {now.state.value}, {now.reason}')
     if now.epoch != was.epoch + 1:
         wrong.append(f'S3: the epoch went from {was.epoch} to {now.epoch} in one burst of signals')

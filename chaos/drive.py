@@ -59,14 +59,15 @@ def drive(
     while time.monotonic() < begin + LIMIT * waiting.PATIENCE and not is_over.is_set():
         seen = member.record()
         plan = _new_plan(before, seen)
-        is_carried = engines.carrier(member.nested) is not None
-        if plan is not None and plan.is_done and seen.state is model.State.READY and not is_carried:
+        carrier = _carrier(engines, member, seen)
+        is_carried = carrier is not None
+        if plan is not None and _is_over(seen, plan) and not is_carried:
             outcome.is_done = True
             break
         wants_kill = run.kill_at is not None and outcome.killed_in is None
         if wants_kill and plan is not None and _is_in(run.kill_at, seen, plan):
             time.sleep(run.kill_after)
-            carrier = engines.carrier(member.nested)
+            carrier = _carrier(engines, member, member.record())
             if carrier is not None and engines.kill(carrier):
                 outcome.killed_in = run.kill_at
                 say(f'run {run.number}: killed {carrier} in {run.kill_at}')
@@ -91,9 +92,23 @@ def _new_plan(before: model.Record, now: model.Record) -> model.Plan | None:
     return now.plan
 
 
+def _carrier(engines: Engines, member: Member, seen: model.Record) -> str | None:
+    """The engine that is at work on the failover, or on what it has left to replace."""
+    found = engines.carrier(member.nested)
+    for left in seen.follow_ups:
+        found = found or engines.at_work(left.engine)
+    return found
+
+
+def _is_over(seen: model.Record, plan: model.Plan) -> bool:
+    return plan.is_done and seen.state is model.State.READY and not seen.follow_ups
+
+
 def _is_in(step: str | None, seen: model.Record, plan: model.Plan) -> bool:
     if step == WAITING:
         return seen.state is model.State.WAITING_FOR_FENCE
+    if step == model.StepKind.REPLACE.value:
+        return any(left.engine for left in seen.follow_ups)
     return seen.state is model.State.RUNNING and any(
         s.kind.value == step and s.state is model.StepState.RUNNING for s in plan.steps
     )

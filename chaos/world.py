@@ -50,6 +50,15 @@ class Engines:
         )
         return next((str(host) for engine, host in rows if engine not in self._dead), None)
 
+    def at_work(self, engine: str) -> str | None:
+        """The name of a living engine by its id, None where it is dead or there is none."""
+        if not engine or engine in self._dead:
+            return None
+        rows = self._database.query(
+            'SELECT host FROM heat_one.service WHERE engine_id = %s', engine
+        )
+        return next((str(host) for (host,) in rows), None)
+
     def kill(self, service: str) -> bool:
         """End an engine as a crash does, and start it again; False while the other is dead."""
         with self._lock:

@@ -68,5 +68,9 @@ class MayPass(Stopped):
     """A service failed in a way that may pass: the same request may succeed later."""
 
 
+class SuccessorFailed(Stopped):
+    """The successor cannot get what it is to take over; another one may."""
+
+
 class FencingUnconfirmed(Stopped):
     """The old active may still write. Nothing goes on before its end is confirmed (S1)."""

@@ -5,10 +5,8 @@ An alarm without a query hears of every server of the project, so most signals m
 They cost a look at the record, and hold nothing that an alarm of the group's own needs.
 """
 
-import contextlib
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from heat_ha import exceptions
@@ -50,59 +48,52 @@ class Admission:
         """Whether a failover changed the active between the signal and its turn."""
         return arrival.is_overtaken(self._at_arrival, now)
 
-    @contextlib.contextmanager
-    def locked(self, *, names_member: bool) -> Iterator[None]:
-        """Hold the lock for the body; wait for those that only look at the group.
+    def about(self, named: str | None) -> model.MemberServer | None:
+        """The member that the signal means, as far as the record of its arrival tells."""
+        return arrival.about(self._at_arrival, named)
 
-        :param names_member: whether the signal is about a member that it names.
-        :raises Refused: a failover is under way, which the signal joins; or the lock was not to be
-            had within ``arrival.PATIENCE`` seconds; or the stack was changed meanwhile.
+    def acquire(self, named: str | None) -> arrival.Join | arrival.Keep | None:
+        """Take the lock; wait for those that only look at the group.
+
+        :param named: what the signal calls the member that it means, None where it names none.
+        :returns: None with the lock, else why the signal does not get it.
         """
-        self._acquire(names_member)
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    def _acquire(self, names_member: bool) -> None:
         began = time.monotonic()
         try:
             self._lock.acquire()
-            return
+            return None
         except lease.Busy as exc:
             busy = exc
         owner, status = self._lock.owner(), self._status()
         while True:
             waited = time.monotonic() - began
             step = arrival.when_busy(
-                self._at_arrival, record.read(self._policy), waited, str(busy), names_member
+                self._at_arrival, record.read(self._policy), waited, str(busy), named
             )
             match step:
-                case arrival.Join(reason=reason):
-                    raise exceptions.Refused(f'{reason}, so this signal joins it')
+                case arrival.Join():
+                    return step
                 case arrival.TryAgain():
                     time.sleep(arrival.TRY_EVERY * random.uniform(0.7, 1.3))
                     # Not by taking it: that asks whether the owner lives, and of a hundred such
                     # questions a busy engine may miss one.
                     if self._lock.owner() == owner:
                         continue
-                case arrival.GiveUp():
+                case arrival.Keep():
                     # Its owner may have died meanwhile.
                     pass
             try:
                 self._lock.acquire()
             except lease.Busy as exc:
-                if isinstance(step, arrival.GiveUp):
-                    raise exceptions.Refused(step.reason, step.remedy) from exc
+                if isinstance(step, arrival.Keep):
+                    return step
                 busy, owner = exc, self._lock.owner()
                 continue
             if self._status() != status:
                 # What this signal has loaded of the stack is older than that.
                 self._lock.release()
-                raise exceptions.Refused(
-                    'the stack was changed while this signal waited', 'Send the signal again'
-                )
-            return
+                return arrival.Keep('the stack was changed while this signal waited')
+            return None
 
     def _status(self) -> object:
         return nested_stack.status_of(self._policy)

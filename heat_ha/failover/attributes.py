@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attributes of a FailoverPolicy that take more than the record alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from heat_ha.failover import model
@@ -14,6 +15,47 @@ def names_of_standbys(group: Any, found: model.Record) -> list[str]:
     known = {one.member: one.server for one in found.seen}
     members = group_members.look(group, known, found.seen_rows).members
     return [m.name for m in members if m.name != active]
+
+
+def reason(found: model.Record, waiting: Sequence[model.Remembered]) -> str:
+    """The attribute ``reason``: why the policy is not ready, and what to do about it."""
+    if found.reason:
+        return f'{found.reason}. {found.remedy}'
+    parts = [f'the signal about {one.member} waits: {one.why}' for one in waiting]
+    for one in found.follow_ups:
+        names = ', '.join(one.plan.replaces)
+        if one.reason:
+            parts.append(f'{names} could not be replaced yet: {one.reason}. {one.remedy}'.rstrip())
+        else:
+            parts.append(f'{names} is being replaced')
+    return '; '.join(parts)
+
+
+def pending(found: model.Record, waiting: Sequence[model.Remembered]) -> dict[str, Any]:
+    """The attribute ``pending``: what is left to do, and when it is tried again."""
+    return {
+        'signals': [
+            {
+                'member': one.member,
+                'server': one.server,
+                'came': one.came,
+                'reason': one.reason,
+                'why': one.why,
+                'due': one.due,
+            }
+            for one in waiting
+        ],
+        'replacements': [
+            {
+                'members': list(one.plan.replaces),
+                'plan': one.plan.plan_id,
+                'tries': one.tries,
+                'reason': one.reason,
+                'due': one.due,
+            }
+            for one in found.follow_ups
+        ],
+    }
 
 
 def graph_attribute(found: model.Record) -> dict[str, Any] | None:

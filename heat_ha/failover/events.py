@@ -7,7 +7,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import decide
+from heat_ha.failover.rules import decide, later
 
 LOG = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class EventEmitter:
         self.considered(answer.considered, 'plan: ')
         if isinstance(answer.answer, decide.Refuse):
             return f'plan: nothing would be done, {answer.answer.reason}'
+        if isinstance(answer.answer, later.Remember):
+            return f'plan: it would be decided again later, for now {answer.answer.why}'
         plan = answer.answer.plan
         verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
         steps = ' -> '.join(s.name for s in plan.steps)

@@ -63,7 +63,11 @@ class ExecutorCallbacks(Protocol):
         """Called once the new active holds every volume."""
 
 
-class LostLock(exceptions.HaError):
+class LeaveOff(exceptions.HaError):
+    """The run ends here, and the step that raised it is neither done nor failed."""
+
+
+class LostLock(LeaveOff):
     """Another engine carries the plan now; this one must not touch anything more."""
 
 
@@ -72,6 +76,7 @@ class PlanExecutor:
 
     :param looks: the things that were looked at just now, by id.
     :param old: the old active's server and host, if they were looked at just now.
+    :param of_follow_up: do the steps that come after the failover, instead of the others.
     """
 
     def __init__(
@@ -81,10 +86,12 @@ class PlanExecutor:
         services: clients.StackClients,
         looks: Mapping[str, Look] | None = None,
         old: tuple[cloud.Server, cloud.Host] | None = None,
+        *,
+        of_follow_up: bool = False,
     ) -> None:
         self.plan = plan
         self._callbacks = callbacks
-        self._sorter = graph.sorter(plan)
+        self._sorter = graph.sorter(plan, of_follow_up=of_follow_up)
         self._in_services = handoff_steps.HandoffSteps(
             services, lambda: self.plan, looks or {}, old
         )
@@ -97,7 +104,7 @@ class PlanExecutor:
     def run(self) -> model.Plan:
         """Do every step that is left, in the graph's order.
 
-        :returns: the plan with every step done.
+        :returns: the plan with every such step done.
         :raises Stopped: a step cannot be done; the plan is saved as it stands.
         :raises LostLock: another engine has taken the plan.
         """
@@ -197,13 +204,13 @@ class PlanExecutor:
         self._unreported.append(step)
 
     def _failed(self, name: str, exc: Exception) -> exceptions.HaError:
-        if not isinstance(exc, (exceptions.Stopped, LostLock)):
+        if not isinstance(exc, (exceptions.Stopped, LeaveOff)):
             LOG.exception('plan %s: %s failed', self.plan.plan_id, name)
             remedy = 'The log of the engine has the details; send the signal resume to go on'
             exc = exceptions.Stopped(f'{name} failed: {exc}', remedy)
         step = self._mark(name, state=StepState.FAILED, reason=str(exc))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
-        if not isinstance(exc, LostLock):
+        if not isinstance(exc, LeaveOff):
             self._unreported.append(step)
         return exc
 

@@ -96,14 +96,13 @@ class HandoffSteps:
         :raises Stopped: it cannot be done. :raises FencingUnconfirmed: not before a fence.
         """
         plan = self._plan()
-        old = plan.old.server if plan.old else None
         new = plan.new.server if plan.new else None
         if step.kind is StepKind.STOP_SERVER:
             return self._stop_server(step)
         if step.kind is StepKind.DETACH:
-            return self._release(step, old, new)
+            return self._release(step, new)
         assert new is not None
-        return self._acquire(step, old, new)
+        return self._acquire(step, plan.old.server if plan.old else None, new)
 
     # --- one step ----------------------------------------------------------------------------
 
@@ -116,15 +115,33 @@ class HandoffSteps:
             lambda: self._examine(server, server_rules.next_for_stuck_stop),
         )
 
-    def _release(self, step: model.Step, old: str | None, new: str | None) -> str:
-        handler, may_delete = self._drivers[step.thing], self._plan().may_delete_old
+    def _release(self, step: model.Step, new: str | None) -> str:
+        handler, plan = self._drivers[step.thing], self._plan()
+        holders = [one.server for one in (plan.old, *plan.tried) if one and one.server != new]
+        holder = holders[0] if holders else None
+
+        def look() -> moves.Move:
+            # Mostly the old active has it. Who else may have got it, by an earlier plan or by
+            # hand, is asked to give it up in the same way.
+            nonlocal holder
+            seen = self._look_at(step)
+            for one in holders:
+                move = handler.next_release(seen, one, new)
+                if not isinstance(move, moves.Stop):
+                    holder = one
+                    return move
+            holder = holders[0] if holders else None
+            return handler.next_release(seen, holder, new)
+
+        def judge(server: cloud.Server, host: cloud.Host) -> moves.Finding:
+            may_delete = plan.may_delete_old and plan.old is not None and holder == plan.old.server
+            return server_rules.next_for_stuck_detach(server, host, may_delete)
+
         reason = self._until_done(
             step,
-            lambda: handler.next_release(self._look_at(step), old, new),
-            lambda: handler.release(step.target, old or ''),
-            lambda: self._examine(
-                old, lambda s, h: server_rules.next_for_stuck_detach(s, h, may_delete)
-            ),
+            look,
+            lambda: handler.release(step.target, holder or ''),
+            lambda: self._examine(holder, judge),
             service=handler.asked_of,
         )
         self._handed_on[step.target] = self._last_looks[step.target]
@@ -179,8 +196,10 @@ class HandoffSteps:
                     event = retry.Paused()
                 case moves.Done(reason):
                     return reason
-                case moves.Stop(reason, remedy):
-                    raise exceptions.Stopped(reason, remedy)
+                case moves.Stop(reason, remedy, is_of_server):
+                    is_of_successor = is_of_server and step.kind is StepKind.ATTACH
+                    kind = exceptions.SuccessorFailed if is_of_successor else exceptions.Stopped
+                    raise kind(reason, remedy)
                 case moves.WaitForFence(reason, remedy):
                     raise exceptions.FencingUnconfirmed(reason, remedy)
             attempt, action = retry.after(attempt, event, time.monotonic())
@@ -206,7 +225,7 @@ class HandoffSteps:
         self, thing: model.ThingKind, targets: set[str]
     ) -> attachment_poller.Attached | None:
         plan = self._plan()
-        servers = [member.server for member in (plan.old, plan.new) if member]
+        servers = [member.server for member in (plan.old, plan.new, *plan.tried) if member]
         return self._drivers[thing].attached(targets, servers)
 
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
@@ -220,7 +239,7 @@ class HandoffSteps:
         """Look why nothing moves: at the server and at its host."""
         if server_id is None:
             return moves.Wait('there is no old active')
-        if self._old is not None and self._is_known_dead():
+        if self._old is not None and self._old[0].server == server_id and self._is_known_dead():
             return judge(*self._old)
         # Both at once: on a dead host this is what the hand-over waits for.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -4,17 +4,25 @@
 Each of them is asked for again after an engine died in it, and then does what is left (S4).
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from heat_ha import exceptions
 from heat_ha.cloud import clients, nested_stack
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import events, held_record, hook_runner, model, observation, retention
+from heat_ha.failover import events, executor, hook_runner, model, observation, record, retention
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import standbys
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
+
+# Seconds between two tries to have one more member while somebody else changes the group.
+BUSY_LOOK = 2.0
+
+
+class GroupBusy(executor.LeaveOff):
+    """Somebody else changes the group now; nothing was done."""
 
 
 class HeatSteps:
@@ -27,14 +35,12 @@ class HeatSteps:
         self,
         policy: Any,
         group: Any,
-        held: held_record.HeldRecord,
         emitter: events.EventEmitter,
         retained: retention.Retention,
         still_wanted: Callable[[], None],
     ) -> None:
         self._policy = policy
         self._group = group
-        self._held = held
         self._events = emitter
         self._retention = retained
         self._still_wanted = still_wanted
@@ -44,7 +50,7 @@ class HeatSteps:
 
         :raises Stopped: the new member cannot take over.
         """
-        added = self._bring_member(plan)
+        added = self._bring_member_in_time(plan)
         observed = observation.observe(self._group, clients.StackClients(self._policy))
         for candidate in observed.candidates:
             if candidate.member.name != added:
@@ -61,8 +67,12 @@ class HeatSteps:
         )
 
     def _bring_member(self, plan: model.Plan) -> str:
-        """Have one more member in the group; the active and the retained members stay."""
-        active, retained = self._held.value.active, self._held.value.retained
+        """Have one more member in the group; the active and the retained members stay.
+
+        :raises TryAgain: somebody else changes the group.
+        """
+        known = record.read(self._policy)
+        active, retained = known.active, known.retained
         return replacing.add_member(
             self._group,
             requested_by=plan.requested_by,
@@ -70,6 +80,25 @@ class HeatSteps:
             keep=(*([active.member] if active else []), *(r.member for r in retained)),
             emit=lambda text: self._events.progress(text, plan),
         )
+
+    def _bring_member_in_time(self, plan: model.Plan) -> str:
+        """Have one more member, after whatever else changes the group now.
+
+        :raises Stopped: that did not come to an end within the timeout of the stack.
+        """
+        end = time.monotonic() + self._policy.stack.timeout_secs()
+        is_told = False
+        while True:
+            try:
+                return self._bring_member(plan)
+            except exceptions.TryAgain as exc:
+                if time.monotonic() > end:
+                    raise exceptions.Stopped(str(exc), 'Send the signal resume') from exc
+                if not is_told:
+                    self._events.progress(f'waiting for the group: {exc}', plan)
+                    is_told = True
+            self._still_wanted()
+            time.sleep(BUSY_LOOK)
 
     def hand_over(self) -> None:
         """Update the nested stack to the active that is on record, and wait for it."""
@@ -98,11 +127,21 @@ class HeatSteps:
         )
         return run.to_end(self._still_wanted)
 
-    def replace(self, plan: model.Plan, step: model.Step) -> str:
-        """Replace what the step names, or retain it for a look; the new active always stays.
+    def replace(self, plan: model.Plan, step: model.Step, keep: tuple[str, ...]) -> str:
+        """Replace what the step names, or retain it for a look.
 
+        :param keep: the members that stay in any case: the active, and who is to become that.
         :returns: what was done, in words.
+        :raises GroupBusy: somebody else changes the group.
         """
+        try:
+            return self._replace(plan, step, keep)
+        except exceptions.TryAgain as exc:
+            raise GroupBusy(str(exc)) from exc
+        except exceptions.Refused as exc:
+            raise exceptions.Stopped(exc.reason, exc.remedy) from exc
+
+    def _replace(self, plan: model.Plan, step: model.Step, keep: tuple[str, ...]) -> str:
         is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = clients.StackClients(self._policy).nova.server(plan.old.server)
@@ -111,13 +150,16 @@ class HeatSteps:
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
+        named = tuple(name for name in step.target.split(',') if name not in keep)
+        if not named:
+            return f'{step.target} stays: it is the active'
         outcome = replacing.replace(
             self._group,
             requested_by=plan.requested_by,
             order=chained.order,
-            count=chained.count,
-            named=tuple(step.target.split(',')),
-            keep=(plan.new.member,) if plan.new else (),
+            count=len(named),
+            named=named,
+            keep=keep,
             new_names=(plan.new.member,) if is_cold and plan.new else (),
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,

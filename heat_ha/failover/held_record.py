@@ -2,10 +2,18 @@
 """The record of a FailoverPolicy in the hands of the engine that holds the policy's lock."""
 
 import dataclasses
+import random
+import time
+from collections.abc import Callable
 from typing import Any
 
+from heat_ha import exceptions
 from heat_ha.cloud import lease
 from heat_ha.failover import executor, model, record
+
+# Seconds that follow-up work waits for the lock to put on record what it has done, and between two
+# tries. A failover holds it for a few minutes at most while it waits for nothing but a fence.
+LOCK_PATIENCE, LOCK_EVERY = 900.0, 0.5
 
 
 class HeldRecord:
@@ -47,3 +55,46 @@ class HeldRecord:
         """Ask for the lock before a write. :raises LostLock: another engine holds it."""
         if not self.is_ours():
             raise executor.LostLock('another engine carries this failover now')
+
+
+class RecordChanges:
+    """Changes of a policy's record by work that does not hold the lock: it takes it for each.
+
+    :param lock: not held by whoever calls ``make``.
+    """
+
+    def __init__(self, policy: Any, lock: lease.Lock) -> None:
+        self._policy = policy
+        self._lock = lock
+
+    def make(
+        self,
+        change: Callable[[model.Record], model.Record],
+        then: Callable[[model.Record], None] = lambda _: None,
+    ) -> model.Record:
+        """Replace the record by what ``change`` makes of it as it is then.
+
+        :param then: called with the new record while the lock is still held.
+        :returns: the new record.
+        :raises MayPass: the lock was not to be had.
+        """
+        end = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                self._lock.acquire()
+                break
+            except lease.Busy as exc:
+                if time.monotonic() > end:
+                    raise exceptions.MayPass(
+                        f'what was done could not be put on record: {exc}', 'Send the signal resume'
+                    ) from exc
+                time.sleep(LOCK_EVERY * random.uniform(0.7, 1.3))
+        try:
+            known = record.read(self._policy)
+            changed = change(known)
+            if changed != known:
+                record.write(self._policy, changed)
+            then(changed)
+            return changed
+        finally:
+            self._lock.release()

@@ -23,6 +23,7 @@ class Action(signals.Action):
     FAIL_BACK = 'fail_back'
     RESUME = 'resume'
     CANCEL = 'cancel'
+    DROP = 'drop'
     PAUSE = 'pause'
     UNPAUSE = 'unpause'
     PLAN = 'plan'
@@ -42,13 +43,22 @@ class Action(signals.Action):
 
 
 class State(enum.Enum):
-    """What a FailoverPolicy is doing, as its attribute ``state`` says it."""
+    """What a FailoverPolicy is doing, as its attribute ``state`` says it.
+
+    PAUSED, REPLACING and WAITING are shown in the place of READY and are never on record.
+    """
 
     READY = 'ready'
     RUNNING = 'running'
     WAITING_FOR_FENCE = 'waiting_for_fence'
     STOPPED = 'stopped'
     PAUSED = 'paused'
+    REPLACING = 'replacing'
+    WAITING = 'waiting'
+
+
+# The step that shuts off the old active which is retained for a look.
+SHUT_OFF_RETAINED = 'shut_off_kept'
 
 
 class StepKind(enum.Enum):
@@ -178,6 +188,11 @@ class Step:
     detail: str = ''
     thing: ThingKind = ThingKind.VOLUME
 
+    @property
+    def is_follow_up(self) -> bool:
+        """Whether it comes after the failover: it puts the group in order and moves nothing."""
+        return self.kind is StepKind.REPLACE or self.name == SHUT_OFF_RETAINED
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -185,10 +200,12 @@ class Plan:
 
     ``revision`` is the SHA-256 of what is to be handed over; ``epoch`` the number that the
     group will have once the new active has it. ``new`` is None until ADD_MEMBER is done.
+    ``tried`` are members that earlier plans of the same failover have tried as the new active.
     """
 
     FORM = serialization.Form(
-        always=('chained', 'quiesce', 'on_dead_host', 'quiesce_hook', 'activate_hook')
+        always=('chained', 'quiesce', 'on_dead_host', 'quiesce_hook', 'activate_hook'),
+        omits=('tried',),
     )
 
     plan_id: str
@@ -208,6 +225,7 @@ class Plan:
     activate_hook: Hook | None = None
     considered: Mapping[str, str] = dataclasses.field(default_factory=dict)
     keep_seconds: float = 0.0
+    tried: tuple[MemberServer, ...] = ()
 
     def step(self, name: str) -> Step:
         """The step of that name. :raises KeyError: there is none."""
@@ -226,15 +244,23 @@ class Plan:
         """Whether the template wants the old active to go, by a policy that replaces it (S8)."""
         if self.old is None or self.on_dead_host is not OnDeadHost.DELETE_SERVER:
             return False
-        return any(
-            s.kind is StepKind.REPLACE and self.old.member in s.target.split(',')
-            for s in self.steps
-        )
+        return self.old.member in self.replaces
 
     @property
     def is_done(self) -> bool:
         """Whether no step is left."""
         return all(s.state is StepState.DONE for s in self.steps)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the failover is over: what is left, if anything, is follow-up work."""
+        return all(s.is_follow_up or s.state is StepState.DONE for s in self.steps)
+
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """The names of the members that are to be replaced."""
+        targets = [s.target for s in self.steps if s.kind is StepKind.REPLACE]
+        return tuple(name for target in targets for name in target.split(','))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,6 +345,49 @@ class Past:
 
 
 @dataclasses.dataclass(frozen=True)
+class FollowUp:
+    """What is left to do of a failover that is over: replacing the members that it has left.
+
+    ``plan`` has the steps. ``engine`` is the one that is at it, empty for none; ``tries`` how often
+    it came to nothing, ``due`` when it is tried again (UTC, empty for at once), ``reason`` and
+    ``remedy`` are of the last try.
+    """
+
+    FORM = serialization.Form(omits_defaults=True)
+
+    plan: Plan
+    engine: str = ''
+    tries: int = 0
+    due: str = ''
+    reason: str = ''
+    remedy: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembered:
+    """A signal that is to be decided later; there is at most one about each member.
+
+    ``member`` and ``server`` are what it is about, ``is_named`` whether it has named that itself:
+    else it is about the active of the time when it came, ``came`` (UTC). ``tries`` is how often it
+    was decided that it has to wait, ``due`` when it is decided again (UTC, empty for at once) and
+    ``why`` what it waits for.
+    """
+
+    FORM = serialization.Form(omits_defaults=True)
+
+    member: str
+    server: str
+    is_named: bool
+    came: str
+    requested_by: str
+    reason: str = ''
+    chained: groups.Chained | None = None
+    tries: int = 0
+    due: str = ''
+    why: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """All that a FailoverPolicy must not forget; written before the first side effect (S4)."""
 
@@ -326,6 +395,8 @@ class Record:
     FORM = serialization.Form(
         keys={'remedy': 'way_out', 'retained': 'kept'},
         always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
+        # Versions without it go on with a record that has no use for it.
+        omits=('follow_ups',),
     )
 
     state: State = State.READY
@@ -342,6 +413,7 @@ class Record:
     seen: tuple[MemberServer, ...] = ()
     # What Heat had on record then; while it has the same, the members need not be listed.
     seen_rows: str = ''
+    follow_ups: tuple[FollowUp, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -349,7 +421,8 @@ class Observation:
     """All that the answer to a signal depends on.
 
     ``never_moved`` says of each thing that no policy may hand over why, and what to do instead;
-    ``is_overtaken`` whether a failover began between the signal and its turn.
+    ``is_overtaken`` whether a failover began between the signal and its turn. ``held_by`` has for
+    each thing that is handed over the servers that have it, None where that is not known.
     """
 
     record: Record
@@ -371,3 +444,18 @@ class Observation:
     fail_back: FailBack = FailBack.MANUAL
     keep_seconds: float = 0.0
     is_overtaken: bool = False
+    held_by: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanUpdate:
+    """What an update of the stack changes for a plan that is not at its end.
+
+    ``taken_out`` are the ids of things that the template does not hand over any more.
+    """
+
+    revision: str
+    taken_out: frozenset[str]
+    quiesce_hook: Hook | None
+    activate_hook: Hook | None
+    on_dead_host: OnDeadHost

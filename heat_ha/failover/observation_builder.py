@@ -21,6 +21,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.failover import executor, model, observation, options, record
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.handoff import drivers
+from heat_ha.failover.rules import ways_out
 from heat_ha.groups import model as groups
 from heat_ha.groups.adapters import members as group_members
 
@@ -44,6 +45,13 @@ class Findings:
     never_moved: tuple[str, ...]
     revision: str
     moves_more_than_volumes: bool
+    held_by: Mapping[str, frozenset[str] | None]
+
+    def has_looked_at(self, target: model.MemberServer | None) -> bool:
+        """Whether a member's server was looked at, or there is none to look at."""
+        return target is None or all(
+            c.server is not None for c in self.observed.candidates if c.member.name == target.member
+        )
 
     def server_and_host(
         self, target: model.MemberServer | None
@@ -95,6 +103,7 @@ class Findings:
             quiesce_hook=wanted.quiesce_hook,
             activate_hook=wanted.activate_hook,
             moves_more_than_volumes=self.moves_more_than_volumes,
+            held_by=self.held_by,
         )
 
 
@@ -104,8 +113,13 @@ def look(
     stack_clients: clients.StackClients,
     known: model.Record,
     wanted: options.Options,
+    *,
+    at_active: bool = False,
 ) -> Findings:
-    """Look at the group and, side by side, at what the active has and drivers hand over."""
+    """Look at the group and, side by side, at what the active has and drivers hand over.
+
+    :param at_active: look at the active's server in any case; see ``observation.observe``.
+    """
     definition = record.read_definition(policy) or {}
     nested = policy.nested()
     active = known.active
@@ -113,16 +127,22 @@ def look(
     of_active = frozenset[str]()
     if active is not None:
         of_active = _of_active(policy, group, definition, active)
-        attachments = handoff_template.attachments(nested, active.server, of_active)
+        servers = frozenset({active.server, *_servers_of_open(known)})
+        attachments = handoff_template.attachments(nested, servers, of_active)
     handlers = drivers.Drivers(stack_clients)
     with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
         running = {
             a.target: pool.submit(_look_at, handlers[a.thing], a.target) for a in attachments
         }
         observed = observation.observe(
-            group, stack_clients, active=active, last=known, health=wanted.health
+            group,
+            stack_clients,
+            active=None if at_active else active,
+            last=known,
+            health=wanted.health,
         )
     looks = {target: look.result() for target, look in running.items()}
+    held_by = {a.target: handlers[a.thing].holders(looks[a.target][1]) for a in attachments}
     why_nots = [handlers[a.thing].why_never_moved(looks[a.target][1]) for a in attachments]
     return Findings(
         observed=observed,
@@ -133,7 +153,16 @@ def look(
         moves_more_than_volumes=active is not None
         and wanted.activate_hook is not None
         and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
+        held_by=held_by,
     )
+
+
+def _servers_of_open(known: model.Record) -> frozenset[str]:
+    """The servers of a failover that is not over: what the nested stack has is with any of them."""
+    plan = known.plan
+    if plan is None or not ways_out.is_open(known):
+        return frozenset()
+    return frozenset(one.server for one in (plan.old, plan.new, *plan.tried) if one is not None)
 
 
 def _look_at(handler: drivers.AnyDriver, target: str) -> executor.Look:

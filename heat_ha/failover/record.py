@@ -89,6 +89,17 @@ def add_to_history(resource: Any, past: model.Past) -> None:
     resource.data_set(HISTORY, text)
 
 
+def complete_history(resource: Any, done: model.Plan) -> None:
+    """Add the steps of the follow-up work to the line of its failover, if that is still there."""
+    lines = read_history(resource)
+    seconds = {s.name: s.seconds for s in done.steps if s.is_follow_up and s.seconds is not None}
+    for line in lines:
+        if line['plan_id'] == done.plan_id:
+            line['steps'] = {**line['steps'], **seconds}
+            resource.data_set(HISTORY, json.dumps(lines, separators=(',', ':')))
+            return
+
+
 def read_definition(resource: Any) -> dict[str, Any] | None:
     """What is to be handed over, with ``%active%`` where the active's server belongs."""
     text = resource_data.fresh(resource).get(DEFINITION)

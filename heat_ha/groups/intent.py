@@ -93,6 +93,12 @@ class Intent:
         self.wanted = dataclasses.replace(self.wanted, engine='')
         self.record()
 
+    def forget(self) -> None:
+        """Take the intent off the record, done or not."""
+        self.record()
+        self._unmask_failures(None)
+        group_store.drop_replacement(self._group)
+
     def settle(self, seen: model.Group, keep: tuple[str, ...]) -> None:
         """Take the intent off the record after the last step, unless something is left of it."""
         self._unmask_failures(seen)

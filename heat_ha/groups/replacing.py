@@ -23,7 +23,7 @@ from heat_ha.groups import model
 from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
-from heat_ha.groups.intent import TakenOver
+from heat_ha.groups.intent import Intent, TakenOver
 from heat_ha.groups.replacement_run import Emit, ReplacementRun
 from heat_ha.groups.rules import decide
 from heat_ha.groups.rules.result import names_of
@@ -275,6 +275,20 @@ def _in_several_runs(
             continue
         gone = tuple(victim for victim in asked_for if victim)
         return model.Outcome(gone, (*added, *outcome.new), time.monotonic() - begin)
+
+
+def forget(group_resource: Any, *, requested_by: str) -> None:
+    """Take a replacement that an earlier run left off the record; the members stay as they are.
+
+    :raises exceptions.TryAgain: somebody else changes the group.
+    """
+    with (
+        group_resource.frozen_properties(),
+        group_lease.Lease(group_resource, requested_by, reason='replace_oldest : 0') as held,
+    ):
+        left = group_store.read_replacement(group_resource)
+        if left is not None:
+            Intent(group_resource, held, left).forget()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from heat.engine import attributes, resource
 
 from heat_ha.cloud import resource_data
 from heat_ha.failover import attributes as failover_attributes
-from heat_ha.failover import record
+from heat_ha.failover import record, remembered
 from heat_ha.failover.rules import decide
 
 # Seconds for which attributes show the same record. Heat resolves them one after another, and the
@@ -21,10 +21,10 @@ class FailoverAttributes(resource.Resource):
 
     ATTRIBUTES = (
         ACTIVE, ACTIVE_SERVER, STANDBYS, STATE, EPOCH, PLAN, HISTORY, LAST_SECONDS, REASON,
-        ALARM_URL, SIGNAL_URL,
+        ALARM_URL, SIGNAL_URL, PENDING,
     ) = (
         'active', 'active_server', 'standbys', 'state', 'epoch', 'plan', 'history',
-        'last_failover_seconds', 'reason', 'alarm_url', 'signal_url',
+        'last_failover_seconds', 'reason', 'alarm_url', 'signal_url', 'pending',
     )  # fmt: skip
 
     attributes_schema = {
@@ -44,7 +44,11 @@ class FailoverAttributes(resource.Resource):
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
         STATE: attributes.Schema(
-            _('What the policy is doing: ready, running, waiting_for_fence, stopped or paused.'),
+            _(
+                'What the policy is doing: ready, running, waiting_for_fence, stopped, paused, '
+                'replacing (the failover is over, what it has left is being replaced) or waiting '
+                '(a signal is kept, and decided again).'
+            ),
             type=attributes.Schema.STRING,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
@@ -81,6 +85,15 @@ class FailoverAttributes(resource.Resource):
             type=attributes.Schema.STRING,
             cache_mode=attributes.Schema.CACHE_NONE,
         ),
+        PENDING: attributes.Schema(
+            _(
+                'What is left to do: under signals those that are kept and decided again, under '
+                'replacements the members that failovers have left, each with the reason and the '
+                'time of the next try.'
+            ),
+            type=attributes.Schema.MAP,
+            cache_mode=attributes.Schema.CACHE_NONE,
+        ),
         ALARM_URL: attributes.Schema(
             _('A signed url that an alarm can post to without further credentials.'),
             type=attributes.Schema.STRING,
@@ -115,13 +128,15 @@ class FailoverAttributes(resource.Resource):
             moved = [p['handoff_seconds'] for p in record.history_of(self._shown())]
             return moved[-1] if moved else None
         found = record.record_of(self._shown())
+        waiting = remembered.among(self._shown())
         if name == self.STANDBYS:
             return failover_attributes.names_of_standbys(self._group(), found)
         return {
             self.ACTIVE: found.active and found.active.member,
             self.ACTIVE_SERVER: found.active and found.active.server,
-            self.STATE: decide.state(found).value,
+            self.STATE: decide.state(found, has_signals=bool(waiting)).value,
             self.EPOCH: found.epoch,
-            self.REASON: f'{found.reason}. {found.remedy}' if found.reason else '',
+            self.REASON: failover_attributes.reason(found, waiting),
+            self.PENDING: failover_attributes.pending(found, waiting),
             self.PLAN: failover_attributes.graph_attribute(found),
         }[name]

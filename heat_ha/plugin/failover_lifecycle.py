@@ -9,10 +9,10 @@ from heat.common.i18n import _
 from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha.cloud import lease, resource_data
-from heat_ha.failover import controller, hook_runner, model, record
+from heat_ha.failover import failover_run, hook_runner, model, policy_work, record
 from heat_ha.failover.adapters import hook_stack
-from heat_ha.failover.rules import decide, standbys
-from heat_ha.plugin import first_active
+from heat_ha.failover.rules import decide, standbys, ways_out
+from heat_ha.plugin import first_active, plan_update
 
 
 class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackResource):
@@ -60,9 +60,9 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         self.properties = json_snippet.properties(self.properties_schema, self.context)
-        if controller.DELETING in resource_data.fresh(self):
+        if failover_run.DELETING in resource_data.fresh(self):
             # A deletion that failed left it, and the template has the policy again.
-            self.data_delete(controller.DELETING)
+            self.data_delete(failover_run.DELETING)
         return {
             'lock': lease.Lock(self.context, self.resource_id),
             'is_updating': False,
@@ -80,7 +80,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
                 lock.release()
                 raise
             if done:
-                lock.release()
+                self._end_update(lock)
             return done
         try:
             lock.acquire()
@@ -92,8 +92,15 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         except BaseException:
             lock.release()
             raise
+        if token['has_other_active'] is None:
+            self._end_update(lock)
+            return True
         token['is_updating'] = True
         return False
+
+    def _end_update(self, lock):
+        lock.release()
+        policy_work.ask_if_signals_wait(self)
 
     def _is_updated(self, token):
         if not token['is_made']:
@@ -105,15 +112,15 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         return first_active.is_activated(self, token['run'])
 
     def _start_update(self):
-        """Start the update of the nested stack; whether it gets another active."""
+        """Start the update of the nested stack; whether it gets another active.
+
+        None while a failover is not over: what is wanted now goes into its plan, whose step
+        ``hand_over`` updates the nested stack.
+        """
         found = record.read(self)
-        if found.plan is not None and not found.plan.is_done:
-            raise exception.ResourceInError(
-                resource_status=found.state.value,
-                status_reason=_('failover %(plan)s is not at its end (%(reason)s): send the '
-                                'signal resume, then update again')
-                % {'plan': found.plan.plan_id, 'reason': found.reason},
-            )  # fmt: skip
+        if ways_out.is_open(found):
+            plan_update.apply(self, found)
+            return None
         first, observed = first_active.choose(self)
         candidates = observed.candidates
         servers = {c.server.server for c in candidates if c.server is not None}
@@ -175,7 +182,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
     def handle_delete(self):
         if self.resource_id is not None:
             # A running failover sees this before its next step and leaves off.
-            self.data_set(controller.DELETING, 'true')
+            self.data_set(failover_run.DELETING, 'true')
         return {'is_started': False}
 
     def check_delete_complete(self, token):

@@ -11,7 +11,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, nested_stack
-from heat_ha.failover import controller, events, model, record
+from heat_ha.failover import events, model, policy_work, record
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.rules import arrival
 from heat_ha.groups import naming
@@ -131,6 +131,7 @@ class FailoverPolicy(
         :returns: what was done in words; Heat makes an event of it.
         :raises HaError: it was refused or stopped; an event says so.
         """
+        work = None
         try:
             if self.resource_id is None:
                 raise exceptions.Refused('the policy is not created yet')
@@ -140,9 +141,9 @@ class FailoverPolicy(
                         return signals.ignored(signal)
                     signal = signals.as_alarm(signal)
                 wanted = failover_options.read(self)
-                failover = controller.FailoverController(self, self._group(), wanted)
+                work = policy_work.PolicyWork(self, self._group(), wanted)
                 requested_by = chained.policy_name if chained else self.name
-                return failover.handle(self._with_member(signal), chained, requested_by)
+                return work.handle(self._with_member(signal), chained, requested_by)
         except exceptions.Refused as exc:
             self._refused(exc)
             raise
@@ -150,6 +151,10 @@ class FailoverPolicy(
             LOG.warning('%s stopped: %s', self.name, exc)
             self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
             raise
+        finally:
+            if work is not None and not signal.only_looks:
+                with self.frozen_properties():
+                    work.go_on()
 
     def _with_member(self, signal):
         """The signal with the member that it means, where Nova alone knows what it names."""

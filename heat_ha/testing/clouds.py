@@ -27,6 +27,7 @@ class FakeCloud:
     """Volumes and servers; ``faults`` is the share of calls that fail, 0.0 to 1.0.
 
     :ivar refusals: how many attachments Nova refuses because it has not forgotten the last one.
+    :ivar refused: servers to which Nova attaches nothing.
     :ivar violations: what must never have happened (S1), in words.
     :ivar requests: the requests that took effect, in their order.
     """
@@ -40,6 +41,7 @@ class FakeCloud:
         self._guard = threading.Lock()
         self._dead = ''
         self.refusals = 0
+        self.refused: set[str] = set()
         self.host = cloud.Host(HostState.UP, 'its host is up')
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
@@ -148,6 +150,8 @@ class FakeCloud:
                 return cloud.Reply.UNKNOWN, 'HTTP 500'
             if found.status is not VolumeStatus.AVAILABLE:
                 return cloud.Reply.REFUSED, 'HTTP 400: the volume is not available'
+            if server_id in self.refused:
+                return cloud.Reply.REFUSED, 'HTTP 400: the server is in another availability zone'
             if self.refusals:
                 self.refusals -= 1
                 return cloud.Reply.REFUSED, 'HTTP 400: already attached to instances'

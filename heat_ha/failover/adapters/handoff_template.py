@@ -158,9 +158,12 @@ def nested_template(
 
 
 def attachments(
-    nested: Any, server: str, of_active: frozenset[str] = frozenset()
+    nested: Any, servers: frozenset[str], of_active: frozenset[str] = frozenset()
 ) -> tuple[model.Attachment, ...]:
-    """The things that the nested stack, at any depth, has attached to ``server``.
+    """The things that the nested stack, at any depth, has attached to one of ``servers``.
+
+    More than one are given while a failover is not over: part of the nested stack may be with the
+    new active already.
 
     An attachment that waits for another resource which itself names the server, or another
     thing of the active, is left out: the order is then Heat's to keep, so its update moves
@@ -168,11 +171,11 @@ def attachments(
 
     :param of_active: the values that stand for attributes of the active, such as its port.
     """
-    return _attachments(nested, server, of_active, frozenset())[0]
+    return _attachments(nested, servers, of_active, frozenset())[0]
 
 
 def _attachments(
-    nested: Any, server: str, of_active: frozenset[str], before: frozenset[str]
+    nested: Any, servers: frozenset[str], of_active: frozenset[str], before: frozenset[str]
 ) -> tuple[tuple[model.Attachment, ...], frozenset[str]]:
     if nested is None:
         return (), frozenset()
@@ -188,7 +191,7 @@ def _attachments(
         handler = drivers.of_type(res.type())
         if handler is not None:
             target, holder, detail = (props.get(name) for name in handler.properties)
-            if holder == server and target and not is_late:
+            if holder in servers and target and not is_late:
                 found.append(
                     model.Attachment(target, detail, tuple(sorted(earlier)), handler.thing)
                 )
@@ -200,12 +203,12 @@ def _attachments(
             if is_late:
                 left_to_heat.add(res.name)
                 continue
-            inner, _ = _attachments(res.nested(), server, of_active, frozenset(earlier))
+            inner, _ = _attachments(res.nested(), servers, of_active, frozenset(earlier))
             found.extend(inner)
             things_of[res.name] = frozenset(a.target for a in inner) | earlier
             continue
         things_of[res.name] = earlier
-        if is_late or any(mentions(props, text) for text in (server, *of_active)):
+        if is_late or any(mentions(props, text) for text in (*servers, *of_active)):
             left_to_heat.add(res.name)
     return tuple(found), frozenset().union(*things_of.values())
 

@@ -90,6 +90,11 @@ class Driver(abc.ABC, Generic[Seen]):
 
     @staticmethod
     @abc.abstractmethod
+    def holders(seen: Seen) -> frozenset[str] | None:
+        """The servers that have the thing; None when the look could not be made. Does no I/O."""
+
+    @staticmethod
+    @abc.abstractmethod
     def why_never_moved(seen: Seen) -> moves.Stop | None:
         """Why no policy may hand this one over, or None. Does no I/O.
 

@@ -52,6 +52,11 @@ class VolumeDriver(driver.Driver[cloud.Volume]):
         return volume_rules.next_for_attach(seen, old, new)
 
     @staticmethod
+    def holders(seen: cloud.Volume) -> frozenset[str] | None:
+        """The servers that have the volume; None when Cinder did not answer."""
+        return None if seen.status is cloud.VolumeStatus.COULD_NOT_ASK else frozenset(seen.servers)
+
+    @staticmethod
     def why_never_moved(seen: cloud.Volume) -> moves.Stop | None:
         """Why no policy may hand this volume over, or None."""
         return volume_rules.why_never_moved(seen)

@@ -33,44 +33,63 @@ class Join:
 
 
 @dataclasses.dataclass(frozen=True)
-class GiveUp:
-    """Nothing is known to run, and yet the lock was not to be had in time."""
+class Keep:
+    """It is no part of what runs: it is decided afterwards. ``reason`` says what it waits for."""
 
     reason: str
-    remedy: str
 
 
 def when_busy(
-    at_arrival: model.Record, now: model.Record, waited: float, owner: str, names_member: bool
-) -> TryAgain | Join | GiveUp:
+    at_arrival: model.Record, now: model.Record, waited: float, owner: str, named: str | None
+) -> TryAgain | Join | Keep:
     """What a signal does that found the lock taken.
 
-    Invariant (S3): a signal that finds no failover under way, and none that changed the active
-    since it came, is refused only after PATIENCE seconds.
+    Invariant (S3): a signal joins only a failover that is about the same member; one that finds
+    no failover under way, and none that changed the active since it came, waits PATIENCE seconds
+    for the lock, and whatever does not join is kept.
 
     :param at_arrival: the record when the signal came; ``now`` is the record after the try.
     :param waited: seconds since the signal came.
     :param owner: who has the lock, in words.
-    :param names_member: whether the signal is about a member that it names.
+    :param named: what the sender calls the member that it means, None where it names none.
     """
-    if _is_under_way(now):
-        return Join(f'a failover of this group is running already ({owner})')
-    if is_overtaken(at_arrival, now) and not names_member:
+    if _is_under_way(now) and now.plan is not None:
+        if named is None or _names(named, now.plan.old):
+            return Join(f'a failover of this group is running already ({owner})')
+        return Keep('a failover of this group, which is not about that member, is not over')
+    if is_overtaken(at_arrival, now) and named is None:
         return Join('a failover of this group changed the active after this signal came')
     if waited < PATIENCE:
         return TryAgain()
-    return GiveUp(
-        f'{owner}, and did not come to an end within {PATIENCE:.0f} s',
-        'Send the signal again',
-    )
+    return Keep(f'{owner}, and did not come to an end within {PATIENCE:.0f} s')
+
+
+def is_of_another(one: model.Remembered, now: model.Record) -> bool:
+    """Whether another member than the one that a kept signal is about is the active now."""
+    return now.active is None or now.active.server != one.server
+
+
+def about(known: model.Record, named: str | None) -> model.MemberServer | None:
+    """The member that a signal means, as far as it is on record; the active where none is named."""
+    if named is None:
+        return known.active
+    return next((one for one in _on_record(known) if _names(named, one)), None)
 
 
 def is_known(known: model.Record, named: str) -> bool:
     """Whether a name is on record as that of a member, or of the server of one."""
+    return any(_names(named, one) for one in _on_record(known))
+
+
+def _on_record(known: model.Record) -> tuple[model.MemberServer, ...]:
     plan = known.plan
-    ends = (plan.old, plan.new) if plan is not None else ()
-    on_record = (*known.seen, known.active, known.previous, *ends)
-    return any(named in (one.member, one.server) for one in on_record if one is not None)
+    ends = (plan.old, plan.new, *plan.tried) if plan is not None else ()
+    found = (*known.seen, known.active, known.previous, *ends)
+    return tuple(one for one in found if one is not None)
+
+
+def _names(named: str, one: model.MemberServer | None) -> bool:
+    return one is not None and named in (one.member, one.server)
 
 
 def foreign(named: str, names: Sequence[str]) -> str:
@@ -92,7 +111,7 @@ def is_overtaken(at_arrival: model.Record, now: model.Record) -> bool:
 
 
 def _is_under_way(known: model.Record) -> bool:
-    return known.plan is not None and not known.plan.is_done and known.state in _AT_WORK
+    return known.plan is not None and not known.plan.is_moved and known.state in _AT_WORK
 
 
 def _plan_id(known: model.Record) -> str:

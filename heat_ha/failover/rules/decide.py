@@ -2,7 +2,8 @@
 """What a FailoverPolicy does next, from what was seen: no clock, no client, no logging.
 
 ``answer`` says what a signal leads to. Who may take over is in ``standbys``, which steps a failover
-has in ``plan_builder``, and what one look at a volume leads to in ``volume_rules``.
+has in ``plan_builder``, how a plan that stopped is left in ``ways_out``, and what one look at a
+volume leads to in ``volume_rules``.
 """
 
 import dataclasses
@@ -11,18 +12,25 @@ from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import arrival, plan_builder, standbys
+from heat_ha.failover.rules import arrival, later, plan_builder, standbys, ways_out
 from heat_ha.groups import model as groups
 from heat_ha.groups.rules import members
 
 # --- the record ---------------------------------------------------------------------------
 
 
-def state(record: model.Record) -> model.State:
-    """The state as the attribute shows it: a pause hides READY only."""
-    if record.is_paused and record.state is model.State.READY:
+def state(record: model.Record, *, has_signals: bool = False) -> model.State:
+    """The state as the attribute shows it: what there is to say beside READY hides it.
+
+    :param has_signals: whether signals are remembered, to be decided later.
+    """
+    if record.state is not model.State.READY:
+        return record.state
+    if record.is_paused:
         return model.State.PAUSED
-    return record.state
+    if has_signals:
+        return model.State.WAITING
+    return model.State.REPLACING if record.follow_ups else model.State.READY
 
 
 def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
@@ -31,9 +39,9 @@ def with_active(record: model.Record, active: model.MemberServer | None) -> mode
 
 
 def left_at_its_end(record: model.Record) -> model.Plan | None:
-    """The plan whose engine died after the last step and before the end was on record."""
+    """The plan whose engine died after the failover was over and before that was on record."""
     plan = record.plan
-    is_left = plan is not None and plan.is_done and record.state is not model.State.READY
+    is_left = plan is not None and plan.is_moved and record.state is not model.State.READY
     return plan if is_left else None
 
 
@@ -62,6 +70,21 @@ class GoOn:
 
 
 @dataclasses.dataclass(frozen=True)
+class FollowUp:
+    """No failover is open: take up what earlier ones have left to do, now."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """The plan ends where it stands, and what is left to do of earlier ones with it."""
+
+    record: model.Record
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Start:
     """A new plan is to be written down and carried out."""
 
@@ -80,11 +103,11 @@ class Change:
 class Show:
     """A dry run: what a failover would do now, or why it would do nothing."""
 
-    answer: 'Start | Refuse | GoOn'
+    answer: 'Start | Refuse | GoOn | later.Remember'
     considered: Mapping[str, str]
 
 
-Answer = Nothing | Refuse | GoOn | Start | Change | Show
+Answer = Nothing | Refuse | GoOn | Start | Change | Show | FollowUp | later.Remember | Drop
 
 
 def _find(candidates: Sequence[model.Candidate], named: str) -> groups.Member | None:
@@ -95,13 +118,12 @@ def limits_refusal(
     limits: model.Limits, past: Sequence[datetime.datetime], now: datetime.datetime
 ) -> str | None:
     """Why cooldown or the flapping guard forbid a failover now, or None."""
-    if limits.cooldown and past:
-        # From the nearest: the clock of the engine that wrote it may be ahead, or far off.
-        age = min(abs((now - p).total_seconds()) for p in past)
-        if age < limits.cooldown:
-            return (
-                f'the last failover was {age:.0f} s ago and the cooldown is {limits.cooldown:.0f} s'
-            )
+    left = later.cooldown_left(limits.cooldown, past, now)
+    if left:
+        return (
+            f'the last failover was {limits.cooldown - left:.0f} s ago and the cooldown is '
+            f'{limits.cooldown:.0f} s'
+        )
     if limits.max_failovers and limits.period:
         recent = [p for p in past if abs((now - p).total_seconds()) < limits.period]
         if len(recent) >= limits.max_failovers:
@@ -115,12 +137,13 @@ def limits_refusal(
 def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Answer:
     """What the signal leads to.
 
-    Invariant: a new plan starts only when none is unfinished, the group is not paused, and a
-    healthy successor exists or can be made (S3, S5); a name outside of the group leads to a
-    refusal (S7).
+    Invariant: a new plan starts only when none is open, or when it takes over from the open one
+    what that has begun; the group is not paused, and a healthy successor exists or can be made
+    (S3, S5); a name outside of the group leads to a refusal (S7). A signal about a member is
+    carried out, joined to what is under way, remembered, or refused for a reason that time alone
+    does not take away.
     """
     record = seen.record
-    unfinished = record.plan is not None and not record.plan.is_done
     if signal.is_all_clear:
         return Nothing(f'the alarm says {signal.alarm_state.value}')
     match signal.action:
@@ -130,19 +153,18 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
         case model.Action.UNPAUSE:
             return Change(dataclasses.replace(record, is_paused=False), 'no longer paused')
         case model.Action.CANCEL:
-            return _cancel(record, unfinished)
+            return _cancel(record)
+        case model.Action.DROP:
+            return _drop(seen)
         case model.Action.PLAN:
-            return _show(signal, seen, unfinished)
+            return _show(signal, seen)
     if record.is_paused:
         return Refuse('the policy is paused: send the signal unpause first')
-    if unfinished and record.plan is not None:
-        if signal.member is not None and not _concerns(signal.member, seen, record.plan):
-            return Refuse(_foreign_name(signal.member, seen))
-        return GoOn(record.plan)
+    if ways_out.is_open(record) and record.plan is not None:
+        return _with_open_plan(signal, seen, record.plan)
     match signal.action:
         case model.Action.RESUME:
-            left = left_at_its_end(record)
-            return GoOn(left) if left is not None else Refuse('there is nothing to resume')
+            return _resume(record)
     if seen.is_overtaken and signal.member is None:
         # It was about the active of then.
         return Refuse('a failover began after this signal came, so this signal joins it')
@@ -155,25 +177,104 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
             return _failover(signal, seen)
 
 
-def _cancel(record: model.Record, unfinished: bool) -> Answer:
+def _resume(record: model.Record) -> Answer:
+    left = left_at_its_end(record)
+    if left is not None:
+        return GoOn(left)
+    if record.follow_ups:
+        names = ', '.join(sorted(standbys.going(record)))
+        return FollowUp(f'going on with the replacement of {names}')
+    return FollowUp('there is nothing to resume')
+
+
+def _with_open_plan(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> Answer:
+    """What a signal leads to while a failover is not over, and nobody is at it."""
+    if signal.member is not None and not _concerns(signal.member, seen, plan):
+        return Refuse(_foreign_name(signal.member, seen))
+    is_to_old = signal.member is not None and _is(signal.member, plan.old, seen)
+    is_to_new = signal.member is not None and _is(signal.member, plan.new, seen)
+    match signal.action:
+        case model.Action.FAIL_BACK:
+            return _back(signal, seen, plan)
+        case model.Action.SWITCHOVER if is_to_old:
+            return _back(signal, seen, plan)
+        case model.Action.SWITCHOVER if signal.member is not None and not is_to_new:
+            return _to_another(signal, seen, plan)
+        case None | model.Action.FAILOVER if is_to_new:
+            # The successor itself is sick.
+            found, _reasons = ways_out.others(plan, seen)
+            return Start(ways_out.with_successor(plan, seen, found[0])) if found else GoOn(plan)
+    return GoOn(plan)
+
+
+def _back(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> Start | Refuse:
+    why_not = ways_out.why_not_back(plan, seen)
+    if why_not is not None:
+        name = plan.old.member if plan.old else 'the old active'
+        return Refuse(f'{name} cannot be the active again: {why_not}')
+    return Start(ways_out.back(plan, seen, signal.reason or plan.reason))
+
+
+def _to_another(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> Start | Refuse:
+    assert signal.member is not None
+    wanted = _find(seen.candidates, signal.member)
+    if wanted is None:
+        return Refuse(_foreign_name(signal.member, seen))
+    found, reasons = standbys.eligible(seen.candidates, plan.old, going=standbys.going(seen.record))
+    for one in found:
+        if one.member == wanted.name:
+            return Start(ways_out.with_successor(plan, seen, one))
+    why = reasons.get(wanted.name, 'it is not eligible')
+    return Refuse(f'member {wanted.name} cannot become the active: {why}')
+
+
+def _cancel(record: model.Record) -> Answer:
     plan = record.plan
-    if plan is None or not unfinished:
+    if plan is None or not ways_out.is_open(record):
         return Refuse('there is nothing to cancel')
     begun = [s for s in plan.steps if s.state is not model.StepState.PENDING]
     if begun:
         return Refuse(
             f'step {begun[0].name} of plan {plan.plan_id} has begun: send resume to bring it '
-            'to its end'
+            'to its end, switchover with a member to choose another successor, fail_back to go '
+            'back, or drop to leave things where they are'
         )
     without = dataclasses.replace(record, plan=None, state=model.State.READY, reason='', remedy='')
     return Change(without, f'plan {plan.plan_id} is cancelled; nothing had been touched')
 
 
-def _show(
-    signal: signals.Signal[model.Action], seen: model.Observation, unfinished: bool
-) -> Answer:
-    reasons = standbys.considered(seen.candidates, seen.record.active, seen.record.suspects, None)
-    if unfinished and seen.record.plan is not None:
+def _drop(seen: model.Observation) -> Answer:
+    record, plan = seen.record, seen.record.plan
+    is_open = ways_out.is_open(record)
+    if not is_open and not record.follow_ups:
+        return Refuse('there is nothing to drop')
+    left = [f'member {name} is not replaced' for name in sorted(standbys.going(record))]
+    text = 'what was left to do is dropped'
+    if is_open and plan is not None:
+        found = ways_out.dropped(seen)
+        record, text = found.record, f'plan {plan.plan_id} is dropped'
+        left = [part for part in (found.left_over, *left) if part]
+        if record.active is not None:
+            text = f'{text}; the active is {record.active.member}'
+    record = dataclasses.replace(record, follow_ups=())
+    return Drop(record, f'{text}; left over: {"; ".join(left)}' if left else text)
+
+
+def _show(signal: signals.Signal[model.Action], seen: model.Observation) -> Answer:
+    reasons = standbys.considered(
+        seen.candidates,
+        seen.record.active,
+        seen.record.suspects,
+        None,
+        standbys.going(seen.record),
+    )
+    if ways_out.is_open(seen.record) and seen.record.plan is not None:
         return Show(GoOn(seen.record.plan), reasons)
     if seen.record.is_paused:
         return Show(Refuse('the policy is paused: send the signal unpause first'), reasons)
@@ -186,12 +287,16 @@ def _switchover(signal: signals.Signal[model.Action], seen: model.Observation) -
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable
-    successors, reasons = standbys.eligible(seen.candidates, active)
+    going = standbys.going(seen.record)
+    successors, reasons = standbys.eligible(seen.candidates, active, going=going)
     if signal.member is not None:
         wanted = _find(seen.candidates, signal.member)
         if wanted is None:
             return Refuse(_foreign_name(signal.member, seen))
         successors = tuple(s for s in successors if s.member == wanted.name)
+        if not successors and active is not None and wanted.name == active.member:
+            # A plan that was dropped may have left some of it elsewhere.
+            successors = (active,) if later.is_anything_elsewhere(seen, active) else ()
         if not successors:
             why = reasons.get(wanted.name, 'it is not eligible')
             return Refuse(f'member {wanted.name} cannot become the active: {why}')
@@ -218,39 +323,67 @@ def _fail_back(signal: signals.Signal[model.Action], seen: model.Observation) ->
     return _switchover(dataclasses.replace(signal, member=there.name), seen)
 
 
-def expired(
-    retained: Sequence[model.Retained], now: datetime.datetime
-) -> tuple[model.Retained, ...]:
-    """Those that were retained long enough; of several, all but the newest."""
-    newest = max((r.until for r in retained), default='')
-    return tuple(
-        r for r in retained if r.until != newest or datetime.datetime.fromisoformat(r.until) <= now
-    )
-
-
-def _failover(signal: signals.Signal[model.Action], seen: model.Observation) -> Start | Refuse:
+def _failover(
+    signal: signals.Signal[model.Action], seen: model.Observation
+) -> Start | Refuse | later.Remember:
     active = seen.record.active
-    present = {c.member.name for c in seen.candidates}
     if signal.member is not None:
         named = _find(seen.candidates, signal.member)
         if named is None and not _names(signal.member, active):
             return Refuse(_foreign_name(signal.member, seen))
         if named is not None and (active is None or named.name != active.member):
             return _replace_standby(signal, seen, named)
-    limited = limits_refusal(seen.limits, seen.past_failovers, seen.now)
+    elif signal.action is None and later.is_late_copy(seen):
+        return Refuse(
+            'what an earlier failover has left is still being replaced, and the active looks well: '
+            'this signal joins it. Name the member that is meant to have it replaced all the same'
+        )
+    limited = _limited(seen)
     if limited is not None:
-        return Refuse(limited)
+        return limited
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable
-    replaces = (active.member,) if active is not None and active.member in present else ()
-    successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects)
-    if not successors and len(seen.candidates) > 1:
-        return Refuse(_no_successor(reasons))
+    going = standbys.going(seen.record)
+    successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects, going)
+    if not successors and (len(seen.candidates) > 1 or later.heat_is_at_work(seen.candidates)):
+        reason = _no_successor(reasons)
+        return later.without_successor(reason, seen) or Refuse(reason)
     # In a cold failover nobody stands by, so the successor has to be made first.
     new = successors[0] if successors else None
+    replaces = _also_replaced(seen, active, new)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
+
+
+def _limited(seen: model.Observation) -> Refuse | later.Remember | None:
+    """What the limits make of an alarm about the active; None when they allow a failover."""
+    without_cooldown = dataclasses.replace(seen.limits, cooldown=0.0)
+    flapping = limits_refusal(without_cooldown, seen.past_failovers, seen.now)
+    if flapping is not None:
+        return Refuse(flapping)
+    limited = limits_refusal(seen.limits, seen.past_failovers, seen.now)
+    if limited is None:
+        return None
+    left = later.cooldown_left(seen.limits.cooldown, seen.past_failovers, seen.now)
+    return later.after_cooldown(limited, left, seen) or Refuse(limited)
+
+
+def _also_replaced(
+    seen: model.Observation, active: model.MemberServer | None, new: model.MemberServer | None
+) -> tuple[str, ...]:
+    """The members that are replaced after a failover, the old active first.
+
+    They are chosen now, under the lock, so that no later failover chooses one of them: as many as
+    the policy in front wants, as far as they may go.
+    """
+    going = standbys.going(seen.record)
+    names = [c.member.name for c in seen.candidates if c.member.name not in going]
+    if active is None or active.member not in names:
+        return ()
+    count = seen.chained.count if seen.chained is not None and new is not None else 1
+    rest = [n for n in names if n != active.member and (new is None or n != new.member)]
+    return (active.member, *rest[: max(count - 1, 0)])
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:
@@ -261,6 +394,8 @@ def _immovable(seen: model.Observation) -> Refuse | None:
 def _replace_standby(
     signal: signals.Signal[model.Action], seen: model.Observation, named: groups.Member
 ) -> Start | Refuse:
+    if named.name in standbys.going(seen.record):
+        return Refuse(f'member {named.name} is being replaced already, so this signal joins it')
     if seen.chained is None:
         return Refuse(
             f'member {named.name} is a standby: nothing moves, and only a '
@@ -276,6 +411,14 @@ def _replace_standby(
             (named.name,),
         )
     )
+
+
+def _is(named: str, end: model.MemberServer | None, seen: model.Observation) -> bool:
+    """Whether a sender means this member, by whatever it calls it."""
+    if end is None:
+        return False
+    found = _find(seen.candidates, named)
+    return _names(named, end) or (found is not None and found.name == end.member)
 
 
 def _names(named: str, end: model.MemberServer | None) -> bool:

@@ -30,9 +30,13 @@ def of(plan: model.Plan) -> 'networkx.DiGraph[str]':
     return found
 
 
-def sorter(plan: model.Plan) -> 'graphlib.TopologicalSorter[str]':
-    """A prepared sorter over the steps that are not done yet."""
-    open_steps = {s.name for s in plan.steps if s.state is not model.StepState.DONE}
+def sorter(plan: model.Plan, *, of_follow_up: bool = False) -> 'graphlib.TopologicalSorter[str]':
+    """A prepared sorter over the steps of the failover, or of its follow-up, that are not done."""
+    open_steps = {
+        s.name
+        for s in plan.steps
+        if s.state is not model.StepState.DONE and s.is_follow_up is of_follow_up
+    }
     found: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
     for step in plan.steps:
         if step.name in open_steps:

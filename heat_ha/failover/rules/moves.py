@@ -29,10 +29,14 @@ class Done:
 
 @dataclasses.dataclass(frozen=True)
 class Stop:
-    """The step cannot be done safely; a person is needed."""
+    """The step cannot be done safely; a person is needed.
+
+    ``is_of_server``: what hinders it may well be the server, and another one may be without it.
+    """
 
     reason: str
     remedy: str
+    is_of_server: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

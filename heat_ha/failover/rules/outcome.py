@@ -5,15 +5,21 @@ import dataclasses
 from collections.abc import Collection
 
 from heat_ha.failover import model
-from heat_ha.failover.model import StepKind
 
 
 def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> model.Record:
-    """The record once every step of the plan is done.
+    """The record once the failover is over; what is left to do of the plan is on it.
 
     :param present: the names of the group's members when the plan was begun or taken up.
     """
     is_moved = plan.cause is not model.Cause.REPLACE_STANDBY
+    suspects = set(record.suspects) & set(present)
+    if plan.cause is model.Cause.FAILOVER and plan.old is not None:
+        suspects.add(plan.old.member)
+    if not is_moved:
+        suspects.update(plan.replaces)
+    if plan.new is not None:
+        suspects.discard(plan.new.member)
     return dataclasses.replace(
         record,
         plan=plan,
@@ -21,25 +27,58 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
         state=model.State.READY,
         reason='',
         remedy='',
-        suspects=_suspects(record, plan, present),
+        suspects=tuple(sorted(suspects)),
+        follow_ups=_with_follow_up(record.follow_ups, plan),
     )
 
 
-def _suspects(record: model.Record, plan: model.Plan, present: Collection[str]) -> tuple[str, ...]:
-    """Members that may not take over until they are replaced; a retained one is not replaced."""
-    suspects = set(record.suspects) & set(present)
-    if plan.cause is model.Cause.FAILOVER and plan.old is not None:
-        suspects.add(plan.old.member)
-    if plan.new is not None:
-        suspects.discard(plan.new.member)
-    replaced = {
-        name
-        for step in plan.steps
-        if step.kind is StepKind.REPLACE
-        for name in step.target.split(',')
-    }
-    replaced -= {retained.member for retained in record.retained}
-    return tuple(sorted(suspects - replaced))
+def _with_follow_up(
+    known: tuple[model.FollowUp, ...], plan: model.Plan
+) -> tuple[model.FollowUp, ...]:
+    """What is left to do of failovers that are over, this one included.
+
+    A member that becomes the active is not replaced any more: a person wanted it to be that.
+    """
+    new = plan.new.member if plan.new is not None else ''
+    is_move = plan.cause is not model.Cause.REPLACE_STANDBY
+    kept = tuple(
+        one
+        for one in known
+        if one.plan.plan_id != plan.plan_id and not (is_move and one.plan.replaces == (new,))
+    )
+    if plan.is_done:
+        return kept
+    # Events and the graph have been made of the rest.
+    brief = dataclasses.replace(
+        plan,
+        considered={},
+        quiesce_hook=None,
+        activate_hook=None,
+        steps=tuple(dataclasses.replace(s, detail='', reason='') for s in plan.steps),
+    )
+    return (*kept, model.FollowUp(brief))
+
+
+def after_follow_up(
+    record: model.Record, done: model.Plan, present: Collection[str]
+) -> model.Record:
+    """The record once the follow-up work of a failover is done.
+
+    :param done: its plan as the follow-up has left it.
+    :param present: the names of the group's members now.
+    """
+    gone = set(done.replaces) - {retained.member for retained in record.retained}
+    plan = record.plan
+    if plan is not None and plan.plan_id == done.plan_id:
+        for step in done.steps:
+            if step.is_follow_up:
+                plan = plan.with_step(step)
+    return dataclasses.replace(
+        record,
+        plan=plan,
+        suspects=tuple(s for s in record.suspects if s not in gone and s in present),
+        follow_ups=tuple(o for o in record.follow_ups if o.plan.plan_id != done.plan_id),
+    )
 
 
 def past(

@@ -55,6 +55,7 @@ def build(
     old: model.MemberServer | None,
     new: model.MemberServer | None,
     replaces: Names,
+    tried: tuple[model.MemberServer, ...] = (),
 ) -> model.Plan:
     """The steps that bring what the template names from ``old`` to ``new``.
 
@@ -74,7 +75,8 @@ def build(
 
     1 to 3 run one after the other and 4 waits for the last of them. Volumes do not wait for
     each other beyond the template's dependencies. 7 waits for 6 only where more than volumes
-    is handed over; otherwise for 5. A plan that replaces a standby has step 9 alone.
+    is handed over; otherwise for 5. A plan that replaces a standby has step 9 alone. With 7 the
+    failover is over; 8 and 9 are follow-up work.
 
     Invariant: the attach step of a volume comes after its own detach step, the hand-over after
     every attach, the replacement last; nothing is taken before the old active is quiesced, and
@@ -82,8 +84,18 @@ def build(
 
     :param replaces: names of the members that are to be replaced, if there is a policy for it.
     :param new: None for a successor that step 1 makes.
+    :param tried: further members that may have something of what is handed over, because an
+        earlier plan has tried them.
     """
     task = _Task(seen, cause, old, new, replaces)
+    steps = tuple(_move(task) if task.is_move else _replace(task, ()))
+    return _plan(task, reason, steps, tried)
+
+
+def _plan(
+    task: _Task, reason: str, steps: tuple[Step, ...], tried: tuple[model.MemberServer, ...]
+) -> model.Plan:
+    seen, cause, old, new = task.seen, task.cause, task.old, task.new
     return model.Plan(
         plan_id=seen.plan_id,
         cause=cause,
@@ -94,7 +106,7 @@ def build(
         revision=seen.revision,
         old=old,
         new=new,
-        steps=tuple(_move(task) if task.is_move else _replace(task, ())),
+        steps=steps,
         chained=seen.chained,
         quiesce=seen.quiesce,
         on_dead_host=seen.on_dead_host,
@@ -105,9 +117,29 @@ def build(
             seen.record.active,
             seen.record.suspects if cause is model.Cause.FAILOVER else (),
             new if task.is_move else None,
+            standbys.going(seen.record),
         ),
         keep_seconds=seen.keep_seconds if task.retains_old else 0.0,
+        tried=_with_holders(seen, tried, old, new) if task.is_move else (),
     )
+
+
+def _with_holders(
+    seen: model.Observation,
+    tried: tuple[model.MemberServer, ...],
+    old: model.MemberServer | None,
+    new: model.MemberServer | None,
+) -> tuple[model.MemberServer, ...]:
+    """The members beside the old and the new active that may have what is handed over.
+
+    A person may have moved something to another member of the group by hand.
+    """
+    holders = {server for servers in seen.held_by.values() for server in servers or ()}
+    members = (
+        model.MemberServer(c.member.name, c.server.server) for c in seen.candidates if c.server
+    )
+    found = (*tried, *(one for one in members if one.server in holders))
+    return tuple(dict.fromkeys(one for one in found if one not in (old, new)))
 
 
 def _move(task: _Task) -> list[Step]:
@@ -178,7 +210,7 @@ def _activate(task: _Task, all_there: Names) -> list[Step]:
 def _shut_off_retained(task: _Task, after: Names) -> list[Step]:
     if task.old is None or not task.retains_old or not task.has_replacer:
         return []
-    return [Step('shut_off_kept', StepKind.STOP_SERVER, task.old.server, after)]
+    return [Step(model.SHUT_OFF_RETAINED, StepKind.STOP_SERVER, task.old.server, after)]
 
 
 def _replace(task: _Task, after: Names) -> list[Step]:

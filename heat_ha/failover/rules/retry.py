@@ -269,6 +269,7 @@ def _wait(attempt: Attempt, now: float) -> tuple[Attempt, Action]:
     return attempt, moves.Stop(
         f'{attempt.step} was not done within {STEP_LIMIT:.0f} s: {attempt.seen}',
         'Mend what was seen, then send the signal resume',
+        is_of_server=True,
     )
 
 
@@ -277,6 +278,7 @@ def _undone(attempt: Attempt) -> moves.Stop:
         f'{attempt.step} was accepted {MAX_REQUESTS} times by {attempt.service} and undone each '
         'time',
         "Look at the server's host and at its actions, then send the signal resume",
+        is_of_server=True,
     )
 
 
@@ -284,4 +286,5 @@ def _refused(attempt: Attempt, text: str) -> moves.Stop:
     return moves.Stop(
         f'{attempt.step} is refused by {attempt.service} ({text})',
         f'Mend what {attempt.service} names, then send the signal resume',
+        is_of_server=True,
     )

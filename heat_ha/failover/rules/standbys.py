@@ -4,23 +4,35 @@
 Pure, like ``decide``: no clock, no client, no logging.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 
 
+def going(record: model.Record) -> frozenset[str]:
+    """The members that are being replaced, or are to be once an earlier try is repeated."""
+    return frozenset(name for one in record.follow_ups for name in one.plan.replaces)
+
+
 def limitation(
-    candidate: model.Candidate, active: model.MemberServer | None, suspects: Iterable[str]
+    candidate: model.Candidate,
+    active: model.MemberServer | None,
+    suspects: Iterable[str],
+    going: Collection[str] = (),
 ) -> str | None:
     """Why this member may not become the active one, or None when it may.
 
     One text for the decision, the event and the attribute ``plan``.
+
+    :param going: members that are being replaced.
     """
     member, server = candidate.member, candidate.server
     if active is not None and member.name == active.member:
         return 'it is the active'
+    if member.name in going:
+        return 'it is being replaced'
     if member.is_failed:
         return f'Heat counts it as failed ({member.reason})' if member.reason else 'it is failed'
     if member.is_in_progress:
@@ -40,7 +52,7 @@ def limitation(
     if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
         return f'its health check fails: {candidate.health.detail}'
     if member.name in suspects:
-        return 'it was the active when it was reported sick, and was not replaced since'
+        return 'it was reported sick, and was not replaced since'
     return None
 
 
@@ -56,6 +68,7 @@ def eligible(
     candidates: Sequence[model.Candidate],
     active: model.MemberServer | None,
     suspects: Iterable[str] = (),
+    going: Collection[str] = (),
 ) -> tuple[tuple[model.MemberServer, ...], dict[str, str]]:
     """The members that may take over, best first, and the reason for each that may not.
 
@@ -71,7 +84,7 @@ def eligible(
         if active is not None and candidate.member.name == active.member and candidate.server:
             active_host = candidate.server.host
     for candidate in candidates:
-        why_not = limitation(candidate, active, suspects)
+        why_not = limitation(candidate, active, suspects, going)
         if why_not is None:
             good.append(candidate)
         else:
@@ -95,9 +108,10 @@ def considered(
     active: model.MemberServer | None,
     suspects: Iterable[str],
     chosen: model.MemberServer | None,
+    going: Collection[str] = (),
 ) -> dict[str, str]:
     """For each member in a sentence why it is, or is not, the one that takes over."""
-    successors, reasons = eligible(candidates, active, suspects)
+    successors, reasons = eligible(candidates, active, suspects, going)
     places = {s.member: place for place, s in enumerate(successors, 1)}
     active_hosts = {
         c.server.host

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a failover does around its plan: the end of it, and of one that another engine left."""
+"""What a signal leads to before its plan: the end of one that another engine left, and looks."""
 
 import dataclasses
 import time
@@ -10,18 +10,10 @@ import pytest
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import (
-    admission,
-    controller,
-    executor,
-    held_record,
-    model,
-    observation,
-    options,
-    record,
-)
+from heat_ha.failover import controller, model, observation, options, record
 from heat_ha.failover import observation_builder as builder
 from heat_ha.failover.rules import decide
+from heat_ha.groups import replacing
 from tests.unit.failover import worlds
 
 OPTIONS = options.Options(
@@ -53,73 +45,18 @@ class Data:
         return None
 
 
-@pytest.fixture
-def ending(monkeypatch):
-    """Return a function that makes an engine which has carried a plan to its end."""
-    monkeypatch.setattr(observation, 'with_members_now', lambda _group, known: known)
-
-    def make(policy, plan, *, is_held=True):
-        made = controller.FailoverController(policy, None, OPTIONS)
-        made._held = held_record.HeldRecord(policy, types.SimpleNamespace(is_held=lambda: is_held))
-        made._held.see(model.Record(plan=plan, state=model.State.RUNNING))
-        made._accepted_at, made._handoff_seconds = time.monotonic(), 2.5
-        return made
-
-    return make
-
-
 def a_plan():
     world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
     return decide.answer(signals.Signal(), world).plan
-
-
-ENDS = {
-    'done': (lambda made, plan: made._finish(plan, ()), model.State.READY),
-    'stopped': (
-        lambda made, plan: made._stop(
-            plan, model.State.STOPPED, exceptions.Stopped('nothing answers', 'Look why')
-        ),
-        model.State.STOPPED,
-    ),
-}
-
-
-@pytest.mark.parametrize('outcome', ENDS)
-def test_who_finds_the_end_finds_its_line_in_the_history(ending, outcome):
-    end, state = ENDS[outcome]
-    policy, plan = Data(), a_plan()
-    end(ending(policy, plan), plan)
-    ended = [m for m in policy.moments if record.record_of(m).state is state and record.RECORD in m]
-    assert ended, 'the end was not written'
-    for moment in ended:
-        assert [line['outcome'] for line in record.history_of(moment)] == [outcome]
-
-
-def test_an_end_that_is_reported_again_keeps_the_figures_of_the_first(ending):
-    policy, plan = Data(), a_plan()
-    ending(policy, plan)._finish(plan, ())
-    again = ending(policy, plan)
-    again._handoff_seconds = None
-    again._finish(plan, ())
-    [line] = record.history_of(policy.data())
-    assert line['handoff_seconds'] == 2.5
-
-
-@pytest.mark.parametrize('outcome', ENDS)
-def test_an_engine_that_lost_the_group_ends_nothing(ending, outcome):
-    end, _state = ENDS[outcome]
-    policy, plan = Data(), a_plan()
-    with pytest.raises(executor.LostLock):
-        end(ending(policy, plan, is_held=False), plan)
-    assert policy.moments == [{}]
 
 
 # --- a plan that another engine left after its last step -------------------------------------
 
 
 @pytest.fixture
-def left(monkeypatch, ending):
+def left(monkeypatch):
     """A failover before a record whose engine died after the last step, and its policy."""
+    monkeypatch.setattr(observation, 'with_members_now', lambda _group, known: known)
     world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
     plan = dataclasses.replace(a_plan(), created=timeutils.utcnow(True).isoformat())
     for step in plan.steps:
@@ -133,13 +70,20 @@ def left(monkeypatch, ending):
     monkeypatch.setattr(builder.handoff_template, 'attachments', lambda *_args: ())
     observed = mock.Mock(candidates=tuple(world.candidates), on=lambda known: known)
     monkeypatch.setattr(observation, 'observe', lambda *_args, **_kwargs: observed)
-    return ending(policy, plan)
+    monkeypatch.setattr(replacing, 'forget', lambda *_args, **_kwargs: None)
+    lock = types.SimpleNamespace(is_held=lambda: True)
+    return controller.FailoverController(policy, None, OPTIONS, lock)
 
 
 def handled(failover, **signal):
     try:
-        way = admission.Admission(failover._policy, None, None)
-        return failover._handle_locked(signals.Signal(**signal), None, 'alarm', way)
+        return failover.handle(
+            signals.Signal(**signal),
+            None,
+            'alarm',
+            is_overtaken=lambda _known: False,
+            accepted_at=time.monotonic(),
+        )
     except exceptions.Refused as exc:
         return str(exc)
 
@@ -174,21 +118,3 @@ def test_looking_changes_nothing(left):
         chained=None, is_overtaken=False,
     )  # fmt: skip
     assert left._policy.moments == before
-
-
-# --- what is removed with a signal, and with which -------------------------------------------
-
-
-@pytest.mark.parametrize('action', [None, *model.Action])
-def test_retained_members_expire_with_every_signal_that_does_not_only_look(ending, action):
-    made = ending(Data(), a_plan())
-    made._lock = mock.MagicMock()
-    expired = []
-    made._retention = types.SimpleNamespace(expire=expired.append)
-    for answer in ('done', exceptions.Refused('no')):
-        made._handle_locked = mock.Mock(side_effect=[answer])
-        try:
-            made.handle(signals.Signal(action), None, 'policy')
-        except exceptions.Refused:
-            assert answer != 'done'
-    assert expired == ([] if action is model.Action.PLAN else ['policy'] * 2)

@@ -103,8 +103,11 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_o
     return cloud, decide.answer(signals.Signal(), world).plan
 
 
-def run(plan, shell, cloud):
-    return executor.PlanExecutor(plan, shell, cloud).run()
+def run(plan, shell, cloud, **seen):
+    """Carry out the failover, and then what it has left to do."""
+    moved = executor.PlanExecutor(plan, shell, cloud, **seen).run()
+    assert moved.is_moved
+    return executor.PlanExecutor(moved, shell, cloud, of_follow_up=True).run()
 
 
 def is_handed_over(cloud, shell, volumes):
@@ -239,7 +242,7 @@ def test_what_nova_goes_on_refusing_stops_the_failover_with_its_reason(monkeypat
     monkeypatch.setattr(retry, 'REFUSED_FOR', 0.05)
     cloud, plan = make(('v1',))
     cloud.refusals = 10_000
-    with pytest.raises(exceptions.Stopped, match='attach:v1 is refused by Nova'):
+    with pytest.raises(exceptions.SuccessorFailed, match='attach:v1 is refused by Nova'):
         run(plan, FakeShell(), cloud)
     assert cloud.holder('v1') is None
 
@@ -280,7 +283,7 @@ def test_a_host_that_was_just_seen_confirmed_down_is_asked_for_nothing(state, mo
     monkeypatch.setattr(cloud, 'detach', lambda *a: asked.append(a) or detach(*a))
     seen = cloud.server('server-a'), Host(state, state.value)
     shell = FakeShell()
-    assert executor.PlanExecutor(plan, shell, cloud, old=seen).run().is_done
+    assert run(plan, shell, cloud, old=seen).is_done
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
     assert bool(asked) == (state is not HostState.CONFIRMED_DOWN)
 

@@ -25,21 +25,23 @@ RECORDS = [
 ]
 
 
-def test_a_signal_joins_only_a_failover_and_is_refused_only_after_its_patience():
+# S3
+def test_a_signal_joins_only_a_failover_about_its_own_member_and_is_kept_otherwise():
     seen = set()
-    for before, now, waited, is_named in itertools.product(
-        RECORDS, RECORDS, (0.0, 29.9, 30.0, 99.0), (False, True)
+    names = (None, 'a', 'server-a', 'b', 'server-b', 'another')
+    for before, now, waited, named in itertools.product(
+        RECORDS, RECORDS, (0.0, 29.9, 30.0, 99.0), names
     ):
-        step = arrival.when_busy(before, now, waited, 'engine x is at work', is_named)
+        step = arrival.when_busy(before, now, waited, 'engine x is at work', named)
         seen.add(type(step))
         is_at_work = now.state in (model.State.RUNNING, model.State.WAITING_FOR_FENCE)
-        runs = now.plan is not None and not now.plan.is_done and is_at_work
+        runs = now.plan is not None and not now.plan.is_moved and is_at_work
+        is_about_old = named in (None, 'a', 'server-a')
         has_moved = before.active != now.active
         if isinstance(step, arrival.Join):
-            assert runs or (has_moved and not is_named), (before, now)
-        elif isinstance(step, arrival.GiveUp):
-            assert waited >= arrival.PATIENCE and not runs, (before, now)
-            assert 'engine x' in step.reason and 'again' in step.remedy
+            assert (runs and is_about_old) or (not runs and has_moved and named is None)
+        elif isinstance(step, arrival.Keep):
+            assert (runs and not is_about_old) or (not runs and waited >= arrival.PATIENCE)
         else:
             assert waited < arrival.PATIENCE and not runs, (before, now)
     assert len(seen) == 3
@@ -47,7 +49,7 @@ def test_a_signal_joins_only_a_failover_and_is_refused_only_after_its_patience()
 
 def test_a_plan_that_stopped_is_not_joined_by_the_signal_that_may_take_it_up():
     stopped = model.Record(plan=A_PLAN, state=model.State.STOPPED)
-    assert arrival.when_busy(stopped, stopped, 0.0, 'x', False) == arrival.TryAgain()
+    assert arrival.when_busy(stopped, stopped, 0.0, 'x', None) == arrival.TryAgain()
 
 
 def test_an_alarm_about_the_active_is_not_a_part_of_what_replaced_a_standby():
@@ -79,3 +81,13 @@ def test_every_name_on_record_is_known_and_no_other():
     names = {'a', 's-a', 'p', 's-p', 'b', 's-b'} | {n for e in ends for n in (e.member, e.server)}
     assert all(arrival.is_known(known, name) for name in names)
     assert not arrival.is_known(known, 'another') and not arrival.is_known(model.Record(), 'a')
+
+
+def test_a_signal_is_about_the_member_that_it_names_or_about_the_active():
+    known = model.Record(active=worlds.holder('a'), seen=(worlds.holder('a'), worlds.holder('b')))
+    assert arrival.about(known, None) == worlds.holder('a')
+    assert arrival.about(known, 'b') == arrival.about(known, 'server-b') == worlds.holder('b')
+    assert arrival.about(known, 'ref-c') is None
+    kept = model.Remembered('a', 'server-a', is_named=False, came='', requested_by='policy')
+    assert not arrival.is_of_another(kept, known)
+    assert arrival.is_of_another(kept, dataclasses.replace(known, active=worlds.holder('b')))

@@ -16,6 +16,16 @@ def plan_for(signal, chained):
     return decide.answer(signal, world).plan
 
 
+def moved(plan):
+    return dataclasses.replace(
+        plan,
+        steps=tuple(
+            s if s.is_follow_up else dataclasses.replace(s, state=model.StepState.DONE)
+            for s in plan.steps
+        ),
+    )
+
+
 def test_a_member_that_was_left_as_sick_is_a_suspect_until_it_is_replaced():
     signals_of = {
         model.Cause.FAILOVER: signals.Signal(),
@@ -23,13 +33,41 @@ def test_a_member_that_was_left_as_sick_is_a_suspect_until_it_is_replaced():
     }
     retained = (model.Retained('a', 'server-a', '2026-01-01T00:00:00+00:00'),)
     for cause, chained, kept in itertools.product(signals_of, (None, CHAINED), ((), retained)):
-        plan = plan_for(signals_of[cause], chained)
-        assert plan.cause is cause
+        plan = moved(plan_for(signals_of[cause], chained))
+        assert plan.cause is cause and plan.is_moved
         known = model.Record(epoch=1, active=worlds.holder('a'), retained=kept, suspects=('b', 'z'))
         ended = outcome.at_end(known, plan, {'a', 'b'})
-        is_replaced = any(s.kind is model.StepKind.REPLACE for s in plan.steps) and not kept
-        is_suspect = cause is model.Cause.FAILOVER and not is_replaced
-        assert ended.suspects == (('a',) if is_suspect else ()), (cause, chained, kept)
+        assert ended.suspects == (('a',) if cause is model.Cause.FAILOVER else ())
+        is_replaced = cause is model.Cause.FAILOVER and chained is not None
+        assert bool(ended.follow_ups) is is_replaced, (cause, chained)
+        if not is_replaced:
+            continue
+        follow_up = ended.follow_ups[0].plan
+        done = dataclasses.replace(
+            follow_up,
+            steps=tuple(
+                dataclasses.replace(s, state=model.StepState.DONE) for s in follow_up.steps
+            ),
+        )
+        after = outcome.after_follow_up(ended, done, {'b', 'c', *(r.member for r in kept)})
+        assert after.suspects == (('a',) if kept else ()) and after.follow_ups == ()
+        assert after.plan.is_done, 'the graph shows the whole'
+
+
+def test_what_is_left_of_several_failovers_is_kept_side_by_side_and_each_once():
+    plan = moved(plan_for(signals.Signal(), CHAINED))
+    known = model.Record(epoch=1, active=worlds.holder('a'))
+    once = outcome.at_end(known, plan, {'a', 'b'})
+    assert outcome.at_end(once, plan, {'a', 'b'}).follow_ups == once.follow_ups
+    second = dataclasses.replace(plan, plan_id='p2', old=worlds.holder('b'), new=worlds.holder('c'))
+    both = outcome.at_end(once, second, {'a', 'b', 'c'})
+    assert [one.plan.plan_id for one in both.follow_ups] == ['p1', 'p2']
+    # Who was made the active by a person is not replaced any more.
+    back = dataclasses.replace(
+        plan, plan_id='p3', cause=model.Cause.SWITCHOVER, new=worlds.holder('a'), steps=()
+    )
+    assert outcome.at_end(once, back, {'a', 'b'}).follow_ups == ()
+    assert outcome.at_end(once, back, {'a', 'b'}).suspects == ()
 
 
 def test_the_end_of_a_plan_is_ready_and_says_who_was_active_before():

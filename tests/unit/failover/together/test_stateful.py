@@ -19,7 +19,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import executor, handoff_steps, model
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide, retry
+from heat_ha.failover.rules import decide, outcome, retry, ways_out
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -34,7 +34,7 @@ class Killed(BaseException):
     """The engine dies: nothing after this line runs."""
 
 
-class PolicyLife(stateful.RuleBasedStateMachine):
+class PolicyWorld(stateful.RuleBasedStateMachine):
     """One policy over a group; ``stored`` is all that an engine leaves behind."""
 
     def __init__(self):
@@ -50,6 +50,10 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         self.dead = None
         self.saves_left = None
         self.hooks_fail = False
+        self.undeletable = set()
+        # Where a plan that was dropped has left volumes.
+        self.left_over = set()
+        self.numbers = itertools.count(1)
         # An assertion in what the carrier calls would be a failed step to it.
         self.wrong = []
         self.store(model.Record(epoch=1, active=worlds.holder('m1')))
@@ -67,6 +71,9 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         self.store(dataclasses.replace(self.record, **changes))
 
     def save(self, plan):
+        if all(s.is_follow_up for s in plan.steps) or plan.is_moved:
+            # Follow-up work is on record before, and has no other.
+            return
         if self.saves_left is not None:
             self.saves_left -= 1
             if self.saves_left < 0:
@@ -107,12 +114,15 @@ class PolicyLife(stateful.RuleBasedStateMachine):
         return 'done'
 
     def replace(self, plan, step):
-        if self.record.active.member == step.target:
-            self.wrong.append(f'the active {step.target} is replaced')
-        if step.target in self.members:
-            self.members.remove(step.target)
-            self.members.append(name := next(self.names))
-            self.cloud.add_server(f'server-{name}')
+        for target in step.target.split(','):
+            if self.record.active.member == target:
+                self.wrong.append(f'the active {target} is replaced')
+            if target in self.undeletable:
+                raise exceptions.Stopped(f'{target} cannot be deleted', 'Mend it')
+            if target in self.members:
+                self.members.remove(target)
+                self.members.append(name := next(self.names))
+                self.cloud.add_server(f'server-{name}')
         return 'replaced'
 
     # --- the world ---------------------------------------------------------------------------
@@ -126,25 +136,45 @@ class PolicyLife(stateful.RuleBasedStateMachine):
             )
         return tuple(found)
 
-    def handle(self, signal, chained):
-        record = self.record
-        seen = worlds.seen(
+    def observe(self, chained):
+        held = {v: frozenset({self.cloud.holder(v)} - {None}) for v in VOLUMES}
+        return worlds.seen(
             self.candidates(),
-            record=record,
+            record=self.record,
             volumes=VOLUMES,
             chained=chained,
             quiesce_hook=HOOK,
             activate_hook=HOOK,
-            plan_id=f'p{len(self.epochs)}-{len(self.members)}',
+            plan_id=f'p{next(self.numbers)}',
+            held_by=held,
         )
-        answer = decide.answer(signal, seen)
-        unfinished = record.plan is not None and not record.plan.is_done
+
+    def handle(self, signal, chained):
+        answer = decide.answer(signal, self.observe(chained))
+        record = self.record
         if isinstance(answer, decide.Change):
             self.store(answer.record)
+        elif isinstance(answer, decide.Drop):
+            self.left_over = {self.cloud.holder(v) for v in VOLUMES}
+            self.epochs.append(answer.record.epoch)
+            self.store(answer.record)
         elif isinstance(answer, (decide.Start, decide.GoOn)):
-            assert not (unfinished and isinstance(answer, decide.Start)), 'S3'
+            if ways_out.is_open(record) and isinstance(answer, decide.Start):
+                # S3: the new plan takes over whatever the open one may have begun.
+                ends = {answer.plan.old, answer.plan.new, *answer.plan.tried}
+                assert {record.plan.new, *record.plan.tried} - {None} <= ends
             self.carry(answer.plan)
         return answer
+
+    def follow_up(self):
+        """One try of what failovers that are over have left to do."""
+        for left in self.record.follow_ups:
+            carrier = executor.PlanExecutor(left.plan, self, self.cloud, of_follow_up=True)
+            try:
+                done = carrier.run()
+            except exceptions.Stopped:
+                continue
+            self.store(outcome.after_follow_up(self.record, done, self.members))
 
     def seen_of(self, holder):
         if holder is None:
@@ -161,33 +191,68 @@ class PolicyLife(stateful.RuleBasedStateMachine):
             mock.patch.object(retry, 'AFTER_REFUSAL', 0.0002),
             mock.patch.object(retry, 'STUCK_AFTER', 0.002),
             mock.patch.object(retry, 'STEP_LIMIT', 0.05),
+            mock.patch.object(retry, 'REFUSED_FOR', 0.002),
         ):
-            carrier = executor.PlanExecutor(plan, self, self.cloud, old=self.seen_of(plan.old))
-            try:
-                done = carrier.run()
-            except Killed:
-                return
-            except exceptions.Stopped:
-                self.change(plan=carrier.plan, state=model.State.STOPPED)
-                return
-        self.change(plan=done, state=model.State.READY)
+            while True:
+                carrier = executor.PlanExecutor(plan, self, self.cloud, old=self.seen_of(plan.old))
+                try:
+                    done = carrier.run()
+                    break
+                except Killed:
+                    return
+                except exceptions.SuccessorFailed:
+                    self.change(plan=carrier.plan, state=model.State.STOPPED)
+                    plan = ways_out.after_refusal(carrier.plan, self.observe(carrier.plan.chained))
+                    if plan is None:
+                        return
+                except exceptions.Stopped:
+                    self.change(plan=carrier.plan, state=model.State.STOPPED)
+                    return
+        self.left_over = set()
+        self.store(outcome.at_end(self.record, done, self.members))
+
+
+class PolicyLife(PolicyWorld):
+    """What may happen to it, and what holds at every moment."""
 
     # --- what may happen ---------------------------------------------------------------------
 
     @stateful.rule(
         action=st.sampled_from([None, None, *(a for a in model.Action if a not in PAUSES)]),
+        about=st.none() | st.integers(0, 2),
         chained=st.sampled_from([CHAINED, None]),
         engine_dies_at_save=st.none() | st.integers(0, 6),
         hooks_fail=st.sampled_from([False, False, False, True]),
     )
-    def a_signal_comes(self, action, chained, engine_dies_at_save, hooks_fail):
+    def a_signal_comes(self, action, about, chained, engine_dies_at_save, hooks_fail):
         self.saves_left, self.hooks_fail = engine_dies_at_save, hooks_fail
-        self.handle(signals.Signal(action=action), chained)
+        member = None if about is None else self.members[about]
+        self.handle(signals.Signal(action=action, member=member), chained)
         self.saves_left, self.hooks_fail = None, False
 
     @stateful.rule(paused=st.booleans())
     def it_is_paused_or_not(self, paused):
         self.handle(signals.Signal(action=PAUSES[0] if paused else PAUSES[1]), None)
+
+    @stateful.rule()
+    @stateful.precondition(lambda self: self.record.follow_ups)
+    def what_is_left_is_tried(self):
+        self.follow_up()
+
+    @stateful.rule(place=st.integers(0, 2), is_mended=st.booleans())
+    def a_member_cannot_be_deleted_or_can_again(self, place, is_mended):
+        name = self.members[place]
+        if is_mended:
+            self.undeletable.clear()
+        else:
+            self.undeletable.add(name)
+
+    @stateful.rule(place=st.integers(0, 2), is_mended=st.booleans())
+    def nova_attaches_nothing_to_a_server_or_does_again(self, place, is_mended):
+        if is_mended:
+            self.cloud.refused.clear()
+        else:
+            self.cloud.refused.add(f'server-{self.members[place]}')
 
     @stateful.rule(place=st.none() | st.integers(0, 2))
     @stateful.precondition(lambda self: self.dead is None)
@@ -224,9 +289,10 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def volumes_are_at_the_active_or_on_the_way_that_is_on_record(self):
         record = self.record
-        allowed = {None, record.active.server}
-        if record.plan is not None and not record.plan.is_done:
-            allowed |= {h.server for h in (record.plan.old, record.plan.new) if h}
+        allowed = {record.active.server, *self.left_over}
+        if ways_out.is_open(record):
+            ends = (record.plan.old, record.plan.new, *record.plan.tried)
+            allowed |= {None, *(h.server for h in ends if h)}
         holders = {self.cloud.holder(v) for v in VOLUMES}
         assert holders <= allowed, (holders, allowed)
 
@@ -239,24 +305,33 @@ class PolicyLife(stateful.RuleBasedStateMachine):
     def the_group_has_its_size(self):
         assert len(self.members) == 3
 
+    @stateful.invariant()
+    def who_was_left_as_sick_is_replaced_or_on_record(self):
+        """Nobody who is to be replaced takes over, and nobody is forgotten."""
+        record = self.record
+        assert record.active.member not in record.suspects or ways_out.is_open(record)
+        for one in record.follow_ups:
+            for name in one.plan.replaces:
+                assert name in record.suspects or one.plan.cause is model.Cause.FAILOVER
+
     def teardown(self):
         """Whatever happened: once all is mended, resume ends it, right."""
+        self.undeletable.clear()
+        self.cloud.refused.clear()
         self.handle(signals.Signal(action=model.Action.UNPAUSE), None)
         if self.dead is not None:
             # A dead host that is confirmed and then repaired; its server is as Nova has it.
             self.the_dead_host_is_back()
-        plan = self.record.plan
-        if plan is None or plan.is_done:
-            return
-        heir = plan.new and plan.new.server
-        if heir and self.cloud.server(heir).status is not ServerStatus.GONE:
-            self.cloud.add_server(heir)
-        for _ in range(3):
-            if not self.record.plan.is_done:
+        if ways_out.is_open(self.record):
+            heir = self.record.plan.new
+            if heir and self.cloud.server(heir.server).status is not ServerStatus.GONE:
+                self.cloud.add_server(heir.server)
+            for _ in range(3):
                 self.handle(signals.Signal(action=model.Action.RESUME), None)
-        assert self.record.plan.is_done, self.record.plan
-        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            assert not ways_out.is_open(self.record), self.record.plan
             assert {self.cloud.holder(v) for v in VOLUMES} == {self.record.active.server}
+        self.follow_up()
+        assert self.record.follow_ups == ()
 
 
 TestPolicyLife = PolicyLife.TestCase

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One failover in one engine, from its plan to the moment when it is over or cannot go on.
+
+``controller`` decides what the plan is, ``executor`` carries it out and calls back here;
+``heat_steps`` does the steps that are Heat's.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from heat_ha import exceptions
+from heat_ha.cloud import clients, lease, resource_data
+from heat_ha.failover import (
+    events,
+    executor,
+    fence_wait,
+    heat_steps,
+    held_record,
+    hook_runner,
+    model,
+    observation,
+    observation_builder,
+    options,
+    record,
+    retention,
+)
+from heat_ha.failover.adapters import hook_stack
+from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import outcome, ways_out
+
+DELETING = 'ha_deleting'
+
+# What was seen of the group for a plan that another successor is to take over.
+LookAgain = Callable[[model.Plan], tuple[observation_builder.Findings, model.Observation]]
+
+
+class FailoverRun:
+    """One failover of one policy, while its lock is held.
+
+    :param lock: the policy's.
+    :param held: the record, which the run brings to the outcome.
+    :param accepted_at: when the signal came, on the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        group: Any,
+        wanted: options.Options,
+        lock: lease.Lock,
+        held: held_record.HeldRecord,
+        emitter: events.EventEmitter,
+        accepted_at: float,
+    ) -> None:
+        self._policy = policy
+        self._group = group
+        self._options = wanted
+        self._held = held
+        self._events = emitter
+        changes = held_record.RecordChanges(policy, lock)
+        self._heat_steps = heat_steps.HeatSteps(
+            policy,
+            group,
+            emitter,
+            retention.Retention(policy, group, changes, emitter),
+            self.still_wanted,
+        )
+        self._accepted_at = accepted_at
+        self._handoff_seconds: float | None = None
+        self._is_taken_up = False
+        self._has_reported_start = False
+
+    # --- a plan and its outcome --------------------------------------------------------------
+
+    def run(
+        self,
+        plan: model.Plan,
+        stack_clients: clients.StackClients,
+        findings: observation_builder.Findings,
+        look_again: LookAgain,
+        *,
+        is_taken_up: bool,
+    ) -> str:
+        """Carry the plan out until the failover is over; returns what was done in words.
+
+        :param look_again: looks once more at the group, for another successor.
+        :param is_taken_up: whether the plan was on record before.
+        :raises Stopped: it stopped in a safe state.
+        """
+        self._is_taken_up = is_taken_up
+        deadline = time.monotonic() + self._options.fencing_timeout
+        decided: fence_wait.Look | None = None
+        if plan.is_moved:
+            # Nothing moves: what it is for is follow-up work, which is on record with its end.
+            self.begun(plan)
+        while not plan.is_moved:
+            running = executor.PlanExecutor(
+                plan,
+                self,
+                stack_clients,
+                findings.looks,
+                findings.server_and_host(plan.old),
+            )
+            try:
+                plan = running.run()
+            except exceptions.FencingUnconfirmed as exc:
+                plan = running.plan
+                self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
+                decided = self._wait_for_fence(plan, stack_clients, deadline, decided)
+                if decided is None:
+                    raise
+            except exceptions.SuccessorFailed as exc:
+                self._stop(running.plan, model.State.STOPPED, exc)
+                findings, seen = look_again(running.plan)
+                other = ways_out.after_refusal(running.plan, seen)
+                if other is None:
+                    raise
+                self._report_other(running.plan, other)
+                plan = other
+            except exceptions.Stopped as exc:
+                self._stop(running.plan, model.State.STOPPED, exc)
+                raise
+        self.finish(plan, findings.observed.candidates)
+        seconds = time.monotonic() - self._accepted_at
+        return f'{events.goal(plan)}: done after {seconds:.1f} s'
+
+    def _report_other(self, plan: model.Plan, other: model.Plan) -> None:
+        failed = plan.new.member if plan.new else ''
+        self._events.progress(f'{failed} cannot take over, so {events.goal(other)}', other)
+        self._has_reported_start = False
+        self._handoff_seconds = None
+
+    def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
+        self._held.check_ours()
+        self.add_to_history(plan, state.value)
+        self._held.write(plan=plan, state=state, reason=exc.reason, remedy=exc.remedy)
+
+    def _wait_for_fence(
+        self,
+        plan: model.Plan,
+        stack_clients: clients.StackClients,
+        deadline: float,
+        before: fence_wait.Look | None,
+    ) -> fence_wait.Look | None:
+        """Wait until the failover can go on; None when it could not before the deadline."""
+        known, server = self._held.value, plan.old.server if plan.old else ''
+        self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
+        if not server:
+            return None
+        decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)
+        if decided is not None:
+            self._events.progress(f'going on: {decided[1].detail}', plan)
+        return decided
+
+    def finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
+        """Put on record that the failover is over, and what is left to do of it."""
+        ended = outcome.at_end(self._held.value, plan, {c.member.name for c in candidates})
+        ended = observation.with_members_now(self._group, ended)
+        # Without this, an engine that was frozen here would put its old end over what its
+        # successor has begun since.
+        self._held.check_ours()
+        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            self.add_to_history(plan, 'done')
+        self._held.put(ended)
+        for run in hook_runner.names(self._policy, plan):
+            # An engine may have died between the end of a run and its removal.
+            hook_stack.end(self._policy, run)
+        if plan.cause is not model.Cause.REPLACE_STANDBY:
+            self._events.emit(events.COMPLETE, f'{events.goal(plan)}: done', plan)
+
+    def add_to_history(self, plan: model.Plan, word: str) -> None:
+        """Put the plan's line into the history, under this word."""
+        line = outcome.past(
+            plan,
+            word,
+            handoff_seconds=self._handoff_seconds,
+            seconds=time.monotonic() - self._accepted_at,
+        )
+        record.add_to_history(self._policy, line)
+
+    # --- what the executor calls (executor.ExecutorCallbacks) --------------------------------
+
+    def save(self, plan: model.Plan) -> None:
+        """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
+        self.still_wanted()
+        self._held.write(plan=plan, state=model.State.RUNNING, reason='', remedy='')
+
+    def still_wanted(self) -> None:
+        """Ask whether to go on.
+
+        :raises LostLock: this engine no longer holds the group.
+        :raises Stopped: the policy is being deleted.
+        """
+        self._held.check_ours()
+        if DELETING in resource_data.fresh(self._policy):
+            raise exceptions.Stopped(
+                'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
+            )
+
+    def begun(self, plan: model.Plan) -> None:
+        """Report the start, once; the first volumes are on their way by then."""
+        if self._has_reported_start:
+            return
+        self._has_reported_start = True
+        if self._is_taken_up:
+            self._events.progress(f'the plan is taken up: {events.goal(plan)}', plan)
+        else:
+            self._events.start(plan)
+
+    def report(self, step: model.Step, plan: model.Plan) -> None:
+        """Make an event of a step that ended."""
+        if step.state is model.StepState.FAILED:
+            self._events.emit(events.FAILED, f'{step.name} stopped: {step.reason}', plan)
+            return
+        where = f' ({plan.new.member})' if step.kind is StepKind.ATTACH and plan.new else ''
+        self._events.progress(
+            f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s',
+            plan,
+        )
+
+    def moved(self, plan: model.Plan) -> None:
+        """Put on record that the new active holds every volume."""
+        self._handoff_seconds = time.monotonic() - self._accepted_at
+        self._held.write(plan=plan, active=plan.new, epoch=plan.epoch)
+
+    def hand_over(self, plan: model.Plan) -> None:
+        """Make the new active the one on record, and bring the nested stack to it."""
+        if self._handoff_seconds is None:
+            self._handoff_seconds = time.monotonic() - self._accepted_at
+        self._held.write(plan=plan, active=plan.new, epoch=plan.epoch)
+        self._heat_steps.hand_over()
+
+    def add_member(self, plan: model.Plan) -> model.MemberServer:
+        """Make one more member of a group of one; it becomes the successor."""
+        return self._heat_steps.add_member(plan)
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Run the software config on the old active, or on the new one."""
+        return self._heat_steps.run_hook(plan, step)
+
+    def replace(self, plan: model.Plan, step: model.Step) -> str:
+        """Never: it is follow-up work."""
+        raise AssertionError(plan, step)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do what is left of a failover that is over: shut off or replace what it has left.
+
+It holds no lock of the policy while it works: the next failover does not wait for it. Its
+changes of the group exclude one another by the group's own lease, and it may be done again from
+its beginning by any engine (S4).
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.cloud import clients, clock, lease, resource_data
+from heat_ha.failover import (
+    events,
+    executor,
+    heat_steps,
+    held_record,
+    model,
+    observation,
+    record,
+    retention,
+)
+from heat_ha.failover.rules import outcome, ways_out, work
+
+LOG = logging.getLogger(__name__)
+
+# Seconds until another try where somebody else changes the group now.
+AFTER_OTHERS = 5.0
+
+
+class NoLongerWanted(executor.LeaveOff):
+    """It was dropped, done by another engine, or the policy is being deleted."""
+
+
+class FollowUpRun:
+    """One try of one follow-up.
+
+    :param deleting: the key in the policy's data that says that it is being deleted.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        group: Any,
+        lock: lease.Lock,
+        emitter: events.EventEmitter,
+        wanted: model.FollowUp,
+        deleting: str,
+    ) -> None:
+        self._policy = policy
+        self._group = group
+        self._changes = held_record.RecordChanges(policy, lock)
+        self._events = emitter
+        self._wanted = wanted
+        self._deleting = deleting
+        self._heat_steps = heat_steps.HeatSteps(
+            policy,
+            group,
+            emitter,
+            retention.Retention(policy, group, self._changes, emitter),
+            self.still_wanted,
+        )
+
+    @property
+    def _plan_id(self) -> str:
+        return self._wanted.plan.plan_id
+
+    def carry_out(self) -> None:
+        """Try it once, and put on record how it ended, or when it is tried again."""
+        started = time.monotonic()
+        try:
+            self._claim()
+            running = executor.PlanExecutor(
+                self._wanted.plan, self, clients.StackClients(self._policy), of_follow_up=True
+            )
+            done = running.run()
+            self._end(done, time.monotonic() - started)
+        except NoLongerWanted as exc:
+            LOG.info('%s: the follow-up of plan %s: %s', self._policy.name, self._plan_id, exc)
+        except heat_steps.GroupBusy as exc:
+            self._put_off(exc)
+        except exceptions.Stopped as exc:
+            self._failed(exc)
+
+    def _claim(self) -> None:
+        """Put on record that this engine is at it; others leave it alone for a while."""
+        due = work.at(clock.now(), work.CLAIMED_FOR)
+        claimed = dataclasses.replace(self._wanted, engine=lease.own_engine_id(), due=due)
+        found = self._changes.make(lambda known: work.with_follow_up(known, claimed))
+        if work.follow_up_of(found, self._plan_id) is None:
+            raise NoLongerWanted('it is not on record any more')
+
+    def _end(self, done: model.Plan, seconds: float) -> None:
+        listed = observation.with_members_now(self._group, model.Record())
+        present = [one.member for one in listed.seen]
+
+        def end(known: model.Record) -> model.Record:
+            if work.follow_up_of(known, self._plan_id) is None:
+                return known
+            ended = outcome.after_follow_up(known, done, present or known.suspects)
+            return dataclasses.replace(ended, seen=listed.seen, seen_rows=listed.seen_rows)
+
+        def note(_known: model.Record) -> None:
+            if done.cause is model.Cause.REPLACE_STANDBY:
+                line = outcome.past(done, 'done', handoff_seconds=None, seconds=seconds)
+                record.add_to_history(self._policy, line)
+            else:
+                record.complete_history(self._policy, done)
+
+        self._changes.make(end, note)
+        names = ', '.join(done.replaces)
+        self._events.emit(events.COMPLETE, f'replacing {names}: done', done)
+
+    def _put_off(self, exc: exceptions.HaError) -> None:
+        """Wait for whoever changes the group now; that is no failure."""
+        due = work.at(clock.now(), AFTER_OTHERS)
+        changed = dataclasses.replace(self._wanted, engine='', due=due, reason=str(exc))
+        self._changes.make(lambda known: work.with_follow_up(known, changed))
+
+    def _failed(self, exc: exceptions.Stopped) -> None:
+        tries = self._wanted.tries + 1
+        pause = work.again_after(tries)
+        remedy = 'Mend the cause; resume has it tried at once, drop gives it up'
+        changed = dataclasses.replace(
+            self._wanted,
+            engine='',
+            tries=tries,
+            due=work.at(clock.now(), pause),
+            reason=exc.reason,
+            remedy=remedy,
+        )
+        self._changes.make(lambda known: work.with_follow_up(known, changed))
+        if work.is_reported(tries, exc.reason != self._wanted.reason):
+            names = ', '.join(self._wanted.plan.replaces)
+            self._events.emit(
+                events.FAILED,
+                f'{names} could not be replaced (try {tries}): {exc.reason}. It is tried again in '
+                f'{pause:.0f} s. {remedy}',
+                self._wanted.plan,
+            )
+
+    # --- what the executor calls (executor.ExecutorCallbacks) --------------------------------
+
+    def save(self, _plan: model.Plan) -> None:
+        """Nothing: what is to be done is on record, and each step is seen from the group."""
+        self.still_wanted()
+
+    def still_wanted(self) -> None:
+        """:raises NoLongerWanted: it was dropped, or the policy is being deleted."""
+        data = resource_data.fresh(self._policy)
+        if self._deleting in data:
+            raise NoLongerWanted('the policy is being deleted')
+        if work.follow_up_of(record.record_of(data), self._plan_id) is None:
+            raise NoLongerWanted('it is not on record any more')
+
+    def begun(self, plan: model.Plan) -> None:
+        """Report the start of the first try."""
+        if not self._wanted.tries:
+            self._events.progress(f'replacing {", ".join(plan.replaces)}', plan)
+
+    def report(self, step: model.Step, plan: model.Plan) -> None:
+        """Make an event of a step that is done; the end of the try reports one that is not."""
+        if step.state is model.StepState.DONE:
+            self._events.progress(
+                f'{step.name}: {step.reason}, after {step.seconds or 0.0:.2f} s', plan
+            )
+
+    def replace(self, plan: model.Plan, step: model.Step) -> str:
+        """Replace what the step names; neither the active nor who is to become it."""
+        known = record.read(self._policy)
+        keep = [known.active] if known.active else []
+        if ways_out.is_open(known) and known.plan is not None:
+            keep += [one for one in (known.plan.old, known.plan.new) if one is not None]
+        retained = [one.member for one in known.retained]
+        names = dict.fromkeys((*(one.member for one in keep), *retained))
+        return self._heat_steps.replace(plan, step, tuple(names))
+
+    def add_member(self, plan: model.Plan) -> model.MemberServer:
+        """Never: it is a step of the failover."""
+        raise AssertionError(plan)
+
+    def hand_over(self, plan: model.Plan) -> None:
+        """Never: it is a step of the failover."""
+        raise AssertionError(plan)
+
+    def run_hook(self, plan: model.Plan, step: model.Step) -> str:
+        """Never: it is a step of the failover."""
+        raise AssertionError(plan, step)
+
+    def moved(self, plan: model.Plan) -> None:
+        """Never: it is a step of the failover."""
+        raise AssertionError(plan)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals that are kept until they can be decided, where every engine finds them.
+
+Each is an entry of its own in the policy's data, by the member that it is about. So whoever has a
+signal can keep it without the policy's lock, and nothing is lost when two do so at once: what they
+write about one member means the same.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from heat_ha import exceptions, serialization
+from heat_ha.cloud import resource_data
+from heat_ha.failover import model
+
+KEY = 'ha_signal:'
+
+# How many members a policy keeps signals about; groups are small, and their members' names are
+# looked at before.
+MOST = 50
+
+
+def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
+    """The signals among a policy's data, in the order in which they came."""
+    found = (
+        serialization.read(model.Remembered, text, 'a remembered signal')
+        for key, text in data.items()
+        if key.startswith(KEY)
+    )
+    return tuple(sorted(found, key=lambda one: (one.came, one.member)))
+
+
+class RememberedSignals:
+    """The remembered signals of one policy."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+
+    def read(self) -> tuple[model.Remembered, ...]:
+        """All of them, as the database has them now, in the order in which they came."""
+        return among(resource_data.fresh(self._policy))
+
+    def keep(self, one: model.Remembered) -> None:
+        """Keep a signal, in the place of an earlier one about the same member.
+
+        :raises Refused: there are too many.
+        """
+        others = [other for other in self.read() if other.member != one.member]
+        if len(others) >= MOST:
+            raise exceptions.Refused(
+                f'{len(others)} signals wait already', 'Send it again when some are decided'
+            )
+        text = serialization.compact(serialization.encode(one))
+        self._policy.data_set(KEY + one.member, text)
+
+    def forget(self, one: model.Remembered) -> None:
+        """Forget the signal about this member."""
+        while self._policy.data_delete(KEY + one.member):
+            # Two engines that kept a signal about it at the same moment made two entries.
+            pass

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which signals are kept and decided again, because what hinders them may pass. Pure, like
+``decide``.
+
+Event alarms post once. So a signal that finds the group in the hands of somebody else, or nobody
+who can take over, is not lost as long as there is evidence that it is still needed.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import ServerStatus
+from heat_ha.failover import model
+from heat_ha.failover.rules import standbys
+
+# Seconds for which a signal waits for what Heat has begun with the members; that ends with the
+# timeout of a stack, an hour unless the template says otherwise.
+FOR_HEAT = 3600.0
+
+# Seconds for which a signal waits for a standby while the active is seen to be down.
+FOR_A_STANDBY = 86_400.0
+
+# Seconds between two decisions: the first few quickly, and then so that a member that is back is
+# found well within a minute.
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0
+
+_DOWN = frozenset({cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN})
+
+
+@dataclasses.dataclass(frozen=True)
+class Remember:
+    """It cannot be decided now: keep the signal, and decide it again.
+
+    ``why`` is what it waits for; ``until`` is how many seconds old the signal may become: it is
+    over then. ``due_in`` is how many seconds later it is decided again, None for soon.
+    """
+
+    why: str
+    until: float
+    due_in: float | None = None
+
+
+def pause(tries: int) -> float:
+    """Seconds until a signal is decided again that had to wait so many times."""
+    return min(FIRST_PAUSE * 1.5 ** min(tries, 20), LONGEST_PAUSE)
+
+
+def active_is_unwell(seen: model.Observation) -> bool:
+    """Whether there is evidence that the active serves nobody: no answer is none (S2)."""
+    active = seen.record.active
+    if active is None:
+        return True
+    for candidate in seen.candidates:
+        if candidate.member.name != active.member:
+            continue
+        server, health = candidate.server, candidate.health
+        is_down = server is not None and server.status not in (
+            ServerStatus.ACTIVE,
+            ServerStatus.COULD_NOT_ASK,
+        )
+        is_sick = health is not None and health.state is model.HealthState.SICK
+        has_dead_host = candidate.host is not None and candidate.host.state in _DOWN
+        return is_down or is_sick or has_dead_host
+    return True
+
+
+def is_late_copy(seen: model.Observation) -> bool:
+    """Whether an alarm that names nobody is taken for one that was answered a moment ago.
+
+    The same alarm is posted again while its failover's replacement goes on. With evidence that
+    the new active is down as well, it is not that.
+    """
+    active = seen.record.active
+    is_of_now = any(
+        one.plan.new == active and one.plan.cause is model.Cause.FAILOVER
+        for one in seen.record.follow_ups
+    )
+    return is_of_now and not active_is_unwell(seen)
+
+
+def is_anything_elsewhere(seen: model.Observation, active: model.MemberServer) -> bool:
+    """Whether something that is handed over is known to be at another server, or at none."""
+    return any(
+        servers is not None and servers != {active.server} for servers in seen.held_by.values()
+    )
+
+
+def cooldown_left(
+    cooldown: float, past: Sequence[datetime.datetime], now: datetime.datetime
+) -> float:
+    """Seconds until the cooldown of the last failover is over; 0 without one."""
+    # From the nearest: the clock of the engine that wrote it may be ahead, or far off.
+    ages = [abs((now - one).total_seconds()) for one in past]
+    return max(cooldown - min(ages), 0.0) if ages else 0.0
+
+
+def after_cooldown(reason: str, seconds: float, seen: model.Observation) -> Remember | None:
+    """What becomes of an alarm in the cooldown: it waits for its end if the active is down."""
+    if not active_is_unwell(seen):
+        return None
+    return Remember(reason, until=seconds + FOR_HEAT, due_in=seconds + 0.1)
+
+
+def without_successor(reason: str, seen: model.Observation) -> Remember | None:
+    """What becomes of an alarm when no standby can take over; None to refuse it.
+
+    It waits for what Heat or a replacement is at work on, and for services that did not answer.
+    For anything else it waits only while the active is seen to be down: a healthy active stays.
+    """
+    if _is_passing(seen.candidates, standbys.going(seen.record)):
+        return Remember(reason, until=FOR_HEAT)
+    return Remember(reason, until=FOR_A_STANDBY) if active_is_unwell(seen) else None
+
+
+def heat_is_at_work(candidates: Iterable[model.Candidate]) -> bool:
+    """Whether Heat is working on a member."""
+    return any(c.member.is_in_progress for c in candidates)
+
+
+def _is_passing(candidates: Sequence[model.Candidate], going: frozenset[str]) -> bool:
+    could_not_ask = any(
+        c.server is not None and c.server.status is ServerStatus.COULD_NOT_ASK for c in candidates
+    )
+    present = {c.member.name for c in candidates}
+    return could_not_ask or heat_is_at_work(candidates) or bool(going & present)

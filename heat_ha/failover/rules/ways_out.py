@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways out of a plan that is not at its end, besides to go on with it.
+
+Another successor, back to the old active, drop it, or change it by an update of the stack. Pure,
+like ``decide``, which asks it.
+"""
+
+import dataclasses
+from collections.abc import Collection
+
+from heat_ha.failover import model
+from heat_ha.failover.model import StepKind, StepState
+from heat_ha.failover.rules import plan_builder, standbys
+
+# What was done to the old active stays done, whoever takes over from it.
+_OF_THE_OLD = (StepKind.QUIESCE, StepKind.STOP_SERVER)
+
+
+def is_open(record: model.Record) -> bool:
+    """Whether there is a failover that is not over."""
+    return record.plan is not None and not record.plan.is_moved
+
+
+def with_successor(
+    plan: model.Plan, seen: model.Observation, new: model.MemberServer
+) -> model.Plan:
+    """The plan of the same failover to another successor.
+
+    Invariant: whatever an earlier successor may have got is taken from it before the new one gets
+    anything (S1), and nothing is done again to the old active that was done.
+    """
+    seen = dataclasses.replace(seen, chained=plan.chained)
+    earlier = (*plan.tried, *((plan.new,) if plan.new and plan.new != new else ()))
+    built = plan_builder.build(
+        seen,
+        plan.cause,
+        plan.reason,
+        plan.old,
+        new,
+        plan.replaces,
+        tried=tuple(dict.fromkeys(one for one in earlier if one != new)),
+    )
+    done = {s.name: s for s in plan.steps if s.kind in _OF_THE_OLD and s.state is StepState.DONE}
+    steps = tuple(done.get(s.name, s) if s.kind in _OF_THE_OLD else s for s in built.steps)
+    return dataclasses.replace(
+        built, steps=steps, created=plan.created, requested_by=plan.requested_by
+    )
+
+
+def others(
+    plan: model.Plan, seen: model.Observation
+) -> tuple[tuple[model.MemberServer, ...], dict[str, str]]:
+    """Who else may take over, best first, and of every other member why not."""
+    found, reasons = standbys.eligible(
+        seen.candidates, plan.old, seen.record.suspects, standbys.going(seen.record)
+    )
+    tried = {one.member: one for one in (*plan.tried, *((plan.new,) if plan.new else ()))}
+    reasons |= dict.fromkeys(tried, 'it did not get what it was to take over')
+    return tuple(one for one in found if one.member not in tried), reasons
+
+
+def after_refusal(plan: model.Plan, seen: model.Observation) -> model.Plan | None:
+    """The plan after the successor could not get what it was to take over; None without any.
+
+    The next eligible member follows, unless a person has chosen this one; else the old active
+    gets back what it had, if it is well as far as can be seen.
+
+    Invariant: no member is tried twice, so this comes to an end.
+    """
+    found, _reasons = others(plan, seen)
+    if found and plan.cause is model.Cause.FAILOVER:
+        return with_successor(plan, seen, found[0])
+    if plan.old in (None, *plan.tried) or why_not_back(plan, seen) is not None:
+        return None
+    return back(plan, seen, plan.reason)
+
+
+def why_not_back(plan: model.Plan, seen: model.Observation) -> str | None:
+    """Why the old active cannot have back what it had, or None when it can."""
+    old = plan.old
+    if old is None:
+        return 'no member was active before'
+    for candidate in seen.candidates:
+        if candidate.member.name == old.member:
+            going = standbys.going(seen.record)
+            return standbys.limitation(candidate, None, (), going)
+    return f'member {old.member} is not in the group any more'
+
+
+def back(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
+    """The plan that gives the old active back what it had. Nothing is replaced by it."""
+    assert plan.old is not None
+    quiet = dataclasses.replace(seen, quiesce=model.Quiesce.NONE, quiesce_hook=None)
+    built = plan_builder.build(quiet, model.Cause.SWITCHOVER, reason, plan.new, plan.old, ())
+    tried = (*plan.tried, *((plan.new,) if plan.new else ()), *built.tried)
+    return dataclasses.replace(
+        built, tried=tuple(dict.fromkeys(one for one in tried if one != plan.old))
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropped:
+    """The record without its plan, and what is left over in words, empty for nothing."""
+
+    record: model.Record
+    left_over: str
+
+
+def dropped(seen: model.Observation) -> Dropped:
+    """End the plan where it stands.
+
+    Invariant: the active is who has all that is handed over, if a member of the plan has it, and
+    else the active that is on record. Nothing is moved, and nothing is forgotten: what is not at
+    the active is named.
+    """
+    record, plan = seen.record, seen.record.plan
+    assert plan is not None
+    active, epoch = record.active, record.epoch
+    ends = tuple(one for one in (plan.old, plan.new, *plan.tried) if one is not None)
+    for one in ends:
+        own = frozenset({one.server})
+        if seen.held_by and all(servers == own for servers in seen.held_by.values()):
+            is_other = active != one
+            active, epoch = one, epoch + is_other
+    at_active = frozenset({active.server} if active is not None else ())
+    left = [
+        _where(target, servers, ends)
+        for target, servers in sorted(seen.held_by.items())
+        if not at_active or servers != at_active
+    ]
+    left += [f'member {name} is not replaced' for name in plan.replaces]
+    suspects = set(record.suspects) | set(plan.replaces)
+    if active is not None:
+        suspects.discard(active.member)
+    without = dataclasses.replace(
+        record,
+        plan=None,
+        state=model.State.READY,
+        reason='',
+        remedy='',
+        active=active,
+        epoch=epoch,
+        suspects=tuple(sorted(suspects)),
+        previous=plan.old if active != plan.old else record.previous,
+    )
+    return Dropped(without, '; '.join(left))
+
+
+def _where(
+    target: str, servers: Collection[str] | None, ends: tuple[model.MemberServer, ...]
+) -> str:
+    if servers is None:
+        return f'it is not known where {target} is'
+    if not servers:
+        return f'{target} is at no server'
+    names = {one.server: f'member {one.member}' for one in ends}
+    return f'{target} is at {", ".join(names.get(s, f"server {s}") for s in sorted(servers))}'
+
+
+def updated(plan: model.Plan, seen: model.PlanUpdate) -> model.Plan:
+    """The plan after the template changed: the failover goes on with what is wanted now.
+
+    What the template does not hand over any more is left where it is. What it hands over in
+    addition comes to the new active with the step ``hand_over``.
+    """
+    steps = tuple(
+        dataclasses.replace(s, state=StepState.DONE, reason='it is not in the template any more')
+        if s.kind in (StepKind.DETACH, StepKind.ATTACH) and s.target in seen.taken_out
+        else s
+        for s in plan.steps
+    )
+    return dataclasses.replace(
+        plan,
+        steps=steps,
+        revision=seen.revision,
+        quiesce_hook=seen.quiesce_hook if plan.quiesce_hook else None,
+        activate_hook=seen.activate_hook if plan.activate_hook else None,
+        on_dead_host=seen.on_dead_host,
+    )
+
+
+def with_plan(record: model.Record, plan: model.Plan) -> model.Record:
+    """The record with its plan changed; what hindered it may be gone."""
+    return dataclasses.replace(record, plan=plan)

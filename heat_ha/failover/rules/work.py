@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy has left to do when a signal is answered: pure, like ``decide``.
+
+Signals that were remembered come before what is left of failovers that are over, because volumes
+may wait for them.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Iterable, Sequence
+
+from heat_ha.failover import model
+from heat_ha.failover.rules import ways_out
+
+# Seconds for which a thread of an engine waits without having anything to do; then the agent, or
+# the next signal, takes up what is left.
+PATIENCE = 600.0
+
+# Seconds between two looks, and for which a follow-up is left to the engine that has begun it.
+LOOK_EVERY, CLAIMED_FOR = 5.0, 120.0
+
+# Seconds until follow-up work is tried again that did not succeed, and the longest time.
+FIRST_AGAIN, LONGEST_AGAIN = 10.0, 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class DecideAgain:
+    """Decide a remembered signal now."""
+
+    signal: model.Remembered
+
+
+@dataclasses.dataclass(frozen=True)
+class CarryOut:
+    """Do what is left of a failover now."""
+
+    follow_up: model.FollowUp
+
+
+@dataclasses.dataclass(frozen=True)
+class Expire:
+    """Remove a member that was retained long enough."""
+
+    retained: model.Retained
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause:
+    """Look again after so many seconds."""
+
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Leave:
+    """Something is left, and it is not for this thread to wait for it."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """Nothing is left."""
+
+
+Work = DecideAgain | CarryOut | Expire | Pause | Leave | Nothing
+
+
+def next_work(
+    record: model.Record,
+    waiting: Sequence[model.Remembered],
+    now: datetime.datetime,
+    idle: float,
+    *,
+    is_locked: bool,
+    not_now: Collection[model.Retained] = (),
+) -> Work:
+    """What is to be done next.
+
+    Invariant: nothing that is on record is ever left out: it is due now, or at a time at which it
+    will be, or there is an engine at work that will look again, or it waits for a plan that is
+    open.
+
+    :param idle: seconds since this thread has last done something.
+    :param is_locked: whether somebody has the policy's lock; who has it looks for work afterwards.
+    :param not_now: retained members that this thread could not remove.
+    """
+    is_open = ways_out.is_open(record)
+    decidable = [one for one in waiting if not is_locked and _is_decidable(one, record, is_open)]
+    due = [one for one in decidable if is_due(one.due, now)]
+    if due:
+        return DecideAgain(due[0])
+    ready = [one for one in record.follow_ups if is_due(one.due, now)]
+    if ready:
+        return CarryOut(ready[0])
+    old = [one for one in _expired(record, now) if one not in not_now]
+    if old:
+        return Expire(old[0])
+    if not waiting and not record.follow_ups:
+        return Nothing()
+    if idle > PATIENCE:
+        return Leave(f'nothing could be done for {PATIENCE:.0f} s')
+    if not (is_locked or decidable or record.follow_ups):
+        return Leave('the policy is paused' if record.is_paused else 'a failover is not over')
+    times = [one.due for one in decidable] + [one.due for one in record.follow_ups]
+    return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
+
+
+def _is_decidable(one: model.Remembered, record: model.Record, is_open: bool) -> bool:
+    """Whether a signal can be decided: with a plan that stopped, only one about its successor."""
+    if record.is_paused:
+        return False
+    plan = record.plan
+    if not is_open or plan is None:
+        return True
+    successor = plan.new.server if plan.new is not None else ''
+    return record.state is model.State.STOPPED and one.server == successor
+
+
+def _expired(record: model.Record, now: datetime.datetime) -> tuple[model.Retained, ...]:
+    """The members that were retained long enough, while nothing else is going on."""
+    if record.active is None or record.state is not model.State.READY or record.is_paused:
+        return ()
+    return expired(record.retained, now)
+
+
+def expired(
+    retained: Sequence[model.Retained], now: datetime.datetime
+) -> tuple[model.Retained, ...]:
+    """Those that were retained long enough; of several, all but the newest."""
+    newest = max((r.until for r in retained), default='')
+    return tuple(r for r in retained if r.until != newest or is_due(r.until, now))
+
+
+def age(came: str, now: datetime.datetime) -> float:
+    """Seconds since a time on record; never negative, for another engine's clock may be ahead."""
+    return max((now - datetime.datetime.fromisoformat(came)).total_seconds(), 0.0)
+
+
+def is_due(due: str, now: datetime.datetime) -> bool:
+    """Whether a time on record has come; an empty one has."""
+    return not due or datetime.datetime.fromisoformat(due) <= now
+
+
+def _until(times: Iterable[str], now: datetime.datetime) -> float:
+    return min(
+        ((datetime.datetime.fromisoformat(one) - now).total_seconds() for one in times if one),
+        default=LOOK_EVERY,
+    )
+
+
+def again_after(tries: int) -> float:
+    """Seconds until follow-up work is tried again that failed so many times."""
+    return min(FIRST_AGAIN * 2.0 ** min(tries - 1, 20), LONGEST_AGAIN)
+
+
+def is_reported(tries: int, is_news: bool) -> bool:
+    """Whether a try that failed makes an event: its reason is news, or it is a reminder."""
+    return is_news or tries & (tries - 1) == 0
+
+
+def at(now: datetime.datetime, seconds: float) -> str:
+    """The time so many seconds later, as it is put on record."""
+    return (now + datetime.timedelta(seconds=seconds)).isoformat(timespec='milliseconds')
+
+
+def with_follow_up(record: model.Record, changed: model.FollowUp) -> model.Record:
+    """The record with a follow-up replaced by its newer self."""
+    plan_id = changed.plan.plan_id
+    return dataclasses.replace(
+        record,
+        follow_ups=tuple(
+            changed if one.plan.plan_id == plan_id else one for one in record.follow_ups
+        ),
+    )
+
+
+def follow_up_of(record: model.Record, plan_id: str) -> model.FollowUp | None:
+    """The follow-up of this plan, if it is on record."""
+    return next((one for one in record.follow_ups if one.plan.plan_id == plan_id), None)
+
+
+def all_due(record: model.Record) -> model.Record:
+    """The record with everything that is left due at once, because a person asks for it."""
+    return dataclasses.replace(
+        record,
+        follow_ups=tuple(dataclasses.replace(one, due='') for one in record.follow_ups),
+    )

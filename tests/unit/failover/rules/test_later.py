@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which signals are kept because what hinders them may pass."""
+
+import dataclasses
+import datetime
+import itertools
+
+import pytest
+
+from heat_ha import signals
+from heat_ha.cloud.model import HostState, ServerStatus
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide, later
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+
+ALARM = signals.Signal()
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+
+
+def follow_up(old='z', new='a', cause=model.Cause.FAILOVER):
+    world = worlds.seen((worlds.candidate(old), worlds.candidate(new)), active=old, chained=CHAINED)
+    plan = decide.answer(ALARM, world).plan
+    return model.FollowUp(dataclasses.replace(plan, cause=cause))
+
+
+# What keeps a standby from taking over, and whether it passes by itself.
+HINDRANCES = {
+    'Heat is at work on it': ({'is_in_progress': True}, True),
+    'Nova did not answer': ({'status': ServerStatus.COULD_NOT_ASK}, True),
+    'it failed': ({'is_failed': True}, False),
+    'it is shut off': ({'status': ServerStatus.SHUTOFF}, False),
+    'it is gone': ({'status': ServerStatus.GONE}, False),
+    'its host is down': ({'host_state': HostState.DOWN}, False),
+    'it is sick': ({'health': model.HealthState.SICK}, False),
+}
+# How the active is, and whether it is seen to be down.
+ACTIVES = {
+    'well': ({}, False),
+    'not known': ({'status': ServerStatus.COULD_NOT_ASK}, False),
+    'shut off': ({'status': ServerStatus.SHUTOFF}, True),
+    'gone': ({'status': ServerStatus.GONE}, True),
+    'on a host that is down': ({'host_state': HostState.DOWN}, True),
+    'on a host that is confirmed down': ({'host_state': HostState.CONFIRMED_DOWN}, True),
+    'on a host that does not tell': ({'host_state': HostState.UNKNOWN}, False),
+    'sick': ({'health': model.HealthState.SICK}, True),
+}
+
+
+@pytest.mark.parametrize(
+    ('hindrance', 'active'), list(itertools.product(HINDRANCES, ACTIVES)), ids=str
+)
+def test_an_alarm_without_a_successor_is_kept_while_it_passes_or_the_active_is_down(
+    hindrance, active
+):
+    (of_standby, passes), (of_active, is_down) = HINDRANCES[hindrance], ACTIVES[active]
+    world = worlds.seen((worlds.candidate('a', **of_active), worlds.candidate('b', **of_standby)))
+    found = decide.answer(ALARM, world)
+    # An active that Nova was not asked about says nothing for itself, but of Nova.
+    passes = passes or of_active.get('status') is ServerStatus.COULD_NOT_ASK
+    assert isinstance(found, later.Remember) is (passes or is_down), found
+    if isinstance(found, later.Remember):
+        assert found.until == (later.FOR_HEAT if passes else later.FOR_A_STANDBY)
+        assert 'no standby can take over' in found.why
+
+
+def test_a_member_that_is_being_replaced_does_not_take_over_and_is_waited_for():
+    record = model.Record(epoch=2, active=worlds.holder('a'), follow_ups=(follow_up('b', 'a'),))
+    dead = worlds.candidate('a', host_state=HostState.CONFIRMED_DOWN)
+    found = decide.answer(ALARM, worlds.seen((dead, worlds.candidate('b')), record=record))
+    assert isinstance(found, later.Remember) and 'it is being replaced' in found.why
+    # What has come in its place takes over.
+    world = worlds.seen((dead, worlds.candidate('b'), worlds.candidate('c')), record=record)
+    assert decide.answer(ALARM, world).plan.new == worlds.holder('c')
+
+
+def test_an_alarm_that_names_nobody_is_a_late_copy_while_the_active_looks_well():
+    record = model.Record(epoch=2, active=worlds.holder('a'), follow_ups=(follow_up('b', 'a'),))
+    for name, (of_active, is_down) in ACTIVES.items():
+        group = (worlds.candidate('a', **of_active), worlds.candidate('c'))
+        found = decide.answer(ALARM, worlds.seen(group, record=record))
+        assert isinstance(found, decide.Start) is is_down, name
+        if not is_down:
+            assert 'joins it' in found.reason
+        # One that names the active is believed.
+        named = decide.answer(signals.Signal(member='a'), worlds.seen(group, record=record))
+        assert isinstance(named, decide.Start), name
+    other = dataclasses.replace(record, follow_ups=(follow_up('y', 'z'),))
+    group = (worlds.candidate('a'), worlds.candidate('c'))
+    assert isinstance(decide.answer(ALARM, worlds.seen(group, record=other)), decide.Start)
+
+
+def test_the_alarm_of_an_active_that_is_down_waits_for_the_end_of_the_cooldown():
+    limits = model.Limits(cooldown=60)
+    past = (worlds.NOW - datetime.timedelta(seconds=20),)
+    for name, (of_active, is_down) in ACTIVES.items():
+        group = (worlds.candidate('a', **of_active), worlds.candidate('b'))
+        world = worlds.seen(group, limits=limits, past_failovers=past)
+        found = decide.answer(ALARM, world)
+        assert isinstance(found, later.Remember if is_down else decide.Refuse), name
+        if is_down:
+            assert 40 < found.due_in < 41 and found.until > found.due_in
+        flapping = dataclasses.replace(limits, max_failovers=1, period=60)
+        world = dataclasses.replace(world, limits=flapping)
+        assert isinstance(decide.answer(ALARM, world), decide.Refuse), 'a person should look'
+
+
+def test_pauses_grow_and_stay_well_below_a_minute():
+    pauses = [later.pause(tries) for tries in range(1000)]
+    assert pauses == sorted(pauses) and pauses[0] <= 2.0 and pauses[-1] <= 20.0
+
+
+def test_what_is_not_at_the_active_is_seen():
+    world = worlds.seen((worlds.candidate('a'),))
+    for held, is_elsewhere in (
+        ({}, False),
+        ({'v1': frozenset({'server-a'})}, False),
+        ({'v1': None}, False),
+        ({'v1': frozenset()}, True),
+        ({'v1': frozenset({'server-a'}), 'v2': frozenset({'server-b'})}, True),
+    ):
+        seen = dataclasses.replace(world, held_by=held)
+        assert later.is_anything_elsewhere(seen, worlds.holder('a')) is is_elsewhere

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways out of a plan that stopped, from every step at which it can stop."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from heat_ha import signals
+from heat_ha.cloud.model import ServerStatus
+from heat_ha.failover import model
+from heat_ha.failover.model import StepKind, StepState
+from heat_ha.failover.rules import decide, later, ways_out
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+HOOK = model.Hook('c1', {}, 60.0, 0.0, model.OnFailure.STOP)
+GROUP = tuple(worlds.candidate(name) for name in 'abc')
+
+
+def world(**changes):
+    return worlds.seen(
+        changes.pop('candidates', GROUP),
+        volumes=('v1', 'v2'),
+        chained=CHAINED,
+        quiesce=model.Quiesce.STOP,
+        quiesce_hook=HOOK,
+        activate_hook=HOOK,
+        **changes,
+    )
+
+
+PLAN = decide.answer(signals.Signal(), world()).plan
+MOVES = [s.name for s in PLAN.steps if not s.is_follow_up]
+
+
+def stopped_at(name):
+    """The plan with every step before this one done, and this one failed."""
+    plan = PLAN
+    for step in plan.steps:
+        if step.name == name:
+            return plan.with_step(dataclasses.replace(step, state=StepState.FAILED, reason='no'))
+        plan = plan.with_step(dataclasses.replace(step, state=StepState.DONE))
+    raise KeyError(name)
+
+
+def stopped_world(name, **changes):
+    plan = stopped_at(name)
+    has_moved = all(s.state is StepState.DONE for s in plan.steps if s.kind is StepKind.ATTACH)
+    record = model.Record(
+        epoch=2 if has_moved else 1,
+        active=plan.new if has_moved else plan.old,
+        plan=plan,
+        state=model.State.STOPPED,
+        reason='no',
+        remedy='resume',
+    )
+    return world(record=record, plan_id='p2', **changes)
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_from_every_step_there_are_four_ways_out(name):
+    seen = stopped_world(name)
+    plan = seen.record.plan
+    ask = lambda action, member=None: decide.answer(signals.Signal(action, member), seen)  # noqa: E731
+    assert ask(model.Action.RESUME) == decide.GoOn(plan)
+    other = ask(model.Action.SWITCHOVER, 'c')
+    assert isinstance(other, decide.Start) and other.plan.new == worlds.holder('c')
+    assert other.plan.cause is plan.cause and other.plan.replaces == ('a',)
+    assert worlds.holder('b') in other.plan.tried, 'it may have got something'
+    for back in (ask(model.Action.FAIL_BACK), ask(model.Action.SWITCHOVER, 'a')):
+        assert isinstance(back, decide.Start) and back.plan.new == worlds.holder('a')
+        assert back.plan.replaces == () and worlds.holder('b') in back.plan.tried
+    dropped = ask(model.Action.DROP)
+    assert isinstance(dropped, decide.Drop) and dropped.record.plan is None
+    assert dropped.record.state is model.State.READY and not dropped.record.reason
+    # A switchover that names the successor goes on, and one that names nobody as well.
+    assert ask(model.Action.SWITCHOVER, 'b') == ask(model.Action.SWITCHOVER) == decide.GoOn(plan)
+    cancelled = ask(model.Action.CANCEL)
+    assert isinstance(cancelled, decide.Refuse)
+    assert all(word in cancelled.reason for word in ('resume', 'switchover', 'fail_back', 'drop'))
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_what_was_done_to_the_old_active_is_not_done_again_for_another_successor(name):
+    seen = stopped_world(name)
+    other = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'c'), seen).plan
+    for step in other.steps:
+        if step.kind in (StepKind.QUIESCE, StepKind.STOP_SERVER):
+            assert step.state is seen.record.plan.step(step.name).state or (
+                step.state is StepState.PENDING
+            )
+            if seen.record.plan.step(step.name).state is StepState.DONE:
+                assert step.state is StepState.DONE
+        else:
+            assert step.state is StepState.PENDING, 'each volume is looked at anew'
+
+
+def test_an_alarm_about_the_successor_of_a_stopped_plan_chooses_another_one():
+    seen = stopped_world('attach:v1')
+    found = decide.answer(signals.Signal(member='server-b'), seen)
+    assert isinstance(found, decide.Start) and found.plan.new == worlds.holder('c')
+    alone = stopped_world('attach:v1', candidates=GROUP[:2])
+    assert decide.answer(signals.Signal(member='b'), alone) == decide.GoOn(alone.record.plan)
+
+
+def test_back_is_refused_with_the_reason_when_the_old_active_is_not_well():
+    off = (worlds.candidate('a', status=ServerStatus.SHUTOFF), *GROUP[1:])
+    for candidates, why in ((off, 'SHUTOFF, not ACTIVE'), (GROUP[1:], 'not in the group')):
+        seen = stopped_world('attach:v1', candidates=candidates)
+        found = decide.answer(signals.Signal(model.Action.FAIL_BACK), seen)
+        assert isinstance(found, decide.Refuse) and why in found.reason
+
+
+WHERE = (None, frozenset(), frozenset({'server-a'}), frozenset({'server-b'}))
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_what_is_dropped_names_all_that_is_not_at_the_active(name):
+    for first, second in itertools.product(WHERE, WHERE):
+        seen = stopped_world(name, held_by={'v1': first, 'v2': second})
+        found = decide.answer(signals.Signal(model.Action.DROP), seen)
+        active = found.record.active
+        for servers in (frozenset({'server-a'}), frozenset({'server-b'})):
+            if first == second == servers:
+                assert {active.server} == servers, 'who has all is the active'
+        for target, servers in (('v1', first), ('v2', second)):
+            is_named = f'{target} is at' in found.text or f'where {target} is' in found.text
+            assert is_named is (servers != frozenset({active.server})), found.text
+        assert 'member a is not replaced' in found.text
+        assert found.record.epoch >= seen.record.epoch
+        assert (active == seen.record.active) or found.record.epoch > seen.record.epoch
+
+
+def test_after_a_drop_the_volumes_can_be_brought_to_any_member_the_active_too():
+    seen = stopped_world('attach:v1', held_by={'v1': frozenset(), 'v2': frozenset()})
+    record = decide.answer(signals.Signal(model.Action.DROP), seen).record
+    after = dataclasses.replace(seen, record=record)
+    for name in 'ab':
+        found = decide.answer(signals.Signal(model.Action.SWITCHOVER, name), after)
+        assert isinstance(found, decide.Start) and found.plan.new == worlds.holder(name)
+    there = dataclasses.replace(after, held_by={'v1': frozenset({'server-a'})})
+    found = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'a'), there)
+    assert isinstance(found, decide.Refuse) and 'it is the active' in found.reason
+
+
+def test_nothing_to_drop_is_refused_and_what_is_left_to_replace_can_be_dropped():
+    assert isinstance(decide.answer(signals.Signal(model.Action.DROP), world()), decide.Refuse)
+    record = model.Record(
+        epoch=2, active=worlds.holder('b'), follow_ups=(model.FollowUp(PLAN),), suspects=('a',)
+    )
+    found = decide.answer(signals.Signal(model.Action.DROP), world(record=record))
+    assert found.record.follow_ups == () and 'member a is not replaced' in found.text
+    assert found.record.suspects == ('a',), 'it is still not to take over'
+
+
+def refused(seen):
+    return ways_out.after_refusal(seen.record.plan, seen)
+
+
+def test_after_a_refusal_nobody_is_tried_twice_and_it_ends():
+    for count in range(2, 5):
+        group = tuple(worlds.candidate(name) for name in 'abcd'[:count])
+        seen = stopped_world('attach:v1', candidates=group)
+        tried = []
+        for number in range(20):
+            plan = ways_out.after_refusal(seen.record.plan, seen)
+            if plan is None:
+                break
+            tried.append(plan.new.member)
+            record = dataclasses.replace(seen.record, plan=plan)
+            seen = dataclasses.replace(seen, record=record, plan_id=f'q{number}')
+        # The others in their order, and the old active at last.
+        assert tried == [*'cd'[: count - 2], 'a']
+
+
+def test_a_successor_that_a_person_has_chosen_is_followed_by_the_old_active_alone():
+    plan = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'b'), world()).plan
+    record = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
+    back = refused(world(record=record, plan_id='p2'))
+    assert back.new == worlds.holder('a') and back.old == worlds.holder('b')
+
+
+def test_an_old_active_that_is_not_seen_to_be_well_gets_nothing_back_by_itself():
+    for status in ServerStatus:
+        candidates = (worlds.candidate('a', status=status), worlds.candidate('b'))
+        seen = stopped_world('attach:v1', candidates=candidates)
+        assert (refused(seen) is not None) is (status is ServerStatus.ACTIVE)
+
+
+def test_an_update_takes_volumes_out_of_the_plan_and_brings_hooks_that_are_new():
+    plan = stopped_at('attach:v1')
+    new = dataclasses.replace(HOOK, config='c2')
+    update = model.PlanUpdate('r2', frozenset({'v1'}), None, new, model.OnDeadHost.WAIT)
+    found = ways_out.updated(plan, update)
+    for step in found.steps:
+        if step.target == 'v1':
+            assert (step.state is StepState.DONE and 'not in the template' in step.reason) or (
+                step.kind is StepKind.DETACH
+            )
+        else:
+            assert step == plan.step(step.name)
+    assert (found.quiesce_hook, found.activate_hook) == (None, new)
+    assert (found.revision, found.on_dead_host) == ('r2', model.OnDeadHost.WAIT)
+
+
+def test_who_has_something_by_hand_is_asked_to_give_it_up():
+    seen = world(held_by={'v1': frozenset({'server-c'}), 'v2': frozenset({'server-a'})})
+    plan = decide.answer(signals.Signal(), seen).plan
+    assert plan.new == worlds.holder('b') and plan.tried == (worlds.holder('c'),)
+    assert not isinstance(plan, later.Remember)

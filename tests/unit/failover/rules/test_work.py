@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left to do when a signal is answered: nothing on record is ever left out."""
+
+import dataclasses
+import datetime
+import itertools
+
+from heat_ha import signals
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide, work
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+from tests.unit.failover.rules.test_outcome import moved
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+PLAN = decide.answer(
+    signals.Signal(), worlds.seen((worlds.candidate('a'), worlds.candidate('b')), chained=CHAINED)
+).plan
+OVER = moved(PLAN)
+LATER = (worlds.NOW + datetime.timedelta(seconds=3)).isoformat()
+EARLIER = (worlds.NOW - datetime.timedelta(seconds=3)).isoformat()
+
+
+def kept(member, due=''):
+    return model.Remembered(
+        member, f'server-{member}', True, worlds.NOW.isoformat(), 'alarm', due=due
+    )
+
+
+def follow_up(due=''):
+    return model.FollowUp(OVER, due=due)
+
+
+DUES = ('', EARLIER, LATER)
+WAITING = [(), *([(kept(m, due),) for m in 'ab' for due in DUES])]
+FOLLOW_UPS = [(), *([(follow_up(due),) for due in DUES])]
+PLANS = [(None, model.State.READY), (OVER, model.State.READY)] + [
+    (PLAN, state) for state in (model.State.RUNNING, model.State.STOPPED)
+]
+
+
+def test_nothing_on_record_is_left_out():
+    seen = set()
+    for waiting, follow_ups, (plan, state), is_paused, is_locked, idle in itertools.product(
+        WAITING, FOLLOW_UPS, PLANS, (False, True), (False, True), (0.0, work.PATIENCE + 1)
+    ):
+        record = model.Record(
+            plan=plan, state=state, is_paused=is_paused, follow_ups=follow_ups,
+            active=worlds.holder('a'),
+        )  # fmt: skip
+        step = work.next_work(record, waiting, worlds.NOW, idle, is_locked=is_locked)
+        seen.add(type(step))
+        is_open = plan is PLAN
+        signal_due = any(o.due != LATER for o in waiting)
+        match step:
+            case work.Nothing():
+                assert not waiting and not follow_ups
+            case work.DecideAgain(signal=one):
+                assert one.due != LATER and not is_locked and not is_paused
+                if is_open:
+                    # Only what is about the successor of a plan that nobody is at.
+                    assert state is model.State.STOPPED and one.server == 'server-b'
+            case work.CarryOut(follow_up=one):
+                assert one.due != LATER
+                assert not signal_due or is_open or is_paused or is_locked, 'signals come first'
+            case work.Pause(seconds=seconds):
+                assert 0.0 < seconds <= work.LOOK_EVERY and idle <= work.PATIENCE
+                assert waiting or follow_ups
+            case work.Leave():
+                assert idle > work.PATIENCE or (
+                    not follow_ups and not is_locked and (is_open or is_paused)
+                )
+    assert seen == {work.Nothing, work.DecideAgain, work.CarryOut, work.Pause, work.Leave}
+
+
+def test_expired_members_go_when_nothing_else_is_under_way_and_each_is_tried_once():
+    old = model.Retained('a', 'server-a', EARLIER)
+    for state, is_paused in itertools.product(model.State, (False, True)):
+        record = model.Record(
+            state=state, active=worlds.holder('b'), retained=(old,), is_paused=is_paused
+        )
+        step = work.next_work(record, (), worlds.NOW, 0.0, is_locked=False)
+        is_quiet = state is model.State.READY and not is_paused
+        assert step == (work.Expire(old) if is_quiet else work.Nothing())
+        step = work.next_work(record, (), worlds.NOW, 0.0, is_locked=False, not_now=(old,))
+        assert step == work.Nothing()
+
+
+def test_of_several_retained_members_the_newest_stays_until_its_time():
+    times = [EARLIER, LATER]
+    old, new = (model.Retained(m, '', t) for m, t in zip('ab', times, strict=True))
+    assert work.expired((old, new), worlds.NOW) == (old,)
+    newest = dataclasses.replace(new, until=LATER)
+    older = dataclasses.replace(old, until=LATER[:-6] + '-12:00')
+    assert older not in work.expired((newest,), worlds.NOW)
+
+
+def test_tries_come_less_and_less_often_and_are_never_given_up():
+    pauses = [work.again_after(tries) for tries in range(1, 1000)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (work.FIRST_AGAIN, work.LONGEST_AGAIN)
+
+
+def test_a_try_that_fails_is_reported_when_it_is_news_and_as_a_reminder():
+    reported = [tries for tries in range(1, 100) if work.is_reported(tries, is_news=False)]
+    assert reported == [1, 2, 4, 8, 16, 32, 64]
+    assert all(work.is_reported(tries, is_news=True) for tries in range(1, 100))
+
+
+def test_follow_ups_are_changed_by_their_plan():
+    other = model.FollowUp(dataclasses.replace(OVER, plan_id='p9'))
+    record = model.Record(follow_ups=(follow_up(), other))
+    changed = dataclasses.replace(other, tries=3, due=LATER)
+    found = work.with_follow_up(record, changed)
+    assert found.follow_ups == (follow_up(), changed)
+    assert work.follow_up_of(found, 'p9') == changed
+    assert work.follow_up_of(found, 'p8') is None
+    assert [one.due for one in work.all_due(found).follow_ups] == ['', '']
+    gone = model.FollowUp(dataclasses.replace(OVER, plan_id='p8'))
+    assert work.with_follow_up(record, gone) == record, 'what was dropped does not come back'
+
+
+def test_ages_are_never_negative():
+    assert work.age(LATER, worlds.NOW) == 0.0 and work.age(EARLIER, worlds.NOW) == 3.0

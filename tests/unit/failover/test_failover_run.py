@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a failover does around its plan: its end, its stop, and another successor."""
+
+import dataclasses
+import time
+import types
+from unittest import mock
+
+import pytest
+
+from heat_ha import exceptions, signals
+from heat_ha.failover import (
+    events,
+    executor,
+    failover_run,
+    held_record,
+    model,
+    observation,
+    record,
+)
+from heat_ha.failover.model import StepState
+from heat_ha.failover.rules import decide
+from heat_ha.groups import model as groups
+from heat_ha.testing import clouds
+from tests.unit.failover import worlds
+from tests.unit.failover.test_controller import OPTIONS, Data, a_plan
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+
+
+@pytest.fixture
+def ending(monkeypatch):
+    """Return a function that makes an engine which has carried a plan to its end."""
+    monkeypatch.setattr(observation, 'with_members_now', lambda _group, known: known)
+    monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
+    monkeypatch.setattr(record, 'read_history', lambda p: record.history_of(p.data()))
+    monkeypatch.setattr(failover_run.resource_data, 'fresh', lambda p: p.data())
+
+    def make(policy, plan, *, is_held=True):
+        lock = types.SimpleNamespace(is_held=lambda: is_held)
+        held = held_record.HeldRecord(policy, lock)
+        held.see(model.Record(plan=plan, state=model.State.RUNNING, active=plan.old, epoch=1))
+        made = failover_run.FailoverRun(
+            policy, None, OPTIONS, lock, held, events.EventEmitter(policy), time.monotonic()
+        )
+        made._handoff_seconds = 2.5
+        return made
+
+    return make
+
+
+ENDS = {
+    'done': (lambda made, plan: made.finish(plan, ()), model.State.READY),
+    'stopped': (
+        lambda made, plan: made._stop(
+            plan, model.State.STOPPED, exceptions.Stopped('nothing answers', 'Look why')
+        ),
+        model.State.STOPPED,
+    ),
+}
+
+
+@pytest.mark.parametrize('outcome', ENDS)
+def test_who_finds_the_end_finds_its_line_in_the_history(ending, outcome):
+    end, state = ENDS[outcome]
+    policy, plan = Data(), a_plan()
+    end(ending(policy, plan), plan)
+    ended = [m for m in policy.moments if record.record_of(m).state is state and record.RECORD in m]
+    assert ended, 'the end was not written'
+    for moment in ended:
+        assert [line['outcome'] for line in record.history_of(moment)] == [outcome]
+
+
+def test_an_end_that_is_reported_again_keeps_the_figures_of_the_first(ending):
+    policy, plan = Data(), a_plan()
+    ending(policy, plan).finish(plan, ())
+    again = ending(policy, plan)
+    again._handoff_seconds = None
+    again.finish(plan, ())
+    [line] = record.history_of(policy.data())
+    assert line['handoff_seconds'] == 2.5
+
+
+@pytest.mark.parametrize('outcome', ENDS)
+def test_an_engine_that_lost_the_group_ends_nothing(ending, outcome):
+    end, _state = ENDS[outcome]
+    policy, plan = Data(), a_plan()
+    with pytest.raises(executor.LostLock):
+        end(ending(policy, plan, is_held=False), plan)
+    assert policy.moments == [{}]
+
+
+# --- another successor -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def group(monkeypatch, ending):
+    """A group of three whose first member is the active; ``run`` carries its failover out."""
+    monkeypatch.setattr(executor.handoff_steps.retry, 'FIRST_LOOK', 0.001)
+    monkeypatch.setattr(executor.handoff_steps.retry, 'SLOWEST_LOOK', 0.002)
+    monkeypatch.setattr(executor.handoff_steps.retry, 'REFUSED_FOR', 0.02)
+    monkeypatch.setattr(executor.handoff_steps.retry, 'AFTER_REFUSAL', 0.002)
+    world = clouds.FakeCloud(looks=1)
+    for name in 'abc':
+        world.add_server(f'server-{name}')
+    world.add_volume('v1', 'server-a')
+
+    def seen(known, plan_id):
+        candidates = []
+        for name in 'abc':
+            server = world.server(f'server-{name}')
+            candidates.append(
+                model.Candidate(worlds.member(name), server, host=world.state(server))
+            )
+        held = frozenset({world.holder('v1')} - {None})
+        return worlds.seen(
+            candidates, record=known, chained=CHAINED, plan_id=plan_id, held_by={'v1': held}
+        )
+
+    def run(policy):
+        known = model.Record(epoch=1, active=worlds.holder('a'))
+        plan = decide.answer(signals.Signal(), seen(known, 'p1')).plan
+        made = ending(policy, plan)
+        made._handoff_seconds = None
+        monkeypatch.setattr(made._heat_steps, 'hand_over', lambda: None)
+        numbers = iter('23456')
+
+        def look_again(_plan):
+            found = seen(made._held.value, f'p{next(numbers)}')
+            return types.SimpleNamespace(
+                looks={},
+                server_and_host=lambda _one: None,
+                observed=mock.Mock(candidates=found.candidates),
+            ), found
+
+        findings, _seen = look_again(plan)
+        return made.run(plan, world, findings, look_again, is_taken_up=False)
+
+    run.world = world
+    return run
+
+
+def test_the_next_eligible_member_follows_one_that_cannot_get_the_volume(group):
+    group.world.refused = {'server-b'}
+    policy = Data()
+    assert 'failover from a to c: done' in group(policy)
+    known = record.record_of(policy.data())
+    assert group.world.holder('v1') == 'server-c' and not group.world.violations
+    assert (known.active, known.state) == (worlds.holder('c'), model.State.READY)
+    # The old active is replaced, whoever has taken over from it, and nobody else.
+    assert [one.plan.replaces for one in known.follow_ups] == [('a',)]
+
+
+def test_without_another_the_old_active_gets_back_what_it_had(group):
+    group.world.refused = {'server-b', 'server-c'}
+    policy = Data()
+    assert 'switchover from c to a: done' in group(policy)
+    known = record.record_of(policy.data())
+    assert group.world.holder('v1') == 'server-a' and not group.world.violations
+    assert (known.active, known.state) == (worlds.holder('a'), model.State.READY)
+    assert known.follow_ups == ()
+
+
+def test_with_nobody_left_it_stops_and_says_so(group):
+    group.world.refused = {'server-a', 'server-b', 'server-c'}
+    policy = Data()
+    with pytest.raises(exceptions.SuccessorFailed, match='another availability zone'):
+        group(policy)
+    known = record.record_of(policy.data())
+    assert known.state is model.State.STOPPED and 'another availability zone' in known.reason
+    assert group.world.holder('v1') is None
+    assert [s.state for s in known.plan.steps if s.name == 'attach:v1'] == [StepState.FAILED]
+
+
+def test_a_plan_that_replaces_a_standby_is_on_record_before_anything_is_replaced(ending):
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')), chained=CHAINED)
+    plan = decide.answer(signals.Signal(member='b'), world).plan
+    policy = Data()
+    made = ending(policy, plan)
+    findings = types.SimpleNamespace(observed=mock.Mock(candidates=world.candidates))
+    made.run(plan, None, findings, None, is_taken_up=False)
+    known = record.record_of(policy.data())
+    assert [one.plan.replaces for one in known.follow_ups] == [('b',)]
+    assert known.suspects == ('b',) and known.state is model.State.READY
+    assert dataclasses.replace(known.follow_ups[0].plan, considered={}).steps == plan.steps
+    # Its line comes when it is replaced.
+    assert record.history_of(policy.data()) == []

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of a failover: done, put off, failed, dropped in the middle."""
+
+import dataclasses
+import datetime
+
+import pytest
+
+from heat_ha import exceptions, signals
+from heat_ha.failover import events, follow_up_run, heat_steps, model, observation, record
+from heat_ha.failover.rules import decide, outcome, work
+from heat_ha.groups import model as groups
+from heat_ha.testing import clouds
+from tests.unit.failover import worlds
+from tests.unit.failover.rules.test_outcome import moved
+from tests.unit.failover.test_controller import Data
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+
+
+class Lock:
+    """A lock that is free; it counts how often it is taken, and says when it is held."""
+
+    def __init__(self):
+        self.taken, self.is_held_now = 0, False
+
+    def acquire(self):
+        assert not self.is_held_now
+        self.taken, self.is_held_now = self.taken + 1, True
+
+    def release(self):
+        self.is_held_now = False
+
+
+class Policy(Data):
+    """A policy whose events are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def _add_event(self, *args):
+        self.events.append(args)
+
+
+@pytest.fixture
+def over(monkeypatch):
+    """A policy with a failover from a to b that is over; ``run`` tries what is left once."""
+    monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
+    monkeypatch.setattr(record, 'read_history', lambda p: record.history_of(p.data()))
+    monkeypatch.setattr(follow_up_run.resource_data, 'fresh', lambda p: p.data())
+    seen = (worlds.holder('b'), worlds.holder('c'))
+    monkeypatch.setattr(
+        observation, 'with_members_now', lambda _g, known: dataclasses.replace(known, seen=seen)
+    )
+    monkeypatch.setattr(follow_up_run.clients, 'StackClients', lambda _p: clouds.FakeCloud())
+    monkeypatch.setattr(follow_up_run.lease, 'own_engine_id', lambda: 'engine-1')
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')), chained=CHAINED)
+    plan = moved(decide.answer(signals.Signal(), world).plan)
+    policy = Policy()
+    known = outcome.at_end(model.Record(epoch=2, active=plan.new), plan, {'a', 'b'})
+    record.write(policy, known)
+    record.add_to_history(policy, outcome.past(plan, 'done', handoff_seconds=1.0, seconds=2.0))
+    lock = Lock()
+    asked = []
+
+    def run(replace):
+        def do(_self, plan, step, keep):
+            assert not lock.is_held_now, 'the next failover would wait for it'
+            asked.append((step.target, keep))
+            return replace()
+
+        monkeypatch.setattr(heat_steps.HeatSteps, 'replace', do)
+        left = record.record_of(policy.data()).follow_ups
+        follow_up_run.FollowUpRun(
+            policy, None, lock, events.EventEmitter(policy), left[0], 'deleting'
+        ).carry_out()
+        return record.record_of(policy.data())
+
+    run.policy, run.asked, run.plan, run.lock = policy, asked, plan, lock
+    return run
+
+
+def raises(exc):
+    def replace():
+        raise exc
+
+    return replace
+
+
+def test_what_is_done_is_off_the_record_and_in_the_graph_and_in_the_history(over):
+    known = over(lambda: 'replaced a by c')
+    assert over.asked == [('a', ('b',))]
+    assert known.follow_ups == () and known.suspects == () and known.plan.is_done
+    [line] = record.history_of(over.policy.data())
+    assert line['outcome'] == 'done' and 'replace' in line['steps']
+    assert known.seen == (worlds.holder('b'), worlds.holder('c'))
+    assert [args[1] for args in over.policy.events][-1] == events.COMPLETE
+
+
+def test_what_fails_is_tried_again_later_and_says_so(over):
+    reason = exceptions.Stopped('the volume of a has a snapshot', 'Delete it')
+    for tries in range(1, 9):
+        before = len(over.policy.events)
+        known = over(raises(reason))
+        [left] = known.follow_ups
+        assert (left.tries, left.engine, left.reason) == (tries, '', reason.reason)
+        assert known.state is model.State.READY and known.suspects == ('a',)
+        seconds = datetime.datetime.fromisoformat(left.due) - datetime.datetime.now(
+            datetime.timezone.utc
+        )
+        assert 0.5 * work.again_after(tries) < seconds.total_seconds() <= work.again_after(tries)
+        failures = [a for a in over.policy.events[before:] if a[1] == events.FAILED]
+        assert bool(failures) is (tries in (1, 2, 4, 8))
+        assert all('drop' in a[2] and 'snapshot' in a[2] for a in failures)
+    assert over(lambda: 'replaced a by c').follow_ups == ()
+
+
+def test_a_group_that_somebody_else_changes_is_no_failure(over):
+    known = over(raises(heat_steps.GroupBusy('group is being scaled')))
+    [left] = known.follow_ups
+    assert left.tries == 0 and left.due and 'being scaled' in left.reason
+    assert not [a for a in over.policy.events if a[1] == events.FAILED]
+
+
+def test_an_error_that_nobody_expects_is_a_try_that_failed(over):
+    [left] = over(raises(RuntimeError('what?'))).follow_ups
+    assert left.tries == 1 and 'what?' in left.reason
+
+
+def test_what_was_dropped_is_not_done_and_does_not_come_back(over):
+    def drop():
+        known = record.record_of(over.policy.data())
+        record.write(over.policy, dataclasses.replace(known, follow_ups=()))
+        raise exceptions.Stopped('too late', 'x')
+
+    assert over(drop).follow_ups == ()
+    known = record.record_of(over.policy.data())
+    left = model.FollowUp(over.plan)
+    follow_up_run.FollowUpRun(
+        over.policy, None, over.lock, events.EventEmitter(over.policy), left, 'deleting'
+    ).carry_out()
+    assert record.record_of(over.policy.data()) == known and len(over.asked) == 1
+
+
+def test_nothing_is_replaced_for_a_policy_that_is_being_deleted(over):
+    over.policy.data_set('deleting', 'true')
+    over(lambda: 'replaced a by c')
+    assert over.asked == []
+
+
+def test_who_is_the_active_or_is_to_become_it_stays_whatever_has_happened_since(over):
+    known = record.record_of(over.policy.data())
+    world = worlds.seen(
+        (worlds.candidate('b'), worlds.candidate('c')),
+        record=dataclasses.replace(known, follow_ups=()),
+        plan_id='p2',
+    )
+    running = decide.answer(signals.Signal(member='b'), world).plan
+    record.write(over.policy, dataclasses.replace(known, plan=running, state=model.State.RUNNING))
+    known = over(lambda: 'replaced a by d')
+    assert over.asked == [('a', ('b', 'c'))]
+    # The failover that has begun since keeps its plan.
+    assert known.plan == running and known.follow_ups == ()

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One signal, from its arrival until nothing is left: what is kept, and when it is decided."""
+
+import dataclasses
+import datetime
+import types
+
+import pytest
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import lease
+from heat_ha.failover import (
+    controller,
+    events,
+    failover_run,
+    model,
+    policy_work,
+    record,
+    remembered,
+)
+from heat_ha.failover.rules import decide, later, work
+from heat_ha.groups import model as groups
+from tests.unit.failover import worlds
+from tests.unit.failover.rules.test_outcome import moved
+from tests.unit.failover.test_controller import OPTIONS
+from tests.unit.failover.test_remembered import Policy as Rows
+
+CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+Action = model.Action
+
+
+class Policy(Rows):
+    """A policy with a group of a, the active, and b."""
+
+    def __init__(self):
+        super().__init__()
+        self.name, self.context, self.resource_id = 'policy', None, 'nested'
+        self.events = []
+
+    def _add_event(self, *args):
+        self.events.append(args)
+
+
+class Lock:
+    """The policy's lock; ``busy`` is by whom it is held elsewhere."""
+
+    def __init__(self):
+        self.busy, self.is_ours, self.released = None, False, 0
+
+    def acquire(self):
+        if self.busy:
+            raise lease.Busy(f'engine {self.busy} is at work')
+        assert not self.is_ours
+        self.is_ours = True
+
+    def release(self):
+        self.is_ours = False
+        self.released += 1
+
+    def owner(self):
+        return self.busy
+
+    def is_held(self):
+        return self.is_ours
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """A policy's work with a clock of its own, whose decisions are what ``answers`` says."""
+    policy, lock = Policy(), Lock()
+    clock = [0.0]
+    monkeypatch.setattr(policy_work.time, 'monotonic', lambda: clock[0])
+
+    def sleep(seconds):
+        clock[0] += seconds
+        for action in list(made.while_asleep):
+            action(clock[0])
+
+    def now():
+        return worlds.NOW + datetime.timedelta(seconds=clock[0])
+
+    monkeypatch.setattr(policy_work.time, 'sleep', sleep)
+    monkeypatch.setattr(policy_work.clock, 'now', now)
+    monkeypatch.setattr(
+        policy_work.clock, 'now_text', lambda spec='seconds': now().isoformat(timespec=spec)
+    )
+    monkeypatch.setattr(policy_work.lease, 'Lock', lambda *_args: lock)
+    statuses = ['UPDATE_COMPLETE']
+    monkeypatch.setattr(policy_work.nested_stack, 'status_of', lambda _p: statuses[0])
+    monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
+    monkeypatch.setattr(policy_work.resource_data, 'fresh', lambda p: p.data())
+    monkeypatch.setattr(remembered.resource_data, 'fresh', lambda p: p.data())
+    asked = []
+    monkeypatch.setattr(policy_work, 'ask_to_go_on', lambda p: asked.append(p))
+
+    def handle(_self, signal, chained, requested_by, *, is_overtaken, accepted_at):
+        assert lock.is_ours
+        made.decided.append((signal.member, chained, is_overtaken(record.read(policy))))
+        answer = made.answers.pop(0)
+        if isinstance(answer, exceptions.HaError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(controller.FailoverController, 'handle', handle)
+    monkeypatch.setattr(
+        policy_work.follow_up_run.FollowUpRun, 'carry_out', lambda self: made.carried.append(self)
+    )
+    record.write(
+        policy,
+        model.Record(
+            epoch=1, active=worlds.holder('a'), seen=(worlds.holder('a'), worlds.holder('b'))
+        ),
+    )
+    made = policy_work.PolicyWork(policy, None, OPTIONS)
+    made.policy, made.lock, made.clock, made.statuses = policy, lock, clock, statuses
+    made.answers, made.decided, made.carried, made.while_asleep = [], [], [], []
+    made.asked = asked
+    return made
+
+
+def kept(made):
+    return remembered.among(made.policy.data())
+
+
+def change(made, **changes):
+    known = record.record_of(made.policy.data())
+    record.write(made.policy, dataclasses.replace(known, **changes))
+
+
+RUNNING = decide.answer(
+    signals.Signal(), worlds.seen((worlds.candidate('a'), worlds.candidate('b')), chained=CHAINED)
+).plan
+
+
+def test_what_is_decided_is_answered_and_nothing_is_kept(made):
+    made.answers = ['done']
+    assert made.handle(signals.Signal(member='a'), CHAINED, 'alarm') == 'done'
+    assert made.decided == [('a', CHAINED, False)] and kept(made) == ()
+    assert made.lock.released == 1
+
+
+@pytest.mark.parametrize('exc', [exceptions.Refused('no'), exceptions.Stopped('no', 'Look')])
+def test_the_lock_is_given_back_whatever_becomes_of_the_signal(made, exc):
+    made.answers = [exc]
+    with pytest.raises(type(exc)):
+        made.handle(signals.Signal(), None, 'alarm')
+    assert made.lock.released == 1 and not made.lock.is_ours
+
+
+# S3
+@pytest.mark.parametrize('member', ['b', 'server-b'])
+def test_a_signal_about_another_member_than_the_failover_under_way_is_kept_and_done_next(
+    made, member
+):
+    change(made, plan=RUNNING, state=model.State.RUNNING)
+    made.lock.busy = 'x'
+    text = made.handle(signals.Signal(member=member, reason='ill'), CHAINED, 'alarm')
+    assert 'is kept' in text
+    [one] = kept(made)
+    assert (one.member, one.server, one.chained, one.reason) == ('b', 'server-b', CHAINED, 'ill')
+    # Who had the lock looks for work when it is over.
+    change(made, plan=moved(RUNNING), state=model.State.READY, active=worlds.holder('b'))
+    made.lock.busy, made.answers = None, ['done']
+    made.go_on()
+    assert made.decided == [('server-b', CHAINED, False)] and kept(made) == ()
+
+
+def test_a_signal_about_the_same_member_joins(made):
+    change(made, plan=RUNNING, state=model.State.RUNNING)
+    made.lock.busy = 'x'
+    for named in ('a', 'server-a', None):
+        with pytest.raises(exceptions.Refused, match='joins it'):
+            made.handle(signals.Signal(member=named), None, 'alarm')
+    assert kept(made) == ()
+
+
+@pytest.mark.parametrize('action', [a for a in Action if a is not Action.FAILOVER])
+def test_what_a_person_asks_for_is_refused_while_the_group_is_busy(made, action):
+    change(made, plan=RUNNING, state=model.State.RUNNING)
+    made.lock.busy = 'x'
+    with pytest.raises(exceptions.Refused, match='again'):
+        made.handle(signals.Signal(action, 'b'), None, 'alarm')
+    assert kept(made) == ()
+
+
+def test_a_signal_that_cannot_be_decided_is_decided_again_until_it_can(made):
+    hindered = later.Remember('no standby can take over', until=3600.0)
+    made.answers = [hindered] * 5 + ['done']
+    assert 'no standby' in made.handle(signals.Signal(), CHAINED, 'alarm')
+    assert [(one.member, one.is_named) for one in kept(made)] == [('a', False)]
+    made.go_on()
+    assert len(made.decided) == 6 and kept(made) == () and made.clock[0] < 60
+
+
+def test_an_alarm_that_named_nobody_is_not_about_an_active_that_came_later(made):
+    made.answers = [later.Remember('no standby', until=3600.0), 'joined']
+    made.handle(signals.Signal(), None, 'alarm')
+    change(made, active=worlds.holder('b'))
+    made.go_on()
+    assert made.decided[-1] == (None, None, True), 'the decision hears that it was overtaken'
+
+
+def test_a_signal_waits_no_longer_than_its_bound_and_its_end_is_an_event(made):
+    made.answers = [later.Remember('no standby', until=100.0)] * 1000
+    made.handle(signals.Signal(), None, 'alarm')
+    made.go_on()
+    assert kept(made) == () and 100 < made.clock[0] < 100 + 2 * later.LONGEST_PAUSE
+    assert any('not decided within 100 s' in args[2] for args in made.policy.events)
+
+
+def test_a_thread_waits_no_longer_than_its_patience_and_leaves_the_signal_on_record(made):
+    made.answers = [later.Remember('no standby', until=10**6)] * 1000
+    made.handle(signals.Signal(), None, 'alarm')
+    made.go_on()
+    assert len(kept(made)) == 1
+    assert work.PATIENCE < made.clock[0] < work.PATIENCE + 2 * later.LONGEST_PAUSE
+
+
+@pytest.mark.parametrize('exc', [exceptions.Refused('in no case'), exceptions.Stopped('no', 'x')])
+def test_a_kept_signal_that_is_refused_or_stops_is_over_and_says_so(made, exc):
+    made.answers = [later.Remember('no standby', until=3600.0), exc]
+    made.handle(signals.Signal(), None, 'alarm')
+    made.go_on()
+    assert kept(made) == ()
+    assert [args[1] for args in made.policy.events] == [events.FAILED]
+
+
+def test_after_a_change_of_the_stack_a_thread_asks_for_one_that_has_loaded_it(made):
+    made.answers = [later.Remember('no standby', until=3600.0)]
+    made.handle(signals.Signal(), None, 'alarm')
+    made.statuses[0] = 'UPDATE_IN_PROGRESS'
+    made.go_on()
+    assert made.asked == [made.policy] and len(kept(made)) == 1
+
+
+def test_signals_are_decided_before_anything_is_replaced(made):
+    made.answers = [later.Remember('no standby', until=3600.0), 'done']
+    made.handle(signals.Signal(), None, 'alarm')
+    left = model.FollowUp(moved(RUNNING))
+    change(made, follow_ups=(left,))
+    made.while_asleep.append(lambda _now: None)
+    order = []
+    handle = controller.FailoverController.handle
+
+    def decide_now(self, *args, **kwargs):
+        order.append('decided')
+        return handle(self, *args, **kwargs)
+
+    controller.FailoverController.handle = decide_now
+    try:
+        made._carry_out = lambda one: (
+            order.append('replaced'),
+            change(made, follow_ups=()),
+            one,
+        )
+        made.go_on()
+    finally:
+        controller.FailoverController.handle = handle
+    assert order == ['decided', 'replaced']
+
+
+def test_a_policy_that_is_being_deleted_has_nothing_left_to_do(made):
+    change(made, follow_ups=(model.FollowUp(moved(RUNNING)),))
+    made.policy.data_set(failover_run.DELETING, 'true')
+    made.go_on()
+    assert made.carried == []
+
+
+def test_what_goes_wrong_afterwards_does_not_change_the_answer(made, monkeypatch):
+    monkeypatch.setattr(policy_work.work, 'next_work', types.SimpleNamespace())
+    made.go_on()
+
+
+def test_another_thread_that_was_faster_leaves_nothing_to_decide(made):
+    made.answers = [later.Remember('no standby', until=3600.0)]
+    made.handle(signals.Signal(), None, 'alarm')
+    [one] = kept(made)
+    remembered.RememberedSignals(made.policy).forget(one)
+    assert made._decide_again(one) and len(made.decided) == 1

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.failover import model, remembered
+from heat_ha.groups import model as groups
+
+
+class Policy:
+    """A resource's data as Heat keeps it: a list, for two writers may make the same key twice."""
+
+    def __init__(self):
+        self.rows = []
+
+    def data(self):
+        return dict(self.rows)
+
+    def data_set(self, key, value):
+        for place, (known, _value) in enumerate(self.rows):
+            if known == key:
+                self.rows[place] = (key, value)
+                return
+        self.rows.append((key, value))
+
+    def data_delete(self, key):
+        found = [row for row in self.rows if row[0] == key]
+        if found:
+            self.rows.remove(found[0])
+        return bool(found)
+
+
+def kept(member, came='2026-01-01T00:00:00+00:00', **changes):
+    chained = groups.Chained('replace', 2, groups.Order.DELETE_FIRST, 60.0)
+    plain = model.Remembered(member, f'server-{member}', True, came, 'alarm', 'ill', chained)
+    return dataclasses.replace(plain, **changes)
+
+
+def test_there_is_one_signal_about_each_member_in_the_order_in_which_they_came():
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    late, early = kept('a', '2026-01-01T00:00:09+00:00'), kept('b', '2026-01-01T00:00:01+00:00')
+    signals.keep(late)
+    signals.keep(early)
+    assert signals.read() == (early, late)
+    again = dataclasses.replace(late, tries=3, due='2026-01-01T00:01:00+00:00', why='busy')
+    signals.keep(again)
+    assert signals.read() == (early, again)
+    signals.forget(early)
+    assert signals.read() == (again,)
+
+
+def test_two_writers_of_one_signal_leave_nothing_behind_when_it_is_forgotten():
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    signals.keep(kept('a'))
+    policy.rows.append(policy.rows[0])
+    assert signals.read() == (kept('a'),)
+    signals.forget(kept('a'))
+    assert signals.read() == ()
+
+
+def test_what_is_kept_is_bounded_and_a_signal_about_a_known_member_is_never_turned_away():
+    signals = remembered.RememberedSignals(Policy())
+    for number in range(remembered.MOST):
+        signals.keep(kept(f'm{number}'))
+    with pytest.raises(exceptions.Refused, match='wait already'):
+        signals.keep(kept('another'))
+    signals.keep(kept('m1', why='news'))
+    assert len(signals.read()) == remembered.MOST
+
+
+def test_other_entries_of_the_policy_are_no_signals():
+    policy = Policy()
+    policy.data_set('ha_record', '{}')
+    assert remembered.among(policy.data()) == ()
