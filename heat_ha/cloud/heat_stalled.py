@@ -43,7 +43,8 @@ IN_PROGRESS, FAILED = 'IN_PROGRESS', 'FAILED'
 class Work:
     """One resource in a stack that is in progress. ``engine`` is '' while nobody works on it.
 
-    ``below`` is the resource, one stack further up, that the stack belongs to; 0 for none.
+    ``below`` is the resource, one stack further up, that the stack belongs to; 0 for none. A stack
+    that has no resource any more, because its deletion is at its end, has one of ``resource`` 0.
     """
 
     stack: str
@@ -77,15 +78,18 @@ def left_behind(
     orphaned = {w.stack for w in tree if unchanged_for[w.stack] >= LOST_AFTER} - held
     quiet = {w.stack for w in tree if unchanged_for[w.stack] >= DEAD_AFTER}
     found: dict[int, Work] = {}
+    # Resources that are inside of one that is found, and their stacks.
     inside: set[int] = set()
+    inner: set[str] = set()
     for work in tree:
-        if work.below in found or work.below in inside:
+        if work.below and (work.below in found or work.below in inside):
             inside.add(work.resource)
+            inner.add(work.stack)
         elif work.is_in_progress and (
             work.stack in orphaned or (work.engine in dead and work.stack in quiet)
         ):
             found[work.resource] = work
-    orphaned -= {w.stack for w in tree if w.resource in inside}
+    orphaned -= inner
     return frozenset({w.stack for w in found.values()} | orphaned), tuple(found.values())
 
 
@@ -161,6 +165,8 @@ def _tree(context: Any, stack_id: str, below: int = 0) -> Iterator[Work]:
     if stack_object.Stack.get_status(context, stack_id)[1] != IN_PROGRESS:
         return
     rows = resource_object.Resource.get_all_active_by_stack(context, stack_id)
+    if not rows:
+        yield Work(stack_id, 0, '', False, below=below)
     for row in (rows or {}).values():
         yield Work(
             stack_id,

@@ -17,8 +17,11 @@ from heat_ha.cloud import heat_stalled, lease
 
 LOG = logging.getLogger(__name__)
 
-# Seconds of pause before an update of a nested stack that failed is tried again.
+# Seconds of pause before an update or a deletion of a nested stack that failed is tried again.
 AGAIN_AFTER = (1.0, 3.0, 8.0)
+
+# Seconds until a deletion is sent again that Heat has not begun: the request was lost.
+DELETE_AGAIN_AFTER = 5.0
 
 
 def is_cancelled(context: Any, stack_id: str) -> bool:
@@ -64,7 +67,7 @@ def scanner_of(context: Any, stack_id: str) -> heat_stalled.OrphanScanner:
 
 
 class NestedFailed(exceptions.Stopped):
-    """Heat's update of a nested stack has failed; nothing is under way any more."""
+    """What Heat did with a nested stack has failed; nothing is under way any more."""
 
 
 def update_nested(
@@ -128,3 +131,57 @@ def wait_for_nested_update(
                 'Look at the events of the nested stack, then send the signal resume',
             )
         time.sleep(poll)
+
+
+class Deletion:
+    """The deletion of a nested stack, sent again when it died with its engine, or failed.
+
+    :param send: sends the deletion; without harm for a stack that is gone.
+    """
+
+    def __init__(self, context: Any, stack_id: str, send: Callable[[], object]) -> None:
+        self._context = context
+        self._stack_id = stack_id
+        self._send = send
+        self._scanner = scanner_of(context, stack_id)
+        self._pauses = list(AGAIN_AFTER)
+        self._next_send = float('-inf')
+
+    def is_gone(self) -> bool:
+        """Look once, and do what helps the deletion on; whether the stack is gone.
+
+        :raises NestedFailed: it has failed each time.
+        """
+        try:
+            action, status, reason, _updated = stack_object.Stack.get_status(
+                self._context, self._stack_id
+            )
+        except heat_exception.NotFound:
+            return True
+        if (action, status) == ('DELETE', 'IN_PROGRESS'):
+            self._scanner.look()
+            return False
+        if (action, status) == ('DELETE', 'COMPLETE'):
+            if stack_object.Stack.get_by_id(self._context, self._stack_id) is not None:
+                # An engine died before the row was gone; asked again, Heat removes it.
+                self._send()
+            return True
+        now = time.monotonic()
+        if now < self._next_send:
+            return False
+        pause = DELETE_AGAIN_AFTER
+        if (action, status) == ('DELETE', 'FAILED'):
+            if not self._pauses:
+                raise NestedFailed(
+                    f'Heat could not delete a nested stack: {reason}',
+                    'Mend what the reason names, then delete the stack again',
+                )
+            pause = self._pauses.pop(0)
+        LOG.warning(
+            'Stack %s is %s_%s (%s); deleting it again', self._stack_id, action, status, reason
+        )
+        self._next_send = now + pause
+        self._send()
+        # It counts the time without a change, which begins anew.
+        self._scanner = scanner_of(self._context, self._stack_id)
+        return False

@@ -50,6 +50,7 @@ class HookRun:
         self._starting_since: float | None = None
         self._beats = 0
         self._next_server_look = self._start
+        self._removal: hook_stack.Removal | None = None
 
     def step(self) -> str | None:
         """Look once and do what follows; how it ended in words, None while it has not.
@@ -57,6 +58,7 @@ class HookRun:
         :raises Stopped: it did not succeed, and the template wants to stop then.
         """
         run = hook_stack.look(self._policy, self._name)
+        self._see_to_removal(run)
         server, host = self._look_at_server()
         move = hook.next_for_hook(self._wanted, run, self._waited(run), server, host)
         if isinstance(move, moves.Request):
@@ -89,6 +91,16 @@ class HookRun:
             if outcome is not None:
                 return outcome
             time.sleep(LOOK)
+
+    def _see_to_removal(self, run: hook.Run) -> None:
+        """Let an earlier run go whose removal died with its engine: no other begins before."""
+        if run.state is not hook.RunState.LEAVING:
+            self._removal = None
+            return
+        if self._removal is None:
+            self._removal = hook_stack.removal(self._policy, self._name)
+        if self._removal is not None:
+            self._removal.is_gone()
 
     def _waited(self, run: hook.Run) -> hook.Waited:
         now = time.monotonic()

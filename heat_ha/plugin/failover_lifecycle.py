@@ -8,8 +8,9 @@ from heat.common import exception
 from heat.common.i18n import _
 from heat.engine.resources import signal_responder, stack_resource
 
-from heat_ha.cloud import lease, resource_data
-from heat_ha.failover import failover_run, hook_runner, model, policy_work, record
+from heat_ha import exceptions
+from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.failover import failover_run, model, policy_work, record
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import decide, standbys, ways_out
 from heat_ha.plugin import first_active, plan_update
@@ -187,24 +188,29 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
 
     def check_delete_complete(self, token):
         def start():
-            for run in self._runs():
-                hook_stack.end(self, run)
+            # The runs of hooks act as this stack's user, which goes with the stack.
+            token['runs'] = hook_stack.remove_all(self)
             self._delete_signals()
             self._delete_user()
             self.delete_nested()
-
-        nested_is_gone = super().check_delete_complete
+            if self.resource_id is not None:
+                token['nested'] = nested_stack.Deletion(
+                    self.context, self.resource_id, self.delete_nested
+                )
 
         def is_done():
-            # The runs of hooks act as this stack's user, which goes with the stack.
-            return nested_is_gone() and all(hook_stack.is_gone(self, run) for run in self._runs())
+            # Each of them is looked at, whether or not another is gone.
+            return all([self._is_gone(token['nested']), *(r.is_gone() for r in token['runs'])])
 
         if self.resource_id is None:
             start()
             return True
         return self._after_failover(token, start, is_done)
 
-    def _runs(self):
-        found = record.read(self)
-        runs = [hook_stack.name_of(self, f'activate-{found.epoch}')]
-        return runs + (hook_runner.names(self, found.plan) if found.plan is not None else [])
+    def _is_gone(self, nested):
+        try:
+            return nested.is_gone()
+        except exceptions.Stopped as exc:
+            raise exception.ResourceInError(
+                resource_status='not deleted', status_reason=str(exc)
+            ) from exc

@@ -16,6 +16,7 @@ from heat.rpc import api as rpc_api
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import nested_stack
 from heat_ha.failover import model
 from heat_ha.failover.rules import hook
 
@@ -148,7 +149,39 @@ def end(policy: Any, name: str) -> None:
             LOG.warning('The run %s could not be taken away: %s', name, exc)
 
 
-def is_gone(policy: Any, name: str) -> bool:
-    """Whether Heat has ended taking the run away, one way or the other."""
+class Removal:
+    """A run that is on its way out, until it is gone; ``end`` has been called for it.
+
+    :param found: the id of the run's stack.
+    """
+
+    def __init__(self, policy: Any, name: str, found: str) -> None:
+        self._name = name
+        self._deletion = nested_stack.Deletion(policy.context, found, lambda: end(policy, name))
+
+    def is_gone(self) -> bool:
+        """Look once; whether Heat has ended taking the run away, one way or the other."""
+        try:
+            return self._deletion.is_gone()
+        except nested_stack.NestedFailed as exc:
+            LOG.warning('The run %s is left over: %s', self._name, exc)
+            return True
+        except Exception as exc:
+            LOG.info('The run %s could not be looked at: %s', self._name, exc)
+            return False
+
+
+def removal(policy: Any, name: str) -> Removal | None:
+    """The removal of the run of this name, None where there is no such run."""
     found = stack_object.Stack.get_by_name_and_owner_id(policy.context, name, policy.stack.id)
-    return found is None or (found.action, found.status) == ('DELETE', 'FAILED')
+    return Removal(policy, name, found.id) if found is not None else None
+
+
+def remove_all(policy: Any) -> list[Removal]:
+    """Remove every run that the policy has, also what a dead engine left of earlier plans."""
+    own = name_of(policy, '')
+    children = stack_object.Stack.get_all_by_owner_id(policy.context, policy.stack.id)
+    names = [(child.name, child.id) for child in children if child.name.startswith(own)]
+    for name, _id in names:
+        end(policy, name)
+    return [Removal(policy, name, found) for name, found in names]

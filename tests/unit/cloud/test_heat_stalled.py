@@ -54,6 +54,23 @@ def test_of_what_lies_in_one_another_only_the_outermost_is_let_fail(depth):
     assert stacks == {'s0'} and works == (tree[0],)
 
 
+@pytest.mark.parametrize('quiet', QUIET)
+def test_a_stack_of_which_every_resource_is_gone_counts_as_left_when_nothing_changes(quiet):
+    # Its engine died after the last deletion and before the stack's own end.
+    empty = Work('s', 0, '', False)
+    expected = {'s'} if quiet >= LOST_AFTER else set()
+    assert heat_stalled.left_behind([empty], LIVING.__contains__, {'s': quiet}) == (expected, ())
+    # In one that is found itself, it is seen to by whoever goes on with that one.
+    outer = Work('outer', 7, 'dead', True)
+    inner = Work('s', 0, '', False, below=7)
+    other = Work('other', 8, '', True)
+    stacks, works = heat_stalled.left_behind(
+        [outer, inner, other], LIVING.__contains__, {'outer': quiet, 's': quiet, 'other': quiet}
+    )
+    assert 's' not in stacks
+    assert ('other' in stacks) == (other in works) == (quiet >= LOST_AFTER)
+
+
 def test_each_engine_is_asked_once():
     asked = []
 
