@@ -31,7 +31,9 @@ def test_a_member_is_found_by_the_name_of_its_server():
     assert naming.find(GROUP, 'another', Nova(['server-b'])) is None
 
 
-@pytest.mark.parametrize('named', ['a', 'ref-a', 'server-a', '0f1c7b52-8d6e-4b0a-9a3c-5a6f3a1f2e10'])
+@pytest.mark.parametrize(
+    'named', ['a', 'ref-a', 'server-a', '0f1c7b52-8d6e-4b0a-9a3c-5a6f3a1f2e10']
+)
 def test_nova_is_not_asked_about_what_heat_knows_or_what_is_an_id(named):
     nova = Nova()
     naming.find(GROUP, named, nova)
