@@ -22,12 +22,14 @@ from heat_ha.plugin import (
     failover_lifecycle,
     failover_options,
     failover_schema,
+    given,
 )
 
 LOG = logging.getLogger(__name__)
 
 
 class FailoverPolicy(
+    given.NullIsNotGiven,
     failover_schema.FailoverSchema,
     failover_attributes.FailoverAttributes,
     failover_lifecycle.FailoverLifecycle,
@@ -53,6 +55,8 @@ class FailoverPolicy(
 
     def validate(self):
         """Refuse a group of another type, and a definition that does not name the active."""
+        # First of all: a property that is missing is named as such.
+        self.validate_template()
         group = self._group()
         if group is None or not isinstance(group, autoscaling_group.AutoScalingGroup):
             found = group.type() if group is not None else self.properties[self.GROUP]

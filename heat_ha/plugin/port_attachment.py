@@ -2,15 +2,15 @@
 """The resource type OS::Heat::PortAttachment: a port that changes servers with its address."""
 
 from heat.common.i18n import _
-from heat.engine import constraints, properties, resource, support
+from heat.engine import constraints, properties, support
 from oslo_log import log as logging
 
-from heat_ha.plugin import never_replaced
+from heat_ha.plugin import given, never_replaced
 
 LOG = logging.getLogger(__name__)
 
 
-class PortAttachment(never_replaced.NeverReplaced, resource.Resource):
+class PortAttachment(given.NullIsNotGiven, never_replaced.NeverReplaced):
     """A Neutron port that is plugged into a server, as a volume attachment is for a volume.
 
     Heat itself can plug a port only as part of the server that has it. Below a FailoverPolicy a

@@ -11,7 +11,7 @@ from heat.engine import check_resource, resource
 from oslo_log import log as logging
 
 from heat_ha.cloud import nested_stack
-from heat_ha.plugin import remote_exclusion, remote_follower
+from heat_ha.plugin import given, remote_exclusion, remote_follower
 from heat_ha.regions import reconciler, record
 from heat_ha.regions.adapters import sessions
 
@@ -36,7 +36,7 @@ def failure(status, reason):
     return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
 
 
-class RemoteBase(remote_exclusion.OneAtATime):
+class RemoteBase(given.NullIsNotGiven, remote_exclusion.OneAtATime):
     """A resource that works in other regions, one short step at a time."""
 
     # Requests to the regions use what the owner of the stack has delegated.

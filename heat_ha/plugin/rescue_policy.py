@@ -9,7 +9,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import lease, nested_stack, resource_data
-from heat_ha.plugin import rescue_by_heat, rescue_schema
+from heat_ha.plugin import given, rescue_by_heat, rescue_schema
 from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
 from heat_ha.rescue.adapters import heat_servers
@@ -20,7 +20,9 @@ from heat_ha.rescue.rules.methods import CarriedOutBy
 LOG = logging.getLogger(__name__)
 
 
-class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder):
+class RescuePolicy(
+    given.NullIsNotGiven, rescue_schema.RescueSchema, signal_responder.SignalResponder
+):
     """A resource that says how servers of the stack are brought back when their host dies.
 
     `heat-ha-agent` signals it after it has fenced a host. The policy believes no signal: it
@@ -39,16 +41,17 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
     def validate(self):
         """Refuse what is not of this stack, and methods that cannot work."""
         super().validate()
+        # What another resource will be is not known before it is made, and not in the list.
         for ref in self.properties[self.SERVERS]:
-            # What another resource will be is not known before it is made.
-            if ref is not None and nested_stack.sibling(self, ref) is None:
+            if nested_stack.sibling(self, ref) is None:
                 self._invalid(
                     _('%(prop)s names %(ref)s, which is not a resource of this stack: a policy '
                       'protects servers of its own stack only')
                     % {'prop': self.SERVERS, 'ref': ref}
                 )  # fmt: skip
         chosen = [m[self.METHOD] for m in self.properties[self.METHODS]]
-        if len(set(chosen)) < len(chosen):
+        named = [method for method in chosen if method is not None]
+        if len(set(named)) < len(named):
             self._invalid(
                 _('%(prop)s names a method twice; use %(attempts)s')
                 % {'prop': self.METHODS, 'attempts': self.ATTEMPTS}
@@ -58,8 +61,8 @@ class RescuePolicy(rescue_schema.RescueSchema, signal_responder.SignalResponder)
         if CarriedOutBy.NOBODY in carried_out_by[:-1]:
             self._invalid(_('%s: what comes after none is never tried') % self.METHODS)
         policy_id = self.properties[self.FAILOVER_POLICY]
-        is_written = self.properties.data.get(self.FAILOVER_POLICY) is not None
-        if (CarriedOutBy.CHAINED_POLICY in carried_out_by) != is_written:
+        is_given = given.is_given(self, self.FAILOVER_POLICY)
+        if (CarriedOutBy.CHAINED_POLICY in carried_out_by) != is_given:
             self._invalid(
                 _('%(prop)s and the method failover go together') % {'prop': self.FAILOVER_POLICY}
             )

@@ -14,13 +14,15 @@ from heat_ha.cloud import clients
 from heat_ha.groups import model, naming, replacing
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.rules import decide
-from heat_ha.plugin import scaling_schema
+from heat_ha.plugin import given, scaling_schema
 from heat_ha.plugin.scaling_schema import REPLACE_OLDEST
 
 LOG = logging.getLogger(__name__)
 
 
-class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy):
+class ScalingPolicy(
+    given.NullIsNotGiven, scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy
+):
     """A policy that scales an `OS::Heat::AutoScalingGroup` or replaces members of it.
 
     Everything that Heat's own policy does, it does too. With the adjustment type
@@ -51,13 +53,12 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
         names = (self.AUTO_SCALING_GROUP_NAME, self.AUTO_SCALING_POLICY)
         if None not in ids:
             raise exception.ResourcePropertyConflict(*names)
-        # A property that is written has no value while it refers to what does not exist yet.
-        if all(self.properties.data.get(name) is None for name in names):
+        if not any(given.is_given(self, name) for name in names):
             raise exception.PropertyUnspecifiedError(*names)
 
     def _validate_count(self):
         count = self.properties[self.SCALING_ADJUSTMENT]
-        if count != int(count) or count < 1:
+        if count is not None and (count != int(count) or count < 1):
             self._invalid(
                 _('%(prop)s is %(value)s; %(type)s needs a whole number of 1 or more')
                 % {'prop': self.SCALING_ADJUSTMENT, 'value': count, 'type': REPLACE_OLDEST}
@@ -81,7 +82,7 @@ class ScalingPolicy(scaling_schema.ScalingSchema, scaling_policy.AutoScalingPoli
             )
         largest = group.properties[group.MAX_SIZE]
         count = self.properties[self.SCALING_ADJUSTMENT]
-        if count > largest:
+        if count is not None and count > largest:
             self._invalid(
                 _('%(prop)s is %(count)d, but group %(name)s has at most %(largest)d members')
                 % {

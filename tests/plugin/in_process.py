@@ -41,7 +41,7 @@ from oslo_db import options
 from oslo_messaging._drivers import common as rpc_common
 from oslo_messaging.rpc import dispatcher
 
-from heat_ha.cloud import clock, heat_orphans, lease
+from heat_ha.cloud import clients, clock, heat_orphans, lease, nested_stack
 from heat_ha.groups import lease as group_lease
 from heat_ha.groups import replacement_run, replacing
 from heat_ha.groups.adapters import changes
@@ -104,12 +104,11 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
         except dispatcher.ExpectedException as exc:
             raise _remote(exc.exc_info[1]) from None
 
-    def create(self, template, name='stack', files=None, params=None):
+    def create(self, template, name='stack', files=None, params=None, registry=None):
         """Create a stack from a template's text and wait for it. :returns: its identity."""
         parsed = template_format.parse(template)
-        identity = self.call(
-            'create_stack', name, parsed, {'parameters': params or {}}, files or {}, {}
-        )
+        environment = {'parameters': params or {}, 'resource_registry': registry or {}}
+        identity = self.call('create_stack', name, parsed, environment, files or {}, {})
         self.run()
         return dict(identity)
 
@@ -279,6 +278,8 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
             (changes, 'time', own_clock),
             (replacing, 'time', own_clock),
             (replacement_run, 'time', own_clock),
+            (nested_stack, 'time', own_clock),
+            (clients, 'StackClients', lambda _resource: stand_ins.Clouds(engine.servers)),
             (group_lease, 'time', own_clock),
             *((module, 'clock', own_time) for module in (group_store, group_lease, replacing)),
             (lease, 'own_engine_id', lambda: engine.engine_id),

@@ -8,6 +8,11 @@ from typing import ClassVar
 from heat.common import exception
 from heat.engine import properties, resource
 
+from heat_ha.cloud import compute_hosts
+from heat_ha.cloud import model as cloud
+from heat_ha.cloud.model import ServerStatus
+from heat_ha.testing import clouds
+
 
 class Server(resource.Resource):
     """A server of which only its being there matters. ``folder`` is where Nova would be.
@@ -63,6 +68,27 @@ class FailOver(resource.Resource):
         return 'failed over'
 
 
+class Clouds(clouds.FakeCloud):
+    """Nova, Cinder and the hosts for a policy: a server runs while it has its file.
+
+    The file ``off-<id>`` shows a server as shut off.
+    """
+
+    def __init__(self, folder):
+        super().__init__(looks=0)
+        self._folder = folder
+
+    def server(self, server_id):
+        status = ServerStatus.GONE
+        if (self._folder / server_id).exists():
+            is_off = (self._folder / f'off-{server_id}').exists()
+            status = ServerStatus.SHUTOFF if is_off else ServerStatus.ACTIVE
+        return cloud.Server(server_id, status, detail=status.value)
+
+    def all(self):
+        return compute_hosts.HostTable({}, cloud.Host(cloud.HostState.UP, 'its host is up'))
+
+
 class ServerFolder:
     """The folder that is Nova: which servers exist, and how many there have been at once.
 
@@ -78,7 +104,7 @@ class ServerFolder:
         return {
             f.name
             for f in self.servers.iterdir()
-            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-'))
+            if not f.name.startswith(('no-valid-host', 'stuck-', 'busy-', 'off-'))
         }
 
     def _counts(self):
