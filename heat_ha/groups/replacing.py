@@ -188,10 +188,16 @@ def add_member(
     :param keep: names of members that stay, also where an earlier intent would have them go.
     :returns: the name.
     :raises exceptions.TryAgain: somebody else changes the group.
-    :raises exceptions.Stopped: the member failed and was removed again.
+    :raises exceptions.Stopped: the member failed and was removed again; or the group is to have
+        no member at all.
     """
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
+        if group_resource.properties[group_resource.MAX_SIZE] < 1:
+            raise exceptions.Stopped(
+                f'group {group_resource.name} gets no new member, because its max_size is 0',
+                'Raise its max_size',
+            )
         with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as held:
             left = group_store.read_replacement(group_resource)
             if left is not None:

@@ -13,6 +13,7 @@ from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.failover import failover_run, model, policy_work, record
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import decide, standbys, ways_out
+from heat_ha.groups.adapters import members as group_members
 from heat_ha.plugin import first_active, plan_update
 
 
@@ -26,22 +27,42 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
     # --- create and update -------------------------------------------------------------------
 
     def handle_create(self):
+        if not group_members.is_group(self._group()):
+            raise exception.ResourceInError(
+                resource_status='no group',
+                status_reason=_('%(prop)s is %(found)s, which is not an OS::Heat::AutoScalingGroup '
+                                'of this stack')
+                % {'prop': self.GROUP, 'found': self.properties[self.GROUP]},
+            )  # fmt: skip
         self._create_user()
         record.write_definition(self, self._wanted_definition())
         active, observed = first_active.choose(self)
         candidates = observed.candidates
+        if not candidates:
+            # Not Heat's ResourceInError: Heat would try the same again, and wait in between.
+            raise exception.Error(self._why_empty())
         if active is None:
             reasons = '; '.join(
                 f'{c.member.name}: {standbys.limitation(c, None, ())}' for c in candidates
             )
             raise exception.ResourceInError(
                 resource_status='no active member',
-                status_reason=_('no member of the group is healthy (%s)')
-                % (reasons or _('the group is empty')),
+                status_reason=_('no member of the group is healthy (%s)') % reasons,
             )
         record.write(self, observed.on(model.Record(epoch=1, active=active)))
         self.create_with_template(self.child_template())
         return {'candidates': candidates, 'is_made': False, 'run': None}
+
+    def _why_empty(self):
+        group = self._group()
+        return _(
+            'no active member: group %(name)s is empty (its max_size is %(most)d, its min_size '
+            '%(least)d)'
+        ) % {
+            'name': group.name,
+            'most': group.properties[group.MAX_SIZE],
+            'least': group.properties[group.MIN_SIZE],
+        }
 
     def check_create_complete(self, token):
         if not token['is_made']:

@@ -6,7 +6,6 @@ import dataclasses
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource, support
-from heat.engine.resources.aws.autoscaling import autoscaling_group
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
@@ -57,14 +56,11 @@ class FailoverPolicy(
         """Refuse a group of another type, and a definition that does not name the active."""
         # First of all: a property that is missing is named as such.
         self.validate_template()
+        if self.properties[self.GROUP] is None:
+            # It comes from a resource that is not made yet; handle_create looks again.
+            return
         group = self._group()
-        if group is None or not isinstance(group, autoscaling_group.AutoScalingGroup):
-            found = group.type() if group is not None else self.properties[self.GROUP]
-            raise exception.StackValidationFailed(
-                message=_('%(prop)s of %(name)s must be an OS::Heat::AutoScalingGroup of the '
-                          'same template; it is %(found)s')
-                % {'prop': self.GROUP, 'name': self.name, 'found': found}
-            )  # fmt: skip
+        self._validate_group(group)
         definition = self._wanted_definition()
         if not isinstance(definition.get('type'), str):
             raise exception.StackValidationFailed(
@@ -85,10 +81,24 @@ class FailoverPolicy(
             )
         super().validate()
 
+    def _validate_group(self, group):
+        if not group_members.is_group(group):
+            found = group.type() if group is not None else self.properties[self.GROUP]
+            raise exception.StackValidationFailed(
+                message=_('%(prop)s of %(name)s must be an OS::Heat::AutoScalingGroup of the '
+                          'same template; it is %(found)s')
+                % {'prop': self.GROUP, 'name': self.name, 'found': found}
+            )  # fmt: skip
+
     # --- helpers -----------------------------------------------------------------------------
 
     def _group(self):
         return nested_stack.sibling(self, self.properties[self.GROUP])
+
+    def group_if_known(self):
+        """The group, None where the template does not say yet which one it is."""
+        group = self._group()
+        return group if group_members.is_group(group) else None
 
     def _wanted_definition(self):
         return handoff_template.wanted_definition(self, self.RESOURCE, self._group().name)

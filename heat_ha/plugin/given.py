@@ -36,6 +36,14 @@ def is_given(res, name):
     return function.resolve(written) is not None or _is_unknown(written)
 
 
+def known(res, name):
+    """The value of a property of a resource of any type, None while it is not known."""
+    written = res.properties.data.get(name)
+    if function.resolve(written) is None and _is_unknown(written):
+        return None
+    return res.properties[name]
+
+
 def _is_unknown(written):
     """Whether a value refers to a resource that is not made yet."""
     return any(made.action == made.INIT for made in function.dependencies(written))

@@ -3,26 +3,22 @@
 
 import contextlib
 
-from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource
-from heat.engine.resources.openstack.heat import scaling_policy
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients
 from heat_ha.groups import model, naming, replacing
 from heat_ha.groups.adapters import members as group_members
-from heat_ha.groups.rules import decide
-from heat_ha.plugin import given, scaling_schema
+from heat_ha.groups.rules import decide, sizes
+from heat_ha.plugin import scaling_validation
 from heat_ha.plugin.scaling_schema import REPLACE_OLDEST
 
 LOG = logging.getLogger(__name__)
 
 
-class ScalingPolicy(
-    given.NullIsNotGiven, scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy
-):
+class ScalingPolicy(scaling_validation.ScalingValidation):
     """A policy that scales an `OS::Heat::AutoScalingGroup` or replaces members of it.
 
     Everything that Heat's own policy does, it does too. With the adjustment type
@@ -32,102 +28,6 @@ class ScalingPolicy(
     the same size afterwards, a replaced member never comes back under the same name, and the old
     member stays where the new one cannot be created first.
     """
-
-    def validate(self):
-        super().validate()
-        group_id = self.properties[self.AUTO_SCALING_GROUP_NAME]
-        policy_id = self.properties[self.AUTO_SCALING_POLICY]
-        self._validate_exactly_one(group_id, policy_id)
-        if self.properties[self.ADJUSTMENT_TYPE] == REPLACE_OLDEST:
-            self._validate_count()
-            if policy_id is not None:
-                self._validate_chain(policy_id)
-            else:
-                self._validate_group(group_id)
-        elif policy_id is not None:
-            raise exception.ResourcePropertyValueDependency(
-                prop1=self.AUTO_SCALING_POLICY, prop2=self.ADJUSTMENT_TYPE, value=REPLACE_OLDEST
-            )
-
-    def _validate_exactly_one(self, *ids):
-        names = (self.AUTO_SCALING_GROUP_NAME, self.AUTO_SCALING_POLICY)
-        if None not in ids:
-            raise exception.ResourcePropertyConflict(*names)
-        if not any(given.is_given(self, name) for name in names):
-            raise exception.PropertyUnspecifiedError(*names)
-
-    def _validate_count(self):
-        count = self.properties[self.SCALING_ADJUSTMENT]
-        if count is not None and (count != int(count) or count < 1):
-            self._invalid(
-                _('%(prop)s is %(value)s; %(type)s needs a whole number of 1 or more')
-                % {'prop': self.SCALING_ADJUSTMENT, 'value': count, 'type': REPLACE_OLDEST}
-            )
-
-    def _validate_group(self, group_id):
-        group = self._named(group_id)
-        if group is None:
-            return
-        if not group_members.is_group(group):
-            self._invalid(
-                _(
-                    '%(prop)s names %(name)s, which is an %(type)s, not an '
-                    'OS::Heat::AutoScalingGroup'
-                )
-                % {
-                    'prop': self.AUTO_SCALING_GROUP_NAME,
-                    'name': group.name,
-                    'type': group.type(),
-                }
-            )
-        largest = group.properties[group.MAX_SIZE]
-        count = self.properties[self.SCALING_ADJUSTMENT]
-        if count is not None and count > largest:
-            self._invalid(
-                _('%(prop)s is %(count)d, but group %(name)s has at most %(largest)d members')
-                % {
-                    'prop': self.SCALING_ADJUSTMENT,
-                    'count': count,
-                    'name': group.name,
-                    'largest': largest,
-                }
-            )
-
-    def _validate_chain(self, policy_id):
-        chain = [self.name]
-        policy = self._named(policy_id)
-        while policy is not None:
-            chain.append(policy.name)
-            if policy.name in chain[:-1]:
-                self._invalid(
-                    _('%(prop)s makes a loop: %(chain)s')
-                    % {'prop': self.AUTO_SCALING_POLICY, 'chain': ' -> '.join(chain)}
-                )
-            if self.AUTO_SCALING_POLICY not in policy.properties_schema:
-                break
-            policy = self._named(policy.properties[self.AUTO_SCALING_POLICY])
-        target = self._named(policy_id)
-        if target is not None and not callable(getattr(target, 'fail_over', None)):
-            self._invalid(
-                _('%(prop)s names %(name)s, which is an %(type)s, not an OS::Heat::FailoverPolicy')
-                % {'prop': self.AUTO_SCALING_POLICY, 'name': target.name, 'type': target.type()}
-            )
-
-    def _invalid(self, message):
-        raise exception.StackValidationFailed(resource=self, message=message)
-
-    def _named(self, refid):
-        """Find a resource of this stack by its reference, None where it is not known yet."""
-        if refid is None:
-            return None
-        found = self.stack.resource_by_refid(refid)
-        if found is not None:
-            return found
-        # Heat passes over failed resources, which are the ones to be mended here.
-        for candidate in self.stack.values():
-            if candidate.id is not None and candidate.FnGetRefId() == refid:
-                return candidate
-        return None
 
     def _signal_check_hook(self, details):
         if isinstance(details, dict):
@@ -190,11 +90,23 @@ class ScalingPolicy(
             signals.without_action(signal),
             model.Chained(
                 policy_name=self.name,
-                count=int(self.properties[self.SCALING_ADJUSTMENT]),
+                count=self._count_after_failover(),
                 order=model.Order(self.properties[self.REPLACEMENT_ORDER]),
                 cooldown=self.properties[self.COOLDOWN],
             ),
         )
+
+    def _count_after_failover(self):
+        """How many members go after a failover; one, the old active, where that is not known.
+
+        What only became known after validation may be no count. Nobody is left without an active
+        for that.
+        """
+        count = self.properties[self.SCALING_ADJUSTMENT]
+        if count is not None and sizes.is_count(count):
+            return int(count)
+        self._emit(_('%s: one member is replaced') % self._no_count(count))
+        return 1
 
     def _replace_in_group(self, signal):
         group = self._named(self.properties[self.AUTO_SCALING_GROUP_NAME])
@@ -202,6 +114,9 @@ class ScalingPolicy(
             raise exceptions.Refused(
                 f'{self.AUTO_SCALING_GROUP_NAME} does not name an AutoScalingGroup of this stack'
             )
+        count = self.properties[self.SCALING_ADJUSTMENT]
+        if count is None or not sizes.is_count(count):
+            raise exceptions.Refused(self._no_count(count))
         named: tuple[str, ...] = ()
         if signal.member is not None:
             named = (self._named_member(group, signal.member),)
@@ -209,7 +124,7 @@ class ScalingPolicy(
             group,
             requested_by=self.name,
             order=model.Order(self.properties[self.REPLACEMENT_ORDER]),
-            count=int(self.properties[self.SCALING_ADJUSTMENT]),
+            count=int(count),
             named=named,
             cooldown=self.properties[self.COOLDOWN],
             emit=self._emit,

@@ -338,6 +338,9 @@ def _failover(
             'what an earlier failover has left is still being replaced, and the active looks well: '
             'this signal joins it. Name the member that is meant to have it replaced all the same'
         )
+    if not seen.candidates:
+        # Nobody has lost a member: the group was given this size.
+        return Refuse('the group has no member, and none is made for it: raise its size first')
     limited = _limited(seen)
     if limited is not None:
         return limited

@@ -165,6 +165,14 @@ def test_a_failover_on_record_from_the_future_holds_back_no_longer_than_one_of_t
     assert (decide.limits_refusal(limits, past, worlds.NOW) is not None) is is_refused
 
 
+@pytest.mark.parametrize('action', [None, model.Action.FAILOVER, model.Action.SWITCHOVER])
+@pytest.mark.parametrize('active', [None, 'gone'])
+def test_a_group_without_members_gets_none_made_for_it(action, active):
+    world = worlds.seen((), active=active)
+    answer = decide.answer(signals.Signal(action=action), world)
+    assert isinstance(answer, decide.Refuse) and 'group' in answer.reason
+
+
 def test_cooldown_and_flapping_guard_hold_back_alarms_but_no_switchover():
     group = (worlds.candidate('a'), worlds.candidate('b'))
     ago = [worlds.NOW - datetime.timedelta(seconds=s) for s in (50, 100, 150)]
