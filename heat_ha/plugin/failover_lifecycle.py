@@ -12,7 +12,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.failover import failover_run, model, policy_work, record
 from heat_ha.failover.adapters import hook_stack
-from heat_ha.failover.rules import decide, standbys, ways_out
+from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.plugin import first_active, plan_update
 
@@ -149,7 +149,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         is_left = found.active is None or found.active.server not in servers
         if is_left:
             # The update itself removed the active member, so the oldest healthy one follows.
-            record.write(self, decide.with_active(found, first))
+            first_active.follow(self, found, first)
         record.write_definition(self, self._wanted_definition())
         self.update_with_template(self.child_template())
         first_active.warn_of_shared_host(self, candidates)

@@ -138,10 +138,12 @@ class FailoverPolicy(
             # fail_over has made an event of it.
             raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
 
-    def fail_over(self, signal, chained):
+    def fail_over(self, signal, chained, *, goes_on=True):
         """Do what the signal asks for; also called by a ScalingPolicy in front of this one.
 
         :param chained: what that policy wants replaced afterwards, or None.
+        :param goes_on: whether to do also what is left on record, which may have to wait for
+            the group. Else another engine is asked to, for signals that came meanwhile.
         :returns: what was done in words; Heat makes an event of it.
         :raises HaError: it was refused or stopped; an event says so.
         """
@@ -166,7 +168,9 @@ class FailoverPolicy(
             self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
             raise
         finally:
-            if work is not None and not signal.only_looks:
+            if work is not None and not goes_on:
+                policy_work.ask_if_signals_wait(self)
+            elif work is not None and not signal.only_looks:
                 with self.frozen_properties():
                     work.go_on()
 

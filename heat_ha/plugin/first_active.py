@@ -4,13 +4,15 @@
 It is chosen when the policy is created, and when an update of the group has removed the active.
 """
 
+import dataclasses
+
 from heat.common import exception
 from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import clients
-from heat_ha.failover import hook_runner, observation, record
-from heat_ha.failover.rules import standbys
+from heat_ha.failover import events, hook_runner, model, observation, record
+from heat_ha.failover.rules import decide, standbys
 from heat_ha.plugin import failover_options
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,27 @@ def choose(policy):
     # Without the health check: what a standby is to answer with may not be started yet.
     observed = observation.observe(policy._group(), clients.StackClients(policy))
     return standbys.first_active(observed.candidates), observed
+
+
+def follow(policy, known, first):
+    """Make another member the active, because the one on record is not there any more.
+
+    :param known: the policy's record; ``first`` is the oldest healthy member, None without one.
+    """
+    found = decide.with_active(known, first)
+    if first is not None and found.state is model.State.READY:
+        # It may say that the group had no member.
+        found = dataclasses.replace(found, reason='', remedy='')
+    record.write(policy, found)
+    if known.active is None and first is None:
+        return
+    new = 'nobody' if first is None else f'member {first.member}'
+    why = (
+        'nobody was active'
+        if known.active is None
+        else f'{known.active.member}, the active, or its server is not in the group any more'
+    )
+    policy._add_event(events.FAILOVER, events.IN_PROGRESS, f'{why}: {new} is the active now')
 
 
 def warn_of_shared_host(policy, candidates):

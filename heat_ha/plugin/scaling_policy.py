@@ -44,8 +44,11 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
     def handle_signal(self, details=None):
         if self.properties[self.ADJUSTMENT_TYPE] == REPLACE_OLDEST:
             return self._replace(details)
-        with self._adjusting():
-            return super().handle_signal(details)
+        try:
+            with self._adjusting():
+                return super().handle_signal(details)
+        except exceptions.HaError as exc:
+            self._refuse(str(exc))
 
     def _adjusting(self):
         group = self.stack.resource_by_refid(self.properties[self.AUTO_SCALING_GROUP_NAME])

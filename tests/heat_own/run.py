@@ -4,7 +4,8 @@
     python -m tests.heat_own.run [test or module of heat.tests ...]
 
 The tests ship in Heat's wheel and are run as they are, none left out. They say that whoever uses
-OS::Heat::ScalingPolicy as it comes with Heat can go on doing so with ours.
+OS::Heat::ScalingPolicy and OS::Heat::AutoScalingGroup as they come with Heat can go on doing so
+with ours.
 """
 
 import contextlib
@@ -17,7 +18,6 @@ import unittest
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = [str(ROOT / 'policies'), str(ROOT / 'resources')]
 PACKAGE = 'heat.tests.autoscaling'
-TYPE = 'OS::Heat::ScalingPolicy'
 
 
 def use_threads():
@@ -33,19 +33,23 @@ def use_threads():
 
 
 def load_our_types(etc):
-    """Fill Heat's registry as an engine does, and check that the type in it is ours."""
+    """Fill Heat's registry as an engine does, and check that the types in it are ours."""
     from heat.common import config  # noqa: F401  registers plugin_dirs
     from heat.engine import resources
     from oslo_config import cfg
 
-    from heat_ha.plugin import scaling_policy
+    from heat_ha.plugin import autoscaling_group, scaling_policy
 
     cfg.CONF.set_default('plugin_dirs', FOLDERS)
     cfg.CONF.set_default('environment_dir', str(etc / 'heat' / 'environment.d'))
     resources.initialise()
-    found = resources.global_env().registry.get_class(TYPE)
-    if found is not scaling_policy.ScalingPolicy:
-        raise SystemExit(f'{TYPE} is {found}, not ours')
+    for name, ours in (
+        ('OS::Heat::ScalingPolicy', scaling_policy.ScalingPolicy),
+        ('OS::Heat::AutoScalingGroup', autoscaling_group.AutoScalingGroup),
+    ):
+        found = resources.global_env().registry.get_class(name)
+        if found is not ours:
+            raise SystemExit(f'{name} is {found}, not ours')
 
 
 def place_beside(folder):

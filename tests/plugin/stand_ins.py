@@ -24,7 +24,15 @@ class Server(resource.Resource):
     folder = None
     properties_schema = {
         'name': properties.Schema(properties.Schema.STRING, update_allowed=True),
+        'metadata': properties.Schema(properties.Schema.MAP, update_allowed=True),
+        'flavor': properties.Schema(properties.Schema.STRING, update_allowed=True),
+        # Another one takes another server.
+        'image': properties.Schema(properties.Schema.STRING),
     }
+
+    @staticmethod
+    def deleted(server):
+        """Called before a server goes, with its id."""
 
     def handle_create(self):
         for busy in sorted(self.folder.glob('busy-*'))[:1]:
@@ -48,6 +56,7 @@ class Server(resource.Resource):
             return
         if (self.folder / f'stuck-{self.resource_id}').exists():
             raise exception.Error('the server cannot be deleted')
+        self.deleted(self.resource_id)
         with contextlib.suppress(FileNotFoundError):
             (self.folder / self.resource_id).unlink()
             self._log('-')

@@ -52,7 +52,9 @@ def test_others_may_not(rules, res_type):
         rules.enforce(person('member', 'heat_stack_owner'), res_type)
 
 
-@pytest.mark.parametrize('res_type', ['OS::Heat::ScalingPolicy', 'OS::Nova::Server'])
+@pytest.mark.parametrize(
+    'res_type', ['OS::Heat::ScalingPolicy', 'OS::Heat::AutoScalingGroup', 'OS::Nova::Server']
+)
 def test_other_types_stay_open_to_everybody(rules, res_type):
     assert rules.enforce(person('member'), res_type)
 

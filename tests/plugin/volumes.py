@@ -19,22 +19,29 @@ from heat_ha.cloud import clients, compute_hosts, nested_stack
 from heat_ha.cloud import model as cloud_model
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
 from heat_ha.failover import record
+from heat_ha.plugin import watched_group
 from heat_ha.testing import clouds
-from tests.plugin import scaling
+from tests.plugin import scaling, stand_ins
 
 
 class Cloud(clouds.FakeCloud):
     """The volumes ``v1`` and ``v2``, and the engine's servers.
 
     :ivar shut_off: ids of servers that are not ACTIVE.
+    :ivar cut_off: pairs of server and volume: servers that were deleted with a volume on them.
     """
 
     def __init__(self, engine):
         super().__init__(looks=0)
         self._engine = engine
         self.shut_off = set()
+        self.cut_off = []
         for volume in ('v1', 'v2'):
             self.add_volume(volume)
+
+    def deleted(self, server):
+        """Keep what a server had when it was deleted."""
+        self.cut_off += [(server, name) for name, v in self._volumes.items() if v.server == server]
 
     def _see_servers(self):
         there = self._engine.servers_there()
@@ -92,6 +99,8 @@ def in_place(engine):
     with contextlib.ExitStack() as patches:
         for target, name, new in (
             (clients, 'StackClients', lambda _resource: cloud),
+            (stand_ins.Server, 'deleted', staticmethod(cloud.deleted)),
+            (watched_group, 'time', own_clock),
             (nested_stack, 'time', own_clock),
             (resource.Resource, 'is_service_available', lambda *_a: (True, None)),
             (constraints.CustomConstraint, 'validate', lambda *_a, **_kw: None),
@@ -147,9 +156,9 @@ def known(engine, stack, policy='failover'):
     return record.read(engine.stack(stack)[policy])
 
 
-def active(engine, stack):
+def active(engine, stack, policy='failover'):
     """The active member that is on record."""
-    return known(engine, stack).active
+    return known(engine, stack, policy).active
 
 
 def texts(engine, stack, resource='failover'):

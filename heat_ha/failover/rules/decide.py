@@ -331,7 +331,7 @@ def _failover(
         named = _find(seen.candidates, signal.member)
         if named is None and not _names(signal.member, active):
             return Refuse(_foreign_name(signal.member, seen))
-        if named is not None and (active is None or named.name != active.member):
+        if named is not None and not standbys.is_active(named, active):
             return _replace_standby(signal, seen, named)
     elif signal.action is None and later.is_late_copy(seen):
         return Refuse(
@@ -381,9 +381,10 @@ def _also_replaced(
     the policy in front wants, as far as they may go.
     """
     going = standbys.going(seen.record)
-    names = [c.member.name for c in seen.candidates if c.member.name not in going]
-    if active is None or active.member not in names:
+    staying = [c.member for c in seen.candidates if c.member.name not in going]
+    if active is None or not any(standbys.is_active(m, active) for m in staying):
         return ()
+    names = [m.name for m in staying]
     count = seen.chained.count if seen.chained is not None and new is not None else 1
     rest = [n for n in names if n != active.member and (new is None or n != new.member)]
     return (active.member, *rest[: max(count - 1, 0)])

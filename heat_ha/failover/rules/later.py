@@ -53,7 +53,7 @@ def active_is_unwell(seen: model.Observation) -> bool:
     if active is None:
         return True
     for candidate in seen.candidates:
-        if candidate.member.name != active.member:
+        if not standbys.is_active(candidate.member, active):
             continue
         server, health = candidate.server, candidate.health
         is_down = server is not None and server.status not in (

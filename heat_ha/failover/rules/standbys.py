@@ -9,6 +9,14 @@ from collections.abc import Collection, Iterable, Sequence
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
+from heat_ha.groups import model as groups
+
+
+def is_active(member: groups.Member, active: model.MemberServer | None) -> bool:
+    """Whether the member is the active: an update may have given it another server since."""
+    if active is None or member.name != active.member:
+        return False
+    return not member.servers or active.server in member.servers
 
 
 def going(record: model.Record) -> frozenset[str]:
@@ -29,7 +37,7 @@ def limitation(
     :param going: members that are being replaced.
     """
     member, server = candidate.member, candidate.server
-    if active is not None and member.name == active.member:
+    if is_active(member, active):
         return 'it is the active'
     if member.name in going:
         return 'it is being replaced'

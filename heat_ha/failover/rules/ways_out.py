@@ -81,7 +81,7 @@ def why_not_back(plan: model.Plan, seen: model.Observation) -> str | None:
     if old is None:
         return 'no member was active before'
     for candidate in seen.candidates:
-        if candidate.member.name == old.member:
+        if standbys.is_active(candidate.member, old):
             going = standbys.going(seen.record)
             return standbys.limitation(candidate, None, (), going)
     return f'member {old.member} is not in the group any more'

@@ -7,7 +7,7 @@ the second that Heat's own task runner sleeps between two looks.
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heat.common import exception as heat_exception
@@ -47,6 +47,9 @@ def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
     )
     try:
         group.update_with_template(_template(group, add, remove))
+    except exceptions.HaError:
+        # The group has an active member that nobody can take over from.
+        raise
     except heat_resource.UpdateReplace as exc:
         raise exceptions.Refused(
             f'the nested stack of group {group.name} is gone', 'Update the stack of the group'
@@ -130,9 +133,19 @@ def _template(group: Any, add: Sequence[str], remove: Sequence[str]) -> template
     for name in add:
         if name not in definitions:
             definitions[name] = group._get_resource_definition()
+    return template_of(group, definitions, old.version)
+
+
+def template_of(
+    group: Any, definitions: Mapping[str, Any], version: tuple[str, str]
+) -> template.Template:
+    """The template of the group's nested stack with these members, as Heat makes it.
+
+    :param definitions: of the members, by name.
+    """
     new = scaling_template.make_template(
         definitions.items(),
-        version=old.version,
+        version=version,
         child_env=environment.get_child_environment(
             group.stack.env, group.child_params(), item_to_remove=group.resource_info
         ),

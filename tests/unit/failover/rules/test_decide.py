@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from heat_ha import signals
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
@@ -132,6 +133,29 @@ def test_the_active_may_be_named_by_name_reference_or_server(name):
     group = (worlds.candidate('a'), worlds.candidate('b'))
     found = decide.answer(signals.Signal(member=name), worlds.seen(group, chained=CHAINED))
     assert isinstance(found, decide.Start) and found.plan.new == worlds.holder('b')
+
+
+@pytest.mark.parametrize('signal', [ALARM, signals.Signal(member='server-a')])
+@pytest.mark.parametrize('left', ['bc', 'b'])
+def test_an_active_that_is_no_member_any_more_is_handed_over_and_not_replaced(signal, left):
+    group = tuple(worlds.candidate(name) for name in left)
+    world = worlds.seen(group, active='a', chained=CHAINED)
+    plan = decide.answer(signal, world).plan
+    assert plan.new == worlds.holder('b') and plan.old == worlds.holder('a')
+    assert all(s.kind is not StepKind.REPLACE for s in plan.steps)
+
+
+def test_a_new_server_under_the_name_of_the_active_may_take_over_and_is_not_replaced():
+    group = (worlds.candidate('a', servers=('server-new',)),)
+    group = (dataclasses.replace(group[0], server=cloud.Server('server-new', ServerStatus.ACTIVE)),)
+    for signal in (ALARM, signals.Signal(member='server-a')):
+        plan = decide.answer(signal, worlds.seen(group, active='a', chained=CHAINED)).plan
+        assert plan.new == model.MemberServer('a', 'server-new')
+        assert [s.kind for s in plan.steps] == [
+            StepKind.DETACH,
+            StepKind.ATTACH,
+            StepKind.HAND_OVER,
+        ]
 
 
 def test_a_sick_standby_is_replaced_and_nothing_moves():

@@ -42,3 +42,16 @@ def test_a_standby_on_another_host_than_the_active_comes_first():
     )
     successors, reasons = standbys.eligible(group, worlds.holder('a'))
     assert [h.member for h in successors] == ['c', 'b'] and reasons == {'a': 'it is the active'}
+
+
+def test_a_member_with_another_server_than_the_actives_is_not_the_active():
+    active = worlds.holder('a')
+    same, other = worlds.member('a'), worlds.member('a', servers=('server-new',))
+    assert standbys.is_active(same, active) and not standbys.is_active(other, active)
+    assert standbys.is_active(worlds.member('a', servers=('x', 'server-a')), active)
+    # Heat has lost its server, or has yet to write it down: that is no other one.
+    assert standbys.is_active(worlds.member('a', servers=()), active)
+    assert not standbys.is_active(worlds.member('b', servers=('server-a',)), active)
+    assert not standbys.is_active(same, None)
+    candidate = worlds.candidate('a', servers=('server-new',))
+    assert standbys.limitation(candidate, active, ()) is None

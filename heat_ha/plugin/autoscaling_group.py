@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resource type OS::Heat::AutoScalingGroup: Heat's own, which looks after active members.
+
+Whoever changes the members of a group, a policy that scales it, an update of the stack or a
+replacement, comes through this class. So this is where an active member is spared, or handed over
+first. A group that no FailoverPolicy watches is changed as Heat does it.
+"""
+
+from heat.common import grouputils, short_id
+from heat.engine import template
+from heat.engine.resources.openstack.heat import autoscaling_group
+from heat.scaling import template as scaling_template
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.groups.adapters import changes, failure_masks
+from heat_ha.groups.rules import removal
+from heat_ha.plugin import watched_group
+
+LOG = logging.getLogger(__name__)
+
+HOT = ('heat_template_version', '2015-04-30')
+
+
+class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
+    """A group of resources whose number can be scaled.
+
+    It does all that Heat's own group does. Where an `OS::Heat::FailoverPolicy` watches it, the
+    active member is not the one that is removed when the group shrinks: the next one in Heat's
+    order goes. A rolling update changes the active member last, and the policy hands over to
+    another member before.
+    """
+
+    _is_rolling = False
+
+    def _create_template(self, num_instances, num_replace=0, template_version=HOT):
+        """The template of the nested stack after the next change; see Heat's own."""
+        keep = self._active_members()
+        if not keep:
+            return super()._create_template(
+                num_instances, num_replace, template_version=template_version
+            )
+        new = self._get_resource_definition()
+        old = dict(grouputils.get_member_definitions(self, include_failed=True))
+        outdated = [n for n, defn in old.items() if defn != new] if self._is_rolling else []
+        if not self._is_rolling:
+            # A failed one goes first, as with Heat, and is handed over before.
+            keep &= frozenset(grouputils.get_member_names(self))
+        definitions = scaling_template.member_definitions(
+            [(name, old[name]) for name in removal.order(list(old), keep, outdated)],
+            new,
+            num_instances,
+            num_replace,
+            short_id.generate_id,
+        )
+        return changes.template_of(self, dict(definitions), template_version)
+
+    def _active_members(self):
+        try:
+            return watched_group.active_members(watched_group.watchers(self))
+        except exceptions.Unreadable:
+            # If anybody is to go, update_with_template refuses; the group may still grow.
+            return frozenset()
+
+    def _replace(self, min_in_service, batch_size, pause_sec):
+        """Change all members in batches, the active one last and not together with all others."""
+        size = grouputils.get_size(self, include_failed=True)
+        batch = removal.largest_batch(batch_size, size, bool(self._active_members()))
+        self._is_rolling = True
+        try:
+            super()._replace(min_in_service, batch, pause_sec)
+        finally:
+            self._is_rolling = False
+
+    def update_with_template(self, child_template, user_params=None, timeout_mins=None):
+        """Change the members; the active ones among those that are hit are handed over first.
+
+        :raises HaError: nobody can take over, and nothing was changed.
+        """
+        self._hand_over_first(child_template)
+        return super().update_with_template(child_template, user_params, timeout_mins)
+
+    def _hand_over_first(self, child_template):
+        if self.resource_id is None:
+            return
+        try:
+            watchers = watched_group.watchers(self)
+        except exceptions.Unreadable as exc:
+            removed, changed, _staying = self._hit_by(child_template)
+            if removed or changed:
+                raise
+            LOG.warning('%s: %s', self.name, exc)
+            return
+        if watched_group.active_members(watchers):
+            watched_group.hand_over_first(self, watchers, *self._hit_by(child_template))
+
+    def _hit_by(self, child_template):
+        """The names of the members that the template removes, may disturb, and leaves alone."""
+        now = template.Template(
+            self.rpc_client().get_template(self.context, dict(self.nested_identifier()))
+        )
+        old, new = (
+            {name: defn.render_hot() for name, defn in tmpl.resource_definitions(None).items()}
+            for tmpl in (now, child_template)
+        )
+        removed, changed = removal.disturbed(old, new)
+        # Whatever changes a group has Heat replace at the same time what is marked as failed.
+        failed = {one.member for one in failure_masks.to_mask(self, tuple(removed), ())}
+        changed |= failed & new.keys()
+        return removed, changed, frozenset(old.keys() & new.keys() - changed)
