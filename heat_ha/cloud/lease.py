@@ -39,7 +39,7 @@ def _fallback_engine_id() -> str:
 
 
 @functools.cache
-def _engine_service() -> Any:
+def engine_service() -> Any:
     """The EngineService of this process, or None outside of an engine.
 
     Heat tells a resource its engine's id during stack actions only, not during a signal, and
@@ -55,11 +55,11 @@ def _engine_service() -> Any:
 
 def own_engine_id() -> str:
     """The id under which the other engines can ask whether this one is alive."""
-    service = _engine_service()
+    service = engine_service()
     engine_id = getattr(service, 'engine_id', None)
     if engine_id is None:
         # Not cached while the service is still starting.
-        _engine_service.cache_clear()
+        engine_service.cache_clear()
         return _fallback_engine_id()
     return str(engine_id)
 

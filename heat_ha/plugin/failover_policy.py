@@ -9,7 +9,7 @@ from heat.engine import resource, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients, nested_stack
+from heat_ha.cloud import clients, heat_threads, nested_stack
 from heat_ha.failover import events, model, policy_work, record
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.rules import arrival
@@ -127,6 +127,7 @@ class FailoverPolicy(
     # --- signals -----------------------------------------------------------------------------
 
     def handle_signal(self, details=None):
+        heat_threads.forget_finished(self.stack.id)
         try:
             signal = signals.parse(details, model.Action)
         except exceptions.Refused as exc:

@@ -9,7 +9,7 @@ from heat.engine import resource, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import clock
+from heat_ha.cloud import clock, heat_threads
 from heat_ha.plugin import (
     remote_base,
     remote_desired,
@@ -160,6 +160,7 @@ class RemoteStack(
     # --- signals -----------------------------------------------------------------------------
 
     def handle_signal(self, details=None):
+        heat_threads.forget_finished(self.stack.id)
         store = record.Store(self)
         found = store.read()
         try:

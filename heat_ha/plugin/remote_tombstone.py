@@ -12,6 +12,7 @@ from heat.engine import properties, support
 from oslo_log import log as logging
 
 from heat_ha import exceptions, serialization
+from heat_ha.cloud import heat_threads
 from heat_ha.plugin import remote_base, remote_schema
 from heat_ha.regions import attributes, interfaces, model, record
 from heat_ha.regions.adapters import sessions
@@ -106,6 +107,7 @@ class RemoteStackTombstone(remote_base.RemoteBase):
         return token is None or self._go_on(token)
 
     def handle_signal(self, details=None):
+        heat_threads.forget_finished(self.stack.id)
         found = record.Store(self).read()
         try:
             regions = {t.region for t in found.tombstones} if found else set()

@@ -8,7 +8,7 @@ from heat.engine.resources import signal_responder
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.cloud import heat_threads, lease, nested_stack, resource_data
 from heat_ha.plugin import given, rescue_by_heat, rescue_schema
 from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
@@ -114,6 +114,7 @@ class RescuePolicy(
     # --- signals -----------------------------------------------------------------------------
 
     def handle_signal(self, details=None):
+        heat_threads.forget_finished(self.stack.id)
         try:
             signal = signals.parse(details, model.Action)
             if signal.is_all_clear:

@@ -8,7 +8,7 @@ from heat.engine import resource
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients
+from heat_ha.cloud import clients, heat_threads
 from heat_ha.groups import model, naming, replacing
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.rules import decide, sizes
@@ -42,6 +42,7 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
         return False
 
     def handle_signal(self, details=None):
+        heat_threads.forget_finished(self.stack.id)
         if self.properties[self.ADJUSTMENT_TYPE] == REPLACE_OLDEST:
             return self._replace(details)
         try:

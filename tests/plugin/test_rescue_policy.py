@@ -182,6 +182,16 @@ def test_an_engine_is_made_ready_without_a_trace(engine, nova):
     assert servers(engine, stack) == before and not nova.begun
 
 
+def test_the_engines_are_made_ready_by_one_policy_and_then_by_another(engine, nova):
+    from heat_ha.agent.adapters import policy_index
+
+    stacks = {
+        engine.create(template(), name=name, files={'member.yaml': MEMBER})['stack_id']
+        for name in ('one', 'two', 'three')
+    }
+    assert {policy_index.any_policy()[2] for _ in range(100)} == stacks
+
+
 def test_a_doubled_signal_does_nothing_twice(engine, nova):
     stack = make(engine, '[{method: evacuate}]')
     before = servers(engine, stack)

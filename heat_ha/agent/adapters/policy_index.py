@@ -78,7 +78,10 @@ def policies_of(servers: Collection[str]) -> dict[str, Policy]:
 
 
 def any_policy() -> tuple[str, str, str, str] | None:
-    """The project, stack name, stack id and name of a RescuePolicy whose stack is at rest."""
+    """The project, stack name, stack id and name of a RescuePolicy whose stack is at rest.
+
+    Another one with each call, by chance: what is done for all of them is not to wear out one.
+    """
     query = (
         sqlalchemy.select(_STACK.c.tenant, _STACK.c.name, _STACK.c.id, _RESOURCE.c.name)
         .select_from(
@@ -94,6 +97,7 @@ def any_policy() -> tuple[str, str, str, str] | None:
             _STACK.c.status == 'COMPLETE',
             _STACK.c.deleted_at.is_(None),
         )
+        .order_by(sqlalchemy.func.random())
         .limit(1)
     )
     with engine().connect() as connection:
