@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 class FailoverPolicy(
-    given.NullIsNotGiven,
+    given.OwnProperties,
     failover_schema.FailoverSchema,
     failover_attributes.FailoverAttributes,
     failover_lifecycle.FailoverLifecycle,

@@ -7,6 +7,7 @@ from heat.engine import constraints, properties
 from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import hook
+from heat_ha.plugin import limits
 
 
 def _hook_limits(timeout):
@@ -15,7 +16,7 @@ def _hook_limits(timeout):
             properties.Schema.NUMBER,
             _('Seconds that it may take. With NO_SIGNAL it always takes this long.'),
             default=timeout,
-            constraints=[constraints.Range(min=0)],
+            constraints=[limits.Within(min=0, max=limits.DAY)],
             update_allowed=True,
         ),
         'heartbeat': properties.Schema(
@@ -27,7 +28,7 @@ def _hook_limits(timeout):
                 'agents ask for their work. 0 expects nothing.'
             ),
             default=0,
-            constraints=[constraints.Range(min=0)],
+            constraints=[limits.Within(min=0, max=limits.DAY)],
             update_allowed=True,
         ),
     }
@@ -89,7 +90,7 @@ def _check_schema():
             properties.Schema.NUMBER,
             _('Seconds that the answer may take; a failover may take longer by as much.'),
             default=2,
-            constraints=[constraints.Range(min=0.1, max=30)],
+            constraints=[limits.Within(min=0.1, max=30)],
             update_allowed=True,
         ),
     }
@@ -145,7 +146,7 @@ class FailoverSchema:
                 'that a person asks for is not held back.'
             ),
             default=0,
-            constraints=[constraints.Range(min=0)],
+            constraints=[limits.Within(min=0, max=limits.DAYS_30)],
             update_allowed=True,
         ),
         MAX_FAILOVERS: properties.Schema(
@@ -162,7 +163,7 @@ class FailoverSchema:
             properties.Schema.NUMBER,
             _('Seconds over which max_failovers counts.'),
             default=3600,
-            constraints=[constraints.Range(min=1)],
+            constraints=[limits.Within(min=1, max=limits.DAYS_30)],
             update_allowed=True,
         ),
         QUIESCE: properties.Schema(
@@ -247,7 +248,7 @@ class FailoverSchema:
                 'an update that sets the size of the group. On a dead host nothing is kept.'
             ),
             default=0,
-            constraints=[constraints.Range(min=0)],
+            constraints=[limits.Within(min=0, max=limits.DAYS_30 // 60)],
             update_allowed=True,
         ),
         INSUFFICIENT_DATA: properties.Schema(
@@ -281,7 +282,7 @@ class FailoverSchema:
                 'before it stops. A later signal takes it up again.'
             ),
             default=300,
-            constraints=[constraints.Range(min=0)],
+            constraints=[limits.Within(min=0, max=limits.DAY)],
             update_allowed=True,
         ),
         ON_DEAD_HOST: properties.Schema(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which properties a template gives: a null is none, and what is not known yet is no null.
+"""How the properties of our types are read: a null is none, and a time has a longest value.
 
 A template leaves a property out on a condition by giving it a null, or by an ``if`` without an
 else. Heat makes of a null an empty text, a zero or an empty list, as if somebody had written that.
@@ -7,13 +7,24 @@ For our types it is the same as leaving the property out. A list has no item for
 
 While a template is validated a value may not be known, because it refers to what is not made yet.
 Then a property reads as None, or as its default.
+
+A time that is longer than ``limits`` allow is refused with the template, unless the resource is
+there already with such a time, which an earlier release took. It reads as the longest one.
 """
 
+import contextlib
+from collections.abc import Mapping
+
+from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import function, properties, resource
+from heat.objects import resource as resource_object
+from heat.objects import stack as stack_object
+
+from heat_ha.plugin import limits
 
 
-class NullIsNotGiven(resource.Resource):
+class OwnProperties(resource.Resource):
     """The first base of a type of ours."""
 
     @property
@@ -23,11 +34,36 @@ class NullIsNotGiven(resource.Resource):
     @properties.setter
     def properties(self, found):
         # Heat sets them when it loads a resource, and again for those of the last action.
-        self._properties = _without_nulls(found)
+        self._properties = _as_ours(found)
 
     def translate_properties(self, properties, *args, **kwargs):
         # Those of an update, before and after it.
-        super().translate_properties(_without_nulls(properties), *args, **kwargs)
+        super().translate_properties(_as_ours(properties, self._figures()), *args, **kwargs)
+
+    def validate_template(self):
+        try:
+            return super().validate_template()
+        except exception.StackValidationFailed:
+            known = self._figures() or self._figures_on_record()
+            if not known:
+                raise
+            _as_ours(self.properties, known)
+            return super().validate_template()
+
+    def _figures(self):
+        """The figures that the last action of this resource had, by their paths."""
+        return dict(_figures_in(getattr(self, '_stored_properties_data', None), ''))
+
+    def _figures_on_record(self):
+        """The same before an update, whose stack is validated as one that is not stored."""
+        try:
+            found = stack_object.Stack.get_by_name(self.context, self.stack.name)
+            row = found and resource_object.Resource.get_by_name_and_stack(
+                self.context, self.name, found.id
+            )
+        except exception.NotFound:
+            return {}
+        return dict(_figures_in(row.properties_data, '')) if row else {}
 
 
 def is_given(res, name):
@@ -49,29 +85,61 @@ def _is_unknown(written):
     return any(made.action == made.INIT for made in function.dependencies(written))
 
 
-def _without_nulls(found):
+def _figures_in(value, path):
+    if isinstance(value, Mapping):
+        value = value.items()
+    elif isinstance(value, (list, tuple)):
+        value = enumerate(value)
+    elif isinstance(value, (int, float, str)):
+        with contextlib.suppress(ValueError):
+            yield path, float(value)
+        return
+    else:
+        return
+    for step, inner in value:
+        yield from _figures_in(inner, f'{path}.{step}' if path else str(step))
+
+
+def _as_ours(found, known=None):
+    """Let properties be read as this module says.
+
+    :param known: figures by their paths that are longer than they may be, and were taken before.
+    """
     if isinstance(found, properties.Properties):
-        found.props = {name: _Property.of(prop) for name, prop in found.props.items()}
+        found.props = {name: _Property.of(prop, known) for name, prop in found.props.items()}
     return found
 
 
 class _Property(properties.Property):
-    """A property of Heat's, with another meaning of null."""
+    """A property of Heat's that is read in our way."""
+
+    known: Mapping[str, float] = {}
 
     @classmethod
-    def of(cls, prop):
-        if isinstance(prop, cls):
-            return prop
-        made = cls(prop.schema, None, prop.context)
-        made.name, made.path = prop.name, prop.path
+    def of(cls, prop, known):
+        made = prop
+        if not isinstance(prop, cls):
+            made = cls(prop.schema, None, prop.context)
+            made.name, made.path = prop.name, prop.path
+        if known:
+            made.known = known
         return made
 
     def get_value(self, value, validate=False, translation=None):
-        if value is not None or self.has_default():
+        if value is None and not self.has_default():
+            if validate and self.required():
+                raise ValueError(_('Property %s not assigned') % self.name)
+            return None
+        longest = limits.of(self.schema)
+        if longest is None or value is None:
             return super().get_value(value, validate, translation=translation)
-        if validate and self.required():
-            raise ValueError(_('Property %s not assigned') % self.name)
-        return None
+        found = super().get_value(value, False, translation=translation)
+        if validate:
+            was_taken = longest.max < found <= self.known.get(self.path, 0)
+            self.schema.validate_constraints(
+                found, self.context, skipped=[limits.Within] if was_taken else None
+            )
+        return longest.bounded(found)
 
     def _get_list(self, value, validate=False, translation=None):
         if isinstance(value, (list, tuple)):
@@ -89,7 +157,7 @@ class _Property(properties.Property):
             parent_name=self.path,
             translation=translation,
         )
-        _without_nulls(children)
+        _as_ours(children, self.known)
         if validate:
             children.validate()
         return ((name, children[name]) for name in names)

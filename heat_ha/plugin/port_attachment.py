@@ -10,7 +10,7 @@ from heat_ha.plugin import given, never_replaced
 LOG = logging.getLogger(__name__)
 
 
-class PortAttachment(given.NullIsNotGiven, never_replaced.NeverReplaced):
+class PortAttachment(given.OwnProperties, never_replaced.NeverReplaced):
     """A Neutron port that is plugged into a server, as a volume attachment is for a volume.
 
     Heat itself can plug a port only as part of the server that has it. Below a FailoverPolicy a

@@ -36,7 +36,7 @@ def failure(status, reason):
     return exception.Error(_('%(status)s: %(reason)s') % {'status': status, 'reason': reason})
 
 
-class RemoteBase(given.NullIsNotGiven, remote_exclusion.OneAtATime):
+class RemoteBase(given.OwnProperties, remote_exclusion.OneAtATime):
     """A resource that works in other regions, one short step at a time."""
 
     # Requests to the regions use what the owner of the stack has delegated.

@@ -4,6 +4,7 @@
 from heat.common.i18n import _
 from heat.engine import attributes, constraints, properties
 
+from heat_ha.plugin import limits
 from heat_ha.regions.rules import spec
 
 
@@ -183,6 +184,7 @@ class RemoteProperties(ContextSchema, PartitionSchema, RolloutSchema, AdoptSchem
         TIMEOUT: properties.Schema(
             properties.Schema.INTEGER,
             _('Minutes that an action may take in a region.'),
+            constraints=[limits.Within(min=0, max=limits.DAY // 60)],
             update_allowed=True,
         ),
         PARAMETERS: properties.Schema(

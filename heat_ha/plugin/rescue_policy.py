@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 
 
 class RescuePolicy(
-    given.NullIsNotGiven, rescue_schema.RescueSchema, signal_responder.SignalResponder
+    given.OwnProperties, rescue_schema.RescueSchema, signal_responder.SignalResponder
 ):
     """A resource that says how servers of the stack are brought back when their host dies.
 

@@ -4,6 +4,7 @@
 from heat.common.i18n import _
 from heat.engine import attributes, constraints, properties
 
+from heat_ha.plugin import limits
 from heat_ha.rescue import model
 from heat_ha.rescue.rules import methods
 
@@ -53,7 +54,7 @@ class RescueSchema:
                         properties.Schema.NUMBER,
                         _('Seconds that one attempt may take.'),
                         default=600,
-                        constraints=[constraints.Range(min=1)],
+                        constraints=[limits.Within(min=1, max=limits.DAY)],
                     ),
                     ATTEMPTS: properties.Schema(
                         properties.Schema.INTEGER,
@@ -124,7 +125,7 @@ class RescueSchema:
             properties.Schema.NUMBER,
             _('Seconds over which max_rescues counts.'),
             default=3600,
-            constraints=[constraints.Range(min=1)],
+            constraints=[limits.Within(min=1, max=limits.DAYS_30)],
             update_allowed=True,
         ),
     }

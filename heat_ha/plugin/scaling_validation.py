@@ -23,7 +23,7 @@ _TOO_MANY_AFTER_FAILOVER = (
 
 
 class ScalingValidation(
-    given.NullIsNotGiven, scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy
+    given.OwnProperties, scaling_schema.ScalingSchema, scaling_policy.AutoScalingPolicy
 ):
     """The properties of the type, and what fits together."""
 
