@@ -72,5 +72,9 @@ class SuccessorFailed(Stopped):
     """The successor cannot get what it is to take over; another one may."""
 
 
+class StillStopped(Stopped):
+    """It was tried again by itself and stopped for the same reason: that is no news."""
+
+
 class FencingUnconfirmed(Stopped):
     """The old active may still write. Nothing goes on before its end is confirmed (S1)."""

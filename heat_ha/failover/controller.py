@@ -40,11 +40,18 @@ class FailoverController:
     :param lock: the policy's, held for as long as ``handle`` runs.
     """
 
-    def __init__(self, policy: Any, group: Any, wanted: options.Options, lock: lease.Lock) -> None:
+    def __init__(
+        self,
+        policy: Any,
+        group: Any,
+        wanted: options.Options,
+        lock: lease.Lock,
+        emitter: events.EventEmitter,
+    ) -> None:
         self._policy = policy
         self._group = group
         self._options = wanted
-        self._events = events.EventEmitter(policy)
+        self._events = emitter
         self._held = held_record.HeldRecord(policy, lock)
         self._lock = lock
         self._accepted_at = time.monotonic()

@@ -24,10 +24,25 @@ class EventEmitter:
 
     def __init__(self, policy: Any) -> None:
         self._policy = policy
+        self._held_back: list[tuple[str, str]] | None = None
+
+    def hold_back(self) -> None:
+        """Keep events until it is known whether there is any news in them."""
+        self._held_back = []
+
+    def let_go(self, *, is_news: bool) -> None:
+        """Make the events that were held back, or forget them."""
+        held_back, self._held_back = self._held_back or [], None
+        if is_news:
+            for status, text in held_back:
+                self.emit(status, text)
 
     def emit(self, status: str, text: str, plan: model.Plan | None = None) -> None:
         """Make one event; a failure to make it is logged."""
         prefix = f'[{plan.plan_id}] ' if plan else ''
+        if self._held_back is not None:
+            self._held_back.append((status, prefix + text))
+            return
         try:
             self._policy._add_event(FAILOVER, status, prefix + text)
         except Exception:

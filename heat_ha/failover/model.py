@@ -22,6 +22,7 @@ class Action(signals.Action):
     SWITCHOVER = 'switchover'
     FAIL_BACK = 'fail_back'
     RESUME = 'resume'
+    RETRY = 'retry'
     CANCEL = 'cancel'
     DROP = 'drop'
     PAUSE = 'pause'
@@ -39,7 +40,12 @@ class Action(signals.Action):
 
         Before any other action that changes something, such a plan is ended first.
         """
-        return self is Action.RESUME
+        return self in (Action.RESUME, Action.RETRY)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it makes events of news only: nobody has sent it who waits for an answer."""
+        return self is Action.RETRY
 
 
 class State(enum.Enum):

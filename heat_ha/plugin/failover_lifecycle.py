@@ -10,7 +10,7 @@ from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha import exceptions
 from heat_ha.cloud import lease, nested_stack, resource_data
-from heat_ha.failover import failover_run, model, policy_work, record
+from heat_ha.failover import failover_run, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
@@ -122,7 +122,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
 
     def _end_update(self, lock):
         lock.release()
-        policy_work.ask_if_signals_wait(self)
+        work_loop.ask_if_signals_wait(self)
 
     def _is_updated(self, token):
         if not token['is_made']:

@@ -10,7 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, heat_threads, nested_stack
-from heat_ha.failover import events, model, policy_work, record
+from heat_ha.failover import events, model, policy_work, record, work_loop
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.rules import arrival
 from heat_ha.groups import naming
@@ -164,13 +164,15 @@ class FailoverPolicy(
         except exceptions.Refused as exc:
             self._refused(exc)
             raise
+        except exceptions.StillStopped:
+            raise
         except exceptions.HaError as exc:
             LOG.warning('%s stopped: %s', self.name, exc)
             self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
             raise
         finally:
             if work is not None and not goes_on:
-                policy_work.ask_if_signals_wait(self)
+                work_loop.ask_if_signals_wait(self)
             elif work is not None and not signal.only_looks:
                 with self.frozen_properties():
                     work.go_on()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A FailoverPolicy of a stack as its user sees it: attributes, and answers to signals."""
 
+import time
+
 from lab.client import waiting
 
 
@@ -11,10 +13,13 @@ def attributes(stack, name='failover'):
 
 def after_epoch(stack, epoch, name='failover'):
     """Wait until the policy is ready at this epoch and return its attributes."""
+    began = time.monotonic()
 
     def look():
         found = attributes(stack, name)
-        assert found['state'] != 'stopped', found['reason']
+        # A signal that is to have it go on takes a moment.
+        is_stopped = found['state'] == 'stopped' and time.monotonic() > began + 10
+        assert not is_stopped, found['reason']
         return found if (found['state'], found['epoch']) == ('ready', epoch) else None
 
     return waiting.until(look, f'{name} is ready at epoch {epoch}', seconds=180, every=1.0)

@@ -116,6 +116,8 @@ def test_the_old_active_is_quiesced_and_the_new_one_activated(pair, tenant, watc
     assert not {n for n in names if stack.name in n and ('quiesce-' in n or 'activate-' in n)}
 
 
+# What another test does with the engine that is killed would be lost with it.
+@pytest.mark.alone
 def test_an_engine_that_dies_during_a_hook_leaves_it_to_another_which_does_not_run_it_twice(
     pair, tenant
 ):

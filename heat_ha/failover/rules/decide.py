@@ -163,7 +163,7 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
     if ways_out.is_open(record) and record.plan is not None:
         return _with_open_plan(signal, seen, record.plan)
     match signal.action:
-        case model.Action.RESUME:
+        case model.Action.RESUME | model.Action.RETRY:
             return _resume(record)
     if seen.is_overtaken and signal.member is None:
         # It was about the active of then.

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Collection, Iterable, Sequence
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import ways_out
+from heat_ha.failover.rules import hook, ways_out
 
 # Seconds for which a thread of an engine waits without having anything to do; then the agent, or
 # the next signal, takes up what is left.
@@ -18,6 +18,9 @@ PATIENCE = 600.0
 
 # Seconds between two looks, and for which a follow-up is left to the engine that has begun it.
 LOOK_EVERY, CLAIMED_FOR = 5.0, 120.0
+
+# Seconds until a stopped plan is tried again, and the longest time.
+FIRST_RETRY, LONGEST_RETRY = 10.0, 40.0
 
 # Seconds until follow-up work is tried again that did not succeed, and the longest time.
 FIRST_AGAIN, LONGEST_AGAIN = 10.0, 900.0
@@ -35,6 +38,11 @@ class CarryOut:
     """Do what is left of a failover now."""
 
     follow_up: model.FollowUp
+
+
+@dataclasses.dataclass(frozen=True)
+class Retry:
+    """Try a plan again that stopped: what hindered it may be gone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Nothing:
     """Nothing is left."""
 
 
-Work = DecideAgain | CarryOut | Expire | Pause | Leave | Nothing
+Work = DecideAgain | CarryOut | Retry | Expire | Pause | Leave | Nothing
 
 
 def next_work(
@@ -73,6 +81,7 @@ def next_work(
     idle: float,
     *,
     is_locked: bool,
+    retried: tuple[int, float] = (0, 0.0),
     not_now: Collection[model.Retained] = (),
 ) -> Work:
     """What is to be done next.
@@ -83,6 +92,7 @@ def next_work(
 
     :param idle: seconds since this thread has last done something.
     :param is_locked: whether somebody has the policy's lock; who has it looks for work afterwards.
+    :param retried: how often this thread has tried a stopped plan again, and seconds since then.
     :param not_now: retained members that this thread could not remove.
     """
     is_open = ways_out.is_open(record)
@@ -93,14 +103,17 @@ def next_work(
     ready = [one for one in record.follow_ups if is_due(one.due, now)]
     if ready:
         return CarryOut(ready[0])
+    may_retry = may_be_retried(record) and not is_locked
+    if may_retry and retried[1] >= retry_pause(retried[0]):
+        return Retry()
     old = [one for one in _expired(record, now) if one not in not_now]
     if old:
         return Expire(old[0])
-    if not waiting and not record.follow_ups:
+    if not (waiting or record.follow_ups or may_retry):
         return Nothing()
     if idle > PATIENCE:
         return Leave(f'nothing could be done for {PATIENCE:.0f} s')
-    if not (is_locked or decidable or record.follow_ups):
+    if not (is_locked or decidable or record.follow_ups or may_retry):
         return Leave('the policy is paused' if record.is_paused else 'a failover is not over')
     times = [one.due for one in decidable] + [one.due for one in record.follow_ups]
     return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
@@ -135,6 +148,22 @@ def expired(
 def age(came: str, now: datetime.datetime) -> float:
     """Seconds since a time on record; never negative, for another engine's clock may be ahead."""
     return max((now - datetime.datetime.fromisoformat(came)).total_seconds(), 0.0)
+
+
+def may_be_retried(record: model.Record) -> bool:
+    """Whether a plan stopped at something that may pass by itself.
+
+    A config in a server is run again only when a person says so: it may not bear it.
+    """
+    if record.plan is None or record.state is not model.State.STOPPED or record.is_paused:
+        return False
+    failed = [s for s in record.plan.steps if s.state is model.StepState.FAILED]
+    return ways_out.is_open(record) and not any(s.kind in hook.KINDS for s in failed)
+
+
+def retry_pause(tries: int) -> float:
+    """Seconds until a stopped plan is tried again, well below a minute."""
+    return min(FIRST_RETRY * 1.5 ** min(tries, 20), LONGEST_RETRY)
 
 
 def is_due(due: str, now: datetime.datetime) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import controller, model, observation, options, record
+from heat_ha.failover import controller, events, model, observation, options, record
 from heat_ha.failover import observation_builder as builder
 from heat_ha.failover.rules import decide
 from heat_ha.groups import replacing
@@ -72,7 +72,7 @@ def left(monkeypatch):
     monkeypatch.setattr(observation, 'observe', lambda *_args, **_kwargs: observed)
     monkeypatch.setattr(replacing, 'forget', lambda *_args, **_kwargs: None)
     lock = types.SimpleNamespace(is_held=lambda: True)
-    return controller.FailoverController(policy, None, OPTIONS, lock)
+    return controller.FailoverController(policy, None, OPTIONS, lock, events.EventEmitter(policy))
 
 
 def handled(failover, **signal):

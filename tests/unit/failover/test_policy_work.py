@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import itertools
 import types
 
 import pytest
@@ -17,6 +18,7 @@ from heat_ha.failover import (
     policy_work,
     record,
     remembered,
+    work_loop,
 )
 from heat_ha.failover.rules import decide, later, work
 from heat_ha.groups import model as groups
@@ -69,7 +71,7 @@ def made(monkeypatch):
     """A policy's work with a clock of its own, whose decisions are what ``answers`` says."""
     policy, lock = Policy(), Lock()
     clock = [0.0]
-    monkeypatch.setattr(policy_work.time, 'monotonic', lambda: clock[0])
+    monkeypatch.setattr(work_loop.time, 'monotonic', lambda: clock[0])
 
     def sleep(seconds):
         clock[0] += seconds
@@ -79,22 +81,23 @@ def made(monkeypatch):
     def now():
         return worlds.NOW + datetime.timedelta(seconds=clock[0])
 
-    monkeypatch.setattr(policy_work.time, 'sleep', sleep)
-    monkeypatch.setattr(policy_work.clock, 'now', now)
+    monkeypatch.setattr(work_loop.time, 'sleep', sleep)
+    monkeypatch.setattr(work_loop.clock, 'now', now)
     monkeypatch.setattr(
-        policy_work.clock, 'now_text', lambda spec='seconds': now().isoformat(timespec=spec)
+        work_loop.clock, 'now_text', lambda spec='seconds': now().isoformat(timespec=spec)
     )
     monkeypatch.setattr(policy_work.lease, 'Lock', lambda *_args: lock)
     statuses = ['UPDATE_COMPLETE']
-    monkeypatch.setattr(policy_work.nested_stack, 'status_of', lambda _p: statuses[0])
+    monkeypatch.setattr(work_loop.nested_stack, 'status_of', lambda _p: statuses[0])
     monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
-    monkeypatch.setattr(policy_work.resource_data, 'fresh', lambda p: p.data())
+    monkeypatch.setattr(work_loop.resource_data, 'fresh', lambda p: p.data())
     monkeypatch.setattr(remembered.resource_data, 'fresh', lambda p: p.data())
     asked = []
-    monkeypatch.setattr(policy_work, 'ask_to_go_on', lambda p: asked.append(p))
+    monkeypatch.setattr(work_loop, 'ask_to_go_on', lambda p: asked.append(p))
 
-    def handle(_self, signal, chained, requested_by, *, is_overtaken, accepted_at):
+    def handle(self, signal, chained, requested_by, *, is_overtaken, accepted_at):
         assert lock.is_ours
+        self._events.progress('tried')
         made.decided.append((signal.member, chained, is_overtaken(record.read(policy))))
         answer = made.answers.pop(0)
         if isinstance(answer, exceptions.HaError):
@@ -103,7 +106,7 @@ def made(monkeypatch):
 
     monkeypatch.setattr(controller.FailoverController, 'handle', handle)
     monkeypatch.setattr(
-        policy_work.follow_up_run.FollowUpRun, 'carry_out', lambda self: made.carried.append(self)
+        work_loop.follow_up_run.FollowUpRun, 'carry_out', lambda self: made.carried.append(self)
     )
     record.write(
         policy,
@@ -222,7 +225,7 @@ def test_a_kept_signal_that_is_refused_or_stops_is_over_and_says_so(made, exc):
     made.handle(signals.Signal(), None, 'alarm')
     made.go_on()
     assert kept(made) == ()
-    assert [args[1] for args in made.policy.events] == [events.FAILED]
+    assert [args[1] for args in made.policy.events][-1] == events.FAILED
 
 
 def test_after_a_change_of_the_stack_a_thread_asks_for_one_that_has_loaded_it(made):
@@ -248,7 +251,7 @@ def test_signals_are_decided_before_anything_is_replaced(made):
 
     controller.FailoverController.handle = decide_now
     try:
-        made._carry_out = lambda one: (
+        made._loop._carry_out = lambda one: (
             order.append('replaced'),
             change(made, follow_ups=()),
             one,
@@ -267,7 +270,7 @@ def test_a_policy_that_is_being_deleted_has_nothing_left_to_do(made):
 
 
 def test_what_goes_wrong_afterwards_does_not_change_the_answer(made, monkeypatch):
-    monkeypatch.setattr(policy_work.work, 'next_work', types.SimpleNamespace())
+    monkeypatch.setattr(work_loop.work, 'next_work', types.SimpleNamespace())
     made.go_on()
 
 
@@ -276,4 +279,48 @@ def test_another_thread_that_was_faster_leaves_nothing_to_decide(made):
     made.handle(signals.Signal(), None, 'alarm')
     [one] = kept(made)
     remembered.RememberedSignals(made.policy).forget(one)
-    assert made._decide_again(one) and len(made.decided) == 1
+    assert made._loop._decide_again(one) and len(made.decided) == 1
+
+
+def stopped(made, kind, reason='no'):
+    plan = RUNNING
+    for step in plan.steps:
+        if step.kind is kind:
+            plan = plan.with_step(dataclasses.replace(step, state=model.StepState.FAILED))
+            break
+    change(made, plan=plan, state=model.State.STOPPED, reason=reason, remedy='resume')
+
+
+def test_a_plan_that_stopped_is_tried_again_well_within_a_minute_and_only_news_are_events(made):
+    stopped(made, model.StepKind.ATTACH)
+    made.answers = [exceptions.Stopped('no', 'x')] * 5 + [exceptions.Stopped('other', 'x')]
+    made.answers += [exceptions.Stopped('no', 'x')] * 100
+    times = []
+    made.while_asleep.append(lambda now: times.append((now, len(made.decided))))
+    made.go_on()
+    tries = [next(now for now, count in times if count >= n) for n in range(1, 10)]
+    assert all(b - a < 60 for a, b in itertools.pairwise(tries))
+    texts = [args[2] for args in made.policy.events]
+    assert texts[:2] == ['tried', 'stopped: other. x']
+    assert made.clock[0] > work.PATIENCE
+
+
+def test_a_config_in_a_server_is_not_run_again_by_itself(made):
+    plan = dataclasses.replace(
+        RUNNING, steps=(*RUNNING.steps, model.Step('activate', model.StepKind.ACTIVATE, ''))
+    )
+    plan = plan.with_step(dataclasses.replace(plan.steps[-1], state=model.StepState.FAILED))
+    change(made, plan=plan, state=model.State.STOPPED, reason='no', remedy='resume')
+    made.go_on()
+    assert made.decided == []
+
+
+def test_the_signal_of_the_agent_is_no_news_while_nothing_changes(made):
+    stopped(made, model.StepKind.ATTACH)
+    made.answers = [exceptions.Stopped('no', 'x')]
+    with pytest.raises(exceptions.StillStopped):
+        made.handle(signals.Signal(Action.RETRY), None, 'agent')
+    assert made.policy.events == []
+    made.answers = ['done']
+    assert made.handle(signals.Signal(Action.RETRY), None, 'agent') == 'done'
+    assert [args[2] for args in made.policy.events] == ['tried']

@@ -55,6 +55,7 @@ def test_nothing_on_record_is_left_out():
         match step:
             case work.Nothing():
                 assert not waiting and not follow_ups
+                assert is_locked or is_paused or state is not model.State.STOPPED
             case work.DecideAgain(signal=one):
                 assert one.due != LATER and not is_locked and not is_paused
                 if is_open:
@@ -65,12 +66,34 @@ def test_nothing_on_record_is_left_out():
                 assert not signal_due or is_open or is_paused or is_locked, 'signals come first'
             case work.Pause(seconds=seconds):
                 assert 0.0 < seconds <= work.LOOK_EVERY and idle <= work.PATIENCE
-                assert waiting or follow_ups
+                assert waiting or follow_ups or state is model.State.STOPPED
             case work.Leave():
                 assert idle > work.PATIENCE or (
                     not follow_ups and not is_locked and (is_open or is_paused)
                 )
     assert seen == {work.Nothing, work.DecideAgain, work.CarryOut, work.Pause, work.Leave}
+
+
+def test_a_plan_that_stopped_is_tried_again_unless_a_person_has_to_say_so():
+    for step, is_paused, is_locked, seconds in itertools.product(
+        PLAN.steps, (False, True), (False, True), (0.0, 9.0, 11.0, 50.0)
+    ):
+        failed = dataclasses.replace(step, state=model.StepState.FAILED)
+        record = model.Record(
+            plan=PLAN.with_step(failed), state=model.State.STOPPED, is_paused=is_paused
+        )
+        found = work.next_work(
+            record, (), worlds.NOW, 0.0, is_locked=is_locked, retried=(0, seconds)
+        )
+        may = not is_paused and not is_locked
+        assert (found == work.Retry()) is (may and seconds > work.FIRST_RETRY), step.name
+    for kind in (model.StepKind.QUIESCE, model.StepKind.ACTIVATE):
+        hook = model.Step('hook', kind, '', state=model.StepState.FAILED)
+        record = model.Record(
+            plan=dataclasses.replace(PLAN, steps=(*PLAN.steps, hook)), state=model.State.STOPPED
+        )
+        assert not work.may_be_retried(record)
+    assert max(work.retry_pause(tries) for tries in range(1000)) < 60
 
 
 def test_expired_members_go_when_nothing_else_is_under_way_and_each_is_tried_once():
