@@ -36,6 +36,10 @@ FENCES = prometheus_client.Counter(
 SIGNALS = prometheus_client.Counter(
     'heat_ha_agent_signals', 'Signals sent to policies', ['kind', 'outcome'], registry=REGISTRY
 )
+LOOKS_FAILED = prometheus_client.Counter(
+    'heat_ha_agent_looks_failed', 'Looks for unfinished work that failed, by its kind', ['kind'],
+    registry=REGISTRY,
+)  # fmt: skip
 ISOLATED = prometheus_client.Gauge(
     'heat_ha_agent_isolated', 'Whether the agent considers itself cut off', registry=REGISTRY
 )

@@ -7,20 +7,21 @@ whose host is fenced by now, and for regions of RemoteStacks with something pend
 
 import concurrent.futures
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.agent import engines, metrics
+from heat_ha.agent import turns as turns_of
 from heat_ha.agent.adapters import nova_admin, pending_regions, policy_index
 from heat_ha.cloud import heat_rpc
 from heat_ha.cloud.model import ComputeService
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two looks, and between two signals to one FailoverPolicy.
+# Seconds between two looks, and between two signals to one FailoverPolicy that are not in vain.
 POLL_SECONDS, RESUME_AGAIN_AFTER = 2.0, 10.0
 
 # Seconds between two signals to one RemoteStack with pending regions, and how many get one in a
@@ -31,7 +32,15 @@ SYNC_AGAIN_AFTER, MAX_SYNCS = 5.0, 20
 # that it has not seen for five minutes (keystonemiddleware's token_cache_time).
 PREPARE_EVERY = 240.0
 
+# A resource by the id of its stack and its name.
 _Key = tuple[str, str]
+
+# Whom a signal goes to.
+_Addressee = policy_index.Unfinished | pending_regions.Pending
+
+
+def _key(of: _Addressee) -> _Key:
+    return of.stack_id, of.name
 
 
 class Resumer:
@@ -46,9 +55,10 @@ class Resumer:
         self._nova = nova
         self._locks = locks
         self._liveness = liveness
-        # When each was last signalled, by stack and resource; monotonic.
-        self._resumed: dict[_Key, float] = {}
-        self._synced: dict[_Key, float] = {}
+        self._resumes: turns_of.Turns[_Key] = turns_of.Turns(RESUME_AGAIN_AFTER)
+        self._syncs: turns_of.Turns[_Key] = turns_of.Turns(SYNC_AGAIN_AFTER)
+        # What a policy had on record at its last signal.
+        self._records: dict[_Key, object] = {}
         self._looked_at = float('-inf')
         self._prepared_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
@@ -72,36 +82,77 @@ class Resumer:
             if not lock.acquire(blocking=False):
                 return
             try:
-                for plan in policy_index.unfinished_failovers():
-                    self._resume(plan, services)
-                self._sync(pending_regions.pending())
-                self._prepare()
+                # Each apart: what one kind of work meets is not to hold up another.
+                self._apart('plans of FailoverPolicies', lambda: self._resume_all(services))
+                self._apart('regions of RemoteStacks', self._sync_all)
+                self._apart('engines', self._prepare)
             finally:
                 lock.release()
         except Exception as exc:
-            LOG.warning('plans of FailoverPolicies were not looked at: %s', exc)
+            LOG.warning('unfinished work of policies was not looked at: %s', exc)
+
+    def _apart(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as exc:
+            metrics.LOOKS_FAILED.labels(what).inc()
+            LOG.warning('%s were not looked at: %s', what, exc)
+
+    def _signal(
+        self, turns: turns_of.Turns[_Key], to: _Addressee, action: str, *, is_unchanged: bool
+    ) -> bool:
+        """Signal one resource, and set when its next turn is; whether the signal was accepted.
+
+        :param is_unchanged: whether an earlier signal, if there was one, has changed nothing.
+        """
+        key, in_vain = _key(to), is_unchanged
+        try:
+            heat_rpc.signal(to.project, to.stack_name, to.stack_id, to.name, {'action': action})
+            outcome, reason = 'sent', ''
+        except heat_rpc.SignalRefused as exc:
+            outcome, reason, in_vain = 'refused', str(exc), True
+        except Exception as exc:
+            # No engine answered, which says nothing about this one.
+            outcome, reason, in_vain = 'failed', str(exc), False
+        metrics.SIGNALS.labels(action, outcome).inc()
+        pause = turns.signalled(key, time.monotonic(), in_vain=in_vain)
+        if reason:
+            LOG.warning(
+                'signal=%s resource=%s stack=%s %s, again in %.0f s: %s',
+                action, to.name, to.stack_name, outcome, pause, reason,
+            )  # fmt: skip
+        return outcome == 'sent'
 
     # --- FailoverPolicies --------------------------------------------------------------------
+
+    def _resume_all(self, services: Mapping[str, ComputeService]) -> None:
+        plans = {_key(plan): plan for plan in policy_index.unfinished_failovers()}
+        self._records = {key: r for key, r in self._records.items() if key in plans}
+        for key, plan in plans.items():
+            if self._records.get(key, plan.record) != plan.record:
+                self._resumes.moved_on(key)
+        for key in self._resumes.due(plans, time.monotonic()):
+            try:
+                self._resume(plans[key], services)
+            except Exception as exc:
+                pause = self._resumes.signalled(key, time.monotonic(), in_vain=True)
+                metrics.SIGNALS.labels('resume', 'failed').inc()
+                LOG.warning('policy=%s again in %.0f s: %s', plans[key].name, pause, exc)
 
     def _resume(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> None:
-        key = plan.stack_id, plan.name
-        if time.monotonic() - self._resumed.get(key, float('-inf')) < RESUME_AGAIN_AFTER:
-            return
         if plan.engine and self._liveness.is_alive(plan.engine):
             return
         if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, services):
             return
-        self._resumed[key] = time.monotonic()
-        heat_rpc.signal(
-            plan.project, plan.stack_name, plan.stack_id, plan.name, {'action': 'resume'}
-        )
-        metrics.SIGNALS.labels('resume', 'sent').inc()
-        LOG.info(
-            'signal=resume policy=%s stack=%s state=%s',
-            plan.name, plan.stack_name, plan.record['state'],
-        )  # fmt: skip
+        is_unchanged = self._records.get(_key(plan)) == plan.record
+        self._records[_key(plan)] = plan.record
+        if self._signal(self._resumes, plan, 'resume', is_unchanged=is_unchanged):
+            LOG.info(
+                'signal=resume policy=%s stack=%s state=%s',
+                plan.name, plan.stack_name, plan.record['state'],
+            )  # fmt: skip
 
     def _is_fenced(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
@@ -116,33 +167,17 @@ class Resumer:
 
     # --- RemoteStacks ------------------------------------------------------------------------
 
-    def _sync(self, found: Sequence[pending_regions.Pending]) -> None:
+    def _sync_all(self) -> None:
         """Signal those that have waited longest to send their regions what is pending."""
-        now = time.monotonic()
-        known = {(p.stack_id, p.name): p for p in found}
-        self._synced = {key: at for key, at in self._synced.items() if key in known}
-        waited = {key: now - self._synced.get(key, float('-inf')) for key in known}
-        due = sorted(
-            (key for key in known if waited[key] >= SYNC_AGAIN_AFTER), key=lambda key: -waited[key]
-        )
-        for key in due[:MAX_SYNCS]:
-            is_new = key not in self._synced
-            self._synced[key] = now
-            self._sync_one(known[key], is_new)
-
-    def _sync_one(self, one: pending_regions.Pending, is_new: bool) -> None:
-        try:
-            heat_rpc.signal(one.project, one.stack_name, one.stack_id, one.name, {'action': 'sync'})
-        except exceptions.HaError as exc:
-            metrics.SIGNALS.labels('sync', 'failed').inc()
-            LOG.warning('signal=sync stack=%s failed: %s', one.stack_name, exc)
-            return
-        metrics.SIGNALS.labels('sync', 'sent').inc()
-        if is_new:
-            LOG.info(
-                'signal=sync resource=%s stack=%s regions=%s',
-                one.name, one.stack_name, ','.join(one.regions),
-            )  # fmt: skip
+        found = {_key(one): one for one in pending_regions.pending()}
+        for key in self._syncs.due(found, time.monotonic())[:MAX_SYNCS]:
+            one, is_new = found[key], self._syncs.is_new(key)
+            # A region that is cut off stays pending, and is to be served when it is back.
+            if self._signal(self._syncs, one, 'sync', is_unchanged=False) and is_new:
+                LOG.info(
+                    'signal=sync resource=%s stack=%s regions=%s',
+                    one.name, one.stack_name, ','.join(one.regions),
+                )  # fmt: skip
 
     # --- engines -----------------------------------------------------------------------------
 

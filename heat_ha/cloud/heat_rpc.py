@@ -7,6 +7,7 @@ can do more harm by other means.
 
 from typing import Any
 
+import oslo_messaging
 from heat.common import context, messaging, service_utils
 from heat.rpc import client
 from oslo_config import cfg
@@ -15,6 +16,10 @@ from heat_ha import exceptions
 
 # Seconds until an engine must have accepted a signal.
 CALL_LIMIT = 30
+
+
+class SignalRefused(exceptions.CouldNotAsk):
+    """An engine answered with an error: the same signal comes to the same end for now."""
 
 
 def setup() -> None:
@@ -31,6 +36,7 @@ def _context(project: str) -> Any:
 def signal(project: str, stack_name: str, stack_id: str, resource: str, body: Any) -> None:
     """Signal a resource; its engine goes on by itself.
 
+    :raises SignalRefused: an engine has not accepted it, as when its stack is suspended.
     :raises exceptions.CouldNotAsk: it is not known that an engine has accepted it.
     """
     identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
@@ -45,9 +51,16 @@ def signal(project: str, stack_name: str, stack_id: str, resource: str, body: An
         )
         call.call(_context(project), message, version='1.3', timeout=CALL_LIMIT)
     except Exception as exc:
-        raise exceptions.CouldNotAsk(
+        error = SignalRefused if _is_answer(exc) else exceptions.CouldNotAsk
+        raise error(
             'heat', f'a signal to {resource} of {stack_name}', f'{type(exc).__name__}: {exc}'[:200]
         ) from exc
+
+
+def _is_answer(exc: Exception) -> bool:
+    """Whether an engine raised it; what the bus itself raises says nothing of the signal."""
+    is_of_bus = isinstance(exc, (oslo_messaging.MessagingException, OSError))
+    return isinstance(exc, oslo_messaging.RemoteError) or not is_of_bus
 
 
 def prepare(project: str, stack_name: str, stack_id: str, resource: str) -> None:

@@ -13,8 +13,11 @@ from typing import Any
 import sqlalchemy
 from heat.db import api as db_api
 from heat.db import models
+from oslo_log import log as logging
 
 from heat_ha.rescue import model, record
+
+LOG = logging.getLogger(__name__)
 
 _RESOURCE, _STACK = models.Resource.__table__, models.Stack.__table__
 _DATA = models.ResourceData.__table__
@@ -238,8 +241,19 @@ def unfinished_failovers() -> list[Unfinished]:
     )  # fmt: skip
     with engine().connect() as connection:
         rows = connection.execute(query).all()
-    return [
+    found = [
         Unfinished(r.name, r.stack_id, r.stack_name, r.tenant, r.engine_id or '', parsed)
         for r in rows
-        if (parsed := json.loads(r.value))['state'] in ('running', 'waiting_for_fence')
+        if (parsed := _parsed(r))
     ]
+    return [one for one in found if one.record.get('state') in ('running', 'waiting_for_fence')]
+
+
+def _parsed(row: Any) -> dict[str, Any]:
+    """A record as JSON has it; empty where it is none, for the others must not wait for that."""
+    try:
+        found = json.loads(row.value)
+    except ValueError as exc:
+        LOG.info('%s of stack %s has an unreadable record: %s', row.name, row.stack_name, exc)
+        return {}
+    return found if isinstance(found, dict) else {}

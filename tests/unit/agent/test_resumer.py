@@ -7,7 +7,7 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import resumer
+from heat_ha.agent import metrics, resumer
 from heat_ha.agent.adapters import pending_regions, policy_index
 from heat_ha.cloud import heat_rpc
 from heat_ha.cloud import model as cloud
@@ -16,16 +16,41 @@ from tests.unit.agent.worlds import Inline
 
 @pytest.fixture
 def world(monkeypatch):
-    made = types.SimpleNamespace(now=1000.0, sent=[], refuses=set())
+    """What the agent finds to be done, which signals it sent, and which of them fail."""
+    made = types.SimpleNamespace(
+        now=1000.0, sent=[], refuses=set(), silent=set(), plans=[], parts=[], prepared=[]
+    )
 
     def signal(project, stack_name, stack_id, name, body):
-        assert body == {'action': 'sync'} and project == 'p'
-        made.sent.append(stack_id)
+        assert project == 'p' and list(body) == ['action']
+        made.sent.append((body['action'], stack_id))
         if stack_id in made.refuses:
+            raise heat_rpc.SignalRefused('heat', 'a signal', 'HTTP 400: the stack is suspended')
+        if stack_id in made.silent:
             raise exceptions.CouldNotAsk('heat', 'a signal', 'no engine')
 
     monkeypatch.setattr(heat_rpc, 'signal', signal)
+    monkeypatch.setattr(heat_rpc, 'prepare', lambda *policy: made.prepared.append(policy))
     monkeypatch.setattr(resumer, 'time', types.SimpleNamespace(monotonic=lambda: made.now))
+    monkeypatch.setattr(policy_index, 'unfinished_failovers', lambda: list(made.plans))
+    monkeypatch.setattr(policy_index, 'any_policy', lambda: ('p', 's0', 'id0', 'rescue'))
+    monkeypatch.setattr(pending_regions, 'pending', lambda: list(made.parts))
+    made.services = {}
+    made.resumer = resumer.Resumer(
+        types.SimpleNamespace(host_of={'old': 'c1'}.get),
+        types.SimpleNamespace(get_lock=lambda _name: threading.Lock()),
+        types.SimpleNamespace(is_alive=lambda one: one == 'living'),
+    )
+
+    def rounds(seconds):
+        """Let so many seconds pass. :returns: the ids of the stacks that were signalled."""
+        before = len(made.sent)
+        for _ in range(int(seconds / resumer.POLL_SECONDS)):
+            made.resumer.start(Inline(), made.services)
+            made.now += resumer.POLL_SECONDS
+        return [stack for _action, stack in made.sent[before:]]
+
+    made.rounds = rounds
     return made
 
 
@@ -33,40 +58,100 @@ def parts(count):
     return [pending_regions.Pending('remote', f'id{n}', f's{n}', 'p', ('B',)) for n in range(count)]
 
 
+def left_plan(stack='id', state='running', engine='', **record):
+    record = {'state': state, 'plan': {'old': {'server': 'old'}}, **record}
+    return policy_index.Unfinished('policy', stack, 's', 'p', engine, record)
+
+
 def test_a_pending_part_is_signalled_at_once_and_again_after_a_while(world):
-    made = resumer.Resumer(None, None, None)
-    world.refuses = {'id0'}
-    for seconds in range(12):
-        world.now = 1000.0 + seconds
-        made._sync(parts(1))
-    assert world.sent == ['id0'] * 3
+    world.silent, world.parts = {'id0'}, parts(1)
+    assert world.rounds(14) == ['id0'] * 3
     # What is done is forgotten, and signalled at once when it is pending again.
-    made._sync([])
-    made._sync(parts(1))
-    assert len(world.sent) == 4
+    world.parts = []
+    world.rounds(2)
+    world.parts = parts(1)
+    assert world.rounds(2) == ['id0']
 
 
 def test_with_many_each_has_its_turn(world):
-    made = resumer.Resumer(None, None, None)
+    world.parts = parts(50)
+    signalled = set()
     for _ in range(3):
-        before = len(world.sent)
-        made._sync(parts(50))
-        assert len(world.sent) - before <= resumer.MAX_SYNCS
-        world.now += 2.0
-    assert set(world.sent) == {f'id{n}' for n in range(50)}
+        found = world.rounds(2)
+        assert len(found) <= resumer.MAX_SYNCS
+        signalled |= set(found)
+    assert signalled == {f'id{n}' for n in range(50)}
+
+
+def test_what_refuses_its_signals_holds_up_nobody_else(world):
+    bad = [f'bad{n}' for n in range(30)]
+    world.refuses = set(bad)
+    world.plans = [left_plan(one) for one in bad] + [left_plan('good')]
+    world.parts = [
+        *(pending_regions.Pending('remote', one, 's', 'p', ('B',)) for one in bad), *parts(1)
+    ]  # fmt: skip
+    first = world.rounds(4)
+    assert first.count('good') == 1 and 'id0' in first
+    found = first + world.rounds(1800 - 4)
+    # A good part gets its turns as without the others, and each bad one ever fewer.
+    assert found.count('id0') >= 1800 / (resumer.SYNC_AGAIN_AFTER + resumer.POLL_SECONDS)
+    assert 5 < max(found.count(one) for one in bad) < 30
+    assert len(world.prepared) == 8
+
+
+@pytest.mark.parametrize('broken', ['unfinished_failovers', 'pending', 'any_policy'])
+def test_a_look_that_fails_holds_up_no_other(world, monkeypatch, broken):
+    def fail():
+        raise RuntimeError('a query that failed')
+
+    module = pending_regions if broken == 'pending' else policy_index
+    monkeypatch.setattr(module, broken, fail)
+    world.plans, world.parts = [left_plan('plan')], parts(1)
+    expected = {'unfinished_failovers': ['id0'], 'pending': ['plan'], 'any_policy': ['plan', 'id0']}
+    before = metrics.REGISTRY.get_sample_value(*LOOKS_FAILED[broken]) or 0
+    assert world.rounds(2) == expected[broken]
+    assert bool(world.prepared) == (broken != 'any_policy')
+    assert metrics.REGISTRY.get_sample_value(*LOOKS_FAILED[broken]) == before + 1
+
+
+LOOKS_FAILED = {
+    look: ('heat_ha_agent_looks_failed_total', {'kind': kind})
+    for look, kind in (
+        ('unfinished_failovers', 'plans of FailoverPolicies'),
+        ('pending', 'regions of RemoteStacks'),
+        ('any_policy', 'engines'),
+    )
+}
+
+
+def test_a_plan_that_cannot_be_looked_at_holds_up_no_other(world):
+    world.plans = [left_plan('bad', 'waiting_for_fence', plan='no plan'), left_plan('good')]
+    assert world.rounds(2) == ['good']
+
+
+def test_a_plan_that_no_signal_moves_is_signalled_ever_more_seldom(world):
+    world.plans = [left_plan(is_paused=True)]
+    found = len(world.rounds(3600))
+    assert 12 < found < 20
+    # As soon as something has changed, it is signalled as often as before.
+    world.plans = [left_plan(is_paused=False)]
+    assert len(world.rounds(12)) >= 1
+    world.plans = [left_plan('other')]
+    assert world.rounds(2) == ['other']
+
+
+def test_a_plan_whose_engines_do_not_answer_keeps_its_pace(world):
+    world.plans, world.silent = [left_plan()], {'id'}
+    assert len(world.rounds(600)) == 60
 
 
 def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, monkeypatch):
-    found, prepared = [None], []
-    monkeypatch.setattr(resumer.policy_index, 'any_policy', lambda: found[0])
-    monkeypatch.setattr(heat_rpc, 'prepare', lambda *policy: prepared.append(policy))
-    made = resumer.Resumer(None, None, None)
-    for seconds in range(0, 600, 2):
-        world.now = 1000.0 + seconds
-        if seconds == 100:
-            found[0] = ('p', 's0', 'id0', 'rescue')
-        made._prepare()
-    assert prepared == [('p', 's0', 'id0', 'rescue')] * 3
+    found = [None]
+    monkeypatch.setattr(policy_index, 'any_policy', lambda: found[0])
+    world.rounds(100)
+    found[0] = ('p', 's0', 'id0', 'rescue')
+    world.rounds(500)
+    assert world.prepared == [('p', 's0', 'id0', 'rescue')] * 3
 
 
 @pytest.mark.parametrize(
@@ -81,28 +166,12 @@ def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, 
     ],
 )
 def test_a_plan_goes_on_when_its_engine_died_and_its_host_is_fenced(
-    world, monkeypatch, state, engine, is_forced_down, is_resumed
+    world, state, engine, is_forced_down, is_resumed
 ):
-    plan = policy_index.Unfinished(
-        'policy', 'id', 's', 'p', engine, {'state': state, 'plan': {'old': {'server': 'old'}}}
-    )
-    sent = []
-    monkeypatch.setattr(heat_rpc, 'signal', lambda *what: sent.append(what))
-    monkeypatch.setattr(resumer.policy_index, 'unfinished_failovers', lambda: [plan])
-    monkeypatch.setattr(resumer.policy_index, 'any_policy', lambda: None)
-    monkeypatch.setattr(resumer.pending_regions, 'pending', lambda: [])
-    made = resumer.Resumer(
-        types.SimpleNamespace(host_of={'old': 'c1'}.get),
-        types.SimpleNamespace(get_lock=lambda _name: threading.Lock()),
-        types.SimpleNamespace(is_alive=lambda one: one == 'living'),
-    )
-    services = {'c1': cloud.ComputeService('c1', 'id', False, is_forced_down, False)}
-    made.start(Inline(), services)
-    assert sent == [('p', 's', 'id', 'policy', {'action': 'resume'})] * is_resumed
+    world.plans = [left_plan(state=state, engine=engine)]
+    world.services = {'c1': cloud.ComputeService('c1', 'id', False, is_forced_down, False)}
+    assert world.rounds(2) == ['id'] * is_resumed
     # Not at once again.
-    world.now += resumer.POLL_SECONDS
-    made.start(Inline(), services)
-    assert len(sent) == is_resumed
-    world.now += resumer.RESUME_AGAIN_AFTER
-    made.start(Inline(), services)
-    assert len(sent) == 2 * is_resumed
+    assert world.rounds(resumer.RESUME_AGAIN_AFTER - 2) == []
+    assert world.rounds(2) == ['id'] * is_resumed
+    assert {action for action, _stack in world.sent} <= {'resume'}

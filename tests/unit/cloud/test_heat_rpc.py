@@ -5,8 +5,11 @@ import threading
 
 import oslo_messaging
 import pytest
+from heat.common import exception as heat_exception
 from heat.common import messaging
 from heat.rpc import api as rpc_api
+from heat.rpc import client
+from oslo_messaging._drivers import common as rpc_common
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_rpc
@@ -59,3 +62,25 @@ def test_a_bus_that_is_not_there_is_told_by_an_error():
     messaging.cleanup()
     with pytest.raises(exceptions.CouldNotAsk):
         heat_rpc.prepare('p', 'web', 'id-1', 'rescue')
+
+
+@pytest.mark.parametrize(
+    ('error', 'is_refused'),
+    [
+        (heat_exception.ActionInProgress(stack_name='s', action='UPDATE'), True),
+        (ValueError('the engine has an error'), True),
+        (None, False),
+    ],
+)
+def test_a_refusal_of_an_engine_is_told_from_no_answer(monkeypatch, error, is_refused):
+    def call(_client, _context, _message, version, timeout):
+        if error is None:
+            raise oslo_messaging.MessagingTimeout
+        text = rpc_common.serialize_remote_exception((type(error), error, None))
+        raise rpc_common.deserialize_remote_exception(text, ['heat.common.exception'])
+
+    monkeypatch.setattr(client.EngineClient, '__init__', lambda _client: None)
+    monkeypatch.setattr(client.EngineClient, 'call', call)
+    with pytest.raises(exceptions.CouldNotAsk) as found:
+        heat_rpc.signal('p', 'web', 'id-1', 'policy', {'action': 'resume'})
+    assert isinstance(found.value, heat_rpc.SignalRefused) == is_refused
