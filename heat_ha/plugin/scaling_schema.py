@@ -43,6 +43,8 @@ class ScalingSchema:
                 'The AutoScalingGroup to apply the policy to. Exactly one of this and '
                 'auto_scaling_policy_id is needed.'
             ),
+            # Heat's own policy is replaced, and with it the url that senders of alarms have.
+            update_allowed=True,
         ),
         AUTO_SCALING_POLICY: properties.Schema(
             properties.Schema.STRING,

@@ -94,6 +94,9 @@ class Clouds(clouds.FakeCloud):
             status = ServerStatus.SHUTOFF if is_off else ServerStatus.ACTIVE
         return cloud.Server(server_id, status, detail=status.value)
 
+    def named(self, name):
+        return frozenset(s.name for s in self._folder.iterdir() if s.read_text() == name)
+
     def all(self):
         return compute_hosts.HostTable({}, cloud.Host(cloud.HostState.UP, 'its host is up'))
 
