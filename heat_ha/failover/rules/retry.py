@@ -30,6 +30,10 @@ STUCK_AFTER = 5.0
 # before Nova has forgotten its attachment, and until then Nova answers 400, "already attached".
 REFUSED_FOR = 5.0
 
+# Seconds for which the same holds of a conflict, where no server is in the way that could be
+# examined: what Nova itself is doing with a server passes in that time, a lock of its owner's not.
+CONFLICT_FOR = 20.0
+
 # How often a request is sent again after the services let it fail (in-use again after a
 # detach, available again after an attach).
 MAX_REQUESTS = 5
@@ -221,6 +225,10 @@ def _after_answer(attempt: Attempt, reply: Reply, text: str, now: float) -> tupl
     if reply is Reply.REFUSED:
         refused_since = now if refused_since is None else refused_since
         if now >= refused_since + REFUSED_FOR:
+            return attempt, _refused(attempt, text)
+    elif reply is Reply.CONFLICT and not attempt.has_server:
+        refused_since = now if refused_since is None else refused_since
+        if now >= refused_since + CONFLICT_FOR:
             return attempt, _refused(attempt, text)
     elif reply is Reply.CONFLICT and attempt.accepted == 0:
         # Nova says at once that a host does not answer.

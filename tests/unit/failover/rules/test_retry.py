@@ -277,3 +277,24 @@ def test_a_request_that_the_services_let_fail_is_sent_again_a_few_times():
         world = World(HostState.UP, may_delete=True, forgets=forgets)
         assert isinstance(carried(world, 10_000), ends)
         assert not world.deleted and world.requests <= retry.MAX_REQUESTS + 1
+
+
+def test_a_conflict_ends_an_attachment_after_a_while_and_never_a_release():
+    conflict = retry.Answered(Reply.CONFLICT, 'HTTP 409: Instance is locked')
+    for has_server in (False, True):
+        attempt, action = retry.begin('attach:v1', BEGIN, has_server=has_server)
+        now, ended = BEGIN, None
+        while now < BEGIN + 100.0 and ended is None:
+            attempt, action = retry.after(attempt, retry.Looked(moves.Request()), now)
+            if action == moves.Request():
+                attempt, action = retry.after(attempt, conflict, now)
+            if action == retry.Examine():
+                attempt, action = retry.after(attempt, retry.Examined(moves.Wait('w')), now)
+            if isinstance(action, moves.Stop):
+                ended = now
+            now += 1.0
+        if has_server:
+            assert ended is None, 'the server is examined instead'
+        else:
+            assert retry.CONFLICT_FOR <= ended - BEGIN <= retry.CONFLICT_FOR + 2
+            assert action.is_of_server and 'is locked' in action.reason
