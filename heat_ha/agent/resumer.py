@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work of policies that goes on without a new signal of a user: the agent sends one.
 
-Each few seconds it looks in Heat's database for plans of FailoverPolicies whose engine died or
-whose host is fenced by now, and for regions of RemoteStacks with something pending.
+Each few seconds it looks in Heat's database for FailoverPolicies with work on record that no engine
+does, and for regions of RemoteStacks with something pending.
 """
 
 import concurrent.futures
@@ -16,7 +16,8 @@ from heat_ha import exceptions
 from heat_ha.agent import engines, metrics
 from heat_ha.agent import turns as turns_of
 from heat_ha.agent.adapters import nova_admin, pending_regions, policy_index
-from heat_ha.cloud import heat_rpc
+from heat_ha.agent.rules import unfinished
+from heat_ha.cloud import clock, heat_rpc
 from heat_ha.cloud.model import ComputeService
 
 LOG = logging.getLogger(__name__)
@@ -142,17 +143,28 @@ class Resumer:
     def _resume(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> None:
-        if plan.engine and self._liveness.is_alive(plan.engine):
-            return
-        if plan.record['state'] == 'waiting_for_fence' and not self._is_fenced(plan, services):
+        found = unfinished.wanted(
+            plan.record,
+            plan.signals,
+            clock.now(),
+            is_locked=self._is_alive(plan.engine),
+            is_alive=self._is_alive,
+            is_fenced=lambda: self._is_fenced(plan, services),
+        )
+        if found is None:
             return
         is_unchanged = self._records.get(_key(plan)) == plan.record
         self._records[_key(plan)] = plan.record
-        if self._signal(self._resumes, plan, 'resume', is_unchanged=is_unchanged):
+        # What stopped is tried again at the same pace for as long as it takes.
+        is_in_vain = is_unchanged and found.action != 'retry'
+        if self._signal(self._resumes, plan, found.action, is_unchanged=is_in_vain):
             LOG.info(
-                'signal=resume policy=%s stack=%s state=%s',
-                plan.name, plan.stack_name, plan.record['state'],
+                'signal=%s policy=%s stack=%s state=%s: %s',
+                found.action, plan.name, plan.stack_name, plan.record.get('state'), found.reason,
             )  # fmt: skip
+
+    def _is_alive(self, engine: str) -> bool:
+        return bool(engine) and self._liveness.is_alive(engine)
 
     def _is_fenced(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]

@@ -157,8 +157,9 @@ class FailoverController:
                 # The members as they were seen.
                 self._held.put(self._held.value)
                 return answer
-            case decide.FollowUp(text=text):
-                self._held.put(work.all_due(self._held.value))
+            case decide.FollowUp(text=text, at_once=at_once):
+                if at_once:
+                    self._held.put(work.all_due(self._held.value))
                 return text
             case decide.Drop(record=changed, text=text):
                 return self._drop(changed, text)

@@ -205,12 +205,24 @@ def _choose(path: Iterable[tuple[str, str]], policies: Mapping[str, list[Policy]
     return min(candidates)[-1] if candidates else None
 
 
-FAILOVER_RECORD = 'ha_record'
+FAILOVER_RECORD, KEPT_SIGNAL = 'ha_record', 'ha_signal:'
+
+# Texts of which a record with work in it has at least one.
+_OPEN = (
+    '%"state":"running"%',
+    '%"state":"waiting_for_fence"%',
+    '%"state":"stopped"%',
+    '%"follow_ups":[%',
+    '%"until":"%',
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Unfinished:
-    """A FailoverPolicy whose plan is not at its end. ``engine`` has its lock; '' for none."""
+    """A FailoverPolicy that may have work on record. ``engine`` has its lock; '' for none.
+
+    ``record`` and ``signals``, those that it keeps, are as JSON has them.
+    """
 
     name: str
     stack_id: str
@@ -218,35 +230,55 @@ class Unfinished:
     project: str
     engine: str
     record: dict[str, Any]
+    signals: tuple[dict[str, Any], ...] = ()
 
 
 def unfinished_failovers() -> list[Unfinished]:
-    """Every plan that runs, waits for a fence, or was left by a dead engine, in one query."""
-    lock = models.StackLock.__table__
-    is_open = sqlalchemy.or_(
-        _DATA.c.value.like('%"state":"running"%'),
-        _DATA.c.value.like('%"state":"waiting_for_fence"%'),
+    """Every policy that may have work on record, in one query, or two where signals are kept."""
+    is_open = sqlalchemy.or_(*(_DATA.c.value.like(text) for text in _OPEN))
+    has_work = sqlalchemy.or_(
+        sqlalchemy.and_(_DATA.c.key == FAILOVER_RECORD, is_open),
+        _DATA.c.key.like(KEPT_SIGNAL + '%'),
     )
-    query = (
+    with engine().connect() as connection:
+        rows = list(connection.execute(_of_policies(has_work)).all())
+        known = {r.id for r in rows if r.key == FAILOVER_RECORD}
+        others = {r.id for r in rows} - known
+        if others:
+            of_others = sqlalchemy.and_(
+                _DATA.c.key == FAILOVER_RECORD, _RESOURCE.c.id.in_(sorted(others))
+            )
+            rows += connection.execute(_of_policies(of_others)).all()
+    signals: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.key != FAILOVER_RECORD and (parsed := _parsed(row)):
+            signals.setdefault(row.id, []).append(parsed)
+    return [
+        Unfinished(
+            r.name, r.stack_id, r.stack_name, r.tenant, r.engine_id or '', parsed,
+            tuple(signals.get(r.id, ())),
+        )
+        for r in rows
+        if r.key == FAILOVER_RECORD and (parsed := _parsed(r))
+    ]  # fmt: skip
+
+
+def _of_policies(which: Any) -> Any:
+    """The query for entries of policies, each with the policy, its stack and its lock."""
+    lock = models.StackLock.__table__
+    return (
         sqlalchemy.select(
-            _RESOURCE.c.name, _RESOURCE.c.stack_id, _STACK.c.name.label('stack_name'),
-            _STACK.c.tenant, lock.c.engine_id, _DATA.c.value,
+            _RESOURCE.c.id, _RESOURCE.c.name, _RESOURCE.c.stack_id,
+            _STACK.c.name.label('stack_name'), _STACK.c.tenant, lock.c.engine_id,
+            _DATA.c.key, _DATA.c.value,
         )
         .select_from(
             _DATA.join(_RESOURCE, _DATA.c.resource_id == _RESOURCE.c.id)
             .join(_STACK, _STACK.c.id == _RESOURCE.c.stack_id)
             .outerjoin(lock, lock.c.stack_id == _RESOURCE.c.nova_instance)
         )
-        .where(_DATA.c.key == FAILOVER_RECORD, is_open, _STACK.c.deleted_at.is_(None))
+        .where(which, _STACK.c.deleted_at.is_(None))
     )  # fmt: skip
-    with engine().connect() as connection:
-        rows = connection.execute(query).all()
-    found = [
-        Unfinished(r.name, r.stack_id, r.stack_name, r.tenant, r.engine_id or '', parsed)
-        for r in rows
-        if (parsed := _parsed(r))
-    ]
-    return [one for one in found if one.record.get('state') in ('running', 'waiting_for_fence')]
 
 
 def _parsed(row: Any) -> dict[str, Any]:

@@ -71,9 +71,13 @@ class GoOn:
 
 @dataclasses.dataclass(frozen=True)
 class FollowUp:
-    """No failover is open: take up what earlier ones have left to do, now."""
+    """No failover is open: take up what earlier ones have left to do.
+
+    ``at_once``: what is to be tried later as well.
+    """
 
     text: str
+    at_once: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +168,7 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
         return _with_open_plan(signal, seen, record.plan)
     match signal.action:
         case model.Action.RESUME | model.Action.RETRY:
-            return _resume(record)
+            return _resume(record, at_once=signal.action is model.Action.RESUME)
     if seen.is_overtaken and signal.member is None:
         # It was about the active of then.
         return Refuse('a failover began after this signal came, so this signal joins it')
@@ -177,14 +181,14 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
             return _failover(signal, seen)
 
 
-def _resume(record: model.Record) -> Answer:
+def _resume(record: model.Record, *, at_once: bool) -> Answer:
     left = left_at_its_end(record)
     if left is not None:
         return GoOn(left)
     if record.follow_ups:
         names = ', '.join(sorted(standbys.going(record)))
-        return FollowUp(f'going on with the replacement of {names}')
-    return FollowUp('there is nothing to resume')
+        return FollowUp(f'going on with the replacement of {names}', at_once)
+    return FollowUp('there is nothing to resume', at_once)
 
 
 def _with_open_plan(

@@ -130,14 +130,19 @@ def test_a_plan_that_cannot_be_looked_at_holds_up_no_other(world):
 
 
 def test_a_plan_that_no_signal_moves_is_signalled_ever_more_seldom(world):
-    world.plans = [left_plan(is_paused=True)]
+    world.plans = [left_plan(epoch=1)]
     found = len(world.rounds(3600))
     assert 12 < found < 20
     # As soon as something has changed, it is signalled as often as before.
-    world.plans = [left_plan(is_paused=False)]
+    world.plans = [left_plan(epoch=2)]
     assert len(world.rounds(12)) >= 1
     world.plans = [left_plan('other')]
     assert world.rounds(2) == ['other']
+
+
+def test_a_paused_policy_is_left_alone(world):
+    world.plans = [left_plan(is_paused=True)]
+    assert world.rounds(600) == []
 
 
 def test_a_plan_whose_engines_do_not_answer_keeps_its_pace(world):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which FailoverPolicies have work on record that nobody does, and which signal has it done. Pure.
+
+An engine does what it has begun; the agent asks for it only when that engine is dead, has given
+up waiting, or the time of the next try has come.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+# Seconds that an engine has to take up a kept signal by itself.
+GRACE = 10.0
+
+# The steps that run a config in a server; that is tried again only when a person says so.
+_HOOKS = frozenset({'quiesce', 'activate'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Send the policy this action; ``reason`` is for the log."""
+
+    action: str
+    reason: str
+
+
+def wanted(
+    record: Mapping[str, Any],
+    signals: Sequence[Mapping[str, Any]],
+    now: datetime.datetime,
+    *,
+    is_locked: bool,
+    is_alive: Callable[[str], bool],
+    is_fenced: Callable[[], bool],
+) -> Wanted | None:
+    """What a policy is to be sent, None for nothing.
+
+    Invariant: whatever is on record and due is asked for unless an engine that lives is at it.
+
+    :param record: the policy's, as JSON has it.
+    :param signals: those that it keeps, as JSON has them.
+    :param is_locked: whether a living engine has its lock.
+    :param is_alive: whether the engine of that id lives.
+    :param is_fenced: whether the host of the old active is confirmed down; asked only if needed.
+    """
+    if record.get('is_paused') or is_locked:
+        return None
+    state, plan = record.get('state'), record.get('plan') or {}
+    if state == 'running':
+        return Wanted('resume', 'its engine is dead')
+    if state == 'waiting_for_fence':
+        return Wanted('resume', 'its host is confirmed down') if is_fenced() else None
+    if state == 'stopped':
+        failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
+        return None if failed & _HOOKS else Wanted('retry', 'it stopped')
+    if any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
+        return Wanted('retry', 'a signal is kept')
+    for left in record.get('follow_ups', ()):
+        if _is_due(left.get('due', ''), now) and not is_alive(left.get('engine', '')):
+            return Wanted('retry', 'something is left to replace')
+    if any(_is_due(one['until'], now) for one in record.get('kept', ())):
+        return Wanted('retry', 'a member was kept long enough')
+    return None
+
+
+def _is_due(time: str, now: datetime.datetime, grace: float = 0.0) -> bool:
+    if not time:
+        return True
+    return datetime.datetime.fromisoformat(time) + datetime.timedelta(seconds=grace) <= now

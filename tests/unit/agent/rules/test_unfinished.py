@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which work on record the agent asks for, over all that can be on record together."""
+
+import datetime
+import itertools
+
+from heat_ha.agent.rules import unfinished
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def at(seconds):
+    return (NOW + datetime.timedelta(seconds=seconds)).isoformat()
+
+
+SIGNALS = {
+    'none': ((), False),
+    'a new one': (({'came': at(-1)},), False),
+    'one that nobody took': (({'came': at(-60)},), True),
+    'one that is due later': (({'came': at(-60), 'due': at(30)},), False),
+    'one that was due': (({'came': at(-60), 'due': at(-30)},), True),
+}
+FOLLOW_UPS = {
+    'none': ((), False),
+    'a new one': (({},), True),
+    'one that is due later': (({'due': at(30)},), False),
+    'one that is due': (({'due': at(-1)},), True),
+    'one whose engine lives': (({'due': at(-1), 'engine': 'living'},), False),
+    'one whose engine is dead': (({'due': at(-1), 'engine': 'dead'},), True),
+}
+KEPT = {
+    'none': ((), False),
+    'later': (({'until': at(9)},), False),
+    'now': (({'until': at(-9)},), True),
+}
+STATES = ('ready', 'running', 'waiting_for_fence', 'stopped')
+
+
+def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
+    count = 0
+    for state, signals, left, kept, paused, locked, fenced in itertools.product(
+        STATES, SIGNALS, FOLLOW_UPS, KEPT, (False, True), (False, True), (False, True)
+    ):
+        count += 1
+        record = {'state': state, 'is_paused': paused}
+        record |= {'follow_ups': list(FOLLOW_UPS[left][0]), 'kept': list(KEPT[kept][0])}
+        found = unfinished.wanted(
+            record,
+            SIGNALS[signals][0],
+            NOW,
+            is_locked=locked,
+            is_alive=lambda engine: engine == 'living',
+            is_fenced=lambda fenced=fenced: fenced,
+        )
+        if paused or locked:
+            assert found is None
+        elif state == 'running' or (state == 'waiting_for_fence' and fenced):
+            assert found.action == 'resume'
+        elif state == 'stopped':
+            assert found.action == 'retry'
+        elif state == 'waiting_for_fence':
+            assert found is None
+        else:
+            is_due = SIGNALS[signals][1] or FOLLOW_UPS[left][1] or KEPT[kept][1]
+            assert (found is not None and found.action == 'retry') is is_due, (signals, left, kept)
+    assert count == 4 * 5 * 6 * 3 * 8
+
+
+def test_a_config_in_a_server_is_run_again_by_a_person_only():
+    for kind in ('detach', 'attach', 'hand_over', 'add_member', 'quiesce', 'activate'):
+        record = {'state': 'stopped', 'plan': {'steps': [{'kind': kind, 'state': 'failed'}]}}
+        found = unfinished.wanted(
+            record, (), NOW, is_locked=False, is_alive=bool, is_fenced=lambda: False
+        )
+        assert (found is None) is (kind in ('quiesce', 'activate'))
