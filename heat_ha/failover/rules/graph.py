@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan as a graph: for the executor an order, for people JSON and Graphviz."""
 
+import dataclasses
 import graphlib
 import itertools
 from typing import Any
@@ -9,6 +10,9 @@ import networkx
 
 from heat_ha import serialization
 from heat_ha.failover import model
+
+# What Heat shows in the place of the value of a hidden parameter.
+MASK = '******'
 
 _START = ''
 
@@ -46,10 +50,27 @@ def sorter(plan: model.Plan, *, of_follow_up: bool = False) -> 'graphlib.Topolog
 
 
 def to_dict(plan: model.Plan) -> dict[str, Any]:
-    """The graph as JSON can hold it: nodes with their state, edges, and the plan's facts."""
-    plain = serialization.encode(plan)
+    """The graph as JSON can hold it: nodes with their state, edges, and the plan's facts.
+
+    Invariant: no value of an input of a hook is in it, at any depth. Such a value may be a secret,
+    which Heat shows nobody, and whoever may look at the stack may read this.
+    """
+    plain = serialization.encode(_without_values(plan))
     plain['edges'] = [[earlier, step.name] for step in plan.steps for earlier in step.after]
     return plain
+
+
+def _without_values(plan: model.Plan) -> model.Plan:
+    def masked(hook: model.Hook | None) -> model.Hook | None:
+        if hook is None:
+            return None
+        return dataclasses.replace(hook, input_values=dict.fromkeys(hook.input_values, MASK))
+
+    return dataclasses.replace(
+        plan,
+        quiesce_hook=masked(plan.quiesce_hook),
+        activate_hook=masked(plan.activate_hook),
+    )
 
 
 def slowest_path(plan: model.Plan) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import json
 import re
 
-from heat_ha import signals
+import pytest
+
+from heat_ha import serialization, signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import decide, graph
 from tests.unit.failover import worlds
@@ -31,6 +34,37 @@ def test_whatever_a_service_answered_the_graph_stays_one_that_dot_can_read():
         for line in text.split('\n'):
             assert LINE.fullmatch(line), line
         assert text.count('->') == 4
+
+
+SECRETS = {
+    'password': 's3cret-1',
+    'nested': {'token': 's3cret-2', 'list': ['s3cret-3', {'deep': 's3cret-4'}]},
+    'number': 8675309,
+    'nothing': None,
+}
+
+
+@pytest.mark.parametrize('which', ['quiesce_hook', 'activate_hook', 'both'])
+def test_no_value_of_an_input_is_shown(which):
+    hook = model.Hook('config-1', SECRETS, 60.0, 0.0, model.OnFailure.STOP)
+    names = ('quiesce_hook', 'activate_hook') if which == 'both' else (which,)
+    plan = dataclasses.replace(a_plan(), **dict.fromkeys(names, hook))
+
+    shown = graph.to_dict(plan)
+
+    text = json.dumps(shown) + graph.to_dot(plan)
+    assert 's3cret' not in text and '8675309' not in text
+    for name in names:
+        assert shown[name]['input_values'] == dict.fromkeys(SECRETS, '******')
+        assert shown[name]['config'] == 'config-1'
+    # On record they are, for the engine that goes on with the plan.
+    assert getattr(plan, names[0]).input_values == SECRETS
+
+
+def test_a_plan_without_hooks_is_shown_as_it_is():
+    plan = a_plan()
+    shown = graph.to_dict(plan)
+    assert shown.pop('edges') and shown == serialization.encode(plan)
 
 
 def test_each_state_has_a_colour_and_each_step_its_seconds():
