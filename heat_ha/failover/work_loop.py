@@ -7,6 +7,7 @@ lock is held for a decision and a failover only.
 """
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -29,6 +30,11 @@ from heat_ha.failover.rules import arrival, later, work
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
+
+# By policy, the thread of this engine that waits until there is something to do. One is enough:
+# each holds what it has loaded of the stack, and a burst of alarms would leave a dozen.
+_WAITERS: dict[str, object] = {}
+_GUARD = threading.Lock()
 
 
 class Decide(Protocol):
@@ -79,6 +85,18 @@ class WorkLoop:
         except Exception:
             # The signal has been answered; what is left is on record.
             LOG.exception('%s: what was left to do was not done', self._policy.name)
+        finally:
+            self._waits_no_more()
+
+    def _is_the_waiter(self) -> bool:
+        """Whether this thread is the one that waits; the others need not."""
+        with _GUARD:
+            return _WAITERS.setdefault(self._policy.resource_id, self) is self
+
+    def _waits_no_more(self) -> None:
+        with _GUARD:
+            if _WAITERS.get(self._policy.resource_id) is self:
+                del _WAITERS[self._policy.resource_id]
 
     def _go_on(self) -> None:
         busy_at = retried_at = time.monotonic()
@@ -93,7 +111,7 @@ class WorkLoop:
                 remembered.among(data),
                 clock.now(),
                 time.monotonic() - busy_at,
-                is_locked=self._lock.owner() is not None,
+                is_locked=lease.is_held_by_living(self._policy.context, self._policy.resource_id),
                 retried=(retries, time.monotonic() - retried_at),
                 not_now=self._not_now,
             )
@@ -104,8 +122,11 @@ class WorkLoop:
                     LOG.info('%s: something is left to do: %s', self._policy.name, reason)
                     return
                 case work.Pause(seconds=seconds):
+                    if not self._is_the_waiter():
+                        return
                     time.sleep(seconds)
                     continue
+            self._waits_no_more()
             if nested_stack.status_of(self._policy) != self._stack_status:
                 # What this thread has loaded of the stack is older than that.
                 ask_to_go_on(self._policy)

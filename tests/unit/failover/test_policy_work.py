@@ -87,6 +87,9 @@ def made(monkeypatch):
         work_loop.clock, 'now_text', lambda spec='seconds': now().isoformat(timespec=spec)
     )
     monkeypatch.setattr(policy_work.lease, 'Lock', lambda *_args: lock)
+    monkeypatch.setattr(
+        policy_work.lease, 'is_held_by_living', lambda *_args: lock.busy is not None
+    )
     statuses = ['UPDATE_COMPLETE']
     monkeypatch.setattr(work_loop.nested_stack, 'status_of', lambda _p: statuses[0])
     monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
@@ -324,3 +327,21 @@ def test_the_signal_of_the_agent_is_no_news_while_nothing_changes(made):
     made.answers = ['done']
     assert made.handle(signals.Signal(Action.RETRY), None, 'agent') == 'done'
     assert [args[2] for args in made.policy.events] == ['tried']
+
+
+def test_one_thread_of_an_engine_waits_for_a_policy_and_the_others_leave(made):
+    made.answers = [later.Remember('no standby', until=10**6)] * 1000
+    made.handle(signals.Signal(), None, 'alarm')
+    others = []
+
+    def come(_now):
+        if len(others) < 3:
+            other = policy_work.PolicyWork(made.policy, None, OPTIONS)
+            others.append(other)
+            before = made.clock[0]
+            other.go_on()
+            assert made.clock[0] == before, 'it did not wait'
+
+    made.while_asleep.append(come)
+    made.go_on()
+    assert len(others) == 3 and work_loop._WAITERS == {}
