@@ -10,6 +10,7 @@ from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha import exceptions
 from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import failover_run, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
@@ -49,6 +50,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
                 resource_status='no active member',
                 status_reason=_('no member of the group is healthy (%s)') % reasons,
             )
+        active = first_active.holder(self, candidates) or active
         record.write(self, observed.on(model.Record(epoch=1, active=active)))
         self.create_with_template(self.child_template())
         return {'candidates': candidates, 'is_made': False, 'run': None}
@@ -145,7 +147,11 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
             return None
         first, observed = first_active.choose(self)
         candidates = observed.candidates
-        servers = {c.server.server for c in candidates if c.server is not None}
+        servers = {
+            c.server.server
+            for c in candidates
+            if c.server is not None and c.server.status is not ServerStatus.GONE
+        }
         is_left = found.active is None or found.active.server not in servers
         if is_left:
             # The update itself removed the active member, so the oldest healthy one follows.

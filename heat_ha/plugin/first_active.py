@@ -13,7 +13,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.failover import events, hook_runner, model, observation, record
 from heat_ha.failover.rules import decide, standbys
-from heat_ha.plugin import failover_options
+from heat_ha.plugin import failover_options, predecessors
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +56,20 @@ def choose(policy):
     # Without the health check: what a standby is to answer with may not be started yet.
     observed = observation.observe(policy._group(), clients.StackClients(policy))
     return standbys.first_active(observed.candidates), observed
+
+
+def holder(policy, candidates):
+    """The member that has things now by what the update deletes, None without a healthy one.
+
+    It is active from the start: then nothing has to move, when plain attachments become a policy.
+    """
+    servers = predecessors.leaving_holders(policy)
+    for one in candidates:
+        if one.server is not None and one.server.server in servers:
+            found = standbys.first_active([one])
+            if found is not None:
+                return found
+    return None
 
 
 def follow(policy, known, first):

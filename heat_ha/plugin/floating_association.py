@@ -20,9 +20,19 @@ class HandoffFloatingIPAssociation(never_replaced.NeverReplaced, floatingip.Floa
         status=support.UNSUPPORTED, message=_('Used by OS::Heat::FailoverPolicy of heat-ha.')
     )
 
+    CONNECTS = ('floatingip_id', 'port_id')
+
     def handle_create(self):
+        pass
+
+    def check_create_complete(self, _token):
+        # Not before: what disassociates it now has to be over.
+        is_alone, _holders = self.take_over()
+        if not is_alone:
+            return False
         super().handle_create()
         self.resource_id_set(self.properties[self.FLOATINGIP_ID])
+        return True
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         # After a failure there may be nothing that differs, and the address still not be there.
@@ -32,5 +42,5 @@ class HandoffFloatingIPAssociation(never_replaced.NeverReplaced, floatingip.Floa
         self.resource_id_set(floating)
 
     def handle_delete(self):
-        if not self.has_passed_on():
+        if not self.stands_for_nothing():
             super().handle_delete()

@@ -11,20 +11,44 @@ from heat.engine import resource
 from heat.objects import resource as resource_object
 from oslo_log import log as logging
 
+from heat_ha.plugin import predecessors
+
 LOG = logging.getLogger(__name__)
 
 
 class NeverReplaced(resource.Resource):
-    """The first base of such a type; its ``handle_update`` has to bring any state in order."""
+    """The first base of such a type; its ``handle_update`` has to bring any state in order.
+
+    :cvar CONNECTS: the names of its properties with the id of the thing, and of what that is
+        connected to.
+    """
 
     always_replace_on_check_failed = False
+
+    CONNECTS = ('', '')
 
     def needs_replace_failed(self):
         return False
 
     def _needs_update(self, *args, **kwargs):
         # Heat takes a failed resource whose definition has not changed for complete.
-        return super()._needs_update(*args, **kwargs) or self.status == self.FAILED
+        if super()._needs_update(*args, **kwargs) or self.status == self.FAILED:
+            return True
+        return predecessors.is_there(self, self.CONNECTS) or self.is_astray()
+
+    def is_astray(self):
+        """Whether the thing is at nobody, though the template has not changed."""
+        return False
+
+    def take_over(self):
+        """Stand alone for the thing; see ``predecessors.take_over``."""
+        return predecessors.take_over(self, self.CONNECTS)
+
+    def stands_for_nothing(self):
+        """Whether there is nothing to delete: it never had the thing, or another one has it."""
+        if self.resource_id is None or self.has_passed_on():
+            return True
+        return predecessors.give_back(self, self.CONNECTS)
 
     def values_of(self, name):
         """Every value that a property may have had when the last action began or ended.

@@ -44,17 +44,19 @@ class PortAttachment(given.OwnProperties, never_replaced.NeverReplaced):
         ),
     }
 
+    CONNECTS = (PORT, SERVER)
+
     def handle_create(self):
         # Before anything else can fail, so that a delete finds what may be plugged.
         self.resource_id_set(self.properties[self.PORT])
-        return {'server': self.properties[self.SERVER], 'is_asked': False}
+        return {'server': self.properties[self.SERVER], 'is_asked': False, 'is_alone': False}
 
     def check_create_complete(self, wanted):
         return self._is_at(wanted)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
         wanted = prop_diff.get(self.SERVER, self.properties[self.SERVER])
-        return {'server': wanted, 'is_asked': False}
+        return {'server': wanted, 'is_asked': False, 'is_alone': False}
 
     def check_update_complete(self, wanted):
         return self._is_at(wanted)
@@ -63,7 +65,7 @@ class PortAttachment(given.OwnProperties, never_replaced.NeverReplaced):
         return {'is_asked': False}
 
     def check_delete_complete(self, wanted):
-        if self.resource_id is None or self.has_passed_on():
+        if self.stands_for_nothing():
             return True
         current = self._server_with_port()
         if current not in self.values_of(self.SERVER):
@@ -79,9 +81,17 @@ class PortAttachment(given.OwnProperties, never_replaced.NeverReplaced):
             return port.get('device_id') or ''
         return None
 
+    def is_astray(self):
+        """Whether Neutron shows the port as free."""
+        return self._server_with_port() == ''
+
     def _is_at(self, wanted):
         """Look where the port is and do at most one thing to bring it to the wanted server."""
         server = wanted['server']
+        if not wanted['is_alone']:
+            wanted['is_alone'], _holders = self.take_over()
+            if not wanted['is_alone']:
+                return False
         current = self._server_with_port()
         if current == server:
             return bool(self.client_plugin().check_interface_attach(server, self.resource_id))

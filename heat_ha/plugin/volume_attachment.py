@@ -11,7 +11,7 @@ from heat.engine.resources.openstack.cinder import volume
 from oslo_log import log as logging
 
 from heat_ha.cloud import clients
-from heat_ha.cloud.model import Reply, VolumeStatus
+from heat_ha.cloud.model import Reply, ServerStatus, VolumeStatus
 from heat_ha.failover.handoff import volume as handoff_volume
 from heat_ha.failover.rules import moves, retry
 from heat_ha.plugin import never_replaced
@@ -37,6 +37,8 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
     support_status = support.SupportStatus(
         status=support.UNSUPPORTED, message=_('Used by OS::Heat::FailoverPolicy of heat-ha.')
     )
+
+    CONNECTS = ('volume_id', 'instance_uuid')
 
     def validate(self):
         """Refuse a volume that can never be handed over, where it is known by then."""
@@ -83,7 +85,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         )
 
     def handle_delete(self):
-        if self.resource_id is None or self.has_passed_on():
+        if self.stands_for_nothing():
             return None
         return self._handoff_to(None)
 
@@ -93,10 +95,26 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
     def _handoff_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
         others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
-        return _Handoff(self._driver(), others, server, time.monotonic() + LIMIT)
+        # What is to be free is not taken over from anybody.
+        is_alone = server is None
+        return _Handoff(self._driver(), others, server, time.monotonic() + LIMIT, is_alone)
+
+    def is_astray(self):
+        """Whether Cinder shows the volume as free, and its server is there to have it."""
+        driver, server = self._driver(), self.properties[self.INSTANCE_ID]
+        seen = driver.look(self.properties[self.VOLUME_ID])
+        if seen.status is not VolumeStatus.AVAILABLE or seen.servers:
+            return False
+        status = clients.StackClients(self).nova.server(server).status
+        return status in (ServerStatus.ACTIVE, ServerStatus.SHUTOFF)
 
     def _advance(self, handoff):
         """Look where the volume is and do at most one thing to bring it to the new server."""
+        if not handoff.is_alone:
+            handoff.is_alone, holders = self.take_over()
+            handoff.others |= holders - {handoff.new}
+            if not handoff.is_alone:
+                return self._wait(handoff, 'another resource that attaches it is being changed')
         seen = handoff.driver.look(self.properties[self.VOLUME_ID])
         old = next(iter(seen.servers & handoff.others), None)
         if handoff.new is None and old is None and seen.status not in _UNCLEAR:
@@ -120,6 +138,9 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
                 handoff.first_refused = handoff.first_refused or time.monotonic()
                 if time.monotonic() >= handoff.first_refused + retry.REFUSED_FOR:
                     raise _error(reason, 'Mend what Nova names')
+        return self._wait(handoff, reason)
+
+    def _wait(self, handoff, reason):
         if time.monotonic() > handoff.deadline:
             raise _error(f'not done within {LIMIT:.0f} s: {reason}', 'Mend what was seen')
         return False
@@ -141,6 +162,7 @@ class _Handoff:
     others: frozenset[str]
     new: str | None
     deadline: float
+    is_alone: bool = True
     first_refused: float = 0.0
 
 

@@ -84,7 +84,7 @@ def hand_over_first(group, found, removed, changed, staying):
         stack = heat_stack.Stack.load(group.context, stack_id=group.stack.id, force_reload=True)
         policy = stack.get(watcher.name)
         if policy is None or policy.id != watcher.row:
-            LOG.info('%s: policy %s is about to be deleted', group.name, watcher.name)
+            LOG.info('%s: policy %s will be deleted', group.name, watcher.name)
             continue
         # A resource holds its stack by a weak reference only.
         policy._ha_stack = stack
@@ -116,7 +116,7 @@ class _Handover:
             signals.Signal(
                 action=model.Action.SWITCHOVER,
                 member=new.member,
-                reason=f'group {self._group.name} is to lose or to change member {active.member}',
+                reason=f'group {self._group.name} loses or changes member {active.member}',
             ),
             None,
             goes_on=False,
@@ -152,7 +152,7 @@ class _Handover:
         )
 
     def _subject(self, active):
-        return f'member {active.member} is to go or to change'
+        return f'member {active.member} will go or change'
 
     def _let_go(self, active):
         """Nobody is left to hand over to: the template wants the group so."""

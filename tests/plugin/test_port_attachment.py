@@ -16,7 +16,7 @@ def attachment():
     found.properties = {'server': 'old', 'port': 'port'}
     found._stored_properties_data = {'server': 'old', 'port': 'port'}
     found.t.properties.return_value = {'server': 'new', 'port': 'port'}
-    found.has_passed_on.return_value = False
+    found.stands_for_nothing.return_value = False
     for name in ('values_of', 'check_delete_complete', '_ask_once'):
         function = getattr(kind, name)
         setattr(found, name, lambda *a, _f=function: _f(found, *a))

@@ -27,6 +27,7 @@ def attachment(cloud):
     found.properties = {kind.VOLUME_ID: 'v1', kind.INSTANCE_ID: 'old', kind.DEVICE: ''}
     found.values_of = lambda name: {'old', 'new'}
     found._driver = lambda: volume.VolumeDriver(cloud)
+    found.take_over = lambda: (True, frozenset())
     return found
 
 
@@ -41,6 +42,22 @@ def test_a_volume_is_taken_from_the_old_server_and_given_to_the_new_one(cloud, a
     carried(attachment, attachment._handoff_to('new'))
     assert cloud.holder('v1') == 'new' and not cloud.violations
     assert cloud.requests == [('detach', 'v1', 'old'), ('attach', 'v1', 'new')]
+
+
+def test_nothing_is_taken_for_attached_before_others_that_attach_it_are_done(cloud, attachment):
+    cloud.add_volume('v1', 'new')
+    answers = [(False, {'new'}), (False, {'new'}), (True, {'new'})]
+    attachment.take_over = lambda: answers.pop(0)
+    handoff = attachment._handoff_to('new')
+    assert not attachment._advance(handoff) and not attachment._advance(handoff)
+    assert attachment._advance(handoff) and not answers
+
+
+def test_a_volume_is_taken_from_the_server_of_the_attachment_that_leaves(cloud, attachment):
+    cloud.add_volume('v1', 'of-the-other')
+    attachment.take_over = lambda: (True, {'of-the-other'})
+    carried(attachment, attachment._handoff_to('new'))
+    assert cloud.holder('v1') == 'new' and not cloud.violations
 
 
 def test_what_the_quick_path_has_moved_already_is_asked_for_no_more(cloud, attachment):

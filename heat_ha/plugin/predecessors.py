@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking a connection over from the resource that an update is about to delete, and giving it back.
+
+A volume that was attached by an OS::Cinder::VolumeAttachment, and is handed over by a
+FailoverPolicy from an update on, must stay where it is: Heat makes the policy first, whose
+attachment finds the volume in place, and then deletes the old resource, which would detach it. So
+the new attachment takes the physical id of the old one away, by compare-and-set on its row: what
+stands for nothing is deleted without a request. What it took is on record before, and when the
+update is rolled back the new one gives it back, and then stands for nothing itself.
+
+This is done where the connection is made, below the policy, and not by the policy: only there is
+it known which things there are, and an attachment that an engine is deleting already has to be
+waited for by the one that would take its volume for attached.
+"""
+
+import json
+import time
+
+from heat.objects import stack as stack_object
+from oslo_log import log as logging
+
+from heat_ha.cloud import resource_data
+from heat_ha.failover.adapters import connections
+from heat_ha.failover.rules import succession
+
+LOG = logging.getLogger(__name__)
+
+TAKEN = 'ha_taken_over'
+
+# How often, and after how many seconds, a row is tried again on which an engine works.
+TRIES, PAUSE = 20, 0.5
+
+
+def tree_of(resource):
+    """The resources of all stacks that the resource's stack belongs to."""
+    root = resource.root_stack_id or resource.stack.root_stack_id()
+    return connections.Tree(resource.context, root)
+
+
+def _is_stack_at_work(resource):
+    """Whether Heat works on the whole stack: if not, it is a failover that updates this part."""
+    root = resource.root_stack_id or resource.stack.root_stack_id()
+    _action, status, _reason, _updated = stack_object.Stack.get_status(resource.context, root)
+    return status == resource.IN_PROGRESS
+
+
+def take_over(resource, connects):
+    """Let the resource stand alone for what it connects.
+
+    :param connects: the names of its properties with the thing and with what that is connected to.
+    :returns: whether it does so now: if not, an engine works on another one, so look again; and
+        what the thing may still be connected to because of others.
+    """
+    if not _is_stack_at_work(resource):
+        return True, set()
+    settled, holders = True, {one['holder'] for one in _taken(resource)}
+    for one in _leaving(resource, connects):
+        holders.add(one.holder)
+        if not one.physical:
+            settled = settled and not one.is_busy
+            continue
+        _remember(resource, one)
+        if one.is_busy or not connections.set_physical(resource.context, one.row, None):
+            settled = False
+            continue
+        text = f'{one.thing} is taken over from resource {one.name}, which will be deleted'
+        LOG.info('%s: %s', resource.name, text)
+        resource._add_event(resource.action, resource.IN_PROGRESS, text)
+    return settled, holders
+
+
+def is_there(resource, connects):
+    """Whether an update of the stack is to delete another resource that connects the same thing."""
+    return _is_stack_at_work(resource) and any(
+        one.physical or one.is_busy for one in _leaving(resource, connects)
+    )
+
+
+def give_back(resource, connects):
+    """Give back what was taken over, where the other resource still is there.
+
+    That is so in an update that has not come to its end: it is rolled back, or failed, or Heat
+    tries the creation of the policy again. Where Heat deletes the other one, that frees the thing.
+
+    :returns: whether the resource stands for nothing any more.
+    """
+    taken = {one['row']: one['physical'] for one in _taken(resource)}
+    if not taken:
+        return False
+    given = False
+    for one in tree_of(resource).connections():
+        if one.row not in taken:
+            continue
+        if one.holder not in resource.values_of(connects[1]):
+            # It has moved since, so the other one would not know where it is.
+            continue
+        given = _set(resource, one.row, taken[one.row]) or given
+    if given:
+        LOG.info('%s: what it has taken over is given back', resource.name)
+        resource.resource_id_set(None)
+    return given
+
+
+def leaving_holders(resource):
+    """What things are connected to by resources that the update is to delete: servers and ports."""
+    tree = tree_of(resource)
+    ours = tree.path(resource.id)
+    return {
+        one.holder
+        for one in tree.connections()
+        if one.physical and succession.is_leaving(tree.path(one.row), ours)
+    }
+
+
+def _leaving(resource, connects):
+    tree = tree_of(resource)
+    thing = resource.properties[connects[0]]
+    found = [one for one in tree.connections() if one.row != resource.id and one.thing == thing]
+    if not found:
+        return []
+    ours = tree.path(resource.id)
+    return [one for one in found if succession.is_leaving(tree.path(one.row), ours)]
+
+
+def _taken(resource):
+    return json.loads(resource_data.fresh(resource).get(TAKEN, '[]'))
+
+
+def _remember(resource, one):
+    known = [found for found in _taken(resource) if found['row'] != one.row]
+    known.append({'row': one.row, 'physical': one.physical, 'holder': one.holder})
+    resource.data_set(TAKEN, json.dumps(known))
+
+
+def _set(resource, row, physical):
+    for _ in range(TRIES):
+        if connections.set_physical(resource.context, row, physical):
+            return True
+        time.sleep(PAUSE)
+    return False
