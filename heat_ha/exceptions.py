@@ -77,4 +77,11 @@ class StillStopped(Stopped):
 
 
 class FencingUnconfirmed(Stopped):
-    """The old active may still write. Nothing goes on before its end is confirmed (S1)."""
+    """A server may still write. Nothing goes on before its end is confirmed (S1).
+
+    :param server: the one on the host that is to be confirmed down, '' for that of the old active.
+    """
+
+    def __init__(self, reason: str, remedy: str, server: str = '') -> None:
+        self.server = server
+        super().__init__(reason, remedy)

@@ -73,10 +73,14 @@ def host_id(project: str, host: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class HostTable:
-    """All hosts as they were at one look; called with a server it gives that server's host."""
+    """All hosts as they were at one look; called with a server it gives that server's host.
+
+    ``failure`` says why there are none.
+    """
 
     by_id: Mapping[str, cloud.Host]
     otherwise: cloud.Host
+    failure: cloud.Sight | None = None
 
     def __call__(self, server: cloud.Server) -> cloud.Host:
         return self.by_id.get(server.host, self.otherwise)
@@ -85,6 +89,14 @@ class HostTable:
     def has_dead(self) -> bool:
         """Whether any of them is confirmed down."""
         return any(h.state is cloud.HostState.CONFIRMED_DOWN for h in self.by_id.values())
+
+    @property
+    def sight(self) -> cloud.Sight:
+        """What is known of all of them together."""
+        if self.failure is not None:
+            return self.failure
+        is_silent = any(h.state is cloud.HostState.DOWN for h in self.by_id.values())
+        return cloud.Sight.SOME_SILENT if is_silent else cloud.Sight.NONE_SILENT
 
 
 class Hosts:
@@ -104,10 +116,11 @@ class Hosts:
         try:
             client = client_for(self._region, group=self._group)
             if client is None:
-                return HostTable({}, _unknown(NO_CREDENTIAL))
+                return HostTable({}, _unknown(NO_CREDENTIAL), cloud.Sight.NO_CREDENTIAL)
             services = client.services.list(binary='nova-compute')
         except FAILURES as exc:
-            return HostTable({}, _unknown(f'Nova did not show its host ({exc})'[:250]))
+            unknown = _unknown(f'Nova did not show its host ({exc})'[:250])
+            return HostTable({}, unknown, cloud.Sight.COULD_NOT_ASK)
         return HostTable(
             {host_id(self._project, service.host): _host(service) for service in services},
             _unknown("none of Nova's hosts is the one of its server"),

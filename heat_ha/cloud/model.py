@@ -95,6 +95,15 @@ class Host:
     detail: str
 
 
+class Sight(enum.Enum):
+    """What is known of all compute hosts together, where the host of a server is not known."""
+
+    NONE_SILENT = 'none_silent'
+    SOME_SILENT = 'some_silent'
+    COULD_NOT_ASK = 'could_not_ask'
+    NO_CREDENTIAL = 'no_credential'
+
+
 @dataclasses.dataclass(frozen=True)
 class ComputeService:
     """What Nova shows of a host's nova-compute service.

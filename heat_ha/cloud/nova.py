@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova, as far as a failover needs it: bounded calls, answers as values."""
 
+import datetime
 import re
 from typing import Any
 
@@ -10,11 +11,16 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
+from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 
 # 2.60 is the first that attaches multiattach volumes and the newest that is needed; every
 # Nova since Queens has it.
 MICROVERSION = '2.60'
+
+# For how long a deleted server is looked for. Operators remove what was deleted from Nova's
+# database after a few weeks or months.
+LISTED_FOR = datetime.timedelta(days=14)
 
 
 class Nova:
@@ -57,6 +63,22 @@ class Nova:
                 'nova', f'servers of a name ({name[:60]!r})', _short(exc)
             ) from exc
         return frozenset(str(server.id) for server in found if server.name == name)
+
+    def deleted_server(self, server_id: str) -> cloud.Server:
+        """Look at a server that Nova has deleted, for the host that it was on.
+
+        :returns: GONE with its host, '' where Nova does not list it any more; a failed call is
+            COULD_NOT_ASK.
+        """
+        since = (clock.now() - LISTED_FOR).isoformat(timespec='seconds')
+        try:
+            # The owner of a server may see it so after its deletion, and in no other way. Asked
+            # for the servers that changed, Nova lists deleted ones as well.
+            found = self._client.servers.list(search_opts={'changes-since': since}, limit=-1)
+        except _FAILURES as exc:
+            return cloud.Server(server_id, cloud.ServerStatus.COULD_NOT_ASK, detail=_short(exc))
+        hosts = [getattr(one, 'hostId', '') or '' for one in found if one.id == server_id]
+        return cloud.Server(server_id, cloud.ServerStatus.GONE, host=hosts[0] if hosts else '')
 
     def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server; the end of it is seen in Cinder."""

@@ -91,6 +91,7 @@ class FailoverRun:
         self._is_taken_up = is_taken_up
         deadline = time.monotonic() + self._options.fencing_timeout
         decided: fence_wait.Look | None = None
+        old = findings.server_and_host(plan.old)
         if plan.is_moved:
             # Nothing moves: what it is for is follow-up work, which is on record with its end.
             self.begun(plan)
@@ -100,16 +101,20 @@ class FailoverRun:
                 self,
                 stack_clients,
                 findings.looks,
-                findings.server_and_host(plan.old),
+                old,
             )
             try:
                 plan = running.run()
             except exceptions.FencingUnconfirmed as exc:
                 plan = running.plan
                 self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
-                decided = self._wait_for_fence(plan, stack_clients, deadline, decided)
+                server = exc.server or (plan.old.server if plan.old else '')
+                decided = self._wait_for_fence(plan, server, stack_clients, deadline, decided)
                 if decided is None:
                     raise
+                # What was seen before the wait holds no longer.
+                is_of_old = plan.old is not None and server == plan.old.server
+                old = decided if is_of_old else None
             except exceptions.SuccessorFailed as exc:
                 self._stop(running.plan, model.State.STOPPED, exc)
                 findings, seen = look_again(running.plan)
@@ -117,7 +122,7 @@ class FailoverRun:
                 if other is None:
                     raise
                 self._report_other(running.plan, other)
-                plan = other
+                plan, old = other, findings.server_and_host(other.old)
             except exceptions.Stopped as exc:
                 self._stop(running.plan, model.State.STOPPED, exc)
                 raise
@@ -139,12 +144,16 @@ class FailoverRun:
     def _wait_for_fence(
         self,
         plan: model.Plan,
+        server: str,
         stack_clients: clients.StackClients,
         deadline: float,
         before: fence_wait.Look | None,
     ) -> fence_wait.Look | None:
-        """Wait until the failover can go on; None when it could not before the deadline."""
-        known, server = self._held.value, plan.old.server if plan.old else ''
+        """Wait until the failover can go on; None when it could not before the deadline.
+
+        :param server: the one on the host that is waited for, '' for none.
+        """
+        known = self._held.value
         self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
         if not server:
             return None

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
+from heat_ha.failover import former_holders
+from heat_ha.failover.rules import moves, server_rules
 
 # Seconds between two looks at a host that is to be fenced.
 FENCE_LOOK = 1.0
@@ -14,18 +16,24 @@ FENCE_LOOK = 1.0
 Look = tuple[cloud.Server, cloud.Host]
 
 
-def is_decided(before: Look | None, server: cloud.Server, host: cloud.Host) -> bool:
+def is_decided(
+    before: Look | None, server: cloud.Server, host: cloud.Host, sight: cloud.Sight
+) -> bool:
     """Whether the failover can get further than when it stopped to wait.
 
     Invariant: what ended a wait does not end the next one, so that a failover which nothing but a
     person can free does not wait, go on and stop again with every look. A server that is gone
-    counts only if its host was confirmed down before: Nova deletes in its database alone while a
-    host is silent (S1).
+    counts only if its host was confirmed down before, or by its host as it is now: Nova deletes in
+    its database alone while a host is silent (S1).
 
-    :param before: the look that ended an earlier wait of the same failover, None without one.
+    :param before: the look that ended an earlier wait of the same failover for the same server,
+        None without one.
+    :param sight: what is known of all hosts together.
     """
     is_confirmed = host.state is cloud.HostState.CONFIRMED_DOWN
     if before is None or before[1].state is not cloud.HostState.CONFIRMED_DOWN:
+        if server.status is cloud.ServerStatus.GONE:
+            return isinstance(server_rules.next_for_free(server, host, sight), moves.Done)
         return is_confirmed or host.state is cloud.HostState.UP
     if server.status is cloud.ServerStatus.GONE or host.state is cloud.HostState.UP:
         return True
@@ -41,16 +49,18 @@ def wait(
 ) -> Look | None:
     """Look at the server and its host until the failover can go on.
 
+    :param server_id: the server on the host that is waited for.
     :param deadline: on the monotonic clock.
     :param still_wanted: asked before each look; what it raises ends the wait.
     :param before: see :func:`is_decided`.
     :returns: the look, None when nothing was decided before the deadline.
     """
+    if before is not None and before[0].server != server_id:
+        before = None
     while time.monotonic() < deadline:
         still_wanted()
-        server = stack_clients.nova.server(server_id)
-        host = stack_clients.hosts.state(server)
-        if is_decided(before, server, host):
+        server, host, sight = former_holders.look(stack_clients, server_id)
+        if is_decided(before, server, host, sight):
             return server, host
         if host.state is cloud.HostState.DOWN:
             # The confirmation was withdrawn: another one is news.

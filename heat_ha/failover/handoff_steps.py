@@ -19,7 +19,8 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import attachment_poller, model
+from heat_ha.cloud.model import HostState
+from heat_ha.failover import attachment_poller, former_holders, model
 from heat_ha.failover.handoff import driver, drivers
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import moves, retry, server_rules
@@ -68,6 +69,9 @@ class HandoffSteps:
         self._handed_on: dict[str, Look] = dict(looks)
         self._old = old
         self._old_until = time.monotonic() + FRESH
+        self._former_holders = former_holders.FormerHolders(services)
+        if old is not None and self._is_known_dead():
+            self._former_holders.vouch(old[0].server)
 
     def pool(self, steps: Iterable[model.Step]) -> concurrent.futures.ThreadPoolExecutor:
         """Threads for the steps of these that are left; several things of a kind are polled."""
@@ -108,9 +112,12 @@ class HandoffSteps:
 
     def _stop_server(self, step: model.Step) -> str:
         nova, server = self._services.nova, step.target
+        # After the failover nothing is given away any more.
+        holders = () if step.is_follow_up else (server,)
+        settled = self._former_holders.settled
         return self._until_done(
             step,
-            lambda: server_rules.next_for_stop(nova.server(server)),
+            lambda: settled(server_rules.next_for_stop(nova.server(server)), holders),
             lambda: nova.stop(server),
             lambda: self._examine(server, server_rules.next_for_stuck_stop),
         )
@@ -119,6 +126,7 @@ class HandoffSteps:
         handler, plan = self._drivers[step.thing], self._plan()
         holders = [one.server for one in (plan.old, *plan.tried) if one and one.server != new]
         holder = holders[0] if holders else None
+        settled = self._former_holders.settled
 
         def look() -> moves.Move:
             # Mostly the old active has it. Who else may have got it, by an earlier plan or by
@@ -129,20 +137,22 @@ class HandoffSteps:
                 move = handler.next_release(seen, one, new)
                 if not isinstance(move, moves.Stop):
                     holder = one
-                    return move
+                    return settled(move, holders)
             holder = holders[0] if holders else None
-            return handler.next_release(seen, holder, new)
+            return settled(handler.next_release(seen, holder, new), holders)
+
+        def send() -> driver.Sent:
+            sent = handler.release(step.target, holder or '')
+            if sent[0] is cloud.Reply.ACCEPTED:
+                self._former_holders.vouch(holder or '')
+            return sent
 
         def judge(server: cloud.Server, host: cloud.Host) -> moves.Finding:
             may_delete = plan.may_delete_old and plan.old is not None and holder == plan.old.server
-            return server_rules.next_for_stuck_detach(server, host, may_delete)
+            return server_rules.next_for_stuck(server, host, may_delete)
 
         reason = self._until_done(
-            step,
-            look,
-            lambda: handler.release(step.target, holder or ''),
-            lambda: self._examine(holder, judge),
-            service=handler.asked_of,
+            step, look, send, lambda: self._examine(holder, judge), service=handler.asked_of
         )
         self._handed_on[step.target] = self._last_looks[step.target]
         return reason
@@ -200,8 +210,8 @@ class HandoffSteps:
                     is_of_successor = is_of_server and step.kind is StepKind.ATTACH
                     kind = exceptions.SuccessorFailed if is_of_successor else exceptions.Stopped
                     raise kind(reason, remedy)
-                case moves.WaitForFence(reason, remedy):
-                    raise exceptions.FencingUnconfirmed(reason, remedy)
+                case moves.WaitForFence(reason, remedy, server):
+                    raise exceptions.FencingUnconfirmed(reason, remedy, server)
             attempt, action = retry.after(attempt, event, time.monotonic())
 
     # --- looks -------------------------------------------------------------------------------
@@ -241,17 +251,14 @@ class HandoffSteps:
             return moves.Wait('there is no old active')
         if self._old is not None and self._old[0].server == server_id and self._is_known_dead():
             return judge(*self._old)
-        # Both at once: on a dead host this is what the hand-over waits for.
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            hosts = pool.submit(self._services.hosts.all)
-            server = self._services.nova.server(server_id)
-            return judge(server, hosts.result()(server))
+        server, host, _sight = former_holders.look(self._services, server_id)
+        return judge(server, host)
 
     def _is_known_dead(self) -> bool:
         """Whether the old active's host was just seen to be down, so that it need not be asked."""
         return (
             self._old is not None
-            and self._old[1].state is cloud.HostState.CONFIRMED_DOWN
+            and self._old[1].state is HostState.CONFIRMED_DOWN
             and time.monotonic() < self._old_until
         )
 
@@ -261,13 +268,10 @@ class HandoffSteps:
         plan = self._plan()
         server = plan.old.server if plan.old else ''
         reply, _ = self._services.nova.delete(server)
-        LOG.info(
-            'plan %s: the deletion of server %s is %s: %s',
-            plan.plan_id,
-            server,
-            reply.value,
-            reason,
-        )
+        # By what was just seen of its host it may be deleted.
+        self._former_holders.vouch(server)
+        text = 'plan %s: the deletion of server %s is %s: %s'
+        LOG.info(text, plan.plan_id, server, reply.value, reason)
 
     def _changes(self, step: model.Step) -> int:
         poller = self._poller_of(step)

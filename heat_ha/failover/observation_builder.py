@@ -30,13 +30,17 @@ LOG = logging.getLogger(__name__)
 # How many things are looked at while Heat lists the members.
 LOOKS_AT_ONCE = 8
 
+# Seconds for which a look at a server and its host holds, from there to the first step of a plan.
+LOOK_HOLDS = 5.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
     """What one look at a policy's group, and at what it hands over, has shown.
 
     ``looks`` are at the things that drivers hand over, by id; ``never_moved`` says why some of them
-    can never change servers; ``revision`` is the SHA-256 of what is handed over.
+    can never change servers; ``revision`` is the SHA-256 of what is handed over; ``looked_at`` is
+    when the look ended, on the monotonic clock.
     """
 
     observed: observation.Observed
@@ -46,6 +50,7 @@ class Findings:
     revision: str
     moves_more_than_volumes: bool
     held_by: Mapping[str, frozenset[str] | None]
+    looked_at: float = dataclasses.field(default_factory=time.monotonic)
 
     def has_looked_at(self, target: model.MemberServer | None) -> bool:
         """Whether a member's server was looked at, or there is none to look at."""
@@ -56,8 +61,8 @@ class Findings:
     def server_and_host(
         self, target: model.MemberServer | None
     ) -> tuple[cloud.Server, cloud.Host] | None:
-        """What was seen of a member's server and host, None where nobody looked."""
-        if target is None:
+        """What was seen of a member's server and host, None where nobody looked just now."""
+        if target is None or time.monotonic() - self.looked_at > LOOK_HOLDS:
             return None
         for one in self.observed.candidates:
             if one.server and one.host and one.server.server == target.server:

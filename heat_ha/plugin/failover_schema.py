@@ -265,10 +265,11 @@ class FailoverSchema:
             properties.Schema.STRING,
             _(
                 'Which proof is needed that the old active no longer writes. required: its '
-                'server must be seen shut off or gone, or its host confirmed down, before any '
-                'volume is taken. confirmed_by_nova: a volume that is seen as detached is '
-                'enough; where its host does not answer, Nova must show the host as forced '
-                'down. none: as confirmed_by_nova, but a failover stops at once instead of '
+                'server must be seen shut off, or gone from a host that is up, or its host '
+                'confirmed down, before any volume is taken. confirmed_by_nova: a volume that is '
+                'seen as detached is enough; where its host does not answer, Nova must show the '
+                'host as forced down, also for a volume that is free or a server that was '
+                'deleted. none: as confirmed_by_nova, but a failover stops at once instead of '
                 'waiting for a host to be fenced.'
             ),
             default=model.Fencing.CONFIRMED_BY_NOVA.value,

@@ -12,6 +12,7 @@ from oslo_log import log as logging
 
 from heat_ha.cloud import clients
 from heat_ha.cloud.model import Reply, ServerStatus, VolumeStatus
+from heat_ha.failover import former_holders
 from heat_ha.failover.handoff import volume as handoff_volume
 from heat_ha.failover.rules import moves, retry
 from heat_ha.plugin import never_replaced
@@ -52,11 +53,11 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         if not volume_id:
             # A volume that the same stack makes: handle_create looks again.
             return None
-        driver = self._driver()
+        driver = handoff_volume.VolumeDriver(self._services())
         return driver.why_never_moved(driver.look(volume_id))
 
-    def _driver(self):
-        return handoff_volume.VolumeDriver(clients.StackClients(self))
+    def _services(self):
+        return clients.StackClients(self)
 
     def handle_create(self):
         why_not = self._why_never_moved()
@@ -95,18 +96,24 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
     def _handoff_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
         others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
-        # What is to be free is not taken over from anybody.
-        is_alone = server is None
-        return _Handoff(self._driver(), others, server, time.monotonic() + LIMIT, is_alone)
+        services = self._services()
+        return _Handoff(
+            handoff_volume.VolumeDriver(services),
+            former_holders.FormerHolders(services),
+            others,
+            server,
+            time.monotonic() + LIMIT,
+            # What is to be free is not taken over from anybody.
+            is_alone=server is None,
+        )
 
     def is_astray(self):
         """Whether Cinder shows the volume as free, and its server is there to have it."""
-        driver, server = self._driver(), self.properties[self.INSTANCE_ID]
-        seen = driver.look(self.properties[self.VOLUME_ID])
+        services, server = self._services(), self.properties[self.INSTANCE_ID]
+        seen = handoff_volume.VolumeDriver(services).look(self.properties[self.VOLUME_ID])
         if seen.status is not VolumeStatus.AVAILABLE or seen.servers:
             return False
-        status = clients.StackClients(self).nova.server(server).status
-        return status in (ServerStatus.ACTIVE, ServerStatus.SHUTOFF)
+        return services.nova.server(server).status in (ServerStatus.ACTIVE, ServerStatus.SHUTOFF)
 
     def _advance(self, handoff):
         """Look where the volume is and do at most one thing to bring it to the new server."""
@@ -120,7 +127,9 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         if handoff.new is None and old is None and seen.status not in _UNCLEAR:
             # It is free, gone, or at a server that it was not given to by this.
             return True
-        move = handoff.driver.next_release(seen, old, handoff.new)
+        move = handoff.former_holders.settled(
+            handoff.driver.next_release(seen, old, handoff.new), handoff.others
+        )
         if isinstance(move, moves.Done) and handoff.new is not None:
             move = handoff.driver.next_acquire(seen, None, handoff.new)
         return self._do(handoff, old, move)
@@ -138,18 +147,21 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
                 handoff.first_refused = handoff.first_refused or time.monotonic()
                 if time.monotonic() >= handoff.first_refused + retry.REFUSED_FOR:
                     raise _error(reason, 'Mend what Nova names')
-        return self._wait(handoff, reason)
+        return self._wait(handoff, reason, getattr(move, 'remedy', 'Mend what was seen'))
 
-    def _wait(self, handoff, reason):
+    def _wait(self, handoff, reason, remedy='Mend what was seen'):
         if time.monotonic() > handoff.deadline:
-            raise _error(f'not done within {LIMIT:.0f} s: {reason}', 'Mend what was seen')
+            raise _error(f'not done within {LIMIT:.0f} s: {reason}', remedy)
         return False
 
     def _send(self, handoff, old):
         volume_id = self.properties[self.VOLUME_ID]
         if old is not None:
             LOG.info('volume %s is taken from %s', volume_id, old)
-            return handoff.driver.release(volume_id, old)
+            reply, reason = handoff.driver.release(volume_id, old)
+            if reply is Reply.ACCEPTED:
+                handoff.former_holders.vouch(old)
+            return reply, reason
         LOG.info('volume %s is given to %s', volume_id, handoff.new)
         return handoff.driver.acquire(volume_id, handoff.new, self.properties[self.DEVICE] or None)
 
@@ -159,6 +171,7 @@ class _Handoff:
     """From the servers that may have the volume to the one that is to have it."""
 
     driver: handoff_volume.VolumeDriver
+    former_holders: former_holders.FormerHolders
     others: frozenset[str]
     new: str | None
     deadline: float

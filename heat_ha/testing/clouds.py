@@ -9,7 +9,7 @@ fake keeps, whoever asks for it.
 import dataclasses
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
@@ -40,6 +40,8 @@ class FakeCloud:
         self._random = random.Random(seed)
         self._guard = threading.Lock()
         self._dead = ''
+        # Volumes that a guest may still write to, although they are shown as free.
+        self._written: dict[str, str] = {}
         self.refusals = 0
         self.refused: set[str] = set()
         self.host = cloud.Host(HostState.UP, 'its host is up')
@@ -146,6 +148,10 @@ class FakeCloud:
             found = self._volumes[volume_id]
             if found.server is not None and found.server != server_id:
                 self.violations.append(f'{volume_id} asked for {server_id} while on {found.server}')
+            writer = self._written.get(volume_id, '')
+            is_silent = bool(writer) and self._is_dead(writer) and self.host.state is HostState.DOWN
+            if is_silent and writer != server_id:
+                self.violations.append(f'{volume_id} asked for {server_id} while {writer} writes')
             if self._fails():
                 return cloud.Reply.UNKNOWN, 'HTTP 500'
             if found.status is not VolumeStatus.AVAILABLE:
@@ -174,10 +180,30 @@ class FakeCloud:
             self.requests.append(('delete', '', server_id))
             return self._reply()
 
+    def deleted_server(self, server_id: str) -> cloud.Server:
+        """Look at a server that was deleted; its host is known by its id here."""
+        if self._fails():
+            return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, detail='HTTP 503')
+        return cloud.Server(server_id, ServerStatus.GONE, host='host')
+
+    def owner_deletes(self, server_id: str) -> None:
+        """Let its owner delete a server; on a silent host Nova does that in its database only."""
+        with self._guard:
+            self._servers.pop(server_id, None)
+            for name, found in self._volumes.items():
+                if found.server == server_id:
+                    found.status, found.server = VolumeStatus.AVAILABLE, None
+                    if self._is_dead(server_id) and self.host.state is HostState.DOWN:
+                        self._written[name] = server_id
+
     # --- the hosts ---------------------------------------------------------------------------
 
     def let_die(self, server_id: str) -> None:
-        """Let the host of a server not answer from now on; nobody has confirmed anything."""
+        """Let the host of a server not answer from now on; nobody has confirmed anything.
+
+        The host before answers again, and Nova removes from it what was deleted meanwhile.
+        """
+        self._written.clear()
         self.host = cloud.Host(HostState.DOWN, 'its host does not answer')
         self._dead = server_id
 
@@ -188,9 +214,9 @@ class FakeCloud:
     def _is_dead(self, server_id: str) -> bool:
         return self._dead == server_id
 
-    def all(self) -> Callable[[cloud.Server], cloud.Host]:
+    def all(self) -> '_Hosts':
         """Look at all hosts at once."""
-        return self.state
+        return _Hosts(self)
 
     def state(self, server: cloud.Server) -> cloud.Host:
         """Look at the host of a server."""
@@ -214,3 +240,22 @@ class FakeCloud:
         if self._fails():
             return cloud.Reply.UNKNOWN, 'the reply was lost'
         return cloud.Reply.ACCEPTED, ''
+
+
+class _Hosts:
+    """All hosts of a fake cloud, as ``compute_hosts.HostTable`` shows those of a real one."""
+
+    def __init__(self, made: FakeCloud) -> None:
+        self._cloud = made
+
+    def __call__(self, server: cloud.Server) -> cloud.Host:
+        return self._cloud.state(server)
+
+    @property
+    def has_dead(self) -> bool:
+        return self._cloud.host.state is HostState.CONFIRMED_DOWN
+
+    @property
+    def sight(self) -> cloud.Sight:
+        is_silent = self._cloud.host.state is HostState.DOWN
+        return cloud.Sight.SOME_SILENT if is_silent else cloud.Sight.NONE_SILENT

@@ -115,6 +115,10 @@ class VolumeRules:
             cloud, lambda: cloud.nova.server(server), lambda seen: seen.status is ServerStatus.GONE
         )
         assert volume_looks(cloud, VolumeStatus.AVAILABLE)[-1].servers == frozenset()
+        # On which host it was is still to be known.
+        gone = cloud.nova.deleted_server(server)
+        assert gone.status is ServerStatus.GONE and gone.host
+        assert cloud.hosts.all()(gone).state is HostState.UP
 
 
 class DeadHostRules:

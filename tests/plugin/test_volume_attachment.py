@@ -4,7 +4,7 @@
 import pytest
 from heat.common import exception
 
-from heat_ha.failover.handoff import volume
+from heat_ha.failover import former_holders
 from heat_ha.failover.rules import retry
 from heat_ha.plugin import volume_attachment
 from heat_ha.testing import clouds
@@ -26,7 +26,7 @@ def attachment(cloud):
     found = object.__new__(kind)
     found.properties = {kind.VOLUME_ID: 'v1', kind.INSTANCE_ID: 'old', kind.DEVICE: ''}
     found.values_of = lambda name: {'old', 'new'}
-    found._driver = lambda: volume.VolumeDriver(cloud)
+    found._services = lambda: cloud
     found.take_over = lambda: (True, frozenset())
     return found
 
@@ -83,3 +83,26 @@ def test_a_refusal_is_borne_for_a_while_and_then_named(cloud, attachment, monkey
     cloud.refusals = 1
     with pytest.raises(exception.ResourceInError, match='already attached'):
         carried(attachment, attachment._handoff_to('new'))
+
+
+# S1
+def test_a_volume_that_is_free_because_nova_deleted_alone_waits_for_the_host(
+    cloud, attachment, monkeypatch
+):
+    cloud.let_die('old')
+    cloud.owner_deletes('old')
+    handoff = attachment._handoff_to('new')
+    assert not any(attachment._advance(handoff) for _ in range(20))
+    handoff.deadline = 0.0
+    with pytest.raises(exception.ResourceInError, match=r'does not answer.*set --down'):
+        attachment._advance(handoff)
+    assert cloud.requests == []
+    cloud.confirm()
+    carried(attachment, attachment._handoff_to('new'))
+    assert cloud.holder('v1') == 'new' and not cloud.violations
+
+
+def test_who_just_gave_the_volume_up_on_request_is_not_asked_for(cloud, attachment, monkeypatch):
+    monkeypatch.setattr(former_holders, 'look', None)
+    carried(attachment, attachment._handoff_to('new'))
+    assert cloud.holder('v1') == 'new'

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tenacity
+from novaclient import exceptions as nova_exceptions
 from oslo_log import log as logging
 
 from heat_ha import exceptions
@@ -77,8 +78,11 @@ class NovaAdmin:
         return {m.instance_uuid: m.dest_compute for m in found if m.dest_compute}
 
     def host_of(self, server: str) -> str:
-        """The name of a server's host, '' when there is none. :raises CouldNotAsk: no answer."""
-        found = self._ask(f'server {server}', lambda c: c.servers.get(server))
+        """The name of a server's host, also of one that is deleted; '' when there is none.
+
+        :raises CouldNotAsk: no answer.
+        """
+        found = self._ask(f'server {server}', lambda c: _server(c, server))
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
 
     def mark_down(self, service: cloud.ComputeService, reason: str) -> cloud.ComputeService:
@@ -141,6 +145,16 @@ class NovaAdmin:
             sorted(m.instance_uuid for m in found if m.source_compute == host
                    and m.status in ('accepted', 'pre-migrating', 'done'))
         )  # fmt: skip
+
+
+def _server(client: Any, server: str) -> Any:
+    """A server as Nova has it on record, None where it has none."""
+    try:
+        return client.servers.get(server)
+    except nova_exceptions.NotFound:
+        search = {'all_tenants': True, 'deleted': True, 'uuid': server}
+        found = client.servers.list(search_opts=search)
+        return next((one for one in found if one.id == server), None)
 
 
 def _retrying() -> tenacity.Retrying:

@@ -28,7 +28,9 @@ class Driver(abc.ABC, Generic[Seen]):
     Invariants of every driver:
 
     * ``next_acquire`` leads to a Request only when the look shows the thing free of every
-      server, and ``next_release`` to Done only when no server but the new active has it (S1).
+      server. ``next_release`` leads to Done only when the new active has it and no other server,
+      and to Free when no server has it. Free is not the end of a release: the executor asks for
+      the host of who had it (S1).
     * A look that could not be made leads to Wait (S2).
     * A request that is sent twice does no harm, and its end is seen by looks alone (S4).
 
@@ -80,7 +82,7 @@ class Driver(abc.ABC, Generic[Seen]):
 
     @staticmethod
     @abc.abstractmethod
-    def next_release(seen: Seen, old: str | None, new: str | None) -> moves.Move:
+    def next_release(seen: Seen, old: str | None, new: str | None) -> moves.Shown:
         """What a look leads to while the thing is taken from ``old``. Does no I/O."""
 
     @staticmethod

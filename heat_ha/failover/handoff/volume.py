@@ -42,7 +42,7 @@ class VolumeDriver(driver.Driver[cloud.Volume]):
         return self._nova.attach(new, target, detail)
 
     @staticmethod
-    def next_release(seen: cloud.Volume, old: str | None, new: str | None) -> moves.Move:
+    def next_release(seen: cloud.Volume, old: str | None, new: str | None) -> moves.Shown:
         """What a look leads to while the volume is taken from ``old``."""
         return volume_rules.next_for_detach(seen, old, new)
 

@@ -28,6 +28,17 @@ class Done:
 
 
 @dataclasses.dataclass(frozen=True)
+class Free:
+    """No server has it, as its service has on record.
+
+    Nova writes that down alone when a server is deleted whose host is silent. So whether who had it
+    can still write is asked of the host (``server_rules.next_for_free``).
+    """
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Stop:
     """The step cannot be done safely; a person is needed.
 
@@ -48,14 +59,22 @@ class Delete:
 
 @dataclasses.dataclass(frozen=True)
 class WaitForFence:
-    """Somebody has to confirm that the host is down before anything more is safe."""
+    """Somebody has to confirm that the host is down before anything more is safe.
+
+    ``server`` is the one that is on it.
+    """
 
     reason: str
     remedy: str
+    server: str = ''
 
 
-# What a look at the thing itself leads to. None of them deletes anything.
-Move = Request | Wait | Done | Stop
+# What a look at the thing itself leads to, and at the host of who had it. None of them deletes
+# anything.
+Move = Request | Wait | Done | Stop | WaitForFence
+
+# What a look at the thing alone leads to.
+Shown = Request | Wait | Done | Free | Stop
 
 # What a look at the server that stands in the way, and at its host, leads to.
 Finding = Wait | Done | Stop | Delete | WaitForFence

@@ -208,6 +208,12 @@ def _after_look(
             return dataclasses.replace(attempt, is_stuck=is_stuck), move
         case moves.Stop():
             return attempt, move
+        case moves.WaitForFence():
+            return attempt, _of_step(attempt, move)
+
+
+def _of_step(attempt: Attempt, found: moves.WaitForFence) -> moves.WaitForFence:
+    return dataclasses.replace(found, reason=f'{attempt.step}: {found.reason}')
 
 
 def _after_answer(attempt: Attempt, reply: Reply, text: str, now: float) -> tuple[Attempt, Action]:
@@ -252,8 +258,8 @@ def _after_examination(
         case moves.Delete(reason):
             freed_by = f'{reason}, so its server was deleted; '
             return dataclasses.replace(attempt, freed_by=freed_by, pause=FIRST_LOOK), finding
-        case moves.WaitForFence(reason, remedy):
-            return attempt, moves.WaitForFence(f'{attempt.step}: {reason}', remedy)
+        case moves.WaitForFence():
+            return attempt, _of_step(attempt, finding)
         case moves.Done() | moves.Stop():
             return attempt, finding
 

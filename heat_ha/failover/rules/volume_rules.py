@@ -63,10 +63,11 @@ def _foreign_servers(seen: cloud.Volume, own: Iterable[str | None]) -> moves.Sto
     )
 
 
-def next_for_detach(seen: cloud.Volume, old: str | None, new: str | None) -> moves.Move:
+def next_for_detach(seen: cloud.Volume, old: str | None, new: str | None) -> moves.Shown:
     """What one look at a volume leads to while it is being taken from ``old``.
 
-    Invariant: Done only when Cinder shows no server but ``new`` on it; Request only for ``old``.
+    Invariant: Done only when Cinder shows it on ``new`` and on no other server, Free only when it
+    shows it free of every server; Request only for ``old``.
     """
     unusable = _unusable(seen)
     if unusable is not None:
@@ -81,7 +82,7 @@ def next_for_detach(seen: cloud.Volume, old: str | None, new: str | None) -> mov
     if new is not None and new in seen.servers:
         return moves.Done('it is on the new active already')
     if seen.status is VolumeStatus.AVAILABLE:
-        return moves.Done('it is free')
+        return moves.Free('it is free')
     if seen.status is VolumeStatus.IN_USE:
         # In use by nobody: between two writes of Cinder's.
         return moves.Wait('Cinder shows it in use without a server')

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from heat_ha import exceptions, serialization, signals
-from heat_ha.cloud.model import Host, HostState
+from heat_ha.cloud.model import Host, HostState, VolumeStatus
 from heat_ha.failover import executor, handoff_steps, model
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import decide, retry
@@ -186,6 +186,52 @@ def test_doing_a_whole_plan_twice_asks_for_nothing_twice():
     shell = FakeShell()
     assert run(plan, shell, cloud).is_done
     assert cloud.requests == before
+
+
+def run_out(plan, shell, cloud):
+    """Carry out the plan as far as it goes. :returns: what it waits for, None for nothing."""
+    shell.save(plan)
+    try:
+        run(plan, shell, cloud)
+    except exceptions.FencingUnconfirmed as exc:
+        return exc
+    return None
+
+
+# S1
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+@pytest.mark.parametrize('is_waiting', [False, True])
+@pytest.mark.parametrize('end', ['confirm', 'return'])
+def test_a_server_that_its_owner_deletes_on_a_silent_host_frees_nothing_by_that(
+    quiesce, is_waiting, end
+):
+    cloud, plan = make(('v1', 'v2'), quiesce)
+    shell = FakeShell()
+    cloud.let_die('server-a')
+    if is_waiting:
+        assert run_out(plan, shell, cloud) is not None
+        plan = shell.plan()
+    # Nova shows the server gone and the volumes free, and the guest writes on.
+    cloud.owner_deletes('server-a')
+    assert cloud.volume('v1').status is VolumeStatus.AVAILABLE
+    waits = run_out(plan, shell, cloud)
+    assert waits is not None and waits.server == 'server-a' and 'set --down' in waits.remedy
+    assert not cloud.requests and not cloud.violations
+    if end == 'confirm':
+        cloud.confirm()
+    else:
+        cloud.let_die('')
+    assert run_out(shell.plan(), shell, cloud) is None
+    assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+def test_on_the_usual_way_no_host_is_asked_for(monkeypatch):
+    cloud, plan = make(('v1', 'v2', 'v3'))
+    monkeypatch.setattr(clouds.FakeCloud, 'all', None)
+    monkeypatch.setattr(clouds.FakeCloud, 'server', None)
+    shell = FakeShell()
+    executor.PlanExecutor(plan, shell, cloud).run()
+    assert {cloud.holder(v) for v in ('v1', 'v2', 'v3')} == {'server-b'}
 
 
 @pytest.mark.parametrize('seed', range(25))

@@ -177,7 +177,9 @@ def test_a_plan_that_replaces_a_standby_is_on_record_before_anything_is_replaced
     plan = decide.answer(signals.Signal(member='b'), world).plan
     policy = Data()
     made = ending(policy, plan)
-    findings = types.SimpleNamespace(observed=mock.Mock(candidates=world.candidates))
+    findings = types.SimpleNamespace(
+        observed=mock.Mock(candidates=world.candidates), server_and_host=lambda _one: None
+    )
     made.run(plan, None, findings, None, is_taken_up=False)
     known = record.record_of(policy.data())
     assert [one.plan.replaces for one in known.follow_ups] == [('b',)]

@@ -6,8 +6,21 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.cloud.model import Host, HostState, Server, ServerStatus
+from heat_ha.cloud.model import Host, HostState, Server, ServerStatus, Sight
 from heat_ha.failover import fence_wait
+from heat_ha.failover.rules import moves, server_rules
+
+
+class Hosts:
+    """All hosts, of which one look at a server shows the next state."""
+
+    sight = Sight.NONE_SILENT
+
+    def __init__(self, state):
+        self._state = state
+
+    def __call__(self, server):
+        return self._state(server)
 
 
 @pytest.fixture
@@ -25,7 +38,7 @@ def clouds(monkeypatch):
             nova=types.SimpleNamespace(
                 server=lambda server: Server(server, ServerStatus.ACTIVE, 'its host')
             ),
-            hosts=types.SimpleNamespace(state=state),
+            hosts=types.SimpleNamespace(all=lambda: Hosts(state)),
         )
 
     return make
@@ -58,8 +71,13 @@ LOOKS = [
 
 
 def test_what_ended_a_wait_does_not_end_the_next_one():
-    for before, (server, host) in itertools.product([None, *LOOKS], LOOKS):
-        is_decided = fence_wait.is_decided(before, server, host)
+    for before, (server, host), sight in itertools.product([None, *LOOKS], LOOKS, Sight):
+        is_decided = fence_wait.is_decided(before, server, host, sight)
+        is_confirmed_before = before and before[1].state is HostState.CONFIRMED_DOWN
+        if server.status is ServerStatus.GONE and not is_confirmed_before:
+            finding = server_rules.next_for_free(server, host, sight)
+            assert is_decided == isinstance(finding, moves.Done), (before, server, host)
+            continue
         if is_decided and before is not None and before[1].state is HostState.CONFIRMED_DOWN:
             has_gone = server.status is ServerStatus.GONE
             has_moved = host.state is HostState.UP or server.host != before[0].host
@@ -78,3 +96,17 @@ def test_a_confirmed_host_that_nobody_may_free_is_reported_once(clouds):
     assert first is not None
     deadline = time.monotonic() + 0.01
     assert fence_wait.wait('s', cloud, deadline, lambda: None, first) is None
+
+
+def test_what_was_seen_of_another_server_says_nothing_of_this_one(clouds):
+    other = Server('other', ServerStatus.ACTIVE, 'h'), Host(HostState.CONFIRMED_DOWN, 'fenced')
+    cloud = clouds(HostState.CONFIRMED_DOWN)
+    assert fence_wait.wait('s', cloud, time.monotonic() + 60, lambda: None, other) is not None
+
+
+def test_a_server_that_is_gone_is_waited_for_by_the_host_that_it_was_on(clouds):
+    cloud = clouds(HostState.DOWN, HostState.DOWN, HostState.CONFIRMED_DOWN)
+    cloud.nova.server = lambda server: Server(server, ServerStatus.GONE)
+    cloud.nova.deleted_server = lambda server: Server(server, ServerStatus.GONE, 'its host')
+    found = fence_wait.wait('s', cloud, time.monotonic() + 60, lambda: None)
+    assert found[0].host == 'its host' and found[1].state is HostState.CONFIRMED_DOWN

@@ -6,6 +6,7 @@ import types
 
 import pytest
 import tenacity
+from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
 from heat_ha.agent.adapters import nova_admin
@@ -96,3 +97,25 @@ def test_a_host_that_was_let_in_again_is_not_disabled_any_more(monkeypatch):
     nova.may_answer.set()
     thread.join(10)
     assert nova.tries == 1 and not nova.is_disabled
+
+
+@pytest.mark.parametrize(
+    ('shown', 'deleted', 'host'),
+    [('c1', [], 'c1'), (None, [('s', 'c2')], 'c2'), (None, [('other', 'c3')], ''), (None, [], '')],
+)
+def test_the_host_of_a_server_is_found_also_when_it_is_deleted(monkeypatch, shown, deleted, host):
+    def server(name, on):
+        return types.SimpleNamespace(id=name, **{'OS-EXT-SRV-ATTR:host': on})
+
+    def get(name):
+        if shown is None:
+            raise nova_exceptions.NotFound(404)
+        return server(name, shown)
+
+    def find(search_opts):
+        assert search_opts == {'all_tenants': True, 'deleted': True, 'uuid': 's'}
+        return [server(*one) for one in deleted]
+
+    client = types.SimpleNamespace(servers=types.SimpleNamespace(get=get, list=find))
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    assert nova_admin.NovaAdmin('one').host_of('s') == host

@@ -65,7 +65,7 @@ class ShareDriver(driver.Driver[Share]):
 
     @staticmethod
     def next_release(seen, old, new):
-        return moves.Request() if old in seen.granted else moves.Done('nobody has it')
+        return moves.Request() if old in seen.granted else moves.Free('nobody has it')
 
     @staticmethod
     def next_acquire(seen, old, new):

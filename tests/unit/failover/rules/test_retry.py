@@ -11,13 +11,19 @@ from heat_ha.failover.rules import moves, retry, server_rules, volume_rules
 BEGIN = 1000.0
 LONG_AGO = -1000.0
 
-LOOKS = [moves.Request(), moves.Wait('w'), moves.Done('d'), moves.Stop('s', 'r')]
+LOOKS = [
+    moves.Request(),
+    moves.Wait('w'),
+    moves.Done('d'),
+    moves.Stop('s', 'r'),
+    moves.WaitForFence('f', 'r', 'server'),
+]
 FINDINGS = [
     moves.Wait('w'),
     moves.Done('d'),
     moves.Stop('s', 'r'),
     moves.Delete('x'),
-    moves.WaitForFence('f', 'r'),
+    moves.WaitForFence('f', 'r', 'server'),
 ]
 EVENTS = [
     *(retry.Looked(move, left) for move in LOOKS for left in (False, True)),
@@ -80,13 +86,16 @@ def test_only_what_was_just_seen_leads_to_a_request_a_deletion_or_an_end_as_done
             case moves.Request():
                 assert isinstance(event, retry.Looked) and of(event) == action
                 assert not event.is_abandoned and not attempt.is_in_vain
-            case moves.Delete() | moves.WaitForFence():
+            case moves.Delete():
                 assert isinstance(event, retry.Examined) and type(of(event)) is type(action)
+            case moves.WaitForFence(reason, remedy, server):
+                assert of(event) == moves.WaitForFence('f', 'r', 'server')
+                assert (reason, remedy, server) == ('detach:v1: f', 'r', 'server')
             case moves.Done():
                 assert isinstance(of(event), moves.Done)
             case retry.Look():
                 assert event == retry.Paused()
-    assert count == 2**4 * len(AGES) * 3 * 6 * 5 * (8 + 5 + 5 + 2)
+    assert count == 2**4 * len(AGES) * 3 * 6 * 5 * (10 + 5 + 5 + 2)
 
 
 # S1
@@ -97,8 +106,8 @@ def test_what_an_examination_found_is_done_whatever_was_tried_before():
         match event.finding:
             case moves.Delete():
                 assert action == event.finding and later.pause == retry.FIRST_LOOK
-            case moves.WaitForFence(reason, remedy):
-                assert action == moves.WaitForFence(f'detach:v1: {reason}', remedy)
+            case moves.WaitForFence(reason, remedy, server):
+                assert action == moves.WaitForFence(f'detach:v1: {reason}', remedy, server)
             case moves.Wait():
                 assert isinstance(action, (retry.Pause, moves.Stop))
                 assert attempt.seen in later.seen and 'w' in later.seen
@@ -110,7 +119,9 @@ def test_a_server_is_examined_when_it_is_late_and_at_the_first_sign_of_a_dead_ho
     for attempt, event, now, later, action in everything():
         is_late = now > attempt.next_examination
         match event:
-            case retry.Looked(moves.Done() | moves.Stop()) | retry.Looked(_, True):
+            case retry.Looked(moves.Done() | moves.Stop() | moves.WaitForFence()):
+                is_due = False
+            case retry.Looked(_, True):
                 is_due = False
             case retry.Looked(moves.Wait()):
                 is_due = is_late
@@ -203,8 +214,16 @@ class World:
             self.free_at = self.now + 1.0
         return Reply.ACCEPTED
 
+    def settled(self):
+        """What a look at the volume leads to; what is free is settled by the server's host."""
+        move = volume_rules.next_for_detach(self.volume(), 'old', 'new')
+        if not isinstance(move, moves.Free):
+            return move
+        server, host = cloud.Server('old', self.server), cloud.Host(self.host, self.host.value)
+        return server_rules.next_for_free(server, host, cloud.Sight.NONE_SILENT)
+
     def examine(self):
-        return server_rules.next_for_stuck_detach(
+        return server_rules.next_for_stuck(
             cloud.Server('old', self.server),
             cloud.Host(self.host, self.host.value),
             self.may_delete,
@@ -224,8 +243,7 @@ def carried(world, most, *, is_known_dead=False):
     for _ in range(most):
         match action:
             case retry.Look():
-                move = volume_rules.next_for_detach(world.volume(), 'old', 'new')
-                event = retry.Looked(move)
+                event = retry.Looked(world.settled())
             case moves.Request():
                 event = retry.Answered(world.send(), 'text')
             case retry.Examine():

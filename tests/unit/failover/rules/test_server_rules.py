@@ -2,15 +2,15 @@
 import itertools
 
 from heat_ha.cloud import model as cloud
-from heat_ha.cloud.model import ServerStatus
+from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover.rules import moves, server_rules
 
 
 def test_a_server_counts_as_stopped_only_when_nova_shows_it():
     for status in ServerStatus:
         move = server_rules.next_for_stop(cloud.Server('s', status))
-        stopped = status in (ServerStatus.SHUTOFF, ServerStatus.GONE)
-        assert isinstance(move, moves.Done) is stopped, status
+        assert isinstance(move, moves.Done) is (status is ServerStatus.SHUTOFF), status
+        assert isinstance(move, moves.Free) is (status is ServerStatus.GONE), status
         if status is ServerStatus.COULD_NOT_ASK:
             assert isinstance(move, moves.Wait)
 
@@ -21,7 +21,6 @@ def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen(
         server, host = cloud.Server('s', status), cloud.Host(state, state.value)
         for judge in (
             lambda s, h, w=wish: server_rules.next_for_stuck(s, h, w),
-            lambda s, h, w=wish: server_rules.next_for_stuck_detach(s, h, w),
             server_rules.next_for_stuck_stop,
         ):
             move = judge(server, host)
@@ -32,13 +31,10 @@ def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen(
                     state is cloud.HostState.UP and status is ServerStatus.ERROR
                 ), (status, state)
             if isinstance(move, moves.Done):
-                assert status is ServerStatus.GONE or state is cloud.HostState.CONFIRMED_DOWN, (
-                    status,
-                    state,
-                )
+                assert state is cloud.HostState.CONFIRMED_DOWN, (status, state)
             if state is cloud.HostState.UNKNOWN:
-                # S2: without an answer nothing is decided but what the server itself shows.
-                assert isinstance(move, moves.Wait) or status is ServerStatus.GONE
+                # S2: without an answer nothing is decided.
+                assert isinstance(move, moves.Wait)
 
 
 def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
@@ -46,10 +42,32 @@ def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_c
         cloud.Server('s', ServerStatus.ACTIVE), cloud.Host(cloud.HostState.DOWN, 'silent'), True
     )
     assert isinstance(move, moves.WaitForFence) and 'set --down' in move.remedy
+    assert move.server == 's'
 
 
 def test_a_stuck_detach_is_never_done_by_what_its_server_shows():
     for status, state, wish in itertools.product(ServerStatus, cloud.HostState, (False, True)):
         server, host = cloud.Server('s', status), cloud.Host(state, state.value)
-        found = server_rules.next_for_stuck_detach(server, host, wish)
+        found = server_rules.next_for_stuck(server, host, wish)
         assert not isinstance(found, moves.Done), (status, state)
+
+
+# S1, S2
+def test_what_is_free_can_be_given_away_only_by_what_is_known_of_the_host_of_who_had_it():
+    for status, state, sight in itertools.product(ServerStatus, HostState, cloud.Sight):
+        server, host = cloud.Server('s', status, 'h'), cloud.Host(state, state.value)
+        found = server_rules.next_for_free(server, host, sight)
+        case = status, state, sight
+        if isinstance(found, moves.Done):
+            assert status is not ServerStatus.COULD_NOT_ASK, case
+            assert state is not HostState.DOWN, case
+            if state is HostState.UNKNOWN:
+                # Either no host is silent, or nobody may see hosts at all.
+                assert sight in (cloud.Sight.NONE_SILENT, cloud.Sight.NO_CREDENTIAL), case
+        elif isinstance(found, moves.WaitForFence):
+            assert found.server == 's' and 'set --down' in found.remedy
+            assert state is HostState.DOWN or sight is cloud.Sight.SOME_SILENT, case
+        else:
+            assert cloud.Sight.COULD_NOT_ASK is sight or status is ServerStatus.COULD_NOT_ASK, case
+        if state in (HostState.UP, HostState.CONFIRMED_DOWN):
+            assert isinstance(found, moves.Done) or status is ServerStatus.COULD_NOT_ASK, case

@@ -51,6 +51,8 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
         self.saves_left = None
         self.hooks_fail = False
         self.undeletable = set()
+        # Servers that their owner has deleted.
+        self.deleted = set()
         # Where a plan that was dropped has left volumes.
         self.left_over = set()
         self.numbers = itertools.count(1)
@@ -264,6 +266,15 @@ class PolicyLife(PolicyWorld):
 
     @stateful.rule()
     @stateful.precondition(lambda self: self.dead is not None)
+    def its_owner_deletes_the_server_on_the_dead_host(self):
+        """On a host that nobody has confirmed Nova deletes in its database only."""
+        plan = self.record.plan
+        if not (ways_out.is_open(self.record) and plan.new and plan.new.server == self.dead):
+            self.cloud.owner_deletes(self.dead)
+            self.deleted.add(self.dead)
+
+    @stateful.rule()
+    @stateful.precondition(lambda self: self.dead is not None)
     def the_dead_host_is_confirmed(self):
         self.cloud.confirm()
 
@@ -293,6 +304,8 @@ class PolicyLife(PolicyWorld):
         if ways_out.is_open(record):
             ends = (record.plan.old, record.plan.new, *record.plan.tried)
             allowed |= {None, *(h.server for h in ends if h)}
+        if record.active.server in self.deleted:
+            allowed.add(None)
         holders = {self.cloud.holder(v) for v in VOLUMES}
         assert holders <= allowed, (holders, allowed)
 
