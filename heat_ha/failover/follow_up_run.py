@@ -171,13 +171,16 @@ class FollowUpRun:
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace what the step names; neither the active nor who is to become it."""
+        return self._heat_steps.replace(plan, step, self._keep)
+
+    def _keep(self) -> tuple[str, ...]:
+        """Who stays by now: a failover may go on beside this."""
         known = record.read(self._policy)
         keep = [known.active] if known.active else []
         if ways_out.is_open(known) and known.plan is not None:
             keep += [one for one in (known.plan.old, known.plan.new) if one is not None]
         retained = [one.member for one in known.retained]
-        names = dict.fromkeys((*(one.member for one in keep), *retained))
-        return self._heat_steps.replace(plan, step, tuple(names))
+        return tuple(dict.fromkeys((*(one.member for one in keep), *retained)))
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
         """Never: it is a step of the failover."""

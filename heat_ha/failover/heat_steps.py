@@ -5,7 +5,7 @@ Each of them is asked for again after an engine died in it, and then does what i
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from heat_ha import exceptions
@@ -127,10 +127,13 @@ class HeatSteps:
         )
         return run.to_end(self._still_wanted)
 
-    def replace(self, plan: model.Plan, step: model.Step, keep: tuple[str, ...]) -> str:
+    def replace(
+        self, plan: model.Plan, step: model.Step, keep: Callable[[], Collection[str]]
+    ) -> str:
         """Replace what the step names, or retain it for a look.
 
-        :param keep: the members that stay in any case: the active, and who is to become that.
+        :param keep: asked again and again for the members that stay in any case: the active, and
+            who is to become that.
         :returns: what was done, in words.
         :raises GroupBusy: somebody else changes the group.
         """
@@ -141,7 +144,9 @@ class HeatSteps:
         except exceptions.Refused as exc:
             raise exceptions.Stopped(exc.reason, exc.remedy) from exc
 
-    def _replace(self, plan: model.Plan, step: model.Step, keep: tuple[str, ...]) -> str:
+    def _replace(
+        self, plan: model.Plan, step: model.Step, keep: Callable[[], Collection[str]]
+    ) -> str:
         is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = clients.StackClients(self._policy).nova.server(plan.old.server)
@@ -150,7 +155,8 @@ class HeatSteps:
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
-        named = tuple(name for name in step.target.split(',') if name not in keep)
+        stay = keep()
+        named = tuple(name for name in step.target.split(',') if name not in stay)
         if not named:
             return f'{step.target} stays: it is the active'
         outcome = replacing.replace(
@@ -166,7 +172,8 @@ class HeatSteps:
             cooldown=chained.cooldown,
             emit=lambda text: self._events.progress(text, plan),
         )
-        return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}'
+        left = f'; {", ".join(outcome.left_over)} is not deleted yet' if outcome.left_over else ''
+        return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}{left}'
 
     def _retain(self, plan: model.Plan, old: model.MemberServer, is_cold: bool) -> str:
         """Retain the old active; a cold failover has brought the member in its place already."""

@@ -6,6 +6,7 @@ before each step that the intent is still its own.
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from oslo_log import log as logging
@@ -16,7 +17,7 @@ from heat_ha.groups import lease as group_lease
 from heat_ha.groups import model
 from heat_ha.groups.adapters import failure_masks
 from heat_ha.groups.adapters import store as group_store
-from heat_ha.groups.rules import decide
+from heat_ha.groups.rules import decide, pairs
 
 LOG = logging.getLogger(__name__)
 
@@ -99,10 +100,14 @@ class Intent:
         self._unmask_failures(None)
         group_store.drop_replacement(self._group)
 
-    def settle(self, seen: model.Group, keep: tuple[str, ...]) -> None:
+    def settle(self, seen: model.Group, keep: Collection[str]) -> None:
         """Take the intent off the record after the last step, unless something is left of it."""
         self._unmask_failures(seen)
-        if self.wanted.masked or decide.is_short(seen, self.wanted, keep):
+        left = pairs.left_over(seen, self.wanted)
+        is_short = pairs.is_short(seen, self.wanted, keep)
+        if left.pairs and not is_short:
+            self.wanted = left
+        if self.wanted.masked or left.pairs or is_short:
             # The next signal finds nothing to do but this.
             self.wanted = dataclasses.replace(self.wanted, engine='')
             self.record()

@@ -2,7 +2,7 @@
 """The right to change the members of a group: one engine at a time has it.
 
 ``heat_ha.groups.replacing`` takes it for as long as it works. Whether somebody stands behind a
-mark that is there already is decided in ``heat_ha.groups.rules.decide``.
+mark that is there already is decided in ``heat_ha.groups.rules.marks``.
 """
 
 import time
@@ -14,7 +14,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import clock, lease
 from heat_ha.groups import model
 from heat_ha.groups.adapters import store as group_store
-from heat_ha.groups.rules import decide
+from heat_ha.groups.rules import marks
 
 LOG = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ def wait_until_free(group: Any) -> model.Mark | None:
     """
     while True:
         mark = group_store.read_mark(group)
-        verdict = decide.who_holds(_evidence(group, mark))
-        if isinstance(verdict, decide.Held):
+        verdict = marks.who_holds(_evidence(group, mark))
+        if isinstance(verdict, marks.Held):
             raise exceptions.TryAgain(f'group {group.name} is busy: {verdict.reason}')
-        if isinstance(verdict, decide.Free):
+        if isinstance(verdict, marks.Free):
             if verdict.reason:
                 LOG.info('Group %s is taken over: %s', group.name, verdict.reason)
             return mark
@@ -51,12 +51,12 @@ def wait_until_free(group: Any) -> model.Mark | None:
         time.sleep(min(WATCH_SECONDS, verdict.seconds))
 
 
-def _evidence(group: Any, mark: model.Mark | None) -> decide.MarkEvidence:
+def _evidence(group: Any, mark: model.Mark | None) -> marks.MarkEvidence:
     is_nested_in_progress, changed_ago = group_store.nested_state(group)
     is_alive = None
     if mark is not None and mark.engine is not None:
         is_alive = lease.is_owner_alive(group.context, mark.engine, mark.id)
-    return decide.MarkEvidence(
+    return marks.MarkEvidence(
         mark=mark,
         is_holder_alive=is_alive,
         is_nested_in_progress=is_nested_in_progress,

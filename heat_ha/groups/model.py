@@ -62,8 +62,11 @@ class Member:
 class Group:
     """A group's members in Heat's own order of removal: failed, then oldest, then by name.
 
-    ``being_deleted`` are former members that Heat has yet to delete, or failed to.
+    ``being_deleted`` are former members that Heat has yet to delete, or failed to; one of them is
+    in progress while a living engine deletes it.
     ``is_in_progress`` and ``reason`` are the state of the nested stack that holds the members.
+    ``at_work`` are the names of those, former ones too, that its change has yet to come to, or that
+    an engine works on; None where Heat does not show that, which stands for all of them.
     ``rows`` stands for what Heat's database had when the group was looked at; empty unless all
     was well.
     """
@@ -74,6 +77,7 @@ class Group:
     is_in_progress: bool = False
     reason: str = ''
     rows: str = ''
+    at_work: frozenset[str] | None = None
 
     @property
     def healthy(self) -> tuple[Member, ...]:
@@ -116,11 +120,17 @@ class Chained:
 class Pair:
     """One member that goes and the name of the one that comes for it.
 
-    ``victim`` is empty for a member that comes in addition.
+    ``victim`` is empty for a member that comes in addition, ``new`` where nobody comes any more
+    and only the deletion is left. ``order`` is None for that of the whole replacement.
+    ``is_overtaken``: an earlier request left it, and the one that is carried out now is not for it.
     """
+
+    FORM = serialization.Form(omits=('order', 'is_overtaken'))
 
     victim: str
     new: str
+    order: Order | None = None
+    is_overtaken: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,8 +196,13 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a replacement came to. ``seconds`` is how long this run of it took."""
+    """What a replacement came to.
+
+    ``seconds`` is how long it took. ``left_over`` are members that earlier replacements have
+    replaced and that Heat has not deleted yet, or cannot; the next replacement tries it again.
+    """
 
     replaced: tuple[str, ...]
     new: tuple[str, ...]
     seconds: float
+    left_over: tuple[str, ...] = ()

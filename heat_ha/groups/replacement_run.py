@@ -6,6 +6,7 @@ run when one came to its end too early.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -15,9 +16,10 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.groups import intent, model
 from heat_ha.groups import lease as group_lease
-from heat_ha.groups.adapters import changes
+from heat_ha.groups.adapters import changes, deletion_holds
 from heat_ha.groups.adapters import members as group_members
-from heat_ha.groups.rules import decide
+from heat_ha.groups.adapters import store as group_store
+from heat_ha.groups.rules import decide, pairs
 from heat_ha.groups.rules.result import Result, names_of, result
 
 LOG = logging.getLogger(__name__)
@@ -25,14 +27,33 @@ LOG = logging.getLogger(__name__)
 # Seconds before a look that got no answer is tried again.
 LOOK_AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
+# Seconds for which the deletion of a replaced member is waited for before another member is
+# replaced. Most servers are gone within some seconds; a dead one may never say that it is done.
+REMOVAL_SECONDS = 60.0
+
 GOES_ON = 'the same replacement goes on'
 
 Emit = collections.abc.Callable[[str], None]
+Keep = collections.abc.Callable[[], collections.abc.Collection[str]]
+IsNeeded = collections.abc.Callable[[], bool]
+
+
+def never() -> bool:
+    """Nobody else needs the group."""
+    return False
+
+
+def always() -> bool:
+    """Somebody else needs the group."""
+    return True
 
 
 class ReplacementRun:
     """One run of one replacement: from what is there to its end, or to where it stops.
 
+    :param keep: asked before each step for the names of members that stay in any case.
+    :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
+        the group. Then the run leaves them to Heat, which goes on with them.
     :ivar added: names of the new members that are in service, once the run has ended.
     """
 
@@ -41,19 +62,23 @@ class ReplacementRun:
         group: Any,
         held: group_lease.Lease,
         wanted: model.Replacement,
-        keep: tuple[str, ...],
+        keep: Keep,
         emit: Emit,
+        is_needed: IsNeeded = never,
     ) -> None:
         self._group = group
         self._held = held
         self._keep = keep
         self._emit = emit
+        self._is_needed = is_needed
+        self._holds = deletion_holds.DeletionHolds(group)
         self._rolling = group_members.rolling(group)
         self._intent = intent.Intent(group, held, wanted)
         self._requested = decide.Requested()
         self._batches = 0
         self._has_changed = False
         self._is_settled = False
+        self._ended = wanted
         self.added: tuple[str, ...] = ()
         self._started = time.monotonic()
         self._deadline = self._started + group.stack.timeout_secs()
@@ -71,10 +96,15 @@ class ReplacementRun:
         self._intent.record()
         self._notify('start', 'Start')
         try:
-            seen = self._work()
+            with contextlib.closing(self._holds):
+                seen, blocked = self._work()
+            self._ended = self._intent.wanted
+            found = result(seen, self._ended, self._causes)
+            if blocked is not None:
+                self._stop_where_blocked(blocked)
             self._is_settled = True
-            self._intent.settle(seen, self._keep)
-            outcome = self._outcome(result(seen, self._intent.wanted, self._causes))
+            self._intent.settle(seen, self._keep())
+            outcome = self._outcome(found, blocked)
         except exceptions.CouldNotAsk as exc:
             self._intent.release()
             self._notify('error', str(exc))
@@ -93,37 +123,49 @@ class ReplacementRun:
         :raises exceptions.CouldNotAsk: Heat did not answer.
         """
         self._intent.check_between_runs()
-        wanted = self._intent.wanted
         if not self._is_settled:
-            return wanted
-        pairs = decide.still_open(self._look(), wanted, changes.new_name, self._keep)
-        return dataclasses.replace(wanted, pairs=pairs, given_up=())
+            return self._intent.wanted
+        seen = self._look()
+        masked = self._intent.wanted.masked
+        left = pairs.tried_again(seen, self._ended, changes.new_name, self._keep())
+        return dataclasses.replace(left, masked=masked)
 
     def _notify(self, suffix: str, message: str) -> None:
         wanted = self._intent.wanted
         changes.notify(self._group, suffix, len(wanted.pairs), wanted.size, message)
 
-    def _work(self) -> model.Group:
+    def _work(self) -> tuple[model.Group, decide.Blocked | None]:
+        """Take step after step; what the group is at the end, and what is left if anything is."""
         while True:
             self._intent.check()
             seen = self._look()
             self._report_last_change(seen)
-            step = decide.next_step(
-                seen, self._intent.wanted, self._rolling, self._keep, self._requested
-            )
+            wanted, requested = self._intent.wanted, self._requested
+            step = decide.next_step(seen, wanted, self._rolling, self._keep(), requested)
             LOG.debug('Group %s: %s', self._group.name, step)
             match step:
                 case decide.Finished():
-                    return seen
-                case decide.Blocked(reason, remedy):
-                    may_pass = decide.is_passing(reason)
-                    raise (exceptions.MayPass if may_pass else exceptions.Stopped)(reason, remedy)
+                    return seen, None
+                case decide.Blocked():
+                    return seen, step
                 case decide.GiveUp(reason, new):
                     self._give_up(new, reason)
                 case decide.Wait(reason):
-                    self._wait(reason)
+                    self._wait(reason, seen)
+                case decide.WaitForRemoval(_, names):
+                    if not self._wait_for_removal(names):
+                        return seen, decide.still_removing(names[0], names)
                 case decide.Change():
-                    self._change(step)
+                    self._change(step, seen)
+
+    def _stop_where_blocked(self, blocked: decide.Blocked) -> None:
+        """:raises exceptions.Stopped: what is left is of the request that the run is for."""
+        if decide.own(self._ended).isdisjoint(blocked.names):
+            return
+        may_pass = decide.is_passing(blocked.reason)
+        raise (exceptions.MayPass if may_pass else exceptions.Stopped)(
+            blocked.reason, blocked.remedy
+        )
 
     def _look(self) -> model.Group:
         """Look, and again when there is no answer: one lost reply is not a reason to stop."""
@@ -135,12 +177,13 @@ class ReplacementRun:
                 time.sleep(seconds)
         return group_members.look(self._group)
 
-    def _change(self, step: decide.Change) -> None:
+    def _change(self, step: decide.Change, seen: model.Group) -> None:
         self._batches += step.is_new_batch
         if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
             self._emit(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
             self._pause(self._rolling.pause_seconds)
         self._intent.mask_failures(step)
+        self._holds.set(step.hold)
         self._requested = self._requested.and_for(step)
         self._changed_at = time.monotonic()
         try:
@@ -156,7 +199,7 @@ class ReplacementRun:
         self._has_changed = True
         self._last_change = step
         self._emit(f'{step.reason}: {_signed(step)}')
-        self._wait(step.reason)
+        self._wait(step.reason, seen, step)
 
     def _report_last_change(self, seen: model.Group) -> None:
         change, self._last_change = self._last_change, None
@@ -172,13 +215,52 @@ class ReplacementRun:
             if name not in left:
                 self._emit(f'member {name} is gone after {seconds:.1f} s')
 
-    def _wait(self, reason: str) -> None:
-        if not changes.wait(self._group, self._deadline, self._intent.check):
+    def _wait(self, reason: str, seen: model.Group, change: decide.Change | None = None) -> None:
+        """Wait for the end of a change, but not for long where only deletions are left of it."""
+        wanted = self._intent.wanted
+        passed_over = decide.passed_over(seen, wanted, self._requested)
+        removed = {m.name for m in pairs.former(seen, wanted)}.union(
+            change.remove if change else ()
+        )
+        deadline = self._changed_at + REMOVAL_SECONDS
+
+        def is_enough(at_work: frozenset[str]) -> bool:
+            left = at_work - passed_over
+            if left <= removed and (time.monotonic() >= deadline or self._is_needed_elsewhere()):
+                overdue = self._requested.overdue.union(left)
+                self._requested = dataclasses.replace(self._requested, overdue=overdue)
+                return True
+            return not left
+
+        expected = change.add if change else ()
+        if not self._waited(self._deadline, is_enough, expected):
             raise exceptions.Stopped(
                 f'{reason}: group {self._group.name} was not done within the '
                 f"{self._group.stack.timeout_secs()} s of its stack's timeout",
                 f'Signal again: {GOES_ON}',
             )
+
+    def _wait_for_removal(self, names: tuple[str, ...]) -> bool:
+        """Wait until a deletion has ended; False where it is to be left to Heat."""
+        is_left = []
+
+        def is_enough(at_work: frozenset[str]) -> bool:
+            if self._is_needed_elsewhere():
+                is_left.append(True)
+            return bool(is_left) or not at_work.issuperset(names)
+
+        return self._waited(self._deadline, is_enough) and not is_left
+
+    def _is_needed_elsewhere(self) -> bool:
+        return self._is_needed() or group_store.is_asked_for(self._group)
+
+    def _waited(
+        self,
+        deadline: float,
+        is_enough: collections.abc.Callable[[frozenset[str]], bool],
+        expected: tuple[str, ...] = (),
+    ) -> bool:
+        return changes.wait(self._group, deadline, self._intent.check, is_enough, expected)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -191,13 +273,15 @@ class ReplacementRun:
         self._intent.give_up(new)
         self._emit(f'new member {new} cannot be had: {reason}')
 
-    def _outcome(self, found: Result) -> model.Outcome:
+    def _outcome(self, found: Result, blocked: decide.Blocked | None) -> model.Outcome:
         """The outcome of the run. :raises exceptions.HaError: not all pairs are done."""
         self.added = found.added
         self._held.has_scaled = self._held.has_scaled or bool(found.done)
+        if blocked is not None:
+            self._emit(f'{blocked.reason}; the next replacement tries it again')
         if not found.failures:
             seconds = time.monotonic() - self._started
-            return model.Outcome(found.replaced, found.added, seconds)
+            return model.Outcome(found.replaced, found.added, seconds, found.left_over)
         reasons = list(found.failures)
         if found.done:
             reasons.append(f'replaced: {names_of(found.replaced)}')

@@ -9,8 +9,6 @@ the members that it has moved everything off, and ``add_member``. What to do is 
 import collections.abc
 import contextlib
 import dataclasses
-import itertools
-import random
 import time
 from typing import Any
 
@@ -19,20 +17,29 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clock, lease
 from heat_ha.groups import lease as group_lease
-from heat_ha.groups import model
+from heat_ha.groups import model, run_series
 from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.intent import Intent, TakenOver
-from heat_ha.groups.replacement_run import Emit, ReplacementRun
-from heat_ha.groups.rules import decide
+from heat_ha.groups.replacement_run import (
+    REMOVAL_SECONDS,
+    Emit,
+    IsNeeded,
+    Keep,
+    ReplacementRun,
+    always,
+    never,
+)
+from heat_ha.groups.rules import decide, pairs
 from heat_ha.groups.rules.result import names_of
 
 LOG = logging.getLogger(__name__)
 
-# The longest waits, in seconds, before what may pass is tried again: time for a service to be
-# restarted, and not so long that nobody sees why nothing happens.
-PAUSES = (2.0, 8.0, 20.0)
+# Seconds for which a request waits for a group whose holder has nothing left to do but to wait
+# for deletions, and between two looks. The holder looks twice a second.
+TURN_SECONDS = 20.0
+TURN_LOOK_SECONDS = 1.0
 
 
 def replace(
@@ -42,48 +49,92 @@ def replace(
     order: model.Order,
     count: int = 1,
     named: tuple[str, ...] = (),
-    keep: tuple[str, ...] = (),
+    keep: run_series.KeepArgument = (),
     new_names: tuple[str, ...] = (),
     respect_cooldown: bool = True,
     cooldown: float | None = None,
     emit: Emit = LOG.info,
+    is_needed: IsNeeded = never,
 ) -> model.Outcome:
     """Replace members of the group and wait until it is done.
 
     An intent that an earlier run left is carried to its end first. If it was for the same
-    request, nothing else is done. A named member that is not in the group any more counts as
-    replaced.
+    request, nothing else is done. Where only the deletion of its former members is left of it,
+    which fails or does not end, the request overtakes it: one intent then holds both, what is
+    asked for is done, and the deletion is tried again at the end. A named member that is not in
+    the group any more counts as replaced.
 
     :param named: names of members to replace before others.
-    :param keep: names of members that stay in any case.
+    :param keep: names of members that stay in any case, or a function that is asked for them
+        before each step.
     :param new_names: names for the new members, when the caller has them on its own record;
         a member that has such a name already counts as the new one.
     :param cooldown: in seconds; None means the group's own.
     :param emit: called with a sentence about each step.
+    :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
+        the group. Then they are left to Heat, and ``Stopped`` says so.
     :raises exceptions.Refused: nothing was changed.
     :raises exceptions.TryAgain: nothing was changed, for somebody else changes the group.
     :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
     """
     started = time.monotonic()
-    request = _Request(requested_by, order, count, named, keep, new_names)
+    request = _Request(requested_by, order, count, named, run_series.as_asked(keep), new_names)
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
         seen = group_members.look(group_resource)
         chosen = None
         if group_store.read_replacement(group_resource) is None:
             if request.is_done(seen):
-                present = tuple(n for n in new_names if seen.member(n))
-                return model.Outcome(named, present, time.monotonic() - started)
+                return request.outcome(seen, started)
             chosen = _choose(group_resource, seen, request)
         allowed = _cooldown(group_resource, cooldown)
-        with group_lease.Lease(
+        wanted = group_lease.Lease(
             group_resource,
             requested_by,
             cooldown=allowed if respect_cooldown and chosen is not None else None,
             next_cooldown=allowed,
             reason=f'replace_oldest : {count}',
-        ) as held:
-            return _replace_under_lease(group_resource, held, request, seen, chosen, emit)
+        )
+        with _acquired(group_resource, wanted, request.keep) as held:
+            series = run_series.RunSeries(group_resource, held, emit, is_needed)
+            return _replace_under_lease(series, request, seen, chosen)
+
+
+@contextlib.contextmanager
+def _acquired(
+    group: Any, wanted: group_lease.Lease, keep: Keep
+) -> collections.abc.Iterator[group_lease.Lease]:
+    """Hold the lease in the body; whoever has it and only waits for deletions is asked for it.
+
+    :raises exceptions.TryAgain: somebody else has it.
+    """
+    try:
+        wanted.acquire()
+    except exceptions.TryAgain:
+        left = group_store.read_replacement(group)
+        if left is None or not run_series.is_only_removing(group, left, keep):
+            raise
+        _acquire_soon(group, wanted)
+    try:
+        yield wanted
+    finally:
+        wanted.release()
+
+
+def _acquire_soon(group: Any, wanted: group_lease.Lease) -> None:
+    end = time.monotonic() + TURN_SECONDS
+    while True:
+        group_store.ask_for(group)
+        time.sleep(TURN_LOOK_SECONDS)
+        try:
+            wanted.acquire()
+        except exceptions.TryAgain:
+            if time.monotonic() > end:
+                # It is still asked for: the holder may only be slow, and who asks may come again.
+                raise
+            continue
+        group_store.drop_asking(group)
+        return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +145,7 @@ class _Request:
     order: model.Order
     count: int
     named: tuple[str, ...]
-    keep: tuple[str, ...]
+    keep: Keep
     new_names: tuple[str, ...]
 
     def gone(self, seen: model.Group) -> tuple[str, ...]:
@@ -107,8 +158,10 @@ class _Request:
 
     def is_covered_by(self, left: model.Replacement) -> bool:
         """Whether an earlier run was for the same request."""
-        is_same_sender = left.requested_by == self.requested_by
-        return is_same_sender and set(self.named) <= set(left.victims)
+        if left.requested_by != self.requested_by:
+            return False
+        own = {pair.victim for pair in left.pairs if not pair.is_overtaken}
+        return set(self.named) <= set(left.victims) if self.named else bool(own)
 
     def is_done(self, seen: model.Group) -> bool:
         """Whether the named members are gone, and nothing is left to be put in order."""
@@ -116,42 +169,91 @@ class _Request:
             seen.being_deleted or seen.is_in_progress or any(m.update_failed for m in seen.members)
         )
 
+    def outcome(self, seen: model.Group, started: float) -> model.Outcome:
+        """That all named members are gone."""
+        present = tuple(n for n in self.new_names if seen.member(n))
+        return model.Outcome(self.named, present, time.monotonic() - started)
+
 
 def _replace_under_lease(
-    group: Any,
-    held: group_lease.Lease,
+    series: run_series.RunSeries,
     request: _Request,
     seen: model.Group,
     chosen: tuple[model.Member, ...] | None,
-    emit: Emit,
 ) -> model.Outcome:
     """Carry out what an earlier run left, then the request, as far as that was not the same.
 
     :param chosen: the members to replace; None where an earlier run is to be ended first.
     """
-    left = group_store.read_replacement(group)
+    started = time.monotonic()
+    left = group_store.read_replacement(series.group)
     if left is not None:
-        emit(
-            f'resuming the replacement of {names_of(left.victims)} that {left.requested_by} began '
-            f'at {left.since}'
-        )
-        left = decide.resumed(left, request.keep)
-        outcome = _in_several_runs(group, held, left, request.keep, emit)
-        if request.is_covered_by(left) and (request.named or outcome.new):
+        outcome = _take_up(series, request, left)
+        if outcome is not None:
             return outcome
-        seen = group_members.look(group)
-        if request.has_all_gone(seen):
-            return outcome
+        left = group_store.read_replacement(series.group)
+        seen = group_members.look(series.group)
+        if left is None and request.has_all_gone(seen):
+            return request.outcome(seen, started)
         chosen = None
-    elif held.over is None:
-        _refuse_if_in_progress(group)
+    elif series.held.over is None:
+        _refuse_if_in_progress(series.group)
     if chosen is None:
-        chosen = _choose(group, seen, request)
-    wanted = _intent(held, request, seen, chosen)
+        chosen = _choose(series.group, seen, request)
+    wanted = _intent(series.held, request, seen, chosen)
+    if left is not None:
+        wanted = pairs.joined(left, wanted, seen)
+        former = names_of([m.name for m in pairs.former(seen, wanted)])
+        series.emit(f'going on beside what {left.requested_by} has left to delete: {former}')
     if chosen:
         why = ', '.join(f'{m.name} ({decide.why_chosen(m, request.named)})' for m in chosen)
-        emit(f'replacing member {why} by {names_of(wanted.new_names)}')
-    return _in_several_runs(group, held, wanted, request.keep, emit)
+        series.emit(f'replacing member {why} by {names_of(_new_names(wanted))}')
+    outcome = series.in_runs(wanted, request.keep)
+    if chosen:
+        return outcome
+    return dataclasses.replace(request.outcome(seen, started), left_over=outcome.left_over)
+
+
+def _new_names(wanted: model.Replacement) -> tuple[str, ...]:
+    """The names of the members that come for this request."""
+    return tuple(p.new for p in wanted.pairs if not p.is_overtaken)
+
+
+def _take_up(
+    series: run_series.RunSeries, request: _Request, left: model.Replacement
+) -> model.Outcome | None:
+    """Carry out what an earlier run left; None where the request is not done by that.
+
+    :raises exceptions.HaError: it could not be completed. Either it was for the same request, or
+        it may not be forgotten.
+    """
+    if not request.is_covered_by(left):
+        if run_series.is_only_removing(series.group, left, request.keep):
+            return None
+        outcome = series.settle(left, request.keep)
+        has_gone = request.has_all_gone(group_members.look(series.group))
+        return outcome if has_gone else None
+    left = pairs.for_request(left, request.named)
+    late = time.monotonic() + REMOVAL_SECONDS
+
+    def is_needed() -> bool:
+        # Who names nobody asks for the next member, too, where a deletion does not end.
+        return series.is_needed() or (not request.named and time.monotonic() > late)
+
+    try:
+        outcome = series.take_up(left, request.keep, is_needed)
+    except TakenOver:
+        raise
+    except exceptions.HaError as exc:
+        now = group_store.read_replacement(series.group)
+        if request.named or now is None:
+            raise
+        if not run_series.is_only_removing(series.group, now, request.keep):
+            raise
+        # All but the deletion is done, and that was tried again: the next member may go.
+        series.emit(str(exc))
+        return None
+    return outcome if request.named or outcome.new else None
 
 
 def _intent(
@@ -180,17 +282,19 @@ def add_member(
     *,
     requested_by: str,
     name: str,
-    keep: tuple[str, ...] = (),
+    keep: run_series.KeepArgument = (),
     emit: Emit = LOG.info,
 ) -> str:
     """Bring one more member into the group, under a name that the caller has on its record.
 
-    :param keep: names of members that stay, also where an earlier intent would have them go.
+    :param keep: as for ``replace``; these members stay also where an earlier intent would have
+        them go.
     :returns: the name.
     :raises exceptions.TryAgain: somebody else changes the group.
     :raises exceptions.Stopped: the member failed and was removed again; or the group is to have
         no member at all.
     """
+    asked = run_series.as_asked(keep)
     with group_resource.frozen_properties():
         _refuse_if_unready(group_resource)
         if group_resource.properties[group_resource.MAX_SIZE] < 1:
@@ -198,10 +302,13 @@ def add_member(
                 f'group {group_resource.name} gets no new member, because its max_size is 0',
                 'Raise its max_size',
             )
-        with group_lease.Lease(group_resource, requested_by, reason='add_member : 1') as held:
+        lease_wanted = group_lease.Lease(group_resource, requested_by, reason='add_member : 1')
+        with _acquired(group_resource, lease_wanted, asked) as held:
+            series = run_series.RunSeries(group_resource, held, emit)
             left = group_store.read_replacement(group_resource)
-            if left is not None:
-                _settle(group_resource, held, left, keep, emit)
+            if left is not None and not run_series.is_only_removing(group_resource, left, asked):
+                series.settle(left, asked)
+                left = group_store.read_replacement(group_resource)
             seen = group_members.look(group_resource)
             there = seen.member(name)
             if there is not None and there.is_in_service and not seen.is_in_progress:
@@ -216,71 +323,11 @@ def add_member(
                 engine=lease.own_engine_id(),
                 since=clock.now_text(),
             )
+            if left is not None:
+                wanted = pairs.joined(left, wanted, seen)
             emit(f'adding member {name}')
-            _in_several_runs(group_resource, held, wanted, keep, emit)
+            series.in_runs(wanted, asked)
     return name
-
-
-def _settle(
-    group: Any,
-    held: group_lease.Lease,
-    left: model.Replacement,
-    keep: tuple[str, ...],
-    emit: Emit,
-) -> None:
-    """Carry out what an earlier run left, so that another replacement can go on record.
-
-    :raises exceptions.HaError: it could not be completed, and may not be forgotten.
-    """
-    try:
-        _in_several_runs(group, held, decide.resumed(left, keep), keep, emit)
-    except TakenOver:
-        # The group is not ours any more, even if the other engine has ended its work already.
-        raise
-    except exceptions.HaError as exc:
-        if group_store.read_replacement(group) is not None:
-            raise
-        emit(f'what {left.requested_by} began at {left.since} was not completed: {exc}')
-
-
-def _in_several_runs(
-    group: Any,
-    held: group_lease.Lease,
-    wanted: model.Replacement,
-    keep: tuple[str, ...],
-    emit: Emit,
-) -> model.Outcome:
-    """Carry a replacement out, and what is left of it again where it may succeed later.
-
-    :raises exceptions.Refused: nothing could be done.
-    :raises exceptions.Stopped: not all of it could be done.
-    """
-    begin = time.monotonic()
-    added: list[str] = []
-    pauses: collections.abc.Iterator[float] = iter(PAUSES)
-    if wanted.given_up:
-        # What an earlier run gave up is tried again at once: this request asks for that.
-        pauses = itertools.chain([0.0], pauses)
-    asked_for = wanted.victims
-    while True:
-        run = ReplacementRun(group, held, wanted, keep, emit)
-        try:
-            outcome = run.carry_out()
-        except exceptions.MayPass as exc:
-            pause = next(pauses, None)
-            if pause is None:
-                raise
-            added += run.added
-            pause *= random.uniform(0.5, 1.0)
-            emit(f'{exc.reason}; trying again in {pause:.1f} s')
-            time.sleep(pause)
-            try:
-                wanted = run.what_is_left()
-            except exceptions.CouldNotAsk:
-                raise exc from None
-            continue
-        gone = tuple(victim for victim in asked_for if victim)
-        return model.Outcome(gone, (*added, *outcome.new), time.monotonic() - begin)
 
 
 def forget(group_resource: Any, *, requested_by: str) -> None:
@@ -336,7 +383,8 @@ def _finish_what_was_left(group: Any, requested_by: str, emit: Emit) -> None:
                 if left is not None:
                     # Once only, and without new pairs: which member is the active, and has to
                     # stay, is not known here.
-                    ReplacementRun(group, held, left, (), emit).carry_out()
+                    keep = run_series.as_asked(())
+                    ReplacementRun(group, held, left, keep, emit, always).carry_out()
         except exceptions.HaError as exc:
             emit(f'the replacement that was interrupted could not be ended: {exc}')
 
@@ -365,7 +413,7 @@ def _choose(group: Any, seen: model.Group, request: _Request) -> tuple[model.Mem
         count = len(there)
     if request.new_names and count and len(request.new_names) != count:
         raise exceptions.Refused(f'{len(request.new_names)} new names for {count} members')
-    chosen = decide.victims(seen, count, there, (*request.keep, *request.new_names))
+    chosen = decide.victims(seen, count, there, (*request.keep(), *request.new_names))
     decide.check_pauses(count, group_members.rolling(group), group.stack.timeout_secs())
     return chosen
 

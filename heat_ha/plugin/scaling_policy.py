@@ -136,7 +136,9 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
             emit=self._emit,
         )
         new = ', '.join(outcome.new) or 'nothing, for somebody else had removed it'
-        return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s'
+        left = ', '.join(outcome.left_over)
+        left = f'; {left} is not deleted yet' if left else ''
+        return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s{left}'
 
     def _hold_repeat_back(self, group):
         """:raises exceptions.Refused: the alarm only repeats itself, and is of no use now."""

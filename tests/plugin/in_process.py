@@ -43,7 +43,7 @@ from oslo_messaging.rpc import dispatcher
 
 from heat_ha.cloud import clients, clock, heat_orphans, lease, nested_stack
 from heat_ha.groups import lease as group_lease
-from heat_ha.groups import replacement_run, replacing
+from heat_ha.groups import replacement_run, replacing, run_series
 from heat_ha.groups.adapters import changes
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
@@ -278,6 +278,7 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
             (changes, 'time', own_clock),
             (replacing, 'time', own_clock),
             (replacement_run, 'time', own_clock),
+            (run_series, 'time', own_clock),
             (nested_stack, 'time', own_clock),
             (clients, 'StackClients', lambda _resource: stand_ins.Clouds(engine.servers)),
             (group_lease, 'time', own_clock),

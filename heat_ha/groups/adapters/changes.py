@@ -7,7 +7,7 @@ the second that Heat's own task runner sleeps between two looks.
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from heat.common import exception as heat_exception
@@ -21,7 +21,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_orphans, lease, nested_stack
-from heat_ha.groups.adapters import members
+from heat_ha.groups.adapters import members, work_under_way
 
 LOG = logging.getLogger(__name__)
 
@@ -62,11 +62,19 @@ def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
         raise exceptions.CouldNotAsk('heat', f'a change of group {group.name}', str(exc)) from exc
 
 
-def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
-    """Wait until nobody changes the nested stack any more.
+def wait(
+    group: Any,
+    deadline: float,
+    still_wanted: Callable[[], None],
+    is_enough: Callable[[frozenset[str]], bool],
+    expected: Collection[str] = (),
+) -> bool:
+    """Wait until nobody changes the nested stack any more, or only what is not waited for.
 
     :param deadline: on the monotonic clock, in seconds.
     :param still_wanted: called at each look; what it raises ends the wait.
+    :param is_enough: told the names of the members, former ones too, that Heat is at work on.
+    :param expected: names of members that are being added.
     :returns: False when the deadline came first.
     """
     scanner = nested_stack.scanner_of(group.context, group.resource_id)
@@ -74,7 +82,13 @@ def wait(group: Any, deadline: float, still_wanted: Callable[[], None]) -> bool:
         still_wanted()
         scanner.look()
         status, _reason = members.nested_status(group)
-        if status != group.IN_PROGRESS and _is_unlocked(group):
+        at_work = work_under_way.names(group, work_under_way.rows_of(group), expected)
+        if at_work:
+            is_over = is_enough(at_work)
+        else:
+            # Of a change that Heat is done with, the state of the stack is written last.
+            is_over = status != group.IN_PROGRESS and (at_work is not None or _is_unlocked(group))
+        if is_over:
             refresh(group)
             return True
         if time.monotonic() >= deadline:
@@ -115,8 +129,6 @@ def notify(group: Any, suffix: str, count: int, size: int, message: str) -> None
 
 def _is_unlocked(group: Any) -> bool:
     """Whether the engine that changed a stack without convergence has let it go."""
-    if group.stack.convergence:
-        return True
     return stack_lock_object.StackLock.get_engine_id(group.context, group.resource_id) is None
 
 

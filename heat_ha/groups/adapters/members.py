@@ -7,20 +7,19 @@ The members of a group are the resources of a nested stack. ``look`` reads them 
 import dataclasses
 import functools
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from heat.common import exception as heat_exception
 from heat.common import timeutils
 from heat.engine.resources.openstack.heat import autoscaling_group
-from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from heat.rpc import api as rpc_api
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_db
 from heat_ha.groups import model
-from heat_ha.groups.adapters import resource_rows
+from heat_ha.groups.adapters import resource_rows, work_under_way
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.adapters.resource_rows import Row
 
@@ -50,7 +49,7 @@ def look(
     digest = heat_db.digest(found)
     if status == group.COMPLETE and digest == known_rows and not group_store.masked_failures(group):
         return _as_known(group, found, known, digest)
-    seen = _as_group(group, resource_rows.of_group(group), status == group.IN_PROGRESS, reason)
+    seen = _as_group(group, resource_rows.of_group(group), status, reason)
     is_well = status == group.COMPLETE and not seen.being_deleted
     is_plain = all(m.is_in_service and len(m.servers) == 1 for m in seen.members)
     return dataclasses.replace(seen, rows=digest if is_well and is_plain else '')
@@ -109,9 +108,12 @@ def nested_status(group: Any) -> tuple[str, str]:
     return status, reason or ''
 
 
-def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) -> model.Group:
+def _as_group(group: Any, rows: list[Row], status: str, reason: str) -> model.Group:
     masked = {m.member: m for m in reversed(group_store.masked_failures(group))}
     is_server = functools.cache(functools.partial(resource_rows.is_server, group))
+    # After what Heat lists, so that no deletion that has ended by then looks as if nobody did it.
+    found = work_under_way.rows_of(group)
+    running = work_under_way.being_deleted(group.context, found)
     members, being_deleted = [], []
     for row, parts in resource_rows.by_member(group, rows):
         servers = tuple(
@@ -123,15 +125,22 @@ def _as_group(group: Any, rows: list[Row], is_in_progress: bool, reason: str) ->
         if row[rpc_api.RES_ACTION] != 'DELETE':
             members.append(member)
         elif row[rpc_api.RES_STATUS] != 'COMPLETE':
-            why = row[rpc_api.RES_STATUS_DATA] or ''
-            being_deleted.append(dataclasses.replace(member, reason=why))
-    unlisted = _unlisted(group, {m.name for m in members + being_deleted})
+            being_deleted.append(
+                dataclasses.replace(
+                    member,
+                    reason=row[rpc_api.RES_STATUS_DATA] or '',
+                    is_failed=row[rpc_api.RES_STATUS] == 'FAILED',
+                    is_in_progress=member.name in running,
+                )
+            )
+    unlisted = _unlisted(group, found, {m.name for m in members + being_deleted}, running)
     return model.Group(
         name=group.name,
         members=tuple(sorted(members, key=lambda m: (not m.is_failed, m.created_at, m.name))),
         being_deleted=(*being_deleted, *unlisted),
-        is_in_progress=is_in_progress,
+        is_in_progress=status == group.IN_PROGRESS,
         reason=reason,
+        at_work=work_under_way.names(group, found, {m.name for m in members}),
     )
 
 
@@ -176,13 +185,16 @@ def _as_known(
     return model.Group(group.name, tuple(members), rows=digest)
 
 
-def _unlisted(group: Any, known: set[str]) -> tuple[model.Member, ...]:
+def _unlisted(
+    group: Any, found: Iterable[Any], known: set[str], running: Collection[str]
+) -> tuple[model.Member, ...]:
     """Find former members that Heat keeps without listing them.
 
     Their template is gone; or Heat replaced them under the same name, after an engine had died
     in their creation, and deletes them only at the next update.
+
+    :param running: the names of those that an engine deletes now.
     """
-    rows = resource_object.Resource.get_all_active_by_stack(group.context, group.resource_id)
     return tuple(
         model.Member(
             name=row.name,
@@ -190,10 +202,10 @@ def _unlisted(group: Any, known: set[str]) -> tuple[model.Member, ...]:
             servers=(),
             created_at='',
             is_failed=row.status == group.FAILED,
-            is_in_progress=row.status == group.IN_PROGRESS,
+            is_in_progress=row.name in running,
             reason=row.status_reason or '',
         )
-        for row in (rows or {}).values()
+        for row in found
         if row.name not in known or row.replaced_by is not None
     )
 

@@ -29,6 +29,11 @@ MARK = 'scaling_in_progress'
 REPLACEMENT = 'ha_replacement'
 ADJUSTMENT = 'ha_adjustment'
 SEEN = 'ha_mark_seen'
+ASKED_FOR = 'ha_asked_for'
+
+# Seconds for which it is remembered that somebody waits for the group: longer than any of them
+# waits until it asks again.
+ASKED_SECONDS = 60.0
 
 
 class MarkChanged(exceptions.HaError):
@@ -164,6 +169,24 @@ def masked_failures(group: Any) -> tuple[model.MaskedFailure, ...]:
     """Read which failed resources Heat is shown as healthy for now."""
     running = read_replacement(group)
     return running.masked if running else ()
+
+
+def ask_for(group: Any) -> None:
+    """Leave word that somebody waits for whoever only sees to the deletion of former members."""
+    group.data_set(ASKED_FOR, clock.now_text())
+
+
+def is_asked_for(group: Any) -> bool:
+    """Whether somebody waits for the group."""
+    stored = resource_data.fresh(group).get(ASKED_FOR)
+    if stored is None:
+        return False
+    return timeutils.delta_seconds(_time(stored), _time(clock.now_text())) <= ASKED_SECONDS
+
+
+def drop_asking(group: Any) -> None:
+    """Nobody waits for the group any more."""
+    group.data_delete(ASKED_FOR)
 
 
 def write_adjustment(group: Any, mark: model.Mark) -> None:

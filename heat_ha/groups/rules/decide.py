@@ -12,24 +12,23 @@ import re
 
 from heat_ha import exceptions
 from heat_ha.groups import model
-from heat_ha.groups.rules import members
-
-# Between setting the mark and changing the nested stack Heat needs a second or two, and as long
-# again between the end of the change and the removal of the mark. This is thirty times that, so
-# that a busy engine does not count as a dead one.
-UNTRACED_MARK_SECONDS = 60.0
+from heat_ha.groups.rules import members, pairs
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
     """Add these members to the group and remove those from it, in one update.
 
-    Without either, the update has Heat delete what it left behind.
+    Without either, the update has Heat bring in order what it left.
+
+    :ivar hold: former members that Heat is not to try to delete in this update. A deletion that
+        fails ends the whole update, before Heat has begun with what else is in it.
     """
 
     reason: str
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    hold: tuple[str, ...] = ()
     is_new_batch: bool = False
 
     @property
@@ -37,12 +36,25 @@ class Change:
         """Whether the members stay as they are."""
         return not self.add and not self.remove
 
+    @property
+    def is_final(self) -> bool:
+        """Whether all that the update does is to delete former members, and none is held."""
+        return self.is_sweep and not self.hold
+
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
     """Another engine, or a person, changes the group."""
 
     reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class WaitForRemoval:
+    """Nothing is left to do but to see Heat delete these former members, which it does now."""
+
+    reason: str
+    names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +67,11 @@ class GiveUp:
 
 @dataclasses.dataclass(frozen=True)
 class Blocked:
-    """Nothing more can be done in this run."""
+    """Nothing more can be done in this run, for these members could not be removed."""
 
     reason: str
     remedy: str
+    names: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Finished:
     reason: str
 
 
-Step = Change | Wait | GiveUp | Blocked | Finished
+Step = Change | Wait | WaitForRemoval | GiveUp | Blocked | Finished
 
 
 def named_member(group: model.Group, name: str) -> model.Member:
@@ -151,22 +164,40 @@ class Requested:
     """What this run has asked Heat for already.
 
     What an earlier run requested is requested again, for it may be that nobody works on it. What
-    this run requested in vain is not, except for a removal that died with its engine, once.
+    this run requested in vain is not, except once: a removal that died with its engine, and an
+    addition that Heat had not begun with when the deletion of a former member failed.
+
+    :ivar held: former members that Heat is not to try to delete now.
+    :ivar overdue: former members whose deletion is not waited for before all else is done.
     """
 
     added: frozenset[str] = frozenset()
+    added_twice: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
     removed_twice: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    overdue: frozenset[str] = frozenset()
     is_swept: bool = False
+    is_finished: bool = False
 
     def and_for(self, change: Change) -> 'Requested':
         """Return this with one more change."""
         return Requested(
             self.added.union(change.add),
+            self.added_twice.union(self.added.intersection(change.add)),
             self.removed.union(change.remove),
             self.removed_twice.union(self.removed.intersection(change.remove)),
+            frozenset(change.hold),
+            self.overdue.difference(change.remove),
             self.is_swept or change.is_sweep,
+            self.is_finished or change.is_final,
         )
+
+    @classmethod
+    def all_removals(cls, names: collections.abc.Collection[str]) -> 'Requested':
+        """As if everything had been asked of Heat about these former members, in vain."""
+        gone = frozenset(names)
+        return cls(removed=gone, removed_twice=gone, overdue=gone, is_swept=True, is_finished=True)
 
 
 def next_step(
@@ -181,82 +212,103 @@ def next_step(
     Invariants: a member goes under create_first only when its new one is in service, or when
     nothing of it exists. A member in ``keep`` never goes. What takes members out of service
     leaves ``min_in_service`` of them in it. At most ``max_batch_size`` new members are on their
-    way. The group never gets smaller than ``wanted.size`` in the end, nor larger.
+    way. The group never gets smaller than ``wanted.size`` in the end, nor larger. A former member
+    that Heat cannot delete, or has not yet deleted, stops no pair but one that needs its room: it
+    is tried once when all else is done, and not in any update before.
     """
-    if seen.is_in_progress:
-        if requested.added or requested.removed:
+    former = pairs.former(seen, wanted)
+    if _is_changing(seen, wanted, requested):
+        if requested.added or requested.removed or not seen.is_in_progress:
             return Wait(f'group {seen.name} is being changed by somebody else')
         return _send_again(seen, wanted)
-    states = [_PairState(seen, wanted, pair) for pair in wanted.pairs]
+    states = pairs.states(seen, wanted, keep)
     for state in states:
-        failure = state.failure(keep, requested)
+        failure = _failure(state, seen, keep, requested)
         if failure:
             return GiveUp(failure, state.pair.new)
-    surplus = _surplus(seen, states, wanted.size)
-    if surplus:
-        return _blocked_removal(seen, surplus, requested) or Change(
-            'removing what is replaced', (), surplus
-        )
+    surplus = _surplus(seen, states, wanted.size, rolling)
+    going = tuple(n for n in surplus if not _is_tried(seen, n, requested))
+    if going:
+        return Change('removing what is replaced', (), going, _idle(seen))
+    ours = own(wanted)
+    removal = _removal(seen, [m for m in former if m.name in ours], requested)
+    if removal:
+        return removal
     missing = _missing(seen, states, wanted.size)[: rolling.max_batch_size]
     if missing:
-        return Change('adding the new members', missing)
-    waiting = [s for s in states if s.is_untouched]
+        return Change('adding the new members', missing, (), _idle(seen))
+    untouched = [s for s in states if s.is_untouched]
+    waiting = [s for s in untouched if not _is_tried(seen, s.pair.victim, requested)]
     if waiting:
-        return _new_batch(seen, waiting, wanted.order, rolling, requested)
-    if seen.being_deleted and not requested.is_swept:
-        return Change('having Heat delete what it left behind')
-    if any(m.update_failed for m in seen.members) and not requested.is_swept:
-        return Change('having Heat bring in order what an update left')
-    return Finished('nothing is left to do')
+        return _new_batch(seen, waiting, rolling)
+    stuck = (*surplus, *(s.pair.victim for s in untouched))
+    return _tidying(seen, former, requested) or _end(seen, ours, stuck, former)
 
 
-class _PairState:
-    """How far one pair is, as far as the group shows."""
+def passed_over(
+    seen: model.Group, wanted: model.Replacement, requested: Requested
+) -> frozenset[str]:
+    """The former members that nothing else has to wait for, though Heat may be at work on them.
 
-    def __init__(self, seen: model.Group, wanted: model.Replacement, pair: model.Pair) -> None:
-        self.pair = pair
-        self.is_given_up = pair.new in wanted.given_up
-        self.victim = seen.member(pair.victim)
-        self.new = seen.member(pair.new)
-        being_deleted = {m.name for m in seen.being_deleted}
-        self.is_victim_being_deleted = pair.victim in being_deleted
-        self.is_new_being_deleted = pair.new in being_deleted
-        self._makes_room_first = wanted.order is model.Order.DELETE_FIRST
+    Their deletion was requested before this run, or it takes too long, or it is held. A change of
+    the nested stack overtakes it: Heat leaves a resource to the engine that works on it.
+    """
+    former = pairs.former(seen, wanted)
+    late = {m.name for m in former if m.name not in requested.removed}
+    return requested.held.union(requested.overdue, late)
 
-    @property
-    def is_untouched(self) -> bool:
-        return self.victim is not None and self.new is None and not self.is_given_up
 
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether the new member is in the group, but neither in service nor failed."""
-        new = self.new
-        return (
-            new is not None and new.is_in_progress and not (self.is_given_up or new.update_failed)
-        )
+def own(wanted: model.Replacement) -> frozenset[str]:
+    """The names in the pairs that the request itself is for."""
+    pairs_of = (p for p in wanted.pairs if not p.is_overtaken)
+    return frozenset(name for pair in pairs_of for name in (pair.victim, pair.new))
 
-    @property
-    def has_room(self) -> bool:
-        """Whether the victim has gone first, or there never was one, and the new one may come."""
-        is_victim_gone = self.victim is None and not self.is_victim_being_deleted
-        comes_last = self._makes_room_first or not self.pair.victim
-        return comes_last and is_victim_gone and self.new is None and not self.is_given_up
 
-    def failure(self, keep: collections.abc.Collection[str], requested: Requested) -> str:
-        """Say why the new member cannot be had; empty while it may still come."""
-        if self.is_given_up:
-            return ''
-        if self.victim is not None and self.pair.victim in keep:
-            return f'member {self.pair.victim} must stay now'
-        was_requested = self.pair.new in requested.added
-        if self.new is None:
-            is_expected = self.is_untouched or self.has_room
-            return 'Heat did not add it to the group' if was_requested and is_expected else ''
-        if self.new.update_failed and not requested.is_swept:
-            return ''
-        if self.new.is_failed:
-            return self.new.reason or 'it failed'
-        return 'it was left unfinished' if was_requested and self.new.is_in_progress else ''
+def is_only_removing(
+    seen: model.Group,
+    wanted: model.Replacement,
+    rolling: model.Rolling,
+    keep: collections.abc.Collection[str] = (),
+) -> bool:
+    """Whether nothing is left to do but to see former members deleted: another may begin then."""
+    if pairs.still_open(seen, wanted, str, keep):
+        return False
+    requested = Requested.all_removals([m.name for m in pairs.former(seen, wanted)])
+    step = next_step(seen, pairs.overtaken(wanted), rolling, keep, requested)
+    return isinstance(step, Blocked | Finished)
+
+
+def _is_changing(seen: model.Group, wanted: model.Replacement, requested: Requested) -> bool:
+    """Whether Heat is at work on anything that has to be waited for."""
+    if not seen.at_work:
+        return seen.is_in_progress
+    return not seen.at_work <= passed_over(seen, wanted, requested)
+
+
+def _failure(
+    state: pairs.PairState,
+    seen: model.Group,
+    keep: collections.abc.Collection[str],
+    requested: Requested,
+) -> str:
+    """Say why the new member cannot be had; empty while it may still come."""
+    if state.is_given_up:
+        return ''
+    if state.victim is not None and state.pair.victim in keep:
+        return f'member {state.pair.victim} must stay now'
+    was_requested = state.pair.new in requested.added
+    if state.new is None:
+        is_expected = state.is_untouched or state.has_room
+        return 'Heat did not add it to the group' if was_requested and is_expected else ''
+    if state.new.update_failed and not requested.is_swept:
+        return ''
+    if state.new.is_failed:
+        return state.new.reason or 'it failed'
+    if was_requested and state.new.is_in_progress:
+        was_stopped = any(m.is_failed for m in seen.being_deleted)
+        is_over = state.pair.new in requested.added_twice or not was_stopped
+        return 'it was left unfinished' if is_over else ''
+    return ''
 
 
 # What services answer that are overloaded, restarted, or cut off for a while, and what Heat says
@@ -272,72 +324,42 @@ def is_passing(reason: str) -> bool:
     return _PASSING.search(reason) is not None
 
 
-def still_open(
-    seen: model.Group,
-    wanted: model.Replacement,
-    new_name: collections.abc.Callable[[], str],
-    keep: collections.abc.Collection[str] = (),
-) -> tuple[model.Pair, ...]:
-    """Make new pairs of what is left of a replacement whose new members failed.
-
-    :param new_name: makes a name that no member has had.
-    :param keep: names of members that stay in any case.
-
-    Invariants: a member that failed in the place of one that is gone is a victim itself, so that
-    the group does not stay a member short. Nothing is paired that is in service or must stay.
-    """
-    pairs = []
-    for pair in wanted.pairs:
-        new = seen.member(pair.new)
-        if pair.new not in wanted.given_up or (new is not None and new.is_in_service):
-            continue
-        if pair.victim in keep or pair.new in keep:
-            continue
-        if not pair.victim:
-            # The one who requested one more member knows it by this name.
-            pairs.append(pair)
-        elif seen.member(pair.victim) is not None:
-            pairs.append(model.Pair(pair.victim, new_name()))
-        elif new is not None:
-            pairs.append(model.Pair(pair.new, new_name()))
-        elif len(seen.members) < wanted.size:
-            pairs.append(model.Pair('', new_name()))
-    return tuple(pairs)
-
-
-def is_short(
-    seen: model.Group, wanted: model.Replacement, keep: collections.abc.Collection[str] = ()
-) -> bool:
-    """Whether the place of a member that is gone is empty, so that it may not be forgotten."""
-    return any(p.victim not in wanted.victims for p in still_open(seen, wanted, str, keep))
-
-
-def resumed(
-    left: model.Replacement, keep: collections.abc.Collection[str] = ()
-) -> model.Replacement:
-    """What is to be carried out of a replacement that an earlier run left.
-
-    Invariant: a member that was given up and must stay now, because it was healed and made the
-    active since, has its place: nothing is done about it any more.
-    """
-    pairs = tuple(p for p in left.pairs if not (p.new in keep and p.new in left.given_up))
-    return dataclasses.replace(left, pairs=pairs)
-
-
 def _send_again(seen: model.Group, wanted: model.Replacement) -> Change:
     """Repeat what is under way: its engine may be gone, and doing it twice is harmless."""
     coming = tuple(n for n in wanted.new_names if seen.member(n) and n not in wanted.given_up)
-    ours = wanted.victims + wanted.given_up
-    going = tuple(m.name for m in seen.being_deleted if m.name in ours)
-    return Change('repeating the change that another engine left', coming, going)
+    going = tuple(m.name for m in pairs.former(seen, wanted))
+    if seen.at_work is None:
+        return Change('repeating the change that another engine left', coming, going)
+    return Change('repeating the change that another engine left', coming, (), _idle(seen))
 
 
-def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
-    """Choose what goes now: what Heat failed to delete, failed new ones, replaced members."""
-    being_deleted = [s.pair.victim for s in states if s.is_victim_being_deleted and not s.victim]
-    being_deleted += [
-        s.pair.new for s in states if s.is_new_being_deleted and s.is_given_up and not s.new
-    ]
+def _idle(seen: model.Group) -> tuple[str, ...]:
+    """The former members that nobody is deleting."""
+    idle = (m.name for m in seen.being_deleted if not m.is_in_progress)
+    # What Heat has replaced under the same name is not a member of its own.
+    return tuple(name for name in idle if seen.member(name) is None)
+
+
+def _is_tried(seen: model.Group, name: str, requested: Requested) -> bool:
+    """Whether the removal of a member was requested, and need not be once more."""
+    if name not in requested.removed:
+        return False
+    left = next((m for m in seen.being_deleted if m.name == name), None)
+    was_begun = left is None or left.is_failed
+    is_over = was_begun and DIED_WITH_ENGINE not in _cause(seen, name)
+    return is_over or name in requested.removed_twice
+
+
+def _cause(seen: model.Group, name: str) -> str:
+    """Why a member could not be removed."""
+    left = next((m for m in seen.being_deleted + seen.members if m.name == name), None)
+    return (left.reason if left else '') or seen.reason or 'Heat gave no reason'
+
+
+def _surplus(
+    seen: model.Group, states: list[pairs.PairState], size: int, rolling: model.Rolling
+) -> tuple[str, ...]:
+    """Choose what is to go now: failed new members, replaced members."""
     failed = [
         s.pair.new for s in states if s.is_given_up and s.new and (s.victim or not s.pair.victim)
     ]
@@ -348,10 +370,13 @@ def _surplus(seen: model.Group, states: list[_PairState], size: int) -> tuple[st
     ]
     # The group may have been made smaller meanwhile; then fewer may go.
     room = max(len(seen.members) - len(failed) - size, 0)
-    return tuple(being_deleted + failed + replaced[:room])
+    # A place that a former member holds is filled later, if the others suffice until then.
+    kept_free = len([s for s in states if s.comes_last and not s.has_room])
+    room += min(kept_free, max(len(seen.in_service) - room - rolling.min_in_service, 0))
+    return tuple(failed + replaced[:room])
 
 
-def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[str, ...]:
+def _missing(seen: model.Group, states: list[pairs.PairState], size: int) -> tuple[str, ...]:
     """Choose the new members that were requested, or have room, and are not there."""
     unfinished = [s.pair.new for s in states if s.is_unfinished]
     # The room may have been filled meanwhile.
@@ -359,35 +384,17 @@ def _missing(seen: model.Group, states: list[_PairState], size: int) -> tuple[st
     return tuple(unfinished + [s.pair.new for s in states if s.has_room][:room])
 
 
-def _blocked_removal(
-    seen: model.Group, names: tuple[str, ...], requested: Requested
-) -> Blocked | None:
-    for name in names:
-        if name in requested.removed:
-            left = next((m for m in seen.being_deleted + seen.members if m.name == name), None)
-            cause = (left.reason if left else '') or seen.reason or 'Heat gave no reason'
-            if DIED_WITH_ENGINE in cause and name not in requested.removed_twice:
-                continue
-            return Blocked(
-                f'member {name} could not be removed: {cause}',
-                'Mend the cause and signal again: the same replacement goes on',
-            )
-    return None
-
-
 def _new_batch(
-    seen: model.Group,
-    waiting: list[_PairState],
-    order: model.Order,
-    rolling: model.Rolling,
-    requested: Requested,
-) -> Step:
-    batch = waiting[: rolling.max_batch_size]
+    seen: model.Group, waiting: list[pairs.PairState], rolling: model.Rolling
+) -> Change | GiveUp:
+    order = waiting[0].order
+    batch = [s for s in waiting if s.order is order][: rolling.max_batch_size]
     if order is model.Order.CREATE_FIRST:
         # Heat would create a failed member that was never created, beside its successor.
         never_created = tuple(s.pair.victim for s in batch if s.victim and s.victim.never_created)
         new = tuple(s.pair.new for s in batch)
-        return Change('adding the new members', new, never_created, is_new_batch=True)
+        reason = 'adding the new members'
+        return Change(reason, new, never_created, _idle(seen), is_new_batch=True)
     room = len(seen.in_service) - rolling.min_in_service
     going: list[str] = []
     for state in batch:
@@ -402,70 +409,69 @@ def _new_batch(
             f'delete first, for {len(seen.in_service)} are in service',
             batch[0].pair.new,
         )
-    blocked = _blocked_removal(seen, tuple(going), requested)
-    return blocked or Change('making room', (), tuple(going), is_new_batch=True)
+    return Change('making room', (), tuple(going), _idle(seen), is_new_batch=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class MarkEvidence:
-    """What can be seen around a mark: times in seconds before now.
+def _removal(
+    seen: model.Group, members: collections.abc.Sequence[model.Member], requested: Requested
+) -> Change | None:
+    """Have Heat delete former members that nobody is deleting, unless that was tried in vain.
 
-    ``is_holder_alive`` is None where the mark has no trace of who set it. ``changed_ago`` is
-    the age of the last change of the nested stack's members, ``seen_for`` how long the very same
-    mark has been seen.
+    Those that failed before get an update each: in one update the first that fails ends it.
     """
-
-    mark: model.Mark | None
-    is_holder_alive: bool | None
-    is_nested_in_progress: bool
-    changed_ago: float
-    seen_for: float
-    timeout: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Free:
-    """Nobody scales the group. ``reason`` says why a mark that is there does not count."""
-
-    reason: str = ''
+    idle = _idle(seen)
+    to_try = [m for m in members if m.name in idle and not _is_tried(seen, m.name, requested)]
+    going = [m.name for m in to_try if not m.is_failed] or [m.name for m in to_try[:1]]
+    if not going:
+        return None
+    hold = tuple(n for n in idle if n not in going)
+    return Change('removing what is replaced', (), tuple(going), hold)
 
 
-@dataclasses.dataclass(frozen=True)
-class Held:
-    """Somebody scales the group."""
+def _tidying(
+    seen: model.Group, former: tuple[model.Member, ...], requested: Requested
+) -> Change | None:
+    """Bring in order what updates left, and delete former members, when all else is done."""
+    if any(m.update_failed for m in seen.members) and not requested.is_swept:
+        return Change('having Heat bring in order what an update left', hold=_idle(seen))
+    removal = _removal(seen, former, requested)
+    if removal:
+        return removal
+    ours = {m.name for m in former}
+    has_others = any(m.name not in ours for m in seen.being_deleted)
+    if requested.held or (has_others and not requested.is_finished):
+        # The nested stack waits for what is held.
+        return Change('having Heat delete what it left behind')
+    return None
 
-    reason: str
+
+def _end(
+    seen: model.Group,
+    ours: collections.abc.Collection[str],
+    stuck: tuple[str, ...],
+    former: tuple[model.Member, ...],
+) -> WaitForRemoval | Blocked | Finished:
+    running = tuple(m.name for m in former if m.is_in_progress)
+    names = tuple(n for n in running if n in ours)
+    if names:
+        return WaitForRemoval(f'waiting for the deletion of {", ".join(names)}', names)
+    left = (*stuck, *(m.name for m in former))
+    if not left:
+        return Finished('nothing is left to do')
+    first = next((n for n in left if n in ours), left[0])
+    if first in running:
+        return still_removing(first, left)
+    return Blocked(
+        f'member {first} could not be removed: {_cause(seen, first)}',
+        'Mend the cause and signal again: the same replacement goes on',
+        left,
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class Unclear:
-    """Look again in ``seconds``: by then it is known whether somebody scales the group."""
-
-    reason: str
-    seconds: float
-
-
-def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
-    """Distinguish a mark that a living engine holds from one that a dead engine left.
-
-    A mark without a trace counts as left over when the nested stack has been at rest, and the
-    same mark in place, for ``UNTRACED_MARK_SECONDS``; a nested stack that is in progress for
-    longer than its timeout is at rest, for then Heat has stopped working on it.
-    """
-    if seen.mark is None:
-        return Free()
-    if seen.is_holder_alive is False:
-        return Free(f'engine {seen.mark.engine}, which held it since {seen.mark.since}, is gone')
-    if seen.is_holder_alive:
-        return Held(
-            f'{seen.mark.holder or "another policy"} changes it since {seen.mark.since} '
-            f'in engine {seen.mark.engine}'
-        )
-    if seen.is_nested_in_progress and seen.changed_ago <= seen.timeout:
-        return Held('it is being scaled')
-    rest = UNTRACED_MARK_SECONDS - min(seen.changed_ago, seen.seen_for)
-    if rest > 0:
-        return Unclear('it is marked as being scaled, but nothing happens', rest)
-    return Free(
-        f'it has been marked as being scaled for {UNTRACED_MARK_SECONDS:.0f} s and nothing happened'
+def still_removing(name: str, left: tuple[str, ...]) -> Blocked:
+    """Say that the deletion of a former member is not waited for any longer."""
+    return Blocked(
+        f'member {name} is still being deleted',
+        'Heat goes on with that; the next signal sees to its end',
+        left,
     )

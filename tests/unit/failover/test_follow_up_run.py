@@ -67,7 +67,8 @@ def over(monkeypatch):
     def run(replace):
         def do(_self, plan, step, keep):
             assert not lock.is_held_now, 'the next failover would wait for it'
-            asked.append((step.target, keep))
+            asked.append((step.target, keep()))
+            run.keep = keep
             return replace()
 
         monkeypatch.setattr(heat_steps.HeatSteps, 'replace', do)
@@ -86,6 +87,17 @@ def raises(exc):
         raise exc
 
     return replace
+
+
+def test_who_stays_is_asked_for_again_while_a_member_is_replaced(over):
+    def becomes_active():
+        known = record.record_of(over.policy.data())
+        record.write(over.policy, dataclasses.replace(known, active=worlds.holder('c')))
+        return f'{over.keep()} stay'
+
+    known = over(becomes_active)
+    assert over.asked == [('a', ('b',))]
+    assert known.plan.step('replace').reason == "('c',) stay"
 
 
 def test_what_is_done_is_off_the_record_and_in_the_graph_and_in_the_history(over):

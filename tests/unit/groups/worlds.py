@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups in small, that change as Heat changes them."""
 
+import collections
 import dataclasses
 import itertools
 
@@ -44,47 +45,87 @@ def replacement(*pairs, order=model.Order.CREATE_FIRST, size=3, **changes):
 class Heat:
     """A group's nested stack: takes changes, and fails where it is told to.
 
+    Where it is convergent a deletion that fails ends the whole update before anything else in it
+    is begun, for Heat begins with the deletions.
+
     :ivar cannot_bring: names that fail when they are to be created.
     :ivar disturbs: names of members that an update leaves unfit, once for each time they are in it.
     :ivar cannot_delete: names that fail when they are to be deleted.
+    :ivar silent: names whose deletion goes on and on, in an engine that lives.
     :ivar dies_deleting: names at whose deletion an engine dies, once for each time they are in it.
+    :ivar is_convergent: whether it takes a change beside another one, and shows what is at work.
     :ivar least_in_service: the fewest members that were in service at once.
     :ivar most: the most members that there were at once.
+    :ivar tried: how often each former member was to be deleted.
     """
 
-    def __init__(self, *members, cannot_bring=(), cannot_delete=(), dies_deleting=(), disturbs=()):
+    def __init__(
+        self,
+        *members,
+        cannot_bring=(),
+        cannot_delete=(),
+        dies_deleting=(),
+        disturbs=(),
+        silent=(),
+        is_convergent=False,
+    ):
         self.members = [m if isinstance(m, model.Member) else member(m) for m in members]
         self.being_deleted = []
         self.cannot_bring = set(cannot_bring)
         self.cannot_delete = set(cannot_delete)
+        self.silent = set(silent)
         self.dies_deleting = list(dies_deleting)
         self.disturbs = list(disturbs)
+        self.is_convergent = is_convergent
         self.is_in_progress = False
         self.is_worker_dead = False
+        self._is_begun = False
+        self.held = set()
         self.ever = {m.name for m in self.members}
+        self.tried = collections.Counter()
         self.least_in_service = len(self.seen().in_service)
         self.most = len(self.members)
         self.brought_at_once = 0
 
     def seen(self):
         order = sorted(self.members, key=lambda m: (not m.is_failed, m.created_at))
-        return model.Group(
-            'group', tuple(order), tuple(self.being_deleted), is_in_progress=self.is_in_progress
+        is_left = self.is_worker_dead or not self.is_in_progress
+        former = (
+            dataclasses.replace(m, is_in_progress=False) if is_left else m
+            for m in self.being_deleted
         )
+        return model.Group(
+            'group',
+            tuple(order),
+            tuple(former),
+            is_in_progress=self.is_in_progress,
+            at_work=self._at_work() if self.is_convergent else None,
+        )
+
+    def _at_work(self):
+        if not self.is_in_progress:
+            return frozenset()
+        # The members are still to be looked at, unless only deletions go on.
+        names = {m.name for m in self.being_deleted if m.reason != 'left behind'}
+        if self._is_begun:
+            names |= self.names
+        return frozenset(names)
 
     def begin(self, change):
         """Take a change, up to where its engine dies: nothing is done, all is on record."""
+        assert self.is_convergent or not self.is_in_progress or self.is_worker_dead
         if self.is_worker_dead:
             # Heat makes anew what the worker was at, and deletes the old at the update after.
             self.being_deleted += [
-                dataclasses.replace(m, is_failed=True, reason='left behind')
+                dataclasses.replace(m, is_in_progress=False, is_failed=True, reason='left behind')
                 for m in self.members
                 if m.is_in_progress
             ]
         else:
             self.being_deleted = [m for m in self.being_deleted if m.reason != 'left behind']
-        self.is_in_progress = True
+        self.is_in_progress = self._is_begun = True
         self.is_worker_dead = False
+        self.held = set(change.hold)
         for name in change.add:
             if name not in {m.name for m in self.members}:
                 assert name not in self.ever, f'{name} comes back'
@@ -99,18 +140,37 @@ class Heat:
         self._count()
 
     def end(self):
-        """Do what was taken."""
+        """Do what was taken, up to what is silent or held."""
         assert not self.is_worker_dead, 'waiting for nobody'
-        self.is_in_progress = False
-        self.members = [self._ended(m) for m in self.members]
-        self.being_deleted = [
-            dataclasses.replace(
-                m, is_in_progress=False, is_failed=True, reason=self._why_there(m.name)
-            )
-            for m in self.being_deleted
-            if m.name in self.cannot_delete or m.name in self.dies_deleting
-        ] + [m for m in self.being_deleted if m.reason == 'left behind']
+        to_try = [m for m in self.being_deleted if m.name not in self.held]
+        fails = {
+            m.name
+            for m in to_try
+            if m.reason != 'left behind' and m.name in (*self.cannot_delete, *self.dies_deleting)
+        }
+        self.is_stopped = bool(fails) and self.is_convergent
+        left = [self._deleted(m, fails) for m in self.being_deleted]
+        self.being_deleted = [m for m in left if m is not None]
+        goes_on = any(m.is_in_progress or m.name in self.held for m in self.being_deleted)
+        self.is_in_progress = goes_on and not fails and self.is_convergent
+        self._is_begun = False
+        if not self.is_stopped:
+            self.members = [self._ended(m) for m in self.members]
         self._count()
+
+    def _deleted(self, one, fails):
+        """What becomes of a former member; None when it is gone."""
+        if one.reason == 'left behind' or one.name in self.held:
+            return dataclasses.replace(one, is_in_progress=False)
+        if one.name in self.silent and self.is_convergent:
+            # Another engine is at it, whatever becomes of the rest.
+            return dataclasses.replace(one, is_in_progress=True, is_failed=False)
+        if one.name in fails:
+            self.tried[one.name] += 1
+            return dataclasses.replace(
+                one, is_in_progress=False, is_failed=True, reason=self._why_there(one.name)
+            )
+        return dataclasses.replace(one, is_in_progress=False) if self.is_stopped else None
 
     def _why_there(self, name):
         if name in self.dies_deleting:
@@ -153,6 +213,7 @@ class Crash(Exception):
 class Run:
     """Carries out what is decided, as ``heat_ha.groups.replacement_run`` does, until it crashes.
 
+    :param keep: names of members that stay, or what says so at each step.
     :param crash_at: dies before the n-th thing that it does; 0 for never.
     """
 
@@ -160,7 +221,7 @@ class Run:
         self.heat = heat
         self.wanted = wanted
         self.rolling = rolling or model.Rolling()
-        self.keep = keep
+        self.keep = keep if callable(keep) else lambda: keep
         self.steps = []
         self._requested = decide.Requested()
         self._left = crash_at or None
@@ -168,24 +229,33 @@ class Run:
     def to_the_end(self):
         while True:
             step = decide.next_step(
-                self.heat.seen(), self.wanted, self.rolling, self.keep, self._requested
+                self.heat.seen(), self.wanted, self.rolling, self.keep(), self._requested
             )
             self.steps.append(step)
             assert len(self.steps) < 50, self.steps
             if isinstance(step, decide.Finished | decide.Blocked):
                 return step
+            if isinstance(step, decide.WaitForRemoval):
+                return decide.still_removing(step.names[0], step.names)
             self._maybe_crash()
             if isinstance(step, decide.GiveUp):
                 self.wanted = dataclasses.replace(
                     self.wanted, given_up=(*self.wanted.given_up, step.new)
                 )
             elif isinstance(step, decide.Wait):
-                self.heat.end()
+                self._wait()
             else:
                 self._requested = self._requested.and_for(step)
                 self.heat.begin(step)
                 self._maybe_crash(self.heat)
-                self.heat.end()
+                self._wait()
+
+    def _wait(self):
+        """Let Heat work; where it is at nothing but deletions they are overdue."""
+        self.heat.end()
+        late = {m.name for m in self.heat.being_deleted if m.is_in_progress}
+        overdue = self._requested.overdue.union(late)
+        self._requested = dataclasses.replace(self._requested, overdue=overdue)
 
     def _maybe_crash(self, heat=None):
         if self._left is not None:

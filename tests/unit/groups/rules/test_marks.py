@@ -3,13 +3,13 @@ import dataclasses
 import itertools
 
 from heat_ha.groups import model
-from heat_ha.groups.rules import decide
+from heat_ha.groups.rules import marks
 
 TRACED = model.Mark('engine-1', '2026-01-01T00:00:00+00:00', 'policy', 'id')
 
 
 def evidence(**changes):
-    plain = decide.MarkEvidence(
+    plain = marks.MarkEvidence(
         mark=TRACED,
         is_holder_alive=None,
         is_nested_in_progress=False,
@@ -32,30 +32,30 @@ def all_evidence():
 
 def test_without_a_mark_the_group_is_free():
     for seen in all_evidence():
-        assert decide.who_holds(dataclasses.replace(seen, mark=None)) == decide.Free()
+        assert marks.who_holds(dataclasses.replace(seen, mark=None)) == marks.Free()
 
 
 def test_a_living_holder_is_never_passed_over():
     for seen in all_evidence():
         if seen.is_holder_alive:
-            assert isinstance(decide.who_holds(seen), decide.Held), seen
+            assert isinstance(marks.who_holds(seen), marks.Held), seen
 
 
 def test_a_dead_engines_mark_is_stale_at_once():
     for seen in all_evidence():
         if seen.is_holder_alive is False:
-            assert isinstance(decide.who_holds(seen), decide.Free), seen
+            assert isinstance(marks.who_holds(seen), marks.Free), seen
 
 
 def test_a_mark_without_a_trace_is_stale_only_after_a_minute_of_rest():
     for seen in all_evidence():
         if seen.is_holder_alive is not None:
             continue
-        verdict = decide.who_holds(dataclasses.replace(seen, mark=model.Mark()))
+        verdict = marks.who_holds(dataclasses.replace(seen, mark=model.Mark()))
         is_at_rest = not seen.is_nested_in_progress or seen.changed_ago > seen.timeout
-        if isinstance(verdict, decide.Free):
+        if isinstance(verdict, marks.Free):
             assert is_at_rest and min(seen.changed_ago, seen.seen_for) >= 60, seen
-        elif isinstance(verdict, decide.Unclear):
+        elif isinstance(verdict, marks.Unclear):
             assert is_at_rest and 0 < verdict.seconds <= 60, seen
         else:
             assert not is_at_rest, seen
