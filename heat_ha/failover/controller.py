@@ -129,7 +129,7 @@ class FailoverController:
         return findings.observation(
             self._held.value,
             self._options,
-            past_failovers=record.times(record.read_history(self._policy)),
+            past_failovers=record.failover_times(self._policy),
             now=clock.now(),
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,

@@ -17,7 +17,12 @@ from heat_ha.failover import model
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
 
-MAX_PAST = 50
+# When the failovers began, apart from the history: that is for people, holds what else changed
+# members, and is cut by its size. How often the active may change depends on this.
+FAILOVERS = 'ha_failovers'
+
+# How many lines the history has at most, and how many times of failovers are kept (about 30 kB).
+MAX_PAST, MAX_TIMES = 50, 1000
 
 
 class Data(Protocol):
@@ -64,13 +69,32 @@ def history_of(data: Mapping[str, str]) -> list[dict[str, Any]]:
     return found
 
 
-def times(history: list[dict[str, Any]]) -> tuple[datetime.datetime, ...]:
-    """When the failovers in the history began; switchovers and the like do not count."""
+def failover_times(resource: Any) -> tuple[datetime.datetime, ...]:
+    """When the failovers so far began, oldest first; switchovers and the like do not count."""
     return tuple(
-        datetime.datetime.fromisoformat(line['time'])
-        for line in history
-        if line['cause'] == model.Cause.FAILOVER.value
+        datetime.datetime.fromisoformat(one) for one in _times_of(resource_data.fresh(resource))
     )
+
+
+def _times_of(data: Mapping[str, str]) -> list[str]:
+    # A version before wrote them into the history only.
+    in_history = {
+        line['time'] for line in history_of(data) if line['cause'] == model.Cause.FAILOVER.value
+    }
+    counted: list[str] = json.loads(data.get(FAILOVERS, '[]'))
+    return sorted(in_history.union(counted), key=datetime.datetime.fromisoformat)
+
+
+def _count(resource: Any, past: model.Past) -> None:
+    """Put down when a failover began, once for each, however many plans it has."""
+    if past.cause != model.Cause.FAILOVER.value:
+        return
+    data = resource_data.fresh(resource)
+    found = {*_times_of(data), past.time}
+    newest = sorted(found, key=datetime.datetime.fromisoformat)[-MAX_TIMES:]
+    text = json.dumps(newest, separators=(',', ':'))
+    if text != data.get(FAILOVERS):
+        resource.data_set(FAILOVERS, text)
 
 
 def add_to_history(resource: Any, past: model.Past) -> None:
@@ -79,6 +103,7 @@ def add_to_history(resource: Any, past: model.Past) -> None:
     It goes before the record of the plan's end: an engine that finds the end finds the line, and
     what an engine left between the two is ended, and reported, once more.
     """
+    _count(resource, past)
     new, known = serialization.encode(past), read_history(resource)
     if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):
         # Only the first knows how long it took.
