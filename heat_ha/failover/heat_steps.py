@@ -12,6 +12,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import clients, nested_stack
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import events, executor, hook_runner, model, observation, record, retention
+from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import standbys
 from heat_ha.groups import model as groups
@@ -121,6 +122,7 @@ class HeatSteps:
             hook, target = plan.activate_hook, plan.new
         if hook is None or target is None:
             return 'there is nothing to run it on'
+        hook = hook_inputs.for_run(self._policy, self._group, hook, step.kind.value, target)
         stack_clients = clients.StackClients(self._policy)
         run = hook_runner.HookRun(
             self._policy, stack_clients, hook, hook_runner.name(plan, step), target.server

@@ -44,7 +44,11 @@ def _hook_schema(timeout, on_failure):
         ),
         'input_values': properties.Schema(
             properties.Schema.MAP,
-            _('The values of its inputs.'),
+            _(
+                'The values of its inputs. %active% in them is the id of the server that it runs '
+                'on, and %active.PATH% an attribute of its member. What refers to a group is as it '
+                'is when the config runs.'
+            ),
             default={},
             update_allowed=True,
         ),

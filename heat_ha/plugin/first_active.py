@@ -12,6 +12,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.failover import events, hook_runner, model, observation, record
+from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.rules import decide, standbys
 from heat_ha.plugin import failover_options, predecessors
 
@@ -23,6 +24,10 @@ def activation(policy):
     wanted, found = failover_options.hook(policy, policy.ACTIVATE), record.read(policy)
     if wanted is None or found.active is None:
         return None
+    try:
+        wanted = hook_inputs.for_run(policy, policy._group(), wanted, policy.ACTIVATE, found.active)
+    except exceptions.Stopped as exc:
+        raise _not_activated(exc) from exc
     return hook_runner.HookRun(
         policy, clients.StackClients(policy), wanted, f'activate-{found.epoch}',
         found.active.server,
@@ -42,13 +47,15 @@ def is_activated(policy, run):
         LOG.info('%s', exc)
         return False
     except exceptions.Stopped as exc:
-        raise exception.ResourceInError(
-            resource_status='not activated', status_reason=str(exc)
-        ) from exc
+        raise _not_activated(exc) from exc
     if outcome is None:
         return False
     policy._add_event(policy.action, policy.IN_PROGRESS, f'activate: {outcome}')
     return True
+
+
+def _not_activated(exc):
+    return exception.ResourceInError(resource_status='not activated', status_reason=str(exc))
 
 
 def choose(policy):
