@@ -66,11 +66,11 @@ def choose(policy):
 
 
 def holder(policy, candidates):
-    """The member that has things now by what the update deletes, None without a healthy one.
+    """The member that has the things now by plain attachments, None without a healthy one.
 
     It is active from the start: then nothing has to move, when plain attachments become a policy.
     """
-    servers = predecessors.leaving_holders(policy)
+    servers = predecessors.holders_before(policy)
     for one in candidates:
         if one.server is not None and one.server.server in servers:
             found = standbys.first_active([one])

@@ -5,8 +5,8 @@ A volume that was attached by an OS::Cinder::VolumeAttachment, and is handed ove
 FailoverPolicy from an update on, must stay where it is: Heat makes the policy first, whose
 attachment finds the volume in place, and then deletes the old resource, which would detach it. So
 the new attachment takes the physical id of the old one away, by compare-and-set on its row: what
-stands for nothing is deleted without a request. What it took is on record before, and when the
-update is rolled back the new one gives it back, and then stands for nothing itself.
+stands for nothing is deleted without a request. What it took is on record before. When it goes
+while the old one is still there, as in a rollback, it gives it back, and stands for nothing itself.
 
 This is done where the connection is made, below the policy, and not by the policy: only there is
 it known which things there are, and an attachment that an engine is deleting already has to be
@@ -20,7 +20,8 @@ from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
 from heat_ha.cloud import resource_data
-from heat_ha.failover.adapters import connections
+from heat_ha.failover import record
+from heat_ha.failover.adapters import connections, handoff_template
 from heat_ha.failover.rules import succession
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def take_over(resource, connects):
     if not _is_stack_at_work(resource):
         return True, set()
     settled, holders = True, {one['holder'] for one in _taken(resource)}
-    for one in _leaving(resource, connects):
+    for one in _others(resource, connects):
         holders.add(one.holder)
         if not one.physical:
             settled = settled and not one.is_busy
@@ -63,16 +64,16 @@ def take_over(resource, connects):
         if one.is_busy or not connections.set_physical(resource.context, one.row, None):
             settled = False
             continue
-        text = f'{one.thing} is taken over from resource {one.name}, which will be deleted'
+        text = f'{one.thing} is taken over from resource {one.name}'
         LOG.info('%s: %s', resource.name, text)
         resource._add_event(resource.action, resource.IN_PROGRESS, text)
     return settled, holders
 
 
 def is_there(resource, connects):
-    """Whether an update of the stack is to delete another resource that connects the same thing."""
+    """Whether another resource connects the same thing, that it is to be taken over from."""
     return _is_stack_at_work(resource) and any(
-        one.physical or one.is_busy for one in _leaving(resource, connects)
+        one.physical or one.is_busy for one in _others(resource, connects)
     )
 
 
@@ -101,25 +102,41 @@ def give_back(resource, connects):
     return given
 
 
-def leaving_holders(resource):
-    """What things are connected to by resources that the update is to delete: servers and ports."""
-    tree = tree_of(resource)
-    ours = tree.path(resource.id)
-    return {
-        one.holder
-        for one in tree.connections()
-        if one.physical and succession.is_leaving(tree.path(one.row), ours)
-    }
+def holders_before(policy):
+    """What a new policy's things are connected to by others: ids of servers and ports.
+
+    Those count that the update deletes, and plain ones of the things that the policy names.
+    """
+    tree = tree_of(policy)
+    ours = tree.path(policy.id)
+    definition = record.read_definition(policy)
+    found = set()
+    for one in tree.connections():
+        theirs = tree.path(one.row)
+        is_leaving = succession.is_leaving(theirs, ours)
+        if one.physical and (is_leaving or handoff_template.mentions(definition, one.thing)):
+            found.add(one.holder)
+    return found
 
 
-def _leaving(resource, connects):
+def _others(resource, connects):
+    """The resources that have the thing, and from which it is to be taken over.
+
+    An update deletes them, or they are plain ones that have it where it belongs.
+    """
     tree = tree_of(resource)
     thing = resource.properties[connects[0]]
     found = [one for one in tree.connections() if one.row != resource.id and one.thing == thing]
     if not found:
         return []
-    ours = tree.path(resource.id)
-    return [one for one in found if succession.is_leaving(tree.path(one.row), ours)]
+    ours, own = tree.path(resource.id), resource.properties[connects[1]]
+    others = []
+    for one in found:
+        theirs = tree.path(one.row)
+        is_beside = one.holder == own and succession.is_plain_beside(theirs, ours)
+        if is_beside or succession.is_leaving(theirs, ours):
+            others.append(one)
+    return others
 
 
 def _taken(resource):

@@ -104,16 +104,43 @@ def test_an_attachment_that_becomes_a_policy_stays_where_it_is(engine, cloud, pl
         is_well(engine, cloud, stack, server, name)
 
 
-def test_an_attachment_that_is_taken_out_after_the_policy_came_does_not_take_the_volume_along(
-    engine, cloud
-):
-    stack, _member, server = begun(engine, 0)
+@pytest.mark.parametrize('place', [0, 1])
+def test_a_policy_beside_the_attachment_has_the_volume_and_gives_it_back(engine, cloud, place):
+    stack, member, server = begun(engine, place)
     update(engine, stack, HEAD + plain(server) + policy('failover'))
-    assert cloud.holder('v1') == server
+    assert volumes.active(engine, stack).member == member and cloud.holder('v1') == server
+
+    update(engine, stack, HEAD + plain(server))
+
+    has_plain_attachment(engine, cloud, stack, server)
+
+
+@pytest.mark.parametrize('moved', [False, True])
+def test_an_attachment_that_goes_after_the_policy_came_leaves_the_volume(engine, cloud, moved):
+    stack, _member, server = begun(engine, 1)
+    update(engine, stack, HEAD + plain(server) + policy('failover'))
+    if moved:
+        engine.signal(stack, 'failover', {'action': 'switchover'})
+        server = volumes.active(engine, stack).server
+        assert cloud.holder('v1') == server
+        cloud.requests.clear()
 
     update(engine, stack, HEAD + policy('failover'))
 
-    assert cloud.holder('v1') == server
+    is_well(engine, cloud, stack, server, 'failover')
+
+
+def test_a_plain_attachment_to_another_server_is_not_taken_over(engine, cloud):
+    text = (
+        HEAD
+        + '  alone: {type: OS::Nova::Server}\n'
+        + plain('{get_resource: alone}').replace("'", '')
+    )
+    stack = engine.create(text)
+    holder = cloud.holder('v1')
+    update(engine, stack, text + policy('failover'))
+    assert engine.state(stack)[0] == 'UPDATE_FAILED', 'its template says two things of one volume'
+    assert cloud.holder('v1') == holder
 
 
 def test_attachments_in_a_template_of_the_users_own_are_taken_over(engine, cloud):

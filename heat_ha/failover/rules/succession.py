@@ -30,6 +30,8 @@ class Level:
 
 Path = Sequence[Level]
 
+POLICY = 'OS::Heat::FailoverPolicy'
+
 
 def is_leaving(theirs: Path, ours: Path) -> bool:
     """Whether the update that makes ``ours`` is to delete ``theirs``.
@@ -44,6 +46,20 @@ def is_leaving(theirs: Path, ours: Path) -> bool:
     if any(level.kind and level.wanted != level.kind for level in levels):
         return True
     return levels[-1].name == sibling.name
+
+
+def is_plain_beside(theirs: Path, ours: Path) -> bool:
+    """Whether ``ours`` is a policy's and ``theirs`` is not, in one tree of stacks.
+
+    Both may be in the template for a while: then the policy says where the thing belongs.
+    """
+    if _up_to_common_stack(theirs, ours) is None:
+        return False
+    return _is_policys(ours) and not _is_policys(theirs)
+
+
+def _is_policys(path: Path) -> bool:
+    return any(level.kind == POLICY for level in path)
 
 
 def _up_to_common_stack(theirs: Path, ours: Path) -> tuple[list[Level], Level] | None:

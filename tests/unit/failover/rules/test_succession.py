@@ -57,6 +57,17 @@ def test_what_is_not_known_is_not_leaving():
     assert not succession.is_leaving((), OURS)
 
 
+def test_what_is_plain_gives_way_to_a_policys_and_not_to_another_plain_one():
+    plain = (Level('stack', 'attach', ATTACHMENT, ATTACHMENT),)
+    in_file = (Level('deep', 'one', ATTACHMENT, ATTACHMENT), Level('stack', 'both', FILE, FILE))
+    for theirs in (plain, in_file):
+        assert succession.is_plain_beside(theirs, OURS)
+        assert not succession.is_plain_beside(OURS, theirs)
+        assert not succession.is_plain_beside(theirs, plain)
+    assert not succession.is_plain_beside(SAME_NAME, OURS), 'two policies'
+    assert not succession.is_plain_beside((Level('elsewhere', 'x', ATTACHMENT, ''),), OURS)
+
+
 def test_a_second_attachment_of_the_same_policy_stays():
     theirs = (Level('nested', 'second', ATTACHMENT, ATTACHMENT), OURS[1])
     assert not succession.is_leaving(theirs, OURS)
