@@ -298,7 +298,7 @@ class Ours(Contender):
 
     def _is_ready(self) -> bool:
         state = self.stack.attribute('policy', 'state')
-        assert state in ('ready', 'running'), '\n'.join(self.stack.events('policy'))
+        assert state != 'stopped', '\n'.join(self.stack.events('policy'))
         return bool(state == 'ready')
 
 

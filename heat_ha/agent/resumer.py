@@ -155,8 +155,8 @@ class Resumer:
             return
         is_unchanged = self._records.get(_key(plan)) == plan.record
         self._records[_key(plan)] = plan.record
-        # What stopped is tried again at the same pace for as long as it takes.
-        is_in_vain = is_unchanged and found.action != 'retry'
+        # What stopped has the time of its next try on record.
+        is_in_vain = is_unchanged and plan.record.get('state') != 'stopped'
         if self._signal(self._resumes, plan, found.action, is_unchanged=is_in_vain):
             LOG.info(
                 'signal=%s policy=%s stack=%s state=%s: %s',
@@ -169,11 +169,17 @@ class Resumer:
     def _is_fenced(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> bool:
-        old = (plan.record.get('plan') or {}).get('old') or {}
+        found = plan.record.get('plan') or {}
+        ends = [found.get('old') or {}, *found.get('tried', ())]
+        return any(self._is_down(plan, one.get('server', ''), services) for one in ends)
+
+    def _is_down(
+        self, plan: policy_index.Unfinished, server: str, services: Mapping[str, ComputeService]
+    ) -> bool:
         try:
-            service = services.get(self._nova.host_of(old.get('server', '')))
+            service = services.get(self._nova.host_of(server))
         except exceptions.HaError as exc:
-            LOG.info('policy=%s the host of its old active is unknown: %s', plan.name, exc)
+            LOG.info('policy=%s the host of server %s is unknown: %s', plan.name, server, exc)
             return False
         return service is not None and service.is_forced_down
 

@@ -110,8 +110,12 @@ def _addresses(networks: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
     return tuple(str(a['addr']) for a in found)
 
 
+# It differs from one answer to the next, so that the same reason would look like news.
+_REQUEST_ID = re.compile(r' \(Request-ID: [^)]*\)')
+
+
 def _short(exc: Exception) -> str:
-    return f'{type(exc).__name__}: {exc}'[:200]
+    return _REQUEST_ID.sub('', f'{type(exc).__name__}: {exc}')[:200]
 
 
 def _send(call: Any, *args: Any) -> tuple[cloud.Reply, str]:

@@ -52,10 +52,13 @@ class Admission:
         """The member that the signal means, as far as the record of its arrival tells."""
         return arrival.about(self._at_arrival, named)
 
-    def acquire(self, named: str | None) -> arrival.Join | arrival.Keep | None:
+    def acquire(
+        self, named: str | None, *, is_person: bool = False
+    ) -> arrival.Join | arrival.Keep | None:
         """Take the lock; wait for those that only look at the group.
 
         :param named: what the signal calls the member that it means, None where it names none.
+        :param is_person: see :func:`arrival.when_busy`.
         :returns: None with the lock, else why the signal does not get it.
         """
         began = time.monotonic()
@@ -68,7 +71,12 @@ class Admission:
         while True:
             waited = time.monotonic() - began
             step = arrival.when_busy(
-                self._at_arrival, record.read(self._policy), waited, str(busy), named
+                self._at_arrival,
+                record.read(self._policy),
+                waited,
+                str(busy),
+                named,
+                is_person=is_person,
             )
             match step:
                 case arrival.Join():

@@ -55,6 +55,7 @@ class FailoverController:
         self._held = held_record.HeldRecord(policy, lock)
         self._lock = lock
         self._accepted_at = time.monotonic()
+        self._makes_way = False
 
     def handle(
         self,
@@ -75,6 +76,7 @@ class FailoverController:
         :raises Stopped: the failover stopped in a safe state.
         """
         self._accepted_at = accepted_at
+        self._makes_way = signal.action is not None and signal.action.is_quiet
         self._held.read()
         overtaken = is_overtaken(self._held.value)
         stack_clients = clients.StackClients(self._policy)
@@ -187,6 +189,7 @@ class FailoverController:
             self._held,
             self._events,
             self._accepted_at,
+            makes_way=self._makes_way,
         )
 
     def _drop(self, changed: model.Record, text: str) -> str:
@@ -194,7 +197,10 @@ class FailoverController:
         if plan is not None and ways_out.is_open(self._held.value):
             self._new_run().add_to_history(plan, 'dropped')
         self._held.put(changed)
-        replacing.forget(self._group, requested_by=self._policy.name)
+        try:
+            replacing.forget(self._group, requested_by=self._policy.name)
+        except exceptions.TryAgain as exc:
+            text = f'{text}; what is under way comes to its end: {exc}'
         self._events.emit(events.COMPLETE, text)
         return text
 

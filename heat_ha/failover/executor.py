@@ -29,6 +29,9 @@ LOG = logging.getLogger(__name__)
 # already, and how far each is shows itself by a look.
 SAVE_EVERY = 0.5
 
+# Seconds between two questions whether to go on while steps are under way.
+ASK_EVERY = 3.0
+
 Look = handoff_steps.Look
 
 
@@ -141,9 +144,14 @@ class PlanExecutor:
 
     def _await_one(self) -> None:
         """Wait until one of the steps in threads has ended; a failure makes the others end."""
-        ended, _ = concurrent.futures.wait(
-            self._running, return_when=concurrent.futures.FIRST_COMPLETED
-        )
+        ended: set[concurrent.futures.Future[tuple[str, float]]] = set()
+        while not ended:
+            ended, _ = concurrent.futures.wait(
+                self._running, ASK_EVERY, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            if not ended and self._failure is None:
+                # A step may take minutes. One that was frozen meanwhile may not be ours any more.
+                self._callbacks.still_wanted()
         for future in ended:
             if not self._end(self._running.pop(future), future.result):
                 self._in_services.abandon()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import clients, lease, resource_data
+from heat_ha.cloud import clients, clock, lease, resource_data
 from heat_ha.failover import (
     events,
     executor,
@@ -27,9 +27,18 @@ from heat_ha.failover import (
 )
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import outcome, ways_out
+from heat_ha.failover.rules import outcome, ways_out, work
 
 DELETING = 'ha_deleting'
+
+# A person's signal that waits for the lock: what is only tried again makes way for it.
+MAKE_WAY = 'ha_make_way'
+
+# Seconds for which that holds; whoever waits longer says so again.
+WAY_FOR = 60.0
+
+# Bytes by which one step grows on record while it is carried out.
+SPARE_A_STEP = 150
 
 # What was seen of the group for a plan that another successor is to take over.
 LookAgain = Callable[[model.Plan], tuple[observation_builder.Findings, model.Observation]]
@@ -41,6 +50,7 @@ class FailoverRun:
     :param lock: the policy's.
     :param held: the record, which the run brings to the outcome.
     :param accepted_at: when the signal came, on the monotonic clock.
+    :param makes_way: whether it ends when a person's signal waits.
     """
 
     def __init__(
@@ -52,6 +62,8 @@ class FailoverRun:
         held: held_record.HeldRecord,
         emitter: events.EventEmitter,
         accepted_at: float,
+        *,
+        makes_way: bool = False,
     ) -> None:
         self._policy = policy
         self._group = group
@@ -68,6 +80,7 @@ class FailoverRun:
         )
         self._accepted_at = accepted_at
         self._handoff_seconds: float | None = None
+        self._makes_way = makes_way
         self._is_taken_up = False
         self._has_reported_start = False
 
@@ -92,17 +105,15 @@ class FailoverRun:
         deadline = time.monotonic() + self._options.fencing_timeout
         decided: fence_wait.Look | None = None
         old = findings.server_and_host(plan.old)
+        # At its end nothing may be refused: everything is moved by then.
+        record.check_room(
+            outcome.at_end(self._held.value, plan, ()), SPARE_A_STEP * len(plan.steps)
+        )
         if plan.is_moved:
             # Nothing moves: what it is for is follow-up work, which is on record with its end.
             self.begun(plan)
         while not plan.is_moved:
-            running = executor.PlanExecutor(
-                plan,
-                self,
-                stack_clients,
-                findings.looks,
-                old,
-            )
+            running = executor.PlanExecutor(plan, self, stack_clients, findings.looks, old)
             try:
                 plan = running.run()
             except exceptions.FencingUnconfirmed as exc:
@@ -139,7 +150,15 @@ class FailoverRun:
     def _stop(self, plan: model.Plan, state: model.State, exc: exceptions.Stopped) -> None:
         self._held.check_ours()
         self.add_to_history(plan, state.value)
-        self._held.write(plan=plan, state=state, reason=exc.reason, remedy=exc.remedy)
+        known = self._held.value
+        self._held.write(
+            plan=plan,
+            state=state,
+            reason=exc.reason,
+            remedy=exc.remedy,
+            retries=known.retries + 1,
+            retry_due=work.at(clock.now(), work.retry_pause(known.retries)),
+        )
 
     def _wait_for_fence(
         self,
@@ -154,6 +173,8 @@ class FailoverRun:
         :param server: the one on the host that is waited for, '' for none.
         """
         known = self._held.value
+        if before is not None and before[0].server != server:
+            before = None
         self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
         if not server:
             return None
@@ -202,7 +223,11 @@ class FailoverRun:
         :raises Stopped: the policy is being deleted.
         """
         self._held.check_ours()
-        if DELETING in resource_data.fresh(self._policy):
+        data = resource_data.fresh(self._policy)
+        waits_since = data.get(MAKE_WAY, '')
+        if self._makes_way and waits_since and work.age(waits_since, clock.now()) < WAY_FOR:
+            raise exceptions.Stopped('a person has sent a signal meanwhile', 'It comes next')
+        if DELETING in data:
             raise exceptions.Stopped(
                 'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
             )

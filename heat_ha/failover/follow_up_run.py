@@ -7,6 +7,7 @@ its beginning by any engine (S4).
 """
 
 import dataclasses
+import threading
 import time
 from typing import Any
 
@@ -30,6 +31,11 @@ LOG = logging.getLogger(__name__)
 
 # Seconds until another try where somebody else changes the group now.
 AFTER_OTHERS = 5.0
+
+
+# What threads of this engine are at, by policy and plan.
+_AT_WORK: set[tuple[str, str]] = set()
+_GUARD = threading.Lock()
 
 
 class NoLongerWanted(executor.LeaveOff):
@@ -69,11 +75,27 @@ class FollowUpRun:
     def _plan_id(self) -> str:
         return self._wanted.plan.plan_id
 
-    def carry_out(self) -> None:
-        """Try it once, and put on record how it ended, or when it is tried again."""
+    def carry_out(self) -> bool:
+        """Try it once, and put on record how it ended, or when it is tried again.
+
+        :returns: False where another thread or engine is at it.
+        """
+        key = (self._policy.resource_id, self._plan_id)
+        with _GUARD:
+            if key in _AT_WORK:
+                return False
+            _AT_WORK.add(key)
+        try:
+            return self._carry_out()
+        finally:
+            with _GUARD:
+                _AT_WORK.discard(key)
+
+    def _carry_out(self) -> bool:
         started = time.monotonic()
         try:
-            self._claim()
+            if not self._claim():
+                return False
             running = executor.PlanExecutor(
                 self._wanted.plan, self, clients.StackClients(self._policy), of_follow_up=True
             )
@@ -85,14 +107,24 @@ class FollowUpRun:
             self._put_off(exc)
         except exceptions.Stopped as exc:
             self._failed(exc)
+        return True
 
-    def _claim(self) -> None:
-        """Put on record that this engine is at it; others leave it alone for a while."""
+    def _claim(self) -> bool:
+        """Put on record that this engine is at it; whether no other engine is.
+
+        :raises NoLongerWanted: it is not on record any more.
+        """
+        own = lease.own_engine_id()
+        known = work.follow_up_of(record.read(self._policy), self._plan_id)
+        other = known.engine if known is not None and known.engine != own else ''
+        if other and lease.engine_is_alive(self._policy.context, other):
+            return False
         due = work.at(clock.now(), work.CLAIMED_FOR)
-        claimed = dataclasses.replace(self._wanted, engine=lease.own_engine_id(), due=due)
+        claimed = dataclasses.replace(self._wanted, engine=own, due=due)
         found = self._changes.make(lambda known: work.with_follow_up(known, claimed))
         if work.follow_up_of(found, self._plan_id) is None:
             raise NoLongerWanted('it is not on record any more')
+        return True
 
     def _end(self, done: model.Plan, seconds: float) -> None:
         listed = observation.with_members_now(self._group, model.Record())
@@ -158,8 +190,8 @@ class FollowUpRun:
             raise NoLongerWanted('it is not on record any more')
 
     def begun(self, plan: model.Plan) -> None:
-        """Report the start of the first try."""
-        if not self._wanted.tries:
+        """Report the start of the first try; one that came too early is none."""
+        if not self._wanted.reason:
             self._events.progress(f'replacing {", ".join(plan.replaces)}', plan)
 
     def report(self, step: model.Step, plan: model.Plan) -> None:

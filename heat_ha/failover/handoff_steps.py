@@ -105,8 +105,7 @@ class HandoffSteps:
             return self._stop_server(step)
         if step.kind is StepKind.DETACH:
             return self._release(step, new)
-        assert new is not None
-        return self._acquire(step, plan.old.server if plan.old else None, new)
+        return self._acquire(step, plan.old.server if plan.old else None, new or '')
 
     # --- one step ----------------------------------------------------------------------------
 
@@ -125,7 +124,7 @@ class HandoffSteps:
     def _release(self, step: model.Step, new: str | None) -> str:
         handler, plan = self._drivers[step.thing], self._plan()
         holders = [one.server for one in (plan.old, *plan.tried) if one and one.server != new]
-        holder = holders[0] if holders else None
+        holder = next(iter(holders), None)
         settled = self._former_holders.settled
 
         def look() -> moves.Move:
@@ -138,7 +137,7 @@ class HandoffSteps:
                 if not isinstance(move, moves.Stop):
                     holder = one
                     return settled(move, holders)
-            holder = holders[0] if holders else None
+            holder = next(iter(holders), None)
             return settled(handler.next_release(seen, holder, new), holders)
 
         def send() -> driver.Sent:
@@ -151,9 +150,13 @@ class HandoffSteps:
             may_delete = plan.may_delete_old and plan.old is not None and holder == plan.old.server
             return server_rules.next_for_stuck(server, host, may_delete)
 
-        reason = self._until_done(
-            step, look, send, lambda: self._examine(holder, judge), service=handler.asked_of
-        )
+        try:
+            reason = self._until_done(
+                step, look, send, lambda: self._examine(holder, judge), service=handler.asked_of
+            )
+        except exceptions.FencingUnconfirmed as exc:
+            exc.server = exc.server or holder or ''
+            raise
         self._handed_on[step.target] = self._last_looks[step.target]
         return reason
 

@@ -324,16 +324,11 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How often the active may change, all in seconds but the count.
-
-    ``holds_repeats``: the template gives no cooldown, so ``rules.repeats`` bounds what an alarm
-    does that repeats itself.
-    """
+    """How often the active may change, all in seconds but the count."""
 
     cooldown: float = 0.0
     max_failovers: int = 0
     period: float = 0.0
-    holds_repeats: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -407,7 +402,7 @@ class Record:
         keys={'remedy': 'way_out', 'retained': 'kept'},
         always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
         # Versions without it go on with a record that has no use for it.
-        omits=('follow_ups',),
+        omits=('follow_ups', 'retries', 'retry_due'),
     )
 
     state: State = State.READY
@@ -425,6 +420,9 @@ class Record:
     # What Heat had on record then; while it has the same, the members need not be listed.
     seen_rows: str = ''
     follow_ups: tuple[FollowUp, ...] = ()
+    # How often a plan that stopped was tried again, and when the next try is due (UTC).
+    retries: int = 0
+    retry_due: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,6 +126,8 @@ def look(
     :param at_active: look at the active's server in any case; see ``observation.observe``.
     """
     definition = record.read_definition(policy) or {}
+    # Another thread's failover may have changed it since this one has loaded it.
+    policy._nested = None
     nested = policy.nested()
     active = known.active
     attachments: tuple[model.Attachment, ...] = ()

@@ -30,5 +30,4 @@ class Options:
         if chained is None:
             return self.limits
         longest = max(self.limits.cooldown, chained.cooldown or 0.0)
-        holds_repeats = self.limits.holds_repeats and chained.cooldown is None
-        return dataclasses.replace(self.limits, cooldown=longest, holds_repeats=holds_repeats)
+        return dataclasses.replace(self.limits, cooldown=longest)

@@ -6,6 +6,7 @@ policy's lock held; then ``work_loop`` does what is left on record.
 """
 
 import dataclasses
+import enum
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from heat_ha.failover import (
 from heat_ha.failover import (
     controller,
     events,
+    failover_run,
     model,
     options,
     record,
@@ -38,6 +40,25 @@ _ABOUT_A_MEMBER = (None, model.Action.FAILOVER, model.Action.SWITCHOVER)
 _KEPT = (None, model.Action.FAILOVER)
 
 
+# Signals whose sender waits for the answer.
+_OF_A_PERSON = (
+    model.Action.SWITCHOVER,
+    model.Action.FAIL_BACK,
+    model.Action.CANCEL,
+    model.Action.DROP,
+    model.Action.PAUSE,
+    model.Action.UNPAUSE,
+)
+
+
+class _Follows(enum.Enum):
+    """What the thread of a signal does once that is answered."""
+
+    NOTHING = 'nothing'
+    WHAT_IS_DUE = 'what is due'
+    ALL = 'all'
+
+
 class PolicyWork:
     """What one thread of an engine does for one policy."""
 
@@ -48,6 +69,7 @@ class PolicyWork:
         self._lock = lease.Lock(policy.context, policy.resource_id)
         self._events = events.EventEmitter(policy)
         self._signals = remembered.RememberedSignals(policy)
+        self._follows = _Follows.NOTHING
         self._loop = work_loop.WorkLoop(
             policy, group, self._lock, self._events, self._signals, self._decide
         )
@@ -68,13 +90,15 @@ class PolicyWork:
         :raises Stopped: the failover stopped in a safe state.
         """
         accepted_at = time.monotonic()
+        self._follows = _Follows.NOTHING
         if signal.is_all_clear:
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
             admission.refuse_foreign(signal.member)
         kept = self._to_keep(signal, chained, requested_by, admission)
-        hindrance = admission.acquire(signal.member)
+        hindrance = self._acquire(signal, admission)
+        self._follows = _Follows.WHAT_IS_DUE
         if isinstance(hindrance, arrival.Join) and signal.action in _KEPT:
             raise exceptions.Refused(f'{hindrance.reason}, so this signal joins it')
         if hindrance is not None:
@@ -83,9 +107,18 @@ class PolicyWork:
             answer = self._decide(
                 signal, chained, requested_by, admission.is_overtaken, accepted_at
             )
+        except (exceptions.CouldNotAsk, exceptions.TryAgain) as exc:
+            if kept is None:
+                raise
+            # Nobody posts an event alarm twice.
+            return self._keep(kept, str(exc))
+        except exceptions.Stopped:
+            self._follows = _Follows.ALL
+            raise
         finally:
             self._lock.release()
         if isinstance(answer, str):
+            self._follows = _Follows.ALL
             return answer
         return self._keep(kept, answer.why, answer)
 
@@ -153,8 +186,26 @@ class PolicyWork:
         pause = answer.due_in if answer is not None else None
         due = '' if pause is None else work.at(clock.now(), pause)
         self._signals.keep(dataclasses.replace(kept, why=why, due=due))
+        self._follows = _Follows.ALL
         return f'the signal about {kept.member} is kept and decided again: {why}'
 
+    def _acquire(
+        self, signal: signals.Signal[model.Action], admission: admissions.Admission
+    ) -> arrival.Join | arrival.Keep | None:
+        """Take the lock; what is only tried again makes way for who waits for an answer."""
+        is_person = signal.action in _OF_A_PERSON
+        if is_person and self._lock.owner() is not None:
+            self._policy.data_set(failover_run.MAKE_WAY, clock.now_text())
+        try:
+            return admission.acquire(signal.member, is_person=is_person)
+        finally:
+            if is_person:
+                self._policy.data_delete(failover_run.MAKE_WAY)
+
     def go_on(self) -> None:
-        """Do what is left on record, until nothing is or nothing can be done for a while."""
-        self._loop.go_on()
+        """Do what the signal leaves to do: everything on record, or what is due, or nothing.
+
+        A signal that was refused, or is about something else, holds no thread.
+        """
+        if self._follows is not _Follows.NOTHING:
+            self._loop.go_on(waits=self._follows is _Follows.ALL)

@@ -53,9 +53,24 @@ def record_of(data: Mapping[str, str]) -> model.Record:
 
 def write(resource: Data, record: model.Record) -> None:
     """Write the record. :raises Refused: it is larger than the database's column."""
-    text = serialization.compact(serialization.encode(record))
-    resource_data.check_size(text, 'the plan takes', 'Hand over fewer things with one policy')
+    text = _text(record)
     resource.data_set(RECORD, text)
+
+
+def check_room(record: model.Record, spare: int) -> None:
+    """See that there is room for the record, and for so many more bytes, before anything is done.
+
+    :raises Refused: there is not.
+    """
+    _text(record, ' ' * spare)
+
+
+def _text(record: model.Record, spare: str = '') -> str:
+    text = serialization.compact(serialization.encode(record))
+    resource_data.check_size(
+        text + spare, 'the plan takes', 'Hand over fewer things with one policy'
+    )
+    return text
 
 
 def read_history(resource: Any) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ signal can keep it without the policy's lock, and nothing is lost when two do so
 write about one member means the same.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ KEY = 'ha_signal:'
 # How many members a policy keeps signals about; groups are small, and their members' names are
 # looked at before.
 MOST = 50
+
+MAX_NAME = 200
 
 
 def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
@@ -51,10 +54,20 @@ class RememberedSignals:
                 f'{len(others)} signals wait already', 'Send it again when some are decided'
             )
         text = serialization.compact(serialization.encode(one))
-        self._policy.data_set(KEY + one.member, text)
+        self._policy.data_set(_key(one), text)
 
     def forget(self, one: model.Remembered) -> None:
-        """Forget the signal about this member."""
-        while self._policy.data_delete(KEY + one.member):
+        """Forget this signal, unless another one about the member has come since."""
+        if any(other.member == one.member and other.came > one.came for other in self.read()):
+            return
+        while self._policy.data_delete(_key(one)):
             # Two engines that kept a signal about it at the same moment made two entries.
             pass
+
+
+def _key(one: model.Remembered) -> str:
+    """The key of the entry. Heat keeps 255 characters of it, and a name may be as long."""
+    name = one.member
+    if len(name) > MAX_NAME:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return KEY + name

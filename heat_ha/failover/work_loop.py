@@ -73,15 +73,17 @@ class WorkLoop:
         self._signals = kept
         self._decide = decide
         self._stack_status = nested_stack.status_of(policy)
-        self._not_now: set[model.Retained] = set()
+        self._not_now: set[object] = set()
 
-    def go_on(self) -> None:
+    def go_on(self, *, waits: bool) -> None:
         """Do what is left on record, until nothing is or nothing can be done for a while.
 
         What fails stays on record; it is tried again here, by the agent, or with the next signal.
+
+        :param waits: whether to wait for what is due later.
         """
         try:
-            self._go_on()
+            self._go_on(waits)
         except Exception:
             # The signal has been answered; what is left is on record.
             LOG.exception('%s: what was left to do was not done', self._policy.name)
@@ -98,10 +100,12 @@ class WorkLoop:
             if _WAITERS.get(self._policy.resource_id) is self:
                 del _WAITERS[self._policy.resource_id]
 
-    def _go_on(self) -> None:
-        busy_at = retried_at = time.monotonic()
-        retries = 0
+    def _go_on(self, waits: bool) -> None:
+        busy_at = looked_at = time.monotonic()
         while True:
+            if time.monotonic() > looked_at + work.CLAIMED_FOR:
+                # What was in other hands may not be any more.
+                self._not_now, looked_at = set(), time.monotonic()
             data = resource_data.fresh(self._policy)
             if failover_run.DELETING in data:
                 return
@@ -112,7 +116,6 @@ class WorkLoop:
                 clock.now(),
                 time.monotonic() - busy_at,
                 is_locked=lease.is_held_by_living(self._policy.context, self._policy.resource_id),
-                retried=(retries, time.monotonic() - retried_at),
                 not_now=self._not_now,
             )
             match step:
@@ -122,7 +125,7 @@ class WorkLoop:
                     LOG.info('%s: something is left to do: %s', self._policy.name, reason)
                     return
                 case work.Pause(seconds=seconds):
-                    if not self._is_the_waiter():
+                    if not waits or not self._is_the_waiter():
                         return
                     time.sleep(seconds)
                     continue
@@ -136,13 +139,12 @@ class WorkLoop:
                     if self._decide_again(one):
                         busy_at = time.monotonic()
                 case work.CarryOut(follow_up=left):
-                    self._carry_out(left)
-                    busy_at = time.monotonic()
+                    if self._carry_out(left):
+                        busy_at = time.monotonic()
                 case work.Expire(retained=kept):
                     self._expire(kept)
                 case work.Retry():
                     self._retry()
-                    retried_at, retries = time.monotonic(), retries + 1
 
     def _decide_again(self, one: model.Remembered) -> bool:
         """Decide a remembered signal; whether it is decided."""
@@ -224,11 +226,15 @@ class WorkLoop:
         LOG.info('%s: %s', self._policy.name, text)
         self._events.emit(events.FAILED, text)
 
-    def _carry_out(self, one: model.FollowUp) -> None:
+    def _carry_out(self, one: model.FollowUp) -> bool:
+        """Try a follow-up once; whether it was this thread that did."""
         run = follow_up_run.FollowUpRun(
             self._policy, self._group, self._lock, self._events, one, failover_run.DELETING
         )
-        run.carry_out()
+        is_ours = run.carry_out()
+        if not is_ours:
+            self._not_now.add(one.plan.plan_id)
+        return is_ours
 
     def _expire(self, one: model.Retained) -> None:
         changes = held_record.RecordChanges(self._policy, self._lock)
@@ -252,7 +258,7 @@ def ask_to_go_on(policy: Any) -> None:
             identity.stack_name,
             identity.stack_id,
             policy.name,
-            {'action': model.Action.RESUME.value},
+            {'action': model.Action.RETRY.value},
         )
     except exceptions.CouldNotAsk as exc:
         LOG.warning('%s: nobody was asked to go on: %s', policy.name, exc)

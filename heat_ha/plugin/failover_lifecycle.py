@@ -4,12 +4,14 @@
 Each of them waits until no failover of the policy runs; one that is deleted ends it first.
 """
 
+import time
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha import exceptions
-from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.cloud import clock, lease, nested_stack, resource_data
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import failover_run, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
@@ -109,8 +111,13 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         try:
             lock.acquire()
         except lease.Busy:
-            # A failover is running: the update comes after it.
+            # A failover is running: the update comes after it, but before it is tried again.
+            if time.monotonic() > token.get('announced', 0.0) + failover_run.WAY_FOR / 2:
+                self.data_set(failover_run.MAKE_WAY, clock.now_text())
+                token['announced'] = time.monotonic()
             return False
+        if 'announced' in token:
+            self.data_delete(failover_run.MAKE_WAY)
         try:
             token['has_other_active'] = self._start_update()
         except BaseException:

@@ -130,10 +130,10 @@ def test_a_failover_overtakes_the_replacement_that_cannot_be_done(make_group):
     first = group.seen()['active_server']
     (second,) = set(group.stack.servers()) - {first}
     group.stop(first)
-    # Its owner keeps it: Nova does not delete it.
-    group.lock(first)
     group.alarm(first)
     group.until_at(second)
+    # Its owner keeps it: Nova does not delete it once a new member is there.
+    group.lock(first)
     left = group.until_state('replacing')
     waiting.until(
         lambda: group.seen()['pending']['replacements'][0]['reason'],

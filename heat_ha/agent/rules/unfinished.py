@@ -49,17 +49,18 @@ def wanted(
     state, plan = record.get('state'), record.get('plan') or {}
     if state == 'running':
         return Wanted('resume', 'its engine is dead')
-    if state == 'waiting_for_fence':
-        return Wanted('resume', 'its host is confirmed down') if is_fenced() else None
-    if state == 'stopped':
-        failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
-        return None if failed & _HOOKS else Wanted('retry', 'it stopped')
-    if any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
+    if state == 'waiting_for_fence' and is_fenced():
+        return Wanted('resume', 'its host is confirmed down')
+    failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
+    if state == 'stopped' and not failed & _HOOKS and _is_due(record.get('retry_due', ''), now):
+        return Wanted('retry', 'it stopped')
+    is_over = state == 'ready'
+    if is_over and any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
         return Wanted('retry', 'a signal is kept')
     for left in record.get('follow_ups', ()):
         if _is_due(left.get('due', ''), now) and not is_alive(left.get('engine', '')):
             return Wanted('retry', 'something is left to replace')
-    if any(_is_due(one['until'], now) for one in record.get('kept', ())):
+    if is_over and any(_is_due(one['until'], now) for one in record.get('kept', ())):
         return Wanted('retry', 'a member was kept long enough')
     return None
 

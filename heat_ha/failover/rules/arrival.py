@@ -40,7 +40,13 @@ class Keep:
 
 
 def when_busy(
-    at_arrival: model.Record, now: model.Record, waited: float, owner: str, named: str | None
+    at_arrival: model.Record,
+    now: model.Record,
+    waited: float,
+    owner: str,
+    named: str | None,
+    *,
+    is_person: bool = False,
 ) -> TryAgain | Join | Keep:
     """What a signal does that found the lock taken.
 
@@ -52,9 +58,14 @@ def when_busy(
     :param waited: seconds since the signal came.
     :param owner: who has the lock, in words.
     :param named: what the sender calls the member that it means, None where it names none.
+    :param is_person: whether somebody waits for its answer: it is never taken for a part of what
+        runs, which makes way for it where it is only tried again.
     """
     if _is_under_way(now) and now.plan is not None:
-        if named is None or _names(named, now.plan.old):
+        if is_person:
+            return TryAgain() if waited < PATIENCE else Keep(f'a failover runs ({owner})')
+        is_for_old = now.plan.cause is model.Cause.FAILOVER
+        if is_for_old and (named is None or _names(named, now.plan.old)):
             return Join(f'a failover of this group is running already ({owner})')
         return Keep('a failover of this group, which is not about that member, is not over')
     if is_overtaken(at_arrival, now) and named is None:
@@ -66,7 +77,7 @@ def when_busy(
 
 def is_of_another(one: model.Remembered, now: model.Record) -> bool:
     """Whether another member than the one that a kept signal is about is the active now."""
-    return now.active is None or now.active.server != one.server
+    return (now.active.server if now.active is not None else '') != one.server
 
 
 def about(known: model.Record, named: str | None) -> model.MemberServer | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import arrival, later, plan_builder, repeats, standbys, ways_out
+from heat_ha.failover.rules import arrival, later, plan_builder, standbys, ways_out, work
 from heat_ha.groups import model as groups
 from heat_ha.groups.rules import members
 
@@ -199,6 +199,11 @@ def _with_open_plan(
         return Refuse(_foreign_name(signal.member, seen))
     is_to_old = signal.member is not None and _is(signal.member, plan.old, seen)
     is_to_new = signal.member is not None and _is(signal.member, plan.new, seen)
+    if signal.member is None and seen.record.active == plan.new:
+        # It has everything, and is seen to be down all the same.
+        is_to_new = later.active_is_unwell(seen)
+    if signal.action is model.Action.RETRY and work.has_failed_hook(plan):
+        return Refuse('a config in a server is run again only by the signal resume')
     match signal.action:
         case model.Action.FAIL_BACK:
             return _back(signal, seen, plan)
@@ -209,7 +214,14 @@ def _with_open_plan(
         case None | model.Action.FAILOVER if is_to_new:
             # The successor itself is sick.
             found, _reasons = ways_out.others(plan, seen)
-            return Start(ways_out.with_successor(plan, seen, found[0])) if found else GoOn(plan)
+            if not found:
+                return GoOn(plan)
+            return Start(ways_out.with_successor(plan, seen, found[0], is_sick=True))
+        case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
+            return later.Remember(
+                f'the failover from {plan.old.member if plan.old else "none"} is not over',
+                until=later.FOR_HEAT,
+            )
     return GoOn(plan)
 
 
@@ -348,9 +360,6 @@ def _failover(
     limited = _limited(seen)
     if limited is not None:
         return limited
-    held_back = repeats.refusal(signal, seen)
-    if held_back is not None:
-        return Refuse(held_back)
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable

@@ -69,12 +69,12 @@ def active_is_unwell(seen: model.Observation) -> bool:
 def is_late_copy(seen: model.Observation) -> bool:
     """Whether an alarm that names nobody is taken for one that was answered a moment ago.
 
-    The same alarm is posted again while its failover's replacement goes on. With evidence that
-    the new active is down as well, it is not that.
+    The same alarm is posted again while its failover's replacement goes on for the first time. With
+    evidence that the new active is down as well, it is not that.
     """
     active = seen.record.active
     is_of_now = any(
-        one.plan.new == active and one.plan.cause is model.Cause.FAILOVER
+        one.plan.new == active and one.plan.cause is model.Cause.FAILOVER and not one.tries
         for one in seen.record.follow_ups
     )
     return is_of_now and not active_is_unwell(seen)
@@ -109,9 +109,10 @@ def without_successor(reason: str, seen: model.Observation) -> Remember | None:
     It waits for what Heat or a replacement is at work on, and for services that did not answer.
     For anything else it waits only while the active is seen to be down: a healthy active stays.
     """
-    if _is_passing(seen.candidates, standbys.going(seen.record)):
-        return Remember(reason, until=FOR_HEAT)
-    return Remember(reason, until=FOR_A_STANDBY) if active_is_unwell(seen) else None
+    if active_is_unwell(seen):
+        return Remember(reason, until=FOR_A_STANDBY)
+    is_passing = _is_passing(seen.candidates, standbys.going(seen.record))
+    return Remember(reason, until=FOR_HEAT) if is_passing else None
 
 
 def heat_is_at_work(candidates: Iterable[model.Candidate]) -> bool:

@@ -15,9 +15,13 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """Nothing to send: the services are at work, or did not answer. Look again."""
+    """Nothing to send: the services are at work, or did not answer. Look again.
+
+    ``is_blind``: they did not answer, so nothing is known of what is looked at (S2).
+    """
 
     reason: str
+    is_blind: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Collection
 
 from heat_ha.failover import model
+from heat_ha.failover.model import StepKind
 
 
 def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> model.Record:
@@ -13,6 +14,7 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
     :param present: the names of the group's members when the plan was begun or taken up.
     """
     is_moved = plan.cause is not model.Cause.REPLACE_STANDBY
+    new = plan.new.member if plan.new is not None else ''
     suspects = set(record.suspects) & set(present)
     if plan.cause is model.Cause.FAILOVER and plan.old is not None:
         suspects.add(plan.old.member)
@@ -29,6 +31,9 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
         remedy='',
         suspects=tuple(sorted(suspects)),
         follow_ups=_with_follow_up(record.follow_ups, plan),
+        retained=tuple(r for r in record.retained if r.member != new),
+        retries=0,
+        retry_due='',
     )
 
 
@@ -54,7 +59,12 @@ def _with_follow_up(
         considered={},
         quiesce_hook=None,
         activate_hook=None,
-        steps=tuple(dataclasses.replace(s, detail='', reason='') for s in plan.steps),
+        # ``add_member`` says that what has come in the old active's place is there already.
+        steps=tuple(
+            dataclasses.replace(s, after=(), detail='', reason='')
+            for s in plan.steps
+            if s.is_follow_up or s.kind is StepKind.ADD_MEMBER
+        ),
     )
     return (*kept, model.FollowUp(brief))
 

@@ -46,7 +46,8 @@ class Attempt:
     ``pause`` is the time between two looks now, ``next_examination`` the time at which the step
     counts as stuck, ``accepted`` how many requests Nova accepted, ``refused_since`` the time of
     the first that it refused. ``seen`` says what came of it last, ``freed_by`` what was deleted
-    for it; ``service`` is who answers requests. With ``is_in_vain`` the next request would go to a
+    for it; ``service`` is who answers requests, ``is_blind`` whether
+    the last look got no answer. With ``is_in_vain`` the next request would go to a
     host that is known to be down.
     """
 
@@ -62,6 +63,7 @@ class Attempt:
     seen: str = 'nothing was seen yet'
     freed_by: str = ''
     service: str = 'Nova'
+    is_blind: bool = False
 
 
 # --- what happened --------------------------------------------------------------------------
@@ -196,8 +198,10 @@ def _after_look(
         )
     is_stuck = now > attempt.next_examination
     match move:
-        case moves.Wait(reason):
-            attempt = dataclasses.replace(attempt, seen=reason, is_stuck=is_stuck)
+        case moves.Wait(reason, is_blind):
+            attempt = dataclasses.replace(
+                attempt, seen=reason, is_stuck=is_stuck, is_blind=is_blind
+            )
             return _examine_or_wait(attempt, now)
         case moves.Request() if attempt.is_in_vain:
             attempt = dataclasses.replace(
@@ -205,7 +209,7 @@ def _after_look(
             )
             return _examine_or_wait(attempt, now)
         case moves.Request():
-            return dataclasses.replace(attempt, is_stuck=is_stuck), move
+            return dataclasses.replace(attempt, is_stuck=is_stuck, is_blind=False), move
         case moves.Stop():
             return attempt, move
         case moves.WaitForFence():
@@ -283,7 +287,7 @@ def _wait(attempt: Attempt, now: float) -> tuple[Attempt, Action]:
     return attempt, moves.Stop(
         f'{attempt.step} was not done within {STEP_LIMIT:.0f} s: {attempt.seen}',
         'Mend what was seen, then send the signal resume',
-        is_of_server=True,
+        is_of_server=not attempt.is_blind,
     )
 
 

@@ -35,7 +35,7 @@ def why_never_moved(seen: cloud.Volume) -> moves.Stop | None:
 def _unusable(seen: cloud.Volume) -> moves.Wait | moves.Stop | None:
     if seen.status is VolumeStatus.COULD_NOT_ASK:
         # S2: says nothing about the volume.
-        return moves.Wait(f'Cinder did not answer ({seen.detail})')
+        return moves.Wait(f'Cinder did not answer ({seen.detail})', is_blind=True)
     if seen.status is VolumeStatus.GONE:
         return moves.Stop(
             f'volume {seen.volume} does not exist any more',

@@ -22,7 +22,7 @@ def is_open(record: model.Record) -> bool:
 
 
 def with_successor(
-    plan: model.Plan, seen: model.Observation, new: model.MemberServer
+    plan: model.Plan, seen: model.Observation, new: model.MemberServer, *, is_sick: bool = False
 ) -> model.Plan:
     """The plan of the same failover to another successor.
 
@@ -37,7 +37,7 @@ def with_successor(
         plan.reason,
         plan.old,
         new,
-        plan.replaces,
+        _replaces(plan, new, is_sick=is_sick),
         tried=tuple(dict.fromkeys(one for one in earlier if one != new)),
     )
     done = {s.name: s for s in plan.steps if s.kind in _OF_THE_OLD and s.state is StepState.DONE}
@@ -45,6 +45,13 @@ def with_successor(
     return dataclasses.replace(
         built, steps=steps, created=plan.created, requested_by=plan.requested_by
     )
+
+
+def _replaces(plan: model.Plan, new: model.MemberServer, *, is_sick: bool) -> tuple[str, ...]:
+    names = plan.replaces
+    if names and is_sick and plan.new is not None:
+        names = (*names, plan.new.member)
+    return tuple(name for name in names if name != new.member)
 
 
 def others(

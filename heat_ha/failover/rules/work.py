@@ -16,8 +16,9 @@ from heat_ha.failover.rules import hook, ways_out
 # the next signal, takes up what is left.
 PATIENCE = 600.0
 
-# Seconds between two looks, and for which a follow-up is left to the engine that has begun it.
-LOOK_EVERY, CLAIMED_FOR = 5.0, 120.0
+# Seconds between two looks, and for which a follow-up is left to the engine that has begun it
+# without a question whether it lives.
+LOOK_EVERY, CLAIMED_FOR = 5.0, 60.0
 
 # Seconds until a stopped plan is tried again, and the longest time.
 FIRST_RETRY, LONGEST_RETRY = 10.0, 40.0
@@ -81,8 +82,7 @@ def next_work(
     idle: float,
     *,
     is_locked: bool,
-    retried: tuple[int, float] = (0, 0.0),
-    not_now: Collection[model.Retained] = (),
+    not_now: Collection[object] = (),
 ) -> Work:
     """What is to be done next.
 
@@ -92,20 +92,21 @@ def next_work(
 
     :param idle: seconds since this thread has last done something.
     :param is_locked: whether somebody has the policy's lock; who has it looks for work afterwards.
-    :param retried: how often this thread has tried a stopped plan again, and seconds since then.
-    :param not_now: retained members that this thread could not remove.
+    :param not_now: retained members that this thread could not remove, and plans whose follow-up
+        is in other hands.
     """
     is_open = ways_out.is_open(record)
     decidable = [one for one in waiting if not is_locked and _is_decidable(one, record, is_open)]
     due = [one for one in decidable if is_due(one.due, now)]
     if due:
         return DecideAgain(due[0])
-    ready = [one for one in record.follow_ups if is_due(one.due, now)]
+    may_retry = may_be_retried(record) and not is_locked
+    if may_retry and is_due(record.retry_due, now):
+        return Retry()
+    left = () if record.is_paused else record.follow_ups
+    ready = [o for o in left if is_due(o.due, now) and o.plan.plan_id not in not_now]
     if ready:
         return CarryOut(ready[0])
-    may_retry = may_be_retried(record) and not is_locked
-    if may_retry and retried[1] >= retry_pause(retried[0]):
-        return Retry()
     old = [one for one in _expired(record, now) if one not in not_now]
     if old:
         return Expire(old[0])
@@ -113,9 +114,10 @@ def next_work(
         return Nothing()
     if idle > PATIENCE:
         return Leave(f'nothing could be done for {PATIENCE:.0f} s')
-    if not (is_locked or decidable or record.follow_ups or may_retry):
+    if not (is_locked or decidable or left or may_retry):
         return Leave('the policy is paused' if record.is_paused else 'a failover is not over')
-    times = [one.due for one in decidable] + [one.due for one in record.follow_ups]
+    times = [one.due for one in decidable] + [one.due for one in left]
+    times += [record.retry_due] if may_retry else []
     return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
 
 
@@ -151,14 +153,19 @@ def age(came: str, now: datetime.datetime) -> float:
 
 
 def may_be_retried(record: model.Record) -> bool:
-    """Whether a plan stopped at something that may pass by itself.
+    """Whether a plan stopped at something that may pass by itself, or its engine died.
 
     A config in a server is run again only when a person says so: it may not bear it.
     """
-    if record.plan is None or record.state is not model.State.STOPPED or record.is_paused:
+    is_left = record.state in (model.State.STOPPED, model.State.RUNNING)
+    if record.plan is None or not is_left or record.is_paused or not ways_out.is_open(record):
         return False
-    failed = [s for s in record.plan.steps if s.state is model.StepState.FAILED]
-    return ways_out.is_open(record) and not any(s.kind in hook.KINDS for s in failed)
+    return not has_failed_hook(record.plan)
+
+
+def has_failed_hook(plan: model.Plan) -> bool:
+    """Whether a config in a server is what the plan stopped at."""
+    return any(s.kind in hook.KINDS and s.state is model.StepState.FAILED for s in plan.steps)
 
 
 def retry_pause(tries: int) -> float:

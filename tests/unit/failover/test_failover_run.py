@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a failover does around its plan: its end, its stop, and another successor."""
 
-import dataclasses
 import time
 import types
 from unittest import mock
 
 import pytest
 
-from heat_ha import exceptions, signals
+from heat_ha import exceptions, serialization, signals
+from heat_ha.cloud import clock
 from heat_ha.failover import (
     events,
     executor,
@@ -19,7 +19,7 @@ from heat_ha.failover import (
     record,
 )
 from heat_ha.failover.model import StepState
-from heat_ha.failover.rules import decide
+from heat_ha.failover.rules import decide, outcome
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -184,6 +184,53 @@ def test_a_plan_that_replaces_a_standby_is_on_record_before_anything_is_replaced
     known = record.record_of(policy.data())
     assert [one.plan.replaces for one in known.follow_ups] == [('b',)]
     assert known.suspects == ('b',) and known.state is model.State.READY
-    assert dataclasses.replace(known.follow_ups[0].plan, considered={}).steps == plan.steps
+    assert known.follow_ups[0].plan.steps == plan.steps
     # Its line comes when it is replaced.
     assert record.history_of(policy.data()) == []
+
+
+# S4: nothing is refused at the end, when everything is moved.
+def test_a_plan_that_would_outgrow_its_record_is_refused_before_anything_is_done(ending):
+    volumes = [f'{number:036}' for number in range(100)]
+    world = worlds.seen(
+        (worlds.candidate('a'), worlds.candidate('b')), volumes=volumes, chained=CHAINED
+    )
+    plan = decide.answer(signals.Signal(), world).plan
+    policy = Data()
+    made = ending(policy, plan)
+    findings = types.SimpleNamespace(
+        looks={}, observed=mock.Mock(candidates=()), server_and_host=lambda _one: None
+    )
+    with pytest.raises(exceptions.Refused, match='the plan takes'):
+        made.run(plan, None, findings, None, is_taken_up=False)
+    assert policy.moments == [{}]
+
+
+def test_what_is_left_of_a_large_failover_takes_little_room():
+    volumes = [f'{number:036}' for number in range(60)]
+    world = worlds.seen(
+        (worlds.candidate('a'), worlds.candidate('b')), volumes=volumes, chained=CHAINED
+    )
+    plan = decide.answer(signals.Signal(), world).plan
+    before = model.Record(plan=plan, active=plan.old)
+    room = [
+        len(serialization.compact(serialization.encode(known)))
+        for known in (before, outcome.at_end(before, plan, ()))
+    ]
+    assert room[1] - room[0] < 1000
+
+
+@pytest.mark.parametrize('is_quiet', [False, True])
+def test_what_is_only_tried_again_makes_way_for_a_person(ending, is_quiet):
+    policy, plan = Data(), a_plan()
+    made = ending(policy, plan)
+    made._makes_way = is_quiet
+    made.still_wanted()
+    policy.data_set(failover_run.MAKE_WAY, clock.now_text())
+    if is_quiet:
+        with pytest.raises(exceptions.Stopped, match='a person'):
+            made.still_wanted()
+    else:
+        made.still_wanted()
+    policy.data_set(failover_run.MAKE_WAY, '2020-01-01T00:00:00+00:00')
+    made.still_wanted()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One signal, from its arrival until nothing is left: what is kept, and when it is decided."""
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
@@ -103,6 +104,10 @@ def made(monkeypatch):
         self._events.progress('tried')
         made.decided.append((signal.member, chained, is_overtaken(record.read(policy))))
         answer = made.answers.pop(0)
+        if isinstance(answer, exceptions.Stopped):
+            known = record.record_of(policy.data())
+            due = work.at(now(), work.retry_pause(known.retries))
+            change(made, reason=answer.reason, retries=known.retries + 1, retry_due=due)
         if isinstance(answer, exceptions.HaError):
             raise answer
         return answer
@@ -167,7 +172,7 @@ def test_a_signal_about_another_member_than_the_failover_under_way_is_kept_and_d
     # Who had the lock looks for work when it is over.
     change(made, plan=moved(RUNNING), state=model.State.READY, active=worlds.holder('b'))
     made.lock.busy, made.answers = None, ['done']
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert made.decided == [('server-b', CHAINED, False)] and kept(made) == ()
 
 
@@ -194,7 +199,7 @@ def test_a_signal_that_cannot_be_decided_is_decided_again_until_it_can(made):
     made.answers = [hindered] * 5 + ['done']
     assert 'no standby' in made.handle(signals.Signal(), CHAINED, 'alarm')
     assert [(one.member, one.is_named) for one in kept(made)] == [('a', False)]
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert len(made.decided) == 6 and kept(made) == () and made.clock[0] < 60
 
 
@@ -202,14 +207,14 @@ def test_an_alarm_that_named_nobody_is_not_about_an_active_that_came_later(made)
     made.answers = [later.Remember('no standby', until=3600.0), 'joined']
     made.handle(signals.Signal(), None, 'alarm')
     change(made, active=worlds.holder('b'))
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert made.decided[-1] == (None, None, True), 'the decision hears that it was overtaken'
 
 
 def test_a_signal_waits_no_longer_than_its_bound_and_its_end_is_an_event(made):
     made.answers = [later.Remember('no standby', until=100.0)] * 1000
     made.handle(signals.Signal(), None, 'alarm')
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert kept(made) == () and 100 < made.clock[0] < 100 + 2 * later.LONGEST_PAUSE
     assert any('not decided within 100 s' in args[2] for args in made.policy.events)
 
@@ -217,7 +222,7 @@ def test_a_signal_waits_no_longer_than_its_bound_and_its_end_is_an_event(made):
 def test_a_thread_waits_no_longer_than_its_patience_and_leaves_the_signal_on_record(made):
     made.answers = [later.Remember('no standby', until=10**6)] * 1000
     made.handle(signals.Signal(), None, 'alarm')
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert len(kept(made)) == 1
     assert work.PATIENCE < made.clock[0] < work.PATIENCE + 2 * later.LONGEST_PAUSE
 
@@ -226,7 +231,7 @@ def test_a_thread_waits_no_longer_than_its_patience_and_leaves_the_signal_on_rec
 def test_a_kept_signal_that_is_refused_or_stops_is_over_and_says_so(made, exc):
     made.answers = [later.Remember('no standby', until=3600.0), exc]
     made.handle(signals.Signal(), None, 'alarm')
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert kept(made) == ()
     assert [args[1] for args in made.policy.events][-1] == events.FAILED
 
@@ -235,7 +240,7 @@ def test_after_a_change_of_the_stack_a_thread_asks_for_one_that_has_loaded_it(ma
     made.answers = [later.Remember('no standby', until=3600.0)]
     made.handle(signals.Signal(), None, 'alarm')
     made.statuses[0] = 'UPDATE_IN_PROGRESS'
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert made.asked == [made.policy] and len(kept(made)) == 1
 
 
@@ -259,7 +264,7 @@ def test_signals_are_decided_before_anything_is_replaced(made):
             change(made, follow_ups=()),
             one,
         )
-        made.go_on()
+        made._loop.go_on(waits=True)
     finally:
         controller.FailoverController.handle = handle
     assert order == ['decided', 'replaced']
@@ -268,13 +273,13 @@ def test_signals_are_decided_before_anything_is_replaced(made):
 def test_a_policy_that_is_being_deleted_has_nothing_left_to_do(made):
     change(made, follow_ups=(model.FollowUp(moved(RUNNING)),))
     made.policy.data_set(failover_run.DELETING, 'true')
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert made.carried == []
 
 
 def test_what_goes_wrong_afterwards_does_not_change_the_answer(made, monkeypatch):
     monkeypatch.setattr(work_loop.work, 'next_work', types.SimpleNamespace())
-    made.go_on()
+    made._loop.go_on(waits=True)
 
 
 def test_another_thread_that_was_faster_leaves_nothing_to_decide(made):
@@ -300,7 +305,7 @@ def test_a_plan_that_stopped_is_tried_again_well_within_a_minute_and_only_news_a
     made.answers += [exceptions.Stopped('no', 'x')] * 100
     times = []
     made.while_asleep.append(lambda now: times.append((now, len(made.decided))))
-    made.go_on()
+    made._loop.go_on(waits=True)
     tries = [next(now for now, count in times if count >= n) for n in range(1, 10)]
     assert all(b - a < 60 for a, b in itertools.pairwise(tries))
     texts = [args[2] for args in made.policy.events]
@@ -314,7 +319,7 @@ def test_a_config_in_a_server_is_not_run_again_by_itself(made):
     )
     plan = plan.with_step(dataclasses.replace(plan.steps[-1], state=model.StepState.FAILED))
     change(made, plan=plan, state=model.State.STOPPED, reason='no', remedy='resume')
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert made.decided == []
 
 
@@ -339,9 +344,63 @@ def test_one_thread_of_an_engine_waits_for_a_policy_and_the_others_leave(made):
             other = policy_work.PolicyWork(made.policy, None, OPTIONS)
             others.append(other)
             before = made.clock[0]
-            other.go_on()
+            other._loop.go_on(waits=True)
             assert made.clock[0] == before, 'it did not wait'
 
     made.while_asleep.append(come)
-    made.go_on()
+    made._loop.go_on(waits=True)
     assert len(others) == 3 and work_loop._WAITERS == {}
+
+
+def test_only_a_signal_that_has_led_to_something_holds_a_thread(made, monkeypatch):
+    asked = []
+    monkeypatch.setattr(made._loop, 'go_on', lambda waits: asked.append(waits))
+
+    def after(signal, *answers, busy=False):
+        del asked[:]
+        made.answers = list(answers)
+        made.lock.busy = 'x' if busy else None
+        with contextlib.suppress(exceptions.HaError):
+            made.handle(signal, None, 'alarm')
+        made.go_on()
+        return asked[:]
+
+    assert after(signals.Signal(alarm_state=signals.AlarmState.OK)) == []
+    monkeypatch.setattr(
+        policy_work.admissions.Admission,
+        'refuse_foreign',
+        lambda _self, named: (_ for _ in ()).throw(exceptions.Refused('foreign')),
+    )
+    assert after(signals.Signal(member='x')) == []
+    assert after(signals.Signal(), exceptions.Refused('no')) == [False]
+    assert after(signals.Signal(), 'done') == [True]
+    assert after(signals.Signal(), exceptions.Stopped('no', 'x')) == [True]
+    assert after(signals.Signal(), later.Remember('no standby', until=9.0)) == [True]
+    change(made, plan=RUNNING, state=model.State.RUNNING)
+    assert after(signals.Signal(), busy=True) == [False], 'it joins'
+
+
+@pytest.mark.parametrize(
+    'exc', [exceptions.CouldNotAsk('heat', 'members', 'no answer'), exceptions.TryAgain('busy')]
+)
+def test_an_alarm_whose_look_got_no_answer_is_kept(made, exc):
+    made.answers = [exc]
+    assert 'is kept' in made.handle(signals.Signal(), None, 'alarm')
+    assert [one.member for one in kept(made)] == ['a']
+    made.answers = [exc]
+    with pytest.raises(type(exc)):
+        made.handle(signals.Signal(Action.DROP), None, 'alarm')
+
+
+def test_a_person_waits_for_the_lock_and_says_so_to_who_only_tries_again(made):
+    change(made, plan=RUNNING, state=model.State.RUNNING)
+    made.lock.busy = 'x'
+
+    def give_way(_now):
+        if failover_run.MAKE_WAY in made.policy.data():
+            made.lock.busy = None
+
+    made.while_asleep.append(give_way)
+    made.answers = ['dropped']
+    assert made.handle(signals.Signal(Action.DROP), None, 'policy') == 'dropped'
+    assert failover_run.MAKE_WAY not in made.policy.data()

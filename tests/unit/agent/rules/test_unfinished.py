@@ -58,12 +58,20 @@ def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
             assert found.action == 'resume'
         elif state == 'stopped':
             assert found.action == 'retry'
-        elif state == 'waiting_for_fence':
-            assert found is None
         else:
-            is_due = SIGNALS[signals][1] or FOLLOW_UPS[left][1] or KEPT[kept][1]
+            is_over = state == 'ready'
+            is_due = FOLLOW_UPS[left][1] or (is_over and (SIGNALS[signals][1] or KEPT[kept][1]))
             assert (found is not None and found.action == 'retry') is is_due, (signals, left, kept)
     assert count == 4 * 5 * 6 * 3 * 8
+
+
+def test_a_stopped_plan_is_tried_again_when_that_is_due():
+    for due, is_due in (('', True), (at(-1), True), (at(1), False)):
+        record = {'state': 'stopped', 'retry_due': due}
+        found = unfinished.wanted(
+            record, (), NOW, is_locked=False, is_alive=bool, is_fenced=lambda: False
+        )
+        assert (found is not None) is is_due
 
 
 def test_a_config_in_a_server_is_run_again_by_a_person_only():

@@ -91,3 +91,20 @@ def test_a_signal_is_about_the_member_that_it_names_or_about_the_active():
     kept = model.Remembered('a', 'server-a', is_named=False, came='', requested_by='policy')
     assert not arrival.is_of_another(kept, known)
     assert arrival.is_of_another(kept, dataclasses.replace(known, active=worlds.holder('b')))
+
+
+def test_a_switchover_is_not_what_an_alarm_asks_for_and_a_persons_signal_waits():
+    switchover = dataclasses.replace(A_PLAN, cause=model.Cause.SWITCHOVER)
+    for plan, is_joined in ((A_PLAN, True), (switchover, False)):
+        running = model.Record(plan=plan, state=model.State.RUNNING, active=A_PLAN.old)
+        found = arrival.when_busy(running, running, 0.0, 'x', 'server-a')
+        assert isinstance(found, arrival.Join if is_joined else arrival.Keep)
+        for waited, expected in ((0.0, arrival.TryAgain), (31.0, arrival.Keep)):
+            found = arrival.when_busy(running, running, waited, 'x', None, is_person=True)
+            assert isinstance(found, expected)
+
+
+def test_a_signal_about_nobody_is_not_of_another_while_nobody_is_active():
+    kept = model.Remembered('', '', is_named=False, came='', requested_by='policy')
+    assert not arrival.is_of_another(kept, model.Record())
+    assert arrival.is_of_another(kept, model.Record(active=worlds.holder('a')))

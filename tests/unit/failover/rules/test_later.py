@@ -60,7 +60,7 @@ def test_an_alarm_without_a_successor_is_kept_while_it_passes_or_the_active_is_d
     passes = passes or of_active.get('status') is ServerStatus.COULD_NOT_ASK
     assert isinstance(found, later.Remember) is (passes or is_down), found
     if isinstance(found, later.Remember):
-        assert found.until == (later.FOR_HEAT if passes else later.FOR_A_STANDBY)
+        assert found.until == (later.FOR_A_STANDBY if is_down else later.FOR_HEAT)
         assert 'no standby can take over' in found.why
 
 
@@ -85,6 +85,11 @@ def test_an_alarm_that_names_nobody_is_a_late_copy_while_the_active_looks_well()
         # One that names the active is believed.
         named = decide.answer(signals.Signal(member='a'), worlds.seen(group, record=record))
         assert isinstance(named, decide.Start), name
+    # A replacement that was tried in vain goes on for days; what comes then is no copy.
+    tried = dataclasses.replace(record.follow_ups[0], tries=1)
+    later_on = dataclasses.replace(record, follow_ups=(tried,))
+    group = (worlds.candidate('a'), worlds.candidate('c'))
+    assert isinstance(decide.answer(ALARM, worlds.seen(group, record=later_on)), decide.Start)
     other = dataclasses.replace(record, follow_ups=(follow_up('y', 'z'),))
     group = (worlds.candidate('a'), worlds.candidate('c'))
     assert isinstance(decide.answer(ALARM, worlds.seen(group, record=other)), decide.Start)

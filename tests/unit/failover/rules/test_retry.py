@@ -316,3 +316,13 @@ def test_a_conflict_ends_an_attachment_after_a_while_and_never_a_release():
         else:
             assert retry.CONFLICT_FOR <= ended - BEGIN <= retry.CONFLICT_FOR + 2
             assert action.is_of_server and 'is locked' in action.reason
+
+
+# S2
+def test_a_service_that_gives_no_answer_says_nothing_against_the_server():
+    for is_blind in (False, True):
+        attempt, _action = retry.begin('attach:v1', BEGIN, has_server=False)
+        looked = retry.Looked(moves.Wait('no answer', is_blind=is_blind))
+        attempt, _action = retry.after(attempt, looked, BEGIN + 1.0)
+        _attempt, action = retry.after(attempt, looked, BEGIN + retry.STEP_LIMIT + 1.0)
+        assert isinstance(action, moves.Stop) and action.is_of_server is not is_blind

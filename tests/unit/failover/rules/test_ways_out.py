@@ -210,3 +210,37 @@ def test_who_has_something_by_hand_is_asked_to_give_it_up():
     plan = decide.answer(signals.Signal(), seen).plan
     assert plan.new == worlds.holder('b') and plan.tried == (worlds.holder('c'),)
     assert not isinstance(plan, later.Remember)
+
+
+def test_an_alarm_about_a_third_member_is_kept_while_a_plan_is_open():
+    for name in MOVES:
+        found = decide.answer(signals.Signal(member='c'), stopped_world(name))
+        assert isinstance(found, later.Remember) and 'is not over' in found.why
+
+
+def test_a_successor_that_was_reported_sick_is_replaced_as_well():
+    seen = stopped_world('attach:v1')
+    plan = decide.answer(signals.Signal(member='b'), seen).plan
+    assert plan.new == worlds.holder('c') and plan.replaces == ('a', 'b')
+    refused_only = ways_out.after_refusal(seen.record.plan, seen)
+    assert refused_only.replaces == ('a',)
+    # Who takes over is not replaced, whatever the plan before had in mind.
+    both = dataclasses.replace(seen.record, plan=plan)
+    again = ways_out.with_successor(plan, dataclasses.replace(seen, record=both), plan.tried[0])
+    assert again.new.member not in again.replaces
+
+
+def test_an_alarm_that_names_nobody_means_the_new_active_once_it_has_everything_and_is_down():
+    down = (GROUP[0], worlds.candidate('b', status=ServerStatus.ERROR), GROUP[2])
+    found = decide.answer(signals.Signal(), stopped_world('hand_over', candidates=down))
+    assert isinstance(found, decide.Start) and found.plan.new == worlds.holder('c')
+    well = stopped_world('hand_over')
+    assert decide.answer(signals.Signal(), well) == decide.GoOn(well.record.plan)
+
+
+def test_only_a_person_has_a_config_in_a_server_run_again():
+    for name in MOVES:
+        seen = stopped_world(name)
+        found = decide.answer(signals.Signal(model.Action.RETRY), seen)
+        is_hook = seen.record.plan.step(name).kind in (StepKind.QUIESCE, StepKind.ACTIVATE)
+        assert isinstance(found, decide.Refuse if is_hook else decide.GoOn), name

@@ -4,6 +4,7 @@
 import dataclasses
 import datetime
 import itertools
+import typing
 
 from heat_ha import signals
 from heat_ha.failover import model
@@ -55,38 +56,43 @@ def test_nothing_on_record_is_left_out():
         match step:
             case work.Nothing():
                 assert not waiting and not follow_ups
-                assert is_locked or is_paused or state is not model.State.STOPPED
+                assert is_locked or is_paused or not is_open
+            case work.Retry():
+                assert is_open and not is_locked and not is_paused
             case work.DecideAgain(signal=one):
                 assert one.due != LATER and not is_locked and not is_paused
                 if is_open:
                     # Only what is about the successor of a plan that nobody is at.
                     assert state is model.State.STOPPED and one.server == 'server-b'
             case work.CarryOut(follow_up=one):
-                assert one.due != LATER
-                assert not signal_due or is_open or is_paused or is_locked, 'signals come first'
+                assert one.due != LATER and not is_paused
+                assert not signal_due or is_open or is_locked, 'signals come first'
             case work.Pause(seconds=seconds):
                 assert 0.0 < seconds <= work.LOOK_EVERY and idle <= work.PATIENCE
-                assert waiting or follow_ups or state is model.State.STOPPED
+                assert waiting or follow_ups or is_open
             case work.Leave():
-                assert idle > work.PATIENCE or (
-                    not follow_ups and not is_locked and (is_open or is_paused)
+                assert (
+                    idle > work.PATIENCE
+                    or is_paused
+                    or (not follow_ups and not is_locked and is_open)
                 )
-    assert seen == {work.Nothing, work.DecideAgain, work.CarryOut, work.Pause, work.Leave}
+    assert seen == set(typing.get_args(work.Work)) - {work.Expire}
 
 
 def test_a_plan_that_stopped_is_tried_again_unless_a_person_has_to_say_so():
-    for step, is_paused, is_locked, seconds in itertools.product(
-        PLAN.steps, (False, True), (False, True), (0.0, 9.0, 11.0, 50.0)
+    for step, is_paused, is_locked, due in itertools.product(
+        PLAN.steps, (False, True), (False, True), DUES
     ):
         failed = dataclasses.replace(step, state=model.StepState.FAILED)
         record = model.Record(
-            plan=PLAN.with_step(failed), state=model.State.STOPPED, is_paused=is_paused
+            plan=PLAN.with_step(failed),
+            state=model.State.STOPPED,
+            is_paused=is_paused,
+            retry_due=due,
         )
-        found = work.next_work(
-            record, (), worlds.NOW, 0.0, is_locked=is_locked, retried=(0, seconds)
-        )
+        found = work.next_work(record, (), worlds.NOW, 0.0, is_locked=is_locked)
         may = not is_paused and not is_locked
-        assert (found == work.Retry()) is (may and seconds > work.FIRST_RETRY), step.name
+        assert (found == work.Retry()) is (may and due != LATER), step.name
     for kind in (model.StepKind.QUIESCE, model.StepKind.ACTIVATE):
         hook = model.Step('hook', kind, '', state=model.StepState.FAILED)
         record = model.Record(
