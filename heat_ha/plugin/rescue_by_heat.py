@@ -9,15 +9,21 @@ from heat_ha import exceptions, signals
 from heat_ha.cloud import nested_stack
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import members as group_members
+from heat_ha.plugin import scaling_policy, scaling_schema
 from heat_ha.rescue.adapters import deployments, heat_servers
 from heat_ha.rescue.adapters import nova as rescue_nova
 
 
 def can_fail_over(target):
-    """Whether the resource is a FailoverPolicy, or something chained in front of one."""
-    return callable(getattr(target, 'fail_over', None)) or (
-        'auto_scaling_policy_id' in target.properties_schema
-    )
+    """Whether the resource is a FailoverPolicy, or a ScalingPolicy that can be in front of one.
+
+    With another adjustment type a ScalingPolicy would scale its group at each rescue.
+    """
+    if callable(getattr(target, 'fail_over', None)):
+        return True
+    if not isinstance(target, scaling_policy.ScalingPolicy):
+        return False
+    return target.properties[target.ADJUSTMENT_TYPE] in (None, scaling_schema.REPLACE_OLDEST)
 
 
 class ByHeat:

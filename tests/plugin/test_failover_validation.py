@@ -102,6 +102,34 @@ def test_a_group_under_another_name_of_its_type_is_one(engine):
     assert failover.attribute(engine, stack, 'active') is not None
 
 
+RESCUE = """
+rescue:
+  type: OS::Heat::RescuePolicy
+  properties:
+    methods: [{method: failover}]
+    failover_policy: {get_resource: TARGET}
+adds:
+  type: OS::Heat::ScalingPolicy
+  properties:
+    adjustment_type: change_in_capacity
+    auto_scaling_group_id: {get_resource: group}
+    scaling_adjustment: 1
+other: {type: OS::Nova::Server}
+"""
+
+
+@pytest.mark.parametrize('target', ['group', 'adds', 'other'])
+def test_a_rescue_policy_signals_nothing_that_does_not_fail_over(engine, target):
+    text = failover.template(more=RESCUE.replace('TARGET', target))
+    assert f'failover_policy names {target}, which is an OS::' in refusal(engine, text)
+
+
+@pytest.mark.parametrize('target', ['failover', 'policy'])
+def test_a_rescue_policy_signals_a_failover_policy_or_the_one_in_front(engine, target):
+    stack = engine.create(failover.template(more=RESCUE.replace('TARGET', target)))
+    assert engine.state(stack)[0] == 'CREATE_COMPLETE'
+
+
 # --- how many are replaced ---------------------------------------------------------------------
 
 
