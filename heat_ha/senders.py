@@ -88,12 +88,13 @@ _NO_DATA_ALERTS = ('DatasourceNoData', 'DatasourceError')
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """One statement of a body: a state, and of which server, None where it names no one."""
+    """A state, of which server (None where it names no one), and whether it was sent before."""
 
     state: AlarmState
     member: str | None = None
     name: str = ''
     reason: str = ''
+    is_repeat: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +220,15 @@ def _event_alert(state: AlarmState, body: Body, member: str | None = None) -> Al
         _server_of_event(body.get('reason_data')) or member,
         _text(body, 'alarm_name'),
         _text(body, 'reason'),
+        _is_repeat(body),
     )
+
+
+def _is_repeat(body: Body) -> bool:
+    """Whether Aodh sends a state again that was sent before; each event is one of its own."""
+    before, now, data = body.get('previous'), body.get('current'), body.get('reason_data')
+    is_event = isinstance(data, collections.abc.Mapping) and 'event' in data
+    return isinstance(before, str) and str(now).lower() == before.lower() and not is_event
 
 
 def _server_of_event(reason_data: object) -> str | None:

@@ -72,7 +72,8 @@ class Signal(Generic[ActionT]):
 
     ``action`` is None for an alarm, and where the sender leaves it to the policy. ``member`` is
     what the sender called the member: a member's name, a reference or a server's id. ``alarm``
-    is the name of the alarm, empty for any other signal. ``values`` has the keys that the
+    is the name of the alarm, empty for any other signal, and ``is_repeat`` whether the sender says
+    that it sent the same before. ``values`` has the keys that the
     policy's ``Form`` declares beyond ``member`` and ``reason``, those that were sent only.
     """
 
@@ -81,6 +82,7 @@ class Signal(Generic[ActionT]):
     alarm_state: AlarmState = AlarmState.ALARM
     reason: str = ''
     alarm: str = ''
+    is_repeat: bool = False
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -211,7 +213,11 @@ def _member(name: str | None) -> str | None:
 def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
     alert = senders.read(body)
     return Signal(
-        member=alert.member, alarm_state=alert.state, reason=alert.reason, alarm=alert.name
+        member=alert.member,
+        alarm_state=alert.state,
+        reason=alert.reason,
+        alarm=alert.name,
+        is_repeat=alert.is_repeat,
     )
 
 

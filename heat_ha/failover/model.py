@@ -324,11 +324,16 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How often the active may change, all in seconds but the count."""
+    """How often the active may change, all in seconds but the count.
+
+    ``holds_repeats``: the template gives no cooldown, so ``rules.repeats`` bounds what an alarm
+    does that repeats itself.
+    """
 
     cooldown: float = 0.0
     max_failovers: int = 0
     period: float = 0.0
+    holds_repeats: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

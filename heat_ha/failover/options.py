@@ -30,4 +30,5 @@ class Options:
         if chained is None:
             return self.limits
         longest = max(self.limits.cooldown, chained.cooldown or 0.0)
-        return dataclasses.replace(self.limits, cooldown=longest)
+        holds_repeats = self.limits.holds_repeats and chained.cooldown is None
+        return dataclasses.replace(self.limits, cooldown=longest, holds_repeats=holds_repeats)

@@ -13,9 +13,10 @@ def read(policy):
     timeout = float(policy.properties[policy.FENCING_TIMEOUT])
     return options.Options(
         limits=model.Limits(
-            cooldown=float(policy.properties[policy.COOLDOWN]),
+            cooldown=float(policy.properties[policy.COOLDOWN] or 0),
             max_failovers=policy.properties[policy.MAX_FAILOVERS],
             period=float(policy.properties[policy.PERIOD]),
+            holds_repeats=policy.properties[policy.COOLDOWN] is None,
         ),
         quiesce=quiesce,
         on_dead_host=model.OnDeadHost(policy.properties[policy.ON_DEAD_HOST]),

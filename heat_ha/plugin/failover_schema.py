@@ -146,10 +146,10 @@ class FailoverSchema:
         COOLDOWN: properties.Schema(
             properties.Schema.NUMBER,
             _(
-                'Seconds after the start of a failover in which alarms are refused. A switchover '
-                'that a person asks for is not held back.'
+                'Seconds after the start of a failover in which alarms are refused, 0 for none. A '
+                'switchover that a person asks for is not held back. Without it only an alarm that '
+                'repeats itself is held back, while the active looks well.'
             ),
-            default=0,
             constraints=[limits.Within(min=0, max=limits.DAYS_30)],
             update_allowed=True,
         ),

@@ -8,10 +8,10 @@ from heat.engine import resource
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clients, heat_threads
+from heat_ha.cloud import clients, clock, heat_threads
 from heat_ha.groups import model, naming, replacing
 from heat_ha.groups.adapters import members as group_members
-from heat_ha.groups.rules import decide, sizes
+from heat_ha.groups.rules import decide, repeats, sizes
 from heat_ha.plugin import scaling_validation
 from heat_ha.plugin.scaling_schema import REPLACE_OLDEST
 
@@ -124,6 +124,8 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
         named: tuple[str, ...] = ()
         if signal.member is not None:
             named = (self._named_member(group, signal.member),)
+        elif signal.is_repeat and self.properties[self.COOLDOWN] is None:
+            self._hold_repeat_back(group)
         outcome = replacing.replace(
             group,
             requested_by=self.name,
@@ -137,6 +139,15 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
         left = ', '.join(outcome.left_over)
         left = f'; {left} is not deleted yet' if left else ''
         return f'replaced {", ".join(outcome.replaced)} by {new} in {outcome.seconds:.1f} s{left}'
+
+    def _hold_repeat_back(self, group):
+        """:raises exceptions.Refused: the alarm only repeats itself, and is of no use now."""
+        with group.frozen_properties():
+            if group.properties.data.get(group.COOLDOWN) is not None:
+                return
+        held_back = repeats.of_group(group_members.look(group), clock.now())
+        if held_back is not None:
+            raise exceptions.Refused(held_back)
 
     def _named_member(self, group, name):
         seen = group_members.look(group)

@@ -290,6 +290,32 @@ def test_a_body_about_several_servers_is_refused_with_what_makes_it_one():
     assert 'group_by [server_id]' in refused.remedy
 
 
+THRESHOLD = aodh('alarm', 'threshold', count=1, disposition='outside', most_recent=99.0)
+
+
+@pytest.mark.parametrize(
+    ('body', 'is_repeat'),
+    [
+        ({**THRESHOLD, 'previous': 'ok'}, False),
+        ({**THRESHOLD, 'previous': 'insufficient data'}, False),
+        ({**THRESHOLD, 'previous': 'alarm'}, True),
+        ({**THRESHOLD, 'previous': 'Alarm'}, True),
+        ({'current': 'alarm', 'previous': 'alarm'}, True),
+        # Each event is one of its own, although the alarm stays in its state.
+        ({**aodh_event('alarm', ['instance_id', 1, SERVER]), 'previous': 'alarm'}, False),
+        ({**aodh_event('alarm'), 'previous': 'alarm'}, False),
+        ({k: v for k, v in THRESHOLD.items() if k != 'previous'}, False),
+        ({**THRESHOLD, 'previous': None}, False),
+        ({**THRESHOLD, 'previous': ['alarm']}, False),
+        ({'state': 'alarm'}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_an_alarm_of_aodh_says_whether_it_was_sent_before(body, is_repeat):
+    assert parse(body).is_repeat is is_repeat
+
+
 def test_what_people_read_comes_with_the_alarm():
     for body, name, reason in (
         (alertmanager(alert('firing')), 'InstanceDown', 'It does not answer'),

@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import arrival, later, plan_builder, standbys, ways_out, work
+from heat_ha.failover.rules import (
+    arrival,
+    later,
+    plan_builder,
+    repeats,
+    standbys,
+    ways_out,
+    work,
+)
 from heat_ha.groups import model as groups
 from heat_ha.groups.rules import members
 
@@ -360,6 +368,9 @@ def _failover(
     limited = _limited(seen)
     if limited is not None:
         return limited
+    held_back = repeats.refusal(signal, seen)
+    if held_back is not None:
+        return Refuse(held_back)
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable
