@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from heat.common import exception as heat_exception
+from heat.engine import resource as heat_resource
 from heat.engine import stack as heat_stack
+from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
@@ -55,6 +57,27 @@ def sibling(resource: Any, refid: str | None) -> Any:
         if refid is not None and refid in (found.FnGetRefId(), found.name):
             # A resource holds its stack by a weak reference only.
             found._ha_stack = stack
+            return found
+    return None
+
+
+def sibling_on_record(resource: Any, refid: str | None) -> Any:
+    """The resource that ``sibling`` does not find, because the stack is being deleted, or None.
+
+    Then the template of the stack is empty, and Heat has the resource in its database only.
+    """
+    rows = resource_object.Resource.get_all_active_by_stack(resource.context, resource.stack.id)
+    for row in (rows or {}).values():
+        try:
+            found, *held = heat_resource.Resource.load(
+                resource.context, row.id, resource.stack.current_traversal, False, {}
+            )
+        except heat_exception.HeatException:
+            LOG.debug('Resource %s cannot be loaded', row.name, exc_info=True)
+            continue
+        if refid is not None and refid in (found.FnGetRefId(), found.name):
+            # A resource holds its stack and its definition by weak references only.
+            found._ha_stack = held
             return found
     return None
 

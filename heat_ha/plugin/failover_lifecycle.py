@@ -17,7 +17,7 @@ from heat_ha.failover import failover_run, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
-from heat_ha.plugin import first_active, plan_update
+from heat_ha.plugin import first_active, plan_update, policy_deletion
 
 
 class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackResource):
@@ -239,7 +239,12 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         if self.resource_id is None:
             start()
             return True
+        if not token['is_started'] and (self._is_busy() or not self._is_freed(token)):
+            return False
         return self._after_failover(token, start, is_done)
+
+    def _is_freed(self, token):
+        return policy_deletion.is_freed(self, self.properties[self.GROUP], token)
 
     def _is_gone(self, nested):
         try:

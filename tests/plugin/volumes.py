@@ -19,6 +19,7 @@ from heat_ha.cloud import clients, compute_hosts, nested_stack
 from heat_ha.cloud import model as cloud_model
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
 from heat_ha.failover import record
+from heat_ha.failover.handoff import release
 from heat_ha.plugin import watched_group
 from heat_ha.testing import clouds
 from tests.plugin import scaling, stand_ins
@@ -102,6 +103,7 @@ def in_place(engine):
             (stand_ins.Server, 'deleted', staticmethod(cloud.deleted)),
             (watched_group, 'time', own_clock),
             (nested_stack, 'time', own_clock),
+            (release, 'time', own_clock),
             (resource.Resource, 'is_service_available', lambda *_a: (True, None)),
             (constraints.CustomConstraint, 'validate', lambda *_a, **_kw: None),
             (

@@ -213,6 +213,19 @@ def _attachments(
     return tuple(found), frozenset().union(*things_of.values())
 
 
+def things(nested: Any) -> tuple[tuple[model.ThingKind, str], ...]:
+    """Each thing that the nested stack connects to any server, at any depth: its kind and id."""
+    found: list[tuple[model.ThingKind, str]] = []
+    for res in nested.values() if nested is not None else ():
+        handler = drivers.of_type(res.type())
+        if handler is not None:
+            target = _properties(res).get(handler.properties[0])
+            found += [(handler.thing, target)] if target else []
+        elif callable(getattr(res, 'nested', None)):
+            found += things(res.nested())
+    return tuple(found)
+
+
 def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
     """Whether something but the things in ``moved`` hangs on the active in the nested stack.
 
