@@ -170,8 +170,9 @@ class FollowUpRun:
             names = ', '.join(self._wanted.plan.replaces)
             self._events.emit(
                 events.FAILED,
-                f'{names} could not be replaced (try {tries}): {exc.reason}. It is tried again in '
-                f'{pause:.0f} s. {remedy}',
+                # Heat keeps the first 255 characters; the whole reason is in ``pending``.
+                f'{names} could not be replaced (try {tries}), again in {pause:.0f} s. {remedy}: '
+                f'{exc.reason}',
                 self._wanted.plan,
             )
 
