@@ -92,7 +92,7 @@ class PlanExecutor:
         *,
         of_follow_up: bool = False,
     ) -> None:
-        self.plan = plan
+        self.plan = plan = graph.with_fence_open(plan)
         self._callbacks = callbacks
         self._sorter = graph.sorter(plan, of_follow_up=of_follow_up)
         self._in_services = handoff_steps.HandoffSteps(

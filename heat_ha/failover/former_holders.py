@@ -10,7 +10,7 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
@@ -20,6 +20,9 @@ from heat_ha.failover.rules import moves, server_rules
 # takes the host for up, and then no deletion leaves the guest running. So where a thing is free so
 # soon after that, as is usual, nobody is asked once more.
 VOUCHED_FOR = 2.0
+
+# Seconds for which a host that was seen to be confirmed down is not asked for again.
+KNOWN_DEAD_FOR = 1.0
 
 
 def look(
@@ -37,12 +40,44 @@ def look(
 
 
 class FormerHolders:
-    """The servers that had something of what one plan hands over; used by several threads."""
+    """The servers that had something of what one plan hands over; used by several threads.
 
-    def __init__(self, services: clients.StackClients) -> None:
+    :param old: the old active's server and host, if they were looked at just now.
+    """
+
+    def __init__(
+        self,
+        services: clients.StackClients,
+        old: tuple[cloud.Server, cloud.Host] | None = None,
+    ) -> None:
         self._services = services
         self._guard = threading.Lock()
         self._vouched: dict[str, float] = {}
+        self._old = old
+        self._old_until = time.monotonic() + KNOWN_DEAD_FOR
+        if old is not None and self.is_old_known_dead():
+            self.vouch(old[0].server)
+
+    def is_old_known_dead(self) -> bool:
+        """Whether the old active's host was just seen to be down, so that it need not be asked."""
+        return (
+            self._old is not None
+            and self._old[1].state is cloud.HostState.CONFIRMED_DOWN
+            and time.monotonic() < self._old_until
+        )
+
+    def examine(
+        self,
+        server_id: str | None,
+        judge: Callable[[cloud.Server, cloud.Host], moves.Finding],
+    ) -> moves.Finding:
+        """Look why nothing moves: at the server and at its host."""
+        if server_id is None:
+            return moves.Wait('there is no old active')
+        if self._old and self._old[0].server == server_id and self.is_old_known_dead():
+            return judge(*self._old)
+        server, host, _sight = look(self._services, server_id)
+        return judge(server, host)
 
     def vouch(self, server: str) -> None:
         """Put down that the server's host was just seen to be up, or confirmed down."""

@@ -19,15 +19,15 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.cloud.model import HostState
-from heat_ha.failover import attachment_poller, former_holders, model
+from heat_ha.failover import attachment_poller, fence_step, former_holders, model
 from heat_ha.failover.handoff import driver, drivers
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import moves, retry, server_rules
 
 LOG = logging.getLogger(__name__)
 
-KINDS = frozenset({StepKind.DETACH, StepKind.ATTACH, StepKind.STOP_SERVER})
+MOVES = frozenset({StepKind.DETACH, StepKind.ATTACH})
+KINDS = MOVES | {StepKind.STOP_SERVER, StepKind.FENCE}
 
 # Seconds between two looks at a thing of several of its kind, all of which are polled with one
 # request, and from the answer to that request to the next. Several of them keep the services so
@@ -67,16 +67,12 @@ class HandoffSteps:
         self._pollers: dict[model.ThingKind, attachment_poller.AttachmentPoller] = {}
         self._last_looks: dict[str, Look] = {}
         self._handed_on: dict[str, Look] = dict(looks)
-        self._old = old
-        self._old_until = time.monotonic() + FRESH
-        self._former_holders = former_holders.FormerHolders(services)
-        if old is not None and self._is_known_dead():
-            self._former_holders.vouch(old[0].server)
+        self._former_holders = former_holders.FormerHolders(services, old)
 
     def pool(self, steps: Iterable[model.Step]) -> concurrent.futures.ThreadPoolExecutor:
         """Threads for the steps of these that are left; several things of a kind are polled."""
         left = [s for s in steps if s.kind in KINDS and s.state is not StepState.DONE]
-        moved = [s for s in left if s.kind is not StepKind.STOP_SERVER]
+        moved = [s for s in left if s.kind in MOVES]
         for thing in {s.thing for s in moved}:
             targets = {s.target for s in moved if s.thing is thing}
             if len(targets) > 1:
@@ -103,6 +99,8 @@ class HandoffSteps:
         new = plan.new.server if plan.new else None
         if step.kind is StepKind.STOP_SERVER:
             return self._stop_server(step)
+        if step.kind is StepKind.FENCE:
+            return self._fence(step)
         if step.kind is StepKind.DETACH:
             return self._release(step, new)
         return self._acquire(step, plan.old.server if plan.old else None, new or '')
@@ -118,7 +116,13 @@ class HandoffSteps:
             step,
             lambda: settled(server_rules.next_for_stop(nova.server(server)), holders),
             lambda: nova.stop(server),
-            lambda: self._examine(server, server_rules.next_for_stuck_stop),
+            lambda: self._former_holders.examine(server, server_rules.next_for_stuck_stop),
+        )
+
+    def _fence(self, step: model.Step) -> str:
+        one = fence_step.FenceStep(self._services, self._former_holders, self._plan())
+        return self._until_done(
+            step, one.look, one.send, lambda: self._former_holders.examine(one.holder, one.judge)
         )
 
     def _release(self, step: model.Step, new: str | None) -> str:
@@ -152,7 +156,11 @@ class HandoffSteps:
 
         try:
             reason = self._until_done(
-                step, look, send, lambda: self._examine(holder, judge), service=handler.asked_of
+                step,
+                look,
+                send,
+                lambda: self._former_holders.examine(holder, judge),
+                service=handler.asked_of,
             )
         except exceptions.FencingUnconfirmed as exc:
             exc.server = exc.server or holder or ''
@@ -186,7 +194,7 @@ class HandoffSteps:
             step.name,
             time.monotonic(),
             has_server=examine is not None,
-            is_known_dead=self._is_known_dead(),
+            is_known_dead=self._former_holders.is_old_known_dead(),
             service=service,
         )
         unchanged = known = self._changes(step)
@@ -242,28 +250,7 @@ class HandoffSteps:
         return self._drivers[thing].attached(targets, servers)
 
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
-        return None if step.kind is StepKind.STOP_SERVER else self._pollers.get(step.thing)
-
-    def _examine(
-        self,
-        server_id: str | None,
-        judge: Callable[[cloud.Server, cloud.Host], moves.Finding],
-    ) -> moves.Finding:
-        """Look why nothing moves: at the server and at its host."""
-        if server_id is None:
-            return moves.Wait('there is no old active')
-        if self._old is not None and self._old[0].server == server_id and self._is_known_dead():
-            return judge(*self._old)
-        server, host, _sight = former_holders.look(self._services, server_id)
-        return judge(server, host)
-
-    def _is_known_dead(self) -> bool:
-        """Whether the old active's host was just seen to be down, so that it need not be asked."""
-        return (
-            self._old is not None
-            and self._old[1].state is HostState.CONFIRMED_DOWN
-            and time.monotonic() < self._old_until
-        )
+        return self._pollers.get(step.thing) if step.kind in MOVES else None
 
     # --- what is done ------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class StepKind(enum.Enum):
     STOP_SERVER = 'stop_server'
     DETACH = 'detach'
     ATTACH = 'attach'
+    FENCE = 'fence'
     HAND_OVER = 'hand_over'
     ACTIVATE = 'activate'
     REPLACE = 'replace'
@@ -435,7 +436,9 @@ class Observation:
     """All that the answer to a signal depends on.
 
     ``never_moved`` says of each thing that no policy may hand over why, and what to do instead;
-    ``is_overtaken`` whether a failover began between the signal and its turn. ``held_by`` has for
+    ``is_overtaken`` whether a failover began between the signal and its turn. ``asks_old_host`` is
+    whether Heat's update takes something from the old active that its host has to give up, such as
+    a port. ``held_by`` has for
     each thing that is handed over the servers that have it, None where that is not known.
     """
 
@@ -455,6 +458,7 @@ class Observation:
     quiesce_hook: Hook | None = None
     activate_hook: Hook | None = None
     moves_more_than_volumes: bool = True
+    asks_old_host: bool = False
     fail_back: FailBack = FailBack.MANUAL
     keep_seconds: float = 0.0
     is_overtaken: bool = False

@@ -50,6 +50,7 @@ class Findings:
     revision: str
     moves_more_than_volumes: bool
     held_by: Mapping[str, frozenset[str] | None]
+    asks_old_host: bool = False
     looked_at: float = dataclasses.field(default_factory=time.monotonic)
 
     def has_looked_at(self, target: model.MemberServer | None) -> bool:
@@ -109,6 +110,7 @@ class Findings:
             activate_hook=wanted.activate_hook,
             moves_more_than_volumes=self.moves_more_than_volumes,
             held_by=self.held_by,
+            asks_old_host=self.asks_old_host,
         )
 
 
@@ -131,7 +133,7 @@ def look(
     nested = policy.nested()
     active = known.active
     attachments: tuple[model.Attachment, ...] = ()
-    of_active = frozenset[str]()
+    of_active, servers = frozenset[str](), frozenset[str]()
     if active is not None:
         of_active = _of_active(policy, group, definition, active)
         servers = frozenset({active.server, *_servers_of_open(known)})
@@ -161,6 +163,7 @@ def look(
         and wanted.activate_hook is not None
         and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
         held_by=held_by,
+        asks_old_host=handoff_template.asks_host(nested, servers, frozenset(looks)),
     )
 
 

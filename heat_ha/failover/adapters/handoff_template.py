@@ -17,6 +17,10 @@ HANDOFF = 'handoff'
 ASSOCIATION_TYPE = 'OS::Neutron::FloatingIPAssociation'
 OWN_ASSOCIATION_TYPE = 'OS::Heat::HandoffFloatingIPAssociation'
 
+# Types without a driver whose update asks the host of the old active for something, each with the
+# properties that have the thing and the server.
+_BY_HOST = {'OS::Heat::PortAttachment': ('port', 'server')}
+
 _REFERENCES = ('get_attr', 'Fn::GetAtt')
 
 # %active.port%, %active.networks.private.0%: an attribute of the active member, by its path.
@@ -243,6 +247,26 @@ def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
         if handler is not None and props.get(handler.properties[0]) in moved:
             continue
         if any(mentions(props, text) for text in texts):
+            return True
+    return False
+
+
+def asks_host(nested: Any, servers: frozenset[str], moved: frozenset[str]) -> bool:
+    """Whether an update of the nested stack takes something from one of the servers by its host.
+
+    :param moved: the ids of the things that are taken on the quick path before.
+    """
+    if nested is None or not servers:
+        return False
+    for res in nested.dependencies:
+        kind = res.type()
+        handler = drivers.of_type(kind)
+        if handler is not None or kind in _BY_HOST:
+            thing, holder = handler.properties[:2] if handler is not None else _BY_HOST[kind]
+            props = _properties(res)
+            if props.get(holder) in servers and props.get(thing) not in moved:
+                return True
+        elif callable(getattr(res, 'nested', None)) and asks_host(res.nested(), servers, moved):
             return True
     return False
 

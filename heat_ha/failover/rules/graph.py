@@ -10,6 +10,7 @@ import networkx
 
 from heat_ha import serialization
 from heat_ha.failover import model
+from heat_ha.failover.model import StepKind, StepState
 
 # What Heat shows in the place of the value of a hidden parameter.
 MASK = '******'
@@ -17,10 +18,10 @@ MASK = '******'
 _START = ''
 
 _COLOURS = {
-    model.StepState.PENDING: '#e0e0e0',
-    model.StepState.RUNNING: '#ffe08a',
-    model.StepState.DONE: '#a8dca8',
-    model.StepState.FAILED: '#f2a3a3',
+    StepState.PENDING: '#e0e0e0',
+    StepState.RUNNING: '#ffe08a',
+    StepState.DONE: '#a8dca8',
+    StepState.FAILED: '#f2a3a3',
 }
 
 
@@ -34,12 +35,25 @@ def of(plan: model.Plan) -> 'networkx.DiGraph[str]':
     return found
 
 
+def with_fence_open(plan: model.Plan) -> model.Plan:
+    """The plan as it is carried on with: a host may have died since it was looked at."""
+    if any(s.kind is StepKind.HAND_OVER and s.state is StepState.DONE for s in plan.steps):
+        return plan
+    return dataclasses.replace(
+        plan,
+        steps=tuple(
+            dataclasses.replace(s, state=StepState.PENDING) if s.kind is StepKind.FENCE else s
+            for s in plan.steps
+        ),
+    )
+
+
 def sorter(plan: model.Plan, *, of_follow_up: bool = False) -> 'graphlib.TopologicalSorter[str]':
     """A prepared sorter over the steps of the failover, or of its follow-up, that are not done."""
     open_steps = {
         s.name
         for s in plan.steps
-        if s.state is not model.StepState.DONE and s.is_follow_up is of_follow_up
+        if s.state is not StepState.DONE and s.is_follow_up is of_follow_up
     }
     found: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
     for step in plan.steps:

@@ -68,19 +68,21 @@ def build(
        others depend on is taken after those others.
     5. ``attach:<volume>``: give each volume to the new active once it is taken, in the order of
        the template's dependencies.
-    6. ``hand_over``: bring Heat's record, and everything but volumes, to the new active.
-    7. ``activate``: run the template's config on the new active.
-    8. ``shut_off_kept``: shut off the old active that is retained for a look.
-    9. ``replace``: replace the members that are to go.
+    6. ``fence``: see that the old active's host can give up what Heat takes from it, such as a
+       port.
+    7. ``hand_over``: bring Heat's record, and everything but volumes, to the new active.
+    8. ``activate``: run the template's config on the new active.
+    9. ``shut_off_kept``: shut off the old active that is retained for a look.
+    10. ``replace``: replace the members that are to go.
 
-    1 to 3 run one after the other and 4 waits for the last of them. Volumes do not wait for
-    each other beyond the template's dependencies. 7 waits for 6 only where more than volumes
-    is handed over; otherwise for 5. A plan that replaces a standby has step 9 alone. With 7 the
-    failover is over; 8 and 9 are follow-up work.
+    1 to 3 run one after the other, and 4 and 6 wait for the last of them. Volumes do not wait for
+    each other beyond the template's dependencies. 8 waits for 7 only where more than volumes
+    is handed over; otherwise for 5. A plan that replaces a standby has step 10 alone. With 8 the
+    failover is over; 9 and 10 are follow-up work.
 
     Invariant: the attach step of a volume comes after its own detach step, the hand-over after
-    every attach, the replacement last; nothing is taken before the old active is quiesced, and
-    nothing is activated before every volume is there.
+    every attach and the fence, the replacement last; nothing is taken before the old active is
+    quiesced, and nothing is activated before every volume is there.
 
     :param replaces: names of the members that are to be replaced, if there is a policy for it.
     :param new: None for a successor that step 1 makes.
@@ -149,7 +151,10 @@ def _move(task: _Task) -> list[Step]:
     all_there = tuple(f'attach:{a.target}' for a in attachments) or ready
     steps += _detach(attachments, ready)
     steps += _attach(attachments)
-    steps.append(Step('hand_over', StepKind.HAND_OVER, '', all_there))
+    fence = _fence(task, ready)
+    steps += fence
+    before = all_there + tuple(s.name for s in fence)
+    steps.append(Step('hand_over', StepKind.HAND_OVER, '', before))
     activation = _activate(task, all_there)
     shutdown = _shut_off_retained(task, ('hand_over', *(s.name for s in activation)))
     last = tuple(s.name for s in shutdown or [steps[-1], *activation])
@@ -197,6 +202,12 @@ def _attach(attachments: Sequence[model.Attachment]) -> list[Step]:
         )
         for one in attachments
     ]
+
+
+def _fence(task: _Task, ready: Names) -> list[Step]:
+    if task.old is None or task.old == task.new or not task.seen.asks_old_host:
+        return []
+    return [Step('fence', StepKind.FENCE, task.old.server, ready)]
 
 
 def _activate(task: _Task, all_there: Names) -> list[Step]:

@@ -60,6 +60,23 @@ def next_for_stop(seen: cloud.Server) -> moves.Shown:
     return moves.Request()
 
 
+def next_for_fence(server: cloud.Server, host: cloud.Host) -> moves.Shown:
+    """Whether the old active's host can give up what Heat's update takes from it.
+
+    Nova accepts a request to unplug a port on a dead host, and then it waits there for ever.
+
+    Invariant: Done only where the host is not seen to be down, Free only when the server is gone.
+    Request means that something is in the way: it is not sent, and the server is examined.
+    """
+    if server.status is ServerStatus.COULD_NOT_ASK:
+        return moves.Wait(f'Nova did not answer ({server.detail})')
+    if server.status is ServerStatus.GONE:
+        return moves.Free('the server does not exist any more')
+    if host.state in (HostState.DOWN, HostState.CONFIRMED_DOWN):
+        return moves.Request()
+    return moves.Done(host.detail)
+
+
 def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> moves.Finding:
     """What to do when Nova does not carry out a request for the old active's server.
 

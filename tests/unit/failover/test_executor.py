@@ -86,7 +86,9 @@ def _quick_looks(monkeypatch):
 HOOK = model.Hook('c1', {'a': 1}, 60.0, 0.0, model.OnFailure.STOP)
 
 
-def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_options):
+def make(
+    volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, by_host=False, **cloud_options
+):
     cloud = clouds.FakeCloud(**cloud_options)
     for name in 'ab':
         cloud.add_server(f'server-{name}')
@@ -99,6 +101,7 @@ def make(volumes=('v1', 'v2'), quiesce=model.Quiesce.NONE, hooks=None, **cloud_o
         quiesce=quiesce,
         quiesce_hook=hooks,
         activate_hook=hooks,
+        asks_old_host=by_host,
     )
     return cloud, decide.answer(signals.Signal(), world).plan
 
@@ -223,6 +226,60 @@ def test_a_server_that_its_owner_deletes_on_a_silent_host_frees_nothing_by_that(
         cloud.let_die('')
     assert run_out(shell.plan(), shell, cloud) is None
     assert is_handed_over(cloud, shell, ('v1', 'v2')) and not cloud.violations
+
+
+@pytest.mark.parametrize('volumes', [(), ('v1', 'v2')])
+def test_heat_takes_a_port_from_a_dead_host_only_after_its_server_is_deleted(volumes):
+    cloud, plan = make(volumes, by_host=True)
+    shell = FakeShell()
+    cloud.let_die('server-a')
+    waits = run_out(plan, shell, cloud)
+    assert waits is not None and waits.server == 'server-a' and 'set --down' in waits.remedy
+    assert not shell.handed_over and not cloud.requests
+    cloud.confirm()
+    assert run_out(shell.plan(), shell, cloud) is None
+    assert is_handed_over(cloud, shell, volumes) and not cloud.violations
+    assert {name for name, _, _ in cloud.requests} >= {'delete'}
+
+
+def test_without_the_wish_to_delete_it_a_dead_host_keeps_what_it_has_until_a_person_helps():
+    cloud, plan = make((), by_host=True)
+    plan = dataclasses.replace(plan, on_dead_host=model.OnDeadHost.WAIT)
+    shell = FakeShell()
+    cloud.let_die('server-a')
+    cloud.confirm()
+    waits = run_out(plan, shell, cloud)
+    assert waits is not None and 'Evacuate or delete' in waits.remedy
+    assert not shell.handed_over and not cloud.requests
+    # Evacuated: its host is another one, and answers.
+    cloud.let_die('')
+    assert run_out(shell.plan(), shell, cloud) is None
+    assert shell.handed_over == ['server-b'] and not cloud.requests
+
+
+@pytest.mark.parametrize('tried', [(), ('c',)])
+def test_a_living_host_is_looked_at_once_and_whoever_may_have_something_else_too(tried):
+    cloud, plan = make((), by_host=True)
+    plan = dataclasses.replace(plan, tried=tuple(worlds.holder(n) for n in tried))
+    for name in tried:
+        cloud.add_server(f'server-{name}')
+        cloud.let_die(f'server-{name}')
+    shell = FakeShell()
+    waits = run_out(plan, shell, cloud)
+    assert (waits.server if waits else '') == ('server-c' if tried else '')
+    assert bool(shell.handed_over) is not bool(tried) and not cloud.requests
+
+
+def test_a_host_that_died_after_it_was_looked_at_is_seen_by_who_goes_on():
+    cloud, plan = make((), by_host=True)
+    shell = FakeShell(kill_at=2)
+    with pytest.raises(Killed):
+        run(plan, shell, cloud)
+    shell.kill_at = None
+    done = dataclasses.replace(plan.step('fence'), state=StepState.DONE)
+    cloud.let_die('server-a')
+    assert run_out(plan.with_step(done), shell, cloud) is not None
+    assert not shell.handed_over
 
 
 def test_on_the_usual_way_no_host_is_asked_for(monkeypatch):

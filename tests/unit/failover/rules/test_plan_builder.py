@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import itertools
 
 import networkx
@@ -46,12 +47,15 @@ def test_every_plan_takes_before_it_gives_and_replaces_last(quiesce, chained, si
 
 HOOK = model.Hook('c1', {}, 60.0, 0.0, model.OnFailure.STOP)
 ORDER = ('add_member', 'quiesce', 'stop_server', 'detach', 'attach', 'hand_over')
+# Beside the volumes.
+FENCED = ('add_member', 'quiesce', 'stop_server', 'fence', 'hand_over')
 
 
 def test_a_plan_keeps_the_order_of_its_steps_whatever_the_template_asks_for():
     walked = 0
-    for hooks, quiesce, chained, size, more, retained in itertools.product(
-        (None, HOOK), model.Quiesce, (None, CHAINED), (1, 2), (False, True), (0.0, 60.0)
+    flags = (False, True)
+    for hooks, quiesce, chained, size, more, retained, by_host in itertools.product(
+        (None, HOOK), model.Quiesce, (None, CHAINED), (1, 2), flags, (0.0, 60.0), flags
     ):
         world = worlds.seen(
             tuple(worlds.candidate(n) for n in 'ab'[:size]),
@@ -62,6 +66,7 @@ def test_a_plan_keeps_the_order_of_its_steps_whatever_the_template_asks_for():
             chained=chained,
             moves_more_than_volumes=more,
             keep_seconds=retained,
+            asks_old_host=by_host,
         )
         edges = graph.of(decide.answer(ALARM, world).plan)
         kinds = [(name, name.partition(':')[0]) for name in edges]
@@ -69,6 +74,8 @@ def test_a_plan_keeps_the_order_of_its_steps_whatever_the_template_asks_for():
             if one in ORDER and other in ORDER and ORDER.index(one) < ORDER.index(other):
                 is_other_volume = ':' in earlier and ':' in later and earlier[-2:] != later[-2:]
                 assert is_other_volume or networkx.has_path(edges, earlier, later)
+            if one in FENCED and other in FENCED and FENCED.index(one) < FENCED.index(other):
+                assert networkx.has_path(edges, earlier, later)
             if one == 'attach' and other == 'activate':
                 assert networkx.has_path(edges, earlier, later)
             if other == 'replace' and one != 'replace':
@@ -78,5 +85,23 @@ def test_a_plan_keeps_the_order_of_its_steps_whatever_the_template_asks_for():
         has_replacer = chained is not None or size == 1
         assert ('replace' in edges) is has_replacer
         assert ('shut_off_kept' in edges) is (bool(retained) and has_replacer)
+        assert ('fence' in edges) is by_host
         walked += 1
-    assert walked == 64
+    assert walked == 128
+
+
+def test_a_plan_whose_fence_is_older_than_its_engine_looks_at_the_host_again():
+    world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')), asks_old_host=True)
+    plan = decide.answer(ALARM, world).plan
+    done = dataclasses.replace(plan.step('fence'), state=model.StepState.DONE)
+    taken_up = graph.with_fence_open(plan.with_step(done))
+    assert taken_up == plan
+    over = dataclasses.replace(plan.step('hand_over'), state=model.StepState.DONE)
+    ended = plan.with_step(done).with_step(over)
+    assert graph.with_fence_open(ended) == ended
+
+
+def test_a_group_without_an_active_has_nobody_to_fence():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    world = worlds.seen(group, active=None, asks_old_host=True)
+    assert 'fence' not in {s.name for s in decide.answer(ALARM, world).plan.steps}

@@ -71,3 +71,19 @@ def test_what_is_free_can_be_given_away_only_by_what_is_known_of_the_host_of_who
             assert cloud.Sight.COULD_NOT_ASK is sight or status is ServerStatus.COULD_NOT_ASK, case
         if state in (HostState.UP, HostState.CONFIRMED_DOWN):
             assert isinstance(found, moves.Done) or status is ServerStatus.COULD_NOT_ASK, case
+
+
+def test_heat_takes_things_from_a_host_only_where_that_is_not_seen_to_be_down():
+    down = (HostState.DOWN, HostState.CONFIRMED_DOWN)
+    for status, state in itertools.product(ServerStatus, HostState):
+        server, host = cloud.Server('s', status, 'h'), cloud.Host(state, state.value)
+        found = server_rules.next_for_fence(server, host)
+        case = status, state
+        assert isinstance(found, moves.Free) is (status is ServerStatus.GONE), case
+        # S2
+        assert isinstance(found, moves.Wait) is (status is ServerStatus.COULD_NOT_ASK), case
+        if isinstance(found, moves.Done):
+            assert state not in down, case
+        if isinstance(found, moves.Request):
+            # What is in the way is examined at once; nothing is sent.
+            assert state in down, case

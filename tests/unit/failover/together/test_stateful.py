@@ -104,6 +104,12 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
 
     def hand_over(self, plan):
         self.moved(plan)
+        is_fenced = any(s.kind is StepKind.FENCE for s in plan.steps)
+        for one in (plan.old, *plan.tried) if is_fenced else ():
+            server = self.cloud.server(one.server)
+            is_left = server.status is not ServerStatus.GONE and one != plan.new
+            if is_left and self.cloud.state(server).state is not HostState.UP:
+                self.wrong.append(f'Heat takes something from {one}, whose host is down')
 
     def run_hook(self, plan, step):
         if self.hooks_fail:
@@ -147,7 +153,9 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
             chained=chained,
             quiesce_hook=HOOK,
             activate_hook=HOOK,
-            plan_id=f'p{next(self.numbers)}',
+            plan_id=f'p{(number := next(self.numbers))}',
+            # Now and then the template hands over something that Heat takes by the host.
+            asks_old_host=number % 3 == 0,
             held_by=held,
         )
 
