@@ -15,6 +15,7 @@ from heat_ha.failover.handoff import release
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import ways_out
 from heat_ha.groups.adapters import members as group_members
+from heat_ha.plugin import predecessors
 
 LOG = logging.getLogger(__name__)
 
@@ -68,8 +69,15 @@ def _things(policy, known):
             has_begun = step.kind is StepKind.ATTACH and step.state is not StepState.PENDING
             key = (step.thing, step.target)
             begun[key] = has_begun or begun.get(key, False)
-    keys = dict.fromkeys((*begun, *handoff_template.things(_nested(policy))))
-    return [release.Thing(*key, was_asked_for=begun.get(key, False)) for key in keys]
+    nested = _nested(policy)
+    keys = dict.fromkeys((*begun, *handoff_template.things(nested)))
+    # What the policy took over from a resource that is still there goes back to that, in place.
+    stay = predecessors.to_be_given_back(nested)
+    return [
+        release.Thing(*key, was_asked_for=begun.get(key, False))
+        for key in keys
+        if key[1] not in stay
+    ]
 
 
 def _nested(policy):

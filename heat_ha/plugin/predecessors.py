@@ -102,6 +102,23 @@ def give_back(resource, connects):
     return given
 
 
+def to_be_given_back(nested):
+    """What resources of a nested stack, at any depth, give back when they are deleted now.
+
+    :returns: the ids of the things, which stay where they are.
+    """
+    found = set()
+    for one in nested.values() if nested is not None else ():
+        connects = getattr(one, 'CONNECTS', None)
+        if connects is not None:
+            taken = {other['row'] for other in _taken(one)} if one.id is not None else set()
+            if taken and any(other.row in taken for other in tree_of(one).connections()):
+                found.add(one.properties[connects[0]])
+        elif one.has_nested():
+            found |= to_be_given_back(one.nested())
+    return found
+
+
 def holders_before(policy):
     """What a new policy's things are connected to by others: ids of servers and ports.
 
