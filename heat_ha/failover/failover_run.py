@@ -104,6 +104,7 @@ class FailoverRun:
         self._is_taken_up = is_taken_up
         deadline = time.monotonic() + self._options.fencing_timeout
         decided: fence_wait.Look | None = None
+        refused: set[str] = set()
         old = findings.server_and_host(plan.old)
         # At its end nothing may be refused: everything is moved by then.
         record.check_room(
@@ -129,7 +130,8 @@ class FailoverRun:
             except exceptions.SuccessorFailed as exc:
                 self._stop(running.plan, model.State.STOPPED, exc)
                 findings, seen = look_again(running.plan)
-                other = ways_out.after_refusal(running.plan, seen)
+                refused.update(one.member for one in (running.plan.new,) if one)
+                other = ways_out.after_refusal(running.plan, seen, refused)
                 if other is None:
                     raise
                 self._report_other(running.plan, other)

@@ -55,29 +55,37 @@ def _replaces(plan: model.Plan, new: model.MemberServer, *, is_sick: bool) -> tu
 
 
 def others(
-    plan: model.Plan, seen: model.Observation
+    plan: model.Plan, seen: model.Observation, refused: Collection[str] = ()
 ) -> tuple[tuple[model.MemberServer, ...], dict[str, str]]:
-    """Who else may take over, best first, and of every other member why not."""
+    """Who else may take over, best first, and of every other member why not.
+
+    :param refused: members that got nothing just now; who got nothing an hour ago may by now.
+    """
     found, reasons = standbys.eligible(
         seen.candidates, plan.old, seen.record.suspects, standbys.going(seen.record)
     )
-    tried = {one.member: one for one in (*plan.tried, *((plan.new,) if plan.new else ()))}
+    tried = {*refused, *((plan.new.member,) if plan.new else ())}
     reasons |= dict.fromkeys(tried, 'it did not get what it was to take over')
     return tuple(one for one in found if one.member not in tried), reasons
 
 
-def after_refusal(plan: model.Plan, seen: model.Observation) -> model.Plan | None:
+def after_refusal(
+    plan: model.Plan, seen: model.Observation, refused: Collection[str]
+) -> model.Plan | None:
     """The plan after the successor could not get what it was to take over; None without any.
 
     The next eligible member follows, unless a person has chosen this one; else the old active
     gets back what it had, if it is well as far as can be seen.
 
     Invariant: no member is tried twice, so this comes to an end.
+
+    :param refused: the names of the members that got nothing since this began, this one included.
     """
-    found, _reasons = others(plan, seen)
-    if found and plan.cause is model.Cause.FAILOVER:
+    found, _reasons = others(plan, seen, refused)
+    is_return = plan.cause is model.Cause.SWITCHOVER and bool(plan.tried)
+    if found and (plan.cause is model.Cause.FAILOVER or is_return):
         return with_successor(plan, seen, found[0])
-    if plan.old in (None, *plan.tried) or why_not_back(plan, seen) is not None:
+    if plan.old is None or plan.old.member in refused or why_not_back(plan, seen) is not None:
         return None
     return back(plan, seen, plan.reason)
 

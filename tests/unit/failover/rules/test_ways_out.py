@@ -156,16 +156,18 @@ def test_nothing_to_drop_is_refused_and_what_is_left_to_replace_can_be_dropped()
 
 
 def refused(seen):
-    return ways_out.after_refusal(seen.record.plan, seen)
+    plan = seen.record.plan
+    return ways_out.after_refusal(plan, seen, {plan.new.member})
 
 
 def test_after_a_refusal_nobody_is_tried_twice_and_it_ends():
     for count in range(2, 5):
         group = tuple(worlds.candidate(name) for name in 'abcd'[:count])
         seen = stopped_world('attach:v1', candidates=group)
-        tried = []
+        tried, got_nothing = [], set()
         for number in range(20):
-            plan = ways_out.after_refusal(seen.record.plan, seen)
+            got_nothing.add(seen.record.plan.new.member)
+            plan = ways_out.after_refusal(seen.record.plan, seen, got_nothing)
             if plan is None:
                 break
             tried.append(plan.new.member)
@@ -222,7 +224,7 @@ def test_a_successor_that_was_reported_sick_is_replaced_as_well():
     seen = stopped_world('attach:v1')
     plan = decide.answer(signals.Signal(member='b'), seen).plan
     assert plan.new == worlds.holder('c') and plan.replaces == ('a', 'b')
-    refused_only = ways_out.after_refusal(seen.record.plan, seen)
+    refused_only = refused(seen)
     assert refused_only.replaces == ('a',)
     # Who takes over is not replaced, whatever the plan before had in mind.
     both = dataclasses.replace(seen.record, plan=plan)
@@ -244,3 +246,17 @@ def test_only_a_person_has_a_config_in_a_server_run_again():
         found = decide.answer(signals.Signal(model.Action.RETRY), seen)
         is_hook = seen.record.plan.step(name).kind in (StepKind.QUIESCE, StepKind.ACTIVATE)
         assert isinstance(found, decide.Refuse if is_hook else decide.GoOn), name
+
+
+def test_who_got_nothing_an_hour_ago_is_tried_again_when_the_plan_is():
+    """Nova may attach again to the first one that it refused, and not to the last."""
+    seen = stopped_world('attach:v1')
+    after_b = refused(seen)
+    assert after_b.new == worlds.holder('c') and after_b.tried == (worlds.holder('b'),)
+    later_on = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=after_b))
+    again = ways_out.after_refusal(after_b, later_on, {'c'})
+    assert again.new == worlds.holder('b') and worlds.holder('c') in again.tried
+    back = ways_out.back(after_b, seen, '')
+    returned = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=back))
+    found = ways_out.after_refusal(back, returned, {'a'})
+    assert found.new == worlds.holder('b')

@@ -203,6 +203,7 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
             mock.patch.object(retry, 'STEP_LIMIT', 0.05),
             mock.patch.object(retry, 'REFUSED_FOR', 0.002),
         ):
+            refused = set()
             while True:
                 carrier = executor.PlanExecutor(plan, self, self.cloud, old=self.seen_of(plan.old))
                 try:
@@ -212,7 +213,9 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
                     return
                 except exceptions.SuccessorFailed:
                     self.change(plan=carrier.plan, state=model.State.STOPPED)
-                    plan = ways_out.after_refusal(carrier.plan, self.observe(carrier.plan.chained))
+                    refused.add(carrier.plan.new.member)
+                    seen = self.observe(carrier.plan.chained)
+                    plan = ways_out.after_refusal(carrier.plan, seen, refused)
                     if plan is None:
                         return
                 except exceptions.Stopped:
