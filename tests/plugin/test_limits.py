@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The longest time that each property may ask for, and stacks that have a longer one already."""
 
+import re
+
 import pytest
 from heat.common import exception
 from heat.engine import properties
@@ -128,4 +130,6 @@ def test_no_update_asks_for_more_than_before(engine, longer):
 
 @pytest.mark.engine
 def test_a_new_stack_has_no_longer_time(engine):
-    assert '1000000 is out of range (min: 0, max: 86400)' in engine.refusal(template(10**6))
+    # Which of the two times Heat comes to first differs from run to run.
+    found = engine.refusal(template(10**6))
+    assert re.search(r'1000000 is out of range \(min: [01], max: 86400\)', found), found
