@@ -71,8 +71,8 @@ def _things(policy, known):
             begun[key] = has_begun or begun.get(key, False)
     nested = _nested(policy)
     keys = dict.fromkeys((*begun, *handoff_template.things(nested)))
-    # What the policy took over from a resource that is still there goes back to that, in place.
-    stay = predecessors.to_be_given_back(nested)
+    # What another resource has by now, or is to have again, stays where it is.
+    stay = predecessors.of_others(nested)
     return [
         release.Thing(*key, was_asked_for=begun.get(key, False))
         for key in keys

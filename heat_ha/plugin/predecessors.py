@@ -102,8 +102,15 @@ def give_back(resource, connects):
     return given
 
 
-def to_be_given_back(nested):
-    """What resources of a nested stack, at any depth, give back when they are deleted now.
+def _may_give_back(resource):
+    taken = {one['row'] for one in _taken(resource)} if resource.id is not None else set()
+    return bool(taken) and any(one.row in taken for one in tree_of(resource).connections())
+
+
+def of_others(nested):
+    """What resources of a nested stack, at any depth, have for others if they are deleted now.
+
+    They have passed it on to a successor, or give it back to the one that had it before.
 
     :returns: the ids of the things, which stay where they are.
     """
@@ -111,11 +118,10 @@ def to_be_given_back(nested):
     for one in nested.values() if nested is not None else ():
         connects = getattr(one, 'CONNECTS', None)
         if connects is not None:
-            taken = {other['row'] for other in _taken(one)} if one.id is not None else set()
-            if taken and any(other.row in taken for other in tree_of(one).connections()):
+            if one.resource_id is None or _may_give_back(one):
                 found.add(one.properties[connects[0]])
         elif one.has_nested():
-            found |= to_be_given_back(one.nested())
+            found |= of_others(one.nested())
     return found
 
 

@@ -196,7 +196,9 @@ def _resume(record: model.Record, *, at_once: bool) -> Answer:
     if record.follow_ups:
         names = ', '.join(sorted(standbys.going(record)))
         return FollowUp(f'going on with the replacement of {names}', at_once)
-    return FollowUp('there is nothing to resume', at_once)
+    # A signal that is kept is not on record here; what asks for it is no person.
+    text = 'there is nothing to resume'
+    return Refuse(text) if at_once else FollowUp(text, at_once)
 
 
 def _with_open_plan(
