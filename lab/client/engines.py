@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heat's engines in the lab's first region: which of them works on what."""
 
+import json
+
 from lab.client import database
 
 
@@ -11,6 +13,21 @@ def carrying() -> str:
         ' JOIN heat_one.service s ON s.engine_id = l.engine_id AND s.deleted_at IS NULL'
     )
     return str(host)
+
+
+def replacing(stack: str) -> str | None:
+    """The service of the engine that replaces what a failover of the stack has left, if any."""
+    rows = database.query(
+        'SELECT d.value FROM heat_one.resource_data d'
+        ' JOIN heat_one.resource r ON r.id = d.resource_id'
+        " WHERE d.`key` = 'ha_record' AND r.stack_id = %s",
+        stack,
+    )
+    left = [one for (text,) in rows for one in json.loads(text).get('follow_ups', ())]
+    for engine in (one['engine'] for one in left if one.get('engine')):
+        hosts = database.query('SELECT host FROM heat_one.service WHERE engine_id = %s', engine)
+        return next((str(host) for (host,) in hosts), None)
+    return None
 
 
 def working_on(stack: str) -> set[str]:
