@@ -10,6 +10,7 @@ and what was waiting in its memory is lost. The parent is then an engine that fi
 """
 
 import contextlib
+import datetime
 import os
 import pathlib
 import sqlite3
@@ -110,6 +111,7 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
         environment = {'parameters': params or {}, 'resource_registry': registry or {}}
         identity = self.call('create_stack', name, parsed, environment, files or {}, {})
         self.run()
+        self._a_moment_later()
         return dict(identity)
 
     def refusal(self, template):
@@ -175,6 +177,16 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
         """Let the last update of a stack be longer ago."""
         found = stack_object.Stack.get_by_id(self.context(), identity['stack_id'])
         found.update_and_save({'updated_at': (found.updated_at or found.created_at) - by})
+
+    @staticmethod
+    def _a_moment_later():
+        """Let what is there be older than what comes next: Heat tells ages in whole seconds."""
+        table = models.Resource.__table__
+        with _engine().begin() as connection:
+            for row in connection.execute(sqlalchemy.select(table.c.id, table.c.created_at)).all():
+                earlier = row.created_at - datetime.timedelta(seconds=2)
+                older = sqlalchemy.update(table).where(table.c.id == row.id)
+                connection.execute(older.values(created_at=earlier))
 
     def set_status(self, identity, status):
         """Let a stack have this status, without anybody working on it."""
