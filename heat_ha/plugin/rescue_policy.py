@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The resource type OS::Heat::RescuePolicy."""
 
+import operator
+
 from heat.common import exception
 from heat.common.i18n import _
 from heat.engine import resource, support
@@ -207,7 +209,9 @@ class RescuePolicy(
             return history[-1]['seconds'] if history else None
         known = record.read(self)
         if name == self.RESCUES:
-            return {p.name: _shown(p) for p in known.values()}
+            # Of several servers that had a place one after the other, the last.
+            in_turn = sorted(known.values(), key=operator.attrgetter('began'))
+            return {p.name: _shown(p) for p in in_turn}
         states = {p.state for p in known.values()}
         if not all(s.is_final for s in states):
             return 'running'

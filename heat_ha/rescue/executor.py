@@ -159,7 +159,7 @@ class Rescue:
         """Make what is on record unfinished, and what was found, due."""
         now = self._clock()
         places = {p.server: p for p in protected}
-        known = self._journal.read()
+        known = self._journal.read(places, now)
         for server, progress in known.items():
             if not progress.state.is_final:
                 self._due[server] = places.get(server) or _unplaced(progress)

@@ -5,7 +5,7 @@ Each change is durable on return, so that another engine can go on from it (S4).
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from oslo_log import log as logging
@@ -36,8 +36,12 @@ class Journal:
     def __getitem__(self, server: str) -> Progress:
         return self._known[server]
 
-    def read(self) -> dict[str, Progress]:
-        """Read what is on record. :returns: the rescues by server id."""
+    def read(self, protected: Collection[str], now: float) -> dict[str, Progress]:
+        """Read what is on record, without what is long over of servers that are not protected.
+
+        :returns: the rescues by server id.
+        """
+        record.drop_old(self._policy, protected, now)
         self._known = record.read(self._policy)
         return dict(self._known)
 

@@ -8,7 +8,7 @@ server under a key of its own, so that a policy with many servers never outgrows
 import dataclasses
 import json
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from heat_ha import serialization
@@ -21,6 +21,10 @@ PROTECTION, SERVER, HISTORY = 'ha_rescue', 'ha_rescue.', 'ha_rescue_history'
 MARK = 'ha_rescuing'
 
 MAX_PAST = 50
+
+# Seconds for which the rescue of a server that the policy no longer protects stays on record. The
+# agent reads there how it ended, within the incident of its host.
+KEPT = 86_400.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +80,14 @@ def drop(resource: Any, server: str) -> None:
     resource.data_delete(SERVER + server)
 
 
+def drop_old(resource: Any, protected: Collection[str], now: float) -> None:
+    """Take rescues off the record that ended long ago, of servers that are not protected now."""
+    for server, known in read(resource).items():
+        is_old = known.state.is_final and now - known.ended > KEPT
+        if is_old and server not in protected:
+            drop(resource, server)
+
+
 def read_history(resource: Any) -> list[dict[str, Any]]:
     """The rescues that ended, oldest first."""
     found: list[dict[str, Any]] = json.loads(resource_data.fresh(resource).get(HISTORY, '[]'))
@@ -96,4 +108,6 @@ def add_to_history(resource: Any, ended: model.Progress) -> None:
     which = operator.itemgetter('server', 'began')
     others = [known for known in read_history(resource) if which(known) != which(line)]
     lines = [*others, line][-MAX_PAST:]
-    resource.data_set(HISTORY, json.dumps(lines, separators=(',', ':')))
+    while len(text := json.dumps(lines, separators=(',', ':'))) > resource_data.MAX_BYTES:
+        lines.pop(0)
+    resource.data_set(HISTORY, text)

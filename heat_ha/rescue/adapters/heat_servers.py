@@ -73,7 +73,9 @@ def of_stack(policy: Any, tops: Iterable[str]) -> tuple[Protected, ...]:
 def recreate(policy: Any, servers: Sequence[Protected], reason: str, deadline: float) -> None:
     """Let Heat replace servers, with all that depends on them, and wait for it.
 
-    They are marked unhealthy, and their stack is updated with its own template.
+    They are marked unhealthy, and their stack is updated with its own template. Each is marked by
+    its own id. An engine that died may have had it replaced already; its place in the stack is
+    another server's then, which is left as it is.
 
     :param deadline: on the monotonic clock, in seconds.
     :raises exceptions.Stopped: Heat did not do it, or not in time.
@@ -93,9 +95,11 @@ def _mark(policy: Any, servers: Sequence[Protected], reason: str) -> None:
     for one in servers:
         try:
             policy.rpc_client().resource_mark_unhealthy(
-                policy.context, dict(one.stack), one.resource, True, reason
+                policy.context, dict(one.stack), one.server, True, reason
             )
         except Exception as exc:
+            if _is_missing(exc):
+                continue
             if _is_busy(exc):
                 raise exceptions.TryAgain(f'{one.name} is being worked on') from exc
             raise exceptions.Stopped(
@@ -106,6 +110,10 @@ def _mark(policy: Any, servers: Sequence[Protected], reason: str) -> None:
 def _is_busy(exc: Exception) -> bool:
     # What comes over the bus has a class of the same name.
     return type(exc).__name__.startswith('ActionInProgress')
+
+
+def _is_missing(exc: Exception) -> bool:
+    return type(exc).__name__.startswith(('ResourceNotFound', 'EntityNotFound'))
 
 
 def _wait(policy: Any, deadline: float) -> None:

@@ -65,6 +65,7 @@ def world(monkeypatch):
     monkeypatch.setattr(executor, 'time', clock)
     monkeypatch.setattr(observer, 'time', clock)
     monkeypatch.setattr(record, 'read', lambda _policy: dict(made.records))
+    monkeypatch.setattr(record, 'drop', lambda _policy, server: made.records.pop(server))
     monkeypatch.setattr(
         record, 'write', lambda _policy, one: made.records.update({one.server: one})
     )
