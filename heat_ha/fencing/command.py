@@ -6,46 +6,66 @@ from collections.abc import Mapping
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.fencing import driver, program
+from heat_ha.fencing import driver, model, program
 from heat_ha.fencing.driver import Power
+from heat_ha.fencing.rules import answers
+
+# Options that say how a program logs in and how long it waits, not which host it switches.
+_NOT_THE_TARGET = {
+    'username', 'login', 'password', 'passwd', 'password_script', 'passwd_script', 'identity_file',
+    'timeout', 'verbose', 'debug_file', 'power_wait', 'power_timeout', 'shell_timeout',
+    'login_timeout', 'delay', 'retry_on',
+}  # fmt: skip
 
 
 class Command(driver.Driver):
     """A program with the interface of fence-agents: options on its input, one a line.
 
-    ``status`` ends with 0 for on and 2 for off; ``off`` ends with 0 when the host is off.
+    ``status`` ends with 0 for on and 2 for off, and says ``Status: ON`` or ``Status: OFF``, or what
+    ``says_on`` and ``says_off`` name; ``off`` ends with 0 when the host is off.
     """
 
     name = 'command'
     required = ('program',)
-    optional = ('options',)
+    optional = ('options', 'says_on', 'says_off')
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
-        if shutil.which(settings['program']) is None:
+        if shutil.which(str(settings['program'])) is None:
             raise exceptions.Refused(
                 f'host {host}: the program {settings["program"]} is not installed'
             )
         options = settings.get('options') or {}
         if not isinstance(options, Mapping) or 'action' in options:
             raise exceptions.Refused(f'host {host}: options must be a map without the key "action"')
+        for key, value in options.items():
+            if '\n' in f'{key}{value}':
+                raise exceptions.Refused(f'host {host}: the option {key!r} has more than one line')
 
-    def _call(self, action: str) -> tuple[int, str]:
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The program, and the options that tell it which host."""
+        options = self.settings.get('options') or {}
+        chosen = sorted(f'{k}={v}' for k, v in options.items() if k not in _NOT_THE_TARGET)
+        return (self.name, str(self.settings['program']), *chosen)
+
+    def _call(self, action: str) -> model.Said:
         options = {**(self.settings.get('options') or {}), 'action': action}
         stdin = ''.join(f'{key}={value}\n' for key, value in options.items())
-        return program.run([str(self.settings['program'])], stdin=stdin)
+        return program.run([str(self.settings['program'])], limit=self.timeout, stdin=stdin)
 
     def power(self) -> tuple[Power, str]:
         """Ask the program for the status."""
+        own = (str(self.settings.get(key) or '') for key in ('says_on', 'says_off'))
         try:
-            code, output = self._call('status')
+            return answers.of_status(self._call('status'), *own)
         except driver.NotFenced as exc:
             return Power.UNKNOWN, str(exc)
-        last = output.splitlines()[-1] if output else f'it ended with {code}'
-        return {0: Power.ON, 2: Power.OFF}.get(code, Power.UNKNOWN), last[:200]
 
     def switch_off(self) -> None:
         """Let the program cut the power."""
-        code, output = self._call('off')
-        if code:
-            raise driver.NotFenced(f'{self.settings["program"]} ended with {code}: {output[-200:]}')
+        said = self._call('off')
+        if said.code:
+            raise driver.NotFenced(
+                f'{self.settings["program"]} ended with {said.code}: {said.text[-200:]}'
+            )

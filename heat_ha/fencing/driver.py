@@ -6,7 +6,7 @@ of one host and how to switch it off. That the power *is* off is always seen by 
 """
 
 import abc
-import enum
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,19 +16,15 @@ import stevedore.exception
 
 from heat_ha import exceptions
 from heat_ha.fencing import model
+from heat_ha.fencing.rules import power_off
 
 NAMESPACE = 'heat_ha.fencing'
 
-# Seconds between two looks at the power of a host that is being switched off.
-POLL_SECONDS = 0.5
+# Seconds for each call of a power control, and within which the power must be seen off. Pacemaker
+# gives a fence 60 s (pcmk_off_timeout); slow BMCs take 15 s for one request and need several.
+DEFAULT_TIMEOUT = 90.0
 
-
-class Power(enum.Enum):
-    """What a power control reports of its host."""
-
-    ON = 'on'
-    OFF = 'off'
-    UNKNOWN = 'unknown'
+Power = model.Power
 
 
 class NotFenced(exceptions.HaError):
@@ -39,6 +35,9 @@ class Driver(abc.ABC):
     """Switches one host off.
 
     ``required`` and ``optional`` are the settings that the driver has in the fencing file.
+    ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
+    is somebody's word, for which one look is enough. ``apart`` is how many seconds must be between
+    the two looks that see the power off.
 
     :param host: the host as Nova knows it.
     :param settings: the host's entry in the fencing file.
@@ -48,6 +47,8 @@ class Driver(abc.ABC):
     name: str
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    is_power_control = True
+    apart = power_off.APART_SECONDS
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         self.host = host
@@ -62,6 +63,21 @@ class Driver(abc.ABC):
                     f'host {host}: driver {self.name} has no setting {key!r}',
                     f'Known: {", ".join(sorted(known))}',
                 )
+        _check_timeout(host, settings)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for each call, and within which the power must be seen off."""
+        return float(self.settings.get('timeout', DEFAULT_TIMEOUT))
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """What is switched off: equal for two hosts that name the same; () where nothing is."""
+        if not self.is_power_control:
+            return ()
+        hidden = {'driver', 'timeout', 'username', 'password', 'password_file'}
+        chosen = sorted(f'{k}={v}' for k, v in self.settings.items() if k not in hidden)
+        return (self.name, *chosen)
 
     @abc.abstractmethod
     def power(self) -> tuple[Power, str]:
@@ -102,6 +118,30 @@ def load(host: str, settings: Mapping[str, Any]) -> Driver:
     return made
 
 
+def plain_address(address: str) -> str:
+    """An address as it is compared: without scheme, path, case and the port of https."""
+    rest = address.strip().casefold().partition('://')[2] or address.strip().casefold()
+    host = rest.split('/')[0].rpartition('@')[2]
+    return host.removesuffix(':443').rstrip('.')
+
+
+def _check_timeout(host: str, settings: Mapping[str, Any]) -> None:
+    timeout = settings.get('timeout', DEFAULT_TIMEOUT)
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout < math.inf:
+        raise exceptions.Refused(
+            f'host {host}: timeout is {timeout!r}', 'It is a number of seconds above 0'
+        )
+
+
+def ask(driver: Driver) -> tuple[Power, str]:
+    """The power by a driver; whatever goes wrong in it means that nothing is known (S2)."""
+    try:
+        return driver.power()
+    except Exception as exc:
+        return Power.UNKNOWN, f'{type(exc).__name__}: {exc}'[:200]
+
+
 def fence(
     driver: Driver,
     *,
@@ -109,23 +149,51 @@ def fence(
     now: Callable[[], float] = time.time,
     pause: Callable[[float], None] = time.sleep,
 ) -> model.Proof:
-    """Switch the host off and return once it is *seen* to be off.
+    """Switch the host off and return once it is *seen* to be off, twice and some seconds apart.
 
-    :param timeout: seconds.
-    :returns: the proof, with the time by ``now`` at which the power was seen to be off.
+    OFF is sent always: a host that is off at one look may be in the middle of a restart.
+
+    :param timeout: seconds, from the answer to OFF until the power must first be seen off.
+    :returns: the proof, with the time by ``now`` at which the power was last seen to be off.
     :raises NotFenced: that was not seen in time; the host may still write.
     """
+    if not driver.is_power_control:
+        return _by_word(driver, now)
+    _switch_off(driver)
     deadline = now() + timeout
-    power, detail = driver.power()
-    if power is Power.OFF:
-        return model.Proof(driver.name, f'was off already: {detail}', now())
-    driver.switch_off()
+    looks: list[model.Look] = []
     while True:
-        power, detail = driver.power()
-        if power is Power.OFF:
-            return model.Proof(driver.name, f'switched off: {detail}', now())
-        if now() >= deadline:
+        power, detail = ask(driver)
+        looks.append(model.Look(now(), power, detail))
+        following = power_off.next_look(looks, deadline, driver.apart)
+        if isinstance(following, power_off.SeenOff):
+            how = f'switched off: {detail}, seen again after {driver.apart:.0f} s'
+            return model.Proof(driver.name, how, looks[-1].at)
+        if isinstance(following, power_off.GiveUp):
             raise NotFenced(
-                f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: {detail}'
+                f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '
+                f'{following.reason}'
             )
-        pause(POLL_SECONDS)
+        if following.is_off_due:
+            _switch_off(driver)
+        pause(following.seconds)
+
+
+def _by_word(driver: Driver, now: Callable[[], float]) -> model.Proof:
+    """The proof of a driver that takes somebody's word. :raises NotFenced: nobody gave it."""
+    power, detail = ask(driver)
+    if power is not Power.OFF:
+        _switch_off(driver)
+        power, detail = ask(driver)
+    if power is not Power.OFF:
+        raise NotFenced(f'{driver.name} does not confirm host {driver.host}: {detail}')
+    return model.Proof(driver.name, f'taken for off: {detail}', now())
+
+
+def _switch_off(driver: Driver) -> None:
+    try:
+        driver.switch_off()
+    except NotFenced:
+        raise
+    except Exception as exc:
+        raise NotFenced(f'{driver.name}: {type(exc).__name__}: {exc}'[:250]) from exc

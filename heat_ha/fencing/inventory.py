@@ -11,7 +11,6 @@ from heat_ha import exceptions
 from heat_ha.fencing import driver
 
 _KEYS = ('default', 'hosts')
-DEFAULT_TIMEOUT = 90.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Inventory:
 
     def timeout(self, host: str) -> float:
         """Seconds until the host must be seen off."""
-        return float(self.settings(host).get('timeout', DEFAULT_TIMEOUT))
+        return float(self.settings(host).get('timeout', driver.DEFAULT_TIMEOUT))
 
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""

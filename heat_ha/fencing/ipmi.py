@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing by IPMI: the host's BMC cuts the power, and ipmitool talks to it."""
 
-from heat_ha.fencing import driver, program
+from heat_ha.fencing import driver, model, program
 from heat_ha.fencing.driver import Power
+from heat_ha.fencing.rules import answers
+
+# Ipmitool sends a request again so often when the BMC does not answer.
+RETRIES = 3
 
 
 class Ipmi(driver.Driver):
@@ -15,33 +19,38 @@ class Ipmi(driver.Driver):
     required = ('address', 'username')
     optional = ('password', 'password_file', 'port', 'interface', 'cipher_suite')
 
-    def _call(self, *words: str) -> tuple[int, str]:
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The BMC."""
+        port = str(self.settings.get('port', 623))
+        return (self.name, driver.plain_address(str(self.settings['address'])), port)
+
+    def _call(self, *words: str) -> model.Said:
         settings = self.settings
+        # So that a slow BMC may take its time for one answer, and a lost packet is sent again.
+        patience = max(3, round(self.timeout / (2 * RETRIES)))
         command = [
             'ipmitool', '-I', str(settings.get('interface', 'lanplus')),
             '-H', str(settings['address']), '-p', str(settings.get('port', 623)),
-            '-U', str(settings['username']), '-E', '-R', '2', '-N', '3',
+            '-U', str(settings['username']), '-E', '-R', str(RETRIES), '-N', str(patience),
         ]  # fmt: skip
         if 'cipher_suite' in settings:
             command += ['-C', str(settings['cipher_suite'])]
         return program.run(
-            [*command, *words], environment={'IPMI_PASSWORD': self.secret('password')}
+            [*command, *words],
+            limit=self.timeout,
+            environment={'IPMI_PASSWORD': self.secret('password')},
         )
 
     def power(self) -> tuple[Power, str]:
         """Ask the BMC."""
         try:
-            code, output = self._call('chassis', 'power', 'status')
+            return answers.of_chassis(self._call('chassis', 'power', 'status'))
         except driver.NotFenced as exc:
             return Power.UNKNOWN, str(exc)
-        if code == 0 and output.endswith('Chassis Power is off'):
-            return Power.OFF, output
-        if code == 0 and output.endswith('Chassis Power is on'):
-            return Power.ON, output
-        return Power.UNKNOWN, output[-200:]
 
     def switch_off(self) -> None:
         """Cut the power without asking the operating system."""
-        code, output = self._call('chassis', 'power', 'off')
-        if code:
-            raise driver.NotFenced(f'the BMC of {self.host} refused: {output[-200:]}')
+        said = self._call('chassis', 'power', 'off')
+        if said.code and not answers.is_off_already(said.text):
+            raise driver.NotFenced(f'the BMC of {self.host} refused: {said.text[-200:]}')

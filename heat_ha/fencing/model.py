@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fence leaves behind, as a value that incidents keep.
+"""What fences answer and leave behind, as values.
 
-It is apart from the drivers, so that rules can hold a proof and import no I/O.
+They are apart from the drivers, so that rules can hold them and import no I/O.
 """
 
 import dataclasses
+import enum
+
+
+class Power(enum.Enum):
+    """What a power control reports of its host. UNKNOWN: it could not be asked, or is unclear."""
+
+    ON = 'on'
+    OFF = 'off'
+    UNKNOWN = 'unknown'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,3 +23,31 @@ class Proof:
     who: str
     how: str
     at: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """How a program ended, and what it wrote.
+
+    ``code``: its exit status; negative when a signal ended it.
+    ``is_whole``: whether ``out`` and ``err`` are all that it wrote.
+    """
+
+    code: int
+    out: str = ''
+    err: str = ''
+    is_whole: bool = True
+
+    @property
+    def text(self) -> str:
+        """Both outputs, for a person."""
+        return f'{self.out}\n{self.err}'.strip()
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """One look at the power of a host: when (Unix time), and what was seen, with its words."""
+
+    at: float
+    power: Power
+    detail: str

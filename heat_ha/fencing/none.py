@@ -9,6 +9,7 @@ class Unfenced(driver.Driver):
     """Nothing fences, because the operator configured it so. The host may still write."""
 
     name = 'none'
+    is_power_control = False
 
     def power(self) -> tuple[Power, str]:
         """Taken for off, by the operator's word."""

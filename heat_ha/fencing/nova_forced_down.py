@@ -12,6 +12,7 @@ class NovaForcedDown(driver.Driver):
     """
 
     name = 'nova_forced_down'
+    is_power_control = False
     is_marked = False
 
     def power(self) -> tuple[Power, str]:

@@ -10,11 +10,12 @@ from sushy import connector
 
 from heat_ha.fencing import driver
 from heat_ha.fencing.driver import Power
-
-# Seconds until one request is given up.
-CALL_LIMIT = 10
+from heat_ha.fencing.rules import answers
 
 _FAILURES = (sushy.exceptions.SushyError, OSError)
+
+# How a BMC answers a request that does not fit the state of the system.
+_CONFLICT = 409
 
 
 class Redfish(driver.Driver):
@@ -28,7 +29,14 @@ class Redfish(driver.Driver):
         super().__init__(host, settings)
         self._found: Any = None
 
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The service, and the system in it."""
+        system = str(self.settings['system']).rstrip('/')
+        return (self.name, driver.plain_address(str(self.settings['address'])), system)
+
     def _system(self) -> Any:
+        """The system as the BMC shows it now."""
         if self._found is None:
             settings = self.settings
             login = settings.get('username'), self.secret('password') or None
@@ -41,7 +49,7 @@ class Redfish(driver.Driver):
                     verify=settings.get('verify', True),
                     # One try for each look: the caller asks again until its own time is over.
                     server_side_retries=1,
-                    default_request_timeout=CALL_LIMIT,
+                    default_request_timeout=self.timeout,
                 ),
             )
             self._found = root.get_system(settings['system'])
@@ -52,17 +60,19 @@ class Redfish(driver.Driver):
     def power(self) -> tuple[Power, str]:
         """Ask the BMC."""
         try:
-            state = self._system().power_state
+            return answers.of_system(self._system().json)
         except _FAILURES as exc:
+            # The next look logs in again.
             self._found = None
             return Power.UNKNOWN, f'{type(exc).__name__}: {exc}'[:200]
-        powers = {sushy.PowerState.ON: Power.ON, sushy.PowerState.OFF: Power.OFF}
-        # A host in a state between these may be on again.
-        return powers.get(state, Power.UNKNOWN), f'PowerState {state and state.value}'
 
     def switch_off(self) -> None:
         """Cut the power without asking the operating system."""
         try:
             self._system().reset_system(sushy.ResetType.FORCE_OFF)
         except _FAILURES as exc:
+            is_conflict = getattr(exc, 'status_code', None) == _CONFLICT
+            if is_conflict or answers.is_off_already(str(exc)):
+                return
+            self._found = None
             raise driver.NotFenced(f'the BMC of {self.host} refused: {exc}'[:250]) from exc

@@ -150,7 +150,7 @@ while read -r line; do
     esac
 done
 case $action in
-    status) if [ -e "$file" ]; then exit 2; else exit 0; fi ;;
+    status) if [ -e "$file" ]; then echo 'Status: OFF'; exit 2; else echo 'Status: ON'; fi ;;
     off) touch "$file" ;;
 esac
 """

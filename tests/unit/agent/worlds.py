@@ -75,6 +75,7 @@ class Nova:
 
 class Bmc(driver.Driver):
     name = 'fake'
+    apart = 0.0
 
     def __init__(self, world, host):
         self.world, self.host = world, host

@@ -48,10 +48,36 @@ def fence(bmc, timeout=30):
     return driver.fence(bmc, timeout=timeout, now=clock.now, pause=clock.pause)
 
 
-def test_a_host_that_is_off_is_not_switched_off_again():
-    bmc = Bmc(Power.OFF)
-    proof = fence(bmc)
-    assert bmc.asked_off == 0 and proof.who == 'fake' and 'was off already' in proof.how
+@pytest.mark.parametrize('first', list(Power))
+def test_off_is_always_sent_and_the_power_seen_off_twice(first):
+    bmc = Bmc(first, Power.OFF)
+    clock = Clock()
+    proof = driver.fence(bmc, timeout=30, now=clock.now, pause=clock.pause)
+    assert bmc.asked_off >= 1 and proof.who == 'fake' and 'switched off' in proof.how
+    assert proof.at - 1000.0 >= driver.Driver.apart, 'the looks are some seconds apart'
+
+
+def test_a_host_that_is_in_the_middle_of_a_restart_is_switched_off_again():
+    bmc = Bmc(Power.OFF, Power.ON, Power.OFF, Power.OFF)
+    assert 'switched off' in fence(bmc).how and bmc.asked_off == 2
+    with pytest.raises(driver.NotFenced):
+        fence(Bmc(*[Power.OFF, Power.ON] * 100))
+
+
+def test_an_error_of_a_driver_is_no_answer():
+    class Broken(Bmc):
+        def power(self):
+            raise ValueError('no JSON')
+
+    assert driver.ask(Broken(Power.OFF)) == (Power.UNKNOWN, 'ValueError: no JSON')
+    with pytest.raises(driver.NotFenced, match='no JSON'):
+        fence(Broken(Power.OFF))
+
+
+@pytest.mark.parametrize('timeout', ['5', 0, -1, True, None, float('inf'), [5]], ids=repr)
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout):
+    with pytest.raises(exceptions.Refused, match='timeout'):
+        driver.load('c1', {'driver': 'none', 'timeout': timeout})
 
 
 @pytest.mark.parametrize('first', [Power.ON, Power.UNKNOWN])

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from heat_ha.fencing.model import Power, Said
+from heat_ha.fencing.rules import answers
+from heat_ha.fencing.rules.answers import Word
+
+TEXTS = {
+    Word.ON: ['Status: ON', 'status: on', '\x1b[1mStatus:\x1b[0m ON', 'a\nStatus: ON\nb'],
+    Word.OFF: ['Status: OFF', 'STATUS:OFF', '\x1b[31mStatus: OFF\x1b[0m\r\n', 'x\n Status: OFF.'],
+    Word.NONE: [
+        '', '\n\n', 'Status: UNKNOWN', 'Status: OFFLINE', 'usage: [Status: OFF]', 'off', 'OK: off',
+        'ValueError: Status: OFF', '\x00Status: OFF', 'Status: OFF or ON', 'Powered OFF',
+    ],
+    Word.BOTH: ['Status: ON\nStatus: OFF', 'Status: OFF\nStatus: ON\nStatus: OFF'],
+}  # fmt: skip
+
+CODES = {'0': [0], '2': [2], 'other': [1, 3, 64, 126, 127, 255, -9, -15]}
+
+
+@pytest.mark.parametrize('row', answers.STATUS, ids=lambda row: f'{row.code}-{row.word.value}')
+def test_each_row_of_the_table_holds(row):
+    for code, text in itertools.product(CODES[row.code], TEXTS[row.word]):
+        said = Said(code, out=text)
+        assert answers.word_of(said) is row.word, text
+        assert answers.of_status(said)[0] is row.power, said
+        assert answers.of_status(Said(code, text, is_whole=False))[0] is Power.UNKNOWN
+
+
+def test_the_table_has_one_row_for_each_answer_and_one_that_means_off():
+    assert {(row.code, row.word) for row in answers.STATUS} == set(
+        itertools.product(CODES, Word)
+    ) and len(answers.STATUS) == len(CODES) * len(Word)
+    [off] = [row for row in answers.STATUS if row.power is Power.OFF]
+    assert (off.code, off.word) == ('2', Word.OFF)
+
+
+def test_the_error_output_can_contradict_but_not_prove():
+    assert answers.of_status(Said(2, err='Status: OFF'))[0] is Power.UNKNOWN
+    assert answers.of_status(Said(2, out='Status: OFF', err='Status: ON'))[0] is Power.UNKNOWN
+    assert answers.of_status(Said(2, out='Status: OFF', err='Status: OFF'))[0] is Power.OFF
+    assert answers.of_status(Said(2, out='Status: OFF', err='a warning'))[0] is Power.OFF
+
+
+def test_own_words_join_the_usual_ones():
+    own = {'says_on': 'Lit', 'says_off': 'Outlet 3: dark'}
+    assert answers.of_status(Said(2, 'outlet 3:  DARK'), **own)[0] is Power.OFF
+    assert answers.of_status(Said(2, 'outlet 3: dark\nlit'), **own)[0] is Power.UNKNOWN
+    assert answers.of_status(Said(2, 'outlet 33: dark'), **own)[0] is Power.UNKNOWN
+    assert answers.of_status(Said(2, 'Status: OFF'), **own)[0] is Power.OFF
+    assert answers.of_status(Said(2, 'Status: OFF\nlit'), **own)[0] is Power.UNKNOWN
+
+
+OFF, ON = 'Chassis Power is off', 'Chassis Power is on'
+
+
+@pytest.mark.parametrize(
+    ('said', 'power'),
+    [
+        (Said(0, OFF), Power.OFF),
+        (Said(0, ON), Power.ON),
+        (Said(0, f'{OFF}\r\n'), Power.OFF),
+        (Said(0, 'chassis power is OFF'), Power.OFF),
+        (Said(0, OFF, 'Unable to Get Channel Cipher Suites'), Power.OFF),
+        (Said(0, f'Chassis Power Control: Down/Off\n{OFF}'), Power.OFF),
+        (Said(0, f'{ON}\n{OFF}'), Power.UNKNOWN),
+        (Said(0, OFF, ON), Power.UNKNOWN),
+        (Said(0, '', OFF), Power.UNKNOWN),
+        (Said(1, OFF), Power.UNKNOWN),
+        (Said(-9, OFF), Power.UNKNOWN),
+        (Said(0, OFF, is_whole=False), Power.UNKNOWN),
+        (Said(0), Power.UNKNOWN),
+        (Said(0, 'Chassis Power Control: Down/Off'), Power.UNKNOWN),
+        (Said(0, 'Chassis Power is unknown'), Power.UNKNOWN),
+        (Said(0, 'was: Chassis Power is off'), Power.UNKNOWN),
+        (Said(1, '', 'Error: Unable to establish IPMI v2 / RMCP+ session'), Power.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_of_ipmitool_only_its_own_line_and_a_good_end_mean_anything(said, power):
+    assert answers.of_chassis(said)[0] is power
+
+
+@pytest.mark.parametrize(
+    ('resource', 'power'),
+    [
+        *(({'PowerState': state}, power) for state, power in answers.POWER_STATES.items()),
+        ({'PowerState': None}, Power.UNKNOWN),
+        ({}, Power.UNKNOWN),
+        ({'PowerState': ''}, Power.UNKNOWN),
+        ({'PowerState': 'Unknown'}, Power.UNKNOWN),
+        ({'PowerState': False}, Power.UNKNOWN),
+        ({'PowerState': ['Off']}, Power.UNKNOWN),
+        ({'PowerState': {'Off': 1}}, Power.UNKNOWN),
+        ({'Power': 'Off'}, Power.UNKNOWN),
+        (None, Power.UNKNOWN),
+        ([], Power.UNKNOWN),
+        ('Off', Power.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_of_redfish_only_the_power_state_off_means_off(resource, power):
+    assert answers.of_system(resource)[0] is power
+
+
+def test_off_is_the_only_power_state_that_means_off():
+    assert [s for s, power in answers.POWER_STATES.items() if power is Power.OFF] == ['Off']
+
+
+REFUSED = 'Set Chassis Power Control to Down/Off failed'
+
+
+@pytest.mark.parametrize(
+    ('refusal', 'is_off'),
+    [
+        (f'{REFUSED}: Command not supported in present state', True),
+        ('iLO.2.14.InvalidOperationForSystemState', True),
+        ('Server is already powered OFF.', True),
+        (f'{REFUSED}: Insufficient privilege level', False),
+        ('HTTP POST returned code 403', False),
+        ('', False),
+    ],
+)  # fmt: skip
+def test_a_refusal_because_nothing_is_on_is_told_from_others(refusal, is_off):
+    assert answers.is_off_already(refusal) is is_off
+
+
+def test_what_is_shown_of_an_answer_is_short_and_printable():
+    for text in ('x' * 100_000, '\x1b[31m\x07\x00bell', 'a\n' * 5):
+        shown = answers.of_status(Said(1, text))[1]
+        assert len(shown) <= answers.SHOWN + 100 and shown.isprintable()
