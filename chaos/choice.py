@@ -9,8 +9,9 @@ which the engine carries, and all stacks that have a server on the host.
 import dataclasses
 import enum
 import itertools
+import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from heat_ha.failover import model
 
@@ -27,10 +28,43 @@ class HostFault(enum.Enum):
 
 
 class TakeUp(enum.Enum):
-    """The signal that is sent when a failover has stopped, or its engine has died."""
+    """The signal that is sent when a failover has stopped, or its engine has died.
+
+    What leads elsewhere than to the end of the same failover is sent once, and only after a stop.
+    """
 
     ALARM = 'alarm'
     RESUME = 'resume'
+    SWITCHOVER = 'switchover'
+    FAIL_BACK = 'fail_back'
+    DROP = 'drop'
+
+
+class Trouble(enum.Enum):
+    """What else is done to a stack that fails over; ``troubles`` does it and takes it back."""
+
+    HEIR_LOCKED = 'heir_locked'
+    NOBODY_CAN = 'nobody_can'
+    OLD_LOCKED = 'old_locked'
+    VOLUME_DELETED = 'volume_deleted'
+    SCALED = 'scaled'
+    UPDATED = 'updated'
+    ROLLED = 'rolled'
+    SECOND_ALARM = 'second_alarm'
+    SECOND_STOPPED = 'second_stopped'
+    SECOND_FROZEN = 'second_frozen'
+
+
+# They need a Nova that carries out what is asked of each server, or a second host that may die.
+NO_DEAD_HOST = (
+    Trouble.NOBODY_CAN,
+    Trouble.VOLUME_DELETED,
+    Trouble.SECOND_STOPPED,
+    Trouble.SECOND_FROZEN,
+)
+
+# The share of the stacks of a round that are troubled.
+TROUBLED = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +76,10 @@ class Run:
         leaves it alone.
     :ivar kill_after: from the moment that the step begins.
     :ivar is_foreign_named: whether one more signal names a server outside of the group.
+    :ivar trouble_after: from the first signal on, where it does not wait for a step.
+    :ivar trouble_lasts: from the moment that it has begun; how long is for the trouble to say where
+        it ends with the failover.
+    :ivar foreign_every: pause between signals about servers of others, 0 for none.
     """
 
     number: int
@@ -53,6 +91,10 @@ class Run:
     kill_after: float
     take_up: TakeUp
     take_up_after: float
+    trouble: Trouble | None = None
+    trouble_after: float = 0.0
+    trouble_lasts: float = 0.0
+    foreign_every: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,18 +129,98 @@ class _Deck:
             dealt.append(self._left.pop())
         return list(dict.fromkeys(dealt))
 
+    def first(self, fits: Callable[[str], bool]) -> str | None:
+        """The next card that fits; those before it keep their turn."""
+        if not self._left:
+            self._left = self._rng.sample(self._cards, len(self._cards))
+        found = next((card for card in reversed(self._left) if fits(card)), None)
+        if found is not None:
+            self._left.remove(found)
+        return found
+
 
 def rounds(
-    seed: int, runs: int, side_by_side: int, steps: Mapping[int, Sequence[str]]
+    seed: int,
+    runs: int,
+    side_by_side: int,
+    steps: Mapping[int, Sequence[str]],
+    able: Mapping[int, Sequence[Trouble]],
 ) -> list[Round]:
     """Draw a whole campaign.
 
     :param steps: for each stack of the pool the kinds of step that its failovers have.
+    :param able: for each stack the troubles that it can have.
 
     Four rounds of five have engines killed, at each kind of step in turn, and stacks are used in
-    turn, so that each rests between two failovers.
+    turn, so that each rests between two failovers. Troubles come in turn as well, by dice of their
+    own.
     """
-    return list(_rounds(random.Random(seed), runs, side_by_side, steps))
+    drawn = list(_rounds(random.Random(seed), runs, side_by_side, steps))
+    return list(_troubled(random.Random(f'troubles {seed}'), drawn, able))
+
+
+def _troubled(
+    rng: random.Random, drawn: Sequence[Round], able: Mapping[int, Sequence[Trouble]]
+) -> Iterator[Round]:
+    of_quiet = _Deck(rng, [t.value for t in NO_DEAD_HOST])
+    of_any = _Deck(rng, [t.value for t in Trouble if t not in NO_DEAD_HOST])
+    for one in drawn:
+        # What bears no dead host has its turn in the rounds without, then come the others.
+        decks = [of_quiet, of_any] if one.host is HostFault.NONE else [of_any]
+        troubles: dict[int, Trouble] = {}
+        for _ in range(math.ceil(TROUBLED * len(one.runs))):
+            dealt = _deal(decks, one.runs, troubles, able)
+            if dealt is not None:
+                run, trouble = dealt
+                troubles[run.number] = trouble
+        runs = tuple(_with_trouble(rng, run, troubles.get(run.number)) for run in one.runs)
+        yield dataclasses.replace(one, runs=runs)
+
+
+def _deal(
+    decks: Sequence[_Deck],
+    runs: Sequence[Run],
+    given: Mapping[int, Trouble],
+    able: Mapping[int, Sequence[Trouble]],
+) -> tuple[Run, Trouble] | None:
+    """The next trouble that one of the runs can have, none twice; None without any.
+
+    The first runs have their engines killed; those that have not come before them.
+    """
+    free = [run for run in reversed(runs) if run.number not in given]
+
+    def taker(card: str) -> Run | None:
+        trouble = Trouble(card)
+        if trouble in given.values():
+            return None
+        return next((run for run in free if trouble in able[run.stack]), None)
+
+    for deck in decks:
+        card = deck.first(lambda one: taker(one) is not None)
+        if card is not None:
+            run = taker(card)
+            assert run is not None
+            return run, Trouble(card)
+    return None
+
+
+def _with_trouble(rng: random.Random, run: Run, trouble: Trouble | None) -> Run:
+    after, lasts = rng.uniform(0.0, 6.0), rng.uniform(8.0, 35.0)
+    if trouble in (Trouble.NOBODY_CAN, Trouble.VOLUME_DELETED):
+        # A refusal has to last 20 s until it counts.
+        lasts += 20.0
+    foreign_every = rng.uniform(1.0, 6.0) if rng.random() < 0.4 else 0.0
+    take_up = run.take_up
+    if rng.random() < 0.3:
+        take_up = rng.choice([TakeUp.SWITCHOVER, TakeUp.FAIL_BACK, TakeUp.DROP])
+    return dataclasses.replace(
+        run,
+        take_up=take_up,
+        trouble=trouble,
+        trouble_after=after,
+        trouble_lasts=lasts if trouble is not None else 0.0,
+        foreign_every=foreign_every,
+    )
 
 
 def _rounds(
@@ -174,6 +296,6 @@ def _run(rng: random.Random, number: int, stack: int, kill_at: str | None, host:
         is_foreign_named=rng.random() < 0.2,
         kill_at=kill_at,
         kill_after=rng.choice([0.0, rng.uniform(0.0, 1.5)]),
-        take_up=rng.choice(list(TakeUp)),
+        take_up=rng.choice([TakeUp.ALARM, TakeUp.RESUME]),
         take_up_after=rng.uniform(0.0, 5.0),
     )

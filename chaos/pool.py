@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stacks that fail over again and again: three shapes that have all kinds of step together."""
+"""The stacks that fail over again and again: four shapes that have all kinds of step together."""
 
+import contextlib
 import dataclasses
 import json
+import urllib.error
 import uuid
 from typing import Any
 
 from chaos import check
+from chaos.choice import Trouble
 from chaos.database import Database
 from heat_ha import serialization
 from heat_ha.failover import model, record
@@ -15,14 +18,30 @@ from lab.client import stacks
 POLICY = 'failover'
 GROUP = 'group'
 
+# The policies that scale, and the one that replaces.
+MORE, LESS, REPLACE = 'more', 'less', 'replace'
+
 # Seconds in which a policy refuses further alarms. A burst and its late stragglers come within.
 COOLDOWN = 90.0
 
 _HEAD = """\
 heat_template_version: 2021-04-16
 
+parameters:
+  fencing_timeout: {type: number, default: 45}
+  is_beside: {type: boolean, default: false}
+
+conditions:
+  beside: {get_param: is_beside}
+
 resources:
   apart:
+    type: OS::Nova::ServerGroup
+    properties:
+      policies: [soft-anti-affinity]
+
+  # Servers are made again to get into another group: so an update rolls through the members.
+  beside:
     type: OS::Nova::ServerGroup
     properties:
       policies: [soft-anti-affinity]
@@ -33,11 +52,12 @@ resources:
     depends_on: [VOLUMES]
     properties:
       min_size: SIZE
-      max_size: SIZE
+      max_size: MOST
+      desired_capacity: SIZE
       resource:
         type: MEMBER
         properties:
-          server_group: {get_resource: apart}
+          server_group: {if: [beside, {get_resource: beside}, {get_resource: apart}]}
 """
 
 _VOLUME = """
@@ -52,7 +72,7 @@ _POLICY = """
     properties:
       auto_scaling_group_id: {get_resource: group}
       cooldown: COOLDOWN
-      fencing_timeout: 45
+      fencing_timeout: {get_param: fencing_timeout}
       quiesce: QUIESCE
       activate: ACTIVATE
       resource: RESOURCE
@@ -77,9 +97,19 @@ _REPLACE = """
       replacement_order: ORDER
 """
 
+# As a tenant has them for the load. The bounds of the group make a repeated signal harmless.
+_SCALE = """
+  NAME:
+    type: OS::Heat::ScalingPolicy
+    properties:
+      adjustment_type: change_in_capacity
+      auto_scaling_group_id: {get_resource: group}
+      scaling_adjustment: COUNT
+"""
+
 _ONE_VOLUME = """
         type: OS::Cinder::VolumeAttachment
-        properties: {instance_uuid: '%active%', volume_id: {get_resource: volume}}"""
+        properties: {instance_uuid: '%active%', volume_id: {get_resource: VOLUME}}"""
 
 _THREE_VOLUMES = """
         type: three_volumes.yaml
@@ -124,15 +154,35 @@ class Shape:
         return tuple(k.value for k in kinds)
 
     @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What may be done to its stacks besides, and can be told right from wrong."""
+        found = [Trouble.OLD_LOCKED, Trouble.UPDATED]
+        if self.size > 1:
+            found += [Trouble.HEIR_LOCKED, Trouble.SCALED, Trouble.ROLLED, Trouble.SECOND_ALARM]
+            found += [Trouble.SECOND_STOPPED, Trouble.SECOND_FROZEN]
+        if self.size > 1 and not self.has_hooks:
+            # No config runs in a server that is shut off.
+            found.append(Trouble.NOBODY_CAN)
+            if len(self.volumes) == 1:
+                found.append(Trouble.VOLUME_DELETED)
+        return tuple(found)
+
+    @property
     def member(self) -> str:
         """The example that a member is made of."""
         return 'ha_configured_server' if self.has_hooks else 'ha_server'
 
-    def template(self) -> str:
-        """The text of the stack's template."""
-        definition = _ONE_VOLUME if len(self.volumes) == 1 else _THREE_VOLUMES
+    def template(self, generation: int = 1) -> str:
+        """The text of the stack's template.
+
+        :param generation: of the only volume's name; another one is a new volume to Heat.
+        """
+        names = self.volumes
+        if len(names) == 1:
+            names = (names[0] if generation == 1 else f'{names[0]}_{generation}',)
+        definition = _ONE_VOLUME if len(names) == 1 else _THREE_VOLUMES
         quiesce, activate = f'{{server_action: {self.quiesce}}}', '{}'
-        text = _HEAD + ''.join(_VOLUME.replace('NAME', name) for name in self.volumes)
+        text = _HEAD + ''.join(_VOLUME.replace('NAME', name) for name in names)
         if self.has_hooks:
             for name in ('quiesce', 'activate'):
                 text += _CONFIG.replace('NAME', f'{name}_config')
@@ -140,17 +190,21 @@ class Shape:
                 _HOOK.replace('NAME', f'{name}_config') for name in ('quiesce', 'activate')
             )
         text += (
-            _POLICY.replace('RESOURCE', definition)
+            _POLICY.replace('RESOURCE', definition.replace('VOLUME}', f'{names[0]}}}'))
             .replace('QUIESCE', quiesce)
             .replace('ACTIVATE', activate)
         )
         if self.order is not None:
             text += _REPLACE.replace('ORDER', self.order)
+        if self.size > 1:
+            for name, count in ((MORE, '1'), (LESS, '-1')):
+                text += _SCALE.replace('NAME', name).replace('COUNT', count)
         text += _OUTPUT.replace('POLICY', 'replace' if self.order else POLICY)
         return (
             text.replace('SIZE', str(self.size))
+            .replace('MOST', str(self.size + 1 if self.size > 1 else 1))
             .replace('MEMBER', f'{self.member}.yaml')
-            .replace('VOLUMES', ', '.join(self.volumes))
+            .replace('VOLUMES', ', '.join(names))
             .replace('COOLDOWN', f'{COOLDOWN:.0f}')
         )
 
@@ -176,13 +230,47 @@ class Member:
         self.nested = ''
         self.volumes: list[str] = []
         self.alarm_url = ''
+        self._parameters: dict[str, Any] = {'fencing_timeout': 45, 'is_beside': False}
+        self._generation = 1
 
     def create(self) -> None:
         """Make the stack and learn what does not change of it."""
-        self.stack.create()
-        self.volumes = sorted(self.stack.volumes())
+        self.stack.create(self._parameters)
+        self.learn_volumes()
         self.nested = self.stack.resource(POLICY)['physical_resource_id']
         self.alarm_url = self.stack.output('alarm_url')
+
+    def learn_volumes(self) -> None:
+        """Ask Heat which volumes there are."""
+        self.volumes = sorted(self.stack.volumes())
+
+    def alarm(self, body: object = None) -> None:
+        """Post to the pre-signed url, as an alarm does."""
+        # An engine that dies with the request in hand leaves the API without an answer.
+        with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
+            self.stack.post_alarm(self.alarm_url, body)
+
+    def holders(self) -> dict[str, tuple[str, ...]]:
+        """For each volume its servers, once for Cinder and once for Nova."""
+        return self._database.holders(self.volumes)
+
+    def change(self, trouble: Trouble) -> None:
+        """Change what is wanted of the stack; ``update`` sends it."""
+        if trouble is Trouble.VOLUME_DELETED:
+            self._generation += 1
+            self.stack.template = self.shape.template(self._generation)
+        elif trouble is Trouble.ROLLED:
+            self._parameters['is_beside'] = not self._parameters['is_beside']
+        else:
+            self._parameters['fencing_timeout'] = 91 - self._parameters['fencing_timeout']
+
+    def update(self) -> None:
+        """Send the template and parameters as they are now. :raises AssertionError: refused."""
+        self.stack.update(self._parameters, wait=False)
+
+    def status(self) -> str:
+        """Action and status of the stack."""
+        return str(self.stack.show()['stack_status'])
 
     def record(self) -> model.Record:
         """The policy's record as Heat's database has it now."""

@@ -40,6 +40,8 @@ class Engines:
         self._dead: set[str] = set()
         self._starting: threading.Thread | None = None
         self._lock = threading.Lock()
+        # When an engine was last up again, in seconds since the epoch.
+        self.up_since = 0.0
 
     def carrier(self, nested: str) -> str | None:
         """The living engine that holds the lock of a policy, None without one."""
@@ -71,9 +73,13 @@ class Engines:
                 'SELECT engine_id FROM heat_one.service WHERE host = %s', service
             )
             self._dead |= {row[0] for row in rows}
-            self._starting = threading.Thread(target=hosts.run_lab, args=('start', service))
+            self._starting = threading.Thread(target=self._start, args=(service,))
             self._starting.start()
             return True
+
+    def _start(self, service: str) -> None:
+        hosts.run_lab('start', service)
+        self.up_since = time.time()
 
     def wait(self) -> None:
         """Return when both engines work."""
@@ -87,6 +93,7 @@ class Hosts:
 
     def __init__(self, admin: Any) -> None:
         self._admin = admin
+        self._lock = threading.Lock()
         self.deaths: list[check.Death] = []
 
     @contextlib.contextmanager
@@ -95,8 +102,8 @@ class Hosts:
     ) -> Iterator[None]:
         """Let a host die now; it is fenced and comes back later, and works when this ends."""
         begin = time.time()
-        death = check.Death(host, begin)
-        self.deaths.append(death)
+        with self._lock:
+            self.deaths = [*self.deaths, check.Death(host, begin)]
         hosts.run_lab('kill' if kind is HostFault.KILLED else 'freeze', f'nova-compute-{host}')
         thread = threading.Thread(
             target=self._recover, args=(host, kind, begin, fence_after, back_after)
@@ -125,9 +132,10 @@ class Hosts:
         hosts.until_up(self._admin, host)
 
     def _enter(self, death: check.Death) -> None:
-        self.deaths = [
-            death if (d.host, d.begin) == (death.host, death.begin) else d for d in self.deaths
-        ]
+        with self._lock:
+            self.deaths = [
+                death if (d.host, d.begin) == (death.host, death.begin) else d for d in self.deaths
+            ]
 
 
 @contextlib.contextmanager

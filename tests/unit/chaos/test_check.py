@@ -111,6 +111,109 @@ def test_what_is_broken_is_told(case):
     assert any(text in line for line in told), told
 
 
+# --- what else may be, by what was done -----------------------------------------------------
+
+STAYED = picture(
+    OLD,
+    'ab',
+    record=model.Record(epoch=2, active=OLD, plan=plan('p2')),
+    history=({'plan_id': 'p1', 'outcome': 'stopped'}, {'plan_id': 'p2', 'outcome': 'done'}),
+)
+DROPPED = picture(
+    OLD,
+    'ab',
+    record=model.Record(epoch=1, active=OLD),
+    history=({'plan_id': 'p1', 'outcome': 'stopped'},),
+)
+ANOTHER_WENT = dataclasses.replace(
+    AFTER,
+    members=dict.fromkeys('cd', 'CREATE_COMPLETE'),
+    servers={'server-c': 'c', 'server-d': 'd'},
+    server_states=dict.fromkeys(('server-c', 'server-d'), 'active'),
+    holders={'v': ('server-c', 'server-c')},
+    nested_template=json.dumps({'instance_uuid': 'server-c'}),
+    record=dataclasses.replace(AFTER.record, active=model.MemberServer('c', 'server-c')),
+)
+TWO_MOVES = dataclasses.replace(AFTER, record=dataclasses.replace(AFTER.record, epoch=3))
+
+STORIES = {
+    'back at the old active': (STAYED, check.Story(moves=2, may_stay=True)),
+    'dropped': (DROPPED, check.Story(moves=3, may_stay=True, is_dropped=True)),
+    'a second member went': (ANOTHER_WENT, check.Story(moves=2, others_may_go=1)),
+    'two moves': (TWO_MOVES, check.Story(moves=2)),
+}
+
+
+@pytest.mark.parametrize('case', STORIES)
+def test_what_the_story_allows_is_right_and_wrong_without_it(case):
+    after, story = STORIES[case]
+    assert check.of_run(BEFORE, after, story) == []
+    assert check.of_run(BEFORE, after) != []
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_a_story_excuses_nothing_but_what_it_tells(case):
+    changes, _text = BROKEN[case]
+    story = check.Story(moves=2, may_stay=True)
+    excused = {
+        'two failovers in one burst',
+        'an active that did not change',
+        'an old active that stayed',
+        'two lines in the history',
+    }
+    told = check.of_run(BEFORE, dataclasses.replace(AFTER, **changes), story)
+    assert case in excused or told, case
+
+
+@pytest.mark.parametrize(
+    'story',
+    [check.Story(moves=2), check.Story(moves=2, may_stay=True), check.Story(others_may_go=1)],
+)
+def test_only_a_drop_may_leave_no_plan_and_no_end(story):
+    assert any('not done' in text for text in check.of_run(BEFORE, DROPPED, story))
+    assert any(
+        'history says' in text or 'S3' in text
+        for text in check.of_run(BEFORE, dataclasses.replace(AFTER, history=DROPPED.history), story)
+    )
+
+
+# --- within a minute of the last cause going away -------------------------------------------
+
+
+def looks(*pairs):
+    """What the observer writes: at each of these times somebody else has the volume."""
+    return [
+        {'time': float(at), 'holders': {'v': {'cinder': list(has), 'nova': list(has)}}}
+        for at, has in pairs
+    ]
+
+
+HALF = [{'time': 5.0, 'holders': {'v': {'cinder': ['b'], 'nova': []}}}]
+
+
+@pytest.mark.parametrize(
+    ('seen', 'unwell', 'is_right'),
+    [
+        # It was at a well one all the time.
+        (looks((0, 'a')), '', True),
+        # The one that has it was shut off.
+        (looks((0, 'a')), 'a', False),
+        (looks((0, 'a'), (110, ''), (150, 'b')), 'a', True),
+        (looks((0, 'a'), (110, ''), (161, 'b')), 'a', False),
+        (looks((0, 'a'), (50, '')), '', False),
+        (looks((0, ''), (159, 'b'), (159.5, '')), '', True),
+        # It had left before the cause went away.
+        (looks((0, 'a'), (99, '')), '', False),
+        (looks((0, 'ab')), '', False),
+        (HALF, '', False),
+        ([], '', False),
+    ],
+)
+def test_a_volume_is_at_a_living_member_within_a_minute_of_the_last_cause(seen, unwell, is_right):
+    told = check.of_arrivals(seen, ['v'], frozenset(unwell), gone_at=100.0)
+    assert (told == []) is is_right, told
+
+
 # --- handovers ------------------------------------------------------------------------------
 
 
