@@ -83,7 +83,7 @@ SERVER_KEYS = ('server_id', 'instance_id', 'resource_id', 'member')
 _SERVER_TRAITS = ('instance_id', 'resource_id')
 
 # Grafana, no data and error states: it sends these as firing when it could not evaluate a rule.
-_NO_DATA_ALERTS = ('DatasourceNoData', 'DatasourceError')
+NO_DATA_ALERTS = ('DatasourceNoData', 'DatasourceError')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _alertmanager(sender: Sender, body: Body) -> list[Alert]:
 def _labelled_alert(sender: Sender, alert: Body) -> Alert:
     state = sender.state(alert.get('status'), 'status of an alert')
     labels = _object(alert.get('labels'), 'labels of an alert')
-    if state is AlarmState.ALARM and labels.get('alertname') in _NO_DATA_ALERTS:
+    if state is AlarmState.ALARM and labels.get('alertname') in NO_DATA_ALERTS:
         state = AlarmState.INSUFFICIENT_DATA
     annotations = alert.get('annotations')
     if not isinstance(annotations, collections.abc.Mapping):

@@ -9,9 +9,14 @@ prometheus_client.ProcessCollector(registry=REGISTRY)
 REPORTS = prometheus_client.Counter(
     'heat_ha_agent_reports', 'Reports about hosts', ['source', 'says'], registry=REGISTRY
 )
+REFUSED = prometheus_client.Counter(
+    'heat_ha_agent_reports_refused',
+    'Reports that do not count. why: host (not one of Nova), late, form (not understood)',
+    ['source', 'why'], registry=REGISTRY,
+)  # fmt: skip
 IGNORED = prometheus_client.Counter(
-    'heat_ha_agent_reports_ignored', 'Reports about hosts that Nova does not have', ['source'],
-    registry=REGISTRY,
+    'heat_ha_agent_alerts_ignored', 'Alerts and notifications that mean neither a death nor life',
+    ['sender'], registry=REGISTRY,
 )  # fmt: skip
 MALFORMED = prometheus_client.Counter(
     'heat_ha_agent_notifications_malformed', 'Notifications that could not be parsed',

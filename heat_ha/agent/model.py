@@ -13,23 +13,38 @@ from heat_ha.fencing import model as fencing
 
 
 class Claimed(enum.Enum):
-    """What one source claims about a host. SILENT: nothing, although it can report."""
+    """What one source claims about a host. SILENT: nothing, although it can report.
+
+    RESOLVED: it claims DOWN no longer. It may have been restarted, so that alone is not UP.
+    """
 
     DOWN = 'down'
     UP = 'up'
+    RESOLVED = 'resolved'
     SILENT = 'silent'
     COULD_NOT_ASK = 'could_not_ask'
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The last report of one source about one host; ``at`` in seconds of Unix time."""
+    """One thing that a source claims about a host, as it was last told. Times are Unix time.
+
+    * ``at``: when it was received; a repeated event keeps the time of the first one.
+    * ``said_at``: when the sender says that it became so. Only what one sender says of one thing
+      is ordered by it, because the clocks of two senders differ.
+    * ``sender``, ``thing``: who said it, and of which alert; '' where there is only one.
+    * ``is_event``: it tells what happened once, and not how things still are.
+    """
 
     source: str
     host: str
     claimed: Claimed
     at: float
     detail: str = ''
+    said_at: float = float('-inf')
+    sender: str = ''
+    thing: str = ''
+    is_event: bool = False
 
 
 class Verdict(enum.Enum):

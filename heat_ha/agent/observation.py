@@ -134,7 +134,10 @@ class Observer:
         since = incident.changed if incident is not None and not incident.is_open else 0.0
         service = self._table.services.get(host)
         return confirmation.judge(
-            self._rule, self._reports.claims(host, service, problems, now, since)
+            self._rule,
+            self._reports.claims(
+                host, service, problems, now, since, self._table.last_heartbeat(host)
+            ),
         )
 
     def _others(self, incident: Incident, incidents: Mapping[str, Incident], now: float) -> _Others:

@@ -1,18 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sources have reported about the hosts, and what of that still counts."""
 
+import dataclasses
+import enum
 import threading
 import time
 from collections.abc import Collection, Mapping
 
 from heat_ha.agent import model, sources
 from heat_ha.agent.model import Claimed
-from heat_ha.agent.rules import reports
+from heat_ha.agent.rules import claims, reports
 from heat_ha.cloud import model as cloud
+
+# Alerts of one sender about one host; beyond that the oldest one is dropped.
+MAX_THINGS = 50
+
+# Seconds for which it is known what was said last, so that what arrives late is known as late.
+# Longer than any sender retries.
+KEPT = 86400.0
+
+
+class Arrival(enum.Enum):
+    """What a report that arrives is, beside what is known."""
+
+    NEWS = 'news'
+    REPEATED = 'repeated'
+    LATE = 'late'
 
 
 class ReportTable:
-    """The last report of each source about each host. Threads write and read it.
+    """What was reported last about each host, of each thing. Threads write and read it.
 
     :param valid: seconds for which a report counts.
     :param lasting: sources whose reports do not expire.
@@ -22,22 +39,25 @@ class ReportTable:
         self._valid = valid
         self._lasting = frozenset(lasting)
         self._guard = threading.Lock()
-        self._reports: dict[str, dict[str, model.Report]] = {}
+        self._reports: dict[str, dict[tuple[str, str, str], model.Report]] = {}
 
-    def add(self, report: model.Report) -> bool:
-        """Take a report, unless the table has a newer one of the same source.
-
-        :returns: whether it claims anything else than the one before it.
-        """
+    def add(self, report: model.Report) -> Arrival:
+        """Take a report, unless it is late. :returns: whether it claims anything new."""
+        key = (report.source, report.sender, report.thing)
         with self._guard:
             of_host = self._reports.setdefault(report.host, {})
-            old = of_host.get(report.source)
-            if old is not None and old.at > report.at:
-                return False
-            of_host[report.source] = report
-            return (
-                old is None or old.claimed is not report.claimed or not self._counts(old, report.at)
-            )
+            old = of_host.get(key)
+            if claims.is_late(report, old, self._valid):
+                return Arrival.LATE
+            if claims.is_same_event(report, old):
+                return Arrival.REPEATED
+            if old is not None and old.said_at > report.said_at:
+                report = dataclasses.replace(report, said_at=old.said_at)
+            of_host[key] = report
+            _bound(of_host, report)
+            if old is None or old.claimed is not report.claimed or not self._counts(old, report.at):
+                return Arrival.NEWS
+            return Arrival.REPEATED
 
     def claims(
         self,
@@ -46,27 +66,36 @@ class ReportTable:
         problems: Mapping[str, str],
         now: float,
         since: float = 0.0,
+        heard_at: float = float('-inf'),
     ) -> dict[str, Claimed]:
         """What each source claims about a host.
 
         :param problems: by source that cannot be asked, the reason.
         :param since: a report of before that time does not count.
+        :param heard_at: when the host sent Nova its last heartbeat.
         """
         found = {name: Claimed.COULD_NOT_ASK for name, why in problems.items() if why}
         if service is not None:
             by_nova = Claimed.UP if service.is_up else Claimed.DOWN
             found.setdefault(sources.ServicesApi.name, by_nova)
+        by_source: dict[str, list[model.Report]] = {}
         with self._guard:
-            for source, report in self._reports.get(host, {}).items():
+            for report in self._reports.get(host, {}).values():
                 if report.at > since and self._counts(report, now):
-                    found.setdefault(source, report.claimed)
+                    by_source.setdefault(report.source, []).append(report)
+        for source, told in by_source.items():
+            found.setdefault(source, claims.together(told, heard_at))
         return found
 
     def expire(self, hosts: Collection[str], now: float) -> None:
         """Drop reports that are old, or about hosts that Nova does not have: senders may lie."""
         with self._guard:
             self._reports = {
-                host: {source: r for source, r in of_host.items() if self._counts(r, now)}
+                host: {
+                    key: r
+                    for key, r in of_host.items()
+                    if self._counts(r, now) or now - r.at <= KEPT
+                }
                 for host, of_host in self._reports.items()
                 if host in hosts
             }
@@ -78,6 +107,19 @@ class ReportTable:
         return sum(len(of_host) for of_host in self._reports.values())
 
 
+def _bound(of_host: dict[tuple[str, str, str], model.Report], new: model.Report) -> None:
+    """Drop the oldest report of a sender that has too many about one host."""
+    of_sender = [key for key in of_host if key[:2] == (new.source, new.sender)]
+    if len(of_sender) > MAX_THINGS:
+        del of_host[min(of_sender, key=lambda key: of_host[key].at)]
+
+
 def stamp(source: str, parsed: reports.ParsedReport) -> model.Report:
     """What was reported just now, with the time."""
-    return model.Report(source, parsed.host, parsed.claimed, time.time(), parsed.detail)
+    now = time.time()
+    # A clock that is ahead must not make all later reports look late.
+    said_at = now if parsed.said_at is None else min(parsed.said_at, now)
+    return model.Report(
+        source, parsed.host, parsed.claimed, now, parsed.detail, said_at,
+        parsed.sender, parsed.thing, parsed.is_event,
+    )  # fmt: skip

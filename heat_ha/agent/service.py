@@ -13,6 +13,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from heat_ha import exceptions
 from heat_ha.agent import (
     decision_log,
     dispatcher,
@@ -30,7 +31,7 @@ from heat_ha.agent import (
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
-from heat_ha.agent.rules import confirmation, decide, reports, storm
+from heat_ha.agent.rules import confirmation, decide, host_names, reports, storm
 from heat_ha.fencing import inventory
 
 LOG = logging.getLogger(__name__)
@@ -97,19 +98,47 @@ class Agent:
     def report(self, source: str, parsed: reports.ParsedReport) -> None:
         """Take what a source reports, and look at once if that is new.
 
-        Hosts that Nova does not have are ignored.
+        A host that Nova does not have is only counted: nobody waits for an answer.
         """
-        metrics.REPORTS.labels(source, parsed.claimed.value).inc()
-        if self._table.services and parsed.host not in self._table.services:
-            LOG.debug('source=%s host=%r is unknown to Nova: ignored', source, parsed.host[:64])
-            metrics.IGNORED.labels(source).inc()
+        if not self._table.services:
+            # Nova names its own hosts. The next round drops those that it does not have.
+            self._add(source, parsed, parsed.host)
             return
-        if self._reports.add(report_table.stamp(source, parsed)):
+        try:
+            self.take(source, parsed)
+        except exceptions.Refused as exc:
+            LOG.debug('source=%s %s', source, exc)
+
+    def take(self, source: str, parsed: reports.ParsedReport) -> report_table.Arrival:
+        """Take what somebody reports who waits for an answer.
+
+        :raises exceptions.Refused: the name of the host means none of Nova's, or several.
+        :raises exceptions.CouldNotAsk: Nova's hosts are not known yet.
+        """
+        services = self._table.services
+        if not services:
+            raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
+        try:
+            host = host_names.match(parsed.host, services)
+        except exceptions.Refused:
+            metrics.REFUSED.labels(source, 'host').inc()
+            raise
+        return self._add(source, parsed, host)
+
+    def _add(self, source: str, parsed: reports.ParsedReport, host: str) -> report_table.Arrival:
+        metrics.REPORTS.labels(source, parsed.claimed.value).inc()
+        found = self._reports.add(
+            report_table.stamp(source, dataclasses.replace(parsed, host=host))
+        )
+        if found is report_table.Arrival.LATE:
+            metrics.REFUSED.labels(source, 'late').inc()
+        if found is report_table.Arrival.NEWS:
             LOG.info(
-                'source=%s host=%s says=%s %s',
-                source, parsed.host, parsed.claimed.value, parsed.detail,
+                'source=%s sender=%s host=%s says=%s %s',
+                source, parsed.sender, host, parsed.claimed.value, parsed.detail,
             )  # fmt: skip
             self._wake.set()
+        return found
 
     def hosts(self) -> dict[str, str]:
         """What was last decided about each host, or what Nova shows of it; for a person."""

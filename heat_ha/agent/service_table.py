@@ -79,6 +79,11 @@ class ServiceTable:
         with self._guard:
             return sum(at > since for at in self._heartbeats.get(host, ()))
 
+    def last_heartbeat(self, host: str) -> float:
+        """When a host gave its last heartbeat that was seen; -infinity when none was."""
+        with self._guard:
+            return max(self._heartbeats.get(host, ()), default=float('-inf'))
+
     def written_at(self, host: str) -> float | None:
         """When the record of a host was first seen as it is now."""
         return self._written.get(host)

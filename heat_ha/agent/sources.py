@@ -3,6 +3,7 @@
 
 import abc
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -160,14 +161,14 @@ class NovaNotifications(Source):
         if parsed is None:
             return
         now = time.time()
-        sent = reports.sent_at(message.get('timestamp'))
+        sent = reports.moment(message.get('timestamp'))
         if sent is not None:
             metrics.NOTIFICATION_AGE.observe(max(now - sent, 0.0))
             if now - sent > self._valid:
                 # The broker kept it while no agent ran: the host may be in another state now.
                 LOG.info('source=%s host=%r is too old: ignored', self.name, parsed.host[:64])
                 return
-        self._emit(self.name, parsed)
+        self._emit(self.name, dataclasses.replace(parsed, said_at=sent))
 
 
 def load(names: Collection[str], emit: Emit) -> dict[str, Source]:

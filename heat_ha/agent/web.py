@@ -7,13 +7,15 @@ import socketserver
 import threading
 import wsgiref.simple_server
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import prometheus_client
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.agent.rules import reports
+from heat_ha.agent import reception
+from heat_ha.agent.reception import Answer, say
 
 LOG = logging.getLogger(__name__)
 
@@ -56,17 +58,17 @@ class Application:
     """The WSGI application.
 
     :param tokens: by sender's name; without any, every report is refused.
-    :param emit: called with the sender's name and each report.
+    :param received: takes what they post.
     """
 
     def __init__(
         self,
         tokens: Mapping[str, str],
-        emit: Callable[[str, reports.ParsedReport], None],
+        received: reception.Reception,
         registry: prometheus_client.CollectorRegistry,
     ) -> None:
         self._tokens = tokens
-        self._emit = emit
+        self._received = received
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -76,34 +78,31 @@ class Application:
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
         if where == ('POST', '/v1/reports'):
-            status, text = self._report(environ)
+            answer_ = self._report(environ)
         else:
-            status, text = '404 Not Found', 'POST /v1/reports or GET /metrics'
-        body = json.dumps({'message': text}).encode()
-        start(status, [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))])
+            answer_ = say(HTTPStatus.NOT_FOUND, 'POST /v1/reports or GET /metrics')
+        body = json.dumps(answer_.body).encode()
+        start(
+            f'{answer_.status.value} {answer_.status.phrase}',
+            [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))],
+        )
         return [body]
 
-    def _report(self, environ: Mapping[str, Any]) -> tuple[str, str]:
+    def _report(self, environ: Mapping[str, Any]) -> Answer:
         sender = self._sender(str(environ.get('HTTP_AUTHORIZATION', '')))
         if sender is None:
-            return '401 Unauthorized', 'send a token: "Authorization: Bearer ..."'
+            return say(HTTPStatus.UNAUTHORIZED, 'send a token: "Authorization: Bearer ..."')
         try:
             size = int(environ.get('CONTENT_LENGTH') or 0)
         except ValueError:
-            return '400 Bad Request', 'Content-Length is not a number'
+            return say(HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
         if not 0 < size <= MAX_BODY_BYTES:
-            return '413 Content Too Large', f'send 1 to {MAX_BODY_BYTES} bytes'
+            return say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
         try:
-            parsed = reports.of_body(json.loads(environ['wsgi.input'].read(size)))
-        except exceptions.Refused as exc:
-            return '400 Bad Request', str(exc)
-        except (ValueError, RecursionError):
-            return '400 Bad Request', 'the body is not valid JSON'
+            raw = environ['wsgi.input'].read(size)
         except OSError:
-            return '408 Request Timeout', 'the body did not arrive in time'
-        for one in parsed:
-            self._emit(sender, one)
-        return '202 Accepted', f'{len(parsed)} reports'
+            return say(HTTPStatus.REQUEST_TIMEOUT, 'the body did not arrive in time')
+        return self._received.post(sender, raw)
 
     def _sender(self, given: str) -> str | None:
         kind, _, token = given.partition(' ')

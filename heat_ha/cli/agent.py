@@ -102,7 +102,7 @@ def _settings(conf: Any, own: Any) -> Any:
 def _run(conf: Any) -> int:
     from tooz import coordination
 
-    from heat_ha.agent import sources, web
+    from heat_ha.agent import senders_file, sources, web
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
@@ -113,6 +113,7 @@ def _run(conf: Any) -> int:
     tokens = web.read_tokens(own.tokens_file)
     if 'webhook' in own.sources and not tokens:
         raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
+    senders = senders_file.read(own.senders_file, tokens)
     heat_rpc.setup()
     locks = coordination.get_coordinator(own.coordination_url, settings.name.encode())
     locks.start(start_heart=True)
@@ -122,7 +123,7 @@ def _run(conf: Any) -> int:
     agent.use(found)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    server = _serve(own, tokens if 'webhook' in found else {}, agent)
+    server = _serve(own, tokens if 'webhook' in found else {}, senders, agent)
     for source in found.values():
         source.start()
     LOG.info('agent=%s works; http://%s:%d/metrics', settings.name, own.listen, own.port)
@@ -168,15 +169,12 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
     )
 
 
-def _serve(own: Any, tokens: dict[str, str], agent: Any) -> Any:
+def _serve(own: Any, tokens: dict[str, str], settings: Any, agent: Any) -> Any:
     """Answer to senders of reports and to Prometheus."""
-    from heat_ha.agent import metrics, web
+    from heat_ha.agent import metrics, reception, web
 
-    def report(sender: str, one: Any) -> None:
-        LOG.debug('source=webhook sender=%s host=%s says=%s', sender, one.host, one.claimed.value)
-        agent.report('webhook', one)
-
-    application = web.Application(tokens, report, metrics.REGISTRY)
+    received = reception.Reception(lambda one: agent.take('webhook', one), settings)
+    application = web.Application(tokens, received, metrics.REGISTRY)
     return web.serve(application, str(own.listen), own.port)
 
 

@@ -141,6 +141,13 @@ OPTIONS = [
         default='',
         help='The file that says who may report to the webhook: one or more lines NAME:TOKEN.',
     ),
+    cfg.StrOpt(
+        'senders_file',
+        default='',
+        help='The YAML file that says how the bodies of the senders in tokens_file are read: '
+        'which labels name the host, and which alerts mean that it is dead. Without it no alert '
+        'of Alertmanager or Grafana does.',
+    ),
 ]
 
 

@@ -176,7 +176,7 @@ def test_false_alarms_rescue_nothing(make_stack, make_agent, admin, tenant, powe
     # A witness that lies, doubled and out of order; and hosts and senders that nobody knows.
     for state in ('down', 'down', 'up', 'down'):
         assert agent.report({'host': home, 'state': state}) == 202
-    assert agent.report({'host': 'nowhere', 'state': 'down'}) == 202
+    assert agent.report({'host': 'nowhere', 'state': 'down'}) == 400
     assert agent.report({'host': home, 'state': 'down'}, token='x' * 20) == 401
     assert agent.report(b'{' * 5000) == 400
     assert agent.report({'host': ['x'], 'state': 'down'}) == 400

@@ -41,7 +41,7 @@ def alert(status, **labels):
 
 
 def alertmanager(*alerts, **changes):
-    is_firing = any(a['status'] == 'firing' for a in alerts if isinstance(a, dict))
+    is_firing = any(a.get('status') == 'firing' for a in alerts if isinstance(a, dict))
     return {
         'version': '4',
         'groupKey': '{}:{alertname="InstanceDown"}',

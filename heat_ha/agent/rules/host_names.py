@@ -51,7 +51,7 @@ def match(given: str, known: Collection[str]) -> str:
                 'Send the name that Nova has',
             )
     raise exceptions.Refused(
-        f'host {quoting.shown(given)} is none of the {len(known)} hosts of Nova',
+        f'host {quoting.shown(given)} is not one of the {len(known)} hosts of Nova',
         'Send the name that "openstack compute service list" shows',
     )
 

@@ -8,7 +8,8 @@ import types
 
 import pytest
 
-from heat_ha.agent import executor, isolation, observation, service, service_table
+from heat_ha import exceptions
+from heat_ha.agent import executor, isolation, observation, report_table, service, service_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import decide, reports
@@ -167,7 +168,7 @@ class Clock:
         self.now = 1000.0
         self.world = world
         ours = types.SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic)
-        for module in (executor, observation, service, service_table):
+        for module in (executor, observation, report_table, service, service_table):
             monkeypatch.setattr(module, 'time', ours)
         monkeypatch.setattr(
             isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
@@ -367,6 +368,38 @@ def test_reports_about_hosts_that_nobody_knows_take_no_room(store):
         agent.report('webhook', reports.ParsedReport(f'x{number}', Claimed.DOWN))
     rounds(agent, world, 1)
     assert len(agent._reports) == 0 and world.done == []
+
+
+def test_a_sender_that_was_restarted_does_not_end_the_incident_of_a_dead_host(store, monkeypatch):
+    world = World(hosts=4)
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',), settle=5.0)
+    clock.tick(agent, 40)
+    clock.dead = {'c1'}
+    agent.take('webhook', reports.ParsedReport('c1', Claimed.DOWN, thing='a'))
+    clock.tick(agent, 2)
+    agent.take('webhook', reports.ParsedReport('c1', Claimed.RESOLVED, thing='a'))
+    clock.tick(agent, 1)
+    # Nova still shows it as up, by its last heartbeat.
+    assert world.services['c1'].is_up and phase(store, 'c1') == 'suspect'
+    # The alert of a host that lives is resolved as well.
+    clock.dead = set()
+    clock.tick(agent, 15)
+    assert phase(store, 'c1') == 'closed' and world.done == []
+
+
+def test_a_host_is_found_by_the_name_that_its_monitor_has(store):
+    world = World()
+    agent = make(world, store, confirm=('webhook',))
+    with pytest.raises(exceptions.CouldNotAsk):
+        agent.take('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    rounds(agent, world, 1)
+    world.down('c1')
+    agent.take('webhook', reports.ParsedReport('C1.example.org:9100', Claimed.DOWN))
+    with pytest.raises(exceptions.Refused, match="'c9' is not one of the 3 hosts"):
+        agent.take('webhook', reports.ParsedReport('c9', Claimed.DOWN))
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'done' and world.power['c2'] == 'on'
 
 
 def test_a_value_is_written_only_over_the_one_that_was_read(store):

@@ -11,8 +11,9 @@ import prometheus_client
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import web
+from heat_ha.agent import reception, report_table, web
 from heat_ha.agent.model import Claimed
+from heat_ha.agent.rules import sender_settings
 
 TOKEN = 'token-of-pacemaker'
 
@@ -22,14 +23,21 @@ def told():
     return []
 
 
+def receiving(told):
+    def take(one):
+        told.append(one)
+        return report_table.Arrival.NEWS
+
+    declared = sender_settings.SenderSettings(down_alerts=({'alertname': 'x'},))
+    return reception.Reception(take, {'p': declared})
+
+
 @pytest.fixture
 def address(told):
     registry = prometheus_client.CollectorRegistry()
     prometheus_client.Counter('heat_ha_test', 'A figure', registry=registry).inc()
     application = web.Application(
-        {'pacemaker': TOKEN, 'alertmanager': 'x' * 20},
-        lambda sender, one: told.append((sender, one)),
-        registry,
+        {'pacemaker': TOKEN, 'alertmanager': 'x' * 20}, receiving(told), registry
     )
     server = web.serve(application, '127.0.0.1', 0)
     yield f'http://127.0.0.1:{server.server_port}'
@@ -50,8 +58,8 @@ def post(address, body, token=TOKEN, path='/v1/reports'):
 
 def test_a_sender_is_known_by_its_token(address, told):
     assert post(address, {'host': 'c1', 'state': 'down'}) == 202
-    [(sender, one)] = told
-    assert sender == 'pacemaker' and (one.host, one.claimed) == ('c1', Claimed.DOWN)
+    [one] = told
+    assert one.sender == 'pacemaker' and (one.host, one.claimed) == ('c1', Claimed.DOWN)
 
 
 @pytest.mark.parametrize('token', [None, '', 'wrong', TOKEN[:-1], TOKEN + 'x', 'ä'])
@@ -93,11 +101,11 @@ def environ(body, length=None):
 def test_20000_hostile_bodies_do_no_harm():
     told = []
     application = web.Application(
-        {'p': TOKEN}, lambda *what: told.append(what), prometheus_client.CollectorRegistry()
+        {'p': TOKEN}, receiving(told), prometheus_client.CollectorRegistry()
     )
     rng = random.Random(7)
     good = json.dumps(
-        {'alerts': [{'status': 'firing', 'labels': {'instance': 'c1:1', 'alertname': 'x'}}]}
+        {'alerts': [{'status': 'firing', 'labels': {'host': 'c1:1', 'alertname': 'x'}}]}
     ).encode()
     deep = b'[' * 5000 + b']' * 5000
     statuses = set()
@@ -110,8 +118,8 @@ def test_20000_hostile_bodies_do_no_harm():
         length = rng.choice([None, None, None, '-1', 'x', '0', '99999999'])
         application(environ(bytes(body), length), lambda status, _headers: statuses.add(status[:3]))
     assert statuses == {'202', '400', '413'} and told
-    # Whatever got through has the form of a report; hosts that Nova does not have are ignored.
-    assert all(0 < len(one.host) <= 255 and one.host.isprintable() for _, one in told)
+    # Whatever got through has the form of a report; hosts that Nova does not have are refused.
+    assert all(0 < len(one.host) <= 255 and one.host.isprintable() for one in told)
 
 
 def test_a_sender_that_says_nothing_more_does_not_keep_others_out(address, monkeypatch):

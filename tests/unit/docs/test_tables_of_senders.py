@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of senders in the user guide is that of the code."""
+"""The tables of senders in the guides are those of the code."""
 
 import pathlib
 import re
 
 from heat_ha import senders
+from heat_ha.agent.rules import report_senders
 
-PAGE = pathlib.Path(__file__).resolve().parents[3] / 'doc/source/user/alarms.rst'
+SOURCE = pathlib.Path(__file__).resolve().parents[3] / 'doc/source'
 
 
-def documented():
+def documented(page, name):
     """The rows of the table, each a list of its cells, without the header."""
-    table = PAGE.read_text().split(':class: senders\n')[1]
+    table = (SOURCE / page).read_text().split(f':class: {name}\n')[1]
     rows = []
     for line in table.splitlines():
         if line and not line.startswith('   '):
@@ -25,7 +26,7 @@ def documented():
     return rows[1:]
 
 
-def in_code():
+def about_servers():
     def words(sender, state):
         return ', '.join(f'``{word}``' for word in sender.words if senders.WORDS[word] is state)
 
@@ -40,5 +41,16 @@ def in_code():
     ]
 
 
-def test_the_documented_table_is_the_one_in_the_code():
-    assert documented() == in_code()
+def about_hosts():
+    return [
+        [row.name, row.recognised_by, row.host_at, row.down, row.up, row.ignored]
+        for row in report_senders.SENDERS
+    ]
+
+
+def test_the_documented_table_about_servers_is_the_one_in_the_code():
+    assert documented('user/alarms.rst', 'senders') == about_servers()
+
+
+def test_the_documented_table_about_hosts_is_the_one_in_the_code():
+    assert documented('admin/agent.rst', 'report-senders') == about_hosts()

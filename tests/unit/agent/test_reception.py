@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import logging
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.agent import metrics, reception
+from heat_ha.agent.model import Claimed
+from heat_ha.agent.report_table import Arrival
+from heat_ha.agent.rules import host_names
+from heat_ha.agent.rules.sender_settings import SenderSettings
+from tests.unit.sender_bodies import alert, alertmanager
+
+HOSTS = ('c1', 'c2.example.org', 'c2.example.net')
+
+
+class Taken:
+    def __init__(self):
+        self.told = []
+        self.arrival = Arrival.NEWS
+        self.hosts = HOSTS
+
+    def __call__(self, one):
+        if not self.hosts:
+            raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
+        self.told.append((one.sender, host_names.match(one.host, self.hosts), one.claimed))
+        return self.arrival
+
+
+@pytest.fixture
+def taken():
+    return Taken()
+
+
+@pytest.fixture
+def received(taken):
+    declared = SenderSettings(down_alerts=({'alertname': 'HostDown'},))
+    return reception.Reception(taken, {'am': declared})
+
+
+def post(received, body, sender='am'):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = received.post(sender, raw)
+    json.dumps(answer.body)
+    return answer
+
+
+def dead(**labels):
+    return alert('firing', **{'alertname': 'HostDown', **labels})
+
+
+def count(counter, *labels):
+    return counter.labels(*labels)._value.get()
+
+
+def test_each_part_of_a_body_counts_by_itself_and_the_answer_says_so(received, taken):
+    others = count(metrics.IGNORED, 'am')
+    body = alertmanager(
+        dead(host='C1'), dead(host='c9'), None, alert('firing', host='c1'), dead(host='c2')
+    )
+    answer = post(received, body)
+    assert answer.status == 202
+    assert taken.told == [('am', 'c1', Claimed.DOWN)]
+    assert answer.body['reports'] == [{'host': 'C1', 'says': 'down', 'is': 'news'}]
+    assert len(answer.body['ignored']) == 1
+    refused = ' '.join(answer.body['refused'])
+    assert "'c9' is not one" in refused and "'c2' may be c2.example.net or c2" in refused
+    assert 'an item of alerts' in refused and len(answer.body['refused']) == 3
+    assert count(metrics.IGNORED, 'am') == others + 1
+
+
+# W4
+@pytest.mark.parametrize(('name', 'reason'), [('c9', "'c9' is not one of"), ('c2', "'c2' may be")])
+def test_a_name_that_means_no_host_is_refused_with_the_name_and_told_in_the_log(
+    received, taken, name, reason, caplog
+):
+    with caplog.at_level(logging.WARNING):
+        answer = post(received, {'host': name, 'state': 'down'})
+    assert answer.status == 400 and reason in answer.body['message'] and taken.told == []
+    assert reason in caplog.text
+
+
+@pytest.mark.parametrize('body', [b'', b'{', b'\xff', b'[' * 5000, {'text': 'x'}, [7], 3])
+def test_a_body_that_is_not_understood_is_refused_with_the_reason(received, taken, body):
+    before = count(metrics.REFUSED, 'webhook', 'form')
+    answer = post(received, body)
+    assert answer.status == 400 and answer.body['message'] and taken.told == []
+    assert count(metrics.REFUSED, 'webhook', 'form') > before
+
+
+def test_a_sender_without_settings_has_the_defaults(received, taken):
+    answer = post(received, alertmanager(dead(host='c1')), sender='other')
+    assert answer.status == 202 and taken.told == [] and 'down_alerts' in answer.body['ignored'][0]
+
+
+def test_what_is_late_is_answered_as_late(received, taken):
+    taken.arrival = Arrival.LATE
+    answer = post(received, {'host': 'c1', 'state': 'down'})
+    assert answer.status == 202 and answer.body['reports'][0]['is'] == 'late'
+
+
+def test_before_the_hosts_are_known_the_sender_is_asked_to_send_it_again(received, taken):
+    taken.hosts = ()
+    answer = post(received, {'host': 'c1', 'state': 'down'})
+    assert answer.status == 503 and 'Send it again' in answer.body['message']
+
+
+def test_an_answer_lists_no_more_than_a_person_reads(received):
+    answer = post(received, alertmanager(dead(host='c1'), *[None] * 4000))
+    assert answer.status == 202 and len(answer.body['refused']) == reception.MAX_LISTED
