@@ -21,3 +21,9 @@ def now_text(timespec: str = 'seconds') -> str:
 def epoch() -> float:
     """The time in seconds since 1970, as the agent's table has it."""
     return time.time()
+
+
+def utc(text: str) -> datetime.datetime:
+    """A service's time in ISO form, which is UTC where it names no zone."""
+    found = datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
+    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)

@@ -6,6 +6,7 @@ one for them. A failed look is a value of its own and never means that something
 """
 
 import dataclasses
+import datetime
 import enum
 
 
@@ -76,6 +77,14 @@ class Server:
     host: str = ''
     detail: str = ''
     addresses: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Restart:
+    """Something that Nova did to a server from which its guest came up anew; ``at`` is UTC."""
+
+    action: str
+    at: datetime.datetime
 
 
 class HostState(enum.Enum):

@@ -3,16 +3,20 @@
 
 import datetime
 import re
+from collections.abc import Collection
 from typing import Any
 
 import requests
 from keystoneauth1 import exceptions as keystone_exceptions
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
+from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
+
+LOG = logging.getLogger(__name__)
 
 # 2.60 is the first that attaches multiattach volumes and the newest that is needed; every
 # Nova since Queens has it.
@@ -79,6 +83,23 @@ class Nova:
             return cloud.Server(server_id, cloud.ServerStatus.COULD_NOT_ASK, detail=_short(exc))
         hosts = [getattr(one, 'hostId', '') or '' for one in found if one.id == server_id]
         return cloud.Server(server_id, cloud.ServerStatus.GONE, host=hosts[0] if hosts else '')
+
+    def last_action(self, server_id: str, actions: Collection[str]) -> cloud.Restart | None:
+        """The newest of these actions on a server that did not fail; None without one.
+
+        It is None as well where Nova does not show that: no answer is no evidence.
+        """
+        try:
+            found = self._client.instance_action.list(server_id)
+        except _FAILURES as exc:
+            LOG.info('Nova did not show what was done to server %s: %s', server_id, _short(exc))
+            return None
+        times = [
+            cloud.Restart(one.action, clock.utc(one.start_time))
+            for one in found
+            if one.action in actions and not one.message
+        ]
+        return max(times, key=lambda one: one.at, default=None)
 
     def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server; the end of it is seen in Cinder."""

@@ -24,6 +24,7 @@ from heat_ha.failover import (
     observation_builder,
     options,
     record,
+    repaired,
 )
 from heat_ha.failover.rules import decide, later, ways_out, work
 from heat_ha.groups import model as groups
@@ -56,6 +57,7 @@ class FailoverController:
         self._lock = lock
         self._accepted_at = time.monotonic()
         self._makes_way = False
+        self._only_looks = False
 
     def handle(
         self,
@@ -77,6 +79,7 @@ class FailoverController:
         """
         self._accepted_at = accepted_at
         self._makes_way = signal.action is not None and signal.action.is_quiet
+        self._only_looks = signal.only_looks
         self._held.read()
         overtaken = is_overtaken(self._held.value)
         stack_clients = clients.StackClients(self._policy)
@@ -118,7 +121,16 @@ class FailoverController:
             self._options,
             at_active=at_active,
         )
-        self._held.see(findings.observed.on(self._held.value))
+        candidates = findings.observed.candidates
+        seen, cleared = repaired.look(
+            findings.observed.on(self._held.value), candidates, self._group, stack_clients
+        )
+        is_news = seen.suspicions != self._held.value.suspicions
+        self._held.see(seen)
+        # It is news for the next look as well, which may be another engine's.
+        if is_news and not self._only_looks and self._held.is_ours():
+            self._held.put(seen)
+            self._events.cleared(cleared)
         return findings
 
     def _observation(

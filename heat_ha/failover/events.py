@@ -53,6 +53,13 @@ class EventEmitter:
         """Make an event of something that is under way."""
         self.emit(IN_PROGRESS, text, plan)
 
+    def cleared(self, reasons: Mapping[str, str]) -> None:
+        """Report which members may take over again, and why: that is news in any case."""
+        held_back, self._held_back = self._held_back, None
+        for name, why in reasons.items():
+            self.progress(f'member {name} is eligible again: {why}')
+        self._held_back = held_back
+
     def start(self, plan: model.Plan) -> None:
         """Report a plan that begins, and which member takes over and why the others do not."""
         steps = ', '.join(s.name for s in plan.steps)

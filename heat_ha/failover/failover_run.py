@@ -27,7 +27,7 @@ from heat_ha.failover import (
 )
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import outcome, ways_out, work
+from heat_ha.failover.rules import outcome, suspicion, ways_out, work
 
 DELETING = 'ha_deleting'
 
@@ -188,6 +188,7 @@ class FailoverRun:
     def finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         """Put on record that the failover is over, and what is left to do of it."""
         ended = outcome.at_end(self._held.value, plan, {c.member.name for c in candidates})
+        ended = suspicion.seen(ended, candidates, clock.now_text('milliseconds'))
         ended = observation.with_members_now(self._group, ended)
         # Without this, an engine that was frozen here would put its old end over what its
         # successor has begun since.

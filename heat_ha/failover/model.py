@@ -400,6 +400,22 @@ class Remembered:
 
 
 @dataclasses.dataclass(frozen=True)
+class Suspicion:
+    """Since when (UTC) a member is not trusted to take over.
+
+    ``server`` is the one that failed, empty where that is not known; ``was_down`` whether its guest
+    was seen not to run since then, so that somebody has started it again if it does.
+    """
+
+    FORM = serialization.Form(omits_defaults=True)
+
+    member: str
+    since: str
+    server: str = ''
+    was_down: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """All that a FailoverPolicy must not forget; written before the first side effect (S4)."""
 
@@ -408,7 +424,7 @@ class Record:
         keys={'remedy': 'way_out', 'retained': 'kept'},
         always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
         # Versions without it go on with a record that has no use for it.
-        omits=('follow_ups', 'retries', 'retry_due'),
+        omits=('follow_ups', 'retries', 'retry_due', 'suspicions'),
     )
 
     state: State = State.READY
@@ -429,6 +445,8 @@ class Record:
     # How often a plan that stopped was tried again, and when the next try is due (UTC).
     retries: int = 0
     retry_due: str = ''
+    # What is known of each of the suspects; a version before has put down their names only.
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.failover import events, held_record, model, record
+from heat_ha.failover.rules import suspicion
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
 from heat_ha.groups.adapters import failure_masks
@@ -77,9 +78,8 @@ class Retention:
 
         def drop(known: model.Record) -> model.Record:
             return dataclasses.replace(
-                known,
+                suspicion.without(known, {retained.member}),
                 retained=tuple(r for r in known.retained if r != retained),
-                suspects=tuple(s for s in known.suspects if s != retained.member),
             )
 
         self._changes.make(drop)

@@ -268,3 +268,9 @@ def ask_if_signals_wait(policy: Any) -> None:
     """Have an engine decide the signals that came while the stack's own action had the lock."""
     if remembered.among(resource_data.fresh(policy)):
         ask_to_go_on(policy)
+
+
+def ask_to_look(policy: Any) -> None:
+    """Have an engine see, after an action of the stack, whether members were repaired."""
+    if record.read(policy).suspects:
+        ask_to_go_on(policy)

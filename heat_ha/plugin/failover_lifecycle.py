@@ -196,7 +196,10 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         return {'is_started': False}
 
     def check_check_complete(self, token):
-        return self._after_failover(token, super().handle_check, super().check_check_complete)
+        done = self._after_failover(token, super().handle_check, super().check_check_complete)
+        if done:
+            work_loop.ask_to_look(self)
+        return done
 
     def handle_suspend(self):
         return {'is_started': False}

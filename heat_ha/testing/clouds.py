@@ -9,8 +9,9 @@ fake keeps, whoever asks for it.
 import dataclasses
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
 
@@ -47,6 +48,7 @@ class FakeCloud:
         self.host = cloud.Host(HostState.UP, 'its host is up')
         self.violations: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
+        self._actions: dict[str, cloud.Restart] = {}
 
     @property
     def nova(self) -> 'FakeCloud':
@@ -125,6 +127,16 @@ class FakeCloud:
                 return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, detail='HTTP 503')
             status = self._servers.get(server_id, ServerStatus.GONE)
             return cloud.Server(server_id, status, detail=status.value)
+
+    def restart(self, server_id: str, action: str = 'reboot') -> None:
+        """Let a person restart a server."""
+        self._servers[server_id] = ServerStatus.ACTIVE
+        self._actions[server_id] = cloud.Restart(action, clock.now())
+
+    def last_action(self, server_id: str, actions: Collection[str]) -> cloud.Restart | None:
+        """The newest of these actions on a server."""
+        found = self._actions.get(server_id)
+        return found if found is not None and found.action in actions else None
 
     def detach(self, server_id: str, volume_id: str) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be taken from a server."""
@@ -232,6 +244,7 @@ class FakeCloud:
             if self._is_dead(server_id):
                 return cloud.Reply.CONFLICT, 'HTTP 409'
             self._servers[server_id] = ServerStatus.SHUTOFF
+            self._actions[server_id] = cloud.Restart('stop', clock.now())
             self.requests.append(('stop', '', server_id))
             return self._reply()
 

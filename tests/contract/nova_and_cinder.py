@@ -5,10 +5,12 @@
 """
 
 import contextlib
+import datetime
 import time
 import uuid
 from typing import Any, Protocol
 
+from heat_ha.cloud import clock
 from heat_ha.cloud.model import HostState, Reply, ServerStatus, VolumeStatus
 
 
@@ -107,6 +109,18 @@ class VolumeRules:
         )
         seen = cloud.cinder.volume(cloud.volume)
         assert (seen.status, seen.servers) == (VolumeStatus.IN_USE, {server})
+
+    def test_what_was_done_to_a_server_is_listed_with_its_time(self, cloud):
+        server, _ = cloud.servers
+        began = clock.now() - datetime.timedelta(seconds=5)
+        assert cloud.nova.stop(server)[0] is Reply.ACCEPTED
+        stop = looks_until(
+            cloud,
+            lambda: cloud.nova.last_action(server, {'stop'}),
+            lambda found: found is not None,
+        )[-1]
+        assert stop.action == 'stop' and began < stop.at
+        assert cloud.nova.last_action(server, {'reboot'}) is None
 
     def test_a_deleted_server_is_gone_and_its_volume_free(self, cloud):
         server = give_to_first(cloud)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
+from heat_ha.failover.rules import suspicion
 
 
 def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> model.Record:
@@ -15,21 +16,19 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
     """
     is_moved = plan.cause is not model.Cause.REPLACE_STANDBY
     new = plan.new.member if plan.new is not None else ''
-    suspects = set(record.suspects) & set(present)
+    failed = set[str]()
     if plan.cause is model.Cause.FAILOVER and plan.old is not None:
-        suspects.add(plan.old.member)
+        failed.add(plan.old.member)
     if not is_moved:
-        suspects.update(plan.replaces)
-    if plan.new is not None:
-        suspects.discard(plan.new.member)
+        failed.update(plan.replaces)
+    suspects = (set(record.suspects) & set(present) | failed) - {new}
     return dataclasses.replace(
-        record,
+        suspicion.with_suspects(record, suspects, failed, plan.created),
         plan=plan,
         previous=plan.old if is_moved else record.previous,
         state=model.State.READY,
         reason='',
         remedy='',
-        suspects=tuple(sorted(suspects)),
         follow_ups=_with_follow_up(record.follow_ups, plan),
         retained=tuple(r for r in record.retained if r.member != new),
         retries=0,
@@ -83,10 +82,10 @@ def after_follow_up(
         for step in done.steps:
             if step.is_follow_up:
                 plan = plan.with_step(step)
+    gone.update(s for s in record.suspects if s not in present)
     return dataclasses.replace(
-        record,
+        suspicion.without(record, gone),
         plan=plan,
-        suspects=tuple(s for s in record.suspects if s not in gone and s in present),
         follow_ups=tuple(o for o in record.follow_ups if o.plan.plan_id != done.plan_id),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
+from heat_ha.failover.rules import suspicion
 from heat_ha.groups import model as groups
 
 
@@ -60,7 +61,7 @@ def limitation(
     if candidate.health is not None and candidate.health.state is model.HealthState.SICK:
         return f'its health check fails: {candidate.health.detail}'
     if member.name in suspects:
-        return 'it was reported sick, and was not replaced since'
+        return suspicion.why_suspect(candidate)
     return None
 
 

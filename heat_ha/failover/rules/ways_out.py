@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import plan_builder, standbys
+from heat_ha.failover.rules import plan_builder, standbys, suspicion
 
 # What was done to the old active stays done, whoever takes over from it.
 _OF_THE_OLD = (StepKind.QUIESCE, StepKind.STOP_SERVER)
@@ -148,14 +148,13 @@ def dropped(seen: model.Observation) -> Dropped:
     if active is not None:
         suspects.discard(active.member)
     without = dataclasses.replace(
-        record,
+        suspicion.with_suspects(record, suspects, plan.replaces, plan.created),
         plan=None,
         state=model.State.READY,
         reason='',
         remedy='',
         active=active,
         epoch=epoch,
-        suspects=tuple(sorted(suspects)),
         previous=plan.old if active != plan.old else record.previous,
     )
     return Dropped(without, '; '.join(left))

@@ -15,6 +15,9 @@ from heat_ha.groups import model
 from heat_ha.groups.adapters import resource_rows
 from heat_ha.groups.adapters.resource_rows import Row
 
+# The reason of such a mark. It is no sign of health.
+MASKED = 'not to be replaced while the group is changed'
+
 
 def to_mask(
     group: Any, remove: Sequence[str], victims: Sequence[str]
@@ -51,7 +54,7 @@ def mask(group: Any, masked: model.MaskedFailure) -> None:
     """
     # Only from CHECK_FAILED does Heat let a resource become healthy.
     _set_unhealthy(group, masked, True, masked.reason)
-    _set_unhealthy(group, masked, False, 'not to be replaced while the group is changed')
+    _set_unhealthy(group, masked, False, MASKED)
 
 
 def unmask(group: Any, masked: model.MaskedFailure) -> None:

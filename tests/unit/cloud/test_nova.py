@@ -69,3 +69,29 @@ def test_the_host_of_a_deleted_server_is_what_nova_has_on_record(client):
     # S2
     failed = requests.ConnectionError('no route')
     assert deleted(client, failed) == (cloud.ServerStatus.COULD_NOT_ASK, '')
+
+
+def last_action(client, *listed):
+    def find(server):
+        assert server == 's'
+        if isinstance(listed[0], Exception):
+            raise listed[0]
+        return [
+            types.SimpleNamespace(action=action, start_time=at, message=message)
+            for action, at, message in listed
+        ]
+
+    client.instance_action = types.SimpleNamespace(list=find)
+    return nova.Nova(None, None, 'public').last_action('s', {'start', 'reboot'})
+
+
+def test_the_last_restart_is_the_newest_that_did_not_fail(client):
+    first = ('start', '2026-01-01T10:00:00.000000', None)
+    reboot = ('reboot', '2026-01-01T11:00:00.000000', None)
+    failed = ('reboot', '2026-01-01T12:00:00.000000', 'Error')
+    other = ('detach_volume', '2026-01-01T13:00:00.000000', None)
+    found = last_action(client, other, failed, first, reboot)
+    assert (found.action, found.at.isoformat()) == ('reboot', '2026-01-01T11:00:00+00:00')
+    assert last_action(client, failed, other) is None
+    # S2
+    assert last_action(client, requests.ConnectionError('no route')) is None
