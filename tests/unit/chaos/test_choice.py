@@ -3,6 +3,9 @@ import collections
 
 import pytest
 
+# The campaign reads the lab's database; the environments of older Heats have no driver for it.
+pytest.importorskip('pymysql')
+
 from chaos import choice, pool
 from heat_ha.failover import model
 

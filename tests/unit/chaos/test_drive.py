@@ -6,6 +6,9 @@ import threading
 
 import pytest
 
+# The campaign reads the lab's database; the environments of older Heats have no driver for it.
+pytest.importorskip('pymysql')
+
 from chaos import check, choice, drive, pool, troubles, world
 from chaos.choice import HostFault, Run, TakeUp
 from heat_ha.failover import model

@@ -10,6 +10,9 @@ import types
 
 import pytest
 
+# The campaign reads the lab's database; the environments of older Heats have no driver for it.
+pytest.importorskip('pymysql')
+
 from chaos import check, choice, drive, pool, run, world
 from chaos.choice import HostFault, TakeUp, Trouble
 from heat_ha.failover import model

@@ -6,6 +6,9 @@ import itertools
 
 import pytest
 
+# The campaign reads the lab's database; the environments of older Heats have no driver for it.
+pytest.importorskip('pymysql')
+
 from chaos import check, ways
 from chaos.choice import TakeUp, Trouble
 from heat_ha.failover import model
