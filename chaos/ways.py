@@ -123,12 +123,13 @@ _MAY_STAY = frozenset(
     )
 )
 
-# With these one more member than the old active may go: a policy that scales in, or a second one
-# that was reported sick.
+# With these one more member than the old active may go: one that a policy removes, a second one
+# that was reported sick, or one that an update found failed because its engine had died.
 _ONE_MORE_GOES = frozenset(
     one.value
     for one in (
         Trouble.SCALED,
+        Trouble.ROLLED,
         Trouble.SECOND_ALARM,
         Trouble.SECOND_STOPPED,
         Trouble.SECOND_FROZEN,
