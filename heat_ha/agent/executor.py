@@ -13,8 +13,10 @@ from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.observation import Situation
 from heat_ha.agent.rules import decide
+from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
-from heat_ha.fencing import inventory, nova_forced_down
+from heat_ha.fencing import inventory, topology
+from heat_ha.fencing.nova_forced_down import NovaForcedDown
 
 
 class StepExecutor:
@@ -79,15 +81,19 @@ class StepExecutor:
     def _fence(self, found: Situation, _step: decide.Fence) -> bool:
         incident, service = found.observation.incident, found.observation.service
         assert incident is not None
-        driver = self._fences.driver(found.host)
-        if isinstance(driver, nova_forced_down.NovaForcedDown):
-            driver.is_marked = service is not None and service.is_forced_down
+        levels = self._fences.levels(found.host)
+        is_marked = service is not None and service.is_forced_down
+        waiting = [one for level in levels for one in level if isinstance(one, NovaForcedDown)]
+        for one in waiting:
+            one.is_marked, one.is_own = is_marked, _is_own_mark(incident, service)
         try:
-            proof = fencing.fence(driver, timeout=self._fences.timeout(found.host))
-        except fencing.NotFenced:
-            metrics.FENCES.labels(driver.name, 'failed').inc()
+            proof = topology.fence(found.host, levels, note=_count)
+        except fencing.NotFenced as exc:
+            if is_marked and not waiting:
+                raise fencing.NotFenced(
+                    f'{exc}. forced_down is not a proof: no level has the driver nova_forced_down'
+                ) from exc
             raise
-        metrics.FENCES.labels(driver.name, 'done').inc()
         proof = dataclasses.replace(proof, who=f'{proof.who} by {self._name}')
         new = dataclasses.replace(
             incident,
@@ -123,3 +129,13 @@ class StepExecutor:
     def _put(self, found: Situation, new: Incident) -> None:
         value = serialization.encode(new)
         self._store.put(agent_store.INCIDENT, found.host, value, found.entry.version)
+
+
+def _count(driver: str, outcome: str) -> None:
+    metrics.FENCES.labels(driver, outcome).inc()
+
+
+def _is_own_mark(incident: Incident, service: cloud.ComputeService | None) -> bool:
+    """Whether an agent set the mark that Nova shows: it did so after a fence, which is over."""
+    reason = '' if service is None else service.disabled_reason
+    return incident.proof is not None or reason.startswith(nova_admin.MARKER)

@@ -2,7 +2,8 @@
 """heat-ha-agent: the program beside Heat's engines that learns of dead hosts.
 
 Without a verb it works until it gets a signal to end. ``show`` lists the hosts that failed.
-``release`` and ``drop`` decide about what the storm guard holds back.
+``release`` and ``drop`` decide about what the storm guard holds back. ``confirm`` takes a person's
+word that a host is off.
 """
 
 import datetime
@@ -24,7 +25,7 @@ from heat_ha.conf import nova_hosts
 
 LOG = logging.getLogger(__name__)
 
-VERBS = ('run', 'show', 'release', 'drop')
+VERBS = ('run', 'show', 'release', 'drop', 'confirm')
 
 _CLI = [
     cfg.StrOpt(
@@ -33,15 +34,17 @@ _CLI = [
         required=False,
         default='run',
         choices=VERBS,
-        help='show: list the hosts that failed; release, drop: decide about one that is held back.',
+        help='show: list the hosts that failed; release, drop: decide about one that is held back; '
+        'confirm: say that one is switched off, where its fence fails.',
     ),
     cfg.StrOpt(
         'failed_host',
         positional=True,
         required=False,
         default='',
-        help='The host; needed for release and drop.',
+        help='The host; needed for release, drop and confirm.',
     ),
+    cfg.StrOpt('by', default='', help='Who confirms; the name is kept in the proof.'),
 ]
 
 
@@ -65,8 +68,8 @@ def main() -> int:
     try:
         if conf.verb == 'run':
             return _run(conf)
-        return _by_hand(conf.verb, conf.failed_host)
-    except exceptions.Refused as exc:
+        return _by_hand(conf.verb, conf.failed_host, conf.by)
+    except exceptions.HaError as exc:
         print(f'heat-ha-agent: {exc}', file=sys.stderr)
         return 2
 
@@ -192,8 +195,11 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
     gmr.TextGuruMeditation.setup_autorun(pbr.version.VersionInfo('heat-ha'), conf=conf)
 
 
-def _by_hand(verb: str, host: str) -> int:
-    """Do what an operator asks for: show, release or drop."""
+def _by_hand(verb: str, host: str, by: str = '') -> int:
+    """Do what an operator asks for: show, release, drop or confirm.
+
+    :param by: the name of who confirms.
+    """
     from heat_ha.agent.adapters import store as agent_store
 
     store = _store()
@@ -206,6 +212,9 @@ def _by_hand(verb: str, host: str) -> int:
         return 0
     if host not in incidents:
         raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
+    if verb == 'confirm':
+        print(f'{host}: {_confirm(store, host, incidents[host], by)}')
+        return 0
     phase = _decide(store, host, incidents[host], rescues.get(host), verb == 'release')
     print(f'{host}: {phase}')
     return 0
@@ -234,6 +243,29 @@ def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool) -
     if new != old:
         store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
     return str(new.phase.value)
+
+
+def _confirm(store: Any, host: str, entry: Any, by: str) -> str:
+    """Put a person's word that a host is off on record as the proof. :returns: its phase then.
+
+    :raises exceptions.HaError: it is not taken, or could not be compared with what Nova shows.
+    """
+    from heat_ha.agent import model
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.rules import by_hand
+
+    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
+    new = by_hand.confirmed(old, _services().get(host), by, time.time())
+    store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
+    return str(new.phase.value)
+
+
+def _services() -> Any:
+    """All hosts as Nova shows them. :raises exceptions.CouldNotAsk: no answer."""
+    from heat_ha.agent.adapters import nova_admin
+    from heat_ha.cloud import heat_rpc
+
+    return nova_admin.NovaAdmin(heat_rpc.region()).compute_services()
 
 
 def _with_deferred_as(value: dict[str, Any], state: Any) -> dict[str, Any]:

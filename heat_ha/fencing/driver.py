@@ -8,6 +8,7 @@ of one host and how to switch it off. That the power *is* off is always seen by 
 import abc
 import math
 import time
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ class Driver(abc.ABC):
     optional: tuple[str, ...] = ()
     is_power_control = True
     apart = power_off.APART_SECONDS
+    settings: Mapping[str, Any] = types.MappingProxyType({})
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         self.host = host

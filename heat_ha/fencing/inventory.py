@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fencing file: which driver fences which host, and how."""
+"""The fencing file: which drivers fence which host, and how."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,8 +9,13 @@ import yaml
 
 from heat_ha import exceptions
 from heat_ha.fencing import driver
+from heat_ha.fencing.rules import entries
 
 _KEYS = ('default', 'hosts')
+
+# Of the drivers of a host, each level is tried after the one before it failed; all drivers of a
+# level must have switched the host off.
+Levels = tuple[tuple[driver.Driver, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,29 +26,61 @@ class Inventory:
     default: Mapping[str, Any]
 
     def driver(self, host: str) -> driver.Driver:
-        """The driver of a host. :raises exceptions.Refused: its settings are wrong."""
+        """The only driver of a host. :raises exceptions.Refused: its settings are wrong."""
         return driver.load(host, self.settings(host))
 
-    def timeout(self, host: str) -> float:
-        """Seconds until the host must be seen off."""
-        return float(self.settings(host).get('timeout', driver.DEFAULT_TIMEOUT))
+    def levels(self, host: str) -> Levels:
+        """All drivers of a host. :raises exceptions.Refused: its settings are wrong."""
+        settings = self.settings(host)
+        if entries.LEVELS not in settings:
+            return ((self.driver(host),),)
+        return tuple(
+            tuple(driver.load(host, one) for one in level)
+            for level in entries.levels(host, settings)
+        )
 
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""
         return self.hosts.get(host, self.default)
 
     def check(self) -> None:
-        """Load every driver once. :raises exceptions.Refused: the first one that is wrong."""
-        for host in self.hosts:
-            self.driver(host)
-        self.driver('default')
+        """Load every driver once, and compare the entries with one another.
+
+        :raises exceptions.Refused: the first thing that is wrong.
+        """
+        found = {host: self.levels(host) for host in self.hosts}
+        for made in (one for level in self.levels('default') for one in level):
+            entries.check_default(made.name, made.is_power_control)
+        targets = {
+            host: [one.target for level in levels for one in level if one.target]
+            for host, levels in found.items()
+        }
+        entries.check_shared(targets)
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that is there twice: the first one would be lost without a word."""
+
+
+def _map(loader: Any, node: Any) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _value in node.value]
+    if doubled := [key for key in keys if keys.count(key) > 1]:
+        raise yaml.constructor.ConstructorError(
+            None, None, f'the key {doubled[0]!r} is there twice', node.start_mark
+        )
+    loader.flatten_mapping(node)
+    made: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return made
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map)
 
 
 def parse(text: str) -> Inventory:
     """Read the file's text. :raises exceptions.Refused: what is wrong with it."""
     try:
-        found = yaml.safe_load(text) or {}
-    except yaml.YAMLError as exc:
+        found = yaml.load(text, _Loader) or {}
+    except (yaml.YAMLError, TypeError, ValueError) as exc:
         raise exceptions.Refused(f'the fencing file is not valid YAML: {exc}') from exc
     if not isinstance(found, dict):
         raise exceptions.Refused('the fencing file is not a map', f'Known keys: {", ".join(_KEYS)}')
@@ -57,8 +94,14 @@ def parse(text: str) -> Inventory:
     if not isinstance(hosts, dict) or not isinstance(default, dict):
         raise exceptions.Refused('default and hosts in the fencing file must be maps')
     for host, settings in hosts.items():
+        if not isinstance(host, str):
+            raise exceptions.Refused(
+                f'the host {host!r} in the fencing file is not a text', 'Write it in quotes'
+            )
         if not isinstance(settings, dict):
             raise exceptions.Refused(f'the settings of host {host} must be a map')
+        entries.levels(host, settings)
+    entries.levels('default', default)
     return Inventory(hosts, default)
 
 
@@ -72,5 +115,5 @@ def read(path: str) -> Inventory:
     try:
         with open(path) as stream:
             return parse(stream.read())
-    except OSError as exc:
+    except (OSError, UnicodeDecodeError) as exc:
         raise exceptions.Refused(f'the fencing file cannot be read: {exc}') from exc

@@ -9,20 +9,27 @@ class NovaForcedDown(driver.Driver):
     """Waits for Nova's mark ``forced_down``, which is set only after the host was fenced.
 
     :ivar is_marked: whether Nova shows the mark; the caller sets it before it asks.
+    :ivar is_own: whether the mark is that of heat-ha itself, which is the result of a fence and
+        says nothing about a later one; likewise.
     """
 
     name = 'nova_forced_down'
     is_power_control = False
     is_marked = False
+    is_own = False
 
     def power(self) -> tuple[Power, str]:
         """Off where the mark is."""
+        if self.is_marked and self.is_own:
+            return Power.UNKNOWN, 'heat-ha has marked it as forced down itself, after another fence'
         if self.is_marked:
             return Power.OFF, 'Nova shows it as forced down, which is set only after fencing'
         return Power.UNKNOWN, 'Nova does not show it as forced down yet'
 
     def switch_off(self) -> None:
         """:raises driver.NotFenced: always, since others switch the host off."""
+        if self.is_marked:
+            raise driver.NotFenced(self.power()[1])
         raise driver.NotFenced(
             f'waiting until host {self.host} is fenced by others and marked as forced down'
         )

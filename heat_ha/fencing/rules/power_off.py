@@ -52,9 +52,8 @@ def next_look(looks: Sequence[Look], deadline: float, apart: float = APART_SECON
         span = last.at - run[0].at
         if len(run) > 1 and span >= apart:
             return SeenOff()
-        if last.at < deadline + apart:
-            # A clock that was set back does not make the wait longer.
-            return LookAgain(min(apart, max(apart - span, 0.0)))
+        # Also after the deadline. A clock that was set back does not make the wait longer.
+        return LookAgain(min(apart, max(apart - span, 0.0)))
     if last.at >= deadline:
         return GiveUp(last.detail)
     was_off = any(look.power is Power.OFF for look in looks)

@@ -8,6 +8,7 @@ from heat_ha import exceptions, serialization
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.cli import agent
+from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
 
@@ -72,3 +73,27 @@ def test_what_is_shown_names_the_policies_of_this_incident(store, capsys):
     shown = capsys.readouterr().out
     assert '"phase": "done"' in shown and '"turn": "deferred"' in shown
     assert agent._by_hand('show', 'c2') == 0 and capsys.readouterr().out == ''
+
+
+def test_a_person_confirms_that_a_host_is_off_and_is_on_record(store, capsys, monkeypatch):
+    services = {'c1': cloud.ComputeService('c1', 'id', False, False, False)}
+    monkeypatch.setattr(agent, '_services', lambda: services)
+    put(store, Phase.CONFIRMED)
+    assert agent._by_hand('confirm', 'c1', 'Ada') == 0
+    assert now(store) == ('fenced', []) and capsys.readouterr().out == 'c1: fenced\n'
+    assert store.get(agent_store.INCIDENT, 'c1').value['proof']['who'] == 'Ada by hand'
+    with pytest.raises(exceptions.Refused, match='--by NAME'):
+        agent._by_hand('confirm', 'c1')
+    with pytest.raises(exceptions.Refused, match="'c2' has no incident"):
+        agent._by_hand('confirm', 'c2', 'Ada')
+
+
+def test_nothing_is_confirmed_while_nova_does_not_answer(store, monkeypatch):
+    def services():
+        raise exceptions.CouldNotAsk('nova', 'its hosts', 'timeout')
+
+    monkeypatch.setattr(agent, '_services', services)
+    put(store, Phase.CONFIRMED)
+    with pytest.raises(exceptions.CouldNotAsk):
+        agent._by_hand('confirm', 'c1', 'Ada')
+    assert now(store) == ('confirmed', [])

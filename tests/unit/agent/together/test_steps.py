@@ -12,6 +12,7 @@ from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import decide, dispatch_rules, storm
 from heat_ha.cloud import heat_rpc
+from heat_ha.fencing import driver, inventory
 from heat_ha.fencing import model as fencing
 from heat_ha.rescue.model import Progress, Server, ServerStatus
 from heat_ha.rescue.model import State as RescueState
@@ -54,6 +55,35 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
     assert {kind: store.all(kind) for kind in before} == before
     # Only where servers are rescued does it matter how many policies are left.
     assert found.observation.rescues_left == (2 if of is Phase.RESCUING else None)
+
+
+@pytest.mark.parametrize('proof', [None, PROOF], ids=['first', 'again'])
+@pytest.mark.parametrize('disabled', ['', 'maintenance', 'heat-ha: ipmi by a'])
+@pytest.mark.parametrize('is_declared', [True, False], ids=['declared', 'ipmi only'])
+def test_only_a_declared_foreign_mark_counts(store, proof, disabled, is_declared):  # noqa: F811
+    world = World()
+    agent = make(world, store)
+    rounds(agent, world, 1)
+    world.down('c1')
+    world.services['c1'] = dataclasses.replace(
+        world.services['c1'], is_forced_down=True, disabled_reason=disabled
+    )
+    rounds(agent, world, 0)
+    agent._table.refresh()
+    old = Incident('c1', Phase.CONFIRMED, 1000.0, 'down', 1000.0, proof)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(old), 0)
+    second = ', {driver: nova_forced_down}' if is_declared else ''
+    broken = '{driver: command, program: "false"}'
+    steps = executor_of(agent)
+    steps._fences = inventory.parse(f'hosts: {{c1: {{levels: [{broken}{second}]}}}}')
+    found = agent._observer.situation('c1')
+    if is_declared and proof is None and not disabled.startswith('heat-ha'):
+        assert steps.execute(found, decide.Fence('x')) and phase(store, 'c1') == 'fenced'
+        return
+    why = 'after another fence' if is_declared else 'no level has the driver nova_forced_down'
+    with pytest.raises(driver.NotFenced, match=why):
+        steps.execute(found, decide.Fence('x'))
+    assert phase(store, 'c1') == 'confirmed'
 
 
 def test_each_kind_of_step_is_executed(store):  # noqa: F811

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person says about a failed host, as a proof that is on record under a name. Pure."""
+
+import dataclasses
+
+from heat_ha import exceptions
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
+
+LONGEST_NAME = 64
+
+# By phase, in which one a host is after a person has confirmed that it is off; a phase that is not
+# here takes no confirmation. A test walks all phases.
+AFTER_CONFIRMATION: dict[Phase, Phase] = {
+    Phase.CONFIRMED: Phase.FENCED,
+    Phase.FENCED: Phase.FENCED,
+    # Its proof may have become doubtful meanwhile.
+    Phase.RESCUING: Phase.RESCUING,
+}
+
+# Why another phase takes none, and what to do instead.
+_INSTEAD = {
+    Phase.SUSPECT: 'the sources do not agree yet that it is down. Try again when it is confirmed',
+    Phase.DEFERRED: 'the storm guard holds it back. First: heat-ha-agent release HOST',
+    Phase.DROPPED: 'it was dropped. It is looked at again when the host has been up',
+}
+
+
+def confirmed(
+    incident: Incident, service: cloud.ComputeService | None, by: str, now: float
+) -> Incident:
+    """Take a person's word that the host is switched off, or cannot write for another reason.
+
+    :param service: what Nova shows of the host, None when it does not have it.
+    :raises exceptions.Refused: the name is none, the host reports to Nova, or nothing waits for it.
+    """
+    name = by.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise exceptions.Refused(
+            'a confirmation needs the name of who has made sure',
+            f'Add --by NAME, of at most {LONGEST_NAME} letters',
+        )
+    if service is not None and service.is_up:
+        raise exceptions.Refused(
+            f'Nova shows host {incident.host} as up: it still reports, or did until a moment ago',
+            'Make sure that it is the host which was switched off, and try again once Nova shows '
+            'it as down',
+        )
+    after = AFTER_CONFIRMATION.get(incident.phase)
+    if after is None:
+        why = _INSTEAD.get(incident.phase, 'nothing waits for it')
+        raise exceptions.Refused(
+            f'no fence of host {incident.host} is waited for, it is {incident.phase.value}: {why}'
+        )
+    proof = fencing.Proof(f'{name} by hand', f'confirmed by {name} as switched off', now)
+    return dataclasses.replace(
+        incident, phase=after, proof=proof, changed=now, reason=f'{proof.who}: {proof.how}'
+    )

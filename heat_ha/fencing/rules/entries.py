@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the entries of the fencing file may be, each by itself and beside the others. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from heat_ha import exceptions
+
+LEVELS = 'levels'
+
+Settings = Mapping[str, Any]
+
+
+def levels(host: str, settings: Settings) -> tuple[tuple[Settings, ...], ...]:
+    """The settings of each driver of a host, by level.
+
+    ``levels`` is a list; each of it is the settings of one driver, or a list of them, all of which
+    are required. A host without it has one driver.
+
+    :raises exceptions.Refused: what is wrong with the form.
+    """
+    if LEVELS not in settings:
+        return ((settings,),)
+    if other := sorted(str(key) for key in set(settings) - {LEVELS}):
+        raise exceptions.Refused(
+            f'host {host} has {other[0]!r} beside levels', 'Write it inside of each level'
+        )
+    found = settings[LEVELS]
+    if not isinstance(found, list) or not found:
+        raise exceptions.Refused(f'levels of host {host} must be a list with at least one level')
+    return tuple(_level(host, number, one) for number, one in enumerate(found, start=1))
+
+
+def _level(host: str, number: int, found: Any) -> tuple[Settings, ...]:
+    level = found if isinstance(found, list) else [found]
+    if not level or not all(isinstance(one, dict) for one in level):
+        raise exceptions.Refused(
+            f'level {number} of host {host} must be the settings of a driver, or a list of them'
+        )
+    for one in level:
+        if LEVELS in one:
+            raise exceptions.Refused(f'level {number} of host {host} has levels itself')
+        if one.get('driver') == 'none' and (number > 1 or len(level) > 1):
+            raise exceptions.Refused(
+                f'level {number} of host {host} has the driver none',
+                'A host that may go unfenced needs no other driver; give it only this one',
+            )
+    return tuple(level)
+
+
+def check_default(name: str, is_power_control: bool) -> None:
+    """A default may not switch anything off: it would be the same thing for all hosts.
+
+    :raises exceptions.Refused: it does.
+    """
+    if is_power_control:
+        raise exceptions.Refused(
+            f'default in the fencing file has the driver {name}, which would switch off the same '
+            'machine for every host that is not listed',
+            'Give each host its own entry, and default the driver nova_forced_down',
+        )
+
+
+def check_shared(targets: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
+    """No two hosts may name the same power control.
+
+    :param targets: by host, what its drivers switch off.
+    :raises exceptions.Refused: two hosts do.
+    """
+    owner: dict[tuple[str, ...], str] = {}
+    for host in sorted(targets):
+        for target in targets[host]:
+            other = owner.setdefault(target, host)
+            if other != host:
+                raise exceptions.Refused(
+                    f'hosts {other} and {host} in the fencing file name the same power control '
+                    f'({" ".join(target)}), which would switch off one of them for the other',
+                    'Correct the entry that is wrong',
+                )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fencing a host by several drivers: in order, or all of some together."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from heat_ha.fencing import driver, model
+
+Note = Callable[[str, str], None]
+
+
+def fence(
+    host: str,
+    levels: Sequence[Sequence[driver.Driver]],
+    *,
+    note: Note = lambda _driver, _outcome: None,
+    now: Callable[[], float] = time.time,
+    pause: Callable[[float], None] = time.sleep,
+) -> model.Proof:
+    """Try the levels in order, until all drivers of one have switched the host off.
+
+    Invariant: the proof is that of one level, and each driver of that level gave its own.
+
+    :param note: told the name of each driver that was used, and ``done`` or ``failed``.
+    :raises driver.NotFenced: no level succeeded; the host may still write.
+    """
+    failures = []
+    for number, level in enumerate(levels, start=1):
+        try:
+            proof = _all_of(level, note, now, pause)
+        except driver.NotFenced as exc:
+            failures.append(f'level {number}: {exc}' if len(levels) > 1 else str(exc))
+            continue
+        if not failures:
+            return proof
+        return model.Proof(
+            proof.who, f'{proof.how} (before: {"; ".join(failures)[:150]})', proof.at
+        )
+    raise driver.NotFenced(
+        f'{"; ".join(failures)}. If it is certainly off: heat-ha-agent confirm {host} --by NAME'
+    )
+
+
+def _all_of(
+    level: Sequence[driver.Driver],
+    note: Note,
+    now: Callable[[], float],
+    pause: Callable[[float], None],
+) -> model.Proof:
+    proofs = []
+    for one in level:
+        try:
+            proofs.append(driver.fence(one, timeout=one.timeout, now=now, pause=pause))
+        except driver.NotFenced:
+            note(one.name, 'failed')
+            raise
+        note(one.name, 'done')
+    # The host is off since the last of them is.
+    return model.Proof(
+        ' and '.join(proof.who for proof in proofs),
+        ' and '.join(proof.how for proof in proofs),
+        max(proof.at for proof in proofs),
+    )

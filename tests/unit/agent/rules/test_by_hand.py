@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.agent.rules import by_hand, decide
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
+
+DOWN = cloud.ComputeService('c1', 'id', False, False, False)
+UP = cloud.ComputeService('c1', 'id', True, False, False)
+
+
+def incident(phase, proof=None):
+    return Incident('c1', phase, 1000.0, 'down', 1000.0, proof)
+
+
+@pytest.mark.parametrize('proof', [None, fencing.Proof('ipmi', 'x', 1.0)], ids=['none', 'old'])
+@pytest.mark.parametrize('phase', list(Phase))
+def test_a_confirmation_is_a_proof_under_a_name_where_one_is_waited_for(phase, proof):
+    old = incident(phase, proof)
+    if phase not in by_hand.AFTER_CONFIRMATION:
+        with pytest.raises(exceptions.Refused, match=f'it is {phase.value}: '):
+            by_hand.confirmed(old, DOWN, 'Ada', 2000.0)
+        return
+    new = by_hand.confirmed(old, DOWN, ' Ada ', 2000.0)
+    assert new.proof == fencing.Proof('Ada by hand', 'confirmed by Ada as switched off', 2000.0)
+    after = by_hand.AFTER_CONFIRMATION[phase]
+    assert new.phase is after and (after is phase or after in decide.TRANSITIONS[phase])
+    assert 'Ada' in new.reason and new.changed == 2000.0 and new.opened == 1000.0
+
+
+def test_a_host_that_reports_is_not_off_whoever_says_so():
+    with pytest.raises(exceptions.Refused, match='still reports'):
+        by_hand.confirmed(incident(Phase.CONFIRMED), UP, 'Ada', 2000.0)
+    assert by_hand.confirmed(incident(Phase.CONFIRMED), None, 'Ada', 2000.0).proof
+
+
+@pytest.mark.parametrize('name', ['', '  ', 'a\nb', 'x' * 65, '\x1b[31m'], ids=repr)
+def test_a_confirmation_without_a_name_is_refused(name):
+    with pytest.raises(exceptions.Refused, match='--by NAME'):
+        by_hand.confirmed(incident(Phase.CONFIRMED), DOWN, name, 2000.0)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.fencing import inventory
+
+REDFISH = '{driver: redfish, address: %s, system: %s}'
+IPMI = '{driver: ipmi, username: u, address: %s}'
+COMMAND = '{driver: command, program: "true", options: {%s}}'
+
+
+@pytest.mark.parametrize(
+    ('one', 'other', 'is_same'),
+    [
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://bmc', '/1'), True),
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://BMC:443/', '/1/'), True),
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://bmc./redfish/v1', '/1'), True),
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://bmc', '/2'), False),
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://bmc-2', '/1'), False),
+        (REDFISH % ('https://bmc', '/1'), REDFISH % ('https://bmc:8443', '/1'), False),
+        (IPMI % 'bmc', IPMI % 'BMC', True),
+        (IPMI % 'bmc', IPMI % 'bmc, port: 623', True),
+        (IPMI % 'bmc', IPMI % 'bmc, password: x', True),
+        (IPMI % 'bmc', IPMI % 'bmc, port: 624', False),
+        (IPMI % 'bmc', IPMI % 'bmc-2', False),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'plug: 3, ip: pdu', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 3, password: x', True),
+        (COMMAND % '', COMMAND % '', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 4', False),
+        (IPMI % 'bmc', f'{{levels: [{COMMAND % "plug: 1"}, {IPMI % "bmc"}]}}', True),
+        ('{driver: none}', '{driver: none}', False),
+        ('{driver: nova_forced_down}', '{driver: nova_forced_down}', False),
+    ],
+)
+def test_two_hosts_with_one_power_control_are_refused(one, other, is_same):
+    found = inventory.parse(f'hosts: {{c1: {one}, c2: {other}}}')
+    if is_same:
+        with pytest.raises(exceptions.Refused, match=r'c1 and c2 .* the same power control'):
+            found.check()
+    else:
+        found.check()
+
+
+@pytest.mark.parametrize(
+    ('settings', 'is_refused'),
+    [
+        (REDFISH % ('https://bmc', '/1'), True),
+        (IPMI % 'bmc', True),
+        (COMMAND % 'ip: pdu', True),
+        (f'{{levels: [{{driver: nova_forced_down}}, {IPMI % "bmc"}]}}', True),
+        ('{driver: nova_forced_down}', False),
+        ('{driver: none}', False),
+    ],
+)
+def test_a_default_that_switches_something_off_is_refused(settings, is_refused):
+    found = inventory.parse(f'default: {settings}')
+    if is_refused:
+        with pytest.raises(exceptions.Refused, match='default'):
+            found.check()
+    else:
+        found.check()
+
+
+@pytest.mark.parametrize(
+    ('text', 'why'),
+    [
+        ('hosts: {c1: {driver: none}, c1: {driver: ipmi}}', "'c1' is there twice"),
+        ('hosts: {c1: {driver: none, driver: ipmi}}', "'driver' is there twice"),
+        ('hosts: {}\nhosts: {}', "'hosts' is there twice"),
+        ('hosts: {1: {driver: none}}', 'quotes'),
+        ('hosts: {on: {driver: none}}', 'quotes'),
+        ('hosts: {[a]: {driver: none}}', 'not valid YAML'),
+        ('hosts: {c1: {levels: {driver: none}}}', 'levels of host c1'),
+        ('default: {levels: []}', 'levels of host default'),
+        ('\x00', 'not valid YAML'),
+    ],
+)
+def test_what_would_be_lost_or_mistaken_in_the_file_is_refused(text, why):
+    with pytest.raises(exceptions.Refused, match=why):
+        inventory.parse(text)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / 'fencing.yaml').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(exceptions.Refused, match='cannot be read'):
+        inventory.read(str(tmp_path / 'fencing.yaml'))
+
+
+def test_each_level_has_its_drivers_with_their_own_timeouts():
+    other = '{driver: command, program: "true", timeout: 7}'
+    levels = f'[[{COMMAND % "plug: 1"}, {other}], {{driver: nova_forced_down}}]'
+    text = f'hosts: {{c1: {{levels: {levels}}}}}'
+    found = inventory.parse(text)
+    found.check()
+    assert [[(d.name, d.timeout) for d in level] for level in found.levels('c1')] == [
+        [('command', 90.0), ('command', 7.0)],
+        [('nova_forced_down', 90.0)],
+    ]
+    assert [[d.name for d in level] for level in found.levels('c2')] == [['nova_forced_down']]
+    assert not found.levels('c1')[1][0].target

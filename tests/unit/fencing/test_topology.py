@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from heat_ha.fencing import driver, topology
+from heat_ha.fencing.driver import Power
+
+
+class Bmc(driver.Driver):
+    apart = 0.0
+
+    def __init__(self, name, works):
+        super().__init__('c1', {'timeout': 1})
+        self.name, self.works, self.asked_off = name, works, 0
+
+    def power(self):
+        return (Power.OFF if self.works else Power.UNKNOWN), self.name
+
+    def switch_off(self):
+        self.asked_off += 1
+
+
+def fence(levels):
+    times, notes = itertools.count(1000.0), []
+    outcome = topology.fence(
+        'c1',
+        levels,
+        note=lambda *n: notes.append(n),
+        now=lambda: next(times),
+        pause=lambda _s: None,
+    )
+    return outcome, notes
+
+
+FORMS = [(1,), (2,), (1, 1), (2, 1), (1, 2), (1, 1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize('form', FORMS, ids=str)
+def test_a_host_is_fenced_when_all_drivers_of_one_level_have_fenced_it_and_only_then(form):
+    for working in itertools.product([True, False], repeat=sum(form)):
+        flags, number = iter(working), itertools.count()
+        levels = [[Bmc(f'd{next(number)}', next(flags)) for _ in range(size)] for size in form]
+        whole = [all(one.works for one in level) for level in levels]
+        if not any(whole):
+            with pytest.raises(driver.NotFenced, match='heat-ha-agent confirm c1 --by NAME'):
+                fence(levels)
+            continue
+        proof, notes = fence(levels)
+        first = whole.index(True)
+        assert proof.who == ' and '.join(one.name for one in levels[first])
+        assert ('before: level 1' in proof.how) == (first > 0)
+        assert all(not one.asked_off for level in levels[first + 1 :] for one in level)
+        assert [n for n, outcome in notes if outcome == 'done'][-len(levels[first]) :] == [
+            one.name for one in levels[first]
+        ]
+
+
+def test_the_proof_counts_from_when_the_last_of_several_was_seen_off():
+    one, _ = fence([[Bmc('a', True)]])
+    both, _ = fence([[Bmc('a', True), Bmc('b', True)]])
+    assert both.at > one.at
