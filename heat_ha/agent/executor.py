@@ -23,6 +23,7 @@ class StepExecutor:
     """Does what was decided about a host whose lock the caller has.
 
     :param name: of this agent, for the proof of a fence.
+    :param wrong: says why a host may not be fenced by its entry; '' when it may.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class StepExecutor:
         fences: inventory.Inventory,
         table: service_table.ServiceTable,
         rescues: dispatcher.Dispatcher,
+        wrong: Callable[[str], str] = lambda _host: '',
     ) -> None:
         self._name = name
         self._nova = nova
@@ -40,6 +42,7 @@ class StepExecutor:
         self._fences = fences
         self._table = table
         self._rescues = rescues
+        self._wrong = wrong
         # A test sees that no kind of step is missing.
         self._methods: Mapping[type[decide.Step], Callable[[Situation, Any], bool]] = {
             decide.Wait: self._wait,
@@ -81,6 +84,11 @@ class StepExecutor:
     def _fence(self, found: Situation, _step: decide.Fence) -> bool:
         incident, service = found.observation.incident, found.observation.service
         assert incident is not None
+        if wrong := self._wrong(found.host):
+            raise fencing.NotFenced(
+                f'{wrong}. Correct its entry and restart the agents, or fence it by hand, then: '
+                f'heat-ha-agent confirm {found.host} --by NAME'
+            )
         levels = self._fences.levels(found.host)
         is_marked = service is not None and service.is_forced_down
         waiting = [one for level in levels for one in level if isinstance(one, NovaForcedDown)]

@@ -38,6 +38,18 @@ HOSTS = prometheus_client.Gauge(
 FENCES = prometheus_client.Counter(
     'heat_ha_agent_fences', 'Attempts to fence a host', ['driver', 'outcome'], registry=REGISTRY
 )
+FENCE_REACHABLE = prometheus_client.Gauge(
+    'heat_ha_agent_fence_reachable', 'Whether the fence of a host gave a clear answer',
+    ['host', 'level', 'driver'], registry=REGISTRY,
+)  # fmt: skip
+FENCE_ASKED = prometheus_client.Gauge(
+    'heat_ha_agent_fence_asked_timestamp_seconds', 'When the fence of a host was last asked',
+    ['host', 'level', 'driver'], registry=REGISTRY,
+)  # fmt: skip
+FENCE_WRONG = prometheus_client.Gauge(
+    'heat_ha_agent_fence_wrong', 'Whether the entry of a host is wrong, so that it is not used',
+    ['host'], registry=REGISTRY,
+)  # fmt: skip
 SIGNALS = prometheus_client.Counter(
     'heat_ha_agent_signals', 'Signals sent to policies', ['kind', 'outcome'], registry=REGISTRY
 )

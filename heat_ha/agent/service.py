@@ -18,6 +18,7 @@ from heat_ha.agent import (
     decision_log,
     dispatcher,
     executor,
+    fence_watch,
     isolation,
     metrics,
     model,
@@ -53,6 +54,8 @@ class Settings:
     limits: storm.Limits
     poll_interval: float
     reopen_when_clean: bool
+    # Seconds between two questions to a fence; 0: only at the start.
+    fence_check_interval: float = 0.0
 
 
 class Agent:
@@ -88,7 +91,10 @@ class Agent:
             nova=nova, store=store, table=self._table, reports=reported, monitor=monitor,
             rescues=rescues,
         )  # fmt: skip
-        steps = executor.StepExecutor(settings.name, nova, store, fences, self._table, rescues)
+        self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
+        steps = executor.StepExecutor(
+            settings.name, nova, store, fences, self._table, rescues, self._watch.wrong
+        )
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
 
     def use(self, found: Mapping[str, sources.Source]) -> None:
@@ -149,6 +155,7 @@ class Agent:
 
     def run(self) -> None:
         """Look at the hosts again and again until ``stop``."""
+        self._watch.start()
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
             while not self._is_over:
                 started = time.monotonic()
@@ -167,6 +174,7 @@ class Agent:
         """End after the round that runs; what is under way is on record."""
         self._is_over = True
         self._worker.stop()
+        self._watch.stop()
         self._wake.set()
 
     def round(self, pool: concurrent.futures.Executor) -> float:

@@ -3,7 +3,7 @@
 
 Without a verb it works until it gets a signal to end. ``show`` lists the hosts that failed.
 ``release`` and ``drop`` decide about what the storm guard holds back. ``confirm`` takes a person's
-word that a host is off.
+word that a host is off. ``check`` asks everything that a rescue needs, before a host fails.
 """
 
 import datetime
@@ -25,7 +25,7 @@ from heat_ha.conf import nova_hosts
 
 LOG = logging.getLogger(__name__)
 
-VERBS = ('run', 'show', 'release', 'drop', 'confirm')
+VERBS = ('run', 'show', 'release', 'drop', 'confirm', 'check')
 
 _CLI = [
     cfg.StrOpt(
@@ -35,7 +35,8 @@ _CLI = [
         default='run',
         choices=VERBS,
         help='show: list the hosts that failed; release, drop: decide about one that is held back; '
-        'confirm: say that one is switched off, where its fence fails.',
+        'confirm: say that one is switched off, where its fence fails; check: ask all fences, and '
+        'compare the fencing file with what Nova shows.',
     ),
     cfg.StrOpt(
         'failed_host',
@@ -68,6 +69,8 @@ def main() -> int:
     try:
         if conf.verb == 'run':
             return _run(conf)
+        if conf.verb == 'check':
+            return _check(conf[options.GROUP])
         return _by_hand(conf.verb, conf.failed_host, conf.by)
     except exceptions.HaError as exc:
         print(f'heat-ha-agent: {exc}', file=sys.stderr)
@@ -99,6 +102,7 @@ def _settings(conf: Any, own: Any) -> Any:
         ),
         poll_interval=own.poll_interval,
         reopen_when_clean=own.reopen_when_clean,
+        fence_check_interval=own.fence_check_interval,
     )
 
 
@@ -193,6 +197,17 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
         'Hosts', lambda: with_default_views.ModelWithDefaultViews(data=agent.hosts())
     )
     gmr.TextGuruMeditation.setup_autorun(pbr.version.VersionInfo('heat-ha'), conf=conf)
+
+
+def _check(own: Any) -> int:
+    """Ask everything that a rescue needs. :returns: the exit status."""
+    from heat_ha.agent.adapters import credential
+    from heat_ha.cli import agent_check
+    from heat_ha.cloud import heat_rpc
+    from heat_ha.fencing import inventory
+
+    fences = inventory.read(own.fencing_file)
+    return agent_check.run(fences, _services, lambda: credential.rights(heat_rpc.region()))
 
 
 def _by_hand(verb: str, host: str, by: str = '') -> int:

@@ -72,6 +72,14 @@ OPTIONS = [
         'fence, and set forced_down afterwards.',
     ),
     cfg.FloatOpt(
+        'fence_check_interval',
+        default=600.0,
+        min=0,
+        help='Seconds between two questions of the agent to each fence, so that a fence that is '
+        'dead or belongs to another host is known before it is needed. Nothing is switched off. '
+        '0: each fence is asked only at the start.',
+    ),
+    cfg.FloatOpt(
         'storm_host_share',
         default=0.2,
         min=0,

@@ -59,7 +59,7 @@ class Command(driver.Driver):
         own = (str(self.settings.get(key) or '') for key in ('says_on', 'says_off'))
         try:
             return answers.of_status(self._call('status'), *own)
-        except driver.NotFenced as exc:
+        except (driver.NotFenced, OSError) as exc:
             return Power.UNKNOWN, str(exc)
 
     def switch_off(self) -> None:

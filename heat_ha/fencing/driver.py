@@ -92,6 +92,18 @@ class Driver(abc.ABC):
     def switch_off(self) -> None:
         """Ask for the power to be cut; harmless when it is off. :raises NotFenced: refused."""
 
+    @property
+    def address(self) -> str:
+        """Where the power control is asked, as it is compared; '' when it has no address."""
+        return plain_address(str(self.settings.get('address', '')))
+
+    def facts(self) -> model.Facts:
+        """What the power control said of its machine when it was last asked for the power."""
+        return model.Facts()
+
+    def close(self) -> None:  # noqa: B027  most power controls keep no session
+        """Log out, where the power control keeps a session; called when a driver is done."""
+
     def secret(self, key: str) -> str:
         """A password, from ``KEY`` or from the file that ``KEY_file`` names."""
         path = self.settings.get(f'{key}_file')

@@ -46,7 +46,7 @@ class Ipmi(driver.Driver):
         """Ask the BMC."""
         try:
             return answers.of_chassis(self._call('chassis', 'power', 'status'))
-        except driver.NotFenced as exc:
+        except (driver.NotFenced, OSError) as exc:
             return Power.UNKNOWN, str(exc)
 
     def switch_off(self) -> None:

@@ -51,3 +51,30 @@ class Look:
     at: float
     power: Power
     detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a power control says of its machine: the name that its system gave, and its UUID."""
+
+    host_name: str = ''
+    uuid: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one fence of a host answered when it was asked for the power; ``at`` in Unix time.
+
+    ``level``: its place in the host's levels, from 1. ``address``: where it was asked.
+    """
+
+    host: str
+    level: int
+    driver: str
+    power: Power
+    detail: str
+    at: float
+    is_power_control: bool = True
+    host_name: str = ''
+    uuid: str = ''
+    address: str = ''

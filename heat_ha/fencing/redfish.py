@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing by Redfish: the host's BMC cuts the power."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import sushy
 import sushy.exceptions
-from sushy import connector
+from sushy import auth, connector
 
-from heat_ha.fencing import driver
+from heat_ha.fencing import driver, model
 from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
 
@@ -28,6 +29,7 @@ class Redfish(driver.Driver):
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
         self._found: Any = None
+        self._auth: Any = None
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -40,9 +42,11 @@ class Redfish(driver.Driver):
         if self._found is None:
             settings = self.settings
             login = settings.get('username'), self.secret('password') or None
+            self.close()
+            self._auth = auth.SessionOrBasicAuth(*login)
             root = sushy.Sushy(
                 settings['address'],
-                *login,
+                auth=self._auth,
                 connector=connector.Connector(
                     settings['address'],
                     *login,
@@ -61,10 +65,23 @@ class Redfish(driver.Driver):
         """Ask the BMC."""
         try:
             return answers.of_system(self._system().json)
-        except _FAILURES as exc:
-            # The next look logs in again.
+        except Exception as exc:
+            # Whatever a broken answer leads to in the library. The next look logs in again.
             self._found = None
             return Power.UNKNOWN, f'{type(exc).__name__}: {exc}'[:200]
+
+    def facts(self) -> model.Facts:
+        """The name that the operating system gave the BMC, and the UUID of the system."""
+        found = {} if self._found is None else self._found.json
+        texts = [found.get(key) for key in ('HostName', 'UUID')]
+        return model.Facts(*(text if isinstance(text, str) else '' for text in texts))
+
+    def close(self) -> None:
+        """End the session: a BMC allows only a few at once."""
+        if self._auth is not None:
+            with contextlib.suppress(*_FAILURES):
+                self._auth.close()
+        self._auth = self._found = None
 
     def switch_off(self) -> None:
         """Cut the power without asking the operating system."""

@@ -54,6 +54,8 @@ def _all_of(
         except driver.NotFenced:
             note(one.name, 'failed')
             raise
+        finally:
+            one.close()
         note(one.name, 'done')
     # The host is off since the last of them is.
     return model.Proof(

@@ -4,7 +4,7 @@
 import pathlib
 import re
 
-from heat_ha.fencing.rules import answers
+from heat_ha.fencing.rules import answers, findings
 
 PAGE = pathlib.Path(__file__).resolve().parents[3] / 'doc/source/admin/agent.rst'
 
@@ -33,3 +33,7 @@ def test_what_redfish_answers():
     assert documented('power-states') == [
         [f'``{state}``', power.value] for state, power in answers.POWER_STATES.items()
     ]
+
+
+def test_what_a_check_finds():
+    assert documented('findings') == [[kind.weight.value, kind.meaning] for kind in findings.Kind]

@@ -86,6 +86,18 @@ def test_only_a_declared_foreign_mark_counts(store, proof, disabled, is_declared
     assert phase(store, 'c1') == 'confirmed'
 
 
+def test_a_host_with_a_wrong_entry_is_not_switched_off(store):  # noqa: F811
+    world = World()
+    agent = make(world, store)
+    world.down('c1')
+    executor_of(agent)._wrong = lambda host: 'wrong: x' if host == 'c1' else ''
+    rounds(agent, world)
+    assert phase(store, 'c1') == 'confirmed' and world.done == [] and world.power['c1'] == 'on'
+    found = agent._observer.situation('c1')
+    with pytest.raises(driver.NotFenced, match=r'wrong: x.*heat-ha-agent confirm c1 --by NAME'):
+        executor_of(agent).execute(found, decide.Fence('x'))
+
+
 def test_each_kind_of_step_is_executed(store):  # noqa: F811
     assert set(executor_of(make(World(), store))._methods) == set(all_steps())
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking the fences while nothing has failed, so that a wrong or dead one is known before.
+
+Nothing is switched off. What is found is logged once, and counted for Prometheus.
+"""
+
+import collections
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from oslo_log import log as logging
+
+from heat_ha.agent import metrics, service_table
+from heat_ha.fencing import inventory, model, survey
+from heat_ha.fencing.rules import findings
+
+LOG = logging.getLogger(__name__)
+
+# Fences that are asked at once.
+WORKERS = 8
+
+# Seconds between two looks at which fences are due.
+TICK = 5.0
+
+# Seconds until a fence is asked again that shows a host as off which Nova shows as up.
+SOON = 20.0
+
+
+class FenceWatch:
+    """Asks each fence of the fencing file again and again.
+
+    :param interval: seconds between two questions to a fence; 0: only at the start.
+    """
+
+    def __init__(
+        self,
+        fences: inventory.Inventory,
+        table: service_table.ServiceTable,
+        interval: float = 0.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._fences = fences
+        self._table = table
+        self._interval = interval
+        self._now = now
+        self._over = threading.Event()
+        self._answers: dict[str, list[model.Answer]] = {}
+        # By host, level and number in it: the last two looks.
+        self._looks: dict[tuple[str, int], collections.deque[model.Look]] = {}
+        # An entry is read at the start, so what contradicted it once contradicts it until then.
+        self._contradicted: dict[str, findings.Finding] = {}
+        self._logged: set[findings.Finding] = set()
+
+    def start(self) -> None:
+        """Ask in a thread of its own until ``stop``."""
+        threading.Thread(target=self._run, name='fences', daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+    def _run(self) -> None:
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            while not self._over.wait(TICK):
+                try:
+                    # Nothing can be compared before Nova has answered once.
+                    if self._table.services:
+                        self.look(pool)
+                except Exception:
+                    LOG.exception('the fences could not be asked')
+
+    def wrong(self, host: str) -> str:
+        """Why the host may not be fenced by its entry; '' when nothing speaks against it."""
+        return next(
+            (str(one) for one in self.findings() if one.host == host
+             and one.kind.weight is findings.Weight.WRONG), '',
+        )  # fmt: skip
+
+    def findings(self) -> list[findings.Finding]:
+        """All that was found about the answers of the fences."""
+        answers = [one for own in list(self._answers.values()) for one in own]
+        return [
+            *list(self._contradicted.values()),
+            *findings.of_answers(answers, self._table.services),
+        ]
+
+    def look(self, pool: concurrent.futures.Executor) -> None:
+        """Ask the fences that are due, and note what they answer."""
+        due = [host for host in sorted(self._fences.hosts) if self._is_due(host)]
+        for host, own in zip(due, pool.map(self._ask, due), strict=True):
+            self._note(host, own)
+        found = set(self.findings())
+        for one in sorted(found - self._logged, key=str):
+            level = logging.WARNING if one.kind.weight is findings.Weight.NOTICE else logging.ERROR
+            LOG.log(level, 'fence %s', one)
+        for one in sorted(self._logged - found, key=str):
+            LOG.info('fence no longer %s', one)
+        self._logged = found
+        for host in self._fences.hosts:
+            metrics.FENCE_WRONG.labels(host).set(bool(self.wrong(host)))
+
+    def _ask(self, host: str) -> list[model.Answer]:
+        return survey.ask(host, self._fences, self._now)
+
+    def _is_due(self, host: str) -> bool:
+        own = self._answers.get(host)
+        if own is None:
+            return True
+        asked = [one for one in own if one.is_power_control]
+        if not asked:
+            return False
+        age = self._now() - max(one.at for one in asked)
+        service = self._table.services.get(host)
+        is_off = any(one.power is model.Power.OFF for one in asked)
+        if is_off and service is not None and service.is_up and host not in self._contradicted:
+            return age >= SOON
+        return 0 < self._interval <= age
+
+    def _note(self, host: str, own: Sequence[model.Answer]) -> None:
+        self._answers[host] = list(own)
+        for number, answer in enumerate(own):
+            if not answer.is_power_control:
+                continue
+            labels = (host, str(answer.level), answer.driver)
+            metrics.FENCE_REACHABLE.labels(*labels).set(answer.power is not model.Power.UNKNOWN)
+            metrics.FENCE_ASKED.labels(*labels).set(answer.at)
+            looks = self._looks.setdefault((host, number), collections.deque(maxlen=2))
+            looks.append(model.Look(answer.at, answer.power, answer.detail))
+            reports = self._table.heartbeats().get(host, ())
+            if findings.reported_while_off(list(looks), reports):
+                self._contradicted[host] = findings.Finding(
+                    host, findings.Kind.OFF_WHILE_REPORTING, f'{answer.driver}: {answer.detail}'
+                )

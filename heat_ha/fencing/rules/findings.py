@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with the entries of the fencing file, by what fences answered and Nova shows. Pure.
+
+``heat-ha-agent check`` prints it, and a running agent logs it. ``doc/source/admin/agent.rst`` has
+the table for operators.
+"""
+
+import collections
+import dataclasses
+import enum
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from heat_ha.cloud.model import ComputeService
+from heat_ha.fencing.model import Answer, Look, Power
+
+# Seconds after a look at the power for which a report to Nova may still be from before the look.
+GRACE_SECONDS = 5.0
+
+# Seconds between two looks at most, so that a host cannot have come on and gone off between them.
+CLOSE_SECONDS = 60.0
+
+# Identifiers that many machines have, because nobody gave them one.
+_NO_IDENTIFIER = {'', '03000200-0400-0500-0006-000700080009'}
+
+
+class Weight(enum.Enum):
+    """How bad a finding is. WRONG: the host is not fenced by this entry, until it is corrected."""
+
+    WRONG = 'wrong'
+    PROBLEM = 'problem'
+    NOTICE = 'notice'
+
+
+class Kind(enum.Enum):
+    """A kind of finding, with its weight and what it means."""
+
+    OFF_WHILE_REPORTING = Weight.WRONG, 'its power is off, and it goes on reporting to Nova'
+    NAME_OF_ANOTHER = Weight.WRONG, 'the BMC gives the name of another host'
+    NO_ANSWER = Weight.PROBLEM, 'the fence cannot be asked, or its answer is not clear'
+    OFF_WHILE_UP = Weight.PROBLEM, 'its power is off, and Nova shows it as up'
+    SAME_SYSTEM = (
+        Weight.PROBLEM,
+        'the BMC gives the identifier (UUID) of the system of another host',
+    )
+    UNKNOWN_TO_NOVA = Weight.PROBLEM, 'Nova does not have a host of this name'
+    NOVA_NOT_ASKED = Weight.PROBLEM, 'Nova did not answer, so nothing was compared with it'
+    SAME_ADDRESS = Weight.NOTICE, 'another host has a fence at the same address'
+    WITHOUT_ENTRY = Weight.NOTICE, 'it has no entry, so the default fences it'
+    UNFENCED = Weight.NOTICE, 'nothing fences it: the operator chose the driver none'
+
+    @property
+    def weight(self) -> Weight:
+        """How bad it is."""
+        return self.value[0]
+
+    @property
+    def meaning(self) -> str:
+        """What it means, in words."""
+        return self.value[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something about the entry of one host. ``detail``: what was seen; '' where nothing more."""
+
+    host: str
+    kind: Kind
+    detail: str = ''
+
+    def __str__(self) -> str:
+        more = f' ({self.detail})' if self.detail else ''
+        return f'{self.kind.weight.value}: host {self.host}: {self.kind.meaning}{more}'
+
+
+def reported_while_off(looks: Sequence[Look], reports: Sequence[float]) -> bool:
+    """Whether a host reported while its power control showed it as off.
+
+    Invariant: true only when two looks that are close to each other saw the power off, and the
+    host reported between them, later than what may have been under way at the first one. So a host
+    that was switched on and off again meanwhile is not meant.
+
+    :param looks: the oldest first.
+    :param reports: when reports of the host were seen, by the same clock.
+    """
+    for before, after in itertools.pairwise(looks):
+        if not before.power is after.power is Power.OFF or after.at - before.at > CLOSE_SECONDS:
+            continue
+        if any(before.at + GRACE_SECONDS < at <= after.at for at in reports):
+            return True
+    return False
+
+
+def of_answers(
+    answers: Iterable[Answer], services: Mapping[str, ComputeService] | None
+) -> list[Finding]:
+    """What each fence's answer means, beside those of the others and what Nova shows.
+
+    :param services: Nova's hosts by name; None when Nova did not answer.
+    """
+    found = list(answers)
+    known = {answer.host for answer in found} | set(services or ())
+    return [
+        *(one for answer in found for one in _of_answer(answer, services or {}, known)),
+        *_shared(found, Kind.SAME_SYSTEM, _system),
+        *_shared(found, Kind.SAME_ADDRESS, lambda answer: answer.address),
+    ]
+
+
+def _of_answer(
+    answer: Answer, services: Mapping[str, ComputeService], known: Collection[str]
+) -> Iterable[Finding]:
+    service = services.get(answer.host)
+    if not answer.is_power_control:
+        return
+    if answer.power is Power.UNKNOWN:
+        yield Finding(answer.host, Kind.NO_ANSWER, f'{answer.driver}: {answer.detail}')
+    if answer.power is Power.OFF and service is not None and service.is_up:
+        yield Finding(answer.host, Kind.OFF_WHILE_UP, f'{answer.driver}: {answer.detail}')
+    if other := _name_of_another(answer, known):
+        detail = f'{answer.driver}: HostName is {answer.host_name:.80}, which is host {other}'
+        yield Finding(answer.host, Kind.NAME_OF_ANOTHER, detail)
+
+
+def _name_of_another(answer: Answer, known: Collection[str]) -> str:
+    """The other host whose name the BMC gives; '' when it is the right one, or nobody's."""
+    given, own = answer.host_name.strip().casefold(), answer.host.casefold()
+    others = sorted(host for host in known if host.casefold() != own)
+    if not given or given == own:
+        return ''
+    for host in others:
+        if host.casefold() == given:
+            return host
+    if _short(given) == _short(own):
+        return ''
+    return next((host for host in others if _short(host.casefold()) == _short(given)), '')
+
+
+def _short(name: str) -> str:
+    """A name without its domain; an address has none."""
+    is_address = ':' in name or name.replace('.', '').isdigit()
+    return name if is_address else name.split('.')[0]
+
+
+def _system(answer: Answer) -> str:
+    plain = answer.uuid.strip().casefold()
+    is_filler = len(set(plain.replace('-', ''))) <= 1
+    return '' if plain in _NO_IDENTIFIER or is_filler else plain
+
+
+def _shared(answers: Sequence[Answer], kind: Kind, key: Callable[[Answer], str]) -> list[Finding]:
+    hosts: dict[str, set[str]] = collections.defaultdict(set)
+    for answer in answers:
+        if value := key(answer):
+            hosts[value].add(answer.host)
+    return [
+        Finding(host, kind, f'{value}: {", ".join(sorted(names - {host}))}')
+        for value, names in sorted(hosts.items())
+        if len(names) > 1
+        for host in sorted(names)
+    ]
+
+
+def of_names(
+    listed: Mapping[str, bool], default_fences: bool, services: Mapping[str, ComputeService] | None
+) -> list[Finding]:
+    """What the names of the entries mean beside Nova's list.
+
+    :param listed: by host that has an entry, whether anything fences it.
+    :param default_fences: likewise of the default.
+    """
+    found = [Finding(host, Kind.UNFENCED) for host, fences in sorted(listed.items()) if not fences]
+    if services is None:
+        return [*found, Finding('*', Kind.NOVA_NOT_ASKED)]
+    for host in sorted(set(listed) - set(services)):
+        near = [
+            name for name in sorted(services) if _short(name.casefold()) == _short(host.casefold())
+        ]
+        found.append(Finding(host, Kind.UNKNOWN_TO_NOVA, f'it has {near[0]}' if near else ''))
+    kind = Kind.WITHOUT_ENTRY if default_fences else Kind.UNFENCED
+    return found + [Finding(host, kind) for host in sorted(set(services) - set(listed))]

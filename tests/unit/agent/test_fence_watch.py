@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+import concurrent.futures
+import types
+
+import pytest
+
+from heat_ha.agent import fence_watch, metrics
+from heat_ha.cloud.model import ComputeService
+from heat_ha.fencing import inventory, model
+from heat_ha.fencing.driver import Power
+
+
+class World:
+    """A clock, hosts with their reports to Nova, and what their fences answer."""
+
+    def __init__(self, monkeypatch, interval=600.0):
+        self.at = 1000.0
+        self.powers = {'c1': Power.ON, 'c2': Power.ON}
+        self.names = dict.fromkeys(self.powers, '')
+        self.up = dict.fromkeys(self.powers, True)
+        self.reports = {}
+        self.asked = []
+        entries = ', '.join(f'{host}: {{driver: redfish}}' for host in self.powers)
+        fences = inventory.parse(f'hosts: {{{entries}, c3: {{driver: nova_forced_down}}}}')
+        monkeypatch.setattr(fence_watch.survey, 'ask', self.ask)
+        self.watch = fence_watch.FenceWatch(fences, self, interval, lambda: self.at)
+
+    @property
+    def services(self):
+        return {
+            host: ComputeService(host, host, is_up, False, False) for host, is_up in self.up.items()
+        }
+
+    def heartbeats(self):
+        return self.reports
+
+    def ask(self, host, fences, now):
+        self.asked.append(host)
+        if host == 'c3':
+            return [model.Answer(host, 1, 'x', Power.UNKNOWN, '', now(), is_power_control=False)]
+        power, name = self.powers[host], self.names[host]
+        return [model.Answer(host, 1, 'redfish', power, 'seen', now(), host_name=name)]
+
+    def look(self, after=0.0, report=()):
+        self.at += after
+        for host in report:
+            self.reports[host] = (*self.reports.get(host, ()), self.at - 1)
+        self.asked.clear()
+        self.watch.look(types.SimpleNamespace(map=map))
+        return list(self.asked)
+
+
+def test_each_fence_is_asked_at_the_start_and_after_each_interval(monkeypatch):
+    world = World(monkeypatch)
+    assert world.look() == ['c1', 'c2', 'c3']
+    assert world.look(599) == [] and world.look(1) == ['c1', 'c2']
+    world = World(monkeypatch, interval=0)
+    assert world.look() == ['c1', 'c2', 'c3'] and world.look(10_000) == []
+
+
+def test_power_off_while_the_host_reports_keeps_its_entry_from_being_used(monkeypatch):
+    world = World(monkeypatch)
+    world.powers['c1'] = Power.OFF
+    world.look()
+    assert world.watch.wrong('c1') == '', 'it may have died a moment ago'
+    assert world.look(fence_watch.SOON, report=['c1', 'c2']) == ['c1']
+    assert 'goes on reporting' in world.watch.wrong('c1') and not world.watch.wrong('c2')
+    sample = metrics.REGISTRY.get_sample_value
+    assert sample('heat_ha_agent_fence_wrong', {'host': 'c1'}) == 1
+    world.up['c1'] = False
+    world.powers['c1'] = Power.ON
+    world.look(600)
+    assert world.watch.wrong('c1'), 'the entry is the same until the agent starts again'
+
+
+def test_a_host_that_is_off_and_silent_has_a_good_entry(monkeypatch):
+    world = World(monkeypatch)
+    world.powers['c1'] = Power.OFF
+    world.look(report=['c1'])
+    for _ in range(5):
+        world.look(fence_watch.SOON, report=['c2'])
+    assert world.watch.wrong('c1') == ''
+    world.up['c1'] = False
+    assert world.look(fence_watch.SOON) == [], 'a host that is down is asked as seldom as any'
+
+
+def test_a_host_that_was_started_between_two_looks_has_a_good_entry(monkeypatch):
+    world = World(monkeypatch)
+    world.powers['c1'], world.up['c1'] = Power.OFF, False
+    world.look()
+    world.up['c1'] = True
+    world.look(600, report=['c1'])
+    assert world.watch.wrong('c1') == ''
+
+
+def test_the_name_of_another_host_keeps_the_entry_from_being_used_until_it_is_mended(monkeypatch):
+    world = World(monkeypatch)
+    world.names['c1'] = 'c2'
+    world.look()
+    assert 'HostName is c2' in world.watch.wrong('c1') and not world.watch.wrong('c2')
+    world.names['c1'] = 'c1'
+    world.look(600)
+    assert world.watch.wrong('c1') == ''
+
+
+@pytest.mark.parametrize('power', list(Power))
+def test_prometheus_is_told_whether_a_fence_answers_and_when_it_was_asked(monkeypatch, power):
+    world = World(monkeypatch)
+    world.powers['c1'] = power
+    world.look()
+    labels = {'host': 'c1', 'level': '1', 'driver': 'redfish'}
+    sample = metrics.REGISTRY.get_sample_value
+    assert sample('heat_ha_agent_fence_reachable', labels) == (power is not Power.UNKNOWN)
+    assert sample('heat_ha_agent_fence_asked_timestamp_seconds', labels) == 1000.0
+
+
+def test_it_stops(monkeypatch):
+    monkeypatch.setattr(fence_watch, 'TICK', 0.01)
+    world = World(monkeypatch)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        done = pool.submit(world.watch._run)
+        while not world.asked:
+            pass
+        world.watch.stop()
+        done.result(timeout=10)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver against a small Redfish service that answers as BMCs do, in all their ways."""
+
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from heat_ha.fencing import driver, model
+from heat_ha.fencing.driver import Power
+from heat_ha.fencing.rules import answers
+
+SYSTEM = '/redfish/v1/Systems/1'
+RESET = f'{SYSTEM}/Actions/ComputerSystem.Reset'
+STATES = [*answers.POWER_STATES, None, '', 'Reset', 'off']
+
+
+class Service(http.server.ThreadingHTTPServer):
+    """``state``: its PowerState. ``refusal``: the status and the text that it answers to OFF."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(('127.0.0.1', 0), Handler)
+        self.system = {'Id': '1', 'PowerState': 'On', 'HostName': 'c1', 'UUID': 'u-1'}
+        self.types = ['On', 'ForceOff']
+        self.seconds = 0.0
+        self.refusal = None
+        self.broken = None
+        self.asked_off = 0
+
+    def settings(self, **more):
+        address = f'http://127.0.0.1:{self.server_port}'
+        return {'driver': 'redfish', 'address': address, 'system': SYSTEM, 'timeout': 20} | more
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        time.sleep(self.server.seconds)
+        if self.path.rstrip('/') == '/redfish/v1':
+            root = {'Id': 'root', 'Name': 'r', 'RedfishVersion': '1.6.0'}
+            return self.answer(200, root | {'Systems': {'@odata.id': '/redfish/v1/Systems'}})
+        if self.path != SYSTEM:
+            return self.answer(404, {})
+        if self.server.broken is not None:
+            return self.answer(*self.server.broken)
+        action = {'target': RESET, 'ResetType@Redfish.AllowableValues': self.server.types}
+        return self.answer(200, self.server.system | {'Actions': {'#ComputerSystem.Reset': action}})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get('Content-Length', 0)))
+        time.sleep(self.server.seconds)
+        if self.path != RESET:
+            return self.answer(404, {})
+        self.server.asked_off += 1
+        if self.server.refusal:
+            status, text = self.server.refusal
+            return self.answer(status, {'error': {'code': 'x', 'message': text}})
+        self.server.system['PowerState'] = 'Off'
+        return self.answer(204, b'')
+
+
+@pytest.fixture
+def service():
+    made = Service()
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(driver.Driver, 'apart', 0.0)
+
+
+@pytest.mark.parametrize('state', STATES, ids=repr)
+def test_only_off_is_off_and_each_state_may_follow_another(service, state):
+    made = driver.load('c1', service.settings())
+    assert made.power()[0] is Power.ON
+    service.system['PowerState'] = state
+    assert made.power()[0] is answers.POWER_STATES.get(state, Power.UNKNOWN)
+    del service.system['PowerState']
+    assert made.power()[0] is Power.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    'broken',
+    [(200, b'<html>'), (200, []), (200, b''), *((n, {}) for n in (401, 403, 404, 500)), (503, b'')],
+    ids=str,
+)
+def test_what_is_no_answer_of_a_system_is_unknown_and_the_next_one_counts(service, broken):
+    made = driver.load('c1', service.settings())
+    service.broken = broken
+    assert made.power()[0] is Power.UNKNOWN
+    service.broken = None
+    assert made.power()[0] is Power.ON
+    service.broken = broken
+    with pytest.raises(driver.NotFenced):
+        driver.fence(made, timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ('refusal', 'is_fenced'),
+    [
+        ((409, 'busy'), True),
+        ((400, 'iLO.2.14.InvalidOperationForSystemState'), True),
+        ((400, 'Server is already powered OFF.'), True),
+        ((400, 'PropertyMissing'), False),
+        ((401, 'x'), False),
+        ((403, 'InsufficientPrivilege'), False),
+        ((500, 'x'), False),
+    ],
+    ids=str,
+)
+def test_off_may_be_refused_only_because_nothing_is_on(service, refusal, is_fenced):
+    service.system['PowerState'], service.refusal = 'Off', refusal
+    made = driver.load('c1', service.settings())
+    if is_fenced:
+        assert 'switched off' in driver.fence(made, timeout=20).how
+    else:
+        with pytest.raises(driver.NotFenced, match='refused'):
+            driver.fence(made, timeout=20)
+    service.system['PowerState'] = 'On'
+    with pytest.raises(driver.NotFenced):
+        driver.fence(made, timeout=0.5)
+
+
+def test_a_bmc_that_cannot_switch_off_at_once_is_no_fence(service):
+    service.types = ['GracefulShutdown']
+    with pytest.raises(driver.NotFenced, match='refused'):
+        driver.fence(driver.load('c1', service.settings()), timeout=1)
+    assert service.asked_off == 0
+
+
+def test_a_request_may_take_as_long_as_the_timeout_of_the_host(service):
+    service.seconds = 1.2
+    hasty = driver.load('c1', service.settings(timeout=0.4))
+    assert hasty.power()[0] is Power.UNKNOWN
+    with pytest.raises(driver.NotFenced):
+        driver.fence(hasty, timeout=0.4)
+    assert 'switched off' in driver.fence(driver.load('c1', service.settings()), timeout=20).how
+
+
+def test_the_bmc_says_whose_machine_it_has(service):
+    made = driver.load('c1', service.settings())
+    assert made.facts() == model.Facts()
+    made.power()
+    assert made.facts() == model.Facts('c1', 'u-1')
+    service.system.update(HostName=None, UUID=7)
+    made.power()
+    assert made.facts() == model.Facts()
+    made.close()
+    made.close()
+    assert made.power()[0] is Power.ON
