@@ -74,11 +74,11 @@ class FenceWatch:
     def wrong(self, host: str) -> str:
         """Why the host may not be fenced by its entry; '' when nothing speaks against it."""
         return next(
-            (str(one) for one in self.findings() if one.host == host
+            (str(one) for one in self.found() if one.host == host
              and one.kind.weight is findings.Weight.WRONG), '',
         )  # fmt: skip
 
-    def findings(self) -> list[findings.Finding]:
+    def found(self) -> list[findings.Finding]:
         """All that was found about the answers of the fences."""
         answers = [one for own in list(self._answers.values()) for one in own]
         return [
@@ -91,7 +91,7 @@ class FenceWatch:
         due = [host for host in sorted(self._fences.hosts) if self._is_due(host)]
         for host, own in zip(due, pool.map(self._ask, due), strict=True):
             self._note(host, own)
-        found = set(self.findings())
+        found = {*self.found(), *self._of_names()}
         for one in sorted(found - self._logged, key=str):
             level = logging.WARNING if one.kind.weight is findings.Weight.NOTICE else logging.ERROR
             LOG.log(level, 'fence %s', one)
@@ -100,6 +100,13 @@ class FenceWatch:
         self._logged = found
         for host in self._fences.hosts:
             metrics.FENCE_WRONG.labels(host).set(bool(self.wrong(host)))
+
+    def _of_names(self) -> list[findings.Finding]:
+        """What the names of the entries mean beside Nova's list, where there are entries."""
+        if not self._fences.hosts:
+            return []
+        answers = [one for own in self._answers.values() for one in own]
+        return findings.of_names(*survey.fenced(self._fences, answers), self._table.services)
 
     def _ask(self, host: str) -> list[model.Answer]:
         return survey.ask(host, self._fences, self._now)

@@ -45,7 +45,7 @@ def run(
     for answer in answers:
         print(_line(answer))
     found = [
-        *findings.of_names(_fenced(fences, answers), _default_fences(fences), shown),
+        *findings.of_names(*survey.fenced(fences, answers), shown),
         *findings.of_answers(answers, shown),
     ]
     suspects = {one.host for one in found if one.kind is findings.Kind.OFF_WHILE_UP}
@@ -75,17 +75,6 @@ def _line(answer: model.Answer) -> str:
 def _print_right(right: credential.Right) -> bool:
     print(f'credential: {right.call}: {right.problem or "yes"}')
     return bool(right.problem)
-
-
-def _fenced(fences: inventory.Inventory, answers: list[model.Answer]) -> dict[str, bool]:
-    found = dict.fromkeys(fences.hosts, False)
-    for answer in answers:
-        found[answer.host] = found[answer.host] or answer.driver != 'none'
-    return found
-
-
-def _default_fences(fences: inventory.Inventory) -> bool:
-    return any(one.name != 'none' for level in fences.levels('default') for one in level)
 
 
 def _reporting(

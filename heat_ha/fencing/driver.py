@@ -25,6 +25,9 @@ NAMESPACE = 'heat_ha.fencing'
 # gives a fence 60 s (pcmk_off_timeout); slow BMCs take 15 s for one request and need several.
 DEFAULT_TIMEOUT = 90.0
 
+# Seconds between the two looks that see the power off, at most.
+LONGEST_APART = 60.0
+
 Power = model.Power
 
 
@@ -55,7 +58,7 @@ class Driver(abc.ABC):
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         self.host = host
         self.settings = settings
-        known = {*self.required, *self.optional, 'driver', 'timeout'}
+        known = {*self.required, *self.optional, 'driver', 'timeout', 'apart'}
         for key in self.required:
             if not settings.get(key):
                 raise exceptions.Refused(f'host {host}: driver {self.name} needs {key}')
@@ -66,6 +69,7 @@ class Driver(abc.ABC):
                     f'Known: {", ".join(sorted(known))}',
                 )
         _check_timeout(host, settings)
+        self.apart = _apart(host, settings.get('apart', self.apart))
 
     @property
     def timeout(self) -> float:
@@ -77,7 +81,7 @@ class Driver(abc.ABC):
         """What is switched off: equal for two hosts that name the same; () where nothing is."""
         if not self.is_power_control:
             return ()
-        hidden = {'driver', 'timeout', 'username', 'password', 'password_file'}
+        hidden = {'driver', 'timeout', 'apart', 'username', 'password', 'password_file'}
         chosen = sorted(f'{k}={v}' for k, v in self.settings.items() if k not in hidden)
         return (self.name, *chosen)
 
@@ -146,6 +150,15 @@ def _check_timeout(host: str, settings: Mapping[str, Any]) -> None:
         raise exceptions.Refused(
             f'host {host}: timeout is {timeout!r}', 'It is a number of seconds above 0'
         )
+
+
+def _apart(host: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= LONGEST_APART:
+        raise exceptions.Refused(
+            f'host {host}: apart is {value!r}', f'It is 0 to {LONGEST_APART:.0f} seconds'
+        )
+    return float(value)
 
 
 def ask(driver: Driver) -> tuple[Power, str]:

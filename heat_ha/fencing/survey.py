@@ -2,7 +2,7 @@
 """Asking fences without switching anything off: for a check, and from time to time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from heat_ha import exceptions
 from heat_ha.fencing import driver, inventory, model
@@ -21,6 +21,17 @@ def ask(
         for number, level in enumerate(levels, start=1)
         for one in level
     ]
+
+
+def fenced(
+    fences: inventory.Inventory, answers: Iterable[model.Answer]
+) -> tuple[dict[str, bool], bool]:
+    """Whether anything fences each host that is listed, and whether the default does."""
+    found = dict.fromkeys(fences.hosts, False)
+    for answer in answers:
+        found[answer.host] = found[answer.host] or answer.driver != 'none'
+    default = any(one.name != 'none' for level in fences.levels('default') for one in level)
+    return found, default
 
 
 def _answer(host: str, level: int, made: driver.Driver, now: Callable[[], float]) -> model.Answer:

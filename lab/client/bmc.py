@@ -163,7 +163,9 @@ def at_once(folder: pathlib.Path, host: str) -> dict[str, Any]:
         program.write_text(_AT_ONCE)
         program.chmod(0o755)
     off = folder / f'{host}.off'
-    return {'driver': 'command', 'program': str(program), 'options': {'status_file': str(off)}}
+    options = {'status_file': str(off)}
+    # Nothing else switches it, so it needs no second look later.
+    return {'driver': 'command', 'program': str(program), 'options': options, 'apart': 0}
 
 
 def fence_agents_dummy(folder: pathlib.Path, host: str) -> dict[str, Any]:

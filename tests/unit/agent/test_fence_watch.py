@@ -103,6 +103,24 @@ def test_the_name_of_another_host_keeps_the_entry_from_being_used_until_it_is_me
     assert world.watch.wrong('c1') == ''
 
 
+def test_what_is_found_is_logged_once_and_again_when_it_is_over(monkeypatch):
+    world, lines = World(monkeypatch), []
+    monkeypatch.setattr(
+        fence_watch.LOG, 'log', lambda _level, text, *args: lines.append(text % args)
+    )
+    monkeypatch.setattr(fence_watch.LOG, 'info', lambda text, *args: lines.append(text % args))
+    world.powers['c1'], world.up['c9'] = Power.UNKNOWN, True
+    world.look()
+    assert [line.split(': ')[:2] for line in lines] == [
+        ['fence notice', 'host c9'], ['fence problem', 'host c1'], ['fence problem', 'host c3'],
+    ]  # fmt: skip
+    world.look(600)
+    assert len(lines) == 3
+    world.powers['c1'] = Power.ON
+    world.look(600)
+    assert len(lines) == 4 and lines[3].startswith('fence no longer problem: host c1')
+
+
 @pytest.mark.parametrize('power', list(Power))
 def test_prometheus_is_told_whether_a_fence_answers_and_when_it_was_asked(monkeypatch, power):
     world = World(monkeypatch)
