@@ -7,6 +7,7 @@ its beginning by any engine (S4).
 """
 
 import dataclasses
+import enum
 import threading
 import time
 from typing import Any
@@ -18,6 +19,7 @@ from heat_ha.cloud import clients, clock, lease, resource_data
 from heat_ha.failover import (
     events,
     executor,
+    follow_up_claim,
     heat_steps,
     held_record,
     model,
@@ -36,6 +38,14 @@ AFTER_OTHERS = 5.0
 # What threads of this engine are at, by policy and plan.
 _AT_WORK: set[tuple[str, str]] = set()
 _GUARD = threading.Lock()
+
+
+class Tried(enum.Enum):
+    """What came of a try. Only the first is work that was done: to wait is no progress."""
+
+    ENDED = 'it was done, or failed'
+    PUT_OFF = 'somebody else changes the group now'
+    ELSEWHERE = 'another thread or engine is at it'
 
 
 class NoLongerWanted(executor.LeaveOff):
@@ -62,6 +72,7 @@ class FollowUpRun:
         self._changes = held_record.RecordChanges(policy, lock)
         self._events = emitter
         self._wanted = wanted
+        self._claim = follow_up_claim.FollowUpClaim(policy, lock, wanted.plan.plan_id)
         self._deleting = deleting
         self._heat_steps = heat_steps.HeatSteps(
             policy,
@@ -75,15 +86,12 @@ class FollowUpRun:
     def _plan_id(self) -> str:
         return self._wanted.plan.plan_id
 
-    def carry_out(self) -> bool:
-        """Try it once, and put on record how it ended, or when it is tried again.
-
-        :returns: False where another thread or engine is at it.
-        """
+    def carry_out(self) -> Tried:
+        """Try it once, and put on record how it ended, or when it is tried again."""
         key = (self._policy.resource_id, self._plan_id)
         with _GUARD:
             if key in _AT_WORK:
-                return False
+                return Tried.ELSEWHERE
             _AT_WORK.add(key)
         try:
             return self._carry_out()
@@ -91,11 +99,11 @@ class FollowUpRun:
             with _GUARD:
                 _AT_WORK.discard(key)
 
-    def _carry_out(self) -> bool:
+    def _carry_out(self) -> Tried:
         started = time.monotonic()
         try:
-            if not self._claim():
-                return False
+            if not self._is_claimed():
+                return Tried.ELSEWHERE
             running = executor.PlanExecutor(
                 self._wanted.plan, self, clients.StackClients(self._policy), of_follow_up=True
             )
@@ -105,26 +113,21 @@ class FollowUpRun:
             LOG.info('%s: the follow-up of plan %s: %s', self._policy.name, self._plan_id, exc)
         except heat_steps.GroupBusy as exc:
             self._put_off(exc)
+            return Tried.PUT_OFF
         except exceptions.Stopped as exc:
             self._failed(exc)
-        return True
+        return Tried.ENDED
 
-    def _claim(self) -> bool:
-        """Put on record that this engine is at it; whether no other engine is.
+    def _is_claimed(self) -> bool:
+        """Whether this engine is at it, and no other.
 
         :raises NoLongerWanted: it is not on record any more.
         """
-        own = lease.own_engine_id()
-        known = work.follow_up_of(record.read(self._policy), self._plan_id)
-        other = known.engine if known is not None and known.engine != own else ''
-        if other and lease.engine_is_alive(self._policy.context, other):
-            return False
-        due = work.at(clock.now(), work.CLAIMED_FOR)
-        claimed = dataclasses.replace(self._wanted, engine=own, due=due)
-        found = self._changes.make(lambda known: work.with_follow_up(known, claimed))
-        if work.follow_up_of(found, self._plan_id) is None:
+        found = self._claim.take()
+        if found is None:
             raise NoLongerWanted('it is not on record any more')
-        return True
+        self._wanted = found
+        return found.engine == lease.own_engine_id()
 
     def _end(self, done: model.Plan, seconds: float) -> None:
         listed = observation.with_members_now(self._group, model.Record())
@@ -150,8 +153,7 @@ class FollowUpRun:
     def _put_off(self, exc: exceptions.HaError) -> None:
         """Wait for whoever changes the group now; that is no failure."""
         due = work.at(clock.now(), AFTER_OTHERS)
-        changed = dataclasses.replace(self._wanted, engine='', due=due, reason=str(exc))
-        self._changes.make(lambda known: work.with_follow_up(known, changed))
+        self._claim.give_up(dataclasses.replace(self._wanted, due=due, reason=str(exc)))
 
     def _failed(self, exc: exceptions.Stopped) -> None:
         tries = self._wanted.tries + 1
@@ -159,14 +161,13 @@ class FollowUpRun:
         remedy = 'Mend the cause; resume has it tried at once, drop gives it up'
         changed = dataclasses.replace(
             self._wanted,
-            engine='',
             tries=tries,
             due=work.at(clock.now(), pause),
             reason=exc.reason,
             remedy=remedy,
         )
-        self._changes.make(lambda known: work.with_follow_up(known, changed))
-        if work.is_reported(tries, exc.reason != self._wanted.reason):
+        is_ours = self._claim.give_up(changed)
+        if is_ours and work.is_reported(tries, exc.reason != self._wanted.reason):
             names = ', '.join(self._wanted.plan.replaces)
             self._events.emit(
                 events.FAILED,
@@ -184,6 +185,7 @@ class FollowUpRun:
 
     def still_wanted(self) -> None:
         """:raises NoLongerWanted: it was dropped, or the policy is being deleted."""
+        self._claim.renew()
         data = resource_data.fresh(self._policy)
         if self._deleting in data:
             raise NoLongerWanted('the policy is being deleted')
@@ -204,7 +206,7 @@ class FollowUpRun:
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace what the step names; neither the active nor who is to become it."""
-        return self._heat_steps.replace(plan, step, self._keep)
+        return self._heat_steps.replace(plan, step, self._keep, self._claim.renew)
 
     def _keep(self) -> tuple[str, ...]:
         """Who stays by now: a failover may go on beside this."""

@@ -67,7 +67,7 @@ class HeatSteps:
             f'the new member {added} is not in the group any more', 'Send the signal resume'
         )
 
-    def _bring_member(self, plan: model.Plan) -> str:
+    def _bring_member(self, plan: model.Plan, at_work: Callable[[], None] = lambda: None) -> str:
         """Have one more member in the group; the active and the retained members stay.
 
         :raises TryAgain: somebody else changes the group.
@@ -80,6 +80,7 @@ class HeatSteps:
             name=f'ha{plan.plan_id}',
             keep=(*([active.member] if active else []), *(r.member for r in retained)),
             emit=lambda text: self._events.progress(text, plan),
+            at_work=at_work,
         )
 
     def _bring_member_in_time(self, plan: model.Plan) -> str:
@@ -130,30 +131,39 @@ class HeatSteps:
         return run.to_end(self._still_wanted)
 
     def replace(
-        self, plan: model.Plan, step: model.Step, keep: Callable[[], Collection[str]]
+        self,
+        plan: model.Plan,
+        step: model.Step,
+        keep: Callable[[], Collection[str]],
+        at_work: Callable[[], None],
     ) -> str:
         """Replace what the step names, or retain it for a look.
 
         :param keep: asked again and again for the members that stay in any case: the active, and
             who is to become that.
+        :param at_work: called at each look for as long as Heat works.
         :returns: what was done, in words.
         :raises GroupBusy: somebody else changes the group.
         """
         try:
-            return self._replace(plan, step, keep)
+            return self._replace(plan, step, keep, at_work)
         except exceptions.TryAgain as exc:
             raise GroupBusy(str(exc)) from exc
         except exceptions.Refused as exc:
             raise exceptions.Stopped(exc.reason, exc.remedy) from exc
 
     def _replace(
-        self, plan: model.Plan, step: model.Step, keep: Callable[[], Collection[str]]
+        self,
+        plan: model.Plan,
+        step: model.Step,
+        keep: Callable[[], Collection[str]],
+        at_work: Callable[[], None],
     ) -> str:
         is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = clients.StackClients(self._policy).nova.server(plan.old.server)
             if server.status is not cloud.ServerStatus.GONE:
-                return self._retain(plan, plan.old, is_cold)
+                return self._retain(plan, plan.old, is_cold, at_work)
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
@@ -173,14 +183,21 @@ class HeatSteps:
             respect_cooldown=False,
             cooldown=chained.cooldown,
             emit=lambda text: self._events.progress(text, plan),
+            at_work=at_work,
         )
         left = f'; {", ".join(outcome.left_over)} is not deleted yet' if outcome.left_over else ''
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}{left}'
 
-    def _retain(self, plan: model.Plan, old: model.MemberServer, is_cold: bool) -> str:
+    def _retain(
+        self,
+        plan: model.Plan,
+        old: model.MemberServer,
+        is_cold: bool,
+        at_work: Callable[[], None],
+    ) -> str:
         """Retain the old active; a cold failover has brought the member in its place already."""
         retained = self._retention.retain(old, plan.keep_seconds)
         new = plan.new.member if plan.new else ''
         if not is_cold:
-            new = self._bring_member(plan)
+            new = self._bring_member(plan, at_work)
         return f'{old.member} is kept, shut off, until {retained.until}; {new} is in its place'

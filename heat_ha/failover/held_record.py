@@ -71,20 +71,22 @@ class RecordChanges:
         self,
         change: Callable[[model.Record], model.Record],
         then: Callable[[model.Record], None] = lambda _: None,
+        patience: float = LOCK_PATIENCE,
     ) -> model.Record:
         """Replace the record by what ``change`` makes of it as it is then.
 
         :param then: called with the new record while the lock is still held.
+        :param patience: seconds for which the lock is waited for.
         :returns: the new record.
         :raises MayPass: the lock was not to be had.
         """
-        end = time.monotonic() + LOCK_PATIENCE
+        end = time.monotonic() + patience
         while True:
             try:
                 self._lock.acquire()
                 break
             except lease.Busy as exc:
-                if time.monotonic() > end:
+                if time.monotonic() >= end:
                     raise exceptions.MayPass(
                         f'what was done could not be put on record: {exc}', 'Send the signal resume'
                     ) from exc

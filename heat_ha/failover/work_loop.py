@@ -36,6 +36,9 @@ LOG = logging.getLogger(__name__)
 _WAITERS: dict[str, object] = {}
 _GUARD = threading.Lock()
 
+# Seconds after an error that nobody expects until this thread goes on.
+AFTER_ERROR = 10.0
+
 
 class Decide(Protocol):
     """Has a signal decided and carried out, with the lock held; see ``policy_work``."""
@@ -74,19 +77,31 @@ class WorkLoop:
         self._decide = decide
         self._stack_status = nested_stack.status_of(policy)
         self._not_now: set[object] = set()
+        # When something was done last, and when what was in other hands was looked at.
+        self._busy_at = self._looked_at = time.monotonic()
 
     def go_on(self, *, waits: bool) -> None:
         """Do what is left on record, until nothing is or nothing can be done for a while.
 
         What fails stays on record; it is tried again here, by the agent, or with the next signal.
+        An error that nobody expects, such as a database that is away, ends no thread that waits.
 
         :param waits: whether to wait for what is due later.
         """
+        self._busy_at = self._looked_at = time.monotonic()
         try:
-            self._go_on(waits)
-        except Exception:
-            # The signal has been answered; what is left is on record.
-            LOG.exception('%s: what was left to do was not done', self._policy.name)
+            while True:
+                try:
+                    self._go_on(waits)
+                    return
+                except Exception:
+                    # The signal has been answered; what is left is on record.
+                    LOG.exception('%s: what was left to do was not done', self._policy.name)
+                if time.monotonic() - self._busy_at > work.PATIENCE:
+                    return
+                if not waits or not self._is_the_waiter():
+                    return
+                time.sleep(AFTER_ERROR)
         finally:
             self._waits_no_more()
 
@@ -101,11 +116,10 @@ class WorkLoop:
                 del _WAITERS[self._policy.resource_id]
 
     def _go_on(self, waits: bool) -> None:
-        busy_at = looked_at = time.monotonic()
         while True:
-            if time.monotonic() > looked_at + work.CLAIMED_FOR:
+            if time.monotonic() > self._looked_at + work.CLAIMED_FOR:
                 # What was in other hands may not be any more.
-                self._not_now, looked_at = set(), time.monotonic()
+                self._not_now, self._looked_at = set(), time.monotonic()
             data = resource_data.fresh(self._policy)
             if failover_run.DELETING in data:
                 return
@@ -114,7 +128,7 @@ class WorkLoop:
                 known,
                 remembered.among(data),
                 clock.now(),
-                time.monotonic() - busy_at,
+                time.monotonic() - self._busy_at,
                 is_locked=lease.is_held_by_living(self._policy.context, self._policy.resource_id),
                 not_now=self._not_now,
             )
@@ -137,10 +151,10 @@ class WorkLoop:
             match step:
                 case work.DecideAgain(signal=one):
                     if self._decide_again(one):
-                        busy_at = time.monotonic()
+                        self._busy_at = time.monotonic()
                 case work.CarryOut(follow_up=left):
                     if self._carry_out(left):
-                        busy_at = time.monotonic()
+                        self._busy_at = time.monotonic()
                 case work.Expire(retained=kept):
                     self._expire(kept)
                 case work.Retry():
@@ -227,14 +241,14 @@ class WorkLoop:
         self._events.emit(events.FAILED, text)
 
     def _carry_out(self, one: model.FollowUp) -> bool:
-        """Try a follow-up once; whether it was this thread that did."""
+        """Try a follow-up once; whether something came of it."""
         run = follow_up_run.FollowUpRun(
             self._policy, self._group, self._lock, self._events, one, failover_run.DELETING
         )
-        is_ours = run.carry_out()
-        if not is_ours:
+        tried = run.carry_out()
+        if tried is follow_up_run.Tried.ELSEWHERE:
             self._not_now.add(one.plan.plan_id)
-        return is_ours
+        return tried is follow_up_run.Tried.ENDED
 
     def _expire(self, one: model.Retained) -> None:
         changes = held_record.RecordChanges(self._policy, self._lock)

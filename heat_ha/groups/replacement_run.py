@@ -36,6 +36,7 @@ GOES_ON = 'the same replacement goes on'
 Emit = collections.abc.Callable[[str], None]
 Keep = collections.abc.Callable[[], collections.abc.Collection[str]]
 IsNeeded = collections.abc.Callable[[], bool]
+AtWork = collections.abc.Callable[[], None]
 
 
 def never() -> bool:
@@ -48,12 +49,17 @@ def always() -> bool:
     return True
 
 
+def nothing() -> None:
+    """Nobody wants to know that the run is at work."""
+
+
 class ReplacementRun:
     """One run of one replacement: from what is there to its end, or to where it stops.
 
     :param keep: asked before each step for the names of members that stay in any case.
     :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
         the group. Then the run leaves them to Heat, which goes on with them.
+    :param at_work: called at each look.
     :ivar added: names of the new members that are in service, once the run has ended.
     """
 
@@ -65,12 +71,14 @@ class ReplacementRun:
         keep: Keep,
         emit: Emit,
         is_needed: IsNeeded = never,
+        at_work: AtWork = nothing,
     ) -> None:
         self._group = group
         self._held = held
         self._keep = keep
         self._emit = emit
         self._is_needed = is_needed
+        self._at_work = at_work
         self._holds = deletion_holds.DeletionHolds(group)
         self._rolling = group_members.rolling(group)
         self._intent = intent.Intent(group, held, wanted)
@@ -137,7 +145,7 @@ class ReplacementRun:
     def _work(self) -> tuple[model.Group, decide.Blocked | None]:
         """Take step after step; what the group is at the end, and what is left if anything is."""
         while True:
-            self._intent.check()
+            self._check()
             seen = self._look()
             self._report_last_change(seen)
             wanted, requested = self._intent.wanted, self._requested
@@ -181,7 +189,7 @@ class ReplacementRun:
         self._batches += step.is_new_batch
         if step.is_new_batch and self._batches > 1 and self._rolling.pause_seconds:
             self._emit(f'pausing for {self._rolling.pause_seconds:.0f} s between two batches')
-            self._pause(self._rolling.pause_seconds)
+            _pause(self._rolling.pause_seconds, self._check)
         self._intent.mask_failures(step)
         self._holds.set(step.hold)
         self._requested = self._requested.and_for(step)
@@ -260,13 +268,12 @@ class ReplacementRun:
         is_enough: collections.abc.Callable[[frozenset[str]], bool],
         expected: tuple[str, ...] = (),
     ) -> bool:
-        return changes.wait(self._group, deadline, self._intent.check, is_enough, expected)
+        return changes.wait(self._group, deadline, self._check, is_enough, expected)
 
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._intent.check()
-            time.sleep(min(changes.POLL_SECONDS, seconds))
+    def _check(self) -> None:
+        """:raises intent.TakenOver: another engine has the work."""
+        self._intent.check()
+        self._at_work()
 
     def _give_up(self, new: str, reason: str) -> None:
         self._causes[new] = reason
@@ -291,6 +298,13 @@ class ReplacementRun:
         elif not self._has_changed:
             kind = exceptions.Refused
         raise kind('; '.join(reasons), 'Mend the cause and signal again')
+
+
+def _pause(seconds: float, still_wanted: collections.abc.Callable[[], None]) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        still_wanted()
+        time.sleep(min(changes.POLL_SECONDS, seconds))
 
 
 def _signed(step: decide.Change) -> str:

@@ -24,12 +24,14 @@ from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.intent import Intent, TakenOver
 from heat_ha.groups.replacement_run import (
     REMOVAL_SECONDS,
+    AtWork,
     Emit,
     IsNeeded,
     Keep,
     ReplacementRun,
     always,
     never,
+    nothing,
 )
 from heat_ha.groups.rules import decide, pairs
 from heat_ha.groups.rules.result import names_of
@@ -55,6 +57,7 @@ def replace(
     cooldown: float | None = None,
     emit: Emit = LOG.info,
     is_needed: IsNeeded = never,
+    at_work: AtWork = nothing,
 ) -> model.Outcome:
     """Replace members of the group and wait until it is done.
 
@@ -73,6 +76,7 @@ def replace(
     :param emit: called with a sentence about each step.
     :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
         the group. Then they are left to Heat, and ``Stopped`` says so.
+    :param at_work: called at each look for as long as it takes.
     :raises exceptions.Refused: nothing was changed.
     :raises exceptions.TryAgain: nothing was changed, for somebody else changes the group.
     :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
@@ -96,7 +100,7 @@ def replace(
             reason=f'replace_oldest : {count}',
         )
         with _acquired(group_resource, wanted, request.keep) as held:
-            series = run_series.RunSeries(group_resource, held, emit, is_needed)
+            series = run_series.RunSeries(group_resource, held, emit, is_needed, at_work)
             return _replace_under_lease(series, request, seen, chosen)
 
 
@@ -284,11 +288,13 @@ def add_member(
     name: str,
     keep: run_series.KeepArgument = (),
     emit: Emit = LOG.info,
+    at_work: AtWork = nothing,
 ) -> str:
     """Bring one more member into the group, under a name that the caller has on its record.
 
     :param keep: as for ``replace``; these members stay also where an earlier intent would have
         them go.
+    :param at_work: as for ``replace``.
     :returns: the name.
     :raises exceptions.TryAgain: somebody else changes the group.
     :raises exceptions.Stopped: the member failed and was removed again; or the group is to have
@@ -304,7 +310,7 @@ def add_member(
             )
         lease_wanted = group_lease.Lease(group_resource, requested_by, reason='add_member : 1')
         with _acquired(group_resource, lease_wanted, asked) as held:
-            series = run_series.RunSeries(group_resource, held, emit)
+            series = run_series.RunSeries(group_resource, held, emit, at_work=at_work)
             left = group_store.read_replacement(group_resource)
             if left is not None and not run_series.is_only_removing(group_resource, left, asked):
                 series.settle(left, asked)

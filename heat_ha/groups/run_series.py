@@ -16,7 +16,16 @@ from heat_ha.groups import model
 from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.intent import TakenOver
-from heat_ha.groups.replacement_run import Emit, IsNeeded, Keep, ReplacementRun, always, never
+from heat_ha.groups.replacement_run import (
+    AtWork,
+    Emit,
+    IsNeeded,
+    Keep,
+    ReplacementRun,
+    always,
+    never,
+    nothing,
+)
 from heat_ha.groups.rules import decide, pairs
 from heat_ha.groups.rules.result import names_of
 
@@ -44,12 +53,18 @@ class RunSeries:
     """Carries intents out under the lease of a group, each in one run or several."""
 
     def __init__(
-        self, group: Any, held: group_lease.Lease, emit: Emit, is_needed: IsNeeded = never
+        self,
+        group: Any,
+        held: group_lease.Lease,
+        emit: Emit,
+        is_needed: IsNeeded = never,
+        at_work: AtWork = nothing,
     ) -> None:
         self.group = group
         self.held = held
         self.emit = emit
         self.is_needed = is_needed
+        self.at_work = at_work
 
     def take_up(self, left: model.Replacement, keep: Keep, is_needed: IsNeeded) -> model.Outcome:
         """Carry out what an earlier run left. :raises exceptions.HaError: see ``in_runs``."""
@@ -96,7 +111,13 @@ class RunSeries:
         gone = tuple(p.victim for p in wanted.pairs if p.victim and not p.is_overtaken)
         while True:
             run = ReplacementRun(
-                self.group, self.held, wanted, keep, self.emit, is_needed or self.is_needed
+                self.group,
+                self.held,
+                wanted,
+                keep,
+                self.emit,
+                is_needed or self.is_needed,
+                self.at_work,
             )
             try:
                 outcome = run.carry_out()

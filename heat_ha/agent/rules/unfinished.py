@@ -10,6 +10,8 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from heat_ha.failover.rules import work
+
 # Seconds that an engine has to take up a kept signal by itself.
 GRACE = 10.0
 
@@ -36,7 +38,8 @@ def wanted(
 ) -> Wanted | None:
     """What a policy is to be sent, None for nothing.
 
-    Invariant: whatever is on record and due is asked for unless an engine that lives is at it.
+    Invariant: whatever is on record and due is asked for unless an engine that lives is at it; and
+    who has begun a follow-up counts as at it only for as long as it says so on record.
 
     :param record: the policy's, as JSON has it.
     :param signals: those that it keeps, as JSON has them.
@@ -58,7 +61,9 @@ def wanted(
     if is_over and any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
         return Wanted('retry', 'a signal is kept')
     for left in record.get('follow_ups', ()):
-        if _is_due(left.get('due', ''), now) and not is_alive(left.get('engine', '')):
+        due = left.get('due', '')
+        is_claimed = work.is_claimed(left.get('engine', ''), due, now, is_alive)
+        if _is_due(due, now) and not is_claimed:
             return Wanted('retry', 'something is left to replace')
     if is_over and any(_is_due(one['until'], now) for one in record.get('kept', ())):
         return Wanted('retry', 'a member was kept long enough')

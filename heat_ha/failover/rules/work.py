@@ -7,7 +7,7 @@ may wait for them.
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from heat_ha.failover import model
 from heat_ha.failover.rules import hook, ways_out
@@ -17,7 +17,7 @@ from heat_ha.failover.rules import hook, ways_out
 PATIENCE = 600.0
 
 # Seconds between two looks, and for which a follow-up is left to the engine that has begun it
-# without a question whether it lives.
+# without a question whether it lives; and for so many more while it does.
 LOOK_EVERY, CLAIMED_FOR = 5.0, 60.0
 
 # Seconds until a stopped plan is tried again, and the longest time.
@@ -178,6 +178,24 @@ def is_due(due: str, now: datetime.datetime) -> bool:
     return not due or datetime.datetime.fromisoformat(due) <= now
 
 
+def is_claimed(
+    engine: str, due: str, now: datetime.datetime, is_alive: Callable[[str], bool]
+) -> bool:
+    """Whether a follow-up is left to the engine that has begun it.
+
+    Invariant: no claim counts longer than twice CLAIMED_FOR after it was put off last, whoever
+    lives: the thread may have ended without a word, as it does while the database is away. Who
+    takes up too early what is still done does no harm: changes of the group exclude one another.
+
+    :param due: until when it is claimed, as it is on record; one without a time has run out.
+    """
+    if not engine or not due:
+        return False
+    if not is_due(due, now):
+        return True
+    return age(due, now) < CLAIMED_FOR and is_alive(engine)
+
+
 def _until(times: Iterable[str], now: datetime.datetime) -> float:
     return min(
         ((datetime.datetime.fromisoformat(one) - now).total_seconds() for one in times if one),
@@ -217,8 +235,13 @@ def follow_up_of(record: model.Record, plan_id: str) -> model.FollowUp | None:
 
 
 def all_due(record: model.Record) -> model.Record:
-    """The record with everything that is left due at once, because a person asks for it."""
+    """The record with everything that is left due at once, because a person asks for it.
+
+    What an engine has begun is left to that, or due within CLAIMED_FOR.
+    """
     return dataclasses.replace(
         record,
-        follow_ups=tuple(dataclasses.replace(one, due='') for one in record.follow_ups),
+        follow_ups=tuple(
+            one if one.engine else dataclasses.replace(one, due='') for one in record.follow_ups
+        ),
     )

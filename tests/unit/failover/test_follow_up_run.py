@@ -3,11 +3,21 @@
 
 import dataclasses
 import datetime
+import types
 
 import pytest
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import events, follow_up_run, heat_steps, model, observation, record
+from heat_ha.cloud import lease
+from heat_ha.failover import (
+    events,
+    follow_up_claim,
+    follow_up_run,
+    heat_steps,
+    model,
+    observation,
+    record,
+)
 from heat_ha.failover.rules import decide, outcome, work
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
@@ -22,9 +32,11 @@ class Lock:
     """A lock that is free; it counts how often it is taken, and says when it is held."""
 
     def __init__(self):
-        self.taken, self.is_held_now = 0, False
+        self.taken, self.is_held_now, self.is_busy = 0, False, False
 
     def acquire(self):
+        if self.is_busy:
+            raise lease.Busy('a failover runs')
         assert not self.is_held_now
         self.taken, self.is_held_now = self.taken + 1, True
 
@@ -37,7 +49,7 @@ class Policy(Data):
 
     def __init__(self):
         super().__init__()
-        self.events = []
+        self.context, self.events = None, []
 
     def _add_event(self, *args):
         self.events.append(args)
@@ -55,6 +67,9 @@ def over(monkeypatch):
     )
     monkeypatch.setattr(follow_up_run.clients, 'StackClients', lambda _p: clouds.FakeCloud())
     monkeypatch.setattr(follow_up_run.lease, 'own_engine_id', lambda: 'engine-1')
+    monkeypatch.setattr(
+        follow_up_run.lease, 'engine_is_alive', lambda _context, engine: engine != 'dead'
+    )
     world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')), chained=CHAINED)
     plan = moved(decide.answer(signals.Signal(), world).plan)
     policy = Policy()
@@ -65,15 +80,15 @@ def over(monkeypatch):
     asked = []
 
     def run(replace):
-        def do(_self, plan, step, keep):
+        def do(_self, plan, step, keep, at_work):
             assert not lock.is_held_now, 'the next failover would wait for it'
             asked.append((step.target, keep()))
-            run.keep = keep
+            run.keep, run.at_work = keep, at_work
             return replace()
 
         monkeypatch.setattr(heat_steps.HeatSteps, 'replace', do)
         left = record.record_of(policy.data()).follow_ups
-        follow_up_run.FollowUpRun(
+        run.tried = follow_up_run.FollowUpRun(
             policy, None, lock, events.EventEmitter(policy), left[0], 'deleting'
         ).carry_out()
         return record.record_of(policy.data())
@@ -174,3 +189,101 @@ def test_who_is_the_active_or_is_to_become_it_stays_whatever_has_happened_since(
     assert over.asked == [('a', ('b', 'c'))]
     # The failover that has begun since keeps its plan.
     assert known.plan == running and known.follow_ups == ()
+
+
+def ago(seconds):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (now - datetime.timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ('engine', 'seconds', 'is_taken_up'),
+    [
+        ('living', -30, False),
+        ('living', 0.5 * work.CLAIMED_FOR, False),
+        # Its thread has ended without a word, or it would have put that off.
+        ('living', work.CLAIMED_FOR + 1, True),
+        ('dead', -30, False),
+        ('dead', 1, True),
+        ('engine-1', -30, True),
+        ('engine-1', 1, True),
+        ('', 1, True),
+    ],
+)
+def test_a_claim_that_was_not_put_off_is_taken_up_whoever_lives(over, engine, seconds, is_taken_up):
+    known = record.record_of(over.policy.data())
+    [left] = known.follow_ups
+    claimed = dataclasses.replace(left, engine=engine, due=ago(seconds))
+    record.write(over.policy, work.with_follow_up(known, claimed))
+    known = over(lambda: 'replaced a by c')
+    assert bool(over.asked) is is_taken_up
+    assert (known.follow_ups == ()) is is_taken_up
+    assert (over.tried is follow_up_run.Tried.ELSEWHERE) is not is_taken_up
+
+
+def test_whoever_works_puts_the_end_of_the_claim_off(over, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(follow_up_claim, 'time', types.SimpleNamespace(monotonic=lambda: clock[0]))
+    later = [datetime.timedelta()]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    monkeypatch.setattr(follow_up_claim.clock, 'now', lambda: now + later[0])
+
+    def works():
+        for seconds in range(0, 3600, 2):
+            clock[0], later[0] = 1000.0 + seconds, datetime.timedelta(seconds=seconds)
+            # A failover that runs has the lock for some time.
+            over.lock.is_busy = seconds % 100 < 30
+            over.at_work()
+            [left] = record.record_of(over.policy.data()).follow_ups
+            assert left.engine == 'engine-1'
+            assert work.is_claimed(left.engine, left.due, now + later[0], lambda _: True)
+        over.lock.is_busy = False
+        return 'replaced a by c'
+
+    assert over(works).follow_ups == ()
+    assert 3600 / follow_up_claim.RENEW_EVERY / 2 < over.lock.taken < 300
+
+
+def test_a_claim_that_cannot_be_put_off_hinders_no_work(over, monkeypatch):
+    monkeypatch.setattr(follow_up_claim, 'RENEW_EVERY', 0.0)
+
+    monkeypatch.setattr(follow_up_claim, 'time', types.SimpleNamespace(monotonic=lambda: 1.0))
+    lock, acquire = over.lock, over.lock.acquire
+
+    def works():
+        lock.acquire = lambda: 1 / 0
+        over.at_work()
+        lock.acquire = acquire
+        return 'replaced a by c'
+
+    assert over(works).follow_ups == ()
+
+
+def test_what_another_engine_has_taken_over_keeps_its_claim(over):
+    def taken_over(end):
+        def replace():
+            known = record.record_of(over.policy.data())
+            [left] = known.follow_ups
+            other = dataclasses.replace(left, engine='living', due=ago(-60))
+            record.write(over.policy, work.with_follow_up(known, other))
+            raise end
+
+        return replace
+
+    for end in (exceptions.Stopped('taken over', 'x'), heat_steps.GroupBusy('busy')):
+        before = len(over.policy.events)
+        [left] = over(taken_over(end)).follow_ups
+        assert left.engine == 'living' and left.tries == 0
+        assert events.FAILED not in [args[1] for args in over.policy.events[before:]]
+        known = record.record_of(over.policy.data())
+        record.write(over.policy, work.with_follow_up(known, dataclasses.replace(left, engine='')))
+        known = record.record_of(over.policy.data())
+
+
+def test_to_wait_for_a_busy_group_is_no_progress(over):
+    over(raises(heat_steps.GroupBusy('group is being scaled')))
+    assert over.tried is follow_up_run.Tried.PUT_OFF
+    over(raises(exceptions.Stopped('no', 'x')))
+    assert over.tried is follow_up_run.Tried.ENDED
+    over(lambda: 'replaced a by c')
+    assert over.tried is follow_up_run.Tried.ENDED

@@ -404,3 +404,50 @@ def test_a_person_waits_for_the_lock_and_says_so_to_who_only_tries_again(made):
     made.answers = ['dropped']
     assert made.handle(signals.Signal(Action.DROP), None, 'policy') == 'dropped'
     assert failover_run.MAKE_WAY not in made.policy.data()
+
+
+def test_a_thread_that_waits_for_a_busy_group_leaves_it_to_others_after_its_patience(
+    made, monkeypatch
+):
+    tried = work_loop.follow_up_run.Tried
+    change(made, follow_ups=(model.FollowUp(moved(RUNNING)),))
+
+    def carry_out(_self):
+        made.carried.append(made.clock[0])
+        assert made.clock[0] < 2 * work.PATIENCE
+        known = record.record_of(made.policy.data())
+        due = work.at(worlds.NOW + datetime.timedelta(seconds=made.clock[0]), 5.0)
+        [left] = known.follow_ups
+        change(made, follow_ups=(dataclasses.replace(left, due=due),))
+        return tried.PUT_OFF
+
+    monkeypatch.setattr(work_loop.follow_up_run.FollowUpRun, 'carry_out', carry_out)
+    made._loop.go_on(waits=True)
+    assert len(made.carried) > 50 and made.clock[0] < work.PATIENCE + 10
+    assert len(record.record_of(made.policy.data()).follow_ups) == 1
+
+
+def test_an_error_that_nobody_expects_ends_no_thread_that_waits(made, monkeypatch):
+    tried = work_loop.follow_up_run.Tried
+    change(made, follow_ups=(model.FollowUp(moved(RUNNING)),))
+
+    def carry_out(_self):
+        made.carried.append(made.clock[0])
+        if len(made.carried) < 3:
+            raise RuntimeError('the database is away')
+        change(made, follow_ups=())
+        return tried.ENDED
+
+    monkeypatch.setattr(work_loop.follow_up_run.FollowUpRun, 'carry_out', carry_out)
+    made._loop.go_on(waits=False)
+    assert made.carried == [0.0], 'who does not wait leaves it to others'
+    made._loop.go_on(waits=True)
+    assert made.carried == [0.0, 0.0, work_loop.AFTER_ERROR]
+    assert work_loop._WAITERS == {}
+
+
+def test_a_thread_that_only_meets_errors_ends_after_its_patience(made, monkeypatch):
+    change(made, follow_ups=(model.FollowUp(moved(RUNNING)),))
+    monkeypatch.setattr(work_loop.follow_up_run.FollowUpRun, 'carry_out', lambda _self: 1 / 0)
+    made._loop.go_on(waits=True)
+    assert work.PATIENCE < made.clock[0] < work.PATIENCE + 2 * work_loop.AFTER_ERROR

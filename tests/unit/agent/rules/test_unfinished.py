@@ -27,6 +27,7 @@ FOLLOW_UPS = {
     'one that is due': (({'due': at(-1)},), True),
     'one whose engine lives': (({'due': at(-1), 'engine': 'living'},), False),
     'one whose engine is dead': (({'due': at(-1), 'engine': 'dead'},), True),
+    'one that its living engine forgot': (({'due': at(-61), 'engine': 'living'},), True),
 }
 KEPT = {
     'none': ((), False),
@@ -62,7 +63,7 @@ def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
             is_over = state == 'ready'
             is_due = FOLLOW_UPS[left][1] or (is_over and (SIGNALS[signals][1] or KEPT[kept][1]))
             assert (found is not None and found.action == 'retry') is is_due, (signals, left, kept)
-    assert count == 4 * 5 * 6 * 3 * 8
+    assert count == 4 * 5 * 7 * 3 * 8
 
 
 def test_a_stopped_plan_is_tried_again_when_that_is_due():

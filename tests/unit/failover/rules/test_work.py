@@ -149,5 +149,20 @@ def test_follow_ups_are_changed_by_their_plan():
     assert work.with_follow_up(record, gone) == record, 'what was dropped does not come back'
 
 
+def test_no_claim_counts_for_long_that_is_not_put_off():
+    for engine, age, is_alive in itertools.product(
+        ('', 'other'), (None, -60, -1, 1, 59, 61, 10**6), (False, True)
+    ):
+        due = '' if age is None else (worlds.NOW - datetime.timedelta(seconds=age)).isoformat()
+        found = work.is_claimed(engine, due, worlds.NOW, lambda _, is_alive=is_alive: is_alive)
+        is_of_late = age is not None and (age < 0 or (age < work.CLAIMED_FOR and is_alive))
+        assert found is (bool(engine) and is_of_late), (engine, age, is_alive)
+
+
+def test_what_an_engine_is_at_is_not_due_at_once_because_a_person_asks():
+    claimed = dataclasses.replace(follow_up(LATER), engine='x')
+    assert work.all_due(model.Record(follow_ups=(claimed,))).follow_ups == (claimed,)
+
+
 def test_ages_are_never_negative():
     assert work.age(LATER, worlds.NOW) == 0.0 and work.age(EARLIER, worlds.NOW) == 3.0
