@@ -25,14 +25,19 @@ from heat_ha.failover import (
     model,
     observation,
     record,
+    remembered,
     retention,
 )
 from heat_ha.failover.rules import outcome, ways_out, work
 
 LOG = logging.getLogger(__name__)
 
-# Seconds until another try where somebody else changes the group now.
-AFTER_OTHERS = 5.0
+# Seconds until another try where somebody else changes the group now, and until another look at a
+# deletion that was left to Heat because something else was due.
+AFTER_OTHERS, AFTER_REMOVAL = 5.0, 30.0
+
+# Seconds between two questions whether something else is due.
+NEEDED_EVERY = 3.0
 
 
 # What threads of this engine are at, by policy and plan.
@@ -44,7 +49,7 @@ class Tried(enum.Enum):
     """What came of a try. Only the first is work that was done: to wait is no progress."""
 
     ENDED = 'it was done, or failed'
-    PUT_OFF = 'somebody else changes the group now'
+    PUT_OFF = 'somebody else changes the group, or Heat deletes what was replaced'
     ELSEWHERE = 'another thread or engine is at it'
 
 
@@ -74,6 +79,7 @@ class FollowUpRun:
         self._wanted = wanted
         self._claim = follow_up_claim.FollowUpClaim(policy, lock, wanted.plan.plan_id)
         self._deleting = deleting
+        self._asked_at = float('-inf')
         self._heat_steps = heat_steps.HeatSteps(
             policy,
             group,
@@ -112,7 +118,10 @@ class FollowUpRun:
         except NoLongerWanted as exc:
             LOG.info('%s: the follow-up of plan %s: %s', self._policy.name, self._plan_id, exc)
         except heat_steps.GroupBusy as exc:
-            self._put_off(exc)
+            self._put_off(exc, AFTER_OTHERS)
+            return Tried.PUT_OFF
+        except heat_steps.StillRemoving as exc:
+            self._put_off(exc, AFTER_REMOVAL)
             return Tried.PUT_OFF
         except exceptions.Stopped as exc:
             self._failed(exc)
@@ -150,9 +159,9 @@ class FollowUpRun:
         names = ', '.join(done.replaces)
         self._events.emit(events.COMPLETE, f'replacing {names}: done', done)
 
-    def _put_off(self, exc: exceptions.HaError) -> None:
-        """Wait for whoever changes the group now; that is no failure."""
-        due = work.at(clock.now(), AFTER_OTHERS)
+    def _put_off(self, exc: exceptions.HaError, seconds: float) -> None:
+        """Try it later, because it waits for somebody else; that is no failure."""
+        due = work.at(clock.now(), seconds)
         self._claim.give_up(dataclasses.replace(self._wanted, due=due, reason=str(exc)))
 
     def _failed(self, exc: exceptions.Stopped) -> None:
@@ -206,7 +215,25 @@ class FollowUpRun:
 
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Replace what the step names; neither the active nor who is to become it."""
-        return self._heat_steps.replace(plan, step, self._keep, self._claim.renew)
+        beside = heat_steps.Beside(self._keep, self._claim.renew, self._is_other_due)
+        return self._heat_steps.replace(plan, step, beside)
+
+    def _is_other_due(self) -> bool:
+        """Whether the policy has something else to do than to wait for a deletion.
+
+        One that is stuck on a dead server may take as long as the stack's timeout.
+        """
+        if time.monotonic() < self._asked_at + NEEDED_EVERY:
+            return False
+        self._asked_at = time.monotonic()
+        data = resource_data.fresh(self._policy)
+        return work.is_other_due(
+            record.record_of(data),
+            remembered.among(data),
+            clock.now(),
+            self._plan_id,
+            is_locked=lease.is_held_by_living(self._policy.context, self._policy.resource_id),
+        )
 
     def _keep(self) -> tuple[str, ...]:
         """Who stays by now: a failover may go on beside this."""

@@ -4,6 +4,7 @@
 Each of them is asked for again after an engine died in it, and then does what is left (S4).
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -16,7 +17,7 @@ from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import standbys
 from heat_ha.groups import model as groups
-from heat_ha.groups import replacing
+from heat_ha.groups import replacement_run, replacing
 
 # Seconds between two tries to have one more member while somebody else changes the group.
 BUSY_LOOK = 2.0
@@ -24,6 +25,24 @@ BUSY_LOOK = 2.0
 
 class GroupBusy(executor.LeaveOff):
     """Somebody else changes the group now; nothing was done."""
+
+
+class StillRemoving(executor.LeaveOff):
+    """Only the deletion of what was replaced is left, and something else is due."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What goes on beside a replacement; each is asked again and again.
+
+    :ivar keep: the members that stay in any case: the active, and who is to become that.
+    :ivar at_work: called at each look for as long as Heat works.
+    :ivar is_needed: whether something else is due, while Heat only deletes what was replaced.
+    """
+
+    keep: Callable[[], Collection[str]]
+    at_work: Callable[[], None]
+    is_needed: Callable[[], bool]
 
 
 class HeatSteps:
@@ -130,44 +149,32 @@ class HeatSteps:
         )
         return run.to_end(self._still_wanted)
 
-    def replace(
-        self,
-        plan: model.Plan,
-        step: model.Step,
-        keep: Callable[[], Collection[str]],
-        at_work: Callable[[], None],
-    ) -> str:
+    def replace(self, plan: model.Plan, step: model.Step, beside: Beside) -> str:
         """Replace what the step names, or retain it for a look.
 
-        :param keep: asked again and again for the members that stay in any case: the active, and
-            who is to become that.
-        :param at_work: called at each look for as long as Heat works.
         :returns: what was done, in words.
         :raises GroupBusy: somebody else changes the group.
+        :raises StillRemoving: something else is due, and Heat goes on with what is left.
         """
         try:
-            return self._replace(plan, step, keep, at_work)
+            return self._replace(plan, step, beside)
         except exceptions.TryAgain as exc:
             raise GroupBusy(str(exc)) from exc
+        except replacement_run.StillRemoving as exc:
+            raise StillRemoving(exc.reason) from exc
         except exceptions.Refused as exc:
             raise exceptions.Stopped(exc.reason, exc.remedy) from exc
 
-    def _replace(
-        self,
-        plan: model.Plan,
-        step: model.Step,
-        keep: Callable[[], Collection[str]],
-        at_work: Callable[[], None],
-    ) -> str:
+    def _replace(self, plan: model.Plan, step: model.Step, beside: Beside) -> str:
         is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = clients.StackClients(self._policy).nova.server(plan.old.server)
             if server.status is not cloud.ServerStatus.GONE:
-                return self._retain(plan, plan.old, is_cold, at_work)
+                return self._retain(plan, plan.old, is_cold, beside.at_work)
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
-        stay = keep()
+        stay = beside.keep()
         named = tuple(name for name in step.target.split(',') if name not in stay)
         if not named:
             return f'{step.target} stays: it is the active'
@@ -177,13 +184,14 @@ class HeatSteps:
             order=chained.order,
             count=len(named),
             named=named,
-            keep=keep,
+            keep=beside.keep,
             new_names=(plan.new.member,) if is_cold and plan.new else (),
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,
             cooldown=chained.cooldown,
             emit=lambda text: self._events.progress(text, plan),
-            at_work=at_work,
+            is_needed=beside.is_needed,
+            at_work=beside.at_work,
         )
         left = f'; {", ".join(outcome.left_over)} is not deleted yet' if outcome.left_over else ''
         return f'replaced {", ".join(outcome.replaced)} by {", ".join(outcome.new)}{left}'

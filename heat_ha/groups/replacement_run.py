@@ -53,6 +53,10 @@ def nothing() -> None:
     """Nobody wants to know that the run is at work."""
 
 
+class StillRemoving(exceptions.Stopped):
+    """All but deletions is done. Heat goes on with them, and somebody else needs the group."""
+
+
 class ReplacementRun:
     """One run of one replacement: from what is there to its end, or to where it stops.
 
@@ -99,6 +103,7 @@ class ReplacementRun:
 
         :raises exceptions.Refused: nothing could be done.
         :raises exceptions.MayPass: not all of it could be done now; ``what_is_left`` may be later.
+        :raises StillRemoving: what is left are deletions, and somebody else needs the group.
         :raises exceptions.Stopped: not all of it could be done.
         """
         self._intent.record()
@@ -170,10 +175,10 @@ class ReplacementRun:
         """:raises exceptions.Stopped: what is left is of the request that the run is for."""
         if decide.own(self._ended).isdisjoint(blocked.names):
             return
-        may_pass = decide.is_passing(blocked.reason)
-        raise (exceptions.MayPass if may_pass else exceptions.Stopped)(
-            blocked.reason, blocked.remedy
-        )
+        kind = exceptions.MayPass if decide.is_passing(blocked.reason) else exceptions.Stopped
+        if blocked.is_removing and time.monotonic() < self._deadline:
+            kind = StillRemoving
+        raise kind(blocked.reason, blocked.remedy)
 
     def _look(self) -> model.Group:
         """Look, and again when there is no answer: one lost reply is not a reason to stop."""

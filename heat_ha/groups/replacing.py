@@ -75,10 +75,11 @@ def replace(
     :param cooldown: in seconds; None means the group's own.
     :param emit: called with a sentence about each step.
     :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
-        the group. Then they are left to Heat, and ``Stopped`` says so.
+        the group. Then they are left to Heat, and ``StillRemoving`` says so.
     :param at_work: called at each look for as long as it takes.
     :raises exceptions.Refused: nothing was changed.
     :raises exceptions.TryAgain: nothing was changed, for somebody else changes the group.
+    :raises StillRemoving: the group is needed, here or by another request for it.
     :raises exceptions.Stopped: not everything was replaced; the group is in order all the same.
     """
     started = time.monotonic()

@@ -219,7 +219,7 @@ def silent_member(engine, member='OS::Nova::Server'):
     first, *others = names(engine, stack)
     hangs = silent.SilentEngine(engine)
     hangs.names.add(first)
-    with pytest.raises(exceptions.Stopped, match=f'{first} is still being deleted'):
+    with pytest.raises(replacement_run.StillRemoving, match=f'{first} is still being deleted'):
         replace(engine, stack, first, is_needed=lambda: True)
     return stack, first, hangs, others
 

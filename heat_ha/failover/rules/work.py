@@ -121,6 +121,21 @@ def next_work(
     return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
 
 
+def is_other_due(
+    record: model.Record,
+    waiting: Sequence[model.Remembered],
+    now: datetime.datetime,
+    plan_id: str,
+    *,
+    is_locked: bool,
+) -> bool:
+    """Whether something is due beside the follow-up of this plan, and nobody is at it."""
+    others = tuple(one for one in record.follow_ups if one.plan.plan_id != plan_id)
+    rest = dataclasses.replace(record, follow_ups=others)
+    step = next_work(rest, waiting, now, 0.0, is_locked=is_locked)
+    return isinstance(step, DecideAgain | CarryOut | Retry | Expire)
+
+
 def _is_decidable(one: model.Remembered, record: model.Record, is_open: bool) -> bool:
     """Whether a signal can be decided: with a plan that stopped, only one about its successor."""
     if record.is_paused:

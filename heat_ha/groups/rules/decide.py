@@ -67,11 +67,15 @@ class GiveUp:
 
 @dataclasses.dataclass(frozen=True)
 class Blocked:
-    """Nothing more can be done in this run, for these members could not be removed."""
+    """Nothing more can be done in this run, for these members could not be removed.
+
+    ``is_removing``: Heat is at it, and that is not waited for any longer.
+    """
 
     reason: str
     remedy: str
     names: tuple[str, ...] = ()
+    is_removing: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -474,4 +478,5 @@ def still_removing(name: str, left: tuple[str, ...]) -> Blocked:
         f'member {name} is still being deleted',
         'Heat goes on with that; the next signal sees to its end',
         left,
+        is_removing=True,
     )

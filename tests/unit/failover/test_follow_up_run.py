@@ -80,10 +80,11 @@ def over(monkeypatch):
     asked = []
 
     def run(replace):
-        def do(_self, plan, step, keep, at_work):
+        def do(_self, plan, step, beside):
             assert not lock.is_held_now, 'the next failover would wait for it'
-            asked.append((step.target, keep()))
-            run.keep, run.at_work = keep, at_work
+            asked.append((step.target, beside.keep()))
+            run.keep, run.at_work = beside.keep, beside.at_work
+            run.is_needed = beside.is_needed
             return replace()
 
         monkeypatch.setattr(heat_steps.HeatSteps, 'replace', do)
@@ -283,7 +284,35 @@ def test_what_another_engine_has_taken_over_keeps_its_claim(over):
 def test_to_wait_for_a_busy_group_is_no_progress(over):
     over(raises(heat_steps.GroupBusy('group is being scaled')))
     assert over.tried is follow_up_run.Tried.PUT_OFF
+    over(raises(heat_steps.StillRemoving('a is still being deleted')))
+    assert over.tried is follow_up_run.Tried.PUT_OFF
     over(raises(exceptions.Stopped('no', 'x')))
     assert over.tried is follow_up_run.Tried.ENDED
     over(lambda: 'replaced a by c')
     assert over.tried is follow_up_run.Tried.ENDED
+
+
+def test_a_deletion_that_is_left_to_heat_is_no_failure_and_is_looked_at_again(over):
+    [left] = over(raises(heat_steps.StillRemoving('a is still being deleted'))).follow_ups
+    assert left.tries == 0 and left.engine == '' and 'being deleted' in left.reason
+    due = datetime.datetime.fromisoformat(left.due) - datetime.datetime.now(datetime.timezone.utc)
+    assert 0 < due.total_seconds() <= follow_up_run.AFTER_REMOVAL
+    assert not [a for a in over.policy.events if a[1] == events.FAILED]
+
+
+@pytest.mark.parametrize('is_due', [False, True])
+def test_a_deletion_is_waited_for_only_while_nothing_else_is_due(over, monkeypatch, is_due):
+    monkeypatch.setattr(follow_up_run.lease, 'is_held_by_living', lambda *_args: False)
+    other = model.FollowUp(
+        dataclasses.replace(over.plan, plan_id='p9'), due=ago(1 if is_due else -60)
+    )
+    answers = []
+
+    def waits():
+        known = record.record_of(over.policy.data())
+        record.write(over.policy, dataclasses.replace(known, follow_ups=(*known.follow_ups, other)))
+        answers.append(over.is_needed())
+        return 'replaced a by c'
+
+    over(waits)
+    assert answers == [is_due]

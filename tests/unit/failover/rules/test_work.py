@@ -149,6 +149,32 @@ def test_follow_ups_are_changed_by_their_plan():
     assert work.with_follow_up(record, gone) == record, 'what was dropped does not come back'
 
 
+def test_what_else_is_due_comes_before_the_wait_for_a_deletion():
+    other = dataclasses.replace(OVER, plan_id='p9')
+    claimed = dataclasses.replace(follow_up(LATER), engine='x')
+    retained = model.Retained('c', 'server-c', EARLIER)
+    cases = {
+        'nothing': ({}, (), False),
+        'another replacement': ({'follow_ups': (model.FollowUp(other),)}, (), True),
+        'one that is due later': ({'follow_ups': (model.FollowUp(other, due=LATER),)}, (), False),
+        'a signal': ({}, (kept('b'),), True),
+        'a signal that is due later': ({}, (kept('b', LATER),), False),
+        'a member kept long enough': ({'retained': (retained,)}, (), True),
+        'a plan that stopped': ({'plan': PLAN, 'state': model.State.STOPPED}, (), True),
+        'a paused policy': ({'follow_ups': (model.FollowUp(other),), 'is_paused': True}, (), False),
+    }
+    for case, (changes, waiting, is_due) in cases.items():
+        record = model.Record(active=worlds.holder('a'), **changes)
+        record = dataclasses.replace(record, follow_ups=(*record.follow_ups, claimed))
+        found = work.is_other_due(record, waiting, worlds.NOW, OVER.plan_id, is_locked=False)
+        assert found is is_due, case
+        if 'plan' in changes:
+            # Who has the lock is at it.
+            assert not work.is_other_due(
+                record, waiting, worlds.NOW, OVER.plan_id, is_locked=True
+            ), case
+
+
 def test_no_claim_counts_for_long_that_is_not_put_off():
     for engine, age, is_alive in itertools.product(
         ('', 'other'), (None, -60, -1, 1, 59, 61, 10**6), (False, True)
