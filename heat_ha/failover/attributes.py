@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import graph
+from heat_ha.failover.rules import graph, work
 from heat_ha.groups.adapters import members as group_members
 
 
@@ -28,6 +28,11 @@ def reason(found: model.Record, waiting: Sequence[model.Remembered]) -> str:
             parts.append(f'{names} could not be replaced yet: {one.reason}. {one.remedy}'.rstrip())
         else:
             parts.append(f'{names} is being replaced')
+    parts += [
+        f'{one.member} was kept long enough and could not be removed yet: {one.reason}. '
+        f'{one.remedy}'.rstrip()
+        for one in work.hindered(found)
+    ]
     return '; '.join(parts)
 
 
@@ -54,6 +59,17 @@ def pending(found: model.Record, waiting: Sequence[model.Remembered]) -> dict[st
                 'due': one.due,
             }
             for one in found.follow_ups
+        ],
+        'retained': [
+            {
+                'member': one.member,
+                'server': one.server,
+                'until': one.until,
+                'tries': one.tries,
+                'reason': one.reason,
+                'due': one.due,
+            }
+            for one in found.retained
         ],
     }
 

@@ -150,11 +150,21 @@ class MemberServer:
 
 @dataclasses.dataclass(frozen=True)
 class Retained:
-    """A member that was left as sick and is retained, shut off, for a look; ``until`` is UTC."""
+    """A member that was left as sick and is retained, shut off, for a look; ``until`` is UTC.
+
+    ``tries`` is how often its removal came to nothing since, ``due`` when that is tried again (UTC,
+    empty for at once), ``reason`` and ``remedy`` are of the last try.
+    """
+
+    FORM = serialization.Form(omits=('tries', 'due', 'reason', 'remedy'))
 
     member: str
     server: str
     until: str
+    tries: int = 0
+    due: str = ''
+    reason: str = ''
+    remedy: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

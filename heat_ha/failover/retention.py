@@ -5,17 +5,18 @@ import dataclasses
 import datetime
 from typing import Any
 
-from oslo_log import log as logging
-
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.failover import events, held_record, model, record
-from heat_ha.failover.rules import suspicion
+from heat_ha.failover.rules import suspicion, work
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
 from heat_ha.groups.adapters import failure_masks
 
-LOG = logging.getLogger(__name__)
+# Seconds until another try where somebody else changes the group now.
+AFTER_OTHERS = 30.0
+
+REMEDY = 'Mend the cause; resume has it tried at once, drop leaves the member in the group'
 
 
 class Retention:
@@ -53,34 +54,75 @@ class Retention:
         return retained
 
     def expire(self, retained: model.Retained, requested_by: str) -> None:
-        """Remove a member that was retained long enough.
-
-        The active, which is there, counts as what has come in its place.
+        """Remove a member that was retained long enough, or put on record why it is still there.
 
         :param requested_by: the name of the policy whose signal it was.
-        :raises HaError: it is still there; the next signal tries it again.
         """
         known = record.read(self._policy)
         if known.active is None or retained not in known.retained:
             return
         if retained.member == known.active.member:
-            raise exceptions.Refused(f'{retained.member} is the active now')
+            # A person has made it that: there is nothing left to look at, and nothing to remove.
+            self._take_off(retained, is_gone=False)
+            return
+        try:
+            self._remove(retained, known.active, requested_by)
+        except exceptions.TryAgain as exc:
+            # Somebody else changes the group, which is no failure.
+            due = work.at(clock.now(), AFTER_OTHERS)
+            self._change(retained, dataclasses.replace(retained, due=due, reason=str(exc)))
+        except exceptions.HaError as exc:
+            self._failed(retained, getattr(exc, 'reason', str(exc)))
+        else:
+            self._take_off(retained, is_gone=True)
+            text = f'{retained.member} was kept until {retained.until} and is gone'
+            self._events.progress(text)
+
+    def _remove(
+        self, retained: model.Retained, active: model.MemberServer, requested_by: str
+    ) -> None:
+        """Remove the member; the active, which is there, counts as what has come in its place."""
         replacing.replace(
             self._group,
             requested_by=requested_by,
             order=groups.Order.CREATE_FIRST,
             named=(retained.member,),
-            keep=(known.active.member,),
-            new_names=(known.active.member,),
+            keep=(active.member,),
+            new_names=(active.member,),
             respect_cooldown=False,
             cooldown=0.0,
         )
 
-        def drop(known: model.Record) -> model.Record:
-            return dataclasses.replace(
-                suspicion.without(known, {retained.member}),
-                retained=tuple(r for r in known.retained if r != retained),
+    def _failed(self, retained: model.Retained, reason: str) -> None:
+        tries = retained.tries + 1
+        pause = work.again_after(tries)
+        changed = dataclasses.replace(
+            retained,
+            tries=tries,
+            due=work.at(clock.now(), pause),
+            reason=reason,
+            remedy=REMEDY,
+        )
+        self._change(retained, changed)
+        if work.is_reported(tries, reason != retained.reason):
+            # Heat keeps the first 255 characters; the whole reason is in ``pending``.
+            self._events.emit(
+                events.FAILED,
+                f'{retained.member} was kept long enough and could not be removed (try {tries}), '
+                f'again in {pause:.0f} s. {REMEDY}: {reason}',
             )
 
+    def _change(self, retained: model.Retained, changed: model.Retained) -> None:
+        self._changes.make(
+            lambda known: dataclasses.replace(
+                known, retained=tuple(changed if r == retained else r for r in known.retained)
+            )
+        )
+
+    def _take_off(self, retained: model.Retained, *, is_gone: bool) -> None:
+        def drop(known: model.Record) -> model.Record:
+            others = tuple(r for r in known.retained if r.member != retained.member)
+            known = dataclasses.replace(known, retained=others)
+            return suspicion.without(known, {retained.member}) if is_gone else known
+
         self._changes.make(drop)
-        self._events.progress(f'{retained.member} was kept until {retained.until} and is gone')

@@ -253,11 +253,7 @@ class WorkLoop:
     def _expire(self, one: model.Retained) -> None:
         changes = held_record.RecordChanges(self._policy, self._lock)
         retained = retention.Retention(self._policy, self._group, changes, self._events)
-        try:
-            retained.expire(one, self._policy.name)
-        except exceptions.HaError as exc:
-            LOG.info('%s: %s is still retained: %s', self._policy.name, one.member, exc)
-            self._not_now.add(one)
+        retained.expire(one, self._policy.name)
 
 
 def ask_to_go_on(policy: Any) -> None:

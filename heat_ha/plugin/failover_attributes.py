@@ -88,8 +88,8 @@ class FailoverAttributes(resource.Resource):
         PENDING: attributes.Schema(
             _(
                 'What is left to do: under signals those that are kept and decided again, under '
-                'replacements the members that failovers have left, each with the reason and the '
-                'time of the next try.'
+                'replacements the members that failovers have left, under retained those that '
+                'are kept for a look, each with the reason and the time of the next try.'
             ),
             type=attributes.Schema.MAP,
             cache_mode=attributes.Schema.CACHE_NONE,

@@ -65,7 +65,8 @@ def wanted(
         is_claimed = work.is_claimed(left.get('engine', ''), due, now, is_alive)
         if _is_due(due, now) and not is_claimed:
             return Wanted('retry', 'something is left to replace')
-    if is_over and any(_is_due(one['until'], now) for one in record.get('kept', ())):
+    kept = record.get('kept', ())
+    if is_over and any(_is_due(one.get('due') or one['until'], now) for one in kept):
         return Wanted('retry', 'a member was kept long enough')
     return None
 

@@ -196,6 +196,10 @@ def _resume(record: model.Record, *, at_once: bool) -> Answer:
     if record.follow_ups:
         names = ', '.join(sorted(standbys.going(record)))
         return FollowUp(f'going on with the replacement of {names}', at_once)
+    hindered = work.hindered(record)
+    if hindered:
+        names = ', '.join(sorted(one.member for one in hindered))
+        return FollowUp(f'going on with the removal of {names}', at_once)
     # A signal that is kept is not on record here; what asks for it is no person.
     text = 'there is nothing to resume'
     return Refuse(text) if at_once else FollowUp(text, at_once)
@@ -277,10 +281,11 @@ def _cancel(record: model.Record) -> Answer:
 
 def _drop(seen: model.Observation) -> Answer:
     record, plan = seen.record, seen.record.plan
-    is_open = ways_out.is_open(record)
-    if not is_open and not record.follow_ups:
+    is_open, hindered = ways_out.is_open(record), work.hindered(record)
+    if not is_open and not record.follow_ups and not hindered:
         return Refuse('there is nothing to drop')
     left = [f'member {name} is not replaced' for name in sorted(standbys.going(record))]
+    left += [f'member {one.member} is not removed' for one in hindered]
     text = 'what was left to do is dropped'
     if is_open and plan is not None:
         found = ways_out.dropped(seen)
@@ -288,7 +293,8 @@ def _drop(seen: model.Observation) -> Answer:
         left = [part for part in (found.left_over, *left) if part]
         if record.active is not None:
             text = f'{text}; the active is {record.active.member}'
-    record = dataclasses.replace(record, follow_ups=())
+    retained = tuple(one for one in record.retained if one not in hindered)
+    record = dataclasses.replace(record, follow_ups=(), retained=retained)
     return Drop(record, f'{text}; left over: {"; ".join(left)}' if left else text)
 
 

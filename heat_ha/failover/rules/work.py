@@ -26,6 +26,10 @@ FIRST_RETRY, LONGEST_RETRY = 10.0, 40.0
 # Seconds until follow-up work is tried again that did not succeed, and the longest time.
 FIRST_AGAIN, LONGEST_AGAIN = 10.0, 900.0
 
+# How many tries that fail for the same reason make no event, at most: eight hours of the longest
+# pause.
+REMIND_EVERY = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class DecideAgain:
@@ -92,8 +96,7 @@ def next_work(
 
     :param idle: seconds since this thread has last done something.
     :param is_locked: whether somebody has the policy's lock; who has it looks for work afterwards.
-    :param not_now: retained members that this thread could not remove, and plans whose follow-up
-        is in other hands.
+    :param not_now: the plans whose follow-up is in other hands.
     """
     is_open = ways_out.is_open(record)
     decidable = [one for one in waiting if not is_locked and _is_decidable(one, record, is_open)]
@@ -107,7 +110,7 @@ def next_work(
     ready = [o for o in left if is_due(o.due, now) and o.plan.plan_id not in not_now]
     if ready:
         return CarryOut(ready[0])
-    old = [one for one in _expired(record, now) if one not in not_now]
+    old = _expired(record, now)
     if old:
         return Expire(old[0])
     if not (waiting or record.follow_ups or may_retry):
@@ -157,9 +160,19 @@ def _expired(record: model.Record, now: datetime.datetime) -> tuple[model.Retain
 def expired(
     retained: Sequence[model.Retained], now: datetime.datetime
 ) -> tuple[model.Retained, ...]:
-    """Those that were retained long enough; of several, all but the newest."""
+    """Those that were retained long enough; of several, all but the newest.
+
+    One whose removal has failed comes when the next try is due.
+    """
     newest = max((r.until for r in retained), default='')
-    return tuple(r for r in retained if r.until != newest or is_due(r.until, now))
+    return tuple(
+        r for r in retained if (r.until != newest or is_due(r.until, now)) and is_due(r.due, now)
+    )
+
+
+def hindered(record: model.Record) -> tuple[model.Retained, ...]:
+    """The retained members whose removal was tried and is tried again."""
+    return tuple(one for one in record.retained if one.reason)
 
 
 def age(came: str, now: datetime.datetime) -> float:
@@ -224,8 +237,11 @@ def again_after(tries: int) -> float:
 
 
 def is_reported(tries: int, is_news: bool) -> bool:
-    """Whether a try that failed makes an event: its reason is news, or it is a reminder."""
-    return is_news or tries & (tries - 1) == 0
+    """Whether a try that failed makes an event: its reason is news, or it is a reminder.
+
+    The reminders come ever more seldom, and then each time after REMIND_EVERY tries.
+    """
+    return is_news or tries & (tries - 1) == 0 or tries % REMIND_EVERY == 0
 
 
 def at(now: datetime.datetime, seconds: float) -> str:
@@ -259,4 +275,5 @@ def all_due(record: model.Record) -> model.Record:
         follow_ups=tuple(
             one if one.engine else dataclasses.replace(one, due='') for one in record.follow_ups
         ),
+        retained=tuple(dataclasses.replace(one, due='') for one in record.retained),
     )

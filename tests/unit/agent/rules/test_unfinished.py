@@ -33,6 +33,8 @@ KEPT = {
     'none': ((), False),
     'later': (({'until': at(9)},), False),
     'now': (({'until': at(-9)},), True),
+    'again later': (({'until': at(-9), 'due': at(9)},), False),
+    'again now': (({'until': at(-99), 'due': at(-9)},), True),
 }
 STATES = ('ready', 'running', 'waiting_for_fence', 'stopped')
 
@@ -63,7 +65,7 @@ def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
             is_over = state == 'ready'
             is_due = FOLLOW_UPS[left][1] or (is_over and (SIGNALS[signals][1] or KEPT[kept][1]))
             assert (found is not None and found.action == 'retry') is is_due, (signals, left, kept)
-    assert count == 4 * 5 * 7 * 3 * 8
+    assert count == 4 * 5 * 7 * 5 * 8
 
 
 def test_a_stopped_plan_is_tried_again_when_that_is_due():

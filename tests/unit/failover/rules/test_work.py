@@ -102,7 +102,7 @@ def test_a_plan_that_stopped_is_tried_again_unless_a_person_has_to_say_so():
     assert max(work.retry_pause(tries) for tries in range(1000)) < 60
 
 
-def test_expired_members_go_when_nothing_else_is_under_way_and_each_is_tried_once():
+def test_expired_members_go_when_nothing_else_is_under_way_and_again_when_that_is_due():
     old = model.Retained('a', 'server-a', EARLIER)
     for state, is_paused in itertools.product(model.State, (False, True)):
         record = model.Record(
@@ -111,8 +111,11 @@ def test_expired_members_go_when_nothing_else_is_under_way_and_each_is_tried_onc
         step = work.next_work(record, (), worlds.NOW, 0.0, is_locked=False)
         is_quiet = state is model.State.READY and not is_paused
         assert step == (work.Expire(old) if is_quiet else work.Nothing())
-        step = work.next_work(record, (), worlds.NOW, 0.0, is_locked=False, not_now=(old,))
-        assert step == work.Nothing()
+        later = dataclasses.replace(old, due=LATER, reason='no')
+        record = dataclasses.replace(record, retained=(later,))
+        assert work.next_work(record, (), worlds.NOW, 0.0, is_locked=False) == work.Nothing()
+        [again] = work.all_due(record).retained
+        assert work.expired((again,), worlds.NOW) == (again,)
 
 
 def test_of_several_retained_members_the_newest_stays_until_its_time():
@@ -132,8 +135,11 @@ def test_tries_come_less_and_less_often_and_are_never_given_up():
 
 def test_a_try_that_fails_is_reported_when_it_is_news_and_as_a_reminder():
     reported = [tries for tries in range(1, 100) if work.is_reported(tries, is_news=False)]
-    assert reported == [1, 2, 4, 8, 16, 32, 64]
+    assert reported == [1, 2, 4, 8, 16, 32, 64, 96]
     assert all(work.is_reported(tries, is_news=True) for tries in range(1, 100))
+    reported = [tries for tries in range(1, 10_000) if work.is_reported(tries, is_news=False)]
+    silent = [b - a for a, b in itertools.pairwise(reported)]
+    assert max(silent) * work.LONGEST_AGAIN <= 8 * 3600, 'a reminder comes at last every 8 hours'
 
 
 def test_follow_ups_are_changed_by_their_plan():
