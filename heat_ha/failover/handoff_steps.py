@@ -7,6 +7,7 @@ by ``rules.server_rules``, how often and how long a step is tried by ``rules.ret
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 import random
 import threading
@@ -43,6 +44,17 @@ MAX_AT_ONCE = 16
 
 # When a thing was looked at, on the monotonic clock, and what was seen.
 Look = tuple[float, Any]
+
+
+class _AtEarlierSuccessor(Exception):
+    """Something is at a server that an earlier plan of the same failover has tried."""
+
+
+def _comes_back(target: str) -> exceptions.Stopped:
+    return exceptions.Stopped(
+        f'{target} came back to an earlier successor {retry.MAX_REQUESTS} times',
+        'Find out who attaches it there, then send the signal resume',
+    )
 
 
 class HandoffSteps:
@@ -170,12 +182,20 @@ class HandoffSteps:
 
     def _acquire(self, step: model.Step, old: str | None, new: str) -> str:
         handler = self._drivers[step.thing]
-        return self._until_done(
-            step,
-            lambda: self._next_acquire(step, old, new),
-            lambda: handler.acquire(step.target, new, step.detail or None),
-            service=handler.asked_of,
-        )
+        for _ in range(retry.MAX_REQUESTS):
+            try:
+                return self._until_done(
+                    step,
+                    lambda: self._next_acquire(step, old, new),
+                    lambda: handler.acquire(step.target, new, step.detail or None),
+                    service=handler.asked_of,
+                )
+            except _AtEarlierSuccessor:
+                # A request to attach it there has come through after it was seen as free. It is
+                # taken from there as before: what hinders that says nothing of the new active.
+                name = f'{StepKind.DETACH.value}:{step.target}'
+                self._release(dataclasses.replace(step, name=name, kind=StepKind.DETACH), new)
+        raise _comes_back(step.target)
 
     def _until_done(
         self,
@@ -232,7 +252,12 @@ class HandoffSteps:
         if poller is not None and poller.has_seen(step.target, new):
             # The service knows that the server has it; that look was for all of its kind.
             return moves.Done(f'{handler.looked_at_in} shows it attached to the new active')
-        return handler.next_acquire(self._look_at(step), old, new)
+        seen = self._look_at(step)
+        move = handler.next_acquire(seen, old, new)
+        earlier = {one.server for one in self._plan().tried} - {old, new}
+        if isinstance(move, moves.Stop) and earlier.intersection(handler.holders(seen) or ()):
+            raise _AtEarlierSuccessor
+        return move
 
     def _look_at(self, step: model.Step) -> Any:
         """Look at a thing, or use the look that ended the step before."""

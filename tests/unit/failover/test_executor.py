@@ -270,6 +270,80 @@ def test_a_living_host_is_looked_at_once_and_whoever_may_have_something_else_too
     assert bool(shell.handed_over) is not bool(tried) and not cloud.requests
 
 
+def late(volumes, at, *, when='detach'):
+    """A plan whose volumes are free for b, and then come to another server ``at`` all the same."""
+    cloud, plan = make(volumes)
+    for name in volumes:
+        plan = plan.with_step(
+            dataclasses.replace(plan.step(f'detach:{name}'), state=StepState.DONE)
+        )
+        cloud.add_volume(name)
+    for name in 'cx':
+        cloud.add_server(f'server-{name}')
+    for name in volumes:
+        cloud.attach(at, name, None)
+        if when == 'in use':
+            while cloud.volume(name).status is not VolumeStatus.IN_USE:
+                pass
+    cloud.requests.clear()
+    return cloud, dataclasses.replace(plan, tried=(worlds.holder('c'),))
+
+
+@pytest.mark.parametrize('volumes', [('v1',), ('v1', 'v2')])
+@pytest.mark.parametrize('when', ['attaching', 'in use'])
+def test_what_comes_late_to_an_earlier_successor_is_taken_from_it(volumes, when):
+    cloud, plan = late(volumes, 'server-c', when=when)
+    shell = FakeShell()
+    run(plan, shell, cloud)
+    assert {cloud.holder(name) for name in volumes} == {'server-b'} and not cloud.violations
+    for name in volumes:
+        own = [(what, server) for what, thing, server in cloud.requests if thing == name]
+        assert own == [('detach', 'server-c'), ('attach', 'server-b')]
+
+
+@pytest.mark.parametrize('at', ['server-x', 'server-a'])
+def test_what_comes_late_to_anybody_else_is_left_there(at):
+    cloud, plan = late(('v1',), at, when='in use')
+    with pytest.raises(exceptions.Stopped, match=at):
+        run(plan, FakeShell(), cloud)
+    assert cloud.holder('v1') == at and not cloud.requests
+
+
+# S1
+@pytest.mark.parametrize('is_confirmed', [False, True])
+def test_what_comes_late_to_a_dead_host_waits_for_that(is_confirmed, monkeypatch):
+    monkeypatch.setattr(retry, 'STUCK_AFTER', 0.0)
+    cloud, plan = late(('v1',), 'server-c', when='in use')
+    cloud.let_die('server-c')
+    if is_confirmed:
+        cloud.confirm()
+    with pytest.raises(exceptions.FencingUnconfirmed) as stopped:
+        run(plan, FakeShell(), cloud)
+    assert stopped.value.server == 'server-c' and 'detach:v1' in stopped.value.reason
+    assert cloud.holder('v1') == 'server-c' and not cloud.requests and not cloud.violations
+
+
+def test_what_comes_back_again_and_again_ends_with_a_reason(monkeypatch):
+    cloud, plan = late(('v1',), 'server-c', when='in use')
+    detach = cloud.detach
+
+    def comes_back(server, volume):
+        answer = detach(server, volume)
+        monkeypatch.setattr(cloud, '_looks', 0)
+        while cloud.volume(volume).status is not VolumeStatus.AVAILABLE:
+            pass
+        return answer
+
+    monkeypatch.setattr(cloud, 'detach', comes_back)
+    monkeypatch.setattr(
+        cloud, 'attach', lambda _server, volume, _device: attach('server-c', volume, None)
+    )
+    attach = type(cloud).attach.__get__(cloud)
+    with pytest.raises(exceptions.Stopped, match='came back to an earlier successor'):
+        run(plan, FakeShell(), cloud)
+    assert len([what for what, _, _ in cloud.requests if what == 'detach']) == retry.MAX_REQUESTS
+
+
 def test_a_host_that_died_after_it_was_looked_at_is_seen_by_who_goes_on():
     cloud, plan = make((), by_host=True)
     shell = FakeShell(kill_at=2)
