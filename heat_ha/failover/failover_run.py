@@ -266,7 +266,7 @@ class FailoverRun:
         if self._handoff_seconds is None:
             self._handoff_seconds = time.monotonic() - self._accepted_at
         self._held.write(plan=plan, active=plan.new, epoch=plan.epoch)
-        self._heat_steps.hand_over()
+        self._heat_steps.hand_over(plan)
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
         """Make one more member of a group of one; it becomes the successor."""

@@ -12,7 +12,16 @@ from typing import Any
 from heat_ha import exceptions
 from heat_ha.cloud import clients, nested_stack
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import events, executor, hook_runner, model, observation, record, retention
+from heat_ha.failover import (
+    events,
+    executor,
+    hand_over_watch,
+    hook_runner,
+    model,
+    observation,
+    record,
+    retention,
+)
 from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import standbys
@@ -121,14 +130,26 @@ class HeatSteps:
             self._still_wanted()
             time.sleep(BUSY_LOOK)
 
-    def hand_over(self) -> None:
-        """Update the nested stack to the active that is on record, and wait for it."""
+    def hand_over(self, plan: model.Plan) -> None:
+        """Update the nested stack to the active that is on record, and wait for it.
+
+        :raises SuccessorFailed: the host of the new active has died meanwhile.
+        :raises FencingUnconfirmed: that of a server has, from which something is taken.
+        """
         policy = self._policy
+        watch = hand_over_watch.HandOverWatch(
+            clients.StackClients(policy), plan, lambda text: self._events.progress(text, plan)
+        )
+
+        def still_wanted() -> None:
+            self._still_wanted()
+            watch.look()
+
         nested_stack.update_nested(
             policy,
             policy.child_template,
             timeout=policy.stack.timeout_secs(),
-            still_wanted=self._still_wanted,
+            still_wanted=still_wanted,
         )
 
     def run_hook(self, plan: model.Plan, step: model.Step) -> str:

@@ -77,6 +77,39 @@ def next_for_fence(server: cloud.Server, host: cloud.Host) -> moves.Shown:
     return moves.Done(host.detail)
 
 
+def next_for_hand_over(
+    server: cloud.Server, host: cloud.Host, *, is_successor: bool
+) -> moves.Wait | moves.Stop | moves.WaitForFence:
+    """Whether Heat's update can come to its end, as far as this server's host is known.
+
+    Invariant: the wait for it is ended only when the host is confirmed down and the server is still
+    there. A host that is only silent may answer again, and what is not known ends nothing (S2).
+
+    :param is_successor: whether it is the new active, which is to get something; else it is one
+        from which something is taken.
+    """
+    if server.status is ServerStatus.COULD_NOT_ASK:
+        return moves.Wait(f'Nova did not answer ({server.detail})')
+    if server.status is ServerStatus.GONE:
+        # Heat hears that from Nova at once.
+        return moves.Wait('the server does not exist any more')
+    if host.state is HostState.DOWN:
+        return moves.Wait(f'{host.detail}. {CONFIRM}')
+    if host.state is not HostState.CONFIRMED_DOWN:
+        return moves.Wait(host.detail)
+    if is_successor:
+        return moves.Stop(
+            f'the host of the new active has died: {host.detail}',
+            'Evacuate the server, or have a healthy standby; then send the signal resume',
+            is_of_server=True,
+        )
+    return moves.WaitForFence(
+        f'the host has died from whose server Heat takes what is left: {host.detail}',
+        'Evacuate or delete the server, then send the signal resume',
+        server.server,
+    )
+
+
 def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> moves.Finding:
     """What to do when Nova does not carry out a request for the old active's server.
 

@@ -13,6 +13,7 @@ from heat_ha.failover import (
     events,
     executor,
     failover_run,
+    hand_over_watch,
     held_record,
     model,
     observation,
@@ -122,7 +123,7 @@ def group(monkeypatch, ending):
         plan = decide.answer(signals.Signal(), seen(known, 'p1')).plan
         made = ending(policy, plan)
         made._handoff_seconds = None
-        monkeypatch.setattr(made._heat_steps, 'hand_over', lambda: None)
+        monkeypatch.setattr(made._heat_steps, 'hand_over', run.hand_over)
         numbers = iter('23456')
 
         def look_again(_plan):
@@ -136,7 +137,7 @@ def group(monkeypatch, ending):
         findings, _seen = look_again(plan)
         return made.run(plan, world, findings, look_again, is_taken_up=False)
 
-    run.world = world
+    run.world, run.hand_over = world, lambda _plan: None
     return run
 
 
@@ -170,6 +171,33 @@ def test_with_nobody_left_it_stops_and_says_so(group):
     assert known.state is model.State.STOPPED and 'another availability zone' in known.reason
     assert group.world.holder('v1') is None
     assert [s.state for s in known.plan.steps if s.name == 'attach:v1'] == [StepState.FAILED]
+
+
+def test_another_successor_follows_one_whose_host_dies_while_heat_hands_over(group, monkeypatch):
+    monkeypatch.setattr(hand_over_watch, 'LOOK_EVERY', 0.0)
+    handed_over, world = [], group.world
+
+    def hand_over(plan):
+        handed_over.append(plan.new.member)
+        watch = hand_over_watch.HandOverWatch(world, plan, lambda _text: None)
+        watch.look()
+        if plan.new.member == 'b':
+            world.let_die('server-b')
+            watch.look()
+            world.confirm()
+            try:
+                watch.look()
+            finally:
+                # What it has is freed by whoever confirmed that its host is down.
+                world.owner_deletes('server-b')
+
+    group.hand_over = hand_over
+    policy = Data()
+    assert 'failover from a to c: done' in group(policy)
+    assert handed_over == ['b', 'c'] and world.holder('v1') == 'server-c'
+    known = record.record_of(policy.data())
+    assert (known.active, known.state) == (worlds.holder('c'), model.State.READY)
+    assert not world.violations
 
 
 def test_a_plan_that_replaces_a_standby_is_on_record_before_anything_is_replaced(ending):

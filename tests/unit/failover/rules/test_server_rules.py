@@ -37,6 +37,19 @@ def test_a_server_is_deleted_only_by_wish_and_only_where_it_cannot_write_unseen(
                 assert isinstance(move, moves.Wait)
 
 
+def test_the_wait_for_heat_is_ended_only_for_a_server_whose_host_is_confirmed_down():
+    for status, state, is_new in itertools.product(ServerStatus, cloud.HostState, (False, True)):
+        server, host = cloud.Server('s', status), cloud.Host(state, state.value)
+        move = server_rules.next_for_hand_over(server, host, is_successor=is_new)
+        is_there = status not in (ServerStatus.GONE, ServerStatus.COULD_NOT_ASK)
+        if not is_there or state is not cloud.HostState.CONFIRMED_DOWN:
+            assert isinstance(move, moves.Wait), (status, state)
+        elif is_new:
+            assert isinstance(move, moves.Stop) and move.is_of_server
+        else:
+            assert isinstance(move, moves.WaitForFence) and move.server == 's'
+
+
 def test_a_host_that_does_not_answer_is_waited_for_by_name_of_the_command_that_confirms_it():
     move = server_rules.next_for_stuck(
         cloud.Server('s', ServerStatus.ACTIVE), cloud.Host(cloud.HostState.DOWN, 'silent'), True
