@@ -491,17 +491,3 @@ class Observation:
     keep_seconds: float = 0.0
     is_overtaken: bool = False
     held_by: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class PlanUpdate:
-    """What an update of the stack changes for a plan that is not at its end.
-
-    ``taken_out`` are the ids of things that the template does not hand over any more.
-    """
-
-    revision: str
-    taken_out: frozenset[str]
-    quiesce_hook: Hook | None
-    activate_hook: Hook | None
-    on_dead_host: OnDeadHost

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An update of the stack while a failover of a FailoverPolicy is not over."""
 
-from heat_ha.failover import events, model, record
+from heat_ha.failover import events, record
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.rules import ways_out
 from heat_ha.plugin import failover_options
@@ -17,7 +17,7 @@ def apply(policy, found):
     before = record.read_definition(policy) or {}
     wanted = policy._wanted_definition()
     options = failover_options.read(policy)
-    update = model.PlanUpdate(
+    update = ways_out.PlanUpdate(
         revision=record.revision(wanted),
         taken_out=_taken_out(found.plan, before, wanted),
         quiesce_hook=options.quiesce_hook,

@@ -171,7 +171,21 @@ def _where(
     return f'{target} is at {", ".join(names.get(s, f"server {s}") for s in sorted(servers))}'
 
 
-def updated(plan: model.Plan, seen: model.PlanUpdate) -> model.Plan:
+@dataclasses.dataclass(frozen=True)
+class PlanUpdate:
+    """What an update of the stack changes for a plan that is not at its end.
+
+    ``taken_out`` are the ids of things that the template does not hand over any more.
+    """
+
+    revision: str
+    taken_out: frozenset[str]
+    quiesce_hook: model.Hook | None
+    activate_hook: model.Hook | None
+    on_dead_host: model.OnDeadHost
+
+
+def updated(plan: model.Plan, seen: PlanUpdate) -> model.Plan:
     """The plan after the template changed: the failover goes on with what is wanted now.
 
     What the template does not hand over any more is left where it is. What it hands over in
