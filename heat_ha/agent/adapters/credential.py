@@ -38,9 +38,12 @@ EVACUATE = 'evacuate a server, by the role admin'
 
 def rights(region: str | None) -> list[Right]:
     """Try each call. For an evacuation, which cannot be tried, Nova wants the role admin."""
-    client = compute_hosts.client_for(region, nova_admin.MICROVERSION, nova_hosts.RESCUE)
+    problem = f'heat.conf has no credential in [{nova_hosts.RESCUE}]'
+    try:
+        client = compute_hosts.client_for(region, nova_admin.MICROVERSION, nova_hosts.RESCUE)
+    except compute_hosts.FAILURES as exc:
+        client, problem = None, f'{type(exc).__name__}: {exc}'[:200]
     if client is None:
-        problem = f'heat.conf has no credential in [{nova_hosts.RESCUE}]'
         return [Right(call, problem) for call, _try in CALLS]
     return [*(Right(call, _problem(client, attempt)) for call, attempt in CALLS), _admin(client)]
 

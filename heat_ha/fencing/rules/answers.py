@@ -161,5 +161,5 @@ def _last_line(said: Said) -> str:
     plain = _ESCAPES.sub('', said.out if said.out.strip() else said.err)
     found = [line.strip() for line in plain.splitlines() if line.strip()]
     if not found:
-        return f'it ended with {said.code} and wrote nothing'
+        return 'it wrote nothing'
     return ''.join(sign if sign.isprintable() else '?' for sign in found[-1])[:SHOWN]

@@ -2,6 +2,7 @@
 import types
 
 import pytest
+from keystoneauth1 import exceptions as keystone_exceptions
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha.agent.adapters import credential
@@ -59,6 +60,15 @@ def test_each_call_that_the_credential_cannot_make_is_named(nova, failure):
     nova(Nova(failure) if failure else None)
     found = [right.call for right in credential.rights(None) if right.problem]
     assert found == [call for call, _try in credential.CALLS]
+
+
+def test_a_credential_that_lacks_an_option_is_named(monkeypatch):
+    def client_for(*_):
+        raise keystone_exceptions.MissingRequiredOptions([types.SimpleNamespace(dest='auth_url')])
+
+    monkeypatch.setattr(credential.compute_hosts, 'client_for', client_for)
+    found = credential.rights(None)
+    assert len(found) == len(credential.CALLS) and all('auth_url' in one.problem for one in found)
 
 
 def test_a_credential_without_the_role_admin_is_named(nova):
