@@ -84,7 +84,10 @@ class ReportTable:
                 if report.at > since and self._counts(report, now):
                     by_source.setdefault(report.source, []).append(report)
         for source, told in by_source.items():
-            found.setdefault(source, claims.together(told, heard_at))
+            meant = claims.together(told, heard_at)
+            if meant is not Claimed.RESOLVED:
+                # One that has forgotten is as one that has never said anything.
+                found.setdefault(source, meant)
         return found
 
     def expire(self, hosts: Collection[str], now: float) -> None:

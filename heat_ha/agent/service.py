@@ -43,6 +43,9 @@ WORKERS = 8
 # Seconds between two rounds at least, however often a sender reports something new.
 SHORTEST_PAUSE = 0.2
 
+# Seconds without a finished round after which something is wrong, however slow Nova is.
+LONGEST_ROUND = 60.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -84,6 +87,7 @@ class Agent:
         self._resumes = resumes
         self._wake = threading.Event()
         self._is_over = False
+        self._finished_at = time.monotonic()
         self._log = decision_log.DecisionLog(settings.name)
         self._table = service_table.ServiceTable(nova, monitor)
         self._observer = observation.Observer(
@@ -146,6 +150,13 @@ class Agent:
             self._wake.set()
         return found
 
+    def health(self) -> str:
+        """Why the agent does not do its work, '' when it does."""
+        age = time.monotonic() - self._finished_at
+        if age > max(LONGEST_ROUND, 10 * self._settings.poll_interval):
+            return f'no round has been finished for {age:.0f} s'
+        return ''
+
     def hosts(self) -> dict[str, str]:
         """What was last decided about each host, or what Nova shows of it; for a person."""
         return {
@@ -162,6 +173,7 @@ class Agent:
                 self._wake.clear()
                 try:
                     pause = self.round(pool)
+                    self._finished_at = time.monotonic()
                 except Exception as exc:
                     # A round that could not be finished decides nothing (S2).
                     self._log.line('round', f'agent={self._settings.name} round failed: {exc}')

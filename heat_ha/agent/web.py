@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's HTTP address: ``POST /v1/reports`` for senders of reports, ``GET /metrics``."""
+"""The agent's HTTP address: what senders, Prometheus and operators may ask for.
 
+``ROUTES`` has one row for each. ``web_server`` serves it.
+"""
+
+import dataclasses
 import hmac
 import json
-import socketserver
 import threading
-import wsgiref.simple_server
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,21 +18,20 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.agent import reception
 from heat_ha.agent.reception import Answer, say
+from heat_ha.agent.web_server import MAX_BODY_BYTES
 
 LOG = logging.getLogger(__name__)
 
-# A report is small; Alertmanager groups some dozens of alerts in a body.
-MAX_BODY_BYTES = 256 * 1024
-# Seconds until a sender that falls silent is cut off.
-SOCKET_LIMIT = 10
-# Requests that are answered at once; more wait in the kernel's queue.
-MAX_CONCURRENT = 16
+# Operators' requests that are answered at once. They wait for the database, and the threads that
+# answer are few: the others are for those who report.
+MAX_BY_HAND = 2
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
+Environ = Mapping[str, Any]
 
 
-def read_tokens(path: str) -> dict[str, str]:
-    """The senders' tokens by name.
+def read_tokens(path: str, option: str = 'tokens_file') -> dict[str, str]:
+    """The tokens by the name of who has them.
 
     :raises exceptions.Refused: the file cannot be read, or has a line of another form.
     """
@@ -40,108 +41,208 @@ def read_tokens(path: str) -> dict[str, str]:
     try:
         with open(path) as stream:
             lines = [line.strip() for line in stream]
-    except OSError as exc:
-        raise exceptions.Refused(f'tokens_file cannot be read: {exc}') from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise exceptions.Refused(f'{option} cannot be read: {exc}') from exc
     for line in lines:
         if not line or line.startswith('#'):
             continue
         name, _, token = line.partition(':')
         if not name or len(token) < 16:
             raise exceptions.Refused(
-                'a line of tokens_file is not NAME:TOKEN', 'A token has 16 characters or more'
+                f'a line of {option} is not NAME:TOKEN', 'A token has 16 characters or more'
             )
         found[name] = token
     return found
 
 
+def bearer(given: str, tokens: Mapping[str, str]) -> str | None:
+    """Whose token a header ``Authorization`` has, None when it has nobody's."""
+    kind, _, token = given.partition(' ')
+    if kind.lower() != 'bearer':
+        return None
+    found = None
+    for name, wanted in tokens.items():
+        # All are compared, so that the time gives no hint.
+        if hmac.compare_digest(token.encode(), wanted.encode()):
+            found = name
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Desk:
+    """What operators may ask of the agent.
+
+    * ``health``: why it does not work, '' when it does.
+    * ``hosts``: what it knows of the hosts.
+    * ``verbs``: what a person may decide about a host, by its verb: the name of the host and of the
+      person to the phase of its incident then.
+    """
+
+    health: Callable[[], str]
+    hosts: Callable[[], Mapping[str, Any]]
+    verbs: Mapping[str, Callable[[str, str], str]] = dataclasses.field(default_factory=dict)
+
+
 class Application:
     """The WSGI application.
 
-    :param tokens: by sender's name; without any, every report is refused.
+    :param senders: tokens by sender's name; without any, every report is refused.
     :param received: takes what they post.
+    :param operators: tokens by the names of those who may use the desk.
     """
 
     def __init__(
         self,
-        tokens: Mapping[str, str],
+        senders: Mapping[str, str],
         received: reception.Reception,
         registry: prometheus_client.CollectorRegistry,
+        desk: Desk,
+        operators: Mapping[str, str] = {},
     ) -> None:
-        self._tokens = tokens
+        self._senders = senders
+        self._operators = operators
         self._received = received
+        self._desk = desk
+        self._by_hand = threading.BoundedSemaphore(MAX_BY_HAND)
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answer one request."""
-        where = environ.get('REQUEST_METHOD'), environ.get('PATH_INFO')
-        if where == ('GET', '/metrics'):
+        path, method = _path(environ), str(environ.get('REQUEST_METHOD'))
+        if path == ('metrics',) and method in ('GET', 'HEAD'):
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
-        if where == ('POST', '/v1/reports'):
-            answer_ = self._report(environ)
-        else:
-            answer_ = say(HTTPStatus.NOT_FOUND, 'POST /v1/reports or GET /metrics')
-        body = json.dumps(answer_.body).encode()
-        start(
-            f'{answer_.status.value} {answer_.status.phrase}',
-            [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))],
-        )
-        return [body]
+        try:
+            found = self._answer(path, method, environ)
+        except Exception:
+            LOG.exception('%s %r failed', method, '/'.join(path)[:200])
+            found = say(HTTPStatus.INTERNAL_SERVER_ERROR, 'see the log of the agent')
+        return _send(found, start)
 
-    def _report(self, environ: Mapping[str, Any]) -> Answer:
-        sender = self._sender(str(environ.get('HTTP_AUTHORIZATION', '')))
+    def _answer(self, path: tuple[str, ...], method: str, environ: Environ) -> Answer:
+        fitting = [route for route in ROUTES if route.fits(path)]
+        if not fitting:
+            known = ', '.join(f'{route.method} {route.path}' for route in ROUTES)
+            return say(HTTPStatus.NOT_FOUND, f'not here. Known: {known}')
+        route = next((route for route in fitting if route.method == method), None)
+        if route is None:
+            allowed = ', '.join(route.method for route in fitting)
+            return say(HTTPStatus.METHOD_NOT_ALLOWED, f'use {allowed}')
+        if route.answer is None:
+            return say(HTTPStatus.NOT_FOUND, 'not here')
+        return route.answer(self, environ, path)
+
+    def healthz(self, environ: Environ, path: tuple[str, ...]) -> Answer:
+        """Say whether the agent works."""
+        problem = self._desk.health()
+        if problem:
+            return say(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+        return say(HTTPStatus.OK, 'it works')
+
+    def report(self, environ: Environ, path: tuple[str, ...]) -> Answer:
+        """Take a report of a sender with a token."""
+        sender = bearer(str(environ.get('HTTP_AUTHORIZATION', '')), self._senders)
         if sender is None:
-            return say(HTTPStatus.UNAUTHORIZED, 'send a token: "Authorization: Bearer ..."')
+            return _unauthorized('tokens_file')
+        raw = body_of(environ)
+        return raw if isinstance(raw, Answer) else self._received.post(sender, raw)
+
+    def hosts(self, environ: Environ, path: tuple[str, ...]) -> Answer:
+        """Show all hosts to an operator."""
+        return self._for_operator(environ, lambda _by: Answer(HTTPStatus.OK, self._desk.hosts()))
+
+    def decide(self, environ: Environ, path: tuple[str, ...]) -> Answer:
+        """Do what an operator decides about a host."""
+        host, verb = path[2], path[3]
+        act = self._desk.verbs.get(verb)
+        if act is None:
+            return say(HTTPStatus.NOT_FOUND, f'not here. Verbs: {", ".join(self._desk.verbs)}')
+
+        def decided(by: str) -> Answer:
+            phase = act(host, by)
+            LOG.info('host=%s %s by=%s phase=%s', host, verb, by, phase)
+            return Answer(HTTPStatus.OK, {'host': host, 'phase': phase})
+
+        return self._for_operator(environ, decided)
+
+    def _for_operator(self, environ: Environ, act: Callable[[str], Answer]) -> Answer:
+        by = bearer(str(environ.get('HTTP_AUTHORIZATION', '')), self._operators)
+        if by is None:
+            return _unauthorized('operators_file')
+        if not self._by_hand.acquire(blocking=False):
+            return say(HTTPStatus.SERVICE_UNAVAILABLE, 'other operators are served; try again')
         try:
-            size = int(environ.get('CONTENT_LENGTH') or 0)
-        except ValueError:
-            return say(HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
-        if not 0 < size <= MAX_BODY_BYTES:
-            return say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
-        try:
-            raw = environ['wsgi.input'].read(size)
-        except OSError:
-            return say(HTTPStatus.REQUEST_TIMEOUT, 'the body did not arrive in time')
-        return self._received.post(sender, raw)
-
-    def _sender(self, given: str) -> str | None:
-        kind, _, token = given.partition(' ')
-        if kind.lower() != 'bearer':
-            return None
-        found = None
-        for name, wanted in self._tokens.items():
-            # All are compared, so that the time gives no hint.
-            if hmac.compare_digest(token.encode(), wanted.encode()):
-                found = name
-        return found
-
-
-class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
-    daemon_threads = True
-    _slots = threading.BoundedSemaphore(MAX_CONCURRENT)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        request.settimeout(SOCKET_LIMIT)
-        self._slots.acquire()
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
+            return act(by)
+        except exceptions.Refused as exc:
+            return say(HTTPStatus.CONFLICT, str(exc))
+        except exceptions.HaError as exc:
+            return say(HTTPStatus.SERVICE_UNAVAILABLE, str(exc))
         finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        LOG.debug('A request of %s ended early', client_address, exc_info=True)
+            self._by_hand.release()
 
 
-class _Handler(wsgiref.simple_server.WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        LOG.debug(format, *args)
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """One thing that may be asked for; ``*`` in a path stands for one part of it."""
+
+    method: str
+    path: str
+    who: str
+    what: str
+    answer: Callable[[Application, Environ, tuple[str, ...]], Answer] | None
+
+    def fits(self, path: tuple[str, ...]) -> bool:
+        """Whether this is the path that is asked for."""
+        parts = self.path.strip('/').split('/')
+        return len(parts) == len(path) and all(
+            part.isupper() or part == given for part, given in zip(parts, path, strict=True)
+        )
 
 
-def serve(application: Application, address: str, port: int) -> wsgiref.simple_server.WSGIServer:
-    """Answer in threads until ``shutdown`` is called on what is returned."""
-    server = wsgiref.simple_server.make_server(address, port, application, _Server, _Handler)
-    threading.Thread(target=server.serve_forever, name='web', daemon=True).start()
-    return server
+ROUTES = (
+    Route('POST', '/v1/reports', 'senders', 'a report about hosts', Application.report),
+    Route('GET', '/metrics', 'everybody', 'figures for Prometheus', None),
+    Route(
+        'GET', '/healthz', 'everybody',
+        '200 while the agent finishes its rounds, 503 with the reason otherwise',
+        Application.healthz,
+    ),
+    Route(
+        'GET', '/v1/hosts', 'operators', 'what the agent knows of each host', Application.hosts
+    ),
+    Route(
+        'POST', '/v1/hosts/HOST/VERB', 'operators',
+        'what ``heat-ha-agent VERB HOST`` does', Application.decide,
+    ),
+)  # fmt: skip
+
+
+def body_of(environ: Environ) -> bytes | Answer:
+    """The body of a request, which the server has read by now; or why there is none."""
+    try:
+        size = int(environ.get('CONTENT_LENGTH') or 0)
+    except ValueError:
+        return say(HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
+    if not 0 < size <= MAX_BODY_BYTES:
+        return say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
+    raw: bytes = environ['wsgi.input'].read(size)
+    return raw
+
+
+def _unauthorized(option: str) -> Answer:
+    return say(HTTPStatus.UNAUTHORIZED, f'send a token of {option}: "Authorization: Bearer TOKEN"')
+
+
+def _path(environ: Environ) -> tuple[str, ...]:
+    """The parts of the path; WSGI decodes its bytes as Latin-1."""
+    text = str(environ.get('PATH_INFO', '')).encode('latin-1', 'replace').decode('utf-8', 'replace')
+    return tuple(text.removeprefix('/').split('/'))
+
+
+def _send(found: Answer, start: Start) -> list[bytes]:
+    body = json.dumps(found.body).encode()
+    headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    if found.status is HTTPStatus.UNAUTHORIZED:
+        headers.append(('WWW-Authenticate', 'Bearer'))
+    start(f'{found.status.value} {found.status.phrase}', headers)
+    return [body]

@@ -25,7 +25,9 @@ from heat_ha.conf import nova_hosts
 
 LOG = logging.getLogger(__name__)
 
-VERBS = ('run', 'show', 'release', 'drop', 'confirm', 'check')
+# What a person decides about a host.
+BY_HAND = ('release', 'drop', 'confirm')
+VERBS = ('run', 'show', *BY_HAND, 'check')
 
 _CLI = [
     cfg.StrOpt(
@@ -109,7 +111,7 @@ def _settings(conf: Any, own: Any) -> Any:
 def _run(conf: Any) -> int:
     from tooz import coordination
 
-    from heat_ha.agent import senders_file, sources, web
+    from heat_ha.agent import metrics, reception, senders_file, sources, web, web_server
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
@@ -121,6 +123,8 @@ def _run(conf: Any) -> int:
     if 'webhook' in own.sources and not tokens:
         raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
     senders = senders_file.read(own.senders_file, tokens)
+    places = web_server.places(own.listen, own.port)
+    operators = web.read_tokens(own.operators_file, 'operators_file')
     heat_rpc.setup()
     locks = coordination.get_coordinator(own.coordination_url, settings.name.encode())
     locks.start(start_heart=True)
@@ -130,10 +134,15 @@ def _run(conf: Any) -> int:
     agent.use(found)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    server = _serve(own, tokens if 'webhook' in found else {}, senders, agent)
+    received = reception.Reception(lambda one: agent.take('webhook', one), senders)
+    application = web.Application(
+        tokens if 'webhook' in found else {}, received, metrics.REGISTRY, _desk(agent), operators
+    )
+    server = web_server.Server(application, places)
+    server.start()
     for source in found.values():
         source.start()
-    LOG.info('agent=%s works; http://%s:%d/metrics', settings.name, own.listen, own.port)
+    LOG.info('agent=%s works and listens on %s', settings.name, ', '.join(places))
     try:
         agent.run()
     finally:
@@ -176,13 +185,16 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
     )
 
 
-def _serve(own: Any, tokens: dict[str, str], settings: Any, agent: Any) -> Any:
-    """Answer to senders of reports and to Prometheus."""
-    from heat_ha.agent import metrics, reception, web
+def _desk(agent: Any) -> Any:
+    """What operators may ask for by HTTP: the same as by this program's verbs."""
+    from heat_ha.agent import web
 
-    received = reception.Reception(lambda one: agent.take('webhook', one), settings)
-    application = web.Application(tokens, received, metrics.REGISTRY)
-    return web.serve(application, str(own.listen), own.port)
+    store = _store()
+
+    def act(verb: str) -> Any:
+        return lambda host, by: _decided(store, verb, host, by)
+
+    return web.Desk(agent.health, agent.hosts, {verb: act(verb) for verb in BY_HAND})
 
 
 def _report_on_demand(conf: Any, agent: Any) -> None:
@@ -218,24 +230,36 @@ def _by_hand(verb: str, host: str, by: str = '') -> int:
     from heat_ha.agent.adapters import store as agent_store
 
     store = _store()
-    incidents = store.all(agent_store.INCIDENT)
-    rescues = store.all(agent_store.RESCUE)
     if verb == 'show':
+        incidents = store.all(agent_store.INCIDENT)
+        rescues = store.all(agent_store.RESCUE)
         for name in sorted(incidents):
             if not host or host == name:
                 print(json.dumps(_shown(incidents[name].value, rescues.get(name)), indent=2))
         return 0
-    if host not in incidents:
-        raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
-    if verb == 'confirm':
-        print(f'{host}: {_confirm(store, host, incidents[host], by)}')
-        return 0
-    phase = _decide(store, host, incidents[host], rescues.get(host), verb == 'release')
-    print(f'{host}: {phase}')
+    if verb != 'confirm':
+        by = getpass.getuser()
+    print(f'{host}: {_decided(store, verb, host, by)}')
     return 0
 
 
-def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool) -> str:
+def _decided(store: Any, verb: str, host: str, by: str) -> str:
+    """Do what a person decides about a host. :returns: the phase of its incident then.
+
+    :raises exceptions.Refused: there is nothing to decide.
+    """
+    from heat_ha.agent.adapters import store as agent_store
+
+    incidents = store.all(agent_store.INCIDENT)
+    if host not in incidents:
+        raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
+    if verb == 'confirm':
+        return _confirm(store, host, incidents[host], by)
+    rescues = store.all(agent_store.RESCUE).get(host)
+    return _decide(store, host, incidents[host], rescues, verb == 'release', by)
+
+
+def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, by: str) -> str:
     """Release or drop what the storm guard holds back of a host. :returns: its phase then.
 
     :raises exceptions.Refused: nothing is held back.
@@ -246,7 +270,7 @@ def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool) -
     from heat_ha.agent.rules.dispatch_rules import DispatchState
 
     old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
-    by, now = getpass.getuser(), time.time()
+    now = time.time()
     new = decide.released(old, by, now) if is_release else decide.dropped(old, by, now)
     state = DispatchState.WAITING if is_release else DispatchState.DROPPED
     changed = _with_deferred_as(rescues.value, state) if rescues else None

@@ -140,14 +140,24 @@ OPTIONS = [
         default='nova',
         help="The exchange of Nova's notifications: its control_exchange.",
     ),
-    cfg.HostAddressOpt(
-        'listen', default='127.0.0.1', help='The address of the webhook and the metrics.'
+    cfg.ListOpt(
+        'listen',
+        default=['127.0.0.1'],
+        help='The addresses of the webhook, the metrics and what else the agent answers by HTTP: '
+        'names or addresses, each with a port or without, such as "127.0.0.1, [::1]:9643". '
+        'There is no TLS: for other machines put a proxy with TLS in front of it.',
     ),
-    cfg.PortOpt('port', default=9642, help='The port of the webhook and the metrics.'),
+    cfg.PortOpt('port', default=9642, help='The port of the addresses in listen without one.'),
     cfg.StrOpt(
         'tokens_file',
         default='',
         help='The file that says who may report to the webhook: one or more lines NAME:TOKEN.',
+    ),
+    cfg.StrOpt(
+        'operators_file',
+        default='',
+        help='The file that says who may ask for the hosts by HTTP, and decide about them: one or '
+        'more lines NAME:TOKEN. Without it nobody may.',
     ),
     cfg.StrOpt(
         'senders_file',

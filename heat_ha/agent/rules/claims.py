@@ -41,12 +41,15 @@ def together(told: Iterable[Report], heard_at: float) -> Claimed:
 
     Invariant: DOWN only when a report itself claims it, and no younger one claims UP.
 
+    :returns: RESOLVED where nothing more is known than that.
+
     :param heard_at: when the host sent Nova its last heartbeat.
     """
     reports = list(told)
     spoken = [r for r in reports if r.claimed in (Claimed.DOWN, Claimed.UP)]
     if spoken:
         return max(spoken, key=lambda r: (r.at, r.claimed is Claimed.UP)).claimed
-    if any(r.claimed is Claimed.RESOLVED and heard_at > r.at for r in reports):
+    resolved = [r for r in reports if r.claimed is Claimed.RESOLVED]
+    if any(heard_at > r.at for r in resolved):
         return Claimed.UP
-    return Claimed.SILENT
+    return Claimed.RESOLVED if resolved else Claimed.SILENT

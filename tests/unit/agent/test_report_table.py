@@ -108,7 +108,7 @@ def test_a_sender_that_was_restarted_does_not_bring_a_host_to_life(known):
     known.now += 10
     known.tell(RESOLVED, known.now)
     found = known.table.claims('c1', is_down, {}, known.now, heard_at=905.0)
-    assert found == {'services_api': DOWN, 'webhook': SILENT}
+    assert found == {'services_api': DOWN}
 
 
 def test_a_sender_cannot_fill_the_table(known):

@@ -402,6 +402,17 @@ def test_a_host_is_found_by_the_name_that_its_monitor_has(store):
     assert phase(store, 'c1') == 'done' and world.power['c2'] == 'on'
 
 
+def test_an_agent_that_finishes_no_round_says_so(store, monkeypatch):
+    world = World()
+    agent = make(world, store)
+    assert agent.health() == ''
+    agent._finished_at -= service.LONGEST_ROUND + 5
+    assert 'no round has been finished for 65 s' in agent.health()
+    monkeypatch.setattr(agent, 'round', lambda pool: agent.stop() or 0.0)
+    agent.run()
+    assert agent.health() == ''
+
+
 def test_a_value_is_written_only_over_the_one_that_was_read(store):
     first = store.put('incident', 'c1', {'a': 1}, 0)
     store.put('incident', 'c1', {'a': 2}, first.version)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator decides by hand about what the storm guard holds back."""
 
+import types
+
 import pytest
 import sqlalchemy
 
@@ -97,3 +99,23 @@ def test_nothing_is_confirmed_while_nova_does_not_answer(store, monkeypatch):
     with pytest.raises(exceptions.CouldNotAsk):
         agent._by_hand('confirm', 'c1', 'Ada')
     assert now(store) == ('confirmed', [])
+
+
+def test_operators_decide_by_http_what_they_decide_by_the_program(store):
+    put(store, Phase.DEFERRED)
+    desk = agent._desk(types.SimpleNamespace(health=str, hosts=dict))
+    assert tuple(desk.verbs) == agent.BY_HAND
+    assert desk.verbs['drop']('c1', 'anna') == 'dropped'
+    incident = store.get(agent_store.INCIDENT, 'c1').value
+    assert incident['reason'] == 'dropped by anna'
+    with pytest.raises(exceptions.Refused, match='no incident'):
+        desk.verbs['release']('c9', 'anna')
+
+
+def test_an_operator_confirms_by_http_under_the_own_name(store, monkeypatch):
+    services = {'c1': cloud.ComputeService('c1', 'id', False, False, False)}
+    monkeypatch.setattr(agent, '_services', lambda: services)
+    put(store, Phase.CONFIRMED)
+    desk = agent._desk(types.SimpleNamespace(health=str, hosts=dict))
+    assert desk.verbs['confirm']('c1', 'anna') == 'fenced'
+    assert store.get(agent_store.INCIDENT, 'c1').value['proof']['who'] == 'anna by hand'

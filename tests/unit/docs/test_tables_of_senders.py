@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of senders in the guides are those of the code."""
+"""The tables of senders, and of what they may ask for, are those of the code."""
 
 import pathlib
 import re
 
 from heat_ha import senders
+from heat_ha.agent import web
 from heat_ha.agent.rules import report_senders
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3] / 'doc/source'
@@ -54,3 +55,9 @@ def test_the_documented_table_about_servers_is_the_one_in_the_code():
 
 def test_the_documented_table_about_hosts_is_the_one_in_the_code():
     assert documented('admin/agent.rst', 'report-senders') == about_hosts()
+
+
+def test_the_documented_requests_are_those_that_are_answered():
+    assert documented('admin/agent.rst', 'routes') == [
+        [f'``{route.method} {route.path}``', route.who, route.what] for route in web.ROUTES
+    ]

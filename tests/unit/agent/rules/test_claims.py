@@ -61,8 +61,8 @@ def test_an_event_that_is_sent_twice_is_one():
         # Two alerts about one host: one that is resolved does not take the other along.
         ([report(DOWN, 100, thing='a'), report(RESOLVED, 101, thing='b')], 200.0, DOWN),
         # A sender that was restarted resolves what it has forgotten.
-        ([report(RESOLVED, 100)], NEVER, SILENT),
-        ([report(RESOLVED, 100)], 100.0, SILENT),
+        ([report(RESOLVED, 100)], NEVER, RESOLVED),
+        ([report(RESOLVED, 100)], 100.0, RESOLVED),
         ([report(RESOLVED, 100)], 100.5, UP),
         # Two senders do not agree: the younger one counts, and at once the one that says up.
         ([report(DOWN, 100), report(UP, 101, sender='t')], NEVER, UP),

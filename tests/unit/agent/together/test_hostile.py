@@ -72,6 +72,7 @@ def test_hostile_messages_do_nothing(store, seed):  # noqa: F811
         {'monitor': TOKEN},
         reception.Reception(lambda one: agent.take('webhook', one), {'monitor': DECLARED}),
         prometheus_client.CollectorRegistry(),
+        web.Desk(lambda: '', dict),
     )
     statuses = set()
     for number in range(COUNT):
