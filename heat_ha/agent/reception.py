@@ -13,6 +13,7 @@ from heat_ha import exceptions, quoting
 from heat_ha.agent import metrics, report_table
 from heat_ha.agent.rules import report_senders, reports
 from heat_ha.agent.rules.sender_settings import SenderSettings
+from heat_ha.agent.web_server import MAX_BODY_BYTES
 
 LOG = logging.getLogger(__name__)
 
@@ -105,3 +106,25 @@ class Reception:
         if self._last_wrong.get(sender) != text:
             self._last_wrong[sender] = text
             LOG.warning('source=webhook sender=%s refused: %s', sender, text)
+
+
+def body_of(environ: Mapping[str, Any]) -> bytes | Answer:
+    """The body of a request, which the server has read by now; or why there is none."""
+    try:
+        size = int(environ.get('CONTENT_LENGTH') or 0)
+    except ValueError:
+        return say(http.HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
+    if not 0 < size <= MAX_BODY_BYTES:
+        return say(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
+    raw: bytes = environ['wsgi.input'].read(size)
+    return raw
+
+
+def send(found: Answer, start: Callable[..., Any]) -> list[bytes]:
+    """Answer as WSGI has it."""
+    body = json.dumps(found.body).encode()
+    headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
+    if found.status is http.HTTPStatus.UNAUTHORIZED:
+        headers.append(('WWW-Authenticate', 'Bearer'))
+    start(f'{found.status.value} {found.status.phrase}', headers)
+    return [body]

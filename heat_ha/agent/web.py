@@ -6,7 +6,6 @@
 
 import dataclasses
 import hmac
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -16,9 +15,8 @@ import prometheus_client
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.agent import reception
+from heat_ha.agent import notifications, reception
 from heat_ha.agent.reception import Answer, say
-from heat_ha.agent.web_server import MAX_BODY_BYTES
 
 LOG = logging.getLogger(__name__)
 
@@ -89,6 +87,7 @@ class Application:
     :param senders: tokens by sender's name; without any, every report is refused.
     :param received: takes what they post.
     :param operators: tokens by the names of those who may use the desk.
+    :param notified: takes what Masakari's monitors post, where it is configured.
     """
 
     def __init__(
@@ -98,11 +97,13 @@ class Application:
         registry: prometheus_client.CollectorRegistry,
         desk: Desk,
         operators: Mapping[str, str] = {},
+        notified: notifications.Notifications | None = None,
     ) -> None:
         self._senders = senders
         self._operators = operators
         self._received = received
         self._desk = desk
+        self._notified = notified
         self._by_hand = threading.BoundedSemaphore(MAX_BY_HAND)
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
@@ -113,11 +114,13 @@ class Application:
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
         try:
+            if self._notified and method == 'POST' and _is_notification(path):
+                return self._notified.post(environ, start)
             found = self._answer(path, method, environ)
         except Exception:
             LOG.exception('%s %r failed', method, '/'.join(path)[:200])
             found = say(HTTPStatus.INTERNAL_SERVER_ERROR, 'see the log of the agent')
-        return _send(found, start)
+        return reception.send(found, start)
 
     def _answer(self, path: tuple[str, ...], method: str, environ: Environ) -> Answer:
         fitting = [route for route in ROUTES if route.fits(path)]
@@ -144,8 +147,13 @@ class Application:
         sender = bearer(str(environ.get('HTTP_AUTHORIZATION', '')), self._senders)
         if sender is None:
             return _unauthorized('tokens_file')
-        raw = body_of(environ)
+        raw = reception.body_of(environ)
         return raw if isinstance(raw, Answer) else self._received.post(sender, raw)
+
+    def version(self, environ: Environ, path: tuple[str, ...]) -> Answer:
+        """Show which version of Masakari's API there is a part of."""
+        root = f'{environ.get("wsgi.url_scheme")}://{environ.get("HTTP_HOST", "")}'
+        return Answer(HTTPStatus.OK, notifications.version(root))
 
     def hosts(self, environ: Environ, path: tuple[str, ...]) -> Answer:
         """Show all hosts to an operator."""
@@ -207,6 +215,11 @@ ROUTES = (
         '200 while the agent finishes its rounds, 503 with the reason otherwise',
         Application.healthz,
     ),
+    Route('GET', '/v1', 'everybody', "the version of Masakari's API", Application.version),
+    Route(
+        'POST', '/v1/notifications', 'roles of Keystone',
+        "a notification of Masakari's monitors, with ``masakari_notifications``", None,
+    ),
     Route(
         'GET', '/v1/hosts', 'operators', 'what the agent knows of each host', Application.hosts
     ),
@@ -217,32 +230,18 @@ ROUTES = (
 )  # fmt: skip
 
 
-def body_of(environ: Environ) -> bytes | Answer:
-    """The body of a request, which the server has read by now; or why there is none."""
-    try:
-        size = int(environ.get('CONTENT_LENGTH') or 0)
-    except ValueError:
-        return say(HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
-    if not 0 < size <= MAX_BODY_BYTES:
-        return say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
-    raw: bytes = environ['wsgi.input'].read(size)
-    return raw
-
-
 def _unauthorized(option: str) -> Answer:
     return say(HTTPStatus.UNAUTHORIZED, f'send a token of {option}: "Authorization: Bearer TOKEN"')
+
+
+def _is_notification(path: tuple[str, ...]) -> bool:
+    """Whether monitors post there; the catalogue may have the project in the address."""
+    return path[0] == 'v1' and path[-1] == 'notifications' and len(path) in (2, 3)
 
 
 def _path(environ: Environ) -> tuple[str, ...]:
     """The parts of the path; WSGI decodes its bytes as Latin-1."""
     text = str(environ.get('PATH_INFO', '')).encode('latin-1', 'replace').decode('utf-8', 'replace')
-    return tuple(text.removeprefix('/').split('/'))
-
-
-def _send(found: Answer, start: Start) -> list[bytes]:
-    body = json.dumps(found.body).encode()
-    headers = [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))]
-    if found.status is HTTPStatus.UNAUTHORIZED:
-        headers.append(('WWW-Authenticate', 'Bearer'))
-    start(f'{found.status.value} {found.status.phrase}', headers)
-    return [body]
+    parts = tuple(text.removeprefix('/').split('/'))
+    # A service that is looked up in a catalogue is asked with a slash at the end.
+    return ('v1',) if parts == ('v1', '') else parts

@@ -30,7 +30,7 @@ IDLE_SECONDS = 10
 # Connections at once; more wait in the kernel's queue. A process may often open 1024 files.
 MAX_CONNECTIONS = 500
 # Requests that are answered at once.
-THREADS = 4
+THREADS = 8
 # Seconds for which requests that are being answered are waited for at the end.
 STOP_SECONDS = 3.0
 

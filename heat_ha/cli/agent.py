@@ -111,7 +111,15 @@ def _settings(conf: Any, own: Any) -> Any:
 def _run(conf: Any) -> int:
     from tooz import coordination
 
-    from heat_ha.agent import metrics, reception, senders_file, sources, web, web_server
+    from heat_ha.agent import (
+        metrics,
+        notifications,
+        reception,
+        senders_file,
+        sources,
+        web,
+        web_server,
+    )
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
@@ -120,9 +128,8 @@ def _run(conf: Any) -> int:
     fences = inventory.read(own.fencing_file)
     fences.check()
     tokens = web.read_tokens(own.tokens_file)
-    if 'webhook' in own.sources and not tokens:
-        raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
-    senders = senders_file.read(own.senders_file, tokens)
+    _check_senders(own, tokens)
+    senders = senders_file.read(own.senders_file, {*tokens, notifications.SENDER})
     places = web_server.places(own.listen, own.port)
     operators = web.read_tokens(own.operators_file, 'operators_file')
     heat_rpc.setup()
@@ -136,8 +143,9 @@ def _run(conf: Any) -> int:
         signal.signal(number, lambda *_: agent.stop())
     received = reception.Reception(lambda one: agent.take('webhook', one), senders)
     application = web.Application(
-        tokens if 'webhook' in found else {}, received, metrics.REGISTRY, _desk(agent), operators
-    )
+        tokens if 'webhook' in found else {}, received, metrics.REGISTRY, _desk(agent), operators,
+        _notified(conf, received),
+    )  # fmt: skip
     server = web_server.Server(application, places)
     server.start()
     for source in found.values():
@@ -151,6 +159,20 @@ def _run(conf: Any) -> int:
             source.stop()
         locks.stop()
     return 0
+
+
+def _check_senders(own: Any, tokens: Any) -> None:
+    """Check that the webhook and those who may post to it belong together.
+
+    :raises exceptions.Refused: one is there without the other.
+    """
+    if own.masakari_notifications and 'webhook' not in own.sources:
+        raise exceptions.Refused(
+            'masakari_notifications is set, but the source webhook is not enabled',
+            'Add webhook to sources',
+        )
+    if 'webhook' in own.sources and not tokens and not own.masakari_notifications:
+        raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
 
 
 def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
@@ -182,6 +204,21 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
         ),
         resumer.Resumer(nova, locks, liveness),
         locks,
+    )
+
+
+def _notified(conf: Any, received: Any) -> Any:
+    """What takes the notifications of Masakari's monitors; None where that is not configured."""
+    from heat_ha.agent import notifications
+    from heat_ha.agent.adapters import keystone_tokens
+
+    own = conf[options.GROUP]
+    if not own.masakari_notifications:
+        return None
+    return notifications.Notifications(
+        received,
+        lambda application: keystone_tokens.guard(application, conf),
+        lambda environ: keystone_tokens.has_role(environ, own.notifier_roles),
     )
 
 

@@ -159,6 +159,18 @@ OPTIONS = [
         help='The file that says who may ask for the hosts by HTTP, and decide about them: one or '
         'more lines NAME:TOKEN. Without it nobody may.',
     ),
+    cfg.BoolOpt(
+        'masakari_notifications',
+        default=False,
+        help="Take what Masakari's monitors post to /v1/notifications with a token of Keystone. "
+        'The source webhook must be enabled, and [keystone_authtoken] configured, as Heat has it. '
+        'The endpoint of the service instance-ha must be the address of the agent, with /v1.',
+    ),
+    cfg.ListOpt(
+        'notifier_roles',
+        default=['admin', 'service'],
+        help='The roles of which one suffices to post to /v1/notifications.',
+    ),
     cfg.StrOpt(
         'senders_file',
         default='',

@@ -84,7 +84,7 @@ def test_other_paths_are_not_there(address, told):
 
 
 def test_a_body_that_is_too_large_is_not_read(address, told):
-    assert post(address, b'x' * (web.MAX_BODY_BYTES + 1)) in (413, 400)
+    assert post(address, b'x' * (web_server.MAX_BODY_BYTES + 1)) in (413, 400)
     assert told == []
 
 
@@ -207,6 +207,10 @@ def test_only_an_operator_may_use_the_desk(token, method, path):
         ('GET', '/v1/hosts/c1/drop', 405),
         ('DELETE', '/v1/hosts', 405),
         ('GET', '/v1/reports', 405),
+        # Where it is not configured.
+        ('POST', '/v1/notifications', 404),
+        ('POST', '/v1/5f7a0d2c9b1e4f3a/notifications', 404),
+        ('GET', '/v1/notifications', 405),
         ('POST', '/metrics', 405),
     ],
 )

@@ -101,6 +101,25 @@ def test_nothing_is_confirmed_while_nova_does_not_answer(store, monkeypatch):
     assert now(store) == ('confirmed', [])
 
 
+@pytest.mark.parametrize(
+    ('sources', 'tokens', 'is_by_keystone', 'refused'),
+    [
+        (['services_api'], {}, False, None),
+        (['webhook'], {'a': 'x'}, False, None),
+        (['webhook'], {}, True, None),
+        (['webhook'], {}, False, 'tokens_file'),
+        (['services_api'], {'a': 'x'}, True, 'Add webhook to sources'),
+    ],
+)
+def test_the_webhook_needs_somebody_who_may_post(sources, tokens, is_by_keystone, refused):
+    own = types.SimpleNamespace(sources=sources, masakari_notifications=is_by_keystone)
+    if refused is None:
+        agent._check_senders(own, tokens)
+        return
+    with pytest.raises(exceptions.Refused, match=refused):
+        agent._check_senders(own, tokens)
+
+
 def test_operators_decide_by_http_what_they_decide_by_the_program(store):
     put(store, Phase.DEFERRED)
     desk = agent._desk(types.SimpleNamespace(health=str, hosts=dict))
