@@ -74,14 +74,17 @@ class Notifications:
         return Answer(found.status, {'notification': shown | named, 'message': found.body})
 
 
-def version(root: str) -> dict[str, Any]:
-    """The document of the version that there is. :param root: the address of the agent."""
+def version() -> dict[str, Any]:
+    """The document of the version that there is.
+
+    Its link is relative, because a proxy may have changed the address that was asked for.
+    """
     return {
         'version': {
             'id': 'v1.0',
             'status': 'CURRENT',
             'version': '',
             'min_version': '',
-            'links': [{'rel': 'self', 'href': f'{root}/v1/'}],
+            'links': [{'rel': 'self', 'href': './'}],
         }
     }

@@ -152,8 +152,7 @@ class Application:
 
     def version(self, environ: Environ, path: tuple[str, ...]) -> Answer:
         """Show which version of Masakari's API there is a part of."""
-        root = f'{environ.get("wsgi.url_scheme")}://{environ.get("HTTP_HOST", "")}'
-        return Answer(HTTPStatus.OK, notifications.version(root))
+        return Answer(HTTPStatus.OK, notifications.version())
 
     def hosts(self, environ: Environ, path: tuple[str, ...]) -> Answer:
         """Show all hosts to an operator."""

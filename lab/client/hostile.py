@@ -65,7 +65,7 @@ class Source:
 
     def body(self) -> bytes:
         """The body of a post to the webhook."""
-        shape = self._random.randrange(6)
+        shape = self._random.randrange(8)
         if shape == 0:
             return self._random.randbytes(self._random.randrange(300))
         if shape == 1:
@@ -75,15 +75,30 @@ class Source:
         if shape == 2:
             plain = self._mangled({'host': host, 'state': 'down', 'reason': 'a lie'})
         elif shape == 3:
-            alert = {'status': 'firing', 'labels': self._mangled({'host': host})}
+            labels = {'host': host, 'alertname': 'HostDown'}
+            alert = {'status': 'firing', 'labels': self._mangled(labels)}
             plain = {'alerts': [self._mangled(alert) for _ in range(self._random.randrange(4))]}
         elif shape == 4:
-            payload = self._mangled({'event': 'STOPPED'})
+            payload = self._mangled(
+                {'event': 'STOPPED', 'cluster_status': 'OFFLINE', 'host_status': 'NORMAL'}
+            )
             plain = {
                 'notification': self._mangled(
                     {'type': 'COMPUTE_HOST', 'hostname': host, 'payload': payload}
                 )
             }
+        elif shape == 5:
+            check = {'Node': host, 'CheckID': 'serfHealth', 'Status': 'critical'}
+            plain = [self._mangled(check) for _ in range(self._random.randrange(4))]
+        elif shape == 6:
+            plain = self._mangled(
+                {
+                    'CRM_alert_kind': 'fencing',
+                    'CRM_alert_node': host,
+                    'CRM_alert_task': 'off',
+                    'CRM_alert_rc': '0',
+                }
+            )
         text = json.dumps(plain)
         cut = self._random.random() < 0.1
         return text[: self._random.randrange(len(text) + 1)].encode() if cut else text.encode()

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator decides by hand about what the storm guard holds back."""
 
+import contextlib
+import http.client
+import json
+import signal
+import socket
 import types
 
 import pytest
 import sqlalchemy
+from oslo_config import cfg
 
 from heat_ha import exceptions, serialization
+from heat_ha.agent import report_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.cli import agent
+from heat_ha.cloud import heat_rpc
 from heat_ha.cloud import model as cloud
+from heat_ha.conf import agent as options
 from heat_ha.fencing import model as fencing
 
 
@@ -138,3 +147,78 @@ def test_an_operator_confirms_by_http_under_the_own_name(store, monkeypatch):
     desk = agent._desk(types.SimpleNamespace(health=str, hosts=dict))
     assert desk.verbs['confirm']('c1', 'anna') == 'fenced'
     assert store.get(agent_store.INCIDENT, 'c1').value['proof']['who'] == 'anna by hand'
+
+
+class Running:
+    """An agent whose work is one round of asking itself by HTTP."""
+
+    def __init__(self, work):
+        self.work = work
+        self.taken = []
+
+    def run(self):
+        self.work(self)
+
+    def take(self, source, parsed):
+        self.taken.append((source, parsed.sender, parsed.host))
+        return report_table.Arrival.NEWS
+
+    def health(self):
+        return ''
+
+    def hosts(self):
+        return {'c1': 'up'}
+
+    def use(self, found):
+        self.sources = sorted(found)
+
+    report = stop = take
+
+
+def test_the_program_answers_on_all_its_addresses_while_it_works(store, tmp_path, monkeypatch):
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        place = free.getsockname()
+    (tmp_path / 'tokens').write_text('am:a-token-of-a-sender\n')
+    (tmp_path / 'operators').write_text('anna:a-token-of-an-operator\n')
+    (tmp_path / 'senders').write_text('am: {down_alerts: [HostDown]}\n')
+    (tmp_path / 'agent.conf').write_text(
+        '[heat_ha_agent]\n'
+        'sources = services_api, webhook\n'
+        f'listen = {place[0]}:{place[1]}\n'
+        f'coordination_url = file://{tmp_path}\n'
+        + ''.join(
+            f'{name}_file = {tmp_path}/{name}\n' for name in ('tokens', 'operators', 'senders')
+        )
+    )
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf(['--config-file', str(tmp_path / 'agent.conf')])
+
+    def ask(method, path, token, body=None):
+        connection = http.client.HTTPConnection(*place, timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {'Authorization': f'Bearer {token}'})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def work(running):
+        labels = {'alertname': 'HostDown', 'host': 'c1'}
+        alerts = {'alerts': [{'status': 'firing', 'labels': labels}]}
+        body = json.dumps(alerts)
+        assert ask('POST', '/v1/reports', 'a-token-of-a-sender', body)[0] == 202
+        assert running.taken == [('webhook', 'am', 'c1')]
+        assert ask('GET', '/healthz', '')[0] == 200
+        assert ask('GET', '/v1/hosts', 'a-token-of-an-operator') == (200, {'c1': 'up'})
+        put(store, Phase.DEFERRED)
+        found = ask('POST', '/v1/hosts/c1/drop', 'a-token-of-an-operator')
+        assert found == (200, {'host': 'c1', 'phase': 'dropped'})
+
+    running = Running(work)
+    monkeypatch.setattr(agent, '_agent', lambda *_parts: running)
+    monkeypatch.setattr(agent, '_report_on_demand', lambda *_parts: None)
+    monkeypatch.setattr(heat_rpc, 'setup', lambda: None)
+    monkeypatch.setattr(signal, 'signal', lambda *_parts: None)
+    assert agent._run(conf) == 0
+    assert running.sources == ['services_api', 'webhook']
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(place)
