@@ -18,9 +18,12 @@ from keystoneauth1 import loading
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
+
+LOG = logging.getLogger(__name__)
 
 # 2.53 is the first that lists services of all cells by their unique ids.
 MICROVERSION = '2.53'
@@ -119,7 +122,9 @@ class Hosts:
                 return HostTable({}, _unknown(NO_CREDENTIAL), cloud.Sight.NO_CREDENTIAL)
             services = client.services.list(binary='nova-compute')
         except FAILURES as exc:
-            unknown = _unknown(f'Nova did not show its host ({exc})'[:250])
+            # Its owner reads that. The whole error may name hosts and addresses of the cloud.
+            LOG.warning('Nova did not show its hosts: %s', exc)
+            unknown = _unknown(f'Nova did not show its host ({type(exc).__name__})')
             return HostTable({}, unknown, cloud.Sight.COULD_NOT_ASK)
         return HostTable(
             {host_id(self._project, service.host): _host(service) for service in services},

@@ -21,7 +21,7 @@ from heat_ha.rescue import journal, model, observer
 from heat_ha.rescue import lease as rescue_lease
 from heat_ha.rescue.adapters import heat_servers
 from heat_ha.rescue.model import Method, Progress, State
-from heat_ha.rescue.rules import decide, methods
+from heat_ha.rescue.rules import causes, decide, methods, steps
 from heat_ha.rescue.rules.methods import CarriedOutBy
 
 LOG = logging.getLogger(__name__)
@@ -45,8 +45,11 @@ MOVED_AT_ONCE = 32
 class Nova(observer.Looks, Protocol):
     """Nova, as ``heat_ha.rescue.adapters.nova`` has it."""
 
-    def begin(self, method: Method, server: model.Server) -> None:
-        """Ask for a method that Nova carries out by itself."""
+    def begin(self, method: Method, server: model.Server, is_reset: bool) -> None:
+        """Ask for a method that Nova carries out by itself, after a reset if that is wanted."""
+
+    def stop(self, server: str) -> None:
+        """Stop a server. :raises HaError: Nova did not accept it."""
 
 
 class Heat(Protocol):
@@ -87,7 +90,7 @@ class _Round:
     looks: Mapping[str, model.Server]
     hosts: Any
     in_nova: set[str]
-    begun: dict[str, decide.Begin] = dataclasses.field(default_factory=dict)
+    begun: dict[str, steps.Begin] = dataclasses.field(default_factory=dict)
     requests: dict[str, concurrent.futures.Future[None]] = dataclasses.field(default_factory=dict)
 
 
@@ -171,7 +174,8 @@ class Rescue:
                 # No other engine can have rescued it between that look and our lease.
                 self._observer.retain(one.server, seen.server)
             self._due[one.server] = one
-            self._journal.take_on(one.server, one.name, seen.server, now)
+            is_dead = seen.host.state is HostState.CONFIRMED_DOWN
+            self._journal.take_on(one.server, one.name, seen.server, is_dead, now)
 
     def _round(self) -> float:
         """Look at all that is under way and do what is next. :returns: seconds to the next round.
@@ -203,25 +207,44 @@ class Rescue:
 
     def _do_next(self, server: str, this: _Round, pool: concurrent.futures.Executor) -> None:
         known = self._journal[server]
-        seen = model.Observation(this.looks[server], this.hosts(known.before.host), self._clock())
+        seen = observer.observation(this.looks[server], known, this.hosts, self._clock())
         if known.is_configured_again:
             configuration = self._heat.configuration(server)
             seen = dataclasses.replace(seen, configuration=configuration)
-        match decide.next_step(known, self._options.rules, self._options.verify, seen):
-            case decide.End() as step:
+        step = decide.next_step(known, self._options.rules, self._options.verify, seen)
+        if isinstance(step, steps.AskMovement):
+            seen = self._observer.with_movement(seen, this.hosts)
+            step = decide.next_step(known, self._options.rules, self._options.verify, seen)
+        if isinstance(step, steps.Look) and known.state is State.PENDING:
+            # A server that Nova does not show now must not keep the others from their turn.
+            self._due[server] = self._due.pop(server)
+        match step:
+            case steps.End():
                 self._journal.end(server, step)
                 this.in_nova.discard(server)
-            case decide.Configure():
-                self._configure(server)
-            case decide.Look() if known.state is State.PENDING:
-                # A server that Nova does not show now must not keep the others from their turn.
-                self._due[server] = self._due.pop(server)
-            case decide.Begin() as step:
+            case steps.Begin():
                 if decide.has_room(server, step.method, this.in_nova, this.room):
                     self._begin(server, step, this, pool)
+            case steps.StartOver():
+                self._journal.start_over(server, step, seen.server.host)
+                this.in_nova.discard(server)
+            case _:
+                self._attend_to(server, step)
+
+    def _attend_to(self, server: str, step: steps.Step) -> None:
+        """Do what does not change how far the rescue is."""
+        match step:
+            case steps.Configure():
+                self._configure(server)
+            case steps.Stop():
+                self._stop(server, step)
+            case steps.Arrive():
+                self._journal.arrived(server)
+            case steps.Remind():
+                self._journal.remind(server, step)
 
     def _begin(
-        self, server: str, step: decide.Begin, this: _Round, pool: concurrent.futures.Executor
+        self, server: str, step: steps.Begin, this: _Round, pool: concurrent.futures.Executor
     ) -> None:
         self._journal.begin(server, step)
         this.begun[server] = step
@@ -229,7 +252,9 @@ class Rescue:
             this.in_nova.add(server)
             self._moving_since = self._moving_since or this.began
             # At once: the first need not wait until all others are on record.
-            request = pool.submit(self._nova.begin, step.method, this.looks[server])
+            seen = this.looks[server]
+            self._observer.forget_movement(server)
+            request = pool.submit(self._nova.begin, step.method, seen, step.is_reset)
             this.requests[server] = request
 
     def _room(self, now: float) -> int:
@@ -260,6 +285,8 @@ class Rescue:
         dead = [s for s in together if self._is_host_dead(s, this)]
         alive = [s for s in together if s not in dead]
         for servers, is_dead in ((dead, True), (alive, False)):
+            # What the chained policy did may have taken an hour.
+            servers = self._still(servers)
             if not servers:
                 continue
             timeout = max(self._options.rules[this.begun[s].index].timeout for s in servers)
@@ -269,6 +296,19 @@ class Rescue:
     def _is_host_dead(self, server: str, this: _Round) -> bool:
         host = this.hosts(self._journal[server].before.host)
         return bool(host.state is HostState.CONFIRMED_DOWN)
+
+    def _still(self, servers: Sequence[str]) -> list[str]:
+        """Those of the servers that may still be replaced, by a look of now."""
+        left = []
+        for server in servers:
+            known, look = self._journal[server], self._nova.look(server)
+            seen = observer.observation(look, known, self._observer.hosts(), self._clock())
+            if why := decide.may_replace(known, seen):
+                LOG.info('%s is not replaced: %s', known.name, why)
+                self._journal.failed([server], causes.Unsuccessful(model.Cause.STATE))
+            else:
+                left.append(server)
+        return left
 
     def _call(self, servers: Sequence[str], call: Callable[[], None]) -> None:
         """Carry out a method for servers, and put on record how that ended."""
@@ -281,6 +321,15 @@ class Rescue:
             return
         for server in servers:
             self._journal.returned(server)
+
+    def _stop(self, server: str, step: steps.Stop) -> None:
+        try:
+            self._nova.stop(server)
+        except exceptions.HaError as exc:
+            LOG.info('%s is not stopped yet: %s', self._journal[server].name, exc)
+            return
+        # Afterwards, as below.
+        self._journal.stopped(server, step)
 
     def _configure(self, server: str) -> None:
         try:

@@ -13,7 +13,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.rescue import model, record
 from heat_ha.rescue.model import Progress, State
-from heat_ha.rescue.rules import decide
+from heat_ha.rescue.rules import causes, steps
 
 LOG = logging.getLogger(__name__)
 
@@ -45,26 +45,49 @@ class Journal:
         self._known = record.read(self._policy)
         return dict(self._known)
 
-    def take_on(self, server: str, name: str, before: model.Server, now: float) -> None:
+    def take_on(
+        self, server: str, name: str, before: model.Server, of_host: bool, now: float
+    ) -> None:
         """Put a new rescue on record: nothing has begun, and ``before`` is how the server was."""
-        self._put(Progress(server, name, before, began=now))
+        before = dataclasses.replace(before, fault='')
+        self._put(Progress(server, name, before, began=now, of_host=of_host))
 
-    def begin(self, server: str, step: decide.Begin) -> None:
+    def start_over(self, server: str, step: steps.StartOver, host: str) -> None:
+        """Put a rescue on record that begins again, from the host that the server is on now.
+
+        How the server was before the first of them is kept.
+        """
+        old, now = self._known[server], self._clock()
+        before = dataclasses.replace(old.before, host=host)
+        known = Progress(
+            server, old.name, before, began=now, was_reset=old.was_reset,
+            was_stopped=old.was_stopped, cut_off=old.cut_off + 1,
+        )  # fmt: skip
+        self._put(known)
+        self._emit('IN_PROGRESS', f'{known.name}: rescued again, {step.reason}')
+
+    def begin(self, server: str, step: steps.Begin) -> None:
         """Put an attempt of a method on record, before its side effect (S4)."""
+        old = self._known[server]
         known = dataclasses.replace(
-            self._known[server],
+            old,
             index=step.index,
             attempt=step.attempt,
             method=step.method,
             state=State.RUNNING,
             started=self._clock(),
             failure='',
+            cause=model.Cause.NONE,
+            arrived=0.0,
+            was_reset=old.was_reset or step.is_reset,
+            cut_off=old.cut_off + step.is_cut_off,
             has_returned=False,
             is_configured_again=False,
             reason=step.reason,
         )
         self._put(known)
-        self._emit('IN_PROGRESS', f'{known.name}: {step.method.value} because {step.reason}')
+        reset = ', after a reset of its state' if step.is_reset else ''
+        self._emit('IN_PROGRESS', f'{known.name}: {step.method.value}{reset} because {step.reason}')
 
     def returned(self, server: str) -> None:
         """Put on record that the call which carried out the method came back."""
@@ -72,14 +95,33 @@ class Journal:
 
     def failed(self, servers: Sequence[str], exc: BaseException) -> None:
         """Put on record that the attempt failed for these servers, and why."""
-        if not isinstance(exc, exceptions.HaError):
+        cause = causes.of_exception(exc)
+        if cause is model.Cause.UNEXPECTED:
             LOG.error('A rescue failed unexpectedly', exc_info=exc)
+        # Of other errors it is not known for whose eyes they are.
+        text = str(exc) if isinstance(exc, exceptions.HaError) else causes.in_words(cause)
         for server in servers:
             known = self._known[server]
             method = known.method.value if known.method else ''
-            failure = f'{method}: {exc}'[:200]
-            self._put(dataclasses.replace(known, failure=failure))
+            failure = f'{method}: {text}'[:200]
+            self._put(dataclasses.replace(known, failure=failure, cause=cause))
             self._emit('IN_PROGRESS', f'{known.name}: attempt {known.attempt} failed, {failure}')
+
+    def arrived(self, server: str) -> None:
+        """Put on record when the server was first seen on its new host."""
+        self._put(dataclasses.replace(self._known[server], arrived=self._clock()))
+
+    def stopped(self, server: str, step: steps.Stop) -> None:
+        """Put on record that the server was stopped again."""
+        known = self._known[server]
+        self._put(dataclasses.replace(known, was_stopped=True))
+        self._emit('IN_PROGRESS', f'{known.name}: stopped, because {step.reason}')
+
+    def remind(self, server: str, step: steps.Remind) -> None:
+        """Say that the rescue waits, and for what."""
+        known = dataclasses.replace(self._known[server], reminded=self._clock())
+        self._put(known)
+        self._emit('IN_PROGRESS', f'{known.name}: still waiting, {step.reason}')
 
     def configured(self, server: str, count: int) -> None:
         """Put on record that the server was handed its software deployments again."""
@@ -87,7 +129,7 @@ class Journal:
         self._put(dataclasses.replace(known, is_configured_again=True))
         self._emit('IN_PROGRESS', f'{known.name}: {count} software deployments are applied again')
 
-    def end(self, server: str, step: decide.End) -> None:
+    def end(self, server: str, step: steps.End) -> None:
         """Put the end of a rescue on record, after its line in the history."""
         known = dataclasses.replace(
             self._known[server], state=step.state, reason=step.reason, ended=self._clock()

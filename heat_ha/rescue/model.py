@@ -6,6 +6,7 @@
 
 import dataclasses
 import enum
+from typing import ClassVar
 
 from heat_ha import serialization, signals
 from heat_ha.cloud.model import Host, ServerStatus
@@ -88,10 +89,16 @@ class Verify:
 class Server:
     """One look at a server. ``host`` is Nova's hash of host and project, '' when unknown.
 
-    ``task`` is what Nova is doing with it, '' for nothing.
+    ``task`` is what Nova is doing with it, '' for nothing. ``detail`` is Nova's status,
+    ``vm_state`` its word for the state without the task, '' when it is not shown. ``power_state``
+    is Nova's number, ``fault`` why the server is in error.
     """
 
-    FORM = serialization.Form(keys={'detail': 'wording'}, always=('volumes', 'addresses'))
+    FORM = serialization.Form(
+        keys={'detail': 'wording'},
+        always=('volumes', 'addresses'),
+        omits=('vm_state', 'power_state', 'is_locked', 'boots_from_volume', 'fault'),
+    )
 
     server: str
     status: ServerStatus
@@ -100,6 +107,46 @@ class Server:
     volumes: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     detail: str = ''
+    vm_state: str = ''
+    power_state: int = 0
+    is_locked: bool = False
+    boots_from_volume: bool = False
+    fault: str = ''
+
+
+class Cause(enum.Enum):
+    """Why an attempt came to nothing. ``rules.causes`` says what may follow."""
+
+    NONE = ''
+    COULD_NOT_ASK = 'could_not_ask'
+    STATE = 'state'
+    NO_CREDENTIAL = 'no_credential'
+    FORBIDDEN = 'forbidden'
+    UNSUPPORTED = 'unsupported'
+    NO_HOST = 'no_host'
+    KEYS = 'keys'
+    BUILD = 'build'
+    REFUSED = 'refused'
+    LATE = 'late'
+    HEAT = 'heat'
+    UNEXPECTED = 'unexpected'
+
+
+@dataclasses.dataclass(frozen=True)
+class Movement:
+    """The newest migration of a server as Nova shows it.
+
+    ``status`` and ``kind`` are Nova's words, ``created`` is Unix time, ``destination`` Nova's hash
+    of host and project, '' while no host is chosen.
+    """
+
+    ABSENT: ClassVar[str] = 'absent'
+    COULD_NOT_ASK: ClassVar[str] = 'could not ask'
+
+    status: str
+    kind: str = ''
+    created: float = 0.0
+    destination: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +156,18 @@ class Progress:
     ``index`` and ``attempt`` say which attempt of which method it is, ``before`` how the server
     was when the rescue began, ``failure`` why the attempt came to nothing. ``has_returned``: what
     went through Heat came to its end; without it the engine died in the middle.
-    ``is_configured_again``: its software deployments were handed to it again.
+    ``is_configured_again``: its software deployments were handed to it again. ``of_host``: the
+    rescue began because its host was confirmed down, not because an alarm named the server.
+    ``cause``: the kind of the failure. ``was_reset``: its state was reset, so Nova starts it
+    whatever it was. ``was_stopped``: it was stopped again after that. ``cut_off``: how often a host
+    that it was moved to died. ``reminded``: when an event last said that it takes long.
+    ``arrived``: when the server was first seen on its new host, 0 if that did not matter.
     """
 
     FORM = serialization.Form(
-        keys={'is_configured_again': 'is_configured_anew'}, always=('state', 'method')
+        keys={'is_configured_again': 'is_configured_anew'},
+        always=('state', 'method'),
+        omits=('of_host', 'cause', 'was_reset', 'was_stopped', 'cut_off', 'reminded', 'arrived'),
     )
 
     server: str
@@ -130,16 +184,28 @@ class Progress:
     reason: str = ''
     has_returned: bool = False
     is_configured_again: bool = False
+    of_host: bool = True
+    cause: Cause = Cause.NONE
+    was_reset: bool = False
+    was_stopped: bool = False
+    cut_off: int = 0
+    reminded: float = 0.0
+    arrived: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
     """One look at a server and at the host that it was on when the rescue began.
 
-    ``configuration`` counts only when it was handed to the server again.
+    ``configuration`` counts only when it was handed to the server again. ``here`` is the host that
+    the server is on now, None when that is ``host``. ``movement`` is its newest migration, None
+    when Nova was not asked for it, and ``destination`` the host that it leads to.
     """
 
     server: Server
     host: Host
     now: float
     configuration: Configuration = Configuration.DONE
+    here: Host | None = None
+    movement: Movement | None = None
+    destination: Host | None = None

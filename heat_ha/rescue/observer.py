@@ -6,14 +6,19 @@ again: a request for it would take as long as the request for a rescue.
 """
 
 import concurrent.futures
+import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from heat_ha.cloud.model import Host
 from heat_ha.rescue import model
 
 # Seconds for which a look at all hosts serves the rounds after it.
 HOSTS_VALID = 2.0
+
+# Seconds for which a look at the migrations of a server counts.
+MOVEMENT_VALID = 10.0
 
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.
@@ -32,6 +37,18 @@ class Looks(Protocol):
     def look_at_many(self, servers: Sequence[str]) -> Mapping[str, model.Server]:
         """Look at those that can be looked at together."""
 
+    def movement(self, server_id: str) -> model.Movement:
+        """Look at the newest migration of a server."""
+
+
+def observation(
+    server: model.Server, known: model.Progress, hosts: Callable[[str], Host], now: float
+) -> model.Observation:
+    """Put a look at a server and the one at the hosts together."""
+    old = known.before.host
+    here = hosts(server.host) if server.host != old else None
+    return model.Observation(server, hosts(old), now, here=here)
+
 
 class Observer:
     """The looks of one rescue."""
@@ -40,6 +57,7 @@ class Observer:
         self._nova = nova
         self._retained: dict[str, model.Server] = {}
         self._hosts_seen: tuple[float, Any] | None = None
+        self._movements: dict[str, tuple[float, model.Movement]] = {}
 
     def first_look(self, servers: Sequence[str]) -> tuple[dict[str, model.Server], Any]:
         """Look at servers, and meanwhile at all hosts. :returns: both."""
@@ -67,6 +85,21 @@ class Observer:
         looks |= self._nova.look_at_many([s for s in servers if s not in looks])
         rest = [s for s in servers if s not in looks]
         return looks | dict(zip(rest, pool.map(self._nova.look, rest), strict=True))
+
+    def with_movement(
+        self, seen: model.Observation, hosts: Callable[[str], Host]
+    ) -> model.Observation:
+        """Add the newest migration of the server; a look at it that is young counts again."""
+        server = seen.server.server
+        known, now = self._movements.get(server), time.monotonic()
+        if known is None or now - known[0] >= MOVEMENT_VALID:
+            known = self._movements[server] = now, self._nova.movement(server)
+        to = known[1].destination
+        return dataclasses.replace(seen, movement=known[1], destination=hosts(to) if to else None)
+
+    def forget_movement(self, server: str) -> None:
+        """Let no earlier look at its migrations count: a new one is about to begin."""
+        self._movements.pop(server, None)
 
     def hosts(self) -> Any:
         """Look at all hosts; a look that is young counts for some rounds."""

@@ -71,7 +71,10 @@ class Nova:
         host = 'dead' if server in self.lost - self.moved else 'well'
         return model.Server(server, ServerStatus.ACTIVE, host)
 
-    def begin(self, method, server):
+    def movement(self, server):
+        return model.Movement(model.Movement.ABSENT)
+
+    def begin(self, method, server, is_reset=False):
         self.begun.append((method, server.server))
         self.moved.add(server.server)
 

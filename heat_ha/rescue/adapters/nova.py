@@ -9,12 +9,14 @@ project only, as the owner's credential would.
 """
 
 import concurrent.futures
+import datetime
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
+from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import clients, compute_hosts
@@ -22,6 +24,9 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import Host, ServerStatus
 from heat_ha.conf import nova_hosts
 from heat_ha.rescue import model
+from heat_ha.rescue.rules import causes
+
+LOG = logging.getLogger(__name__)
 
 # The newest with which an evacuated server is started again when it ran before; from 2.95 on
 # it stays stopped. 2.60 is the newest that is needed.
@@ -87,7 +92,9 @@ class RescueNova:
             if seen is None and self._reader is not self._client:
                 seen = self._look_as(self._client, server_id)
         except compute_hosts.FAILURES as exc:
-            detail = f'{type(exc).__name__}: {exc}'[:200]
+            # An administrator's error may name hosts; its owner reads what kind it was.
+            LOG.info('Nova did not show server %s: %s', server_id, exc)
+            detail = type(exc).__name__
             return model.Server(server_id, ServerStatus.COULD_NOT_ASK, detail=detail)
         return seen or model.Server(server_id, ServerStatus.GONE)
 
@@ -131,17 +138,47 @@ class RescueNova:
             volumes=tuple(sorted(v['id'] for v in volumes)),
             addresses=tuple(sorted(a['addr'] for net in addresses.values() for a in net)),
             detail=found.status,
+            vm_state=getattr(found, 'OS-EXT-STS:vm_state', None) or '',
+            power_state=getattr(found, 'OS-EXT-STS:power_state', None) or 0,
+            is_locked=bool(getattr(found, 'locked', False)),
+            boots_from_volume=not getattr(found, 'image', True),
+            fault=str((getattr(found, 'fault', None) or {}).get('message', ''))[:200],
         )
 
-    def begin(self, method: model.Method, server: model.Server) -> None:
+    def movement(self, server_id: str) -> model.Movement:
+        """Look at the newest migration of a server, with heat-ha's own credential.
+
+        Without one nobody of heat-ha evacuates, and that there is none is all that can be said.
+        """
+        client = compute_hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
+        if client is None:
+            return model.Movement(model.Movement.ABSENT)
+        try:
+            # Nova shows the newest first.
+            found = client.migrations.list(instance_uuid=server_id, limit=1)
+        except compute_hosts.FAILURES as exc:
+            LOG.info('Nova did not show the migrations of server %s: %s', server_id, exc)
+            return model.Movement(model.Movement.COULD_NOT_ASK)
+        if not found:
+            return model.Movement(model.Movement.ABSENT)
+        to = getattr(found[0], 'dest_compute', None)
+        return model.Movement(
+            status=found[0].status,
+            kind=found[0].migration_type,
+            created=_seconds(found[0].created_at),
+            destination=compute_hosts.host_id(self._project, to) if to else '',
+        )
+
+    def begin(self, method: model.Method, server: model.Server, is_reset: bool = False) -> None:
         """Ask for a method that Nova carries out by itself; a look shows its end.
 
+        :param is_reset: whether the state of the server is set to error first.
         :raises exceptions.HaError: Nova did not accept it, or it is not known whether it did.
         """
         try:
             match method:
                 case model.Method.EVACUATE:
-                    self._evacuate(server.server)
+                    self._evacuate(server, is_reset)
                 case model.Method.RESTART:
                     self._restart(server)
                 case model.Method.REBUILD:
@@ -149,9 +186,20 @@ class RescueNova:
                 case _:
                     raise AssertionError(f'Nova does not carry out {method.value}')
         except compute_hosts.FAILURES as exc:
-            raise exceptions.CouldNotAsk(
-                'nova', f'{method.value} of server {server.server}', f'{exc}'[:150]
-            ) from exc
+            LOG.warning(
+                'Nova did not accept: %s of server %s: %s', method.value, server.server, exc
+            )
+            raise causes.Unsuccessful(_cause_of(exc)) from exc
+
+    def stop(self, server_id: str) -> None:
+        """Stop a server; harmless when it is stopped.
+
+        :raises exceptions.HaError: Nova did not accept it.
+        """
+        try:
+            self._client.servers.stop(server_id)
+        except compute_hosts.FAILURES as exc:
+            raise causes.Unsuccessful(_cause_of(exc)) from exc
 
     def delete(self, server_id: str) -> None:
         """Delete a server; harmless when it is gone.
@@ -165,13 +213,17 @@ class RescueNova:
         except compute_hosts.FAILURES as exc:
             raise exceptions.CouldNotAsk('nova', f'a delete of {server_id}', f'{exc}') from exc
 
-    def _evacuate(self, server_id: str) -> None:
+    def _evacuate(self, server: model.Server, is_reset: bool) -> None:
         client = compute_hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
         if client is None:
-            raise exceptions.Refused(
-                f'evacuating is not possible: heat.conf has no credential in [{nova_hosts.RESCUE}]'
-            )
-        client.servers.evacuate(server_id)
+            raise causes.Unsuccessful(model.Cause.NO_CREDENTIAL)
+        if is_reset:
+            now = self._look_as(client, server.server)
+            if now is None or (now.vm_state, now.task) != (server.vm_state, server.task):
+                # Somebody else is at work on it. A reset would take that out of Nova's sight.
+                raise causes.Unsuccessful(model.Cause.STATE)
+            client.servers.reset_state(server.server, 'error')
+        client.servers.evacuate(server.server)
 
     def _restart(self, server: model.Server) -> None:
         if server.status is ServerStatus.SHUTOFF:
@@ -182,5 +234,15 @@ class RescueNova:
     def _rebuild(self, server_id: str) -> None:
         found = self._client.servers.get(server_id)
         if not found.image:
-            raise exceptions.Refused('a server that boots from a volume cannot be rebuilt')
+            raise causes.Unsuccessful(model.Cause.UNSUPPORTED)
         self._client.servers.rebuild(server_id, found.image['id'])
+
+
+def _cause_of(exc: Exception) -> model.Cause:
+    code = getattr(exc, 'code', 0) or getattr(exc, 'http_status', 0)
+    return causes.of_answer(code if isinstance(code, int) else 0, str(exc))
+
+
+def _seconds(text: str) -> float:
+    when = datetime.datetime.fromisoformat(text)
+    return when.replace(tzinfo=when.tzinfo or datetime.timezone.utc).timestamp()

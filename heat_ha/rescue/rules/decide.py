@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which method is tried next for one server, and whether one has done its work. Pure."""
+"""What is next for one server that is being rescued. Pure.
+
+``choice`` has which method may begin, ``verification`` what a server lacks, ``waiting`` for how
+long is waited.
+"""
 
 import dataclasses
 from collections.abc import Collection, Sequence
 
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.rescue.model import (
+    Cause,
     Configuration,
     Method,
     Observation,
@@ -14,119 +19,282 @@ from heat_ha.rescue.model import (
     State,
     Verify,
 )
-from heat_ha.rescue.rules import methods
+from heat_ha.rescue.rules import (
+    causes,
+    choice,
+    methods,
+    movements,
+    server_states,
+    steps,
+    verification,
+    waiting,
+)
 from heat_ha.rescue.rules.methods import CarriedOutBy, VerifiedBy
+from heat_ha.rescue.rules.movements import Phase
+from heat_ha.rescue.rules.server_states import Way
 
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
 # Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
 FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
 
+# How often a server is rescued again because the host that it was moved to died as well.
+MOST_CUT_OFF = 5
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """What is next for the server, with its reason."""
+# Seconds after which an evacuation is looked at by its migration, not only by its server. Most are
+# done before.
+FIRST_ASKED_AFTER = 5.0
 
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Look(Step):
-    """Nothing now; look again."""
+# Seconds after which a request without a trace in Nova counts as lost.
+LOST_AFTER = 30.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Begin(Step):
-    """Begin an attempt of a method."""
-
-    index: int
-    attempt: int
-    method: Method
-
-
-@dataclasses.dataclass(frozen=True)
-class Configure(Step):
-    """Hand the server its software deployments again."""
-
-
-@dataclasses.dataclass(frozen=True)
-class End(Step):
-    """Nothing is left to be done about the server."""
-
-    state: State
-
-
-def next_step(progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation) -> Step:
+def next_step(
+    progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation
+) -> steps.Step:
     """Choose what is next for one server.
 
     Invariants: a method begins only where the host is up or confirmed down, and only for a server
     that is still on the host that it is to be rescued from. A server is moved off (evacuated,
-    recreated by force) only from a host that is confirmed down. Each method is tried at most as
-    often as its rule says.
+    recreated by force) only from a host that is confirmed down. Nothing begins while a migration
+    of the server is under way to a host that may be alive. Each method is tried at most as often
+    as its rule says, and each rescue ends.
     """
     if progress.state.is_final:
-        return End(progress.reason, progress.state)
+        return steps.End(progress.reason, progress.state)
     if seen.server.status is ServerStatus.COULD_NOT_ASK:
-        return Look(f'Nova did not show it: {seen.server.detail}')
-    if progress.state is State.PENDING:
-        if seen.server.status is ServerStatus.GONE:
-            return End('the server is gone', State.LEFT_ALONE)
-        if seen.server.host and seen.server.host != progress.before.host:
-            # Seen on its dead host just before another signal's rescue ended.
-            return End('it is on another host by now', State.LEFT_ALONE)
-        return _choose(progress, rules, seen, 0, 1)
+        return waiting.wait(progress, seen, f'Nova did not show it: {seen.server.detail}')
+    traits = methods.of(progress.method)
+    is_pending = progress.state is State.PENDING
+    if traits.verified_by is VerifiedBy.RETURN and progress.has_returned:
+        return steps.End(_success(progress), State.DONE)
+    if seen.server.status is ServerStatus.GONE and (is_pending or not traits.deletes_server):
+        # Its owner deleted it meanwhile; nobody has asked for another one (S8).
+        return steps.End('the server was deleted meanwhile', State.LEFT_ALONE)
+    if _is_elsewhere(progress, seen):
+        return _elsewhere(progress, rules, verify, seen)
+    if not progress.of_host and seen.host.state is HostState.CONFIRMED_DOWN:
+        return steps.StartOver('its host died as well')
+    if is_pending:
+        return choice.choose(progress, rules, seen, 0, 1)
     assert progress.method is not None
     if progress.failure:
-        return _next_attempt(progress, rules, seen)
-    traits = methods.of(progress.method)
-    if traits.verified_by is VerifiedBy.RETURN and not progress.has_returned:
-        return _after_engine_death(progress, progress.method, seen)
-    missing = unfinished(progress, verify, seen)
+        return choice.after_failure(progress, rules, seen)
+    if traits.verified_by is VerifiedBy.RETURN:
+        return _after_engine_death(progress, progress.method, rules, seen)
+    if traits.moves_server:
+        return _evacuating(progress, progress.method, rules, seen)
+    return _in_place(progress, progress.method, rules, verify, seen)
+
+
+def _is_elsewhere(progress: Progress, seen: Observation) -> bool:
+    """Whether the server lives on another host than the one that it is rescued from."""
+    here, there = seen.server.host, progress.before.host
+    return bool(here and there and here != there) and seen.server.status is not ServerStatus.GONE
+
+
+def _elsewhere(
+    progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation
+) -> steps.Step:
+    """Choose what is next for a server that lives on another host by now.
+
+    Invariant: no method begins. What it lacks is waited for, and then told.
+    """
+    here = seen.here or seen.host
+    if here.state is HostState.CONFIRMED_DOWN:
+        if progress.cut_off >= MOST_CUT_OFF:
+            return steps.End(
+                f'the hosts that it was moved to died, {progress.cut_off} times. Ask the operator, '
+                'then signal again',
+                State.FAILED,
+            )
+        return steps.StartOver('the host that it was moved to died as well')
+    if not methods.of(progress.method).is_in_nova:
+        # Somebody else moved it: just before another signal's rescue ended, or by hand.
+        return steps.End('it is on another host by now', State.LEFT_ALONE)
+    if here.state is not HostState.UP:
+        return waiting.wait(progress, seen, f'on its new host: {here.detail}')
+    if seen.server.task:
+        return waiting.wait(progress, seen, f'Nova is at work: {seen.server.task}')
+    if causes.state_is_error(seen.server):
+        text = 'it is in error on its new host. Look at its fault, and reboot it (hard)'
+        return steps.End(text, State.FAILED)
+    if server_states.state_of(seen.server) not in server_states.STABLE:
+        return waiting.wait(progress, seen, f'it is {seen.server.detail} on its new host')
+    return _settled(progress, rules, verify, seen)
+
+
+def _settled(
+    progress: Progress, rules: Sequence[Rule], verify: Verify, seen: Observation
+) -> steps.Step:
+    """Choose what is next for a server that is well on its new host."""
     is_running = seen.server.status is ServerStatus.ACTIVE
-    if not missing and verify.configuration and traits.has_new_disk and is_running:
+    ends = server_states.ends_in(progress.before)
+    is_to_stop = is_running and ends is ServerStatus.SHUTOFF and _is_to_stop(progress)
+    missing = verification.lacks(progress, verify, seen)
+    is_to_configure = (
+        verify.configuration and methods.of(progress.method).has_new_disk and is_running
+    )
+    if not progress.arrived and (is_to_stop or missing or is_to_configure):
+        # From now on it is in time, however long Nova took.
+        return steps.Arrive('it is on its new host')
+    if is_to_stop and not _is_late(progress, rules, seen):
+        return steps.Stop(f'it was {server_states.in_words(progress.before)} before')
+    if missing:
+        if not _is_late(progress, rules, seen):
+            return steps.Look(missing)
+        text = f'it is on its new host, but {missing}. It is left there; add what it lacks'
+        return steps.End(text, State.FAILED)
+    if is_to_configure and not is_to_stop:
+        return _configure(progress, rules, seen)
+    note = ''
+    if is_running is (ends is ServerStatus.SHUTOFF):
+        # Its owner decides that, from now on.
+        note = f'; it is {server_states.in_words(seen.server)} by now'
+    return steps.End(f'{_success(progress)}{note}', State.DONE)
+
+
+def _is_to_stop(progress: Progress) -> bool:
+    # Nova starts what was reset. What runs again after that stop, somebody wants to run.
+    return progress.was_reset and not progress.was_stopped
+
+
+def _evacuating(
+    progress: Progress, method: Method, rules: Sequence[Rule], seen: Observation
+) -> steps.Step:
+    """Choose what is next for a server that is not on its new host yet.
+
+    Its migration decides: a time limit does not, because Nova goes on with what it has accepted.
+    """
+    task, since = seen.server.task, seen.now - progress.started
+    if seen.movement is None:
+        if since < FIRST_ASKED_AFTER:
+            return steps.Look(f'Nova is at work: {task}' if task else 'Nova is about to move it')
+        return steps.AskMovement(f'Nova is at work: {task}' if task else 'it has not moved')
+    phase = movements.phase(seen.movement, seen.server.host, progress.started)
+    if movements.is_cut_off(seen.movement, seen.destination):
+        return _cut_off(progress, method, seen)
+    if phase in (Phase.UNDER_WAY, Phase.OVER):
+        return waiting.wait(progress, seen, f'its migration is {seen.movement.status}')
+    if phase is Phase.COULD_NOT_ASK:
+        return waiting.wait(progress, seen, 'Nova did not show its migrations')
+    if task and server_states.row_of(seen.server).way is Way.LEAVE:
+        return choice.choose(progress, rules, seen, progress.index, progress.attempt)
+    if task and since < waiting.REMIND:
+        # Nova ends a migration before it takes the task away.
+        return waiting.wait(progress, seen, f'Nova is at work: {task}')
+    if phase is Phase.FAILED:
+        return _fails(progress, method, causes.of_fault(seen.server), rules, seen)
+    if since < LOST_AFTER:
+        return steps.Look('Nova has not begun to move it')
+    return _fails(progress, method, Cause.COULD_NOT_ASK, rules, seen)
+
+
+def _cut_off(progress: Progress, method: Method, seen: Observation) -> steps.Step:
+    """Choose what is next when the host died on which Nova was building the server."""
+    if seen.host.state is not HostState.CONFIRMED_DOWN:
+        return waiting.wait(
+            progress, seen, f'the host that it was to come to died; {seen.host.detail}'
+        )
+    if progress.cut_off >= MOST_CUT_OFF:
+        text = f'the hosts that it was to come to died, {progress.cut_off} times'
+        return steps.End(f'{text}. Ask the operator, then signal again', State.FAILED)
+    return steps.Begin(
+        'the host that it was to come to died as well',
+        progress.index, progress.attempt, method, is_reset=True, is_cut_off=True,
+    )  # fmt: skip
+
+
+def _in_place(
+    progress: Progress, method: Method, rules: Sequence[Rule], verify: Verify, seen: Observation
+) -> steps.Step:
+    """Choose what is next for a server that is restarted or rebuilt on its host."""
+    missing = verification.unfinished(progress, verify, seen)
+    has_new_disk = methods.of(method).has_new_disk
+    is_running = seen.server.status is ServerStatus.ACTIVE
+    if not missing and verify.configuration and has_new_disk and is_running:
         return _configure(progress, rules, seen)
     if not missing:
-        return End(_success(progress), State.DONE)
-    if not traits.deletes_server and seen.server.status is ServerStatus.GONE:
-        # Its owner deleted it meanwhile; nobody has asked for another one (S8).
-        return End('the server was deleted meanwhile', State.LEFT_ALONE)
-    rule = rules[progress.index]
-    has_failed = seen.server.status is ServerStatus.ERROR and not seen.server.task
-    if not has_failed and seen.now - progress.started <= rule.timeout:
-        return Look(missing)
-    return _next_attempt(progress, rules, seen)
+        return steps.End(_success(progress), State.DONE)
+    if seen.server.task:
+        return waiting.wait(progress, seen, missing)
+    has_failed = seen.server.status is ServerStatus.ERROR
+    if not has_failed and not _is_late(progress, rules, seen):
+        return steps.Look(missing)
+    cause = Cause.BUILD if has_failed else Cause.LATE
+    return _fails(progress, method, cause, rules, seen)
 
 
-def _after_engine_death(progress: Progress, method: Method, seen: Observation) -> Step:
+def _fails(
+    progress: Progress, method: Method, cause: Cause, rules: Sequence[Rule], seen: Observation
+) -> steps.Step:
+    """Choose what is next after an attempt that a look shows to have failed."""
+    failure = choice.failed(cause, method)
+    failed = dataclasses.replace(progress, failure=failure, cause=cause)
+    return choice.after_failure(failed, rules, seen)
+
+
+def _after_engine_death(
+    progress: Progress, method: Method, rules: Sequence[Rule], seen: Observation
+) -> steps.Step:
     """Choose what is next after an engine died during a method that it waited for."""
     is_chained = methods.of(method).carried_out_by is CarriedOutBy.CHAINED_POLICY
     if is_chained and seen.server.status is ServerStatus.GONE:
         # The FailoverPolicy has its own record, and was past the point of no return.
-        return End('failover: the server was replaced', State.DONE)
-    if seen.host.state not in methods.of(method).usable_on:
-        return Look(seen.host.detail)
+        return steps.End('failover: the server was replaced', State.DONE)
     # Doing it again is harmless (S4).
-    return Begin('the engine that did it died', progress.index, progress.attempt, method)
+    again = dataclasses.replace(progress, failure='the engine that did it died', cause=Cause.HEAT)
+    return choice.choose(again, rules, seen, progress.index, progress.attempt)
 
 
-def _next_attempt(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
-    return _choose(progress, rules, seen, progress.index, progress.attempt + 1)
-
-
-def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> Step:
+def _configure(progress: Progress, rules: Sequence[Rule], seen: Observation) -> steps.Step:
     """Choose what is next for a server that is back, and is to be configured again."""
     is_asked = progress.is_configured_again
     if is_asked and seen.configuration is Configuration.DONE:
-        return End(f'{_success(progress)}, configured again', State.DONE)
+        return steps.End(f'{_success(progress)}, configured again', State.DONE)
     has_failed = is_asked and seen.configuration is Configuration.FAILED
-    if not has_failed and seen.now - progress.started <= rules[progress.index].timeout:
+    if not has_failed and not _is_late(progress, rules, seen):
         if is_asked:
-            return Look(f'its configuration: {seen.configuration.value}')
-        return Configure('it may have another disk')
-    why = 'failed' if has_failed else 'was not applied in time'
-    failed = dataclasses.replace(progress, failure=f'its configuration {why}')
+            return steps.Look(f'its configuration: {seen.configuration.value}')
+        return steps.Configure('it may have another disk')
+    why = 'its configuration failed' if has_failed else 'its configuration was not applied in time'
+    if _is_elsewhere(progress, seen):
+        text = f'it is on its new host, but {why}. Look at its software deployments'
+        return steps.End(text, State.FAILED)
+    failed = dataclasses.replace(progress, failure=why, cause=Cause.LATE)
     # The same method, tried again, would find a server that is well.
-    return _choose(failed, rules, seen, progress.index + 1, 1)
+    return choice.choose(failed, rules, seen, progress.index + 1, 1)
+
+
+def _is_late(progress: Progress, rules: Sequence[Rule], seen: Observation) -> bool:
+    # An update of the policy may have made the list shorter.
+    timeout = rules[min(progress.index, len(rules) - 1)].timeout
+    return seen.now - (progress.arrived or progress.started) > timeout
+
+
+def _success(progress: Progress) -> str:
+    again = f', attempt {progress.attempt}' if progress.attempt > 1 else ''
+    return f'{progress.method.value if progress.method else ""}{again}: done'
+
+
+def may_replace(progress: Progress, seen: Observation) -> str:
+    """Why a server may not be deleted although that has been decided, '' when it may.
+
+    Asked for with a fresh look, just before: what the policy did for other servers in between may
+    have taken an hour.
+    """
+    if seen.server.status is ServerStatus.COULD_NOT_ASK:
+        return 'Nova does not show it'
+    if seen.server.status is ServerStatus.GONE:
+        return ''
+    if _is_elsewhere(progress, seen):
+        return 'it is on another host by now'
+    if seen.server.is_locked:
+        return 'it is locked'
+    if server_states.row_of(seen.server).way is Way.MOVEMENT:
+        return f'Nova is at work: {seen.server.task}'
+    wanted = HostState.CONFIRMED_DOWN if progress.of_host else HostState.UP
+    return '' if seen.host.state is wanted else seen.host.detail
 
 
 def room(ended: int, seconds: float, at_once: int) -> int:
@@ -156,26 +324,6 @@ def has_room(server: str, method: Method, in_nova: Collection[str], at_once: int
     return not methods.of(method).is_in_nova or len(set(in_nova) - {server}) < at_once
 
 
-def unfinished(progress: Progress, verify: Verify, seen: Observation) -> str:
-    """Say what is missing until the method has done its work, '' when nothing is."""
-    traits, before, now = methods.of(progress.method), progress.before, seen.server
-    if traits.verified_by is VerifiedBy.RETURN:
-        # A failure of the call is on record as such.
-        return ''
-    if now.task:
-        return f'Nova is at work: {now.task}'
-    wanted = ServerStatus.ACTIVE if traits.starts_server else _wanted_status(before.status)
-    if now.status is not wanted:
-        return f'it is {now.detail or now.status.value}, not yet {wanted.value}'
-    if traits.moves_server and now.host == before.host:
-        return 'it is still on the same host'
-    if verify.volumes and (lost := sorted(set(before.volumes) - set(now.volumes))):
-        return f'volumes are not attached: {", ".join(lost)}'
-    if verify.addresses and (lost := sorted(set(before.addresses) - set(now.addresses))):
-        return f'addresses are missing: {", ".join(lost)}'
-    return ''
-
-
 def is_affected(seen: Observation, is_named: bool) -> bool:
     """Whether a signal is about this server at all.
 
@@ -187,38 +335,3 @@ def is_affected(seen: Observation, is_named: bool) -> bool:
     if seen.host.state is HostState.CONFIRMED_DOWN:
         return True
     return is_named and seen.host.state is HostState.UP and seen.server.status in _SICK
-
-
-def _wanted_status(before: ServerStatus) -> ServerStatus:
-    # A server that its owner had stopped stays stopped.
-    return ServerStatus.SHUTOFF if before is ServerStatus.SHUTOFF else ServerStatus.ACTIVE
-
-
-def _choose(
-    progress: Progress, rules: Sequence[Rule], seen: Observation, index: int, attempt: int
-) -> Step:
-    """Choose the first attempt, from this one on, that may begin now."""
-    if seen.host.state not in (HostState.UP, HostState.CONFIRMED_DOWN):
-        return Look(seen.host.detail)
-    reasons = [progress.failure] if progress.failure else []
-    for number in range(index, len(rules)):
-        rule = rules[number]
-        turn = attempt if number == index else 1
-        if turn > rule.attempts:
-            continue
-        traits = methods.of(rule.method)
-        if seen.host.state not in traits.usable_on:
-            reasons.append(f'{rule.method.value} does not help where {seen.host.detail}')
-            continue
-        if traits.carried_out_by is CarriedOutBy.NOBODY:
-            return End('; '.join([*reasons, 'the template wants it left alone']), State.LEFT_ALONE)
-        if seen.server.status is ServerStatus.GONE and not traits.deletes_server:
-            reasons.append(f'{rule.method.value} needs the server, which is gone')
-            continue
-        return Begin('; '.join(reasons) or seen.host.detail, number, turn, rule.method)
-    return End('; '.join(reasons) or 'no method is left', State.FAILED)
-
-
-def _success(progress: Progress) -> str:
-    again = f', attempt {progress.attempt}' if progress.attempt > 1 else ''
-    return f'{progress.method.value if progress.method else ""}{again}: done'

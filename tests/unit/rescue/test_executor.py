@@ -28,7 +28,7 @@ class Nova:
     def hosts(self):
         self.looks_at_hosts += 1
         state = self.state
-        return lambda _host: Host(state, state.value)
+        return lambda host: Host(HostState.UP if host == 'new' else state, state.value)
 
     def look_at_many(self, servers):
         # As a project's list that is too long to show all.
@@ -45,7 +45,11 @@ class Nova:
             return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
         return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else 'new')
 
-    def begin(self, method, server):
+    def movement(self, server):
+        status = 'pre-migrating' if server in self.at_work else 'done'
+        return model.Movement(status, 'evacuation', 1e9, 'new')
+
+    def begin(self, method, server, is_reset=False):
         assert method is Method.EVACUATE
         del self.left[server.server]
         self.at_work[server.server] = self.takes

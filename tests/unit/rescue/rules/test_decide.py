@@ -8,7 +8,7 @@ from heat_ha import serialization
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
 from heat_ha.rescue.model import Method, State
-from heat_ha.rescue.rules import decide, methods
+from heat_ha.rescue.rules import decide, methods, steps
 
 NOW = 10_000.0
 VERIFY = model.Verify()
@@ -22,31 +22,43 @@ RULES = (
 )
 
 
-def seen(state, status=ServerStatus.ACTIVE, **changes):
-    server = dataclasses.replace(BEFORE, status=status, **changes)
-    return model.Observation(server, Host(state, f'its host is {state.value}'), NOW)
+def seen(state, status=ServerStatus.ACTIVE, movement=None, **changes):
+    server = dataclasses.replace(BEFORE, status=status, detail=status.value, **changes)
+    here = Host(HostState.UP, 'its host is up') if server.host != BEFORE.host else None
+    host = Host(state, f'its host is {state.value}')
+    return model.Observation(server, host, NOW, here=here, movement=movement)
 
 
 def progress(**changes):
     return dataclasses.replace(model.Progress('s', 'web', BEFORE), **changes)
 
 
+FAILED = model.Movement('failed', 'evacuation', NOW, 'new')
+MOVEMENTS = (None, model.Movement(model.Movement.ABSENT), FAILED)
+
+
 def all_worlds():
-    for state, status, task, host, volumes, addresses in itertools.product(
+    for state, status, task, host, volumes, addresses, movement in itertools.product(
         HostState, ServerStatus, ('', 'rebuilding'), ('old', 'new'), ((), ('v1',)),
-        ((), ('10.0.0.5', '10.0.0.6')),
+        ((), ('10.0.0.5', '10.0.0.6')), MOVEMENTS,
     ):  # fmt: skip
-        yield seen(state, status, task=task, host=host, volumes=volumes, addresses=addresses)
+        yield seen(
+            state, status, movement,
+            task=task, host=host, volumes=volumes, addresses=addresses, fault='it failed',
+        )  # fmt: skip
 
 
 def all_progress():
     yield progress()
     for index, rule in enumerate(RULES):
-        for attempt, failure, started, has_returned in itertools.product(
-            range(1, rule.attempts + 1), ('', 'it failed'), (NOW - 10, NOW - 100), (False, True)
-        ):
+        for attempt, failure, started, has_returned, of_host in itertools.product(
+            range(1, rule.attempts + 1), ('', 'it failed'), (NOW - 10, NOW - 100), (False, True),
+            (False, True),
+        ):  # fmt: skip
             yield progress(
-                has_returned=has_returned,
+                has_returned=has_returned and not methods.of(rule.method).is_in_nova,
+                of_host=of_host,
+                cause=model.Cause.BUILD if failure else model.Cause.NONE,
                 index=index, attempt=attempt, state=State.RUNNING, method=rule.method,
                 failure=failure, started=started,
             )  # fmt: skip
@@ -59,7 +71,7 @@ def test_the_rules_hold_in_every_state():
         step = decide.next_step(known, RULES, VERIFY, world)
         kinds.add(type(step))
         assert step.reason, (known, world)
-        if isinstance(step, decide.Begin):
+        if isinstance(step, steps.Begin):
             rule = RULES[step.index]
             assert world.host.state in (HostState.UP, HostState.CONFIRMED_DOWN)
             assert world.server.status is not ServerStatus.COULD_NOT_ASK
@@ -74,37 +86,47 @@ def test_the_rules_hold_in_every_state():
             assert here == before if is_again else here > before or known.state is State.PENDING
             if step.method is Method.EVACUATE:
                 assert world.host.state is HostState.CONFIRMED_DOWN
-            if known.state is State.PENDING:
-                assert world.server.host == 'old', 'what left its host is rescued already'
+            is_gone = world.server.status is ServerStatus.GONE
+            assert is_gone or world.server.host == 'old', 'what left its host is left there'
             if known.state is State.RUNNING and not known.failure and not is_again:
                 has_failed = world.server.status is ServerStatus.ERROR
-                assert has_failed or NOW - known.started > rule.timeout
-        if isinstance(step, decide.End) and step.state is State.DONE:
+                is_late = NOW - known.started > rule.timeout
+                assert has_failed or is_late or world.movement is FAILED
+            if known.method is Method.EVACUATE and not known.failure:
+                assert world.movement is not None, 'its migration decides'
+        if isinstance(step, steps.End) and step.state is State.DONE:
             if known.method is Method.RECREATE:
                 assert known.has_returned
             if known.method is Method.EVACUATE:
-                assert world.server.host != BEFORE.host and world.server.status is BEFORE.status
+                assert world.server.host != BEFORE.host
+                # Its owner may have stopped it there.
+                assert world.server.status in (BEFORE.status, ServerStatus.SHUTOFF)
             if methods.of(known.method).is_in_nova:
                 assert set(world.server.volumes) >= set(BEFORE.volumes)
                 assert set(world.server.addresses) >= set(BEFORE.addresses)
-    assert kinds == {decide.Look, decide.Begin, decide.End}
+    assert kinds == {
+        steps.Look, steps.Begin, steps.End, steps.AskMovement, steps.Arrive, steps.StartOver,
+        steps.Remind,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize('state', HostState)
 def test_every_rescue_ends_however_often_methods_fail(state):
-    known, begun = progress(), []
+    # A server that an alarm names is rescued on a host that is up.
+    of_host = state is not HostState.UP
+    known, begun = progress(of_host=of_host), []
     for _ in range(50):
-        step = decide.next_step(known, RULES, VERIFY, seen(state))
-        if isinstance(step, decide.End):
+        step = decide.next_step(known, RULES, VERIFY, seen(state, movement=FAILED))
+        if isinstance(step, steps.End):
             assert step.state is State.FAILED
             break
-        if isinstance(step, decide.Look):
+        if isinstance(step, steps.Look):
             assert state in (HostState.DOWN, HostState.UNKNOWN)
             return
         begun.append((step.method, step.attempt))
         known = progress(
             index=step.index, attempt=step.attempt, state=State.RUNNING, method=step.method,
-            failure='no valid host',
+            failure='it failed', cause=model.Cause.BUILD, of_host=of_host,
         )  # fmt: skip
     assert len(begun) == len(set(begun))
     assert (Method.EVACUATE, 2) in begun or state is HostState.UP
@@ -119,22 +141,29 @@ def test_a_server_is_configured_again_before_it_counts_as_rescued():
     ):
         known = progress(
             index=index, attempt=1, state=State.RUNNING, method=rule.method, started=started,
-            has_returned=True, is_configured_again=is_asked,
+            has_returned=not methods.of(rule.method).is_in_nova, is_configured_again=is_asked,
+            arrived=started, of_host=host == 'new',
         )  # fmt: skip
-        world = seen(HostState.CONFIRMED_DOWN, host=host)
+        state = HostState.CONFIRMED_DOWN if host == 'new' else HostState.UP
+        world = seen(state, host=host, movement=MOVEMENTS[1])
         world = dataclasses.replace(world, configuration=config)
         step = decide.next_step(known, RULES, verify, world)
         kinds.add(type(step))
-        if decide.unfinished(known, verify, world) or not methods.of(rule.method).has_new_disk:
-            assert not isinstance(step, decide.Configure)
+        is_there = host == 'new' or not methods.of(rule.method).moves_server
+        if not is_there or not methods.of(rule.method).has_new_disk:
+            assert not isinstance(step, steps.Configure)
         elif is_asked and config is model.Configuration.DONE:
-            assert step == decide.End(step.reason, State.DONE)
+            assert step == steps.End(step.reason, State.DONE)
         elif (is_asked and config is model.Configuration.FAILED) or NOW - started > rule.timeout:
-            # Not the same again: the server is well.
-            assert isinstance(step, decide.Begin) and step.index > index
+            # Not the same again: the server is well. And on its new host it is left there.
+            if host == 'new':
+                assert step == steps.End(step.reason, State.FAILED)
+                assert 'its configuration' in step.reason
+            else:
+                assert isinstance(step, steps.Begin) and step.index > index
         else:
-            assert isinstance(step, decide.Look if is_asked else decide.Configure)
-    assert kinds == {decide.Look, decide.Begin, decide.End, decide.Configure}
+            assert isinstance(step, steps.Look if is_asked else steps.Configure)
+    assert kinds == {steps.Look, steps.Begin, steps.End, steps.Configure}
 
 
 def test_a_server_that_stays_stopped_is_not_configured():
@@ -144,7 +173,7 @@ def test_a_server_that_stays_stopped_is_not_configured():
     )
     up = seen(HostState.CONFIRMED_DOWN, ServerStatus.SHUTOFF, host='new')
     step = decide.next_step(known, RULES, model.Verify(configuration=True), up)
-    assert isinstance(step, decide.End) and step.state is State.DONE
+    assert isinstance(step, steps.End) and step.state is State.DONE
 
 
 def test_a_server_that_its_owner_had_stopped_stays_stopped():
@@ -164,7 +193,7 @@ def test_a_server_that_its_owner_deleted_is_not_made_anew():
         ) or known.state is State.PENDING:
             world = seen(HostState.CONFIRMED_DOWN, ServerStatus.GONE)
             step = decide.next_step(known, RULES, VERIFY, world)
-            assert isinstance(step, decide.End) and step.state is State.LEFT_ALONE
+            assert isinstance(step, steps.End) and step.state is State.LEFT_ALONE
 
 
 def test_none_leaves_the_server_alone():

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the states of Nova's migrations: whether one may still change something. Pure."""
+
+import enum
+from collections.abc import Mapping
+
+from heat_ha.cloud.model import Host, HostState
+from heat_ha.rescue.model import Movement
+
+
+class Phase(enum.Enum):
+    """What is known of the newest migration of a server."""
+
+    UNDER_WAY = 'Nova works on it, or is about to'
+    OVER = 'it has done its work'
+    FAILED = 'it came to nothing, and nothing works on it any more'
+    ABSENT = 'there is none'
+    COULD_NOT_ASK = 'Nova did not tell'
+
+
+STATES: Mapping[str, Phase] = {
+    'accepted': Phase.UNDER_WAY,
+    'queued': Phase.UNDER_WAY,
+    'preparing': Phase.UNDER_WAY,
+    'pre-migrating': Phase.UNDER_WAY,
+    'running': Phase.UNDER_WAY,
+    'migrating': Phase.UNDER_WAY,
+    'post-migrating': Phase.UNDER_WAY,
+    'confirming': Phase.UNDER_WAY,
+    'reverting': Phase.UNDER_WAY,
+    # A resize that waits for its owner's word: its disks are where they are to be.
+    'finished': Phase.OVER,
+    'done': Phase.OVER,
+    'completed': Phase.OVER,
+    'confirmed': Phase.OVER,
+    'reverted': Phase.OVER,
+    'failed': Phase.FAILED,
+    'error': Phase.FAILED,
+    'cancelled': Phase.FAILED,
+    Movement.ABSENT: Phase.ABSENT,
+    Movement.COULD_NOT_ASK: Phase.COULD_NOT_ASK,
+}
+
+LIVE, EVACUATION = 'live-migration', 'evacuation'
+
+# Nova's kinds of migrations after which the guest runs elsewhere without a word of its owner. What
+# a resize leaves behind is in the state of the server.
+MOVES_GUEST = (LIVE, EVACUATION)
+
+# Of a live migration: the guest has not left its host yet.
+_NOT_LEFT = frozenset({'accepted', 'queued', 'preparing'})
+
+# Seconds by which the clocks of Nova and of an engine may differ.
+CLOCKS_APART = 60.0
+
+
+def phase(movement: Movement, host: str, since: float | None = None) -> Phase:
+    """How far it is. A state that this version does not know counts as under way.
+
+    :param host: where the server is now. What has brought it there is of an earlier time.
+    :param since: what was begun before then, and has come to its end, is of an earlier attempt.
+    """
+    found = STATES.get(movement.status, Phase.UNDER_WAY)
+    is_earlier = since is not None and movement.created < since - CLOCKS_APART
+    has_brought = found is Phase.OVER and host != '' and movement.destination == host
+    if has_brought or (is_earlier and found in (Phase.OVER, Phase.FAILED)):
+        return Phase.ABSENT
+    return found
+
+
+def is_cut_off(movement: Movement, destination: Host | None) -> bool:
+    """Whether it is under way to a host that is confirmed down, so that it never ends."""
+    is_dead = destination is not None and destination.state is HostState.CONFIRMED_DOWN
+    return phase(movement, '') is Phase.UNDER_WAY and is_dead
+
+
+def may_have_left(movement: Movement) -> bool:
+    """Whether the guest may run at the destination of a live migration that is under way."""
+    return movement.kind == LIVE and movement.status not in _NOT_LEFT

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every state that Nova can show of a server, whatever the policy was doing.
+
+Each look is decided on its own here; ``test_decide_lives`` lets whole rescues run.
+"""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from heat_ha.cloud.model import Host, HostState, ServerStatus
+from heat_ha.rescue import model
+from heat_ha.rescue.model import Cause, Method, Movement, State
+from heat_ha.rescue.rules import decide, methods, server_states, steps
+
+NOW = 100_000.0
+
+VM_STATES = [*server_states.VM_STATES, 'one of tomorrow']
+TASKS = ['', *server_states.TASK_STATES, 'one of tomorrow']
+STATUS = {
+    'active': ServerStatus.ACTIVE,
+    'stopped': ServerStatus.SHUTOFF,
+    'error': ServerStatus.ERROR,
+}
+
+UP, DOWN, DEAD, UNKNOWN = (
+    Host(state, state.value)
+    for state in (HostState.UP, HostState.DOWN, HostState.CONFIRMED_DOWN, HostState.UNKNOWN)
+)
+
+# Where the server is, its old host, and the one that it is on now.
+PLACES = [('old', old, None) for old in (UP, DOWN, DEAD, UNKNOWN)] + [
+    ('new', old, here) for old in (UP, DEAD) for here in (UP, DOWN, DEAD, UNKNOWN)
+]
+
+EVACUATED, LIVE, RESIZED = 'evacuation', 'live-migration', 'resize'
+
+
+def moved(status, kind=EVACUATED, to='there', destination=None):
+    return Movement(status, kind, NOW, to), destination
+
+
+MOVEMENTS = [
+    (None, None),
+    moved(Movement.ABSENT, '', ''),
+    moved(Movement.COULD_NOT_ASK, '', ''),
+    moved('accepted', to=''),
+    moved('pre-migrating', destination=UP),
+    moved('pre-migrating', destination=DEAD),
+    moved('a word of tomorrow', destination=UP),
+    moved('done', destination=UP),
+    moved('completed', to='old', destination=DEAD),
+    moved('failed', destination=UP),
+    moved('preparing', LIVE, destination=UP),
+    moved('running', LIVE, destination=UP),
+    moved('running', LIVE, destination=DEAD),
+    moved('migrating', RESIZED, destination=UP),
+    moved('finished', RESIZED, to='old', destination=DEAD),
+]
+
+LISTS = {
+    'evacuate': (Method.EVACUATE,),
+    'evacuate, recreate': (Method.EVACUATE, Method.RECREATE),
+    'recreate': (Method.RECREATE,),
+    'restart, evacuate, failover, none': (
+        Method.RESTART, Method.EVACUATE, Method.FAILOVER, Method.NONE,
+    ),
+}  # fmt: skip
+
+BEFORE = model.Server('s', ServerStatus.ACTIVE, 'old', detail='ACTIVE', vm_state='active')
+
+
+def progresses(chosen):
+    """What may be on record: nothing begun, or each method in the middle and after each cause."""
+    yield model.Progress('s', 'web', BEFORE, began=NOW - 200)
+    for index, method in enumerate(chosen):
+        if method is Method.NONE:
+            continue
+        running = model.Progress(
+            's', 'web', BEFORE, index, 1, State.RUNNING, method, began=NOW - 200,
+            started=NOW - 100, of_host=method is not Method.RESTART,
+        )  # fmt: skip
+        yield running
+        for cause in (Cause.NONE, Cause.COULD_NOT_ASK, Cause.STATE, Cause.NO_HOST, Cause.KEYS,
+                      Cause.BUILD, Cause.UNSUPPORTED):  # fmt: skip
+            yield dataclasses.replace(running, failure='it failed', cause=cause)
+
+
+def is_under_way(movement, destination):
+    """Whether a host that may be alive works on the server, or may have it."""
+    if movement is None or movement.status in (Movement.ABSENT, Movement.COULD_NOT_ASK):
+        return False
+    is_over = movement.status in ('done', 'completed', 'failed', 'finished')
+    return not is_over and destination is not DEAD
+
+
+def check(known, chosen, world, step):
+    assert step.reason
+    if isinstance(step, steps.End):
+        assert step.state.is_final
+    if not isinstance(step, steps.Begin):
+        return
+    server = world.server
+    assert world.host in (UP, DEAD) and server.host == 'old', 'what lives elsewhere is left there'
+    assert step.method is chosen[step.index]
+    traits = methods.of(step.method)
+    assert world.host.state in traits.usable_on
+    movement = world.movement
+    if movement is not None and movement.kind in (EVACUATED, LIVE):
+        not_left = movement.kind == LIVE and movement.status == 'preparing'
+        assert not is_under_way(movement, world.destination) or not_left, 'two at once'
+    if world.host is not DEAD:
+        return
+    row = server_states.row_of(server)
+    assert row.way not in (server_states.Way.LEAVE, server_states.Way.PERSON)
+    if step.method is Method.EVACUATE:
+        is_direct = server.vm_state in ('active', 'stopped', 'error') and not server.task
+        assert step.is_reset or is_direct, 'Nova answers 409'
+    if traits.deletes_server:
+        usable = [m for m in chosen if world.host.state in methods.of(m).usable_on]
+        is_first = usable[0] is step.method
+        after = known.cause in (Cause.BUILD, Cause.UNSUPPORTED)
+        is_own = known.method is step.method
+        assert is_first or after or is_own, 'deleted for a mere state'
+        assert not server.is_locked
+        assert movement is not None, 'nobody asked whether it is being moved'
+
+
+@pytest.mark.parametrize('named', LISTS)
+def test_the_rules_hold_in_every_state_that_nova_can_show(named):
+    """Of the product of all states, each list walks the whole of this one."""
+    chosen = LISTS[named]
+    rules = [model.Rule(method, 60.0, 2) for method in chosen]
+    known = list(progresses(chosen))
+    kinds, count = set(), 0
+    looks = itertools.product(VM_STATES, TASKS, PLACES, MOVEMENTS)
+    for number, (vm_state, task, (place, old, here), (movement, destination)) in enumerate(looks):
+        server = dataclasses.replace(
+            BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), host=place, task=task,
+            vm_state=vm_state, detail=vm_state, is_locked=number % 7 == 0,
+            boots_from_volume=number % 2 == 0, fault='No valid host was found.',
+        )  # fmt: skip
+        world = model.Observation(
+            server, old, NOW, here=here, movement=movement, destination=destination
+        )
+        # Each look meets the beginning, and in turn each of the others.
+        for one in (known[0], known[1 + number % (len(known) - 1)]):
+            step = decide.next_step(one, rules, model.Verify(), world)
+            kinds.add(type(step))
+            count += 1
+            try:
+                check(one, chosen, world, step)
+            except AssertionError as exc:
+                raise AssertionError(f'{exc}: {one} {world} {step}') from exc
+    assert kinds >= {steps.Look, steps.Begin, steps.End, steps.AskMovement, steps.StartOver}
+    assert count == 2 * len(VM_STATES) * len(TASKS) * len(PLACES) * len(MOVEMENTS)
+
+
+@pytest.mark.parametrize('vm_state', VM_STATES)
+def test_a_state_alone_never_leads_from_evacuate_to_a_method_that_deletes(vm_state):
+    rules = [model.Rule(Method.EVACUATE), model.Rule(Method.RECREATE)]
+    for task in TASKS:
+        server = dataclasses.replace(
+            BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
+        )
+        known = model.Progress('s', 'web', server, began=NOW - 100)
+        world = model.Observation(server, DEAD, NOW, movement=Movement(Movement.ABSENT))
+        step = decide.next_step(known, rules, model.Verify(), world)
+        if isinstance(step, steps.Begin):
+            assert step.method is Method.EVACUATE
+        else:
+            assert isinstance(step, steps.End) and step.state is not State.DONE

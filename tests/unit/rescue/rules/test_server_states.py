@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from heat_ha.cloud.model import ServerStatus
+from heat_ha.rescue import model
+from heat_ha.rescue.rules import server_states
+from heat_ha.rescue.rules.server_states import Ends, Way
+
+# Nova's own lists (InstanceState and InstanceTaskState in nova/objects/fields.py).
+NOVA_STATES = [
+    'active',
+    'building',
+    'paused',
+    'suspended',
+    'stopped',
+    'rescued',
+    'resized',
+    'soft-delete',
+    'deleted',
+    'error',
+    'shelved',
+    'shelved_offloaded',
+]
+NOVA_TASKS = [
+    'scheduling',
+    'block_device_mapping',
+    'networking',
+    'spawning',
+    'image_snapshot',
+    'image_snapshot_pending',
+    'image_pending_upload',
+    'image_uploading',
+    'image_backup',
+    'updating_password',
+    'resize_prep',
+    'resize_migrating',
+    'resize_migrated',
+    'resize_finish',
+    'resize_reverting',
+    'resize_confirming',
+    'rebooting',
+    'reboot_pending',
+    'reboot_started',
+    'rebooting_hard',
+    'reboot_pending_hard',
+    'reboot_started_hard',
+    'pausing',
+    'unpausing',
+    'suspending',
+    'resuming',
+    'powering-off',
+    'powering-on',
+    'rescuing',
+    'unrescuing',
+    'rebuilding',
+    'rebuild_block_device_mapping',
+    'rebuild_spawning',
+    'migrating',
+    'deleting',
+    'soft-deleting',
+    'restoring',
+    'shelving',
+    'shelving_image_pending_upload',
+    'shelving_image_uploading',
+    'shelving_offloading',
+    'unshelving',
+]
+
+
+def server(vm_state, task='', **changes):
+    return model.Server('s', ServerStatus.OTHER, 'old', task, vm_state=vm_state, **changes)
+
+
+def test_every_state_of_nova_has_a_row_and_no_other():
+    assert set(server_states.VM_STATES) == set(NOVA_STATES)
+    assert set(server_states.TASK_STATES) == set(NOVA_TASKS)
+
+
+@pytest.mark.parametrize('vm_state', NOVA_STATES)
+def test_nova_is_asked_without_a_reset_for_what_it_evacuates_only(vm_state):
+    is_direct = server_states.VM_STATES[vm_state].way is Way.EVACUATE
+    assert is_direct is (vm_state in ('active', 'stopped', 'error'))
+
+
+@pytest.mark.parametrize('task', NOVA_TASKS)
+def test_with_a_task_nova_is_never_asked_without_a_reset(task):
+    for vm_state in NOVA_STATES:
+        assert server_states.row_of(server(vm_state, task)).way is not Way.EVACUATE
+
+
+def test_what_its_owner_deletes_or_has_shelved_is_left_alone_whatever_the_task():
+    for vm_state in ('shelved', 'shelved_offloaded', 'soft-delete', 'deleted'):
+        for task in ('', 'deleting', 'soft-deleting', 'shelving_offloading'):
+            assert server_states.row_of(server(vm_state, task)).way is Way.LEAVE
+    for vm_state in NOVA_STATES:
+        assert server_states.row_of(server(vm_state, 'deleting')).way is Way.LEAVE
+
+
+def test_a_server_that_is_being_unshelved_is_not_taken_for_one_that_is_built():
+    for task in ('spawning', 'networking', 'unshelving'):
+        assert server_states.row_of(server('shelved_offloaded', task)).way is Way.PERSON
+
+
+def test_what_this_version_does_not_know_is_left_to_a_person():
+    for vm_state, task in (('new', ''), ('new', 'rebooting'), ('active', 'new'), ('', '')):
+        if (vm_state, task) != ('new', 'rebooting'):
+            assert server_states.row_of(server(vm_state, task)).way is Way.PERSON
+
+
+@pytest.mark.parametrize('vm_state', NOVA_STATES)
+def test_what_did_not_run_is_left_stopped(vm_state):
+    did_not_run = vm_state in ('stopped', 'paused', 'suspended', 'rescued', 'resized')
+    for task in ['', *NOVA_TASKS]:
+        row = server_states.row_of(server(vm_state, task))
+        if row.way in (Way.LEAVE, Way.BUILD, Way.PERSON):
+            continue
+        ends = server_states.ends_in(server(vm_state, task, power_state=4))
+        if row.ends is Ends.ACTIVE:
+            assert ends is ServerStatus.ACTIVE
+        elif did_not_run:
+            assert ends is ServerStatus.SHUTOFF
+
+
+def test_the_state_is_told_from_the_status_where_nova_does_not_show_it():
+    for status, state in (('PAUSED', 'paused'), ('VERIFY_RESIZE', 'resized'), ('ACTIVE', 'active')):
+        assert server_states.state_of(model.Server('s', ServerStatus.OTHER, detail=status)) == state
+    assert server_states.state_of(model.Server('s', ServerStatus.SHUTOFF)) == 'stopped'
+    assert server_states.state_of(model.Server('s', ServerStatus.OTHER, detail='NEW')) == ''
