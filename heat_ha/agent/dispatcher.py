@@ -14,7 +14,7 @@ from heat_ha.agent.adapters import nova_admin, policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident
 from heat_ha.agent.rules import dispatch_rules, storm
-from heat_ha.cloud import heat_rpc
+from heat_ha.cloud import compute_hosts, heat_rpc
 from heat_ha.cloud.model import ComputeService
 
 LOG = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class Dispatcher:
             incident.opened,
             time.time(),
             self._bound(dispatches, services),
+            {d.project: compute_hosts.host_id(d.project, incident.host) for d in dispatches},
         )
         return DispatchPlan(
             tuple(dispatches),

@@ -13,7 +13,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.rescue import model, record
 from heat_ha.rescue.model import Progress, State
-from heat_ha.rescue.rules import causes, steps
+from heat_ha.rescue.rules import causes, server_states, steps
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Journal:
         self, server: str, name: str, before: model.Server, of_host: bool, now: float
     ) -> None:
         """Put a new rescue on record: nothing has begun, and ``before`` is how the server was."""
-        before = dataclasses.replace(before, fault='')
+        before = server_states.for_record(before)
         self._put(Progress(server, name, before, began=now, of_host=of_host))
 
     def start_over(self, server: str, step: steps.StartOver, host: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from heat_ha import serialization
 from heat_ha.agent.rules import storm
-from heat_ha.rescue.model import Progress
+from heat_ha.rescue.model import Progress, State
 
 # Seconds after which a policy is signalled again that no living engine works for: its engine died,
 # or the signal was lost. A policy refuses a signal too many.
@@ -103,18 +103,28 @@ def guarded(
 
 
 def is_ended(
-    server: str, on_host: Collection[str], state: PolicyState | None, opened: float
+    server: str,
+    on_host: Collection[str],
+    state: PolicyState | None,
+    opened: float,
+    host_id: str = '',
 ) -> bool:
     """Whether nothing is left to do for a server.
 
     That is so when its policy has ended its rescue since the host failed, or when the server has
-    left the host and nobody rescues it: its owner deleted it, or somebody else moved it.
+    left the host and nobody rescues it: its owner deleted it, or somebody else moved it. A rescue
+    that brought the server to the host just before that was found to be dead is not its end.
+
+    :param host_id: what Nova shows the project of the server for the host.
     """
     progress = state.rescues.get(server) if state else None
     if progress is not None and not progress.state.is_final:
         return False
     if progress is not None and progress.ended >= opened:
-        return True
+        came_from = progress.before.host
+        is_from_elsewhere = bool(host_id and came_from) and came_from != host_id
+        is_here = progress.state is State.DONE and server in on_host
+        return not (is_from_elsewhere and is_here)
     return server not in on_host
 
 
@@ -125,19 +135,22 @@ def advance(
     opened: float,
     now: float,
     max_concurrent: int,
+    host_ids: Mapping[str, str],
 ) -> tuple[list[PolicyDispatch], list[PolicyDispatch]]:
     """Bring the dispatches up to date, and choose which of them to signal now.
 
     Invariant: servers whose policies are signalled and not done are at most ``max_concurrent``,
     except for a single policy that has more.
 
+    :param host_ids: by project, what Nova shows it for the host.
     :returns: all dispatches, and those to signal.
     """
     updated = []
     for dispatch in in_order(dispatches):
         is_open = dispatch.state in (DispatchState.WAITING, DispatchState.SIGNALLED)
         state = states.get(dispatch.number)
-        if is_open and all(is_ended(s, on_host, state, opened) for s in dispatch.servers):
+        here = host_ids.get(dispatch.project, '')
+        if is_open and all(is_ended(s, on_host, state, opened, here) for s in dispatch.servers):
             dispatch = dataclasses.replace(
                 dispatch, state=DispatchState.DONE, reason=_outcome(dispatch, state)
             )

@@ -147,7 +147,11 @@ def row_of(server: Server) -> Row:
         # Being unshelved has the same tasks as being built.
         is_done = server.task in ('deleting', 'soft-deleting', 'shelving_offloading')
         return TASK_STATES[server.task] if is_done else TASK_STATES['unshelving']
-    return TASK_STATES.get(server.task, _UNKNOWN)
+    row = TASK_STATES.get(server.task, _UNKNOWN)
+    # A lost task changes nothing about a server of which little would be left, or whose disk may be
+    # elsewhere.
+    is_bound = lasting.way in (Way.LEAVE, Way.BUILD, Way.FROM_VOLUME, Way.PERSON)
+    return lasting if is_bound and row.way in (Way.RESET, Way.BUILD, Way.MOVEMENT) else row
 
 
 def ends_in(before: Server) -> ServerStatus:
@@ -159,6 +163,24 @@ def ends_in(before: Server) -> ServerStatus:
     if ends is Ends.POWER:
         ends = Ends.ACTIVE if before.power_state == _RUNNING else Ends.SHUTOFF
     return ServerStatus.SHUTOFF if ends is Ends.SHUTOFF else ServerStatus.ACTIVE
+
+
+def for_record(server: Server) -> Server:
+    """A look at a server without what need not be known of it later.
+
+    So the version before, which does not know the newer fields, reads most records of this one.
+    """
+    is_implied = _OF_STATUS.get(server.detail) == server.vm_state
+    lasting = VM_STATES.get(state_of(server), _UNKNOWN)
+    counts_power = Ends.POWER in (row_of(server).ends, lasting.ends)
+    return dataclasses.replace(
+        server,
+        vm_state='' if is_implied else server.vm_state,
+        power_state=server.power_state if counts_power else 0,
+        is_locked=False,
+        boots_from_volume=False,
+        fault='',
+    )
 
 
 def in_words(server: Server) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rounds of a rescue in a Nova that can be told what to do."""
 
+import contextlib
 import dataclasses
 import types
 
@@ -10,11 +11,14 @@ from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import executor, model, observer, record
 from heat_ha.rescue.adapters import heat_servers
 from heat_ha.rescue.model import Method
-from heat_ha.rescue.rules import decide
+from heat_ha.rescue.rules import decide, waiting
 
 
 class Nova:
-    """Evacuates each server within a few looks at it."""
+    """Evacuates each server within a few looks at it.
+
+    ``dead``: hosts that are confirmed down, beside the old one while ``state`` says so.
+    """
 
     def __init__(self, servers):
         self.left = dict.fromkeys(servers, 0)
@@ -24,11 +28,16 @@ class Nova:
         self.looks = self.looks_at_hosts = 0
         self.state = HostState.CONFIRMED_DOWN
         self.takes = 3
+        self.dead, self.to, self.begun, self.stopped = set(), 'new', [], []
 
     def hosts(self):
         self.looks_at_hosts += 1
         state = self.state
-        return lambda host: Host(HostState.UP if host == 'new' else state, state.value)
+        dead = Host(HostState.CONFIRMED_DOWN, 'dead')
+        others = {'new': Host(HostState.UP, 'up'), 'newer': Host(HostState.UP, 'up')}
+        return lambda host: (
+            dead if host in self.dead else others.get(host) or Host(state, state.value)
+        )
 
     def look_at_many(self, servers):
         # As a project's list that is too long to show all.
@@ -41,17 +50,22 @@ class Nova:
             self.at_work[server] -= 1
             if not self.at_work[server]:
                 del self.at_work[server]
-                return model.Server(server, ServerStatus.ACTIVE, 'new')
+                return model.Server(server, ServerStatus.ACTIVE, self.to)
             return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
-        return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else 'new')
+        return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else self.to)
 
     def movement(self, server):
         status = 'pre-migrating' if server in self.at_work else 'done'
-        return model.Movement(status, 'evacuation', 1e9, 'new')
+        return model.Movement(status, 'evacuation', 1e9, self.to)
+
+    def stop(self, server):
+        self.stopped.append(server)
 
     def begin(self, method, server, is_reset=False):
         assert method is Method.EVACUATE
-        del self.left[server.server]
+        self.begun.append(is_reset)
+        self.to = 'newer' if self.dead else 'new'
+        self.left.pop(server.server, None)
         self.at_work[server.server] = self.takes
         self.most = max(self.most, len(self.at_work))
 
@@ -258,3 +272,118 @@ def test_a_host_that_is_let_in_again_before_the_first_round_is_left_alone(world)
         one.run(found, protected(1), types.SimpleNamespace(check=iter([None]).__next__))
     assert nova.left == {'s0': 0}
     assert world.records['s0'].state is model.State.PENDING
+
+
+def begin_one(world, nova):
+    one = rescue(world, nova)
+    found, _others = one.affected(protected(1), None)
+    return one, found
+
+
+def test_a_server_whose_new_host_dies_while_it_is_built_there_is_evacuated_again(world):
+    nova = Nova(['s0'])
+    nova.takes = 10_000
+
+    def happens():
+        # After a minute, the host that Nova builds it on dies as well, and is fenced.
+        if world.now > 1060 and not nova.dead:
+            nova.dead, nova.takes = {'new'}, 3
+
+    one, found = begin_one(world, nova)
+    one.run(found, protected(1), types.SimpleNamespace(check=happens))
+    # The second time the task that the first has left is taken away.
+    assert nova.begun == [False, True]
+    assert world.records['s0'].state is model.State.DONE and world.records['s0'].cut_off == 1
+
+
+def test_a_wait_of_hours_is_told_and_ends_with_a_question(world):
+    nova, told = Nova(['s0']), []
+    nova.takes = 10_000_000
+    one = executor.Rescue(
+        None, nova, None,
+        executor.Options(
+            (model.Rule(Method.EVACUATE), model.Rule(Method.RECREATE)), model.Verify()
+        ),
+        lambda status, text: told.append((status, text)), lambda: world.now,
+    )  # fmt: skip
+    found, _others = one.affected(protected(1), None)
+
+    def hurry():
+        world.now += 60
+
+    one.run(found, protected(1), types.SimpleNamespace(check=hurry))
+    assert nova.begun == [False]
+    assert world.records['s0'].state is model.State.FAILED
+    reminders = [text for _status, text in told if 'still waiting' in text]
+    assert len(reminders) == waiting.LONGEST // waiting.REMIND - 1
+    assert told[-1][0] == 'FAILED' and 'Ask the operator' in told[-1][1]
+
+
+def test_a_server_that_was_paused_is_stopped_on_its_new_host(world, monkeypatch):
+    nova = Nova(['s0'])
+    look = nova.look
+
+    def paused(server):
+        seen = look(server)
+        if seen.host == 'old':
+            return dataclasses.replace(seen, status=ServerStatus.OTHER, vm_state='paused')
+        if nova.stopped:
+            return dataclasses.replace(seen, status=ServerStatus.SHUTOFF)
+        return seen
+
+    monkeypatch.setattr(nova, 'look', paused)
+    nova.movement = lambda _server: model.Movement(model.Movement.ABSENT)
+    one, found = begin_one(world, nova)
+    one.run(found, protected(1), LEASE)
+    assert nova.begun == [True] and nova.stopped == ['s0']
+    assert world.records['s0'].state is model.State.DONE
+
+
+class Heat:
+    """Replaces servers, and fails over for an hour."""
+
+    def __init__(self, world, meanwhile):
+        self.world, self.meanwhile, self.replaced = world, meanwhile, []
+
+    def fail_over(self, _server):
+        self.world.now += 3600
+        self.meanwhile()
+
+    def recreate(self, servers, _timeout, is_dead):
+        assert is_dead
+        self.replaced += [one.server for one in servers]
+
+
+@pytest.mark.parametrize('what', ['nothing', 'moved', 'locked', 'host is up', 'gone'])
+def test_a_server_is_looked_at_again_before_it_is_replaced(world, monkeypatch, what):
+    nova = Nova(['s0'])
+    nova.movement = lambda _server: model.Movement(model.Movement.ABSENT)
+    seen = {'now': model.Server('s0', ServerStatus.ACTIVE, 'old')}
+    monkeypatch.setattr(nova, 'look', lambda _server: seen['now'])
+
+    def change():
+        changes = {'moved': {'host': 'new'}, 'locked': {'is_locked': True},
+                   'gone': {'status': ServerStatus.GONE, 'host': ''}}  # fmt: skip
+        seen['now'] = dataclasses.replace(seen['now'], **changes.get(what, {}))
+        if what == 'host is up':
+            nova.state = HostState.UP
+
+    heat = Heat(world, change)
+    one = executor.Rescue(
+        None, nova, heat,
+        executor.Options((model.Rule(Method.RECREATE),), model.Verify()),
+        lambda _status, _text: None, lambda: world.now,
+    )  # fmt: skip
+    found, _others = one.affected(protected(1), None)
+    still = one._still
+
+    def late(servers):
+        # As after the failover of another server in the same round.
+        heat.fail_over(None)
+        return still(servers)
+
+    monkeypatch.setattr(one, '_still', late)
+    rounds = iter(range(2))
+    with contextlib.suppress(StopIteration):
+        one.run(found, protected(1), types.SimpleNamespace(check=lambda: next(rounds)))
+    assert heat.replaced == (['s0'] if what in ('nothing', 'gone') else [])

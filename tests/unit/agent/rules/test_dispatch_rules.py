@@ -26,10 +26,33 @@ def progress(server, state, ended=NOW):
     return model.Progress(server, server, before, state=state, ended=ended)
 
 
+HOST_IDS = {'project': 'here'}
+
+
 def advance(rows, *, states=None, on_host=None, now=NOW, max_concurrent=8):
     if on_host is None:
         on_host = {s for r in rows for s in r.servers}
-    return dispatch_rules.advance(rows, on_host, states or {}, OPENED, now, max_concurrent)
+    return dispatch_rules.advance(
+        rows, on_host, states or {}, OPENED, now, max_concurrent, HOST_IDS
+    )
+
+
+@pytest.mark.parametrize('state', [s for s in model.State if s.is_final])
+@pytest.mark.parametrize('came_from', ['', 'here', 'elsewhere'])
+@pytest.mark.parametrize('is_here', [True, False])
+@pytest.mark.parametrize('ended', [OPENED - 1, OPENED, NOW])
+def test_a_server_that_was_rescued_to_the_host_is_rescued_from_it(state, came_from, is_here, ended):
+    """It came to a host that had died already, though Nova still showed it as up."""
+    one = row(1)
+    [server] = one.servers
+    known = progress(server, state, ended)
+    known = dataclasses.replace(known, before=dataclasses.replace(known.before, host=came_from))
+    states = {1: PolicyState(is_at_work=False, rescues={server: known})}
+    [found], chosen = advance([one], states=states, on_host={server} if is_here else set())
+    is_cascade = state is model.State.DONE and came_from == 'elsewhere'
+    is_left = is_here and (is_cascade or ended < OPENED)
+    assert (found.state is not DispatchState.DONE) is is_left
+    assert bool(chosen) is is_left
 
 
 def test_the_most_important_policy_is_signalled_first_and_none_overtakes():

@@ -6,12 +6,17 @@ import types
 from unittest import mock
 
 import pytest
+import requests
+from keystoneauth1 import exceptions as keystone_exceptions
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha.cloud import clients, compute_hosts
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.conf import nova_hosts
+from heat_ha.rescue import model
 from heat_ha.rescue.adapters import nova as rescue_nova
+from heat_ha.rescue.model import Method
+from heat_ha.rescue.rules import causes
 
 
 def server(number, project='mine'):
@@ -26,7 +31,7 @@ class Client:
     def __init__(self, is_admin, count=6):
         self.is_admin = is_admin
         self.there = [server(n) for n in range(count)] + [server('x', 'other')]
-        self.asked = []
+        self.asked, self.refusal = [], None
         self.servers = self
 
     def get(self, name):
@@ -35,6 +40,21 @@ class Client:
             if one.id == name and (self.is_admin or one.tenant_id == 'mine'):
                 return one
         raise nova_exceptions.NotFound(404)
+
+    def request(self, *asked):
+        self.asked.append(asked)
+        if isinstance(self.refusal, Exception):
+            raise self.refusal
+
+    def reset_state(self, name, state):
+        self.request('reset', name, state)
+        self.get(name).__dict__.update({'OS-EXT-STS:vm_state': state, 'OS-EXT-STS:task_state': ''})
+
+    def evacuate(self, name):
+        self.request('evacuate', name)
+
+    def stop(self, name):
+        self.request('stop', name)
 
     def list(self, search_opts, limit):
         self.asked.append('list')
@@ -93,6 +113,116 @@ def test_in_a_project_with_many_others_the_list_is_given_up(made):
     for _ in range(3):
         assert made.nova.look_at_many([f's{n}' for n in range(5)]) == {}
     assert made.reader.asked == ['list']
+
+
+def test_a_server_is_seen_with_all_that_decides(made):
+    vars(made.reader.there[1]).update({
+        'OS-EXT-STS:vm_state': 'resized', 'OS-EXT-STS:task_state': 'resize_confirming',
+        'OS-EXT-STS:power_state': 4, 'locked': True, 'image': '',
+        'fault': {'message': 'No valid host was found.', 'code': 500},
+    })  # fmt: skip
+    seen = made.nova.look('s1')
+    assert (seen.vm_state, seen.task, seen.power_state) == ('resized', 'resize_confirming', 4)
+    assert seen.is_locked and seen.boots_from_volume and seen.fault.startswith('No valid')
+    # What Nova does not show is not made up.
+    plain = made.nova.look('s2')
+    assert (plain.vm_state, plain.is_locked, plain.boots_from_volume, plain.fault) == (
+        '', False, False, '',
+    )  # fmt: skip
+
+
+class Migrations:
+    def __init__(self, *found):
+        self.found, self.asked = found, []
+
+    def list(self, **asked):
+        self.asked.append(asked)
+        if self.found and isinstance(self.found[0], Exception):
+            raise self.found[0]
+        return self.found
+
+
+def migration(**changes):
+    shown = {'status': 'pre-migrating', 'migration_type': 'evacuation', 'dest_compute': 'compute-7',
+             'created_at': '2026-11-27T10:00:00.000000'}  # fmt: skip
+    return types.SimpleNamespace(**shown | changes)
+
+
+def test_the_newest_migration_is_shown_without_the_name_of_a_host(made):
+    made.reader.migrations = Migrations(migration())
+    found = made.nova.movement('s1')
+    if not made.reader.is_admin:
+        # Without a credential nobody of heat-ha evacuates.
+        assert found == model.Movement(model.Movement.ABSENT)
+        return
+    assert made.reader.migrations.asked == [{'instance_uuid': 's1', 'limit': 1}]
+    to = compute_hosts.host_id('mine', 'compute-7')
+    assert found == model.Movement('pre-migrating', 'evacuation', 1795773600.0, to)
+    made.reader.migrations = Migrations(migration(dest_compute=None))
+    assert made.nova.movement('s1').destination == ''
+    made.reader.migrations = Migrations()
+    assert made.nova.movement('s1').status == model.Movement.ABSENT
+    made.reader.migrations = Migrations(nova_exceptions.ClientException(503))
+    assert made.nova.movement('s1').status == model.Movement.COULD_NOT_ASK
+
+
+@pytest.mark.parametrize('is_reset', [False, True])
+def test_a_server_is_evacuated_after_a_reset_where_that_is_wanted(made, is_reset):
+    seen = made.nova.look('s1')
+    made.reader.asked.clear()
+    if not made.reader.is_admin:
+        with pytest.raises(causes.Unsuccessful, match='no credential'):
+            made.nova.begin(Method.EVACUATE, seen, is_reset)
+        return
+    made.nova.begin(Method.EVACUATE, seen, is_reset)
+    requests = [one for one in made.reader.asked if isinstance(one, tuple)]
+    assert requests == [('reset', 's1', 'error')] * is_reset + [('evacuate', 's1')]
+
+
+def test_a_server_that_somebody_is_at_work_on_meanwhile_is_not_reset(made):
+    seen = made.nova.look('s1')
+    if made.reader.is_admin:
+        vars(made.reader.there[1])['OS-EXT-STS:task_state'] = 'rebuilding'
+        with pytest.raises(causes.Unsuccessful) as caught:
+            made.nova.begin(Method.EVACUATE, seen, True)
+        assert caught.value.cause is model.Cause.STATE
+        assert not [one for one in made.reader.asked if isinstance(one, tuple)]
+
+
+@pytest.mark.parametrize(
+    ('refusal', 'cause'),
+    [
+        (nova_exceptions.BadRequest(400, 'Compute service of compute-7 is still in use.'),
+         model.Cause.STATE),
+        (nova_exceptions.Conflict(409, 'while it is in vm_state paused on compute-7'),
+         model.Cause.STATE),
+        (nova_exceptions.Forbidden(403, 'compute-7'), model.Cause.FORBIDDEN),
+        (nova_exceptions.ClientException(500, 'compute-7'), model.Cause.COULD_NOT_ASK),
+        (requests.ConnectTimeout('compute-7'), model.Cause.COULD_NOT_ASK),
+        (keystone_exceptions.ConnectFailure('compute-7'), model.Cause.COULD_NOT_ASK),
+        (keystone_exceptions.Unauthorized('compute-7'), model.Cause.FORBIDDEN),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_an_administrator_is_told_is_not_what_an_owner_reads(made, refusal, cause):
+    seen = made.nova.look('s1')
+    made.reader.refusal = made.owner.refusal = refusal
+    calls = [lambda: made.nova.stop('s1')]
+    if made.reader.is_admin:
+        calls.append(lambda: made.nova.begin(Method.EVACUATE, seen))
+    for call in calls:
+        with pytest.raises(causes.Unsuccessful) as caught:
+            call()
+        assert caught.value.cause is cause and 'compute-7' not in str(caught.value)
+
+
+def test_a_look_that_failed_names_no_host(made, monkeypatch):
+    def fail(_name):
+        raise nova_exceptions.ClientException(500, 'compute-7 at 10.1.2.3')
+
+    monkeypatch.setattr(made.reader, 'get', fail)
+    seen = made.nova.look('s1')
+    assert seen.status is ServerStatus.COULD_NOT_ASK and seen.detail == 'ClientException'
 
 
 def test_a_list_that_fails_says_nothing_of_any_server(made):

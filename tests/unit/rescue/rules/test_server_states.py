@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
+
 import pytest
 
+from heat_ha import serialization
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.rescue import model
 from heat_ha.rescue.rules import server_states
@@ -96,6 +99,13 @@ def test_what_its_owner_deletes_or_has_shelved_is_left_alone_whatever_the_task()
         assert server_states.row_of(server(vm_state, 'deleting')).way is Way.LEAVE
 
 
+@pytest.mark.parametrize('task', NOVA_TASKS)
+def test_a_task_never_allows_what_the_state_does_not(task):
+    more = (Way.EVACUATE, Way.RESET, Way.MOVEMENT)
+    for vm_state in ('building', 'soft-delete', 'deleted', 'shelved', 'resized', 'of tomorrow'):
+        assert server_states.row_of(server(vm_state, task)).way not in more
+
+
 def test_a_server_that_is_being_unshelved_is_not_taken_for_one_that_is_built():
     for task in ('spawning', 'networking', 'unshelving'):
         assert server_states.row_of(server('shelved_offloaded', task)).way is Way.PERSON
@@ -103,8 +113,7 @@ def test_a_server_that_is_being_unshelved_is_not_taken_for_one_that_is_built():
 
 def test_what_this_version_does_not_know_is_left_to_a_person():
     for vm_state, task in (('new', ''), ('new', 'rebooting'), ('active', 'new'), ('', '')):
-        if (vm_state, task) != ('new', 'rebooting'):
-            assert server_states.row_of(server(vm_state, task)).way is Way.PERSON
+        assert server_states.row_of(server(vm_state, task)).way is Way.PERSON
 
 
 @pytest.mark.parametrize('vm_state', NOVA_STATES)
@@ -119,6 +128,25 @@ def test_what_did_not_run_is_left_stopped(vm_state):
             assert ends is ServerStatus.ACTIVE
         elif did_not_run:
             assert ends is ServerStatus.SHUTOFF
+
+
+@pytest.mark.parametrize('vm_state', NOVA_STATES)
+def test_nothing_that_counts_later_is_left_out_of_the_record(vm_state):
+    for task, status, power in itertools.product(
+        ['', *NOVA_TASKS], ('ACTIVE', 'SHUTOFF', 'VERIFY_RESIZE', 'RESIZE', 'REBUILD'), (1, 4)
+    ):
+        seen = server(vm_state, task, detail=status, power_state=power, fault='why')
+        kept = server_states.for_record(seen)
+        assert server_states.ends_in(kept) is server_states.ends_in(seen)
+        assert server_states.in_words(kept) == server_states.in_words(seen)
+
+
+def test_the_version_before_reads_what_is_kept_of_a_server_that_runs_or_is_stopped():
+    for vm_state, status in (('active', 'ACTIVE'), ('stopped', 'SHUTOFF'), ('error', 'ERROR')):
+        seen = server(vm_state, detail=status, power_state=1, fault='why', is_locked=True)
+        assert set(serialization.encode(server_states.for_record(seen))) == {
+            'server', 'status', 'host', 'task', 'volumes', 'addresses', 'wording',
+        }  # fmt: skip
 
 
 def test_the_state_is_told_from_the_status_where_nova_does_not_show_it():
