@@ -122,6 +122,7 @@ class Cause(enum.Enum):
     STATE = 'state'
     NO_CREDENTIAL = 'no_credential'
     FORBIDDEN = 'forbidden'
+    LOCKED = 'locked'
     UNSUPPORTED = 'unsupported'
     NO_HOST = 'no_host'
     KEYS = 'keys'

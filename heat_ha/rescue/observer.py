@@ -18,7 +18,7 @@ from heat_ha.rescue import model
 HOSTS_VALID = 2.0
 
 # Seconds for which a look at the migrations of a server counts.
-MOVEMENT_VALID = 10.0
+MOVEMENT_VALID = 20.0
 
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.

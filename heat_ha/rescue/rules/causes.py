@@ -43,6 +43,7 @@ TABLE: Mapping[Cause, Row] = {
     Cause.FORBIDDEN: Row(
         "Nova refuses it to heat-ha's credential", 'Ask the operator', is_hopeless=True
     ),
+    Cause.LOCKED: Row('it is locked', 'Unlock it, then signal again', is_hopeless=True),
     Cause.UNSUPPORTED: Row(
         'Nova cannot do that with a server of this kind',
         'See the guide of Nova about vTPM, accelerators, shares and ports with resources',
@@ -93,7 +94,7 @@ def follows(cause: Cause) -> str:
     return first if row.allows_replacing else f'{first}, but none that deletes the server'
 
 
-_STATE = re.compile(r'vm_state|task_state|invalid state|is locked|in use|conflict', re.I)
+_STATE = re.compile(r'vm_state|task_state|invalid state|in use', re.I)
 _KIND = re.compile(r'not support|unsupported|not allowed|cannot be evacuated', re.I)
 _KEYS = re.compile(r'key|secret|barbican|castellan|crypt|luks|forbidden|managedobject', re.I)
 _NO_HOST = re.compile(
@@ -108,6 +109,8 @@ def of_answer(code: int, text: str) -> Cause:
     """
     if code in (401, 403):
         return Cause.FORBIDDEN
+    if code == 409 and 'is locked' in text:
+        return Cause.LOCKED
     if code in (404, 409, 400) and _KIND.search(text) and not _STATE.search(text):
         return Cause.UNSUPPORTED
     if code in (404, 409, 429) or (code == 400 and _STATE.search(text)):

@@ -41,9 +41,10 @@ FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
 # How often a server is rescued again because the host that it was moved to died as well.
 MOST_CUT_OFF = 5
 
-# Seconds after which an evacuation is looked at by its migration, not only by its server. Most are
-# done before.
-FIRST_ASKED_AFTER = 5.0
+# Seconds after which an evacuation is looked at by its migration, not only by its server, which
+# takes a request for each: where its server shows no sign of it, and where it does. Most are done
+# before.
+ASKED_AFTER, ASKED_AT_WORK_AFTER = 5.0, 30.0
 
 # Seconds after which a request without a trace in Nova counts as lost.
 LOST_AFTER = 30.0
@@ -168,7 +169,7 @@ def _evacuating(
     """
     task, since = seen.server.task, seen.now - progress.started
     if seen.movement is None:
-        if since < FIRST_ASKED_AFTER:
+        if since < (ASKED_AT_WORK_AFTER if task else ASKED_AFTER):
             return steps.Look(f'Nova is at work: {task}' if task else 'Nova is about to move it')
         return steps.AskMovement(f'Nova is at work: {task}' if task else 'it has not moved')
     phase = movements.phase(seen.movement, seen.server.host, progress.started)

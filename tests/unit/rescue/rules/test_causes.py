@@ -10,7 +10,7 @@ from heat_ha.rescue.rules import causes
 ANSWERS = [
     (409, "Cannot 'evacuate' instance x while it is in vm_state paused", Cause.STATE),
     (409, "Cannot 'evacuate' instance x while it is in task_state rebuilding", Cause.STATE),
-    (409, 'Instance x is locked', Cause.STATE),
+    (409, 'Instance x is locked', Cause.LOCKED),
     (409, 'something that nobody has seen yet', Cause.STATE),
     (400, 'Compute service of compute-7 is still in use.', Cause.STATE),
     (404, 'Instance x could not be found.', Cause.STATE),
@@ -59,8 +59,8 @@ def test_a_server_that_was_not_touched_found_no_host():
 @pytest.mark.parametrize('cause', Cause)
 def test_a_server_is_never_deleted_for_what_may_pass(cause):
     passing = (
-        Cause.NONE, Cause.COULD_NOT_ASK, Cause.STATE, Cause.FORBIDDEN, Cause.NO_HOST, Cause.KEYS,
-        Cause.REFUSED, Cause.UNEXPECTED,
+        Cause.NONE, Cause.COULD_NOT_ASK, Cause.STATE, Cause.FORBIDDEN, Cause.LOCKED, Cause.NO_HOST,
+        Cause.KEYS, Cause.REFUSED, Cause.UNEXPECTED,
     )  # fmt: skip
     assert causes.TABLE[cause].allows_replacing is (cause not in passing)
 
