@@ -212,8 +212,8 @@ class Rescue:
             configuration = self._heat.configuration(server)
             seen = dataclasses.replace(seen, configuration=configuration)
         step = decide.next_step(known, self._options.rules, self._options.verify, seen)
-        if isinstance(step, steps.AskMovement):
-            seen = self._observer.with_movement(seen, this.hosts)
+        if isinstance(step, steps.AskMigration):
+            seen = self._observer.with_migration(seen, this.hosts)
             step = decide.next_step(known, self._options.rules, self._options.verify, seen)
         if isinstance(step, steps.Look) and known.state is State.PENDING:
             # A server that Nova does not show now must not keep the others from their turn.
@@ -253,7 +253,7 @@ class Rescue:
             self._moving_since = self._moving_since or this.began
             # At once: the first need not wait until all others are on record.
             seen = this.looks[server]
-            self._observer.forget_movement(server)
+            self._observer.forget_migration(server)
             request = pool.submit(self._nova.begin, step.method, seen, step.is_reset)
             this.requests[server] = request
 

@@ -134,7 +134,7 @@ class Cause(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Movement:
+class Migration:
     """The newest migration of a server as Nova shows it.
 
     ``status`` and ``kind`` are Nova's words, ``created`` is Unix time, ``destination`` Nova's hash
@@ -199,7 +199,7 @@ class Observation:
     """One look at a server and at the host that it was on when the rescue began.
 
     ``configuration`` counts only when it was handed to the server again. ``here`` is the host that
-    the server is on now, None when that is ``host``. ``movement`` is its newest migration, None
+    the server is on now, None when that is ``host``. ``migration`` is its newest migration, None
     when Nova was not asked for it, and ``destination`` the host that it leads to.
     """
 
@@ -208,5 +208,5 @@ class Observation:
     now: float
     configuration: Configuration = Configuration.DONE
     here: Host | None = None
-    movement: Movement | None = None
+    migration: Migration | None = None
     destination: Host | None = None

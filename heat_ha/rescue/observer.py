@@ -18,7 +18,7 @@ from heat_ha.rescue import model
 HOSTS_VALID = 2.0
 
 # Seconds for which a look at the migrations of a server counts.
-MOVEMENT_VALID = 20.0
+MIGRATION_VALID = 20.0
 
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.
@@ -37,7 +37,7 @@ class Looks(Protocol):
     def look_at_many(self, servers: Sequence[str]) -> Mapping[str, model.Server]:
         """Look at those that can be looked at together."""
 
-    def movement(self, server_id: str) -> model.Movement:
+    def migration(self, server_id: str) -> model.Migration:
         """Look at the newest migration of a server."""
 
 
@@ -57,7 +57,7 @@ class Observer:
         self._nova = nova
         self._retained: dict[str, model.Server] = {}
         self._hosts_seen: tuple[float, Any] | None = None
-        self._movements: dict[str, tuple[float, model.Movement]] = {}
+        self._migrations: dict[str, tuple[float, model.Migration]] = {}
 
     def first_look(self, servers: Sequence[str]) -> tuple[dict[str, model.Server], Any]:
         """Look at servers, and meanwhile at all hosts. :returns: both."""
@@ -86,20 +86,20 @@ class Observer:
         rest = [s for s in servers if s not in looks]
         return looks | dict(zip(rest, pool.map(self._nova.look, rest), strict=True))
 
-    def with_movement(
+    def with_migration(
         self, seen: model.Observation, hosts: Callable[[str], Host]
     ) -> model.Observation:
         """Add the newest migration of the server; a look at it that is young counts again."""
         server = seen.server.server
-        known, now = self._movements.get(server), time.monotonic()
-        if known is None or now - known[0] >= MOVEMENT_VALID:
-            known = self._movements[server] = now, self._nova.movement(server)
+        known, now = self._migrations.get(server), time.monotonic()
+        if known is None or now - known[0] >= MIGRATION_VALID:
+            known = self._migrations[server] = now, self._nova.migration(server)
         to = known[1].destination
-        return dataclasses.replace(seen, movement=known[1], destination=hosts(to) if to else None)
+        return dataclasses.replace(seen, migration=known[1], destination=hosts(to) if to else None)
 
-    def forget_movement(self, server: str) -> None:
+    def forget_migration(self, server: str) -> None:
         """Let no earlier look at its migrations count: a new one is about to begin."""
-        self._movements.pop(server, None)
+        self._migrations.pop(server, None)
 
     def hosts(self) -> Any:
         """Look at all hosts; a look that is young counts for some rounds."""

@@ -71,8 +71,8 @@ class Nova:
         host = 'dead' if server in self.lost - self.moved else 'well'
         return model.Server(server, ServerStatus.ACTIVE, host)
 
-    def movement(self, server):
-        return model.Movement(model.Movement.ABSENT)
+    def migration(self, server):
+        return model.Migration(model.Migration.ABSENT)
 
     def begin(self, method, server, is_reset=False):
         self.begun.append((method, server.server))

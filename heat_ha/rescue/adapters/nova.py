@@ -145,24 +145,24 @@ class RescueNova:
             fault=str((getattr(found, 'fault', None) or {}).get('message', ''))[:200],
         )
 
-    def movement(self, server_id: str) -> model.Movement:
+    def migration(self, server_id: str) -> model.Migration:
         """Look at the newest migration of a server, with heat-ha's own credential.
 
         Without one nobody of heat-ha evacuates, and that there is none is all that can be said.
         """
         client = compute_hosts.client_for(self._region, MICROVERSION, nova_hosts.RESCUE)
         if client is None:
-            return model.Movement(model.Movement.ABSENT)
+            return model.Migration(model.Migration.ABSENT)
         try:
             # Nova shows the newest first.
             found = client.migrations.list(instance_uuid=server_id, limit=1)
         except compute_hosts.FAILURES as exc:
             LOG.info('Nova did not show the migrations of server %s: %s', server_id, exc)
-            return model.Movement(model.Movement.COULD_NOT_ASK)
+            return model.Migration(model.Migration.COULD_NOT_ASK)
         if not found:
-            return model.Movement(model.Movement.ABSENT)
+            return model.Migration(model.Migration.ABSENT)
         to = getattr(found[0], 'dest_compute', None)
-        return model.Movement(
+        return model.Migration(
             status=found[0].status,
             kind=found[0].migration_type,
             created=_seconds(found[0].created_at),

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.rescue.model import Cause, Method, Observation, Progress, Rule, State
-from heat_ha.rescue.rules import causes, methods, movements, server_states, steps, waiting
+from heat_ha.rescue.rules import causes, methods, migrations, server_states, steps, waiting
 from heat_ha.rescue.rules.methods import CarriedOutBy
-from heat_ha.rescue.rules.movements import Phase
+from heat_ha.rescue.rules.migrations import Phase
 from heat_ha.rescue.rules.server_states import TASK_STATES, Way
 
 # Seconds that Nova may take between the task of a server and the migration that belongs to it.
@@ -38,11 +38,11 @@ def choose(
         return _hands_off(seen, row)
     if row.way is Way.BUILD and not _replaces_first(progress, rules, seen):
         return _hands_off(seen, row)
-    if seen.movement is None and _must_know_movement(progress, rules, seen, row.way):
-        return steps.AskMovement(server_states.in_words(seen.server))
+    if seen.migration is None and _must_know_migration(progress, rules, seen, row.way):
+        return steps.AskMigration(server_states.in_words(seen.server))
     way: Way = row.way
-    if seen.movement is not None:
-        settled = _movement(progress, seen, row)
+    if seen.migration is not None:
+        settled = _migration(progress, seen, row)
         if isinstance(settled, steps.Step):
             return settled
         way = settled
@@ -53,24 +53,24 @@ def choose(
     return _first_of(progress, rules, seen, index, attempt, way)
 
 
-def _movement(progress: Progress, seen: Observation, row: server_states.Row) -> steps.Step | Way:
+def _migration(progress: Progress, seen: Observation, row: server_states.Row) -> steps.Step | Way:
     """What the newest migration of the server leaves to be done: a step, or a way to go."""
-    movement, task = seen.movement, seen.server.task
-    assert movement is not None
-    phase = movements.phase(movement, seen.server.host)
+    migration, task = seen.migration, seen.server.task
+    assert migration is not None
+    phase = migrations.phase(migration, seen.server.host)
     if phase is Phase.COULD_NOT_ASK:
         return waiting.wait(progress, seen, 'Nova did not show its migrations')
-    is_resize = movement.kind not in movements.MOVES_GUEST
+    is_resize = migration.kind not in migrations.MOVES_GUEST
     if phase is Phase.UNDER_WAY and not is_resize:
-        if movements.is_cut_off(movement, seen.destination):
+        if migrations.is_cut_off(migration, seen.destination):
             # On neither of the two hosts is anything left that runs.
             return Way.RESET
-        if movements.may_have_left(movement):
+        if migrations.may_have_left(migration):
             return _hands_off(seen, TASK_STATES['migrating'])
-        if movement.kind == movements.EVACUATION:
-            return waiting.wait(progress, seen, f'a migration of it is {movement.status}')
+        if migration.kind == migrations.EVACUATION:
+            return waiting.wait(progress, seen, f'a migration of it is {migration.status}')
         return Way.RESET
-    if row.way is not Way.MOVEMENT:
+    if row.way is not Way.MIGRATION:
         return row.way
     if (phase is Phase.OVER and not is_resize) or seen.now - progress.began < SETTLES:
         # Nova takes the task away in a moment, or adds the migration.
@@ -78,7 +78,7 @@ def _movement(progress: Progress, seen: Observation, row: server_states.Row) -> 
     return Way.RESET
 
 
-def _must_know_movement(
+def _must_know_migration(
     progress: Progress, rules: Sequence[Rule], seen: Observation, way: Way
 ) -> bool:
     # What is begun first, of a server that Nova is not at work on, need not wait for an answer.
@@ -119,14 +119,14 @@ def _on_host_up(
         return steps.End('its host is up again', State.LEFT_ALONE)
     if seen.server.task:
         return waiting.wait(progress, seen, f'Nova is at work: {seen.server.task}')
-    if seen.movement is None and _must_know_movement(progress, rules, seen, Way.EVACUATE):
-        return steps.AskMovement(server_states.in_words(seen.server))
-    if seen.movement is not None:
-        phase = movements.phase(seen.movement, seen.server.host)
+    if seen.migration is None and _must_know_migration(progress, rules, seen, Way.EVACUATE):
+        return steps.AskMigration(server_states.in_words(seen.server))
+    if seen.migration is not None:
+        phase = migrations.phase(seen.migration, seen.server.host)
         if phase is Phase.COULD_NOT_ASK:
             return waiting.wait(progress, seen, 'Nova did not show its migrations')
-        if phase is Phase.UNDER_WAY and seen.movement.kind in movements.MOVES_GUEST:
-            return waiting.wait(progress, seen, f'a migration of it is {seen.movement.status}')
+        if phase is Phase.UNDER_WAY and seen.migration.kind in migrations.MOVES_GUEST:
+            return waiting.wait(progress, seen, f'a migration of it is {seen.migration.status}')
     if progress.of_host:
         return _host_is_back(progress, rules, index)
     return _first_of(progress, rules, seen, index, attempt, Way.EVACUATE)

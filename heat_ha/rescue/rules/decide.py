@@ -23,14 +23,14 @@ from heat_ha.rescue.rules import (
     causes,
     choice,
     methods,
-    movements,
+    migrations,
     server_states,
     steps,
     verification,
     waiting,
 )
 from heat_ha.rescue.rules.methods import CarriedOutBy, VerifiedBy
-from heat_ha.rescue.rules.movements import Phase
+from heat_ha.rescue.rules.migrations import Phase
 from heat_ha.rescue.rules.server_states import Way
 
 _SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
@@ -168,15 +168,15 @@ def _evacuating(
     Its migration decides: a time limit does not, because Nova goes on with what it has accepted.
     """
     task, since = seen.server.task, seen.now - progress.started
-    if seen.movement is None:
+    if seen.migration is None:
         if since < (ASKED_AT_WORK_AFTER if task else ASKED_AFTER):
             return steps.Look(f'Nova is at work: {task}' if task else 'Nova is about to move it')
-        return steps.AskMovement(f'Nova is at work: {task}' if task else 'it has not moved')
-    phase = movements.phase(seen.movement, seen.server.host, progress.started)
-    if movements.is_cut_off(seen.movement, seen.destination):
+        return steps.AskMigration(f'Nova is at work: {task}' if task else 'it has not moved')
+    phase = migrations.phase(seen.migration, seen.server.host, progress.started)
+    if migrations.is_cut_off(seen.migration, seen.destination):
         return _cut_off(progress, method, seen)
     if phase in (Phase.UNDER_WAY, Phase.OVER):
-        return waiting.wait(progress, seen, f'its migration is {seen.movement.status}')
+        return waiting.wait(progress, seen, f'its migration is {seen.migration.status}')
     if phase is Phase.COULD_NOT_ASK:
         return waiting.wait(progress, seen, 'Nova did not show its migrations')
     if task and server_states.row_of(seen.server).way is Way.LEAVE:
@@ -292,7 +292,7 @@ def may_replace(progress: Progress, seen: Observation) -> str:
         return 'it is on another host by now'
     if seen.server.is_locked:
         return 'it is locked'
-    if server_states.row_of(seen.server).way is Way.MOVEMENT:
+    if server_states.row_of(seen.server).way is Way.MIGRATION:
         return f'Nova is at work: {seen.server.task}'
     wanted = HostState.CONFIRMED_DOWN if progress.of_host else HostState.UP
     return '' if seen.host.state is wanted else seen.host.detail

@@ -26,7 +26,7 @@ class Way(enum.Enum):
     LEAVE = 'left alone'
     BUILD = 'left to whoever builds it, unless the first method replaces it'
     PERSON = 'left to a person'
-    MOVEMENT = 'its migration decides, see below'
+    MIGRATION = 'its migration decides, see below'
 
 
 class Ends(enum.Enum):
@@ -72,7 +72,7 @@ _LOST = Row(Way.RESET, Ends.AS_BEFORE, 'the task died with the host')
 _STOPPING = Row(Way.RESET, Ends.SHUTOFF, 'the task died with the host; it was about to stop')
 _HALF_MOVED = Row(Way.PERSON, Ends.NOTHING, 'its disk may be on two hosts')
 _HALF_BUILT = Row(Way.BUILD, Ends.NOTHING, 'it never ran')
-_REBUILT = Row(Way.MOVEMENT, Ends.AS_BEFORE, 'somebody evacuates or rebuilds it')
+_REBUILT = Row(Way.MIGRATION, Ends.AS_BEFORE, 'somebody evacuates or rebuilds it')
 _SHELVED = Row(Way.LEAVE, Ends.NOTHING, 'its image is complete, and it does not run')
 _DELETED = Row(Way.LEAVE, Ends.NOTHING, _OVER)
 
@@ -91,7 +91,7 @@ TASK_STATES: Mapping[str, Row] = {
     **dict.fromkeys(('powering-off', 'pausing', 'suspending', 'rescuing'), _STOPPING),
     **dict.fromkeys(('rebuilding', 'rebuild_block_device_mapping', 'rebuild_spawning'), _REBUILT),
     'migrating': Row(
-        Way.MOVEMENT, Ends.AS_BEFORE, 'the guest may run on the destination of a live migration'
+        Way.MIGRATION, Ends.AS_BEFORE, 'the guest may run on the destination of a live migration'
     ),
     'resize_prep': Row(Way.RESET, Ends.AS_BEFORE, 'the task died before anything was moved'),
     **dict.fromkeys(
@@ -151,7 +151,7 @@ def row_of(server: Server) -> Row:
     # A lost task changes nothing about a server of which little would be left, or whose disk may be
     # elsewhere.
     is_bound = lasting.way in (Way.LEAVE, Way.BUILD, Way.FROM_VOLUME, Way.PERSON)
-    return lasting if is_bound and row.way in (Way.RESET, Way.BUILD, Way.MOVEMENT) else row
+    return lasting if is_bound and row.way in (Way.RESET, Way.BUILD, Way.MIGRATION) else row
 
 
 def ends_in(before: Server) -> ServerStatus:

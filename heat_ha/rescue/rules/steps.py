@@ -24,7 +24,7 @@ class Remind(Look):
 
 
 @dataclasses.dataclass(frozen=True)
-class AskMovement(Step):
+class AskMigration(Step):
     """Ask Nova for the newest migration of the server, and decide again."""
 
 

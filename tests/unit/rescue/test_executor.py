@@ -54,9 +54,9 @@ class Nova:
             return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
         return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else self.to)
 
-    def movement(self, server):
+    def migration(self, server):
         status = 'pre-migrating' if server in self.at_work else 'done'
-        return model.Movement(status, 'evacuation', 1e9, self.to)
+        return model.Migration(status, 'evacuation', 1e9, self.to)
 
     def stop(self, server):
         self.stopped.append(server)
@@ -332,7 +332,7 @@ def test_a_server_that_was_paused_is_stopped_on_its_new_host(world, monkeypatch)
         return seen
 
     monkeypatch.setattr(nova, 'look', paused)
-    nova.movement = lambda _server: model.Movement(model.Movement.ABSENT)
+    nova.migration = lambda _server: model.Migration(model.Migration.ABSENT)
     one, found = begin_one(world, nova)
     one.run(found, protected(1), LEASE)
     assert nova.begun == [True] and nova.stopped == ['s0']
@@ -357,7 +357,7 @@ class Heat:
 @pytest.mark.parametrize('what', ['nothing', 'moved', 'locked', 'host is up', 'gone'])
 def test_a_server_is_looked_at_again_before_it_is_replaced(world, monkeypatch, what):
     nova = Nova(['s0'])
-    nova.movement = lambda _server: model.Movement(model.Movement.ABSENT)
+    nova.migration = lambda _server: model.Migration(model.Migration.ABSENT)
     seen = {'now': model.Server('s0', ServerStatus.ACTIVE, 'old')}
     monkeypatch.setattr(nova, 'look', lambda _server: seen['now'])
 

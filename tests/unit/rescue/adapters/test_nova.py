@@ -150,20 +150,20 @@ def migration(**changes):
 
 def test_the_newest_migration_is_shown_without_the_name_of_a_host(made):
     made.reader.migrations = Migrations(migration())
-    found = made.nova.movement('s1')
+    found = made.nova.migration('s1')
     if not made.reader.is_admin:
         # Without a credential nobody of heat-ha evacuates.
-        assert found == model.Movement(model.Movement.ABSENT)
+        assert found == model.Migration(model.Migration.ABSENT)
         return
     assert made.reader.migrations.asked == [{'instance_uuid': 's1', 'limit': 1}]
     to = compute_hosts.host_id('mine', 'compute-7')
-    assert found == model.Movement('pre-migrating', 'evacuation', 1795773600.0, to)
+    assert found == model.Migration('pre-migrating', 'evacuation', 1795773600.0, to)
     made.reader.migrations = Migrations(migration(dest_compute=None))
-    assert made.nova.movement('s1').destination == ''
+    assert made.nova.migration('s1').destination == ''
     made.reader.migrations = Migrations()
-    assert made.nova.movement('s1').status == model.Movement.ABSENT
+    assert made.nova.migration('s1').status == model.Migration.ABSENT
     made.reader.migrations = Migrations(nova_exceptions.ClientException(503))
-    assert made.nova.movement('s1').status == model.Movement.COULD_NOT_ASK
+    assert made.nova.migration('s1').status == model.Migration.COULD_NOT_ASK
 
 
 @pytest.mark.parametrize('is_reset', [False, True])

@@ -22,28 +22,28 @@ RULES = (
 )
 
 
-def seen(state, status=ServerStatus.ACTIVE, movement=None, **changes):
+def seen(state, status=ServerStatus.ACTIVE, migration=None, **changes):
     server = dataclasses.replace(BEFORE, status=status, detail=status.value, **changes)
     here = Host(HostState.UP, 'its host is up') if server.host != BEFORE.host else None
     host = Host(state, f'its host is {state.value}')
-    return model.Observation(server, host, NOW, here=here, movement=movement)
+    return model.Observation(server, host, NOW, here=here, migration=migration)
 
 
 def progress(**changes):
     return dataclasses.replace(model.Progress('s', 'web', BEFORE), **changes)
 
 
-FAILED = model.Movement('failed', 'evacuation', NOW, 'new')
-MOVEMENTS = (None, model.Movement(model.Movement.ABSENT), FAILED)
+FAILED = model.Migration('failed', 'evacuation', NOW, 'new')
+MIGRATIONS = (None, model.Migration(model.Migration.ABSENT), FAILED)
 
 
 def all_worlds():
-    for state, status, task, host, volumes, addresses, movement in itertools.product(
+    for state, status, task, host, volumes, addresses, migration in itertools.product(
         HostState, ServerStatus, ('', 'rebuilding'), ('old', 'new'), ((), ('v1',)),
-        ((), ('10.0.0.5', '10.0.0.6')), MOVEMENTS,
+        ((), ('10.0.0.5', '10.0.0.6')), MIGRATIONS,
     ):  # fmt: skip
         yield seen(
-            state, status, movement,
+            state, status, migration,
             task=task, host=host, volumes=volumes, addresses=addresses, fault='it failed',
         )  # fmt: skip
 
@@ -91,9 +91,9 @@ def test_the_rules_hold_in_every_state():
             if known.state is State.RUNNING and not known.failure and not is_again:
                 has_failed = world.server.status is ServerStatus.ERROR
                 is_late = NOW - known.started > rule.timeout
-                assert has_failed or is_late or world.movement is FAILED
+                assert has_failed or is_late or world.migration is FAILED
             if known.method is Method.EVACUATE and not known.failure:
-                assert world.movement is not None, 'its migration decides'
+                assert world.migration is not None, 'its migration decides'
         if isinstance(step, steps.End) and step.state is State.DONE:
             if known.method is Method.RECREATE:
                 assert known.has_returned
@@ -105,7 +105,7 @@ def test_the_rules_hold_in_every_state():
                 assert set(world.server.volumes) >= set(BEFORE.volumes)
                 assert set(world.server.addresses) >= set(BEFORE.addresses)
     assert kinds == {
-        steps.Look, steps.Begin, steps.End, steps.AskMovement, steps.Arrive, steps.StartOver,
+        steps.Look, steps.Begin, steps.End, steps.AskMigration, steps.Arrive, steps.StartOver,
         steps.Remind,
     }  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_every_rescue_ends_however_often_methods_fail(state):
     of_host = state is not HostState.UP
     known, begun = progress(of_host=of_host), []
     for _ in range(50):
-        step = decide.next_step(known, RULES, VERIFY, seen(state, movement=FAILED))
+        step = decide.next_step(known, RULES, VERIFY, seen(state, migration=FAILED))
         if isinstance(step, steps.End):
             assert step.state is State.FAILED
             break
@@ -145,7 +145,7 @@ def test_a_server_is_configured_again_before_it_counts_as_rescued():
             arrived=started, of_host=host == 'new',
         )  # fmt: skip
         state = HostState.CONFIRMED_DOWN if host == 'new' else HostState.UP
-        world = seen(state, host=host, movement=MOVEMENTS[1])
+        world = seen(state, host=host, migration=MIGRATIONS[1])
         world = dataclasses.replace(world, configuration=config)
         step = decide.next_step(known, RULES, verify, world)
         kinds.add(type(step))

@@ -8,7 +8,7 @@ import pytest
 
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import journal, model
-from heat_ha.rescue.model import Cause, Method, Movement, State
+from heat_ha.rescue.model import Cause, Method, Migration, State
 from heat_ha.rescue.rules import causes, decide, methods, server_states, steps, waiting
 
 STATUS = {'active': 'ACTIVE', 'stopped': 'SHUTOFF', 'error': 'ERROR'}
@@ -74,7 +74,7 @@ class World:
         self.vm_state, self.task, self.place = vm_state, task, 'old'
         self.addresses, self.fault = ('10.0.0.5',), ''
         self.dead, self.is_gone = {'old'}, False
-        self.movement, self.ends_at = Movement(Movement.ABSENT), None
+        self.migration, self.ends_at = Migration(Migration.ABSENT), None
         self.asked = 0
 
     def server(self):
@@ -92,7 +92,7 @@ class World:
         return Host(HostState.CONFIRMED_DOWN if name in self.dead else HostState.UP, name)
 
     def is_building(self):
-        return self.ends_at is not None and self.movement.destination not in self.dead
+        return self.ends_at is not None and self.migration.destination not in self.dead
 
     def evacuate(self, is_reset):
         self.asked += 1
@@ -105,7 +105,7 @@ class World:
             self.vm_state, self.task = 'error', ''
         assert self.vm_state in STATUS and not self.task, 'Nova answers 409'
         to = 'bcdefghijk'[self.asked]
-        self.movement = Movement('pre-migrating', 'evacuation', self.now, to)
+        self.migration = Migration('pre-migrating', 'evacuation', self.now, to)
         self.task = 'rebuild_spawning'
         self.ends_at = self.now + {'slow': 5000.0, 'never': 1e9}.get(self.outcome, 100.0)
         return answer
@@ -120,28 +120,28 @@ class World:
         if self.outcome == 'host up' and self.now > 1050:
             # Before Nova has begun: the operator has seen that it was a mistake.
             self.dead.clear()
-            if self.movement.status == 'pre-migrating':
-                self.task, self.ends_at, self.movement = '', None, self._moved('failed')
+            if self.migration.status == 'pre-migrating':
+                self.task, self.ends_at, self.migration = '', None, self._moved('failed')
         if self.ends_at is None:
             return
         if self.outcome.startswith('cut off') and (self.asked == 1 or 'always' in self.outcome):
-            self.dead.add(self.movement.destination)
+            self.dead.add(self.migration.destination)
         elif self.now >= self.ends_at:
             self._built()
 
     def _moved(self, status):
-        return dataclasses.replace(self.movement, status=status)
+        return dataclasses.replace(self.migration, status=status)
 
     def _built(self):
         self.ends_at, self.task = None, ''
         if self.outcome in FAULTS:
             self.vm_state, self.fault = 'error', FAULTS[self.outcome]
-            self.movement = self._moved('error' if self.outcome == 'no host' else 'failed')
+            self.migration = self._moved('error' if self.outcome == 'no host' else 'failed')
             return
         if self.outcome == 'rolled back':
-            self.movement = self._moved('failed')
+            self.migration = self._moved('failed')
             return
-        self.place, self.movement = self.movement.destination, self._moved('done')
+        self.place, self.migration = self.migration.destination, self._moved('done')
         self.vm_state = 'stopped' if self.vm_state == 'stopped' else 'active'
         if self.outcome == 'dies there' and self.asked == 1:
             self.dead.add(self.place)
@@ -188,16 +188,16 @@ class Life:
             here=world.host(server.host) if server.host != known.before.host else None,
         )  # fmt: skip
         step = decide.next_step(known, self.rules, model.Verify(), seen)
-        if isinstance(step, steps.AskMovement):
-            movement = world.movement
+        if isinstance(step, steps.AskMigration):
+            migration = world.migration
             if world.outcome == 'migrations mute':
-                movement = Movement(Movement.COULD_NOT_ASK)
-            to = movement.destination
+                migration = Migration(Migration.COULD_NOT_ASK)
+            to = migration.destination
             seen = dataclasses.replace(
-                seen, movement=movement, destination=world.host(to) if to else None
+                seen, migration=migration, destination=world.host(to) if to else None
             )
             step = decide.next_step(known, self.rules, model.Verify(), seen)
-            assert not isinstance(step, steps.AskMovement)
+            assert not isinstance(step, steps.AskMigration)
         return step
 
     def carry_out(self, step):

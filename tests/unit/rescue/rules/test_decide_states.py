@@ -11,7 +11,7 @@ import pytest
 
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
-from heat_ha.rescue.model import Cause, Method, Movement, State
+from heat_ha.rescue.model import Cause, Method, Migration, State
 from heat_ha.rescue.rules import decide, methods, server_states, steps
 
 NOW = 100_000.0
@@ -38,13 +38,13 @@ EVACUATED, LIVE, RESIZED = 'evacuation', 'live-migration', 'resize'
 
 
 def moved(status, kind=EVACUATED, to='there', destination=None):
-    return Movement(status, kind, NOW, to), destination
+    return Migration(status, kind, NOW, to), destination
 
 
-MOVEMENTS = [
+MIGRATIONS = [
     (None, None),
-    moved(Movement.ABSENT, '', ''),
-    moved(Movement.COULD_NOT_ASK, '', ''),
+    moved(Migration.ABSENT, '', ''),
+    moved(Migration.COULD_NOT_ASK, '', ''),
     moved('accepted', to=''),
     moved('pre-migrating', destination=UP),
     moved('pre-migrating', destination=DEAD),
@@ -87,11 +87,11 @@ def progresses(chosen):
             yield dataclasses.replace(running, failure='it failed', cause=cause)
 
 
-def is_under_way(movement, destination):
+def is_under_way(migration, destination):
     """Whether a host that may be alive works on the server, or may have it."""
-    if movement is None or movement.status in (Movement.ABSENT, Movement.COULD_NOT_ASK):
+    if migration is None or migration.status in (Migration.ABSENT, Migration.COULD_NOT_ASK):
         return False
-    is_over = movement.status in ('done', 'completed', 'failed', 'finished')
+    is_over = migration.status in ('done', 'completed', 'failed', 'finished')
     return not is_over and destination is not DEAD
 
 
@@ -106,10 +106,10 @@ def check(known, chosen, world, step):
     assert step.method is chosen[step.index]
     traits = methods.of(step.method)
     assert world.host.state in traits.usable_on
-    movement = world.movement
-    if movement is not None and movement.kind in (EVACUATED, LIVE):
-        not_left = movement.kind == LIVE and movement.status == 'preparing'
-        assert not is_under_way(movement, world.destination) or not_left, 'two at once'
+    migration = world.migration
+    if migration is not None and migration.kind in (EVACUATED, LIVE):
+        not_left = migration.kind == LIVE and migration.status == 'preparing'
+        assert not is_under_way(migration, world.destination) or not_left, 'two at once'
     if world.host is not DEAD:
         return
     row = server_states.row_of(server)
@@ -124,7 +124,7 @@ def check(known, chosen, world, step):
         is_own = known.method is step.method
         assert is_first or after or is_own, 'deleted for a mere state'
         assert not server.is_locked
-        assert movement is not None, 'nobody asked whether it is being moved'
+        assert migration is not None, 'nobody asked whether it is being moved'
 
 
 @pytest.mark.parametrize('named', LISTS)
@@ -134,15 +134,15 @@ def test_the_rules_hold_in_every_state_that_nova_can_show(named):
     rules = [model.Rule(method, 60.0, 2) for method in chosen]
     known = list(progresses(chosen))
     kinds, count = set(), 0
-    looks = itertools.product(VM_STATES, TASKS, PLACES, MOVEMENTS)
-    for number, (vm_state, task, (place, old, here), (movement, destination)) in enumerate(looks):
+    looks = itertools.product(VM_STATES, TASKS, PLACES, MIGRATIONS)
+    for number, (vm_state, task, (place, old, here), (migration, destination)) in enumerate(looks):
         server = dataclasses.replace(
             BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), host=place, task=task,
             vm_state=vm_state, detail=vm_state, is_locked=number % 7 == 0,
             boots_from_volume=number % 2 == 0, fault='No valid host was found.',
         )  # fmt: skip
         world = model.Observation(
-            server, old, NOW, here=here, movement=movement, destination=destination
+            server, old, NOW, here=here, migration=migration, destination=destination
         )
         # Each look meets the beginning, and in turn each of the others.
         for one in (known[0], known[1 + number % (len(known) - 1)]):
@@ -153,8 +153,8 @@ def test_the_rules_hold_in_every_state_that_nova_can_show(named):
                 check(one, chosen, world, step)
             except AssertionError as exc:
                 raise AssertionError(f'{exc}: {one} {world} {step}') from exc
-    assert kinds >= {steps.Look, steps.Begin, steps.End, steps.AskMovement, steps.StartOver}
-    assert count == 2 * len(VM_STATES) * len(TASKS) * len(PLACES) * len(MOVEMENTS)
+    assert kinds >= {steps.Look, steps.Begin, steps.End, steps.AskMigration, steps.StartOver}
+    assert count == 2 * len(VM_STATES) * len(TASKS) * len(PLACES) * len(MIGRATIONS)
 
 
 @pytest.mark.parametrize('vm_state', VM_STATES)
@@ -165,7 +165,7 @@ def test_a_state_alone_never_leads_from_evacuate_to_a_method_that_deletes(vm_sta
             BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
         )
         known = model.Progress('s', 'web', server, began=NOW - 100)
-        world = model.Observation(server, DEAD, NOW, movement=Movement(Movement.ABSENT))
+        world = model.Observation(server, DEAD, NOW, migration=Migration(Migration.ABSENT))
         step = decide.next_step(known, rules, model.Verify(), world)
         if isinstance(step, steps.Begin):
             assert step.method is Method.EVACUATE

@@ -101,7 +101,7 @@ def test_what_its_owner_deletes_or_has_shelved_is_left_alone_whatever_the_task()
 
 @pytest.mark.parametrize('task', NOVA_TASKS)
 def test_a_task_never_allows_what_the_state_does_not(task):
-    more = (Way.EVACUATE, Way.RESET, Way.MOVEMENT)
+    more = (Way.EVACUATE, Way.RESET, Way.MIGRATION)
     for vm_state in ('building', 'soft-delete', 'deleted', 'shelved', 'resized', 'of tomorrow'):
         assert server_states.row_of(server(vm_state, task)).way not in more
 

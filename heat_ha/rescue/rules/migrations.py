@@ -5,7 +5,7 @@ import enum
 from collections.abc import Mapping
 
 from heat_ha.cloud.model import Host, HostState
-from heat_ha.rescue.model import Movement
+from heat_ha.rescue.model import Migration
 
 
 class Phase(enum.Enum):
@@ -37,8 +37,8 @@ STATES: Mapping[str, Phase] = {
     'failed': Phase.FAILED,
     'error': Phase.FAILED,
     'cancelled': Phase.FAILED,
-    Movement.ABSENT: Phase.ABSENT,
-    Movement.COULD_NOT_ASK: Phase.COULD_NOT_ASK,
+    Migration.ABSENT: Phase.ABSENT,
+    Migration.COULD_NOT_ASK: Phase.COULD_NOT_ASK,
 }
 
 LIVE, EVACUATION = 'live-migration', 'evacuation'
@@ -54,26 +54,26 @@ _NOT_LEFT = frozenset({'accepted', 'queued', 'preparing'})
 CLOCKS_APART = 60.0
 
 
-def phase(movement: Movement, host: str, since: float | None = None) -> Phase:
+def phase(migration: Migration, host: str, since: float | None = None) -> Phase:
     """How far it is. A state that this version does not know counts as under way.
 
     :param host: where the server is now. What has brought it there is of an earlier time.
     :param since: what was begun before then, and has come to its end, is of an earlier attempt.
     """
-    found = STATES.get(movement.status, Phase.UNDER_WAY)
-    is_earlier = since is not None and movement.created < since - CLOCKS_APART
-    has_brought = found is Phase.OVER and host != '' and movement.destination == host
+    found = STATES.get(migration.status, Phase.UNDER_WAY)
+    is_earlier = since is not None and migration.created < since - CLOCKS_APART
+    has_brought = found is Phase.OVER and host != '' and migration.destination == host
     if has_brought or (is_earlier and found in (Phase.OVER, Phase.FAILED)):
         return Phase.ABSENT
     return found
 
 
-def is_cut_off(movement: Movement, destination: Host | None) -> bool:
+def is_cut_off(migration: Migration, destination: Host | None) -> bool:
     """Whether it is under way to a host that is confirmed down, so that it never ends."""
     is_dead = destination is not None and destination.state is HostState.CONFIRMED_DOWN
-    return phase(movement, '') is Phase.UNDER_WAY and is_dead
+    return phase(migration, '') is Phase.UNDER_WAY and is_dead
 
 
-def may_have_left(movement: Movement) -> bool:
+def may_have_left(migration: Migration) -> bool:
     """Whether the guest may run at the destination of a live migration that is under way."""
-    return movement.kind == LIVE and movement.status not in _NOT_LEFT
+    return migration.kind == LIVE and migration.status not in _NOT_LEFT

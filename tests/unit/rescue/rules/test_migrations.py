@@ -2,9 +2,9 @@
 import pytest
 
 from heat_ha.cloud.model import Host, HostState
-from heat_ha.rescue.model import Movement
-from heat_ha.rescue.rules import movements
-from heat_ha.rescue.rules.movements import Phase
+from heat_ha.rescue.model import Migration
+from heat_ha.rescue.rules import migrations
+from heat_ha.rescue.rules.migrations import Phase
 
 # Nova's own words, of all kinds of migrations.
 UNDER_WAY = [
@@ -24,50 +24,50 @@ NOW = 10_000.0
 
 
 def of(status, created=NOW, to='there'):
-    return Movement(status, movements.EVACUATION, created, to)
+    return Migration(status, migrations.EVACUATION, created, to)
 
 
 @pytest.mark.parametrize('status', UNDER_WAY + OVER + FAILED)
 def test_every_state_of_a_migration_has_a_row(status):
-    assert status in movements.STATES
+    assert status in migrations.STATES
     expected = (
         Phase.UNDER_WAY if status in UNDER_WAY
         else Phase.OVER if status in OVER
         else Phase.FAILED
     )  # fmt: skip
-    assert movements.phase(of(status), 'here', NOW) is expected
+    assert migrations.phase(of(status), 'here', NOW) is expected
 
 
 @pytest.mark.parametrize('status', ['', 'a word of tomorrow'])
 def test_a_state_that_is_not_known_counts_as_under_way(status):
-    assert movements.phase(of(status), 'here') is Phase.UNDER_WAY
+    assert migrations.phase(of(status), 'here') is Phase.UNDER_WAY
 
 
 @pytest.mark.parametrize('status', UNDER_WAY + OVER + FAILED)
 def test_what_is_of_an_earlier_attempt_tells_nothing_unless_it_is_under_way(status):
-    early = movements.phase(of(status, NOW - 1000), 'here', NOW)
+    early = migrations.phase(of(status, NOW - 1000), 'here', NOW)
     assert early is (Phase.UNDER_WAY if status in UNDER_WAY else Phase.ABSENT)
-    apart = movements.phase(of(status, NOW - movements.CLOCKS_APART / 2), 'here', NOW)
-    assert apart is movements.phase(of(status), 'here', NOW)
+    apart = migrations.phase(of(status, NOW - migrations.CLOCKS_APART / 2), 'here', NOW)
+    assert apart is migrations.phase(of(status), 'here', NOW)
 
 
 def test_what_has_brought_the_server_to_its_host_is_no_news():
-    assert movements.phase(of('done', to='here'), 'here') is Phase.ABSENT
-    assert movements.phase(of('done', to='there'), 'here') is Phase.OVER
-    assert movements.phase(of('done', to=''), '') is Phase.OVER
+    assert migrations.phase(of('done', to='here'), 'here') is Phase.ABSENT
+    assert migrations.phase(of('done', to='there'), 'here') is Phase.OVER
+    assert migrations.phase(of('done', to=''), '') is Phase.OVER
 
 
 @pytest.mark.parametrize('state', HostState)
 def test_only_a_host_that_is_confirmed_down_cuts_a_migration_off(state):
     host = Host(state, '')
     is_dead = state is HostState.CONFIRMED_DOWN
-    assert movements.is_cut_off(of('pre-migrating'), host) is is_dead
-    assert not movements.is_cut_off(of('pre-migrating'), None)
-    assert not movements.is_cut_off(of('done'), host)
+    assert migrations.is_cut_off(of('pre-migrating'), host) is is_dead
+    assert not migrations.is_cut_off(of('pre-migrating'), None)
+    assert not migrations.is_cut_off(of('done'), host)
 
 
 @pytest.mark.parametrize('status', UNDER_WAY)
 def test_a_guest_may_have_left_once_its_live_migration_runs(status):
-    may = movements.may_have_left(Movement(status, movements.LIVE))
+    may = migrations.may_have_left(Migration(status, migrations.LIVE))
     assert may is (status not in ('accepted', 'queued', 'preparing'))
-    assert not movements.may_have_left(of(status))
+    assert not migrations.may_have_left(of(status))
