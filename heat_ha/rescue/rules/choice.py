@@ -184,7 +184,7 @@ def _why_not(progress: Progress, method: Method, seen: Observation) -> str:
         return 'would delete it, and it is locked'
     is_another = progress.method is not None and progress.method is not method
     if is_another and not causes.TABLE[progress.cause].allows_replacing:
-        return 'is no remedy for that'
+        return 'would not help against that'
     return ''
 
 

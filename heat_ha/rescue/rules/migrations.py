@@ -15,7 +15,7 @@ class Phase(enum.Enum):
     OVER = 'it has done its work'
     FAILED = 'it came to nothing, and nothing works on it any more'
     ABSENT = 'there is none'
-    COULD_NOT_ASK = 'Nova did not tell'
+    COULD_NOT_ASK = 'Nova did not answer'
 
 
 STATES: Mapping[str, Phase] = {
