@@ -14,7 +14,7 @@ UV = .tools/uv/bin/uv
 BIN = .venv/bin
 
 # Heat's releases that the plugins are tested with. The newest is the development environment's.
-RELEASES = 22 24 26 27
+RELEASES = 22 23 24 25 26 27
 OLDEST = $(firstword $(RELEASES))
 NEWEST = $(lastword $(RELEASES))
 
@@ -84,6 +84,9 @@ matrix-%: .matrix/heat%/stamp wheel
 	@echo "== Heat $*: $$($(UV) pip freeze -q --python .matrix/heat$*/bin/python | grep openstack-heat)"
 	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps --reinstall build/wheel/*.whl
 	cd .matrix && heat$*/bin/heat-ha-plugin-dirs --check
+	# As the guide has it installed: by itself it cannot be resolved beside any Heat.
+	$(UV) pip install -q --python .matrix/heat$*/bin/python --no-deps python-ceilometerclient
+	.matrix/heat$*/bin/python -W ignore -c 'import ceilometerclient.v2.client'
 	.matrix/heat$*/bin/python -W ignore -m tests.heat_own.run
 	# By itself: it has servers in threads of its own, which wait for ever once a Heat that runs on
 	# eventlet is in the same process.
@@ -129,11 +132,13 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 		-e '.[agent,test,cloud,lint,docs]' 'openstack-heat==$(NEWEST).*'
 	touch $@
 
-.matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS)
+# Each Heat with the libraries that its own release was tested with, the newest with the lab's.
+.matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS) $(wildcard tools/releases/*.txt)
 	mkdir -p .matrix
 	grep -hv '^openstack-heat==' $(CONSTRAINTS) > .matrix/constraints.txt
 	test -x .matrix/heat$*/bin/python || $(UV) venv -q --python $(PYTHON) .matrix/heat$*
-	$(UV) pip install -q --python .matrix/heat$*/bin/python -c .matrix/constraints.txt \
+	own=tools/releases/heat$*.txt; test -e $$own || own=.matrix/constraints.txt; \
+	$(UV) pip install -q --python .matrix/heat$*/bin/python -c $$own \
 		'.[agent,test]' 'openstack-heat==$*.*'
 	touch $@
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
@@ -53,10 +54,7 @@ _CLI = [
 
 def main() -> int:
     """Run the program. :returns: its exit status."""
-    # Before anything of Heat is imported: its engines do the same.
-    from oslo_service import backend
-
-    backend.init_backend(backend.BackendType.THREADING)
+    _use_threads()
     from heat.common import config as _heat_options  # noqa: F401  registers Heat's own
 
     conf = cfg.CONF
@@ -77,6 +75,35 @@ def main() -> int:
     except exceptions.HaError as exc:
         print(f'heat-ha-agent: {exc}', file=sys.stderr)
         return 2
+
+
+def _use_threads() -> None:
+    """Let oslo.service use threads, before anything of Heat is imported, as Heat's engines do.
+
+    Before 4.0 it has nothing but eventlet, and up to 4.1 no other backend in spite of the name.
+    There the program has threads all the same: only an engine lets eventlet take their place.
+    """
+    try:
+        from oslo_service import backend
+
+        backend.init_backend(backend.BackendType.THREADING)
+    except (ImportError, ValueError) as exc:
+        LOG.debug('oslo.service has no backend with threads: %s', exc)
+
+
+class _Version:
+    """What a report on demand says of the program, in the form that oslo.reports asks for."""
+
+    @staticmethod
+    def product_string() -> str:
+        return 'heat-ha'
+
+    @staticmethod
+    def version_string_with_package() -> str:
+        try:
+            return metadata.version('heat-ha')
+        except metadata.PackageNotFoundError:
+            return 'not installed as a package'
 
 
 def _store() -> Any:
@@ -109,8 +136,6 @@ def _settings(conf: Any, own: Any) -> Any:
 
 
 def _run(conf: Any) -> int:
-    from tooz import coordination
-
     from heat_ha.agent import (
         metrics,
         notifications,
@@ -133,7 +158,7 @@ def _run(conf: Any) -> int:
     places = web_server.places(own.listen, own.port)
     operators = web.read_tokens(own.operators_file, 'operators_file')
     heat_rpc.setup()
-    locks = coordination.get_coordinator(own.coordination_url, settings.name.encode())
+    locks = _locks(own.coordination_url, settings.name)
     locks.start(start_heart=True)
     agent = _agent(settings, own, fences, locks)
     _report_on_demand(conf, agent)
@@ -173,6 +198,23 @@ def _check_senders(own: Any, tokens: Any) -> None:
         )
     if 'webhook' in own.sources and not tokens and not own.masakari_notifications:
         raise exceptions.Refused('the source webhook needs senders with tokens', 'Set tokens_file')
+
+
+def _locks(url: str, name: str) -> Any:
+    """What gives the locks that the agents of a region share: not started yet.
+
+    :raises Refused: tooz does not know the scheme of the URL, or has not got the library for it.
+    """
+    from tooz import coordination
+
+    try:
+        return coordination.get_coordinator(url, name.encode())
+    except ImportError as exc:
+        remedy = 'Install tooz with the extra for it; heat-ha[agent] brings that of etcd'
+        raise exceptions.Refused(f'coordination_url {url}: {exc}', remedy) from exc
+    except (RuntimeError, coordination.ToozError) as exc:
+        remedy = 'Use file://, etcd3+http://, redis:// or mysql://'
+        raise exceptions.Refused(f'coordination_url {url}: {exc}', remedy) from exc
 
 
 def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
@@ -236,7 +278,6 @@ def _desk(agent: Any) -> Any:
 
 def _report_on_demand(conf: Any, agent: Any) -> None:
     """Let SIGUSR2 write what all threads do and what is known of the hosts, as engines do."""
-    import pbr.version
     from oslo_reports import guru_meditation_report as gmr
     from oslo_reports import opts as gmr_opts
     from oslo_reports.models import with_default_views
@@ -245,7 +286,7 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
     gmr.TextGuruMeditation.register_section(
         'Hosts', lambda: with_default_views.ModelWithDefaultViews(data=agent.hosts())
     )
-    gmr.TextGuruMeditation.setup_autorun(pbr.version.VersionInfo('heat-ha'), conf=conf)
+    gmr.TextGuruMeditation.setup_autorun(_Version(), conf=conf)
 
 
 def _check(own: Any) -> int:
