@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several pairs in one project, whose alarms hear of every server of it."""
+"""Several pairs in one project, whose alarms hear of every server of it, or ask for their own."""
 
 import concurrent.futures
+import re
 import threading
 
 import pytest
 
-from lab.client import storage, waiting
+from lab.client import stacks, storage, waiting
 
 pytestmark = pytest.mark.alone
 
 PAIRS = 3
 
 
+def without_a_query():
+    """The example, with an alarm that hears of every server of the project."""
+    text = (stacks.EXAMPLES / 'failover_pair.yaml').read_text()
+    changed = re.sub(r'( +)query:\n(\1 .*\n)+', '', text)
+    assert changed != text
+    return changed
+
+
 def test_actives_that_stop_at_the_same_time_are_all_failed_over(make_stack, tenant):
     with concurrent.futures.ThreadPoolExecutor(PAIRS) as pool:
-        pairs = list(pool.map(lambda _n: make_stack('failover_pair.yaml'), range(PAIRS)))
+        templates = ['failover_pair.yaml', *[without_a_query()] * (PAIRS - 1)]
+        pairs = list(pool.map(make_stack, templates))
         volumes = [pair.output('volume') for pair in pairs]
         actives = [storage.holder(tenant, volume) for volume in volumes]
         list(
@@ -41,6 +51,11 @@ def test_actives_that_stop_at_the_same_time_are_all_failed_over(make_stack, tena
             every=1,
         )
         assert [line['outcome'] for line in pair.output('history')] == ['done']
+    asks, *hear_of_all = [
+        [e for e in pair.events('server_replace_policy') if 'neither a member' in e]
+        for pair in pairs
+    ]
+    assert not asks and all(hear_of_all)
 
 
 def test_signals_about_servers_of_others_hold_nothing_that_an_alarm_needs(make_stack, tenant):
