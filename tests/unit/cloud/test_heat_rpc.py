@@ -9,6 +9,7 @@ from heat.common import exception as heat_exception
 from heat.common import messaging
 from heat.rpc import api as rpc_api
 from heat.rpc import client
+from oslo_config import cfg
 from oslo_messaging._drivers import common as rpc_common
 
 from heat_ha import exceptions
@@ -31,6 +32,8 @@ class Engine:
 
 @pytest.fixture
 def engines():
+    # Older libraries ask for files of rules, which a program has said where to find by then.
+    cfg.CONF([], project='heat', default_config_files=[])
     messaging.setup('fake:/')
     made, servers = [Engine(), Engine()], []
     for number, engine in enumerate(made):
