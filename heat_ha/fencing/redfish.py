@@ -2,6 +2,7 @@
 """Fencing by Redfish: the host's BMC cuts the power."""
 
 import contextlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
 
 _FAILURES = (sushy.exceptions.SushyError, OSError)
+
+# Older releases of sushy give each request a minute, and cannot be told otherwise.
+_TAKES_A_TIMEOUT = 'default_request_timeout' in inspect.signature(connector.Connector).parameters
 
 # How a BMC answers a request that does not fit the state of the system.
 _CONFLICT = 409
@@ -44,6 +48,7 @@ class Redfish(driver.Driver):
             login = settings.get('username'), self.secret('password') or None
             self.close()
             self._auth = auth.SessionOrBasicAuth(*login)
+            patience = {'default_request_timeout': self.timeout} if _TAKES_A_TIMEOUT else {}
             root = sushy.Sushy(
                 settings['address'],
                 auth=self._auth,
@@ -53,7 +58,7 @@ class Redfish(driver.Driver):
                     verify=settings.get('verify', True),
                     # One try for each look: the caller asks again until its own time is over.
                     server_side_retries=1,
-                    default_request_timeout=self.timeout,
+                    **patience,
                 ),
             )
             self._found = root.get_system(settings['system'])
