@@ -221,7 +221,9 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
                 except exceptions.Stopped:
                     self.change(plan=carrier.plan, state=model.State.STOPPED)
                     return
-        self.left_over = set()
+        if any(s.kind is StepKind.ATTACH for s in done.steps):
+            # Who replaces a standby moves nothing, and what a drop has left stays where it is.
+            self.left_over = set()
         self.store(outcome.at_end(self.record, done, self.members))
 
 
