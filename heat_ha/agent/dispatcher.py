@@ -104,18 +104,20 @@ class Dispatcher:
 
         :raises store.Changed: another agent wrote since the plan was made; nothing was sent.
         """
-        self.record(incident, plan)
-        self._signal_all(incident, plan.due)
+        version = self.record(incident, plan)
+        refused = self._signal_all(incident, plan.due)
+        if refused:
+            self._record_refusals(incident, plan, refused, version)
 
-    def record(self, incident: Incident, plan: DispatchPlan) -> None:
+    def record(self, incident: Incident, plan: DispatchPlan) -> int:
         """Put on record how far the policies are, where that has changed.
 
+        :returns: the version of the record now.
         :raises store.Changed: another agent wrote since the plan was made.
         """
         if plan.is_recorded:
-            return
-        value = serialization.encode(dispatch_rules.Dispatches(incident.opened, plan.dispatches))
-        self._store.put(agent_store.RESCUE, incident.host, value, plan.version)
+            return plan.version
+        version = self._put(incident, plan.dispatches, plan.version)
         if plan.is_new:
             LOG.info(
                 'host=%s servers=%d protected=%d policies=%d held_back=%d',
@@ -125,6 +127,22 @@ class Dispatcher:
                 len(plan.dispatches),
                 sum(d.state is dispatch_rules.DispatchState.DEFERRED for d in plan.dispatches),
             )
+        return version
+
+    def _put(
+        self, incident: Incident, rows: Sequence[dispatch_rules.PolicyDispatch], version: int
+    ) -> int:
+        value = serialization.encode(dispatch_rules.Dispatches(incident.opened, tuple(rows)))
+        return self._store.put(agent_store.RESCUE, incident.host, value, version).version
+
+    def _record_refusals(
+        self, incident: Incident, plan: DispatchPlan, why: Mapping[int, str], version: int
+    ) -> None:
+        rows = [
+            dispatch_rules.refused(d, why[d.number]) if d.number in why else d
+            for d in plan.dispatches
+        ]
+        self._put(incident, rows, version)
 
     def _bound(
         self,
@@ -177,25 +195,38 @@ class Dispatcher:
 
     def _signal_all(
         self, incident: Incident, dispatches: Sequence[dispatch_rules.PolicyDispatch]
-    ) -> None:
+    ) -> dict[int, str]:
+        """Signal policies. :returns: by the number of each that has refused, the reason."""
         body = {'action': 'rescue', 'reason': f'the host failed; {incident.reason}'[:200]}
         if not dispatches:
-            return
+            return {}
         with concurrent.futures.ThreadPoolExecutor(min(8, len(dispatches))) as pool:
-            list(pool.map(lambda d: self._signal(incident.host, d, body), dispatches))
+            answers = pool.map(lambda d: self._signal(incident.host, d, body), dispatches)
+            return {d.number: why for d, why in zip(dispatches, answers, strict=True) if why}
 
-    def _signal(self, host: str, to: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> None:
+    def _signal(self, host: str, to: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> str:
+        """Signal one policy. :returns: why it was refused; '' when it was not."""
         try:
             heat_rpc.signal(to.project, to.stack_name, to.stack_id, to.name, body)
-            metrics.SIGNALS.labels('rescue', 'sent').inc()
-            LOG.info(
-                'host=%s signal=rescue policy=%s stack=%s servers=%d',
-                host, to.name, to.stack_name, len(to.servers),
-            )  # fmt: skip
+        except heat_rpc.SignalRefused as exc:
+            metrics.SIGNALS.labels('rescue', 'refused').inc()
+            if str(exc) != to.reason:
+                LOG.warning(
+                    'host=%s signal=rescue policy=%s stack=%s refused, others come first: %s',
+                    host, to.name, to.stack_name, exc,
+                )  # fmt: skip
+            return str(exc)
         except exceptions.HaError as exc:
             # The next round sends it again.
             metrics.SIGNALS.labels('rescue', 'failed').inc()
             LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, to.name, exc)
+            return ''
+        metrics.SIGNALS.labels('rescue', 'sent').inc()
+        LOG.info(
+            'host=%s signal=rescue policy=%s stack=%s servers=%d',
+            host, to.name, to.stack_name, len(to.servers),
+        )  # fmt: skip
+        return ''
 
 
 def _dispatches_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heat_ha import serialization
+from oslo_log import log as logging
+
+from heat_ha import exceptions, serialization
 from heat_ha.agent import dispatcher, metrics, service_table
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
@@ -17,6 +19,11 @@ from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
 from heat_ha.fencing import inventory, topology
 from heat_ha.fencing.nova_forced_down import NovaForcedDown
+
+LOG = logging.getLogger(__name__)
+
+# Times of fences that are retained of a host.
+RETAINED = 20
 
 
 class StepExecutor:
@@ -70,14 +77,24 @@ class StepExecutor:
 
     def _enter(self, found: Situation, step: decide.Enter) -> bool:
         observation, old = found.observation, found.observation.incident
-        if old is not None and found.plan is not None:
+        if old is not None and found.plan is not None and not found.plan.left:
             # How the rescues ended: they are not looked up again in the next phase.
             self._rescues.record(old, found.plan)
         now = observation.now
         if old is None or not old.is_open:
-            new = Incident(found.host, step.phase, now, step.reason, now)
+            fences = old.fences if old is not None else ()
+            new = Incident(found.host, step.phase, now, step.reason, now, fences=fences)
         else:
             new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
+        if observation.judgement.agreed and step.phase in (Phase.CONFIRMED, Phase.DEFERRED):
+            new = dataclasses.replace(new, agreed=tuple(sorted(observation.judgement.agreed)))
+        if step.phase is Phase.DEFERRED:
+            metrics.HELD_BACK.inc()
+            LOG.warning(
+                'host=%s is held back for a person: %s. Look at it: heat-ha-agent show %s; then '
+                'release, drop or end it',
+                found.host, step.reason, found.host,
+            )  # fmt: skip
         self._put(found, new)
         return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
@@ -109,6 +126,7 @@ class StepExecutor:
             proof=proof,
             changed=time.time(),
             reason=f'{proof.who}: {proof.how}',
+            fences=(*incident.fences, proof.at)[-RETAINED:],
         )
         self._put(found, new)
         return True
@@ -116,14 +134,16 @@ class StepExecutor:
     def _mark_down(self, found: Situation, step: decide.MarkDown) -> bool:
         service = found.observation.service
         assert service is not None
-        marked = self._nova.mark_down(service, f'{nova_admin.MARKER}{step.reason}')
+        marked = self._nova.mark_down(service, step.reason)
         self._table.note_one(marked)
         # Where Nova does not show the mark, it is asked again at the next look.
         return marked.is_forced_down
 
     def _rescue(self, found: Situation, _step: decide.Rescue) -> bool:
         incident = found.observation.incident
-        assert incident is not None and found.plan is not None
+        assert incident is not None
+        if found.plan is None:
+            raise found.problem or exceptions.HaError('it is not known whom to signal')
         self._rescues.signal_due(incident, found.plan)
         return False
 
@@ -146,4 +166,4 @@ def _count(driver: str, outcome: str) -> None:
 def _is_own_mark(incident: Incident, service: cloud.ComputeService | None) -> bool:
     """Whether an agent set the mark that Nova shows: it did so after a fence, which is over."""
     reason = '' if service is None else service.disabled_reason
-    return incident.proof is not None or reason.startswith(nova_admin.MARKER)
+    return incident.proof is not None or reason.startswith(cloud.OUR_REASON)

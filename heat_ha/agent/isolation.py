@@ -21,7 +21,7 @@ def quorum_problem(services: Mapping[str, cloud.ComputeService]) -> str:
 
     Hosts that are marked as down, or that an operator disabled, are not expected to be up.
     """
-    expected = [s for s in services.values() if not s.is_forced_down and not s.is_disabled]
+    expected = [s for s in services.values() if not s.is_forced_down and not s.is_in_maintenance]
     up = sum(s.is_up for s in expected)
     if expected and up * 2 < len(expected):
         return f'only {up} of {len(expected)} hosts are up: this agent may be cut off'

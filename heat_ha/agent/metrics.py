@@ -35,6 +35,10 @@ DECISIONS = prometheus_client.Counter(
 HOSTS = prometheus_client.Gauge(
     'heat_ha_agent_hosts', 'Hosts with an incident, by its phase', ['phase'], registry=REGISTRY
 )
+HELD_BACK = prometheus_client.Counter(
+    'heat_ha_agent_held_back', 'Hosts that were held back until a person decides',
+    registry=REGISTRY,
+)  # fmt: skip
 FENCES = prometheus_client.Counter(
     'heat_ha_agent_fences', 'Attempts to fence a host', ['driver', 'outcome'], registry=REGISTRY
 )

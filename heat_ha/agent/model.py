@@ -84,9 +84,13 @@ class Phase(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Incident:
-    """One failure of one host. ``released_by``: who let it pass the storm guard."""
+    """One failure of one host. ``released_by``: who let it pass the storm guard.
 
-    FORM = serialization.Form(always=('proof',))
+    ``fences``: when the host was fenced, also in its earlier incidents, the oldest first.
+    ``agreed``: the sources that themselves claimed it to be down when that was believed.
+    """
+
+    FORM = serialization.Form(always=('proof',), omits=('fences', 'agreed'))
 
     host: str
     phase: Phase
@@ -95,11 +99,27 @@ class Incident:
     changed: float
     proof: fencing.Proof | None = None
     released_by: str = ''
+    fences: tuple[float, ...] = ()
+    agreed: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
         """Whether anything is left to do or to look at."""
         return self.phase is not Phase.CLOSED
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the sources agreed that the host is down, and that is being acted on.
+
+        A source that falls silent meanwhile still means what it said: senders do not repeat their
+        reports for as long as a fence may take.
+        """
+        return self.phase in (Phase.CONFIRMED, Phase.FENCED, Phase.RESCUING)
+
+    @property
+    def fenced_here(self) -> int:
+        """How many times the host was fenced in this incident."""
+        return sum(at >= self.opened for at in self.fences)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,11 +128,17 @@ class Settings:
 
     ``settle``: for how long a host must be down without a break before that is believed, where no
     source is certain;
-    ``proof_valid``: for how long a fence may be relied on before the host is marked in Nova.
+    ``proof_valid``: for how long a fence may be relied on before the power is asked for again;
+    ``fences``: how many times a host is fenced in one incident when it shows signs of life again;
+    ``old_silence``: a host that has been silent for longer than that has not failed just now;
+    ``deferred_valid``: for how long an incident is held back for a person.
     """
 
     settle: float = 5.0
     proof_valid: float = 300.0
+    fences: int = 3
+    old_silence: float = 86400.0
+    deferred_valid: float = 86400.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,12 +148,16 @@ class Observation:
     * ``service``: what Nova shows of the host; None when it does not answer or does not have it.
     * ``isolation``, ``storm``: why the agent may begin nothing; '' when it may.
     * ``doubt``: which other hosts have not sent a heartbeat yet; '' when none is missing.
+    * ``turn``: which other hosts are fenced before this one; '' when it is its turn.
     * ``trusted_since``: since when the agent has not been cut off.
     * ``heartbeats``: how many the host has sent since the incident came into its phase.
     * ``outlived_since``: when the host sent its last heartbeat, at the latest, if every host that
       does not count as failed has outlived it, and Nova's list is among the sources that agree.
     * ``rescues_left``: policies that are not at their end; None before they were looked up.
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
+    * ``looked_at``: when Nova was asked for what ``service`` shows.
+    * ``life``: what was seen of the host after the proof of its fence; '' for no sign of life.
+    * ``can_fence``: whether the agent itself switches this host off.
     """
 
     host: str
@@ -143,3 +173,7 @@ class Observation:
     trusted_since: float = float('-inf')
     heartbeats: int = 0
     outlived_since: float = float('inf')
+    looked_at: float = float('inf')
+    life: str = ''
+    can_fence: bool = True
+    turn: str = ''

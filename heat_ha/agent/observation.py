@@ -6,14 +6,15 @@ Nothing here has an effect: it reads, and returns values.
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from heat_ha import serialization
+from heat_ha import exceptions, serialization
 from heat_ha.agent import dispatcher, isolation, model, report_table, service_table, sources
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
-from heat_ha.agent.rules import confirmation, heartbeats, storm
+from heat_ha.agent.rules import confirmation, decide, heartbeats, storm
 from heat_ha.cloud import model as cloud
 
 
@@ -22,13 +23,14 @@ class Situation:
     """One host under its lock: all that was read before the next step for it is chosen.
 
     ``entry`` is its incident as it was on record. ``plan`` is there for a host whose servers are
-    being rescued.
+    being rescued, ``problem`` when it could not be made.
     """
 
     host: str
     entry: agent_store.Entry
     observation: model.Observation
     plan: dispatcher.DispatchPlan | None = None
+    problem: exceptions.HaError | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Observer:
     :param rule: which sources must agree that a host is down.
     :param limits: of the storm guard.
     :param audits: whether a host that is back is looked at for leftovers.
+    :param old_silence: seconds; a host that has been silent for longer has not failed just now.
+    :param can_fence: whether the agent itself switches a host off, by its name.
     """
 
     def __init__(
@@ -60,8 +64,12 @@ class Observer:
         reports: report_table.ReportTable,
         monitor: isolation.IsolationMonitor,
         rescues: dispatcher.Dispatcher,
+        old_silence: float,
+        can_fence: Callable[[str], bool],
     ) -> None:
         self._rule = rule
+        self._old_silence = old_silence
+        self._can_fence = can_fence
         self._limits = limits
         self._audits = audits
         self._nova = nova
@@ -95,7 +103,11 @@ class Observer:
             found = dataclasses.replace(found, leftovers=self._nova.leftovers(host))
         if found.incident is None or found.incident.phase is not Phase.RESCUING:
             return Situation(host, entry, found)
-        plan = self._rescues.unfinished(found.incident, self._table.services)
+        try:
+            plan = self._rescues.unfinished(found.incident, self._table.services)
+        except exceptions.HaError as exc:
+            # What ends the incident, or stops it, does not depend on its rescues.
+            return Situation(host, entry, found, problem=exc)
         return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
 
     def needs_audit(self, observation: model.Observation) -> bool:
@@ -124,7 +136,33 @@ class Observer:
             doubt=others.doubt,
             heartbeats=self._table.heartbeats_since(host, incident.changed) if incident else 0,
             outlived_since=others.outlived_since if is_by_nova else float('inf'),
+            looked_at=self._table.looked_at,
+            turn=self._turn(incident, incidents, now),
+            **self._since_proof(host, incident),
         )
+
+    def _since_proof(self, host: str, incident: Incident | None) -> dict[str, Any]:
+        """What speaks against the proof of a host's fence, while it allows anything."""
+        if incident is None or incident.phase not in (Phase.FENCED, Phase.RESCUING):
+            return {}
+        proof_at = incident.proof.at if incident.proof is not None else incident.changed
+        life = heartbeats.life_after(
+            proof_at,
+            self._table.heartbeats_since(host, proof_at + heartbeats.SEEN_LATE),
+            self._table.services.get(host),
+            self._reports.up_since(host, proof_at),
+        )
+        return {'life': life, 'can_fence': self._can_fence(host)}
+
+    def _turn(
+        self, incident: Incident | None, incidents: Mapping[str, Incident], now: float
+    ) -> str:
+        if incident is None or incident.phase is not Phase.CONFIRMED:
+            return ''
+        before = storm.fenced_before(incident, incidents.values(), now)
+        if len(before) < self._limits.at_once:
+            return ''
+        return f'other hosts are fenced first: {", ".join(before[:5])}'
 
     def _judge(self, host: str, incident: Incident | None, now: float) -> model.Judgement:
         problems = {name: source.problem() for name, source in self._sources.items()}
@@ -133,12 +171,14 @@ class Observer:
         # What was reported of a failure that is over says nothing about the host as it is now.
         since = incident.changed if incident is not None and not incident.is_open else 0.0
         service = self._table.services.get(host)
-        return confirmation.judge(
-            self._rule,
-            self._reports.claims(
-                host, service, problems, now, since, self._table.last_heartbeat(host)
-            ),
+        claims = self._reports.claims(
+            host, service, problems, now, since, self._table.last_heartbeat(host)
         )
+        if incident is not None and incident.is_believed:
+            # Who has fallen silent since has not taken it back.
+            for source in incident.agreed:
+                claims.setdefault(source, model.Claimed.DOWN)
+        return confirmation.judge(self._rule, claims)
 
     def _others(self, incident: Incident, incidents: Mapping[str, Incident], now: float) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""
@@ -154,10 +194,14 @@ class Observer:
             for other in expected - outlived
             if not any(at > incident.opened for at in beats.get(other, ()))
         }
-        known, rest = incidents.values(), (len(services), self._limits, now)
-        living = expected - storm.failed(host, known, down_now, self._limits, now)
+        known = incidents.values()
+        failed = storm.failed(host, known, down_now, self._limits, now)
+        # Who was fenced stays among those of which a share may fail, and maintenance is none.
+        rest = (len(expected | failed), self._limits, now)
+        living = expected - failed
+        domains = self._limits.domains.of({h: service.zone for h, service in services.items()})
         return _Others(
-            storm.of_hosts(host, known, down_now, *rest),
+            storm.of_hosts(host, known, down_now, *rest, domains),
             storm.doubt(host, known, down_now, unheard, *rest),
             silent_since if living and living <= outlived else float('inf'),
         )
@@ -168,11 +212,12 @@ class Observer:
             host
             for host, service in self._table.services.items()
             if (host not in incidents or not incidents[host].is_open)
-            and not (service.is_disabled and not service.is_forced_down)
+            and not service.is_in_maintenance
+            and not decide.is_old_silence(service, self._old_silence, now)
             and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
         ]
 
 
 def _is_expected(service: cloud.ComputeService) -> bool:
     """Whether a host should give heartbeats."""
-    return not (service.is_disabled or service.is_forced_down)
+    return not (service.is_in_maintenance or service.is_forced_down)

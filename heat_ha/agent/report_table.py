@@ -90,6 +90,12 @@ class ReportTable:
                 found.setdefault(source, meant)
         return found
 
+    def up_since(self, host: str, since: float) -> list[str]:
+        """The sources whose last word after a time was that the host is up."""
+        with self._guard:
+            found = self._reports.get(host, {}).values()
+            return sorted({r.source for r in found if r.claimed is Claimed.UP and r.at > since})
+
     def expire(self, hosts: Collection[str], now: float) -> None:
         """Drop reports that are old, or about hosts that Nova does not have: senders may lie."""
         with self._guard:

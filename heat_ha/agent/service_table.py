@@ -29,25 +29,29 @@ class ServiceTable:
         self._services: dict[str, cloud.ComputeService] = {}
         self._heartbeats: dict[str, collections.deque[float]] = {}
         self._written: dict[str, float] = {}
+        self._looked_at = float('-inf')
 
     def refresh(self) -> None:
         """Ask Nova for all hosts. Without an answer the table stays, and the monitor knows."""
-        number = next(self._looks)
+        number, began = next(self._looks), time.time()
         try:
             found = self._nova.compute_services()
-            self.note_all(number, found)
+            self.note_all(number, found, began)
             self._monitor.nova_answered()
         except exceptions.HaError as exc:
             self._monitor.nova_failed(str(exc))
 
-    def note_all(self, number: int, found: Mapping[str, cloud.ComputeService]) -> None:
-        """Take what Nova answered to the look of this number."""
+    def note_all(
+        self, number: int, found: Mapping[str, cloud.ComputeService], began: float = float('-inf')
+    ) -> None:
+        """Take what Nova answered to the look of this number, which began at that time."""
         with self._guard:
             if number < self._last_look:
                 # Another thread looked later, and was answered before. What this look saw would be
                 # taken for a change, and the same heartbeat would count again after it.
                 return
             self._last_look = number
+            self._looked_at = began
             now = time.time()
             for host, service in found.items():
                 before = self._services.get(host)
@@ -83,6 +87,11 @@ class ServiceTable:
         """When a host gave its last heartbeat that was seen; -infinity when none was."""
         with self._guard:
             return max(self._heartbeats.get(host, ()), default=float('-inf'))
+
+    @property
+    def looked_at(self) -> float:
+        """When the last look at all hosts began."""
+        return self._looked_at
 
     def written_at(self, host: str) -> float | None:
         """When the record of a host was first seen as it is now."""

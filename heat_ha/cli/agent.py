@@ -2,8 +2,9 @@
 """heat-ha-agent: the program beside Heat's engines that learns of dead hosts.
 
 Without a verb it works until it gets a signal to end. ``show`` lists the hosts that failed.
-``release`` and ``drop`` decide about what the storm guard holds back. ``confirm`` takes a person's
-word that a host is off. ``check`` asks everything that a rescue needs, before a host fails.
+``release`` and ``drop`` decide about what is held back for a person, and ``end`` ends an incident.
+``confirm`` takes a person's word that a host is off. ``check`` asks everything that a rescue needs,
+before a host fails.
 """
 
 import datetime
@@ -27,7 +28,7 @@ from heat_ha.conf import nova_hosts
 LOG = logging.getLogger(__name__)
 
 # What a person decides about a host.
-BY_HAND = ('release', 'drop', 'confirm')
+BY_HAND = ('release', 'drop', 'end', 'confirm')
 VERBS = ('run', 'show', *BY_HAND, 'check')
 
 _CLI = [
@@ -38,6 +39,7 @@ _CLI = [
         default='run',
         choices=VERBS,
         help='show: list the hosts that failed; release, drop: decide about one that is held back; '
+        'end: do nothing more about one, in whatever phase it is, until it is back; '
         'confirm: say that one is switched off, where its fence fails; check: ask all fences, and '
         'compare the fencing file with what Nova shows.',
     ),
@@ -46,7 +48,7 @@ _CLI = [
         positional=True,
         required=False,
         default='',
-        help='The host; needed for release, drop and confirm.',
+        help='The host; needed for release, drop, end and confirm.',
     ),
     cfg.StrOpt('by', default='', help='Who confirms; the name is kept in the proof.'),
 ]
@@ -121,13 +123,25 @@ def _settings(conf: Any, own: Any) -> Any:
 
     return service.Settings(
         name=own.name or socket.gethostname(),
-        host=model.Settings(settle=own.settle),
+        host=model.Settings(
+            settle=own.settle,
+            proof_valid=own.proof_valid,
+            fences=own.fences_per_incident,
+            old_silence=own.old_silence,
+            deferred_valid=own.deferred_valid,
+        ),
         rule=confirmation.parse(own.confirm, own.fail_open, own.sources, own.certain),
         limits=storm.Limits(
             period=own.storm_period,
             host_share=own.storm_host_share,
             per_project=own.storm_per_project,
             per_stack=own.storm_per_stack,
+            together=own.storm_together,
+            together_seconds=own.storm_together_seconds,
+            per_host=own.storm_per_host,
+            per_domain=own.storm_per_domain,
+            domains=storm.domains_of(own.storm_domains, own.storm_zones),
+            at_once=own.fences_at_once,
         ),
         poll_interval=own.poll_interval,
         reopen_when_clean=own.reopen_when_clean,
@@ -301,7 +315,7 @@ def _check(own: Any) -> int:
 
 
 def _by_hand(verb: str, host: str, by: str = '') -> int:
-    """Do what an operator asks for: show, release, drop or confirm.
+    """Do what an operator asks for: show, release, drop, end or confirm.
 
     :param by: the name of who confirms.
     """
@@ -334,7 +348,32 @@ def _decided(store: Any, verb: str, host: str, by: str) -> str:
     if verb == 'confirm':
         return _confirm(store, host, incidents[host], by)
     rescues = store.all(agent_store.RESCUE).get(host)
+    if verb == 'end':
+        return _end(store, host, incidents[host], rescues, by)
     return _decide(store, host, incidents[host], rescues, verb == 'release', by)
+
+
+def _end(store: Any, host: str, entry: Any, rescues: Any, by: str) -> str:
+    """Do nothing more about a host until it is back. :returns: its phase then.
+
+    :raises exceptions.Refused: its incident is over already.
+    """
+    from heat_ha.agent import model
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.rules import decide
+    from heat_ha.agent.rules.dispatch_rules import DispatchState
+
+    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
+    new = decide.ended(old, by, time.time())
+    if new == old:
+        raise exceptions.Refused(f'the incident of host {host} is over: it is {old.phase.value}')
+    # The incident first: whoever works on it finds that it was ended, and signals nobody.
+    store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
+    if rescues:
+        changed = _with_turns(rescues.value, _OPEN_TURNS, DispatchState.DROPPED)
+        if changed != rescues.value:
+            store.put(agent_store.RESCUE, host, changed, rescues.version)
+    return str(new.phase.value)
 
 
 def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, by: str) -> str:
@@ -351,10 +390,12 @@ def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, b
     now = time.time()
     new = decide.released(old, by, now) if is_release else decide.dropped(old, by, now)
     state = DispatchState.WAITING if is_release else DispatchState.DROPPED
-    changed = _with_deferred_as(rescues.value, state) if rescues else None
+    held = (DispatchState.DEFERRED.value,)
+    changed = _with_turns(rescues.value, held, state) if rescues else None
     if rescues and changed != rescues.value:
         store.put(agent_store.RESCUE, host, changed, rescues.version)
-        new = decide.with_more_rescues(old, by, now) if is_release else old
+        if new == old and is_release:
+            new = decide.with_more_rescues(old, by, now)
     elif new == old:
         raise exceptions.Refused(f'nothing of host {host} is held back: it is {old.phase.value}')
     if new != old:
@@ -385,12 +426,16 @@ def _services() -> Any:
     return nova_admin.NovaAdmin(heat_rpc.region()).compute_services()
 
 
-def _with_deferred_as(value: dict[str, Any], state: Any) -> dict[str, Any]:
-    """The record of rescues with its deferred policies in another state."""
-    from heat_ha.agent.rules.dispatch_rules import DispatchState
+# The turns of policies that are not at their end.
+_OPEN_TURNS = ('waiting', 'signalled', 'deferred')
 
+
+def _with_turns(value: dict[str, Any], old: tuple[str, ...], new: Any) -> dict[str, Any]:
+    """The record of rescues with the policies of some states in another one."""
     rows = [
-        row | {'turn': state.value} if row['turn'] == DispatchState.DEFERRED.value else row
+        {key: row[key] for key in row if key != 'in_vain'} | {'turn': new.value}
+        if row['turn'] in old
+        else row
         for row in value['rows']
     ]
     return value | {'rows': rows}

@@ -7,6 +7,7 @@ nothing else; which of the hosts is meant follows from the hash.
 """
 
 import dataclasses
+import datetime
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
 
@@ -121,13 +123,17 @@ class Hosts:
             if client is None:
                 return HostTable({}, _unknown(NO_CREDENTIAL), cloud.Sight.NO_CREDENTIAL)
             services = client.services.list(binary='nova-compute')
+            now, settle = clock.epoch(), nova_hosts.mark_settle(cfg.CONF, self._group)
         except FAILURES as exc:
             # Its owner reads that. The whole error may name hosts and addresses of the cloud.
             LOG.warning('Nova did not show its hosts: %s', exc)
             unknown = _unknown(f'Nova did not show its host ({type(exc).__name__})')
             return HostTable({}, unknown, cloud.Sight.COULD_NOT_ASK)
         return HostTable(
-            {host_id(self._project, service.host): _host(service) for service in services},
+            {
+                host_id(self._project, service.host): _host(service, now, settle)
+                for service in services
+            },
             _unknown("none of Nova's hosts is the one of its server"),
         )
 
@@ -136,10 +142,24 @@ def _unknown(detail: str) -> cloud.Host:
     return cloud.Host(cloud.HostState.UNKNOWN, detail)
 
 
-def _host(service: Any) -> cloud.Host:
+def _host(service: Any, now: float, mark_settle: float) -> cloud.Host:
+    """What is known of a host, from one look at its record.
+
+    Nova shows when the record was last written, and not by whom: nova-compute goes on writing it
+    while the host is marked as ``forced_down``, and the mark itself is a write. So what was written
+    after the mark is a sign of life (S1). heat-ha puts the time of its mark into the reason. Of a
+    mark that others have set, a record that is not written any more says that it is older than
+    the silence.
+
+    :param now: Unix time; the clocks of Nova and of this machine are those of one cloud.
+    :param mark_settle: seconds; see the option.
+    """
     if service.forced_down:
-        return cloud.Host(
-            cloud.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)'
+        return _marked(
+            seconds(getattr(service, 'updated_at', None)),
+            cloud.time_of_mark(getattr(service, 'disabled_reason', None)),
+            now,
+            mark_settle,
         )
     if service.state == 'up':
         return cloud.Host(cloud.HostState.UP, 'its host is up')
@@ -147,3 +167,27 @@ def _host(service: Any) -> cloud.Host:
         cloud.HostState.DOWN,
         'its host does not answer, and nobody has confirmed that it is down',
     )
+
+
+def _marked(
+    written: float | None, marked: float | None, now: float, mark_settle: float
+) -> cloud.Host:
+    if written is not None and marked is not None and written > marked + cloud.CLOCKS_APART:
+        return _unknown(
+            f'its host is forced_down, and its nova-compute wrote its record '
+            f'{written - marked:.0f} s after that: it is not known to be down. Fence it, then mark '
+            'it again, with a reason (--down --disable --disable-reason TEXT)'
+        )
+    if written is not None and marked is None and now - written < mark_settle:
+        return _unknown(
+            f'its host is forced_down, and its record was written within the last '
+            f'{mark_settle:.0f} s, by the mark or by its nova-compute'
+        )
+    return cloud.Host(cloud.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)')
+
+
+def seconds(text: str | None) -> float | None:
+    """A time as Nova writes it (UTC), in seconds of Unix time; None without one."""
+    if not text:
+        return None
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc).timestamp()

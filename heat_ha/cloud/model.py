@@ -8,6 +8,7 @@ one for them. A failed look is a value of its own and never means that something
 import dataclasses
 import datetime
 import enum
+import re
 
 
 class VolumeStatus(enum.Enum):
@@ -113,12 +114,44 @@ class Sight(enum.Enum):
     NO_CREDENTIAL = 'no_credential'
 
 
+# With these begin the reasons for which no operator has disabled a host: ours, and those of Nova's
+# drivers (DISABLE_PREFIX in nova/virt/libvirt/driver.py), as when libvirt does not answer.
+OUR_REASON, NOVAS_REASON = 'heat-ha: ', 'AUTO: '
+
+# Seconds by which the clocks of one cloud's machines may differ: so much later than heat-ha's mark
+# a record must have been written to be a sign of life. Booting takes a host longer.
+CLOCKS_APART = 30.0
+
+# Nova keeps so many characters of a reason.
+REASON_LENGTH = 255
+
+_AT = re.compile(r' at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$')
+
+
+def reason_of_mark(text: str, at: float) -> str:
+    """Why heat-ha disables a host, with the time (Unix time), which a look can read again."""
+    time = datetime.datetime.fromtimestamp(int(at), datetime.timezone.utc)
+    when = f' at {time:%Y-%m-%dT%H:%M:%SZ}'
+    return (OUR_REASON + text)[: REASON_LENGTH - len(when)] + when
+
+
+def time_of_mark(reason: str | None) -> float | None:
+    """When heat-ha has marked a host (Unix time), None when the mark is not ours."""
+    found = _AT.search(reason or '')
+    if not found or not (reason or '').startswith(OUR_REASON):
+        return None
+    try:
+        return datetime.datetime.fromisoformat(found[1].replace('Z', '+00:00')).timestamp()
+    except ValueError:
+        return None
+
+
 @dataclasses.dataclass(frozen=True)
 class ComputeService:
     """What Nova shows of a host's nova-compute service.
 
     ``heartbeat_at`` is when Nova last wrote its record (Unix time): at a sign of life, or when
-    somebody marked it.
+    somebody marked it. ``zone`` is its availability zone.
     """
 
     host: str
@@ -128,6 +161,18 @@ class ComputeService:
     is_disabled: bool
     disabled_reason: str = ''
     heartbeat_at: float | None = None
+    zone: str = ''
+
+    @property
+    def is_in_maintenance(self) -> bool:
+        """Whether an operator took the host out of service, and decides what happens to it."""
+        is_operators = not self.disabled_reason.startswith((OUR_REASON, NOVAS_REASON))
+        return self.is_disabled and not self.is_forced_down and is_operators
+
+    @property
+    def marked_at(self) -> float | None:
+        """When heat-ha has marked it as down (Unix time); None when it has not."""
+        return time_of_mark(self.disabled_reason)
 
 
 class Reply(enum.Enum):

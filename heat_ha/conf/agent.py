@@ -80,11 +80,92 @@ OPTIONS = [
         '0: each fence is asked only at the start.',
     ),
     cfg.FloatOpt(
+        'proof_valid',
+        default=300.0,
+        min=1,
+        help='Seconds for which a fence is relied on. Then the host is fenced again before it is '
+        'marked in Nova, and before further policies are signalled: somebody may have switched it '
+        'on. Much less than an evacuation takes only costs requests.',
+    ),
+    cfg.IntOpt(
+        'fences_per_incident',
+        default=3,
+        min=1,
+        help='How many times a host is fenced in one incident. Each sign of life after a fence '
+        'leads to another one, before anything else is done. A host that lives after so many is '
+        'held back for a person: its entry in the fencing file may be that of another host.',
+    ),
+    cfg.IntOpt(
+        'fences_at_once',
+        default=2,
+        min=1,
+        help='Hosts that are fenced at the same time. The fewer, the more can be seen between two '
+        'fences that speaks against the next one. A host whose fence does not succeed within a '
+        'minute keeps no other one waiting.',
+    ),
+    cfg.FloatOpt(
+        'old_silence',
+        default=86400.0,
+        min=60,
+        help='Seconds. A host that has been silent for longer when the agent first sees it down '
+        'has not failed just now, and is left alone until somebody marks it as forced_down. '
+        'Longer than the agents are ever stopped for.',
+    ),
+    cfg.FloatOpt(
+        'deferred_valid',
+        default=86400.0,
+        min=60,
+        help='Seconds for which a host is held back for a person, with a reminder in the log each '
+        'hour. Then it is dropped: it rests until it is back, as after heat-ha-agent drop. By '
+        'then others will have seen to its servers.',
+    ),
+    cfg.FloatOpt(
         'storm_host_share',
         default=0.2,
         min=0,
         max=1,
-        help='Share of the hosts that may fail within storm_period. One host always may.',
+        help='Share of the hosts that may fail within storm_period. One host always may. Hosts '
+        'that an operator has disabled do not count among all hosts.',
+    ),
+    cfg.IntOpt(
+        'storm_together',
+        default=3,
+        min=0,
+        help='Hosts that may fail within storm_together_seconds; 0: no limit. Hosts die one by '
+        'one. When more fall silent in one moment, a switch or what observes them has rather '
+        'failed than they. A rack with one supply of power may really have died: a person decides.',
+    ),
+    cfg.FloatOpt(
+        'storm_together_seconds',
+        default=30.0,
+        min=0,
+        help="Seconds within which failures count as one moment: some of Nova's report_interval.",
+    ),
+    cfg.IntOpt(
+        'storm_per_host',
+        default=3,
+        min=0,
+        help='How many times one host may be fenced within storm_period, over all its incidents; '
+        '0: no limit. A host that returns and fails again and again is for a person to look at.',
+    ),
+    cfg.IntOpt(
+        'storm_per_domain',
+        default=0,
+        min=0,
+        help='Hosts of one failure domain that may fail within storm_period; 0: no limit. Set it '
+        'where a domain has one switch: what takes part of a domain away may take all of it.',
+    ),
+    cfg.ListOpt(
+        'storm_domains',
+        default=[],
+        help='Failure domains, each a name and patterns of hosts as Nova names them, for example '
+        '"rack1=compute-1?, rack2=compute-2? gpu-2?". Host aggregates are not read: name their '
+        'hosts here.',
+    ),
+    cfg.BoolOpt(
+        'storm_zones',
+        default=False,
+        help='Whether each availability zone is a failure domain as well.',
     ),
     cfg.FloatOpt(
         'storm_period', default=3600.0, min=1, help='Seconds over which failures are counted.'

@@ -19,6 +19,16 @@ OPTIONS = [
         default='public',
         help='The endpoint of Nova for this credential: public, internal or admin.',
     ),
+    cfg.FloatOpt(
+        'mark_settle',
+        default=15.0,
+        min=0,
+        help='Seconds for which the record of a host in Nova must not have been written, before '
+        'forced_down that others have set is believed. nova-compute goes on writing it while it '
+        'lives, so a mark that is older than the host itself, as one that was left after '
+        "maintenance, proves nothing. It must be longer than Nova's report_interval. 0 believes "
+        'every mark at once. What heat-ha-agent has marked is believed at once in any case.',
+    ),
 ]
 
 
@@ -27,6 +37,12 @@ def register(conf: Any, group: str = GROUP) -> None:
     conf.register_opts(OPTIONS, group=group)
     loading.register_auth_conf_options(conf, group)
     loading.register_session_conf_options(conf, group)
+
+
+def mark_settle(conf: Any, group: str) -> float:
+    """How long a mark of others must have settled, in seconds."""
+    conf.register_opts(OPTIONS, group=group)
+    return float(conf[group].mark_settle)
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:

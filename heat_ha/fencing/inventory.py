@@ -39,6 +39,13 @@ class Inventory:
             for level in entries.levels(host, settings)
         )
 
+    def switches_off(self, host: str) -> bool:
+        """Whether a level of drivers switches the host off by itself; else somebody's word counts.
+
+        :raises exceptions.Refused: its settings are wrong.
+        """
+        return any(all(one.is_power_control for one in level) for level in self.levels(host))
+
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""
         return self.hosts.get(host, self.default)

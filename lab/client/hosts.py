@@ -4,12 +4,16 @@
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from lab.client import access, waiting
 
 HOSTS = ('c1', 'c2', 'c3')
+
+# Seconds: the option mark_settle of the lab's engines.
+MARK_SETTLES = 4.0
 
 
 def run_lab(verb: str, *services: str) -> None:
@@ -37,14 +41,20 @@ def service_of(admin: Any, host: str) -> dict[str, Any]:
     return found
 
 
-def confirm_down(admin: Any, host: str, is_down: bool) -> None:
-    """Say that a host is dead for certain, as somebody does who has fenced it, or no longer."""
+def confirm_down(admin: Any, host: str, is_down: bool, *, settles: bool = True) -> None:
+    """Say that a host is dead for certain, as somebody does who has fenced it, or no longer.
+
+    :param settles: whether to wait until engines can believe that, where no agent tells them.
+    """
     answer = admin.compute.put(
         f'/os-services/{service_of(admin, host)["id"]}',
         json={'forced_down': is_down},
         microversion='2.53',
     )
     assert answer.status_code == 200, answer.text
+    if is_down and settles:
+        # Before that nobody can tell the mark from a sign of life.
+        time.sleep(MARK_SETTLES)
 
 
 def until_up(admin: Any, host: str) -> None:

@@ -224,7 +224,7 @@ def test_nova_itself_notifies_of_a_host_that_is_marked_as_down(make_agent, admin
     agent = make_agent(sources='services_api,nova_notifications', confirm='nova_notifications')
     reports = 'heat_ha_agent_reports_total{{says="{}",source="nova_notifications"}}'
     agent_heard = agent.metric(reports.format('down'))
-    hosts.confirm_down(admin, 'c3', True)
+    hosts.confirm_down(admin, 'c3', True, settles=False)
     waiting.until(lambda: agent.metric(reports.format('down')) > agent_heard, 'it hears of it')
     waiting.until(lambda: agents.is_done('c3'), 'the incident is done', seconds=60)
     hosts.confirm_down(admin, 'c3', False)
@@ -244,7 +244,7 @@ def test_an_agent_that_dies_is_followed_by_another_and_nothing_is_done_twice(
         server = stack.output('server')
         home = hosts.host_of(admin, server)
         hosts.run_lab('kill', f'nova-compute-{home}')
-        hosts.confirm_down(admin, home, True)
+        hosts.confirm_down(admin, home, True, settles=False)
         waiting.until(lambda: home in agents.incidents(), 'the incident', seconds=30, every=0.1)
         first.kill()
         waiting.until(lambda: agents.is_done(home), 'the incident is done', seconds=120, every=0.5)

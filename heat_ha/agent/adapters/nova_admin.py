@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
 
-import datetime
-import threading
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import tenacity
 from novaclient import exceptions as nova_exceptions
-from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import compute_hosts
+from heat_ha.cloud import clock, compute_hosts
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
-
-LOG = logging.getLogger(__name__)
 
 # 2.53 is the first that changes a service by its unique id; 2.59 the first that pages migrations.
 # Later ones show no more of how a migration ended.
@@ -88,51 +83,35 @@ class NovaAdmin:
     def mark_down(self, service: cloud.ComputeService, reason: str) -> cloud.ComputeService:
         """Mark the host as down, and disable it so that Nova puts nothing on it when it is back.
 
-        A thread disables it, so that no rescue waits for that: while the host is marked, Nova puts
-        nothing on it anyway. The mark comes first. When a host that Nova still shows as up is
-        disabled, Nova calls its dead nova-compute, and waits for an answer for a minute.
+        Both in one request: a host that is disabled alone while Nova shows it as up would be called
+        first, and waited for. The reason has the time, by which everybody tells a later sign of
+        life from the mark. A host that an operator has disabled keeps the operator's reason.
 
         :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
         """
-        marked = self._ask(
-            f'forced_down of {service.host}',
-            lambda c: c.services.force_down(service.service_id, True),
-        )
-        if not service.is_disabled:
-            threading.Thread(
-                target=self._disable, args=(service, reason[:255]), name='disable', daemon=True
-            ).start()
-        return _compute_service(marked)
-
-    def _disable(self, service: cloud.ComputeService, reason: str) -> None:
-        try:
-            for attempt in _retrying():
-                with attempt:
-                    if attempt.retry_state.attempt_number > 1:
-                        now = self.compute_services().get(service.host)
-                        if now is None or not now.is_forced_down:
-                            LOG.info('host=%s is not disabled: forced_down is unset', service.host)
-                            return
-                    self._ask(
-                        f'disabling {service.host}',
-                        lambda c: c.services.disable_log_reason(service.service_id, reason),
-                    )
-        except exceptions.CouldNotAsk as exc:
-            LOG.warning(
-                'host=%s is marked as down, but not disabled: %s. Nova will use it as soon as '
-                'forced_down is unset',
-                service.host,
-                exc,
-            )
+        wanted: dict[str, Any] = {'forced_down': True}
+        if not service.is_disabled or service.disabled_reason.startswith(_NOT_OPERATORS):
+            wanted['status'] = 'disabled'
+            wanted['disabled_reason'] = cloud.reason_of_mark(reason, clock.epoch())
+        return self._change(service, wanted)
 
     def reopen(self, service: cloud.ComputeService) -> None:
         """Let Nova use the host again; a host that an operator disabled stays disabled."""
-        self._ask(
-            f'forced_down of {service.host}',
-            lambda c: c.services.force_down(service.service_id, False),
+        wanted: dict[str, Any] = {'forced_down': False}
+        if service.is_disabled and service.disabled_reason.startswith(cloud.OUR_REASON):
+            wanted['status'] = 'enabled'
+        self._change(service, wanted)
+
+    def _change(
+        self, service: cloud.ComputeService, wanted: dict[str, Any]
+    ) -> cloud.ComputeService:
+        """Change a host in one request; novaclient has methods for single fields only."""
+        what = ' and '.join(sorted(set(wanted) & {'forced_down', 'status'}))
+        path = f'/os-services/{service.service_id}'
+        _response, body = self._ask(
+            f'{what} of {service.host}', lambda c: c.client.put(path, body=wanted)
         )
-        if service.is_disabled and service.disabled_reason.startswith(MARKER):
-            self._ask(f'enabling {service.host}', lambda c: c.services.enable(service.service_id))
+        return _compute_service(types.SimpleNamespace(**body['service']))
 
     def leftovers(self, host: str) -> tuple[str, ...]:
         """Guests that were evacuated from the host, and that it has not cleaned up yet."""
@@ -157,17 +136,7 @@ def _server(client: Any, server: str) -> Any:
         return next((one for one in found if one.id == server), None)
 
 
-def _retrying() -> tenacity.Retrying:
-    """Try for about two minutes: for as long as it takes to restart Nova."""
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(exceptions.CouldNotAsk),
-        wait=tenacity.wait_random_exponential(multiplier=1, max=15),
-        stop=tenacity.stop_after_delay(120),
-        reraise=True,
-    )
-
-
-MARKER = 'heat-ha: '
+_NOT_OPERATORS = (cloud.OUR_REASON, cloud.NOVAS_REASON)
 
 
 def _compute_service(service: Any) -> cloud.ComputeService:
@@ -178,11 +147,6 @@ def _compute_service(service: Any) -> cloud.ComputeService:
         is_forced_down=bool(service.forced_down),
         is_disabled=service.status == 'disabled',
         disabled_reason=service.disabled_reason or '',
-        heartbeat_at=_seconds(service.updated_at),
+        heartbeat_at=compute_hosts.seconds(service.updated_at),
+        zone=getattr(service, 'zone', None) or '',
     )
-
-
-def _seconds(text: str | None) -> float | None:
-    if not text:
-        return None
-    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc).timestamp()

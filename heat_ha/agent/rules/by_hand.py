@@ -10,13 +10,16 @@ from heat_ha.fencing import model as fencing
 
 LONGEST_NAME = 64
 
+# So ends who has given a proof by word.
+BY_HAND = ' by hand'
+
 # By phase, in which one a host is after a person has confirmed that it is off; a phase that is not
 # here takes no confirmation. A test walks all phases.
 AFTER_CONFIRMATION: dict[Phase, Phase] = {
     Phase.CONFIRMED: Phase.FENCED,
     Phase.FENCED: Phase.FENCED,
-    # Its proof may have become doubtful meanwhile.
-    Phase.RESCUING: Phase.RESCUING,
+    # Its proof may have become doubtful meanwhile. It is marked again, with the time.
+    Phase.RESCUING: Phase.FENCED,
 }
 
 # Why another phase takes none, and what to do instead.
@@ -53,7 +56,7 @@ def confirmed(
         raise exceptions.Refused(
             f'no fence of host {incident.host} is waited for, it is {incident.phase.value}: {why}'
         )
-    proof = fencing.Proof(f'{name} by hand', f'confirmed by {name} as switched off', now)
+    proof = fencing.Proof(f'{name}{BY_HAND}', f'confirmed by {name} as switched off', now)
     return dataclasses.replace(
         incident, phase=after, proof=proof, changed=now, reason=f'{proof.who}: {proof.how}'
     )

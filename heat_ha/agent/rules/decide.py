@@ -8,6 +8,8 @@ next one starts from what is on record and what it observes.
 import dataclasses
 
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
+from heat_ha.agent.rules import by_hand
+from heat_ha.cloud import model as cloud
 
 # So many heartbeats a fenced host must send before it counts as alive again. One is too few: when
 # somebody marks the host and unmarks it between two looks, that looks like a heartbeat.
@@ -20,24 +22,31 @@ OWN_PAUSE, ENGINES_PAUSE = 0.5, 1.0
 # heartbeats of the others, comes within some intervals of reports, or not soon.
 URGENT_SECONDS = 60.0
 
+# Seconds after which a host that waits for something is named again, with the way out.
+REMIND_AFTER = 3600.0
+
 # Which phases may follow each phase. A test walks this table.
 TRANSITIONS: dict[Phase | None, frozenset[Phase]] = {
     # The host has had no incident, or that one is over.
     None: frozenset({Phase.SUSPECT}),
     Phase.CLOSED: frozenset({Phase.SUSPECT}),
-    # It was down for a moment only, or too many hosts failed at once.
+    # It was down for a moment only, an operator disabled it, or too many hosts failed at once.
     Phase.SUSPECT: frozenset({Phase.CONFIRMED, Phase.CLOSED, Phase.DEFERRED}),
     # It may come back by itself until it is fenced.
     Phase.CONFIRMED: frozenset({Phase.FENCED, Phase.CLOSED, Phase.DEFERRED}),
-    # A host that was fenced is always rescued.
-    Phase.FENCED: frozenset({Phase.FENCED, Phase.RESCUING}),
-    Phase.RESCUING: frozenset({Phase.DONE}),
+    # It is rescued, unless it shows signs of life: then it is fenced again, or held for a person.
+    Phase.FENCED: frozenset({Phase.FENCED, Phase.RESCUING, Phase.DEFERRED}),
+    # The same, or somebody lets Nova use it again.
+    Phase.RESCUING: frozenset({Phase.DONE, Phase.FENCED, Phase.DEFERRED, Phase.CLOSED}),
     Phase.DONE: frozenset({Phase.QUARANTINED, Phase.CLOSED}),
-    # An operator releases it or drops it, or the host comes back.
+    # An operator releases it or drops it, the host comes back, or nobody has decided for long.
     Phase.DEFERRED: frozenset({Phase.CONFIRMED, Phase.DROPPED, Phase.CLOSED}),
     Phase.DROPPED: frozenset({Phase.CLOSED}),
     Phase.QUARANTINED: frozenset({Phase.CLOSED}),
 }
+
+# Phases in which nothing is waited for: the host is dead, and all that can be done is done.
+_AT_REST = frozenset({Phase.DONE, Phase.DROPPED, Phase.CLOSED})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +94,29 @@ def next_step(observation: Observation, settings: Settings) -> Step:
     """Choose the one step that brings the host's incident closer to its end.
 
     Invariants: a host is fenced only when the sources agree that it is down, this agent is not
-    cut off and has not been for a while, and the storm guard or an operator let it pass. The host
-    is marked in Nova, and policies are signalled, only with a proof of the fence on record.
+    cut off and has not been for a while, and the storm guard or an operator let it pass. A host
+    that an operator has disabled is not fenced. The host is marked in Nova, and policies are
+    signalled, only with a proof of the fence on record that is young, and after which the host has
+    shown no sign of life.
     """
+    step = _of_phase(observation, settings)
+    incident = observation.incident
+    if incident is None or incident.phase in _AT_REST or not isinstance(step, Wait):
+        return step
+    hours = int((observation.now - incident.changed) // REMIND_AFTER)
+    if hours < 1:
+        return step
+    ways = f'release, drop or end {incident.host}'
+    if incident.phase is not Phase.DEFERRED:
+        ways = f'end {incident.host}'
+    reason = f'{step.reason} (for {hours} h; a person may decide: heat-ha-agent {ways})'
+    return dataclasses.replace(step, reason=reason)
+
+
+def _of_phase(observation: Observation, settings: Settings) -> Step:
     incident = observation.incident
     if incident is None or incident.phase is Phase.CLOSED:
-        return _unknown_host(observation)
+        return _unknown_host(observation, settings)
     if incident.phase is Phase.SUSPECT:
         return _suspect(observation, incident, settings)
     if incident.phase is Phase.CONFIRMED:
@@ -98,61 +124,86 @@ def next_step(observation: Observation, settings: Settings) -> Step:
     if incident.phase is Phase.FENCED:
         return _fenced(observation, incident, settings)
     if incident.phase is Phase.RESCUING:
-        return _rescuing(observation, incident)
+        return _rescuing(observation, incident, settings)
     if incident.phase is Phase.DONE:
-        return _done(observation)
+        return _done(observation, incident)
     if incident.phase is Phase.QUARANTINED:
-        return _quarantined(observation)
-    return _held_for_operator(observation, incident)
+        return _quarantined(observation, incident)
+    return _held_for_operator(observation, incident, settings)
 
 
 def released(incident: Incident, by: str, now: float) -> Incident:
-    """Let a deferred incident pass the storm guard; any other one stays as it is."""
+    """Let a deferred incident pass the storm guard; any other one stays as it is.
+
+    Whatever proof it had is not used again: the host may have run since.
+    """
     if incident.phase is not Phase.DEFERRED:
         return incident
-    return dataclasses.replace(
-        incident, phase=Phase.CONFIRMED, released_by=by, changed=now, reason=f'released by {by}'
-    )
+    return _again(incident, by, now)
 
 
 def with_more_rescues(incident: Incident, by: str, now: float) -> Incident:
-    """Let rescues that the storm guard held back go on; the host must be fenced."""
-    if incident.phase is not Phase.DONE or incident.proof is None:
+    """Let rescues that the storm guard held back go on, once the host was fenced again."""
+    if incident.phase is not Phase.DONE:
         return incident
+    return _again(incident, by, now)
+
+
+def _again(incident: Incident, by: str, now: float) -> Incident:
     return dataclasses.replace(
-        incident, phase=Phase.RESCUING, released_by=by, changed=now, reason=f'released by {by}'
-    )
+        incident, phase=Phase.CONFIRMED, released_by=by, changed=now, proof=None,
+        reason=f'released by {by}',
+    )  # fmt: skip
 
 
 def dropped(incident: Incident, by: str, now: float) -> Incident:
     """Let a deferred incident rest until its host is back; any other one stays as it is."""
     if incident.phase is not Phase.DEFERRED:
         return incident
-    return dataclasses.replace(
-        incident, phase=Phase.DROPPED, changed=now, reason=f'dropped by {by}'
-    )
+    return _at_rest(incident, f'dropped by {by}', now)
 
 
-def _unknown_host(observation: Observation) -> Step:
-    if observation.service is not None and _is_in_maintenance(observation):
+def ended(incident: Incident, by: str, now: float) -> Incident:
+    """Let any open incident rest until its host is back; the agent does nothing more about it."""
+    if incident.phase in (Phase.CLOSED, Phase.DROPPED):
+        return incident
+    return _at_rest(incident, f'ended by {by}', now)
+
+
+def _at_rest(incident: Incident, reason: str, now: float) -> Incident:
+    return dataclasses.replace(incident, phase=Phase.DROPPED, changed=now, reason=reason)
+
+
+def _unknown_host(observation: Observation, settings: Settings) -> Step:
+    if _is_in_maintenance(observation):
         return Wait('an operator has disabled its nova-compute')
-    if observation.judgement.verdict is Verdict.DOWN:
-        return Enter(observation.judgement.reason, Phase.SUSPECT)
-    return Wait(observation.judgement.reason)
+    if observation.judgement.verdict is not Verdict.DOWN:
+        return Wait(observation.judgement.reason)
+    if is_old_silence(observation.service, settings.old_silence, observation.now):
+        # It was dead before anybody watched it. Who wants it fenced all the same marks it.
+        return Wait(
+            'it has been silent for too long to have failed just now; forced_down, set again, '
+            'makes it a failure'
+        )
+    return Enter(observation.judgement.reason, Phase.SUSPECT)
+
+
+def is_old_silence(service: cloud.ComputeService | None, old_silence: float, now: float) -> bool:
+    """Whether a host has been silent, and nobody has marked it, for so many seconds."""
+    written = service.heartbeat_at if service is not None else None
+    return written is not None and now - written > old_silence
 
 
 def _is_in_maintenance(observation: Observation) -> bool:
     """Whether an operator took the host out of service, and decides what happens to it."""
-    return (
-        observation.service is not None
-        and observation.service.is_disabled
-        and not observation.service.is_forced_down
-    )
+    return observation.service is not None and observation.service.is_in_maintenance
 
 
 def _suspect(observation: Observation, incident: Incident, settings: Settings) -> Step:
     if observation.judgement.verdict is Verdict.UP:
         return Enter(f'false alarm: {observation.judgement.reason}', Phase.CLOSED)
+    if _is_in_maintenance(observation):
+        return Enter('an operator has disabled its nova-compute meanwhile', Phase.CLOSED)
     if observation.judgement.verdict is Verdict.UNKNOWN:
         return Wait(observation.judgement.reason)
     left = settings.settle - (observation.now - _down_since(observation, incident))
@@ -195,10 +246,19 @@ def _confirmed(observation: Observation, incident: Incident, settings: Settings)
         return Enter(
             f'it came back before it was fenced: {observation.judgement.reason}', Phase.CLOSED
         )
+    if _is_in_maintenance(observation):
+        if incident.released_by:
+            return Wait(
+                f'{incident.reason}, but an operator has disabled its nova-compute: enable it, or '
+                'set forced_down'
+            )
+        return Enter('an operator has disabled its nova-compute meanwhile', Phase.CLOSED)
     if observation.judgement.verdict is Verdict.UNKNOWN:
         return Wait(observation.judgement.reason)
     if hold := _hold(observation, incident, settings):
         return hold
+    if observation.turn:
+        return Wait(observation.turn)
     return Fence(incident.reason)
 
 
@@ -218,45 +278,127 @@ def _hold(observation: Observation, incident: Incident, settings: Settings) -> S
 
 
 def _fenced(observation: Observation, incident: Incident, settings: Settings) -> Step:
-    if incident.proof is None:
-        return Fence('no proof of its fence is on record')
-    if observation.service is None:
-        return Wait('Nova does not show the host now')
-    if observation.service.is_forced_down:
-        return Enter('Nova shows it as forced down', Phase.RESCUING)
     if observation.isolation:
         return Wait(observation.isolation)
-    if observation.now - incident.proof.at > settings.proof_valid:
-        # Somebody may have repaired it since. Fencing it again is harmless.
-        return Fence('the proof of its fence is too old')
+    if observation.service is None:
+        return Wait('Nova does not show the host now')
+    if stop := _not_proved(observation, incident, settings):
+        return stop
+    assert incident.proof is not None
+    if _is_marked_since(observation.service, incident.proof.at):
+        return Enter('Nova shows it as forced down', Phase.RESCUING)
     return MarkDown(f'{incident.proof.who}: {incident.proof.how}')
 
 
-def _rescuing(observation: Observation, incident: Incident) -> Step:
+def _is_marked_since(service: cloud.ComputeService, proof_at: float) -> bool:
+    """Whether Nova shows the host as down, and what says so is no older than the proof.
+
+    Who has disabled the host for another reason keeps it so.
+    """
+    if not service.is_forced_down or not service.is_disabled:
+        return False
+    return service.marked_at is None or service.marked_at >= proof_at - cloud.CLOCKS_APART
+
+
+def _not_proved(observation: Observation, incident: Incident, settings: Settings) -> Step | None:
+    """What is to be done where no proof allows anything; None where one does (S1)."""
+    if observation.life or observation.judgement.verdict is Verdict.UP:
+        life = observation.life or observation.judgement.reason
+        return _contradicted(observation, incident, settings, life)
     if incident.proof is None:
-        return Wait('no proof of its fence is on record')
-    if observation.rescues_left is None:
-        return Rescue('its servers are unknown yet')
-    if observation.rescues_left:
-        return Rescue(f'{observation.rescues_left} rescues are left')
-    return Enter('no rescue is left', Phase.DONE)
+        return _fence_again(observation, 'no proof of its fence is on record')
+    if observation.now - incident.proof.at > settings.proof_valid and not _is_word(observation):
+        # Somebody may have repaired it since. Fencing it again is harmless.
+        return _fence_again(observation, 'the proof of its fence is too old')
+    return None
 
 
-def _done(observation: Observation) -> Step:
+def _is_word(observation: Observation) -> bool:
+    """Whether the proof is the word of somebody, which stands for as long as the host is marked.
+
+    Nobody but who has given it could be asked again.
+    """
+    incident = observation.incident
+    assert incident is not None and incident.proof is not None
+    is_word = incident.proof.who.endswith(by_hand.BY_HAND) or not observation.can_fence
+    return is_word and _is_marked(observation)
+
+
+def _fence_again(observation: Observation, why: str) -> Step:
+    if observation.judgement.verdict is not Verdict.DOWN:
+        return Wait(f'{why}, and {observation.judgement.reason}')
+    return Fence(why)
+
+
+def _contradicted(
+    observation: Observation, incident: Incident, settings: Settings, life: str
+) -> Step:
+    """Choose what follows a sign of life after the fence: another fence, or a person's decision.
+
+    Where the sources do not agree that the host is down, it is not switched off. Where the agent
+    does not fence it itself, only a person knows whether it is down.
+    """
+    why = f'a sign of life after its fence: {life}'
+    if observation.judgement.verdict is Verdict.UP:
+        return Enter(f'{why}; nothing more is done before a person has decided', Phase.DEFERRED)
+    if not observation.can_fence:
+        return Enter(f'{why}; fence it, then release it', Phase.DEFERRED)
+    if incident.fenced_here >= settings.fences:
+        return Enter(
+            f'{why}; it was fenced {incident.fenced_here} times: see whether its power control is '
+            'that of another host',
+            Phase.DEFERRED,
+        )
+    return _fence_again(observation, why)
+
+
+def _rescuing(observation: Observation, incident: Incident, settings: Settings) -> Step:
     if observation.service is None:
         return Wait('Nova does not show the host now')
     if not observation.service.is_forced_down:
-        return Enter('an operator has unset forced_down', Phase.CLOSED)
+        return _let_in_again(observation, incident, 'an operator has unset forced_down')
+    if observation.rescues_left == 0:
+        return Enter('no rescue is left', Phase.DONE)
+    if observation.isolation:
+        return Wait(observation.isolation)
+    if stop := _not_proved(observation, incident, settings):
+        return stop
+    if observation.rescues_left is None:
+        return Rescue('its servers are unknown yet')
+    return Rescue(f'{observation.rescues_left} rescues are left')
+
+
+def _let_in_again(observation: Observation, incident: Incident, reason: str) -> Step:
+    """Close an incident whose host Nova uses again; its next failure is a new one."""
+    if observation.looked_at <= incident.changed:
+        return Wait('Nova has not been asked since it was marked')
+    return _enable(observation, reason) or Enter(reason, Phase.CLOSED)
+
+
+def _enable(observation: Observation, reason: str) -> Step | None:
+    """Take back that heat-ha has disabled a host which somebody lets in again."""
+    service = observation.service
+    if service is None or not service.is_disabled or service.is_forced_down:
+        return None
+    is_ours = service.disabled_reason.startswith(cloud.OUR_REASON)
+    return Reopen(f'{reason}, and it is still disabled by heat-ha') if is_ours else None
+
+
+def _done(observation: Observation, incident: Incident) -> Step:
+    if observation.service is None:
+        return Wait('Nova does not show the host now')
+    if not observation.service.is_forced_down:
+        return _let_in_again(observation, incident, 'an operator has unset forced_down')
     if observation.heartbeats >= HEARTBEATS_TO_RETURN:
         return Enter('its nova-compute sends heartbeats again', Phase.QUARANTINED)
     return Wait('it stays fenced')
 
 
-def _quarantined(observation: Observation) -> Step:
+def _quarantined(observation: Observation, incident: Incident) -> Step:
     if observation.service is None:
         return Wait('Nova does not show the host now')
     if not observation.service.is_forced_down:
-        return Enter('Nova uses it again', Phase.CLOSED)
+        return _let_in_again(observation, incident, 'Nova uses it again')
     if observation.leftovers is None:
         return Wait('its leftovers were not read')
     if observation.leftovers:
@@ -267,7 +409,25 @@ def _quarantined(observation: Observation) -> Step:
     return Reopen('nothing is left on it')
 
 
-def _held_for_operator(observation: Observation, incident: Incident) -> Step:
-    if observation.judgement.verdict is Verdict.UP:
-        return Enter(f'it is back: {observation.judgement.reason}', Phase.CLOSED)
+def _held_for_operator(observation: Observation, incident: Incident, settings: Settings) -> Step:
+    if _is_back(observation, incident):
+        reason = f'it is back: {observation.judgement.reason}'
+        return _enable(observation, reason) or Enter(reason, Phase.CLOSED)
+    is_deferred = incident.phase is Phase.DEFERRED
+    if is_deferred and observation.now - incident.changed > settings.deferred_valid:
+        hours = settings.deferred_valid / 3600
+        return Enter(f'nobody has decided within {hours:.0f} h: {incident.reason}', Phase.DROPPED)
     return Wait(incident.reason)
+
+
+def _is_back(observation: Observation, incident: Incident) -> bool:
+    """Whether a host that a person was to decide about lives, and Nova uses it.
+
+    One that was fenced must be seen to live. Where no source says anything, its heartbeats do.
+    """
+    if _is_marked(observation) or observation.judgement.verdict is Verdict.DOWN:
+        return False
+    is_alive = observation.heartbeats >= HEARTBEATS_TO_RETURN
+    if observation.judgement.verdict is Verdict.UP:
+        return incident.proof is None or is_alive
+    return is_alive and observation.service is not None and observation.service.is_up

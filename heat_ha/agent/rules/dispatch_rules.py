@@ -13,6 +13,13 @@ from heat_ha.rescue.model import Progress, State
 # or the signal was lost. A policy refuses a signal too many.
 RESIGNAL_AFTER = 4.0
 
+# After so many signals in vain a policy is passed over: others come first, and its pause doubles
+# with each further one, up to so many seconds.
+PATIENCE, LONGEST_PAUSE = 3, 300.0
+
+# After so many signals in vain a policy is given up until a person releases it: about 25 minutes.
+GIVE_UP_AFTER = 12
+
 
 class DispatchState(enum.Enum):
     """How far the agent is with one policy."""
@@ -28,10 +35,11 @@ class DispatchState(enum.Enum):
 class PolicyDispatch:
     """One policy with its servers on the host. ``number`` is its row in Heat's database.
 
-    Times are seconds of Unix time.
+    Times are seconds of Unix time. ``in_vain`` counts the signals since an engine was last seen at
+    work for the policy.
     """
 
-    FORM = serialization.Form(keys={'state': 'turn'}, always=('state',))
+    FORM = serialization.Form(keys={'state': 'turn'}, always=('state',), omits=('in_vain',))
 
     number: int
     name: str
@@ -45,6 +53,12 @@ class PolicyDispatch:
     first_signal: float = 0.0
     last_signal: float = 0.0
     reason: str = ''
+    in_vain: int = 0
+
+    @property
+    def pause(self) -> float:
+        """Seconds between its last signal and the next one."""
+        return min(RESIGNAL_AFTER * 2.0 ** max(self.in_vain - PATIENCE, 0), LONGEST_PAUSE)
 
     @property
     def scope(self) -> storm.Scope:
@@ -139,8 +153,9 @@ def advance(
 ) -> tuple[list[PolicyDispatch], list[PolicyDispatch]]:
     """Bring the dispatches up to date, and choose which of them to signal now.
 
-    Invariant: servers whose policies are signalled and not done are at most ``max_concurrent``,
-    except for a single policy that has more.
+    Invariants: servers whose policies are signalled and not done are at most ``max_concurrent``,
+    except for a single policy that has more. A policy that no engine takes up does not keep
+    another one waiting for longer than its first ``PATIENCE`` signals, and is given up in the end.
 
     :param host_ids: by project, what Nova shows it for the host.
     :returns: all dispatches, and those to signal.
@@ -155,27 +170,61 @@ def advance(
                 dispatch, state=DispatchState.DONE, reason=_outcome(dispatch, state)
             )
         updated.append(dispatch)
+    before, updated = updated, [_still_due(d, states.get(d.number), now) for d in updated]
+    chosen = [d for old, d in zip(before, updated, strict=True) if d.last_signal != old.last_signal]
     under_way = sum(len(d.servers) for d in updated if d.state is DispatchState.SIGNALLED)
-    chosen, result = [], []
-    is_full = False
-    for dispatch in updated:
-        if dispatch.state is DispatchState.SIGNALLED:
-            state = states.get(dispatch.number)
-            if not (state and state.is_at_work) and now - dispatch.last_signal >= RESIGNAL_AFTER:
-                dispatch = dataclasses.replace(dispatch, last_signal=now)
-                chosen.append(dispatch)
-        elif dispatch.state is DispatchState.WAITING and not is_full:
-            if under_way and under_way + len(dispatch.servers) > max_concurrent:
-                # A less important policy does not overtake.
-                is_full = True
-            else:
-                under_way += len(dispatch.servers)
-                dispatch = dataclasses.replace(
-                    dispatch, state=DispatchState.SIGNALLED, first_signal=now, last_signal=now
-                )
-                chosen.append(dispatch)
-        result.append(dispatch)
-    return result, chosen
+    waiting = [d for d in updated if d.state is DispatchState.WAITING]
+    # Those that are signalled in vain come last, and only when their pause is over.
+    for dispatch in sorted(waiting, key=lambda d: d.in_vain >= PATIENCE):
+        if dispatch.in_vain and now - dispatch.last_signal < dispatch.pause:
+            continue
+        if under_way and under_way + len(dispatch.servers) > max_concurrent:
+            # A less important policy does not overtake.
+            break
+        under_way += len(dispatch.servers)
+        chosen.append(
+            dataclasses.replace(
+                dispatch,
+                state=DispatchState.SIGNALLED,
+                first_signal=dispatch.first_signal or now,
+                last_signal=now,
+                in_vain=dispatch.in_vain + 1,
+            )
+        )
+    signalled = {d.number: d for d in chosen}
+    return [signalled.get(d.number, d) for d in updated], chosen
+
+
+def _still_due(dispatch: PolicyDispatch, state: PolicyState | None, now: float) -> PolicyDispatch:
+    """Signal a policy again that nobody works for, pass it over, or give it up."""
+    if dispatch.state is not DispatchState.SIGNALLED:
+        return dispatch
+    if state is not None and state.is_at_work:
+        return dataclasses.replace(dispatch, in_vain=0) if dispatch.in_vain else dispatch
+    if now - dispatch.last_signal < dispatch.pause:
+        return dispatch
+    if dispatch.in_vain >= GIVE_UP_AFTER:
+        why = dispatch.reason or 'no engine took it up'
+        return dataclasses.replace(
+            dispatch,
+            state=DispatchState.DEFERRED,
+            reason=f'given up after {dispatch.in_vain} signals in vain: {why}',
+        )
+    if dispatch.in_vain >= PATIENCE:
+        return dataclasses.replace(dispatch, state=DispatchState.WAITING)
+    return dataclasses.replace(dispatch, last_signal=now, in_vain=dispatch.in_vain + 1)
+
+
+def refused(dispatch: PolicyDispatch, reason: str) -> PolicyDispatch:
+    """Pass a policy over that has refused its signal: the next one comes to the same for now."""
+    if dispatch.in_vain >= GIVE_UP_AFTER:
+        return dataclasses.replace(dispatch, reason=reason)
+    return dataclasses.replace(
+        dispatch,
+        state=DispatchState.WAITING,
+        in_vain=max(dispatch.in_vain, PATIENCE),
+        reason=reason,
+    )
 
 
 def bound(

@@ -9,7 +9,7 @@ import itertools
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 
-from heat_ha.cloud.model import ComputeService
+from heat_ha.cloud.model import CLOCKS_APART, ComputeService
 
 # So many heartbeats a host must have sent since another's last one. Of hosts that die in the same
 # moment, one may send two after the other's last: in the interval in which they die, and when the
@@ -18,6 +18,10 @@ OUTLIVED_BY = 3
 
 # A host is overdue when its next heartbeat is later than so many of its usual intervals.
 OVERDUE = 1.25
+
+# Seconds after the proof of a fence within which a heartbeat may be seen that was sent before:
+# until Nova has written it, and is asked again.
+SEEN_LATE = 10.0
 
 # Heartbeats that are retained of a host: enough for its usual interval.
 RETAINED = 8
@@ -40,6 +44,32 @@ def is_heartbeat(before: ComputeService, after: ComputeService) -> bool:
 def _as_marked(service: ComputeService) -> ComputeService:
     """The record without what the host's own reports change."""
     return dataclasses.replace(service, heartbeat_at=None, is_up=False)
+
+
+def life_after(
+    proof_at: float, sent: int, service: ComputeService | None, says_up: Collection[str]
+) -> str:
+    """What was seen of a host after its fence; '' for no sign of life (S1).
+
+    The agent may have begun later than the host came back. Then Nova's record, written later than
+    the agents' mark, shows it.
+
+    :param proof_at: when the host was seen to be off, in Unix time.
+    :param sent: how many heartbeats were seen later than ``SEEN_LATE`` after that.
+    :param says_up: the sources that have reported since that it is up.
+    """
+    if sent:
+        return f'its nova-compute has sent heartbeats since ({sent})'
+    if says_up:
+        return f'{", ".join(says_up)}: up'
+    if service is None or not service.is_forced_down or service.heartbeat_at is None:
+        return ''
+    if service.marked_at is None:
+        return ''
+    later = service.heartbeat_at - max(service.marked_at, proof_at)
+    if later <= CLOCKS_APART:
+        return ''
+    return f'its record in Nova was written {later:.0f} s after it was marked as down'
 
 
 def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:

@@ -6,20 +6,48 @@ All count over a period, so that a cascade of one host each few minutes is a sto
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import fnmatch
+import types
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from heat_ha import exceptions
 from heat_ha.agent.model import Incident, Phase
 
-# A closed incident was a false alarm, or an operator has looked at it.
+# A closed incident was a false alarm, unless the host was fenced in it.
 _NOT_COUNTED = frozenset({Phase.CLOSED, Phase.QUARANTINED})
+
+
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """Groups of hosts that may fail by one cause: name and patterns of hosts, and zones.
+
+    ``zones``: whether each availability zone is one as well.
+    """
+
+    patterns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    zones: bool = False
+
+    def of(self, zone_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
+        """The hosts of each domain. :param zone_of: by host, its zone."""
+        found = {
+            name: frozenset(
+                h for h in zone_of if any(fnmatch.fnmatchcase(h, one) for one in patterns)
+            )
+            for name, patterns in self.patterns
+        }
+        for zone in sorted(set(zone_of.values()) - {''}) if self.zones else ():
+            found[f'zone {zone}'] = frozenset(h for h in zone_of if zone_of[h] == zone)
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """How much may fail within ``period`` seconds. 0 sets no limit, except for the share.
 
-    ``host_share`` of the hosts may fail, and one host always may. The others are counts of
-    rescued servers of one project, stack or policy.
+    ``host_share`` of the hosts may fail, and one host always may. ``together`` hosts may fail
+    within ``together_seconds``, ``per_domain`` hosts of one of the ``domains``, and one host may be
+    fenced ``per_host`` times; ``at_once`` hosts are fenced at the same time. The others are counts
+    of rescued servers of one project, stack or policy.
     """
 
     period: float = 3600.0
@@ -27,6 +55,29 @@ class Limits:
     per_project: int = 0
     per_stack: int = 0
     per_policy: int = 0
+    together: int = 3
+    together_seconds: float = 30.0
+    per_domain: int = 0
+    at_once: int = 2
+    per_host: int = 3
+    domains: Domains = Domains()
+
+
+def domains_of(texts: Iterable[str], zones: bool) -> Domains:
+    """Read the option ``storm_domains``: each is NAME=PATTERN or NAME=PATTERN PATTERN.
+
+    :raises exceptions.Refused: one is not of that form, or a name comes twice.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, _, patterns = text.partition('=')
+        if not name.strip() or not patterns.strip() or name.strip() in found:
+            raise exceptions.Refused(
+                f'storm_domains: {text!r} does not name a new domain and its hosts',
+                'Write it as rack1=compute-1* compute-2*',
+            )
+        found[name.strip()] = tuple(patterns.split())
+    return Domains(tuple(found.items()), zones)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +105,55 @@ def of_hosts(
     all_hosts: int,
     limits: Limits,
     now: float,
+    domains: Mapping[str, Collection[str]] = types.MappingProxyType({}),
 ) -> str:
     """Why the agent may not act on the failure of ``host``; '' when it may.
 
+    :param all_hosts: how many hosts work for Nova, or have failed within the period.
+    :param domains: by the name of a failure domain, its hosts.
     :param down_now: hosts that a source shows as down, with an incident or without.
     """
-    found = failed(host, incidents, down_now, limits, now)
+    known, down = list(incidents), set(down_now)
+    found = failed(host, known, down, limits, now)
     allowed = _allowed(all_hosts, limits)
-    if len(found) <= allowed:
-        return ''
-    return (
-        f'storm guard, level cloud: {len(found)} of {all_hosts} hosts failed within '
-        f'{limits.period:.0f} s ({_names(found)}), and at most {allowed} may'
-    )
+    within = f'within {limits.period:.0f} s'
+    if len(found) > allowed:
+        return (
+            f'storm guard, level cloud: {len(found)} of {all_hosts} hosts failed {within} '
+            f'({_names(found)}), and at most {allowed} may'
+        )
+    near = _together(host, known, down, limits)
+    if limits.together and len(near) > limits.together:
+        return (
+            f'storm guard, level moment: {len(near)} hosts failed within '
+            f'{limits.together_seconds:.0f} s ({_names(near)}), and at most {limits.together} may: '
+            'what sees them may have failed'
+        )
+    for name, hosts in domains.items():
+        inside = found & set(hosts)
+        if limits.per_domain and host in inside and len(inside) > limits.per_domain:
+            return (
+                f'storm guard, level domain: {len(inside)} hosts of {name} failed {within} '
+                f'({_names(inside)}), and at most {limits.per_domain} may'
+            )
+    fences = [at for i in known if i.host == host for at in i.fences if at > now - limits.period]
+    if limits.per_host and len(fences) >= limits.per_host:
+        return (
+            f'storm guard, level host: it was fenced {len(fences)} times {within}, and at most '
+            f'{limits.per_host} times it may be'
+        )
+    return ''
+
+
+def _together(
+    host: str, incidents: Iterable[Incident], down_now: set[str], limits: Limits
+) -> set[str]:
+    """The hosts that failed in about the same moment as this one, which is among them."""
+    opened = {i.host: i.opened for i in incidents if i.phase not in _NOT_COUNTED}
+    if host not in opened:
+        return {host} | down_now
+    near = {h for h, at in opened.items() if abs(at - opened[host]) <= limits.together_seconds}
+    return near | down_now
 
 
 def doubt(
@@ -87,8 +174,10 @@ def doubt(
     """
     found = failed(host, incidents, down_now, limits, now)
     missing = set(unheard) - found
-    allowed = _allowed(all_hosts, limits)
-    if not missing or len(found | missing) <= allowed:
+    is_little = len(found | missing) <= _allowed(all_hosts, limits)
+    # All that are missing would have fallen silent together with this one.
+    is_apart = not limits.together or len(missing) < limits.together
+    if not missing or (is_little and is_apart):
         return ''
     return (
         f'not sure yet: {len(missing)} other hosts have sent no heartbeat since ({_names(missing)})'
@@ -100,9 +189,33 @@ def failed(
 ) -> set[str]:
     """The hosts that count as failed."""
     recent = {
-        i.host for i in incidents if i.phase not in _NOT_COUNTED and i.opened > now - limits.period
+        i.host
+        for i in incidents
+        if (i.phase not in _NOT_COUNTED and i.opened > now - limits.period)
+        or any(at > now - limits.period for at in i.fences)
     }
     return recent | set(down_now) | {host}
+
+
+# Seconds after which a host that is not fenced yet does not keep the others waiting any more.
+STUCK_AFTER = 60.0
+
+
+def fenced_before(incident: Incident, incidents: Iterable[Incident], now: float) -> list[str]:
+    """The hosts whose turn to be fenced is before that of this one.
+
+    Invariant: none waits for a host that has been waited for for longer than ``STUCK_AFTER``.
+    """
+    waiting = [
+        (i.opened, i.host)
+        for i in incidents
+        if i.phase is Phase.CONFIRMED and now - i.changed <= STUCK_AFTER
+    ]
+    return [host for opened, host in sorted(waiting) if (opened, host) < _key(incident)]
+
+
+def _key(incident: Incident) -> tuple[float, str]:
+    return incident.opened, incident.host
 
 
 def _allowed(all_hosts: int, limits: Limits) -> int:

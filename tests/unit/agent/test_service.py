@@ -3,18 +3,16 @@
 
 import contextlib
 import dataclasses
-import time
-import types
 
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import executor, isolation, observation, report_table, service, service_table
+from heat_ha.agent import service
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import decide, reports
 from heat_ha.cloud import model as cloud
-from tests.unit.agent.worlds import Died, Locks, World, make, phase, rounds, store
+from tests.unit.agent.worlds import Clock, Died, Locks, World, make, phase, rounds, store
 
 __all__ = ['store']
 
@@ -155,37 +153,11 @@ def test_a_fenced_host_whose_record_somebody_writes_is_not_alive(store):
         rounds(agent, world, 3)
         assert phase(store, 'c1') == 'done'
     # Its nova-compute writes it all the time.
+    agent._observer._nova.leftovers = lambda _host: ('guest',)
     world.beats = 2000
     world.services['c1'] = dataclasses.replace(world.services['c1'], is_up=True)
     rounds(agent, world, 6)
     assert phase(store, 'c1') == 'quarantined'
-
-
-class Clock:
-    """The time, which goes on by a second with each round; all hosts report each three."""
-
-    def __init__(self, monkeypatch, world):
-        self.now = 1000.0
-        self.world = world
-        ours = types.SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic)
-        for module in (executor, observation, report_table, service, service_table):
-            monkeypatch.setattr(module, 'time', ours)
-        monkeypatch.setattr(
-            isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
-        )
-        self.dead = set()
-        world.reports_by_itself = False
-
-    def tick(self, agent, seconds):
-        for _ in range(seconds):
-            self.now += 1
-            for number, (host, mark) in enumerate(self.world.services.items()):
-                if host not in self.dead and (self.now + number) % 3 == 0:
-                    self.world.services[host] = dataclasses.replace(mark, heartbeat_at=self.now)
-                last = self.world.services[host].heartbeat_at or 0.0
-                if host in self.dead and self.now - last >= 12:
-                    self.world.down(host)
-            rounds(agent, self.world, 1)
 
 
 @pytest.mark.parametrize('settle', [0.0, 5.0, 20.0])

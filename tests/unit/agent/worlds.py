@@ -4,12 +4,23 @@
 import concurrent.futures
 import dataclasses
 import threading
+import time
+import types
 
 import pytest
 import sqlalchemy
 
 from heat_ha import exceptions
-from heat_ha.agent import dispatcher, isolation, model, report_table, service
+from heat_ha.agent import (
+    dispatcher,
+    executor,
+    isolation,
+    model,
+    observation,
+    report_table,
+    service,
+    service_table,
+)
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.rules import confirmation, dispatch_rules, storm
 from heat_ha.cloud import model as cloud
@@ -34,7 +45,10 @@ class World:
         self.dies_before = None
         self.calls = 0
         self.silent = set()
-        self.beats = 0
+        self.fails = False
+        self.tried = []
+        # Nova's clock at the last look.
+        self.beats = time.time() - 1000
         self.reports_by_itself = True
 
     def touch(self, what):
@@ -60,10 +74,16 @@ class World:
     def mark_down(self, mark, reason):
         assert self.power[mark.host] == 'off', 'marked before it was fenced'
         self.touch(('mark', mark.host))
-        # The answer to the mark; that it is disabled as well is seen at a later look.
-        marked = dataclasses.replace(self.services[mark.host], is_forced_down=True)
-        self.services[mark.host] = dataclasses.replace(marked, is_disabled=True)
-        return marked
+        self.services[mark.host] = dataclasses.replace(
+            self.services[mark.host], is_forced_down=True, is_disabled=True, is_up=False,
+            disabled_reason=cloud.reason_of_mark(reason, time.time()),
+        )  # fmt: skip
+        return self.services[mark.host]
+
+    def reopen(self, mark):
+        self.services[mark.host] = dataclasses.replace(
+            self.services[mark.host], is_forced_down=False, is_disabled=False, disabled_reason=''
+        )
 
 
 class Nova:
@@ -71,6 +91,7 @@ class Nova:
         self.compute_services = world.nova_services
         self.leftovers = lambda _host: ()
         self.mark_down = world.mark_down
+        self.reopen = world.reopen
 
 
 class Bmc(driver.Driver):
@@ -84,6 +105,9 @@ class Bmc(driver.Driver):
         return driver.Power(self.world.power[self.host]), 'asked'
 
     def switch_off(self):
+        self.world.tried.append(self.host)
+        if self.world.fails:
+            raise driver.NotFenced('the power control does not answer')
         self.world.touch(('off', self.host))
         self.world.power[self.host] = 'off'
 
@@ -178,3 +202,30 @@ def rounds(agent, world, count=12):
 def phase(store, host):
     found = store.all('incident').get(host)
     return found and found.value['phase']
+
+
+class Clock:
+    """The time, which goes on by a second with each round; all hosts report each three."""
+
+    def __init__(self, monkeypatch, world):
+        self.now = 1000.0
+        self.world = world
+        ours = types.SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic)
+        for module in (executor, observation, report_table, service, service_table):
+            monkeypatch.setattr(module, 'time', ours)
+        monkeypatch.setattr(
+            isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
+        )
+        self.dead = set()
+        world.reports_by_itself = False
+
+    def tick(self, agent, seconds):
+        for _ in range(seconds):
+            self.now += 1
+            for number, (host, mark) in enumerate(self.world.services.items()):
+                if host not in self.dead and (self.now + number) % 3 == 0:
+                    self.world.services[host] = dataclasses.replace(mark, heartbeat_at=self.now)
+                last = self.world.services[host].heartbeat_at or 0.0
+                if host in self.dead and self.now - last >= 12:
+                    self.world.down(host)
+            rounds(agent, self.world, 1)

@@ -60,7 +60,7 @@ def test_a_host_that_is_held_back_is_released_or_dropped(store, capsys, verb, ph
 
 
 @pytest.mark.parametrize(
-    ('verb', 'phase', 'turn'), [('release', 'rescuing', 'waiting'), ('drop', 'done', 'dropped')]
+    ('verb', 'phase', 'turn'), [('release', 'confirmed', 'waiting'), ('drop', 'done', 'dropped')]
 )
 def test_only_rescues_that_are_held_back_are_released_or_dropped(store, verb, phase, turn):
     put(store, Phase.DONE, ('done', 'deferred'))
@@ -222,3 +222,28 @@ def test_the_program_answers_on_all_its_addresses_while_it_works(store, tmp_path
     assert running.sources == ['services_api', 'webhook']
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place)
+
+
+@pytest.mark.parametrize('phase', Phase)
+def test_a_person_ends_an_incident_in_any_phase(store, phase):
+    put(store, phase, ('done', 'waiting', 'signalled', 'deferred', 'dropped'))
+    if phase in (Phase.CLOSED, Phase.DROPPED):
+        with pytest.raises(exceptions.Refused, match='is over'):
+            agent._by_hand('end', 'c1')
+        return
+    assert agent._by_hand('end', 'c1') == 0
+    assert now(store) == ('dropped', ['done', *['dropped'] * 4])
+    with pytest.raises(exceptions.Refused, match="'c2' has no incident"):
+        agent._by_hand('end', 'c2')
+
+
+# S1
+@pytest.mark.parametrize(
+    ('phase', 'turns'),
+    [(Phase.DEFERRED, ()), (Phase.DEFERRED, ('deferred',)), (Phase.DONE, ('deferred',))],
+)
+def test_what_is_released_has_no_proof_of_an_earlier_day(store, phase, turns):
+    put(store, phase, turns)
+    agent._by_hand('release', 'c1')
+    found = store.get(agent_store.INCIDENT, 'c1').value
+    assert found['phase'] == 'confirmed' and found['proof'] is None

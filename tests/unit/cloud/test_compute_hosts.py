@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of all hosts together."""
 
+import datetime
 import types
 
 import pytest
 import requests
+from oslo_config import cfg
 
 from heat_ha.cloud import compute_hosts
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, Server, ServerStatus, Sight
+from heat_ha.conf import nova_hosts
 
 
 def service(host, state='up', is_forced_down=False):
@@ -45,3 +49,78 @@ def test_no_answer_and_no_right_to_ask_are_told_from_each_other_and_from_any_ans
     assert found.sight is Sight.COULD_NOT_ASK and found(server).state is HostState.UNKNOWN
     found = table(monkeypatch, None)
     assert found.sight is Sight.NO_CREDENTIAL and found(server).state is HostState.UNKNOWN
+
+
+NOW = 1764280800.0
+SERVER = Server('s', ServerStatus.ACTIVE, compute_hosts.host_id('p', 'c1'))
+
+
+def time_text(at):
+    found = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+    return found.replace(tzinfo=None).isoformat()
+
+
+def look(monkeypatch, *, written, reason='', forced=True, state='down', settle=15.0):
+    one = types.SimpleNamespace(
+        host='c1', state=state, forced_down=forced, disabled_reason=reason or None,
+        updated_at=written and time_text(written),
+    )  # fmt: skip
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: [one]))
+    monkeypatch.setattr(compute_hosts.clock, 'epoch', lambda: NOW)
+    monkeypatch.setattr(compute_hosts.nova_hosts, 'mark_settle', lambda *_args: settle)
+    return table(monkeypatch, client)(SERVER)
+
+
+# S1
+@pytest.mark.parametrize(
+    ('marked', 'written', 'state'),
+    [
+        # The mark itself, moments ago and long ago; clocks differ a little.
+        (NOW, NOW, HostState.CONFIRMED_DOWN),
+        (NOW - 5, NOW, HostState.CONFIRMED_DOWN),
+        (NOW - 86400, NOW - 86400 + 25, HostState.CONFIRMED_DOWN),
+        (NOW, NOW - 60, HostState.CONFIRMED_DOWN),
+        # nova-compute wrote it after that: just now, and an hour ago, whatever it does since.
+        (NOW - 86400, NOW - 3, HostState.UNKNOWN),
+        (NOW - 86400, NOW - 3600, HostState.UNKNOWN),
+        (NOW - 40, NOW, HostState.UNKNOWN),
+    ],
+)
+def test_a_host_that_was_heard_of_after_our_mark_is_not_confirmed_down(
+    monkeypatch, marked, written, state
+):
+    seen = look(monkeypatch, written=written, reason=cloud.reason_of_mark('redfish', marked))
+    assert seen.state is state
+    if state is HostState.UNKNOWN:
+        assert 'Fence it' in seen.detail and '--disable-reason' in seen.detail
+
+
+# S1
+@pytest.mark.parametrize('reason', ['', 'fenced by hand', 'AUTO: no libvirt'])
+@pytest.mark.parametrize(
+    ('age', 'settle', 'state'),
+    [
+        (0, 15, HostState.UNKNOWN),
+        (14, 15, HostState.UNKNOWN),
+        # The clock of this machine is behind.
+        (-60, 15, HostState.UNKNOWN),
+        (15, 15, HostState.CONFIRMED_DOWN),
+        (86400, 15, HostState.CONFIRMED_DOWN),
+        (0, 0, HostState.CONFIRMED_DOWN),
+    ],
+)
+def test_a_mark_of_others_is_believed_once_the_host_is_silent(
+    monkeypatch, reason, age, settle, state
+):
+    assert look(monkeypatch, written=NOW - age, reason=reason, settle=settle).state is state
+
+
+@pytest.mark.parametrize('forced', [True, False])
+def test_a_record_without_a_time_says_nothing_against_the_mark(monkeypatch, forced):
+    wanted = HostState.CONFIRMED_DOWN if forced else HostState.DOWN
+    assert look(monkeypatch, written=None, forced=forced).state is wanted
+
+
+def test_how_long_a_mark_must_settle_is_an_option_of_both_credentials():
+    for group in (nova_hosts.GROUP, nova_hosts.RESCUE):
+        assert nova_hosts.mark_settle(cfg.CONF, group) == 15.0

@@ -1,102 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host that is marked as down is disabled beside it, by a thread."""
+"""A host is marked as down and disabled in one request, and let in again in one."""
 
-import threading
 import types
 
 import pytest
-import tenacity
 from novaclient import exceptions as nova_exceptions
 
-from heat_ha import exceptions
 from heat_ha.agent.adapters import nova_admin
+from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 
-MARK = cloud.ComputeService('c1', 'id', False, False, False)
+NOW = 1764280800.0
 
 
 class Nova:
-    """Nova's services, of which the disabling fails as often as a test says."""
+    """Nova's answer to a change of a host, and what was asked of it."""
 
-    def __init__(self, failures):
-        self.failures, self.tries = failures, 0
-        self.is_forced_down = self.is_disabled = False
-        self.may_answer = threading.Event()
+    def __init__(self):
+        self.asked = []
 
-    def _shown(self):
-        return types.SimpleNamespace(
-            host='c1', id='id', state='down', forced_down=self.is_forced_down,
-            status='disabled' if self.is_disabled else 'enabled', disabled_reason=None,
-            updated_at=None,
-        )  # fmt: skip
-
-    def list(self, binary):
-        assert binary == 'nova-compute'
-        return [self._shown()]
-
-    def force_down(self, service, forced):
-        assert service == 'id'
-        self.is_forced_down = forced
-        return self._shown()
-
-    def disable_log_reason(self, service, reason):
-        assert service == 'id' and reason == 'why'
-        self.may_answer.wait(10)
-        self.tries += 1
-        if self.tries <= self.failures:
-            raise ConnectionError('the API is being restarted')
-        self.is_disabled = True
+    def put(self, path, body):
+        self.asked.append((path, body))
+        shown = {
+            'host': 'c1', 'id': 'id', 'state': 'down', 'disabled_reason': None,
+            'updated_at': '2025-11-27T22:00:00.000000', 'status': 'enabled', **body,
+        }  # fmt: skip
+        return None, {'service': shown}
 
 
-def marking(nova, monkeypatch):
-    """A NovaAdmin that has told Nova of the dead host, and the thread that disables it."""
-    admin = nova_admin.NovaAdmin(None)
-    monkeypatch.setattr(nova_admin.compute_hosts, 'FAILURES', (ConnectionError,))
-    monkeypatch.setattr(
-        nova_admin.compute_hosts, 'client_for', lambda *_args: types.SimpleNamespace(services=nova)
-    )
-    monkeypatch.setattr(
-        nova_admin,
-        '_retrying',
-        lambda: tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(exceptions.CouldNotAsk),
-            stop=tenacity.stop_after_attempt(5),
-            reraise=True,
-        ),
-    )
-    assert admin.mark_down(MARK, 'why').is_forced_down
-    [thread] = [t for t in threading.enumerate() if t.name == 'disable']
-    return thread
+@pytest.fixture
+def nova(monkeypatch):
+    made = Nova()
+    client = types.SimpleNamespace(client=made)
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    monkeypatch.setattr(clock, 'epoch', lambda: NOW)
+    return made
 
 
-def test_nobody_waits_until_the_host_is_disabled_too(monkeypatch):
-    nova = Nova(0)
-    thread = marking(nova, monkeypatch)
-    assert thread.is_alive() and not nova.is_disabled
-    nova.may_answer.set()
-    thread.join(10)
-    assert nova.is_disabled
+AT = ' at 2025-11-27T22:00:00Z'
 
 
-@pytest.mark.parametrize(('failures', 'is_disabled'), [(2, True), (99, False)])
-def test_a_nova_that_is_being_restarted_is_asked_again_but_not_for_ever(
-    monkeypatch, caplog, failures, is_disabled
-):
-    nova = Nova(failures)
-    thread = marking(nova, monkeypatch)
-    nova.may_answer.set()
-    thread.join(10)
-    assert nova.is_disabled is is_disabled and nova.tries == min(failures + 1, 5)
-    assert ('not disabled' in caplog.text) is not is_disabled
+@pytest.mark.parametrize(
+    ('disabled', 'before', 'is_ours'),
+    [
+        (False, '', True),
+        (True, 'AUTO: Connection to libvirt lost', True),
+        (True, 'heat-ha: redfish at 2025-11-26T22:00:00Z', True),
+        # An operator's reason stays.
+        (True, '', False),
+        (True, 'a fan is replaced', False),
+    ],
+)
+def test_a_host_is_marked_and_disabled_at_once_with_the_time(nova, disabled, before, is_ours):
+    shown = cloud.ComputeService('c1', 'id', False, False, disabled, before)
+    marked = nova_admin.NovaAdmin(None).mark_down(shown, 'redfish: off')
+    wanted = {'forced_down': True}
+    if is_ours:
+        wanted |= {'status': 'disabled', 'disabled_reason': 'heat-ha: redfish: off' + AT}
+    assert nova.asked == [('/os-services/id', wanted)]
+    assert marked.is_forced_down and marked.marked_at == (NOW if is_ours else None)
+    assert marked.heartbeat_at == NOW
 
 
-def test_a_host_that_was_let_in_again_is_not_disabled_any_more(monkeypatch):
-    nova = Nova(1)
-    thread = marking(nova, monkeypatch)
-    nova.is_forced_down = False
-    nova.may_answer.set()
-    thread.join(10)
-    assert nova.tries == 1 and not nova.is_disabled
+@pytest.mark.parametrize(
+    ('disabled', 'reason', 'is_enabled'),
+    [(False, '', False), (True, 'heat-ha: redfish', True), (True, 'a fan is replaced', False)],
+)
+def test_a_host_is_let_in_again_as_it_was_before(nova, disabled, reason, is_enabled):
+    shown = cloud.ComputeService('c1', 'id', False, True, disabled, reason)
+    nova_admin.NovaAdmin(None).reopen(shown)
+    wanted = {'forced_down': False} | ({'status': 'enabled'} if is_enabled else {})
+    assert nova.asked == [('/os-services/id', wanted)]
+
+
+@pytest.mark.parametrize('length', [0, 10, 300])
+def test_the_time_of_a_mark_is_read_again_however_long_its_reason_is(length):
+    text = cloud.reason_of_mark('x' * length, NOW)
+    assert len(text) <= cloud.REASON_LENGTH and cloud.time_of_mark(text) == NOW
+
+
+@pytest.mark.parametrize(
+    'reason',
+    [None, '', 'a fan' + AT, 'heat-ha: redfish', 'heat-ha: x at 2025-99-27T22:00:00Z'],
+)
+def test_no_other_reason_has_the_time_of_a_mark(reason):
+    assert cloud.time_of_mark(reason) is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ PROOFS = (
     None,
     fencing.Proof('redfish', 'power is off', NOW - 1),
     fencing.Proof('redfish', 'power is off', NOW - 301),
+    fencing.Proof('Ada by hand', 'confirmed', NOW - 301),
 )
 
 
@@ -24,117 +25,261 @@ def incident(phase, *, opened=NOW - 60, proof=PROOFS[1], released_by=''):
     return model.Incident('c1', phase, opened, 'services_api: down', opened, proof, released_by)
 
 
-def mark(*, forced=False, up=False, disabled=False):
-    return cloud.ComputeService('c1', 'id', up, forced, disabled, heartbeat_at=NOW - 30)
+def mark(*, forced=False, up=False, disabled=False, reason='', written=NOW - 30):
+    return cloud.ComputeService('c1', 'id', up, forced, disabled, reason, heartbeat_at=written)
 
 
+OURS = (cloud.reason_of_mark('redfish', NOW - 1000), cloud.reason_of_mark('redfish', NOW))
+REASONS = (None, '', 'a fan is replaced', 'AUTO: Connection to libvirt lost', *OURS)
+
+# All that Nova may show of a host; a reason is there only while it is disabled.
 MARKS = (
     None,
     *(
-        mark(forced=forced, up=up, disabled=disabled)
-        for forced, up, disabled in itertools.product((True, False), repeat=3)
+        mark(forced=forced, up=up, disabled=reason is not None, reason=reason or '')
+        for forced, up, reason in itertools.product((True, False), (True, False), REASONS)
     ),
 )
-
 
 # The phases in which the other hosts and the agent's own state matter.
 HELD = (Phase.SUSPECT, Phase.CONFIRMED)
 
+# Those in which a proof allows something.
+PROVED = (Phase.FENCED, Phase.RESCUING)
 
-def all_seen():
-    """Every combination of what may be seen, but for those that cannot be."""
-    for (
-        phase,
-        verdict,
-        seen_mark,
-        proof,
-        opened,
-        isolation,
-        storm,
-        left,
-        leftovers,
-        by,
-        doubt,
-        trusted_since,
-        beats,
-        outlived_since,
-    ) in itertools.product(
-        (None, *Phase),
-        Verdict,
-        MARKS,
-        PROOFS,
-        (NOW - 60, NOW - 1),
-        ('', 'cut off'),
-        ('', 'storm'),
-        (None, 0, 2),
-        (None, (), ('guest',)),
-        ('', 'ann'),
-        ('', 'unheard'),
-        (NOW - 60, NOW - 1),
-        (0, decide.HEARTBEATS_TO_RETURN - 1, decide.HEARTBEATS_TO_RETURN),
-        (NOW - 20, NOW - 3, float('inf')),
-    ):
-        if outlived_since <= NOW and phase is not Phase.SUSPECT:
-            continue
-        if beats and phase is not Phase.DONE:
-            continue
-        if by and phase is not Phase.CONFIRMED:
-            continue
-        if phase is not Phase.RESCUING and left is None:
-            continue
-        if phase is not Phase.QUARANTINED and leftovers is None:
-            continue
-        if (doubt or trusted_since != NOW - 60) and phase not in HELD:
-            continue
-        known = phase and incident(phase, opened=opened, proof=proof, released_by=by)
-        # Whether somebody is certain matters only for a suspect that is down.
-        is_down_suspect = phase is Phase.SUSPECT and verdict is Verdict.DOWN
-        for is_certain in (False, True)[: 1 + is_down_suspect]:
-            yield model.Observation(
-                'c1', known, model.Judgement(verdict, 'said', frozenset(), is_certain), seen_mark,
-                NOW, isolation, storm, left, leftovers, doubt, trusted_since, beats,
-                outlived_since,
-            )  # fmt: skip
+BEATS = (0, decide.HEARTBEATS_TO_RETURN - 1, decide.HEARTBEATS_TO_RETURN)
+
+# What matters in each phase, with the values that it may have. All else is as it is by default.
+MATTERS = {
+    None: {'written': (NOW - 30, NOW - SETTINGS.old_silence - 1, None)},
+    Phase.CLOSED: {'written': (NOW - 30, NOW - SETTINGS.old_silence - 1, None)},
+    Phase.SUSPECT: {
+        'isolation': ('', 'cut off'), 'storm': ('', 'storm'), 'doubt': ('', 'unheard'),
+        'changed': (NOW - 60, NOW - 1), 'trusted_since': (NOW - 60, NOW - 1),
+        'outlived_since': (NOW - 20, NOW - 3, float('inf')), 'is_certain': (False, True),
+    },
+    Phase.CONFIRMED: {
+        'isolation': ('', 'cut off'), 'storm': ('', 'storm'), 'doubt': ('', 'unheard'),
+        'turn': ('', 'others'), 'trusted_since': (NOW - 60, NOW - 1), 'by': ('', 'ann'),
+    },
+    Phase.FENCED: {
+        'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
+        'can_fence': (True, False), 'fences': (0, 1, 3),
+    },
+    Phase.RESCUING: {
+        'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
+        'can_fence': (True, False), 'fences': (0, 1, 3), 'rescues_left': (None, 0, 2),
+        'looked_at': (NOW - 61, NOW),
+    },
+    Phase.DONE: {'heartbeats': BEATS, 'looked_at': (NOW - 61, NOW)},
+    Phase.QUARANTINED: {'leftovers': (None, (), ('guest',)), 'looked_at': (NOW - 61, NOW)},
+    Phase.DEFERRED: {
+        'proof': PROOFS, 'heartbeats': BEATS,
+        'changed': (NOW - 60, NOW - SETTINGS.deferred_valid - 1),
+    },
+    Phase.DROPPED: {
+        'proof': PROOFS, 'heartbeats': BEATS,
+        'changed': (NOW - 60, NOW - SETTINGS.deferred_valid - 1),
+    },
+}  # fmt: skip
+
+
+def all_seen(*phases):
+    """Every combination of what matters in these phases, or in all."""
+    for phase in phases or MATTERS:
+        names = list(MATTERS[phase])
+        for verdict, shown, *values in itertools.product(
+            Verdict, MARKS, *(MATTERS[phase][name] for name in names)
+        ):
+            yield seen_as(phase, verdict, shown, dict(zip(names, values, strict=True)))
+
+
+def seen_as(phase, verdict, shown, given):
+    changed = given.pop('changed', NOW - 60)
+    if 'written' in given:
+        written = given.pop('written')
+        shown = shown and dataclasses.replace(shown, heartbeat_at=written)
+    known = phase and model.Incident(
+        'c1', phase, changed, 'services_api: down', changed, given.pop('proof', None),
+        given.pop('by', ''), (changed,) * given.pop('fences', 0),
+    )  # fmt: skip
+    judgement = model.Judgement(verdict, 'said', frozenset(), given.pop('is_certain', False))
+    return model.Observation('c1', known, judgement, shown, NOW, **given)
+
+
+def test_all_that_may_be_seen_is_walked():
+    counts = {phase: sum(1 for _ in all_seen(phase)) for phase in MATTERS}
+    assert set(counts) == {None, *Phase}
+    assert counts[Phase.FENCED] == 7200 and counts[Phase.RESCUING] == 43200
+    assert sum(counts.values()) == 74550
 
 
 # S1, S6
-def test_the_rules_hold_in_every_state():
-    seen_steps = set()
-    for seen in all_seen():
+@pytest.mark.parametrize('phase', MATTERS)
+def test_the_rules_hold_in_every_state(phase):
+    for seen in all_seen(phase):
         step = decide.next_step(seen, SETTINGS)
-        phase = seen.incident and seen.incident.phase
-        seen_steps.add(type(step))
         assert step.reason, seen
         if isinstance(step, decide.Fence):
-            assert phase in (Phase.CONFIRMED, Phase.FENCED), seen
+            assert phase in (Phase.CONFIRMED, *PROVED), seen
+            assert seen.judgement.verdict is Verdict.DOWN and not seen.isolation, seen
             if phase is Phase.CONFIRMED:
-                assert seen.judgement.verdict is Verdict.DOWN and not seen.isolation, seen
                 assert not seen.storm or seen.incident.released_by, seen
                 assert not seen.doubt or seen.incident.released_by, seen
+                assert not seen.turn, seen
                 assert NOW - seen.trusted_since >= SETTINGS.settle, seen
-        if isinstance(step, decide.MarkDown):
-            assert seen.incident.proof is not None and phase is Phase.FENCED, seen
-            assert NOW - seen.incident.proof.at <= SETTINGS.proof_valid and not seen.isolation
-        if isinstance(step, decide.Rescue):
-            assert seen.incident.proof is not None and phase is Phase.RESCUING, seen
+                assert seen.service is None or not seen.service.is_in_maintenance, seen
+        if isinstance(step, (decide.MarkDown, decide.Rescue)):
+            assert phase is (
+                Phase.FENCED if isinstance(step, decide.MarkDown) else Phase.RESCUING
+            ), seen
+            assert_proved(seen)
         if isinstance(step, decide.Enter):
             assert step.phase in decide.TRANSITIONS[phase], (phase, step)
-            if step.phase is Phase.CONFIRMED:
-                assert not seen.isolation and not seen.storm and not seen.doubt, seen
-                is_marked = seen.service is not None and seen.service.is_forced_down
-                down_since = min(seen.incident.opened, seen.outlived_since)
-                is_sure = is_marked or seen.judgement.is_certain
-                assert is_sure or NOW - down_since >= SETTINGS.settle, seen
-                assert NOW - seen.trusted_since >= SETTINGS.settle, seen
-            if step.phase is Phase.RESCUING:
-                assert seen.service.is_forced_down and seen.incident.proof, seen
-            if step.phase is Phase.QUARANTINED:
-                assert seen.heartbeats >= decide.HEARTBEATS_TO_RETURN, seen
+            assert_may_enter(seen, step.phase)
         if isinstance(step, decide.Reopen):
-            assert phase is Phase.QUARANTINED and seen.leftovers == (), seen
-    assert seen_steps == {
+            is_clean = phase is Phase.QUARANTINED and seen.leftovers == ()
+            assert is_clean or is_let_in_by_others(seen), seen
+
+
+def is_let_in_by_others(seen):
+    """Whether Nova uses the host again, and only heat-ha's disabling is left."""
+    ours = seen.service.disabled_reason.startswith(cloud.OUR_REASON)
+    return not seen.service.is_forced_down and ours
+
+
+def assert_proved(seen):
+    """A young proof is on record, and nothing was seen of the host since (S1)."""
+    assert seen.incident.proof is not None, seen
+    is_young = NOW - seen.incident.proof.at <= SETTINGS.proof_valid
+    is_word = seen.incident.proof.who.endswith(' by hand') or not seen.can_fence
+    assert is_young or (is_word and seen.service.is_forced_down), seen
+    assert not seen.life and seen.judgement.verdict is not Verdict.UP, seen
+    assert not seen.isolation and seen.service is not None, seen
+
+
+def assert_may_enter(seen, phase):
+    is_marked = seen.service is not None and seen.service.is_forced_down
+    if phase is Phase.CONFIRMED and seen.incident.phase is Phase.SUSPECT:
+        assert not seen.isolation and not seen.storm and not seen.doubt, seen
+        down_since = min(seen.incident.opened, seen.outlived_since)
+        is_sure = is_marked or seen.judgement.is_certain
+        assert is_sure or NOW - down_since >= SETTINGS.settle, seen
+        assert NOW - seen.trusted_since >= SETTINGS.settle, seen
+    if phase is Phase.RESCUING:
+        assert is_marked, seen
+        assert_proved(seen)
+    if phase is Phase.QUARANTINED:
+        assert seen.heartbeats >= decide.HEARTBEATS_TO_RETURN, seen
+    if phase is Phase.CLOSED and seen.incident.phase in (*PROVED, Phase.DONE):
+        # Somebody has unset the mark since it was set.
+        assert not is_marked and seen.looked_at > seen.incident.changed, seen
+
+
+def test_each_kind_of_step_is_chosen_somewhere():
+    found = {type(decide.next_step(seen, SETTINGS)) for seen in all_seen()}
+    assert found == {
         decide.Wait, decide.Enter, decide.Fence, decide.MarkDown, decide.Rescue, decide.Reopen,
     }  # fmt: skip
+
+
+# S1
+def test_a_sign_of_life_after_the_fence_leads_to_another_fence_or_to_a_person():
+    for seen in all_seen(*PROVED):
+        if not (seen.life or seen.judgement.verdict is Verdict.UP):
+            continue
+        step = decide.next_step(seen, SETTINGS)
+        assert not isinstance(step, (decide.MarkDown, decide.Rescue)), seen
+        if isinstance(step, decide.Enter):
+            # Or it is over: nothing is left to do, or somebody lets Nova use the host again.
+            assert step.phase in (Phase.DEFERRED, Phase.DONE, Phase.CLOSED), (seen, step)
+        if isinstance(step, decide.Fence):
+            assert seen.can_fence and seen.incident.fenced_here < SETTINGS.fences, seen
+        if isinstance(step, decide.Wait):
+            could_not_see = seen.service is None or seen.isolation or seen.looked_at < NOW
+            assert could_not_see or seen.judgement.verdict is Verdict.UNKNOWN, (seen, step)
+
+
+def test_the_agent_leaves_each_phase_by_itself_or_a_person_ends_it():
+    for phase, follow in decide.TRANSITIONS.items():
+        left = {
+            'fenced' if isinstance(step, decide.Fence) else step.phase.value
+            for seen in all_seen(phase)
+            if isinstance(step := decide.next_step(seen, SETTINGS), (decide.Enter, decide.Fence))
+        }
+        if phase is not Phase.QUARANTINED:
+            # A person alone releases what is held back.
+            by_person = {Phase.CONFIRMED.value} if phase is Phase.DEFERRED else set()
+            by_agent = {p.value for p in follow} - by_person
+            assert left == by_agent, (phase, left)
+        if phase not in (None, Phase.CLOSED, Phase.DROPPED):
+            ended = decide.ended(incident(phase), 'ann', NOW)
+            assert ended.phase is Phase.DROPPED and ended.reason == 'ended by ann'
+    # From where a person has ended it, it is closed when the host is back.
+    back = seen_as(
+        Phase.DROPPED, Verdict.UP, mark(up=True), {'heartbeats': decide.HEARTBEATS_TO_RETURN}
+    )
+    assert decide.next_step(back, SETTINGS).phase is Phase.CLOSED
+
+
+def test_whoever_waits_for_long_is_told_of_again_with_the_way_out():
+    for seen in all_seen():
+        if seen.incident is None or seen.incident.phase in decide._AT_REST:
+            continue
+        known = dataclasses.replace(seen.incident, changed=NOW - 7300)
+        step = decide.next_step(dataclasses.replace(seen, incident=known), SETTINGS)
+        if isinstance(step, decide.Wait):
+            assert 'for 2 h' in step.reason and 'heat-ha-agent' in step.reason, step
+
+
+def test_a_host_that_dies_again_while_it_is_rescued_is_a_new_failure():
+    let_in = seen_as(Phase.RESCUING, Verdict.DOWN, mark(), {'proof': PROOFS[1], 'rescues_left': 2})
+    assert decide.next_step(let_in, SETTINGS).phase is Phase.CLOSED
+    # What another agent has seen before the mark was set says nothing.
+    early = dataclasses.replace(let_in, looked_at=let_in.incident.changed)
+    assert isinstance(decide.next_step(early, SETTINGS), decide.Wait)
+    closed = seen_as(Phase.CLOSED, Verdict.DOWN, mark(), {})
+    assert decide.next_step(closed, SETTINGS).phase is Phase.SUSPECT
+
+
+@pytest.mark.parametrize(
+    ('reason', 'is_operators'),
+    [
+        ('', True),
+        ('a fan is replaced', True),
+        ('AUTO: Connection to libvirt lost: -1', False),
+        ('heat-ha: redfish by a: switched off at 2026-11-27T10:00:00Z', False),
+    ],
+)
+@pytest.mark.parametrize('phase', [None, *HELD])
+def test_only_what_an_operator_has_disabled_is_not_fenced(reason, is_operators, phase):
+    shown = mark(disabled=True, reason=reason)
+    step = decide.next_step(seen_as(phase, Verdict.DOWN, shown, {}), SETTINGS)
+    if is_operators:
+        if phase is None:
+            assert isinstance(step, decide.Wait)
+        else:
+            assert step.phase is Phase.CLOSED
+    else:
+        assert not isinstance(step, decide.Wait), step
+
+
+def test_what_was_silent_before_anybody_watched_has_not_failed_just_now():
+    long_ago = mark(written=NOW - 400 * 86400)
+    step = decide.next_step(seen_as(None, Verdict.DOWN, long_ago, {}), SETTINGS)
+    assert isinstance(step, decide.Wait) and 'forced_down' in step.reason
+    anew = mark(forced=True, written=NOW - 1)
+    assert decide.next_step(seen_as(None, Verdict.DOWN, anew, {}), SETTINGS).phase is Phase.SUSPECT
+
+
+def test_what_a_person_releases_is_fenced_anew():
+    for before in (decide.released(incident(Phase.DEFERRED), 'ann', NOW - 60),
+                   decide.with_more_rescues(incident(Phase.DONE), 'ann', NOW - 60)):  # fmt: skip
+        assert before.phase is Phase.CONFIRMED and before.proof is None
+        seen = model.Observation(
+            'c1', before, model.Judgement(Verdict.DOWN, 'x'), mark(forced=True), NOW, storm='storm'
+        )
+        assert isinstance(decide.next_step(seen, SETTINGS), decide.Fence)
 
 
 def test_when_only_time_is_missing_the_wait_ends_when_it_is_over():
@@ -167,7 +312,11 @@ def test_what_could_not_be_asked_changes_nothing():
     for seen in all_seen():
         if seen.judgement.verdict is not Verdict.UNKNOWN or seen.service is not None:
             continue
-        if seen.incident is not None and seen.incident.phase in (Phase.RESCUING, Phase.FENCED):
+        if seen.rescues_left == 0:
+            # That was asked, and nothing is left to do.
+            continue
+        if seen.incident is not None and NOW - seen.incident.changed > SETTINGS.deferred_valid:
+            # A person was asked, and has not answered.
             continue
         assert isinstance(decide.next_step(seen, SETTINGS), decide.Wait), seen
 
@@ -206,7 +355,7 @@ class World:
                 self.incident, phase=Phase.FENCED, proof=fencing.Proof('redfish', 'off', self.now)
             )
         elif isinstance(step, decide.MarkDown):
-            self.mark = mark(forced=True)
+            self.mark = mark(forced=True, disabled=True, reason=cloud.reason_of_mark('x', self.now))
         elif isinstance(step, decide.Rescue):
             self.left = 2 if self.left is None else self.left - 1
 

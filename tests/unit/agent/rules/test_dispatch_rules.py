@@ -83,11 +83,15 @@ def test_all_policies_get_their_turn_and_never_too_many_servers_are_under_way(se
             state = rng.choice([model.State.DONE, model.State.FAILED, model.State.LEFT_ALONE])
             kind = state if final else model.State.RUNNING
             states[r.number] = PolicyState(False, {s: progress(s, kind, now) for s in r.servers})
+            # What was brought back is on another host.
+            on_host = on_host - set(r.servers if kind is model.State.DONE else ())
         if not dispatch_rules.left(rows):
             break
         now += 5
     assert not dispatch_rules.left(rows)
-    assert all(r.state is DispatchState.DONE for r in rows)
+    for r in rows:
+        is_given_up = r.in_vain >= dispatch_rules.GIVE_UP_AFTER
+        assert r.state is DispatchState.DONE or (is_given_up and 'given up' in r.reason), r
 
 
 def test_nobody_is_signalled_again_while_a_living_engine_is_at_work():
@@ -167,3 +171,53 @@ def test_where_no_host_has_room_one_policy_has_its_turn_all_the_same():
     assert dispatch_rules.under_way(rows) == {'s1-0', 's1-1'}
     _rows, chosen = advance(rows, max_concurrent=0)
     assert chosen == []
+
+
+def through(rows, seconds, *, refuses=(), at_work=(), works=float('inf'), max_concurrent=8):
+    """What is signalled in so many seconds, as (time, number), and the rows after that.
+
+    :param works: seconds after which those that engines work for are done.
+    """
+    sent = []
+    states = {n: PolicyState(True, {}) for n in at_work}
+    for second in range(seconds):
+        here = [r for r in rows if second < works or r.number not in at_work]
+        rows, chosen = advance(
+            rows, states=states, now=NOW + second, max_concurrent=max_concurrent,
+            on_host={s for r in here for s in r.servers},
+        )  # fmt: skip
+        sent += [(second, r.number) for r in chosen]
+        refusing = {r.number for r in chosen} & set(refuses)
+        rows = [dispatch_rules.refused(r, 'HTTP 400') if r.number in refusing else r for r in rows]
+    return rows, sent
+
+
+def test_a_policy_that_refuses_lets_others_pass_and_is_given_up_in_the_end():
+    rows, sent = through(
+        [row(1, 16, 9), row(2, 4), row(3, 4)], 3600, refuses={1}, at_work={2, 3}, works=60
+    )
+    assert [n for _second, n in sent if n != 1] == [2, 3]
+    # The most important one first, and the others in the next second already.
+    assert sent[0] == (0, 1) and {sent[1], sent[2]} == {(1, 2), (1, 3)}
+    assert len(sent) - 2 <= dispatch_rules.GIVE_UP_AFTER
+    [given_up] = [r for r in rows if r.number == 1]
+    assert given_up.state is DispatchState.DEFERRED and 'HTTP 400' in given_up.reason
+    assert not dispatch_rules.left(rows)
+
+
+@pytest.mark.parametrize('max_concurrent', [1, 8, 100])
+def test_a_policy_that_nobody_takes_up_is_signalled_ever_more_seldom(max_concurrent):
+    rows, sent = through([row(1, 4, 9), row(2, 4)], 7200, max_concurrent=max_concurrent)
+    assert {r.state for r in rows} == {DispatchState.DEFERRED} and not dispatch_rules.left(rows)
+    for number in (1, 2):
+        times = [second for second, n in sent if n == number]
+        assert len(times) <= dispatch_rules.GIVE_UP_AFTER + 1
+        pauses = [later - at for at, later in itertools.pairwise(times)]
+        assert pauses[0] == dispatch_rules.RESIGNAL_AFTER and max(pauses) >= 256
+    # The second one has had its turn long before the first was given up.
+    assert min(s for s, n in sent if n == 2) <= 4 * dispatch_rules.RESIGNAL_AFTER
+
+
+def test_a_policy_that_an_engine_works_for_is_never_given_up():
+    rows, sent = through([row(1)], 7200, at_work={1})
+    assert len(sent) == 1 and rows[0].state is DispatchState.SIGNALLED

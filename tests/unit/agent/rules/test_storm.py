@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
+from heat_ha import exceptions
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import storm
 
@@ -11,8 +14,8 @@ def failed(host, ago=10.0, phase=Phase.SUSPECT):
     return Incident(host, phase, NOW - ago, 'down', NOW - ago)
 
 
-def of_hosts(incidents, *, hosts=10, share=0.2, host='c1', down=()):
-    limits = storm.Limits(period=3600, host_share=share)
+def of_hosts(incidents, *, hosts=10, share=0.2, host='c1', down=(), **limits):
+    limits = storm.Limits(period=3600, host_share=share, **{'together': 0, **limits})
     return storm.of_hosts(host, incidents, down, hosts, limits, NOW)
 
 
@@ -79,8 +82,8 @@ def test_the_more_important_policy_uses_up_the_limit_first():
     assert list(storm.of_rescues(wanted, [], storm.Limits(per_stack=2), NOW)) == [SCOPES[1].policy]
 
 
-def doubt(unheard, *, incidents=(), hosts=3, share=0.2, down=()):
-    limits = storm.Limits(period=3600, host_share=share)
+def doubt(unheard, *, incidents=(), hosts=3, share=0.2, down=(), together=0):
+    limits = storm.Limits(period=3600, host_share=share, together=together)
     return storm.doubt('c1', [failed('c1'), *incidents], down, unheard, hosts, limits, NOW)
 
 
@@ -96,3 +99,78 @@ def test_hosts_that_were_not_heard_of_count_as_if_they_had_failed():
 def test_hosts_that_are_down_are_in_no_doubt():
     assert not doubt(['c1', 'c2'], incidents=[failed('c2')])
     assert not doubt(['c2'], down=['c2'])
+
+
+@pytest.mark.parametrize('count', range(1, 11))
+@pytest.mark.parametrize('apart', [0.0, 3.0, 60.0])
+def test_hosts_that_fall_silent_in_one_moment_are_a_storm_however_many_there_are(count, apart):
+    rack = [failed(f'c{n}', ago=700 - n * apart) for n in range(1, count + 1)]
+    for one in rack:
+        found = of_hosts(rack, hosts=60, host=one.host, together=3)
+        near = sum(abs(one.opened - other.opened) <= 30 for other in rack)
+        assert bool(found) is (near > 3), (one, found)
+        assert not found or 'level moment' in found
+
+
+def test_before_the_others_of_a_rack_are_seen_down_the_first_one_is_in_doubt():
+    assert doubt(['c2', 'c3', 'c4'], hosts=60, together=3)
+    assert not doubt(['c2', 'c3'], hosts=60, together=3)
+
+
+def test_a_host_that_was_fenced_and_let_in_again_still_counts():
+    def back(number, ago=100.0):
+        return dataclasses.replace(failed(f'c{number}', ago, Phase.CLOSED), fences=(NOW - ago,))
+
+    assert of_hosts([failed('c1'), back(2), back(3)])
+    assert not of_hosts([failed('c1'), back(2, 3601.0), back(3, 3601.0)])
+
+
+@pytest.mark.parametrize('count', range(6))
+def test_one_host_is_not_fenced_for_ever(count):
+    again = dataclasses.replace(
+        failed('c1'), fences=(NOW - 4000, *(NOW - 100 * n for n in range(count)))
+    )
+    found = of_hosts([again], per_host=3)
+    assert bool(found) is (count >= 3) and (not found or 'level host' in found)
+
+
+ZONES = {'c1': 'a', 'c2': 'a', 'c3': 'b', 'gpu-1': 'b'}
+
+
+@pytest.mark.parametrize(
+    ('texts', 'zones', 'is_held'),
+    [
+        ([], False, False),
+        ([], True, True),
+        (['rack=c1 c2'], False, True),
+        (['rack=c?'], False, True),
+        (['one=c1', 'two=c2'], False, False),
+        (['gpu=gpu-*'], False, False),
+    ],
+)
+def test_two_hosts_of_one_failure_domain_are_a_storm_where_one_may_fail(texts, zones, is_held):
+    domains = storm.domains_of(texts, zones)
+    found = storm.of_hosts(
+        'c1', [failed('c1'), failed('c2', ago=2000.0)], (), 20,
+        storm.Limits(per_domain=1, domains=domains), NOW, domains.of(ZONES),
+    )  # fmt: skip
+    assert bool(found) is is_held and (not found or 'level domain' in found)
+
+
+@pytest.mark.parametrize('text', ['rack1', 'rack1=', '=c1', ' = '])
+def test_a_domain_without_a_name_or_without_hosts_is_refused(text):
+    with pytest.raises(exceptions.Refused, match='storm_domains'):
+        storm.domains_of([text], zones=False)
+    with pytest.raises(exceptions.Refused, match='storm_domains'):
+        storm.domains_of(['rack=c1', 'rack=c2'], zones=False)
+
+
+def test_hosts_are_fenced_in_turn_and_none_that_is_stuck_keeps_the_others_waiting():
+    all_ = [
+        dataclasses.replace(failed(f'c{n}', 100.0 - n, Phase.CONFIRMED), changed=NOW - 10)
+        for n in range(1, 5)
+    ]
+    before = [storm.fenced_before(one, all_, NOW) for one in all_]
+    assert before == [[], ['c1'], ['c1', 'c2'], ['c1', 'c2', 'c3']]
+    later = NOW + storm.STUCK_AFTER
+    assert all(storm.fenced_before(one, all_, later) == [] for one in all_)

@@ -2,6 +2,7 @@
 """The agent observes without an effect, decides, and executes every kind of step."""
 
 import dataclasses
+import time
 import types
 
 import pytest
@@ -29,6 +30,10 @@ def with_real_dispatcher(world, store, made):  # noqa: F811
     agent = make(world, store)
     agent._observer._rescues = executor_of(agent)._rescues = made
     rounds(agent, world, 1)
+    world.services['c1'] = dataclasses.replace(
+        world.services['c1'], is_up=False, is_forced_down=True, is_disabled=True
+    )
+    agent._table.refresh()
     return agent
 
 
@@ -140,7 +145,8 @@ def policies(store, monkeypatch):  # noqa: F811
     made.dispatcher = dispatcher.Dispatcher(
         store, nova, engines.EngineLiveness(), storm.Limits(), 8, 0
     )
-    made.incident = Incident('c1', Phase.RESCUING, 1000.0, 'down', 1000.0, PROOF)
+    proof = dataclasses.replace(PROOF, at=time.time())
+    made.incident = Incident('c1', Phase.RESCUING, 1000.0, 'down', 1000.0, proof)
     return made
 
 
@@ -183,7 +189,7 @@ def test_how_the_rescues_ended_is_on_record_when_the_incident_is_done(
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
     rounds(agent, world, 1)
     assert phase(store, 'c1') == 'rescuing' and sorted(policies.sent) == ['p1', 'p2']
-    policies.states = {1: ended('s1'), 2: ended('s2')}
+    policies.states, policies.on_host = {1: ended('s1'), 2: ended('s2')}, set()
     # As soon as that is seen, in the same round.
     agent._worker.step('c1')
     assert phase(store, 'c1') == 'done'
@@ -212,4 +218,5 @@ def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa
     without = dataclasses.replace(policies.incident, proof=None)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(without), 0)
     agent._worker.step('c1')
-    assert policies.sent == [] and phase(store, 'c1') == 'rescuing'
+    # It is fenced anew.
+    assert policies.sent == [] and phase(store, 'c1') == 'fenced' and world.power['c1'] == 'off'

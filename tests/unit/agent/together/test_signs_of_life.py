@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host does after its fence decides what the agent goes on with; so do other hosts."""
+
+import dataclasses
+import time
+
+import pytest
+
+from heat_ha import exceptions, serialization
+from heat_ha.agent import model as agent_model
+from heat_ha.agent.model import Claimed
+from heat_ha.agent.rules import reports
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import none, nova_forced_down
+from tests.unit.agent.worlds import Clock, World, make, phase, rounds, store
+
+__all__ = ['store']
+
+
+def rescuing(world, store, **options):
+    """An agent whose host c1 was fenced and marked, and whose rescues are not done."""
+    world.servers['c1'] = {f's{n}' for n in range(100)}
+    agent = make(world, store, **options)
+    rounds(agent, world, 3)
+    world.down('c1')
+    rounds(agent, world, 3)
+    assert phase(store, 'c1') == 'rescuing'
+    world.done.clear()
+    return agent
+
+
+def beat(world, host, ahead=40.0):
+    """The nova-compute of a host writes its record, later than any mark."""
+    world.services[host] = dataclasses.replace(
+        world.services[host], heartbeat_at=time.time() + ahead
+    )
+
+
+# S1
+def test_a_host_that_comes_back_while_it_is_rescued_is_fenced_again_before_anything_else(store):
+    world = World()
+    agent = rescuing(world, store)
+    # It was fenced and marked 100 seconds ago.
+    entry = store.get('incident', 'c1')
+    proof = {**entry.value['proof'], 'at': entry.value['proof']['at'] - 100}
+    store.put('incident', 'c1', {**entry.value, 'proof': proof}, entry.version)
+    world.services['c1'] = dataclasses.replace(
+        world.services['c1'], disabled_reason=cloud.reason_of_mark('fake', proof['at'])
+    )
+    world.power['c1'] = 'on'
+    beat(world, 'c1', 0.0)
+    rounds(agent, world, 1)
+    kinds = [kind for kind, _host in world.done]
+    assert kinds[:2] == ['off', 'mark'] and world.power['c1'] == 'off'
+    incident = store.get('incident', 'c1').value
+    assert len(incident['fences']) == 2 and incident['proof']['at'] == incident['fences'][-1]
+
+
+# S1
+def test_a_host_that_lives_after_each_fence_is_held_for_a_person(store):
+    """Its entry in the fencing file is that of another host."""
+    world = World()
+    agent = rescuing(world, store)
+    signals = []
+    for number in range(12):
+        beat(world, 'c1', 40.0 * (number + 1))
+        rounds(agent, world, 1)
+        signals.append(('rescue', 'c1') in world.done)
+        world.done.clear()
+    assert phase(store, 'c1') == 'deferred' and not any(signals[3:])
+    incident = store.get('incident', 'c1').value
+    assert len(incident['fences']) == 3 and 'another host' in incident['reason']
+    # Nothing is done about it until somebody decides.
+    rounds(agent, world, 5)
+    assert world.done == []
+
+
+# S1
+@pytest.mark.parametrize('driver', [nova_forced_down.NovaForcedDown, none.Unfenced])
+def test_where_others_fence_a_sign_of_life_is_for_a_person(store, driver):
+    world = World()
+    agent = rescuing(world, store)
+    agent._observer._can_fence = lambda _host: driver('c1', {}).is_power_control
+    beat(world, 'c1')
+    rounds(agent, world, 3)
+    assert phase(store, 'c1') == 'deferred' and world.done == []
+
+
+def test_an_operator_who_lets_nova_use_the_host_again_ends_its_rescues(store):
+    world = World()
+    agent = rescuing(world, store)
+    world.power['c1'] = 'on'
+    world.services['c1'] = cloud.ComputeService(
+        'c1', 'id-c1', True, False, False, heartbeat_at=time.time()
+    )
+    rounds(agent, world, 3)
+    assert phase(store, 'c1') == 'closed' and world.done == []
+    # Its next failure is a new one, which is fenced.
+    world.down('c1')
+    rounds(agent, world, 3)
+    assert phase(store, 'c1') == 'rescuing'
+    assert [kind for kind, _host in world.done][:2] == ['off', 'mark']
+
+
+def test_an_incident_can_be_left_although_its_rescues_cannot_be_read(store):
+    world = World()
+    agent = rescuing(world, store)
+
+    def fail(_incident, _services):
+        raise exceptions.Unreadable('the rescue of a server', 'a newer version wrote it')
+
+    agent._observer._rescues.unfinished = fail
+    rounds(agent, world, 2)
+    assert phase(store, 'c1') == 'rescuing' and world.done == []
+    world.services['c1'] = dataclasses.replace(world.services['c1'], is_forced_down=False)
+    rounds(agent, world, 1)
+    assert phase(store, 'c1') == 'closed'
+
+
+@pytest.mark.parametrize('says_up', [False, True])
+def test_a_failure_that_was_believed_stays_until_somebody_says_up(store, monkeypatch, says_up):
+    """The only report of it fades long before its power control answers."""
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',))
+    world.fails = True
+    clock.tick(agent, 5)
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == 'confirmed'
+    clock.now += 360
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == 'confirmed'
+    if says_up:
+        agent.report('webhook', reports.ParsedReport('c1', Claimed.UP))
+    world.fails = False
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == ('closed' if says_up else 'done')
+
+
+def test_of_sixty_hosts_a_rack_of_ten_that_falls_silent_is_not_fenced(store, monkeypatch):
+    world = World(hosts=60)
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, settle=5.0)
+    clock.tick(agent, 30)
+    clock.dead = {f'c{n}' for n in range(1, 11)}
+    clock.tick(agent, 30)
+    assert world.done == []
+    assert {phase(store, host) for host in clock.dead} <= {'deferred', 'suspect'}
+
+
+def test_hosts_that_a_person_releases_together_are_fenced_two_at_a_time(store, monkeypatch):
+    world = World(hosts=60)
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, settle=5.0)
+    clock.tick(agent, 30)
+    clock.dead = {f'c{n}' for n in range(1, 11)}
+    clock.tick(agent, 40)
+    for host in clock.dead:
+        entry = store.get('incident', host)
+        old = serialization.decode(agent_model.Incident, entry.value, 'it')
+        new = dataclasses.replace(
+            old, phase=agent_model.Phase.CONFIRMED, released_by='ann', changed=clock.now
+        )
+        store.put('incident', host, serialization.encode(new), entry.version)
+    world.fails = True
+    world.tried.clear()
+    clock.tick(agent, 1)
+    assert len(world.tried) == 2
+    world.fails = False
+    clock.tick(agent, 30)
+    assert {phase(store, host) for host in clock.dead} == {'done'}
+
+
+def test_of_a_cloud_in_maintenance_the_share_is_of_the_hosts_that_work(store, monkeypatch):
+    world = World(hosts=100)
+    for number in range(21, 101):
+        world.services[f'c{number}'] = dataclasses.replace(
+            world.services[f'c{number}'], is_disabled=True
+        )
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, settle=5.0)
+    clock.tick(agent, 30)
+    for number in range(1, 21):
+        clock.dead.add(f'c{number}')
+        clock.tick(agent, 60)
+    # A fifth of twenty, and not of a hundred.
+    assert len({host for kind, host in world.done if kind == 'off'}) == 4
