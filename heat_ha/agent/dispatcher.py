@@ -79,7 +79,7 @@ class Dispatcher:
         on_host = self._nova.servers_on(incident.host)
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
         known = [] if is_new else _dispatches_of(entry)
-        dispatches = self._find_policies(on_host) if is_new else known
+        dispatches = self._find_policies(incident.host, on_host) if is_new else known
         states = self._states(dispatches)
         dispatches, due = dispatch_rules.advance(
             dispatches,
@@ -161,8 +161,8 @@ class Dispatcher:
             under_way, arriving, living, self._max_concurrent, self._per_destination
         )
 
-    def _find_policies(self, on_host: set[str]) -> list[dispatch_rules.PolicyDispatch]:
-        found = policy_index.policies_of(on_host)
+    def _find_policies(self, host: str, on_host: set[str]) -> list[dispatch_rules.PolicyDispatch]:
+        found = policy_index.policies_of(on_host, lambda p: self._nova.servers_on(host, p))
         by_policy: dict[int, list[str]] = {}
         policies = {p.number: p for p in found.values()}
         for server, policy in found.items():

@@ -6,6 +6,7 @@ import types
 
 import pytest
 import sqlalchemy
+import yaml
 
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
@@ -266,12 +267,63 @@ def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_
     counts = []
     for asked in ([next(iter(mine))], [*mine, 'unknown']):
         queries.clear()
-        found = policy_index.policies_of(asked)
+        found = policy_index.policies_of(asked, lambda _project: list(mine))
         counts.append(len([q for q in queries if q.startswith('SELECT')]))
-    assert counts[0] == counts[1] == 3
+    assert counts[0] == counts[1] == 4
     assert set(found) == set(mine) - bystanders
     assert all(found[s].stack_id == mine[s] and found[s].protection.priority == 3 for s in found)
     assert {p.project for p in found.values()} == {'project'}
+
+
+GHOST = """
+heat_template_version: 2017-09-01
+resources:
+  ghost: {type: OS::Heat::None, external_id: SERVER}
+  policy:
+    type: OS::Heat::RescuePolicy
+    properties: {methods: [{method: none}], priority: 99}
+"""
+
+
+# S7
+@pytest.mark.parametrize('is_external', [True, False])
+@pytest.mark.parametrize('project', ['project', 'another'])
+@pytest.mark.parametrize('is_last', [True, False])
+def test_a_server_is_protected_by_no_policy_of_a_stack_that_only_names_it(
+    engine, nova, is_external, project, is_last
+):
+    from heat.db import models
+
+    from heat_ha.agent.adapters import policy_index
+
+    if is_last:
+        mine = engine.create(template(), name='mine', files={'member.yaml': MEMBER})
+        database = servers(engine, mine)['database']
+        ghost = engine.create(GHOST.replace('SERVER', database), name='ghost')
+    else:
+        ghost = engine.create(GHOST.replace('SERVER', 'later'), name='ghost')
+        mine = engine.create(template(), name='mine', files={'member.yaml': MEMBER})
+        database = servers(engine, mine)['database']
+    resource, stack = models.Resource.__table__, models.Stack.__table__
+    with policy_index.engine().begin() as connection:
+        of_ghost = (resource.c.stack_id == ghost['stack_id']) & (resource.c.name == 'ghost')
+        connection.execute(resource.update().where(of_ghost).values(nova_instance=database))
+        if not is_external:
+            # Adopted: the template says nothing of it.
+            raw = models.RawTemplate.__table__
+            text = yaml.safe_load(GHOST)
+            del text['resources']['ghost']['external_id']
+            used = sqlalchemy.select(resource.c.current_template_id).where(of_ghost)
+            connection.execute(
+                raw.update().where(raw.c.id == used.scalar_subquery()).values(template=text)
+            )
+        connection.execute(
+            stack.update().where(stack.c.id == ghost['stack_id']).values(tenant=project)
+        )
+    owned = {'project': [database], 'another': []}
+    found = policy_index.policies_of([database], owned.__getitem__)
+    # Of the owner's own stacks the one that names the server, however they are listed.
+    assert found[database].stack_id == mine['stack_id']
 
 
 def test_the_agent_sees_how_far_a_policy_is(engine, nova):
@@ -279,7 +331,8 @@ def test_the_agent_sees_how_far_a_policy_is(engine, nova):
 
     stack = make(engine, '[{method: evacuate}]')
     before = servers(engine, stack)
-    number = policy_index.policies_of([before['database']])[before['database']].number
+    mine = [before['database']]
+    number = policy_index.policies_of(mine, lambda _project: mine)[mine[0]].number
     assert policy_index.states_of([number])[number] == policy_index.State('', {})
     nova.state, nova.lost = HostState.CONFIRMED_DOWN, {before['database']}
     engine.signal(stack, 'policy', {'action': 'rescue'})

@@ -44,12 +44,17 @@ class NovaAdmin:
         found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
         return {s.host: _compute_service(s) for s in found}
 
-    def servers_on(self, host: str) -> set[str]:
-        """The ids of all servers on a host. :raises CouldNotAsk: no answer."""
+    def servers_on(self, host: str, project: str = '') -> set[str]:
+        """The ids of all servers on a host, or of those of one project.
+
+        :raises CouldNotAsk: no answer.
+        """
         found: set[str] = set()
         marker = None
         while True:
             search = {'host': host, 'all_tenants': True}
+            if project:
+                search['project_id'] = project
             page = self._ask(
                 f'the servers on {host}',
                 lambda c, s=search, m=marker: c.servers.list(  # type: ignore[misc]

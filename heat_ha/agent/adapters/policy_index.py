@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """From servers to the policies that protect them, in Heat's database.
 
-It takes three queries for any number of servers. The agent runs beside the engines and has their
+It takes four queries for any number of servers. The agent runs beside the engines and has their
 ``heat.conf``; through Heat's API it would take a request for each stack.
 """
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -21,6 +21,7 @@ LOG = logging.getLogger(__name__)
 
 _RESOURCE, _STACK = models.Resource.__table__, models.Stack.__table__
 _DATA = models.ResourceData.__table__
+_TEMPLATE = models.RawTemplate.__table__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ class _Stack:
     project: str
     owner: str | None
     parent_resource: str | None
+    template: int | None = None
 
 
 def engine() -> Any:
@@ -49,11 +51,19 @@ def engine() -> Any:
     return db_api.get_engine()
 
 
-def policies_of(servers: Collection[str]) -> dict[str, Policy]:
+def policies_of(
+    servers: Collection[str], owned_by: Callable[[str], Collection[str]]
+) -> dict[str, Policy]:
     """For each server that a RescuePolicy protects, that policy.
 
     Of several policies, one that names the server is preferred, then the nearest one, then the one
-    of the highest priority.
+    of the highest priority, in whatever stacks they are.
+
+    Invariant: a server is protected only by a policy of its own project (S7). Anybody may write the
+    id of any server into a template, as ``external_id``, or adopt it. A policy acts on no server
+    that its stack refers to in this way, so such a resource counts for nothing.
+
+    :param owned_by: the servers of a project; asked once for each that has a policy.
     """
     if not servers:
         return {}
@@ -64,6 +74,7 @@ def policies_of(servers: Collection[str]) -> dict[str, Policy]:
                 _RESOURCE.c.nova_instance,
                 _RESOURCE.c.stack_id,
                 _RESOURCE.c.root_stack_id,
+                _RESOURCE.c.current_template_id,
             ).where(_RESOURCE.c.nova_instance.in_(list(servers)), _RESOURCE.c.action != 'DELETE')
         ).all()
         roots = {row.root_stack_id for row in rows}
@@ -71,13 +82,54 @@ def policies_of(servers: Collection[str]) -> dict[str, Policy]:
             return {}
         stacks = _stacks(connection, roots)
         policies = _policies(connection, roots, stacks)
-    found = {}
+        foreign = _external(connection, rows, stacks)
+    claims: dict[str, list[_Claim]] = {}
     for row in rows:
-        path = _path(row.name, row.stack_id, stacks)
-        chosen = _choose(path, policies)
+        if row.stack_id not in stacks or (row.stack_id, row.name) in foreign:
+            continue
+        chosen = _choose(_path(row.name, row.stack_id, stacks), policies)
         if chosen is not None:
-            found[row.nova_instance] = chosen
-    return found
+            claims.setdefault(row.nova_instance, []).append(chosen)
+    projects = {claim[-1].project for of_server in claims.values() for claim in of_server}
+    owned = {project: frozenset(owned_by(project)) for project in sorted(projects)}
+    own = {
+        server: [claim for claim in of_server if server in owned[claim[-1].project]]
+        for server, of_server in claims.items()
+    }
+    for server in sorted(claims):
+        if len(own[server]) < len(claims[server]):
+            LOG.warning('a stack of another project claims to protect server %s: ignored', server)
+    return {server: min(of_server)[-1] for server, of_server in own.items() if of_server}
+
+
+def _external(
+    connection: Any, rows: Iterable[Any], stacks: Mapping[str, _Stack]
+) -> set[tuple[str, str]]:
+    """Which of the rows have an ``external_id`` in their template, by stack and name."""
+    templates: dict[int, set[tuple[str, str]]] = {}
+    for row in rows:
+        # Without convergence only the stack has a template.
+        stack = stacks.get(row.stack_id)
+        number = row.current_template_id or (stack.template if stack is not None else None)
+        if number is not None:
+            templates.setdefault(number, set()).add((row.stack_id, row.name))
+    found = connection.execute(
+        sqlalchemy.select(_TEMPLATE.c.id, _TEMPLATE.c.template).where(
+            _TEMPLATE.c.id.in_(list(templates))
+        )
+    ).all()
+    return {
+        (stack_id, name)
+        for number, text in found
+        for stack_id, name in templates[number]
+        if _has_external_id(text, name)
+    }
+
+
+def _has_external_id(template: Any, name: str) -> bool:
+    resources = template.get('resources') if isinstance(template, dict) else None
+    definition = resources.get(name) if isinstance(resources, dict) else None
+    return isinstance(definition, dict) and definition.get('external_id') is not None
 
 
 def any_policy() -> tuple[str, str, str, str] | None:
@@ -150,10 +202,13 @@ def _stacks(connection: Any, roots: Collection[str]) -> dict[str, _Stack]:
     rows = connection.execute(
         sqlalchemy.select(
             _STACK.c.id, _STACK.c.name, _STACK.c.tenant, _STACK.c.owner_id,
-            _STACK.c.parent_resource_name,
+            _STACK.c.parent_resource_name, _STACK.c.raw_template_id,
         ).where(_STACK.c.id.in_(inner.distinct()), _STACK.c.deleted_at.is_(None))
     ).all()  # fmt: skip
-    return {r.id: _Stack(r.name, r.tenant, r.owner_id, r.parent_resource_name) for r in rows}
+    return {
+        r.id: _Stack(r.name, r.tenant, r.owner_id, r.parent_resource_name, r.raw_template_id)
+        for r in rows
+    }
 
 
 def _policies(
@@ -195,14 +250,18 @@ def _path(name: str, stack: str, stacks: Mapping[str, _Stack]) -> list[tuple[str
     return path
 
 
-def _choose(path: Iterable[tuple[str, str]], policies: Mapping[str, list[Policy]]) -> Policy | None:
+# A policy that protects a server, after what it is compared with others by.
+_Claim = tuple[bool, int, int, int, Policy]
+
+
+def _choose(path: Iterable[tuple[str, str]], policies: Mapping[str, list[Policy]]) -> _Claim | None:
     candidates = [
         (not policy.protection.tops, distance, -policy.protection.priority, policy.number, policy)
         for distance, (name, stack) in enumerate(path)
         for policy in policies.get(stack, ())
         if not policy.protection.tops or name in policy.protection.tops
     ]
-    return min(candidates)[-1] if candidates else None
+    return min(candidates, default=None)
 
 
 FAILOVER_RECORD, KEPT_SIGNAL = 'ha_record', 'ha_signal:'

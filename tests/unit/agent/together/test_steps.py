@@ -137,11 +137,13 @@ def policies(store, monkeypatch):  # noqa: F811
     monkeypatch.setattr(heat_rpc, 'signal', signal)
     monkeypatch.setattr(heat_rpc, 'is_alive', lambda _engine: True)
     index = types.SimpleNamespace(
-        policies_of=lambda servers: {s: found[s] for s in servers},
+        policies_of=lambda servers, _owned_by: {s: found[s] for s in servers},
         states_of=lambda numbers: {n: made.states[n] for n in numbers if n in made.states},
     )
     monkeypatch.setattr(dispatcher, 'policy_index', index)
-    nova = types.SimpleNamespace(servers_on=lambda _host: made.on_host, arriving=lambda: {})
+    nova = types.SimpleNamespace(
+        servers_on=lambda _host, _project='': made.on_host, arriving=lambda: {}
+    )
     made.dispatcher = dispatcher.Dispatcher(
         store, nova, engines.EngineLiveness(), storm.Limits(), 8, 0
     )
