@@ -213,7 +213,7 @@ class FailoverController:
             replacing.forget(self._group, requested_by=self._policy.name)
         except exceptions.TryAgain as exc:
             text = f'{text}; what is under way comes to its end: {exc}'
-        self._events.emit(events.COMPLETE, text)
+        self._events.emit_in_parts(events.COMPLETE, text)
         return text
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The events of a failover: what an operator reads in ``openstack stack event list``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -70,14 +70,13 @@ class EventEmitter:
 
     def considered(self, reasons: Mapping[str, str], prefix: str) -> None:
         """Report of each member why it takes over or does not, in as few events as hold it."""
-        line = ''
-        for part in (f'{name}: {text}' for name, text in reasons.items()):
-            if line and len(line) + len(part) > MAX_EVENT:
-                self.progress(prefix + line)
-                line = ''
-            line = f'{line}; {part}' if line else part
-        if line:
+        for line in _lines(f'{name}: {text}' for name, text in reasons.items()):
             self.progress(prefix + line)
+
+    def emit_in_parts(self, status: str, text: str) -> None:
+        """Make as few events as hold a text whose parts have a semicolon between them."""
+        for line in _lines(text.split('; ')):
+            self.emit(status, line)
 
     def dry_run(self, answer: decide.Show) -> str:
         """Report why each member would take over or not; return what would be done, in words."""
@@ -90,6 +89,18 @@ class EventEmitter:
         verb = 'would go on' if isinstance(answer.answer, decide.GoOn) else 'would be done'
         steps = ' -> '.join(s.name for s in plan.steps)
         return f'plan: {goal(plan)} {verb} by {steps}'
+
+
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    """Put parts together, as many in a line as an event shows."""
+    line = ''
+    for part in parts:
+        if line and len(line) + len(part) > MAX_EVENT:
+            yield line
+            line = ''
+        line = f'{line}; {part}' if line else part
+    if line:
+        yield line
 
 
 def goal(plan: model.Plan) -> str:

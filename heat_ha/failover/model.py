@@ -468,6 +468,8 @@ class Observation:
     whether Heat's update takes something from the old active that its host has to give up, such as
     a port. ``held_by`` has for
     each thing that is handed over the servers that have it, None where that is not known.
+    ``others_at`` has the same for what Heat hands over, such as ports and addresses, while a plan
+    is open and after one was dropped; None where Heat did not come to its end.
     """
 
     record: Record
@@ -491,3 +493,4 @@ class Observation:
     keep_seconds: float = 0.0
     is_overtaken: bool = False
     held_by: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
+    others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)

@@ -30,6 +30,9 @@ LOG = logging.getLogger(__name__)
 # How many things are looked at while Heat lists the members.
 LOOKS_AT_ONCE = 8
 
+# The epoch of a policy that has given its things to another member than at its creation.
+FIRST_AFTER_CREATION = 2
+
 # Seconds for which a look at a server and its host holds, from there to the first step of a plan.
 LOOK_HOLDS = 5.0
 
@@ -50,6 +53,7 @@ class Findings:
     revision: str
     moves_more_than_volumes: bool
     held_by: Mapping[str, frozenset[str] | None]
+    others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
     asks_old_host: bool = False
     looked_at: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -110,6 +114,7 @@ class Findings:
             activate_hook=wanted.activate_hook,
             moves_more_than_volumes=self.moves_more_than_volumes,
             held_by=self.held_by,
+            others_at=self.others_at,
             asks_old_host=self.asks_old_host,
         )
 
@@ -135,8 +140,8 @@ def look(
     attachments: tuple[model.Attachment, ...] = ()
     of_active, servers = frozenset[str](), frozenset[str]()
     if active is not None:
-        of_active = _of_active(policy, group, definition, active)
-        servers = frozenset({active.server, *_servers_of_open(known)})
+        of_active = _of_active(group, definition, active)
+        servers = frozenset({active.server, *_servers_of_open(known), *_servers_of_dropped(known)})
         attachments = handoff_template.attachments(nested, servers, of_active)
     handlers = drivers.Drivers(stack_clients)
     with concurrent.futures.ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
@@ -163,6 +168,7 @@ def look(
         and wanted.activate_hook is not None
         and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
         held_by=held_by,
+        others_at=_others_at(group, nested, definition, known, observed, frozenset(looks)),
         asks_old_host=handoff_template.asks_host(nested, servers, frozenset(looks)),
     )
 
@@ -175,19 +181,49 @@ def _servers_of_open(known: model.Record) -> frozenset[str]:
     return frozenset(one.server for one in (plan.old, plan.new, *plan.tried) if one is not None)
 
 
+def _servers_of_dropped(known: model.Record) -> frozenset[str]:
+    """The servers that may have what a dropped plan has left: only then is no plan on record."""
+    if known.plan is not None or known.epoch < FIRST_AFTER_CREATION:
+        return frozenset()
+    left = (known.previous,) if known.previous is not None else ()
+    return frozenset(one.server for one in (*known.seen, *left))
+
+
+def _others_at(
+    group: Any,
+    nested: Any,
+    definition: dict[str, Any],
+    known: model.Record,
+    observed: observation.Observed,
+    moved: frozenset[str],
+) -> dict[str, frozenset[str] | None]:
+    """Where ports, addresses and the like are, while they may be elsewhere than at the active."""
+    servers = _servers_of_open(known) | _servers_of_dropped(known)
+    if not servers:
+        return {}
+    found = {server: {server} for server in servers}
+    for one in observation.member_servers(observed.candidates):
+        found.setdefault(one.server, {one.server})
+        for value in _of_active(group, definition, one):
+            found.setdefault(value, set()).add(one.server)
+    # What several members have in common tells nothing.
+    holders = {text: next(iter(one)) for text, one in found.items() if len(one) == 1}
+    return handoff_template.others(nested, holders, moved)
+
+
 def _look_at(handler: drivers.AnyDriver, target: str) -> executor.Look:
     return time.monotonic(), handler.look(target)
 
 
 def _of_active(
-    policy: Any, group: Any, definition: dict[str, Any], active: model.MemberServer
+    group: Any, definition: dict[str, Any], active: model.MemberServer
 ) -> frozenset[str]:
-    """The values that stand for attributes of the active, such as the id of its port."""
+    """The values that stand for attributes of a member as the active, such as its port's id."""
     values = frozenset[str]()
     for path in handoff_template.active_attributes(definition):
         try:
             values |= {str(group_members.member_attribute(group, active.member, path))}
         except exceptions.Refused as exc:
             # A member that is gone: only the order of what hangs on it is not known then.
-            LOG.info('%s: %s', policy.name, exc)
+            LOG.info('%s: %s', group.name, exc)
     return values

@@ -271,6 +271,34 @@ def asks_host(nested: Any, servers: frozenset[str], moved: frozenset[str]) -> bo
     return False
 
 
+def others(
+    nested: Any, holders: Mapping[str, str], moved: frozenset[str], path: str = ''
+) -> dict[str, frozenset[str] | None]:
+    """Where everything is that the nested stack gives to a member, but for what drivers hand over.
+
+    :param holders: the server that stands behind a text: its own id, or an attribute's value.
+    :param moved: the ids of what drivers hand over.
+    :returns: for each resource, by its type and path, the servers that it was given to last; None
+        where that did not come to its end.
+    """
+    found: dict[str, frozenset[str] | None] = {}
+    for res in nested.values() if nested is not None else ():
+        name = f'{path}{res.name}'
+        if callable(getattr(res, 'nested', None)) and res.nested() is not None:
+            found |= others(res.nested(), holders, moved, f'{name}.')
+            continue
+        props = _properties(res)
+        handler = drivers.of_type(res.type())
+        if handler is not None and props.get(handler.properties[0]) in moved:
+            continue
+        servers = frozenset(holders[text] for text in _texts(props) if text in holders)
+        if res.action == res.INIT or res.status != res.COMPLETE:
+            found[f'{res.type()} {name}'] = None
+        elif servers:
+            found[f'{res.type()} {name}'] = servers
+    return found
+
+
 def mentions(snippet: Any, text: str) -> bool:
     """Whether a text stands in any value of the snippet."""
     return any(text in found for found in _texts(snippet))

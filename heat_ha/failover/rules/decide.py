@@ -329,6 +329,8 @@ def _switchover(signal: signals.Signal[model.Action], seen: model.Observation) -
         if not successors and active is not None and wanted.name == active.member:
             # A plan that was dropped may have left some of it elsewhere.
             successors = (active,) if later.is_anything_elsewhere(seen, active) else ()
+            # It goes on serving with what it has.
+            seen = dataclasses.replace(seen, quiesce=model.Quiesce.NONE, quiesce_hook=None)
         if not successors:
             why = reasons.get(wanted.name, 'it is not eligible')
             return Refuse(f'member {wanted.name} cannot become the active: {why}')

@@ -82,9 +82,10 @@ def is_late_copy(seen: model.Observation) -> bool:
 
 def is_anything_elsewhere(seen: model.Observation, active: model.MemberServer) -> bool:
     """Whether something that is handed over is known to be at another server, or at none."""
-    return any(
-        servers is not None and servers != {active.server} for servers in seen.held_by.values()
-    )
+    volumes = (servers for servers in seen.held_by.values() if servers is not None)
+    # What Heat has left in the middle has to be brought to its end as well.
+    there = frozenset({active.server})
+    return any(servers != there for servers in (*volumes, *seen.others_at.values()))
 
 
 def cooldown_left(

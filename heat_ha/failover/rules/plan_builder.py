@@ -136,7 +136,8 @@ def _with_holders(
 
     A person may have moved something to another member of the group by hand.
     """
-    holders = {server for servers in seen.held_by.values() for server in servers or ()}
+    places = (*seen.held_by.values(), *seen.others_at.values())
+    holders = {server for servers in places for server in servers or ()}
     members = (
         model.MemberServer(c.member.name, c.server.server) for c in seen.candidates if c.server
     )
@@ -205,9 +206,15 @@ def _attach(attachments: Sequence[model.Attachment]) -> list[Step]:
 
 
 def _fence(task: _Task, ready: Names) -> list[Step]:
-    if task.old is None or task.old == task.new or not task.seen.asks_old_host:
+    """The look at the hosts that have to give up something to Heat.
+
+    A plan that was dropped may have left it elsewhere than at the active.
+    """
+    if not task.seen.asks_old_host:
         return []
-    return [Step('fence', StepKind.FENCE, task.old.server, ready)]
+    others = _with_holders(task.seen, (), task.old, task.new)
+    old = task.old if task.old != task.new else next(iter(others), None)
+    return [Step('fence', StepKind.FENCE, old.server, ready)] if old is not None else []
 
 
 def _activate(task: _Task, all_there: Names) -> list[Step]:

@@ -140,7 +140,7 @@ def dropped(seen: model.Observation) -> Dropped:
     at_active = frozenset({active.server} if active is not None else ())
     left = [
         _where(target, servers, ends)
-        for target, servers in sorted(seen.held_by.items())
+        for target, servers in (*sorted(seen.held_by.items()), *sorted(seen.others_at.items()))
         if not at_active or servers != at_active
     ]
     left += [f'member {name} is not replaced' for name in plan.replaces]

@@ -25,3 +25,22 @@ def test_a_reason_is_reported_where_there_is_one(reason, said):
     plan = model.Plan('p', model.Cause.FAILOVER, reason, 'policy', '', 1, '', None, None, ())
     emitter(lambda *event: found.append(event)).start(plan)
     assert found[0][2].startswith(f'[p] failover from none to a new member{said}')
+
+
+def test_a_text_of_many_parts_is_in_as_few_events_as_hold_it():
+    made = []
+    parts = [f'volume-{number} is at member a' for number in range(30)]
+    made_by = emitter(lambda _what, _status, text: made.append(text))
+    made_by.emit_in_parts(events.COMPLETE, '; '.join(parts))
+    assert '; '.join(made) == '; '.join(parts)
+    assert 1 < len(made) < 10 and all(len(text) <= 255 for text in made)
+
+
+def test_who_is_eligible_again_is_news_even_of_a_signal_that_makes_none():
+    made = []
+    made_by = emitter(lambda _what, _status, text: made.append(text))
+    made_by.hold_back()
+    made_by.progress('as before')
+    made_by.cleared({'a': 'it was rebooted'})
+    made_by.let_go(is_news=False)
+    assert made == ['member a is eligible again: it was rebooted']

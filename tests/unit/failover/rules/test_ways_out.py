@@ -145,6 +145,40 @@ def test_after_a_drop_the_volumes_can_be_brought_to_any_member_the_active_too():
     assert isinstance(found, decide.Refuse) and 'it is the active' in found.reason
 
 
+@pytest.mark.parametrize('name', MOVES)
+def test_what_is_dropped_names_also_what_heat_hands_over(name):
+    for place in WHERE:
+        volumes = {'v1': frozenset({'server-b'}), 'v2': frozenset({'server-b'})}
+        seen = stopped_world(name, held_by=volumes, others_at={'OS::Heat::Port p': place})
+        found = decide.answer(signals.Signal(model.Action.DROP), seen)
+        assert found.record.active == worlds.holder('b')
+        assert ('OS::Heat::Port p' in found.text) is (place != frozenset({'server-b'})), found.text
+
+
+@pytest.mark.parametrize('place', WHERE)
+@pytest.mark.parametrize('asks_host', [False, True])
+def test_after_a_drop_a_switchover_to_the_active_brings_there_what_heat_hands_over(
+    place, asks_host
+):
+    record = model.Record(epoch=2, active=worlds.holder('b'), previous=worlds.holder('a'))
+    volumes = {'v1': frozenset({'server-b'}), 'v2': frozenset({'server-b'})}
+    after = world(
+        record=record, held_by=volumes, others_at={'a port': place}, asks_old_host=asks_host
+    )
+    found = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'b'), after)
+    if place == frozenset({'server-b'}):
+        assert isinstance(found, decide.Refuse) and 'it is the active' in found.reason
+        return
+    kinds = [step.kind for step in found.plan.steps]
+    assert found.plan.new == worlds.holder('b') and StepKind.HAND_OVER in kinds
+    # The active serves meanwhile, and is neither quiesced nor shut off.
+    assert not {StepKind.QUIESCE, StepKind.STOP_SERVER} & set(kinds)
+    # S1: who has to give something up is looked at before.
+    has_holder = place == frozenset({'server-a'})
+    assert (StepKind.FENCE in kinds) is (asks_host and has_holder)
+    assert (worlds.holder('a') in found.plan.tried) is has_holder
+
+
 def test_nothing_to_drop_is_refused_and_what_is_left_to_replace_can_be_dropped():
     assert isinstance(decide.answer(signals.Signal(model.Action.DROP), world()), decide.Refuse)
     record = model.Record(
