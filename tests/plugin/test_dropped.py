@@ -89,3 +89,40 @@ def test_after_a_drop_the_next_failover_brings_everything_along(engine, cloud, m
     assert volumes.active(engine, stack).member == old.name, volumes.texts(engine, stack)
     assert set(places(engine, stack).values()) == {frozenset(old.servers)}
     assert 'volume' not in kind or cloud.holder('v1') == old.servers[0]
+
+
+def update(engine, stack, text, _new):
+    changed = volumes.with_failover(size=2, handed_over=USES, properties='cooldown: 7')
+    engine.update(stack, changed, files={'all.yaml': text})
+
+
+def by_the_servers_name(engine, stack, _text, new):
+    name = (engine.servers / new.servers[0]).read_text()
+    engine.signal(stack, 'failover', {'action': 'switchover', 'member': name})
+
+
+def by_the_servers_id(engine, stack, _text, new):
+    engine.signal(stack, 'failover', {'action': 'switchover', 'member': new.servers[0]})
+
+
+@pytest.mark.parametrize('kind', HANDED_OVER)
+@pytest.mark.parametrize('way', [update, by_the_servers_name, by_the_servers_id])
+def test_what_a_drop_has_left_comes_to_the_active_in_these_ways_too(
+    engine, cloud, monkeypatch, kind, way
+):
+    text = HANDED_OVER[kind]
+    stack, (_old, new) = stopped(engine, monkeypatch, text)
+    engine.signal(stack, 'failover', {'action': 'drop'})
+    way(engine, stack, text, new)
+    assert volumes.active(engine, stack).member == new.name, volumes.texts(engine, stack)
+    assert set(places(engine, stack).values()) == {frozenset(new.servers)}
+
+
+@pytest.mark.parametrize('kind', HANDED_OVER)
+def test_a_stack_goes_after_a_drop(engine, cloud, monkeypatch, kind):
+    stack, _members = stopped(engine, monkeypatch, HANDED_OVER[kind])
+    engine.signal(stack, 'failover', {'action': 'drop'})
+    engine.call('delete_stack', stack)
+    engine.run()
+    assert engine.is_gone(stack), engine.state(stack)
+    assert cloud.holder('v1') is None

@@ -132,3 +132,30 @@ def test_without_evidence_it_does_not(engine, cloud_of, failed, seen):
     NO_REPAIRS[seen](engine, cloud_of, failed)
     assert not takes_over(engine, failed), volumes.texts(engine, failed[0])
     assert eligible_events(engine, failed) == []
+
+
+# The second server is the one that may be active.
+TWO_SERVERS = """
+heat_template_version: 2016-10-14
+resources:
+  beside: {type: OS::Nova::Server}
+  server: {type: OS::Nova::Server}
+outputs:
+  OS::stack_id: {value: {get_resource: server}}
+"""
+
+
+@pytest.mark.parametrize('repaired', ['server', 'beside'])
+def test_of_several_servers_of_a_member_the_one_that_may_be_active_counts(
+    engine, cloud_of, repaired
+):
+    text = volumes.with_failover(size=2, member='member.yaml')
+    stack = engine.create(text, files={'member.yaml': TWO_SERVERS})
+    old, new = engine.members(stack).members
+    server = volumes.active(engine, stack).server
+    (beside,) = set(old.servers) - {server}
+    # An alarm may be about any server of the active member.
+    engine.signal(stack, 'failover', {'member': beside})
+    assert volumes.active(engine, stack).member == new.name
+    cloud_of.restart({'server': server, 'beside': beside}[repaired])
+    assert takes_over(engine, (stack, old, new)) is (repaired == 'server')

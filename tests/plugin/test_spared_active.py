@@ -144,8 +144,7 @@ def test_a_parked_group_has_an_active_again_after_an_update(engine, cloud):
     assert loaded['failover'].FnGetAtt('reason') == ''
 
 
-def test_of_two_actives_one_is_handed_over_before_it_goes(engine, cloud):
-    second = """
+SECOND_POLICY = """
 second:
   type: OS::Heat::FailoverPolicy
   depends_on: failover
@@ -155,7 +154,10 @@ second:
       type: OS::Cinder::VolumeAttachment
       properties: {instance_uuid: '%active%', volume_id: v2}
 """
-    stack = engine.create(volumes.with_failover(adjusts('exact_capacity', 1), more=second))
+
+
+def test_of_two_actives_one_is_handed_over_before_it_goes(engine, cloud):
+    stack = engine.create(volumes.with_failover(adjusts('exact_capacity', 1), more=SECOND_POLICY))
     other = names(engine, stack)[1]
     engine.signal(stack, 'second', {'action': 'switchover', 'member': other})
     assert volumes.active(engine, stack, 'second').member == other
@@ -165,6 +167,31 @@ second:
     (left,) = servers(engine, stack).values()
     assert cloud.holder('v1') == cloud.holder('v2') == left[0]
     assert not cloud.cut_off
+
+
+GOES_THROUGH = """
+adjustment_type: replace_oldest
+auto_scaling_policy_id: {{get_resource: failover}}
+scaling_adjustment: {}
+"""
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_who_is_active_for_two_policies_is_handed_over_by_both_before_it_is_replaced(
+    engine, cloud, count
+):
+    text = volumes.with_failover(GOES_THROUGH.format(count), more=SECOND_POLICY, size=4, most=6)
+    stack = engine.create(text)
+    first = names(engine, stack)[0]
+    assert volumes.active(engine, stack) == volumes.active(engine, stack, 'second')
+
+    engine.signal(stack, 'policy', {'member': first})
+
+    left = servers(engine, stack)
+    assert first not in left and len(left) == 4 and not cloud.cut_off
+    for policy, volume in (('failover', 'v1'), ('second', 'v2')):
+        active = volumes.active(engine, stack, policy)
+        assert active.member in left and cloud.holder(volume) == active.server
 
 
 # --- an update of the group --------------------------------------------------------------------
