@@ -1,9 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the properties of our types are read: a null is none, and a time has a longest value.
+"""How the properties of our types are read: what means nothing is none, a time has a longest value.
 
-A template leaves a property out on a condition by giving it a null, or by an ``if`` without an
-else. Heat makes of a null an empty text, a zero or an empty list, as if somebody had written that.
-For our types it is the same as leaving the property out. A list has no item for a null in it.
+A template leaves a property out on a condition by giving it a null, by an ``if`` without an else,
+or, as before there were nulls, by an empty text or an empty map. Heat makes of a null an empty
+text, a zero or an empty list, as if somebody had written that. For our types:
+
+=========================== ======================================================================
+What the template gives     How it is read
+=========================== ======================================================================
+a null                      As if it were left out, whatever the property is.
+an empty text               The same: no text of ours may be empty, and it is no number, no truth
+                            value and no map.
+a null, an empty text or an The list has no item for it; an empty map only where its keys are ours.
+empty map in a list
+an empty text for a list    Refused: without a list, RescuePolicy protects every server, and a
+                            RemoteStack leaves its regions.
+an empty map whose keys we  As if it were left out. So is one whose keys are all of this table.
+know, such as ``health``
+an empty map whose keys are A value: no parameters, an environment that overrides nothing.
+the user's, an empty list
+a zero, false               A value.
+=========================== ======================================================================
+
+What nothing can do without is refused when it is empty, and the error says so.
 
 While a template is validated a value may not be known, because it refers to what is not made yet.
 Then a property reads as None, or as its default.
@@ -69,7 +88,8 @@ class OwnProperties(resource.Resource):
 def is_given(res, name):
     """Whether the template gives the property of a resource a value, known by now or not."""
     written = res.properties.data.get(name)
-    return function.resolve(written) is not None or _is_unknown(written)
+    value = function.resolve(written)
+    return not _means_nothing(value, res.properties.props[name].schema) or _is_unknown(written)
 
 
 def known(res, name):
@@ -78,6 +98,21 @@ def known(res, name):
     if function.resolve(written) is None and _is_unknown(written):
         return None
     return res.properties[name]
+
+
+def _means_nothing(value, schema):
+    """Whether a value is as none, for a property of this schema; see the table above."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value and schema.type != schema.LIST
+    if schema.type != schema.MAP or not schema.schema or not isinstance(value, Mapping):
+        return False
+    known_keys = properties.schemata(schema.schema)
+    return all(
+        name in known_keys and _means_nothing(inner, known_keys[name])
+        for name, inner in value.items()
+    )
 
 
 def _is_unknown(written):
@@ -110,6 +145,9 @@ def _as_ours(found, known=None):
     return found
 
 
+_ANY = properties.Schema(properties.Schema.ANY)
+
+
 class _Property(properties.Property):
     """A property of Heat's that is read in our way."""
 
@@ -126,6 +164,12 @@ class _Property(properties.Property):
         return made
 
     def get_value(self, value, validate=False, translation=None):
+        # An item of a list is there once it is written: what it lacks is refused.
+        is_item = isinstance(self.name, int)
+        if value is not None and not is_item and _means_nothing(value, self.schema):
+            if validate and self.required():
+                raise ValueError(_('Property %s is empty: give it a value') % self.name)
+            value = None
         if value is None and not self.has_default():
             if validate and self.required():
                 raise ValueError(_('Property %s not assigned') % self.name)
@@ -142,8 +186,15 @@ class _Property(properties.Property):
         return longest.bounded(found)
 
     def _get_list(self, value, validate=False, translation=None):
+        if value == '':
+            raise ValueError(
+                _('Property %s is an empty text, no list: give a list, or a null to leave it out')
+                % self.name
+            )
         if isinstance(value, (list, tuple)):
-            value = [item for item in value if item is not None]
+            items = self.schema.schema[0] if self.schema.schema else _ANY
+            has_our_keys = items.type == items.MAP and bool(items.schema)
+            value = [i for i in value if not (i is None or i == '' or (has_our_keys and i == {}))]
         return super()._get_list(value, validate=validate, translation=translation)
 
     def _get_children(self, child_values, keys=None, validate=False, translation=None):
