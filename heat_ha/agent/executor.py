@@ -111,6 +111,7 @@ class StepExecutor:
         waiting = [one for level in levels for one in level if isinstance(one, NovaForcedDown)]
         for one in waiting:
             one.is_marked, one.is_own = is_marked, _is_own_mark(incident, service)
+            one.is_settled = found.observation.is_settled
         try:
             proof = topology.fence(found.host, levels, note=_count)
         except fencing.NotFenced as exc:

@@ -131,7 +131,8 @@ class Settings:
     ``proof_valid``: for how long a fence may be relied on before the power is asked for again;
     ``fences``: how many times a host is fenced in one incident when it shows signs of life again;
     ``old_silence``: a host that has been silent for longer than that has not failed just now;
-    ``deferred_valid``: for how long an incident is held back for a person.
+    ``deferred_valid``: for how long an incident is held back for a person;
+    ``mark_settle``: for how long a host must be silent before a mark of others is believed.
     """
 
     settle: float = 5.0
@@ -139,6 +140,7 @@ class Settings:
     fences: int = 3
     old_silence: float = 86400.0
     deferred_valid: float = 86400.0
+    mark_settle: float = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +150,8 @@ class Observation:
     * ``service``: what Nova shows of the host; None when it does not answer or does not have it.
     * ``isolation``, ``storm``: why the agent may begin nothing; '' when it may.
     * ``doubt``: which other hosts have not sent a heartbeat yet; '' when none is missing.
+    * ``is_word``: whether the proof of its fence is somebody's word by the mark in Nova.
+    * ``is_settled``: whether a mark of others is later than the host's last sign of life.
     * ``turn``: which other hosts are fenced before this one; '' when it is its turn.
     * ``trusted_since``: since when the agent has not been cut off.
     * ``heartbeats``: how many the host has sent since the incident came into its phase.
@@ -176,4 +180,6 @@ class Observation:
     looked_at: float = float('inf')
     life: str = ''
     can_fence: bool = True
+    is_word: bool = False
+    is_settled: bool = False
     turn: str = ''

@@ -6,7 +6,7 @@ Nothing here has an effect: it reads, and returns values.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from heat_ha import exceptions, serialization
@@ -16,6 +16,7 @@ from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
 from heat_ha.agent.rules import confirmation, decide, heartbeats, storm
 from heat_ha.cloud import model as cloud
+from heat_ha.fencing import inventory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Observer:
     :param limits: of the storm guard.
     :param audits: whether a host that is back is looked at for leftovers.
     :param old_silence: seconds; a host that has been silent for longer has not failed just now.
-    :param can_fence: whether the agent itself switches a host off, by its name.
+    :param mark_settle: seconds; see ``heartbeats.has_settled``.
+    :param fences: says whether the agent itself switches a host off.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class Observer:
         monitor: isolation.IsolationMonitor,
         rescues: dispatcher.Dispatcher,
         old_silence: float,
-        can_fence: Callable[[str], bool],
+        mark_settle: float,
+        fences: inventory.Inventory,
     ) -> None:
         self._rule = rule
         self._old_silence = old_silence
-        self._can_fence = can_fence
+        self._mark_settle = mark_settle
+        self._fences = fences
         self._limits = limits
         self._audits = audits
         self._nova = nova
@@ -138,6 +142,7 @@ class Observer:
             outlived_since=others.outlived_since if is_by_nova else float('inf'),
             looked_at=self._table.looked_at,
             turn=self._turn(incident, incidents, now),
+            is_settled=self._is_settled(host, now),
             **self._since_proof(host, incident),
         )
 
@@ -152,7 +157,23 @@ class Observer:
             self._table.services.get(host),
             self._reports.up_since(host, proof_at),
         )
-        return {'life': life, 'can_fence': self._can_fence(host)}
+        who = incident.proof.who if incident.proof is not None else ''
+        try:
+            can_fence = self._fences.switches_off(host)
+            is_word = self._fences.takes_word(host, who)
+        except exceptions.Refused:
+            # Its next fence says what is wrong; the other hosts do not wait for that.
+            can_fence, is_word = True, False
+        return {'life': life, 'can_fence': can_fence, 'is_word': is_word}
+
+    def _is_settled(self, host: str, now: float) -> bool:
+        return heartbeats.has_settled(
+            self._table.heartbeats().get(host, ()),
+            self._table.written_at(host),
+            self._monitor.trusted_since,
+            self._mark_settle,
+            now,
+        )
 
     def _turn(
         self, incident: Incident | None, incidents: Mapping[str, Incident], now: float
@@ -175,9 +196,10 @@ class Observer:
             host, service, problems, now, since, self._table.last_heartbeat(host)
         )
         if incident is not None and incident.is_believed:
-            # Who has fallen silent since has not taken it back.
-            for source in incident.agreed:
-                claims.setdefault(source, model.Claimed.DOWN)
+            # Who has fallen silent since has not taken it back. Who has resolved it has, unless the
+            # host is fenced already: then its sender may have forgotten.
+            gone = {None} if incident.phase is Phase.CONFIRMED else {None, model.Claimed.RESOLVED}
+            claims |= {s: model.Claimed.DOWN for s in incident.agreed if claims.get(s) in gone}
         return confirmation.judge(self._rule, claims)
 
     def _others(self, incident: Incident, incidents: Mapping[str, Incident], now: float) -> _Others:

@@ -84,10 +84,7 @@ class ReportTable:
                 if report.at > since and self._counts(report, now):
                     by_source.setdefault(report.source, []).append(report)
         for source, told in by_source.items():
-            meant = claims.together(told, heard_at)
-            if meant is not Claimed.RESOLVED:
-                # One that has forgotten is as one that has never said anything.
-                found.setdefault(source, meant)
+            found.setdefault(source, claims.together(told, heard_at))
         return found
 
     def up_since(self, host: str, since: float) -> list[str]:

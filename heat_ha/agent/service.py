@@ -94,7 +94,7 @@ class Agent:
             settings.rule, settings.limits, settings.reopen_when_clean,
             nova=nova, store=store, table=self._table, reports=reported, monitor=monitor,
             rescues=rescues, old_silence=settings.host.old_silence,
-            can_fence=fences.switches_off,
+            mark_settle=settings.host.mark_settle, fences=fences,
         )  # fmt: skip
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
         steps = executor.StepExecutor(

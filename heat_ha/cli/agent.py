@@ -11,6 +11,7 @@ import datetime
 import getpass
 import json
 import logging as standard_logging
+import os
 import signal
 import socket
 import sys
@@ -50,7 +51,7 @@ _CLI = [
         default='',
         help='The host; needed for release, drop, end and confirm.',
     ),
-    cfg.StrOpt('by', default='', help='Who confirms; the name is kept in the proof.'),
+    cfg.StrOpt('by', default='', help='Who decides, which is kept; needed for confirm.'),
 ]
 
 
@@ -129,6 +130,7 @@ def _settings(conf: Any, own: Any) -> Any:
             fences=own.fences_per_incident,
             old_silence=own.old_silence,
             deferred_valid=own.deferred_valid,
+            mark_settle=nova_hosts.mark_settle(conf, nova_hosts.RESCUE),
         ),
         rule=confirmation.parse(own.confirm, own.fail_open, own.sources, own.certain),
         limits=storm.Limits(
@@ -317,7 +319,7 @@ def _check(own: Any) -> int:
 def _by_hand(verb: str, host: str, by: str = '') -> int:
     """Do what an operator asks for: show, release, drop, end or confirm.
 
-    :param by: the name of who confirms.
+    :param by: the name of who decides; by default, except to confirm, that of the user.
     """
     from heat_ha.agent.adapters import store as agent_store
 
@@ -330,9 +332,17 @@ def _by_hand(verb: str, host: str, by: str = '') -> int:
                 print(json.dumps(_shown(incidents[name].value, rescues.get(name)), indent=2))
         return 0
     if verb != 'confirm':
-        by = getpass.getuser()
+        by = by or _user()
     print(f'{host}: {_decided(store, verb, host, by)}')
     return 0
+
+
+def _user() -> str:
+    """Who runs the program; a container may have no name for its user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f'user {os.getuid()}'
 
 
 def _decided(store: Any, verb: str, host: str, by: str) -> str:

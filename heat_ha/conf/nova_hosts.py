@@ -27,7 +27,8 @@ OPTIONS = [
         'forced_down that others have set is believed. nova-compute goes on writing it while it '
         'lives, so a mark that is older than the host itself, as one that was left after '
         "maintenance, proves nothing. It must be longer than Nova's report_interval. 0 believes "
-        'every mark at once. What heat-ha-agent has marked is believed at once in any case.',
+        'every mark at once. What heat-ha-agent has marked is believed at once in any case; the '
+        'agent itself asks this of a mark before the fencing driver nova_forced_down takes it.',
     ),
 ]
 

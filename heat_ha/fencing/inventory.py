@@ -46,6 +46,19 @@ class Inventory:
         """
         return any(all(one.is_power_control for one in level) for level in self.levels(host))
 
+    def takes_word(self, host: str, who: str) -> bool:
+        """Whether a proof is somebody's word, by a driver that switches nothing off.
+
+        :param who: of the proof: the drivers that gave it, and the agent.
+        :raises exceptions.Refused: the settings of the host are wrong.
+        """
+        names = who.rpartition(' by ')[0].split(' and ')
+        return any(
+            one.name in names and not one.is_power_control
+            for level in self.levels(host)
+            for one in level
+        )
+
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""
         return self.hosts.get(host, self.default)

@@ -11,17 +11,25 @@ class NovaForcedDown(driver.Driver):
     :ivar is_marked: whether Nova shows the mark; the caller sets it before it asks.
     :ivar is_own: whether the mark is that of heat-ha itself, which is the result of a fence and
         says nothing about a later one; likewise.
+    :ivar is_settled: whether the host has been silent since for long enough that the mark is later
+        than its last sign of life; likewise.
     """
 
     name = 'nova_forced_down'
     is_power_control = False
     is_marked = False
     is_own = False
+    is_settled = False
 
     def power(self) -> tuple[Power, str]:
         """Off where the mark is."""
         if self.is_marked and self.is_own:
             return Power.UNKNOWN, 'heat-ha has marked it as forced down itself, after another fence'
+        if self.is_marked and not self.is_settled:
+            return Power.UNKNOWN, (
+                'Nova shows it as forced down, but its record was written within mark_settle '
+                'seconds, by the mark or by its nova-compute. If it lives, unset forced_down'
+            )
         if self.is_marked:
             return Power.OFF, 'Nova shows it as forced down, which is set only after fencing'
         return Power.UNKNOWN, 'Nova does not show it as forced down yet'

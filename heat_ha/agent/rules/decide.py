@@ -320,7 +320,8 @@ def _is_word(observation: Observation) -> bool:
     """
     incident = observation.incident
     assert incident is not None and incident.proof is not None
-    is_word = incident.proof.who.endswith(by_hand.BY_HAND) or not observation.can_fence
+    is_by_hand = incident.proof.who.endswith(by_hand.BY_HAND)
+    is_word = is_by_hand or observation.is_word or not observation.can_fence
     return is_word and _is_marked(observation)
 
 
@@ -417,6 +418,11 @@ def _held_for_operator(observation: Observation, incident: Incident, settings: S
     if is_deferred and observation.now - incident.changed > settings.deferred_valid:
         hours = settings.deferred_valid / 3600
         return Enter(f'nobody has decided within {hours:.0f} h: {incident.reason}', Phase.DROPPED)
+    if _is_marked(observation) and observation.heartbeats >= HEARTBEATS_TO_RETURN:
+        return Wait(
+            f'{incident.reason}; its nova-compute sends heartbeats again: unset forced_down to let '
+            'it in'
+        )
     return Wait(incident.reason)
 
 

@@ -23,6 +23,10 @@ OVERDUE = 1.25
 # until Nova has written it, and is asked again.
 SEEN_LATE = 10.0
 
+# A host that is silent for so many times ``mark_settle`` fell silent before others marked it: a
+# look at which the mark was new may have hidden heartbeats, but not so many.
+SURELY_SILENT = 3.0
+
 # Heartbeats that are retained of a host: enough for its usual interval.
 RETAINED = 8
 
@@ -70,6 +74,26 @@ def life_after(
     if later <= CLOCKS_APART:
         return ''
     return f'its record in Nova was written {later:.0f} s after it was marked as down'
+
+
+def has_settled(
+    own: Sequence[float], written: float | None, trusted_since: float, settle: float, now: float
+) -> bool:
+    """Whether a mark that others have set may be taken for the word that the host is down (S1).
+
+    nova-compute goes on writing its record while the host is marked. So a mark that is older than
+    the host's last sign of life, as one that was left after maintenance, is no proof.
+
+    :param own: when the host sent heartbeats, the oldest first.
+    :param written: when its record was first seen as it is now; None when it was never seen.
+    :param trusted_since: since when the agent has seen all that Nova shows.
+    :param settle: seconds for which the record must not have been written; 0 believes at once.
+    """
+    if not settle:
+        return True
+    if own and trusted_since <= own[-1] and now - own[-1] >= SURELY_SILENT * settle:
+        return True
+    return written is not None and now - written >= settle
 
 
 def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:

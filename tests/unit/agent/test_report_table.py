@@ -58,7 +58,7 @@ def test_an_event_that_is_sent_twice_does_not_become_younger(known):
 def test_what_arrives_late_changes_nothing_even_after_reports_have_expired(known):
     known.tell(DOWN, 900.0)
     known.tell(RESOLVED, 990.0)
-    assert known.tell(DOWN, 900.0) is Arrival.LATE and known.claims() is SILENT
+    assert known.tell(DOWN, 900.0) is Arrival.LATE and known.claims() is RESOLVED
     known.now += 3600
     known.table.expire(['c1'], known.now)
     assert known.tell(DOWN, 900.0) is Arrival.LATE
@@ -98,7 +98,7 @@ def test_each_alert_and_each_sender_speaks_for_itself(known):
     known.tell(RESOLVED, 990.0, thing='b', sender='other')
     assert known.claims() is DOWN
     known.tell(RESOLVED, 990.0, thing='b')
-    assert known.claims() is SILENT
+    assert known.claims() is RESOLVED
     assert known.claims(heard_at=known.now + 1) is UP
 
 
@@ -108,7 +108,7 @@ def test_a_sender_that_was_restarted_does_not_bring_a_host_to_life(known):
     known.now += 10
     known.tell(RESOLVED, known.now)
     found = known.table.claims('c1', is_down, {}, known.now, heard_at=905.0)
-    assert found == {'services_api': DOWN}
+    assert found == {'services_api': DOWN, 'webhook': RESOLVED}
 
 
 def test_a_sender_cannot_fill_the_table(known):

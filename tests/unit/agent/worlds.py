@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import threading
 import time
 import types
@@ -24,7 +25,7 @@ from heat_ha.agent import (
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.rules import confirmation, dispatch_rules, storm
 from heat_ha.cloud import model as cloud
-from heat_ha.fencing import driver, inventory
+from heat_ha.fencing import driver, inventory, topology
 
 
 class Died(BaseException):
@@ -50,6 +51,7 @@ class World:
         # Nova's clock at the last look.
         self.beats = time.time() - 1000
         self.reports_by_itself = True
+        self.time = time.time
 
     def touch(self, what):
         self.calls += 1
@@ -76,7 +78,7 @@ class World:
         self.touch(('mark', mark.host))
         self.services[mark.host] = dataclasses.replace(
             self.services[mark.host], is_forced_down=True, is_disabled=True, is_up=False,
-            disabled_reason=cloud.reason_of_mark(reason, time.time()),
+            disabled_reason=cloud.reason_of_mark(reason, self.time()),
         )  # fmt: skip
         return self.services[mark.host]
 
@@ -172,11 +174,14 @@ class Resumer:
         pass
 
 
-def make(world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=()):
+def make(
+    world, store, *, confirm=('services_api',), settle=0.0, locks=None, certain=(), mark_settle=0.0
+):
     monitor = isolation.IsolationMonitor(lambda _limit: None)
     monitor._ask_engines = lambda: None
     settings = service.Settings(
-        'a', model.Settings(settle=settle), confirmation.parse(confirm, [], SOURCES, certain),
+        'a', model.Settings(settle=settle, mark_settle=mark_settle),
+        confirmation.parse(confirm, [], SOURCES, certain),
         storm.Limits(host_share=0.2), 1.0, True,
     )  # fmt: skip
     made = service.Agent(
@@ -216,8 +221,11 @@ class Clock:
         monkeypatch.setattr(
             isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
         )
+        fence = functools.partial(topology.fence, now=lambda: self.now, pause=lambda _seconds: None)
+        monkeypatch.setattr(executor, 'topology', types.SimpleNamespace(fence=fence))
         self.dead = set()
         world.reports_by_itself = False
+        world.time = ours.time
 
     def tick(self, agent, seconds):
         for _ in range(seconds):

@@ -51,6 +51,21 @@ def now(store):
     return store.get(agent_store.INCIDENT, 'c1').value['phase'], turns
 
 
+@pytest.mark.parametrize('verb', ['release', 'drop', 'end'])
+def test_who_decides_is_on_record_also_where_the_user_has_no_name(store, monkeypatch, verb):
+    def nameless():
+        raise KeyError('getpwuid(): uid not found: 42')
+
+    monkeypatch.setattr(agent.getpass, 'getuser', nameless)
+    monkeypatch.setattr(agent.os, 'getuid', lambda: 42)
+    for by, shown in (('', 'user 42'), ('Ada', 'Ada')):
+        entry = store.get(agent_store.INCIDENT, 'c1')
+        incident = Incident('c1', Phase.DEFERRED, 1000.0, 'down', 1000.0)
+        store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), entry.version)
+        assert agent._by_hand(verb, 'c1', by) == 0
+        assert f'by {shown}' in store.get(agent_store.INCIDENT, 'c1').value['reason']
+
+
 @pytest.mark.parametrize(('verb', 'phase'), [('release', 'confirmed'), ('drop', 'dropped')])
 def test_a_host_that_is_held_back_is_released_or_dropped(store, capsys, verb, phase):
     put(store, Phase.DEFERRED)

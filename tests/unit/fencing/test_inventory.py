@@ -98,3 +98,17 @@ def test_each_level_has_its_drivers_with_their_own_timeouts():
     ]
     assert [[d.name for d in level] for level in found.levels('c2')] == [['nova_forced_down']]
     assert not found.levels('c1')[1][0].target
+
+
+@pytest.mark.parametrize(
+    ('who', 'is_word'),
+    [
+        ('nova_forced_down by a', True), ('none by a', False), ('command by a', False),
+        ('command and nova_forced_down by a', True), ('nova_forced_down by hand', True),
+        ('nova_forced_down by command by a', False), ('', False),
+    ],
+)  # fmt: skip
+def test_the_proof_of_a_driver_that_switches_nothing_off_is_a_word(who, is_word):
+    levels = f'[{COMMAND % "plug: 1"}, {{driver: nova_forced_down}}]'
+    found = inventory.parse(f'hosts: {{c1: {{levels: {levels}}}}}')
+    assert found.takes_word('c1', who) is is_word

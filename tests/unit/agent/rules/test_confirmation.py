@@ -65,3 +65,12 @@ def test_only_who_is_asked_can_be_certain(certain, named):
 def test_a_rule_that_makes_no_sense_is_refused_by_name(confirm, fail_open, named):
     with pytest.raises(exceptions.Refused, match=named):
         confirmation.parse(confirm, fail_open, NAMES)
+
+
+def test_what_is_resolved_means_as_little_as_silence():
+    rule = confirmation.parse(['a+b', 'c'], ['a'], 'abc')
+    for answers in itertools.product(Claimed, repeat=3):
+        said = dict(zip('abc', answers, strict=True))
+        silent = {n: Claimed.SILENT if s is Claimed.RESOLVED else s for n, s in said.items()}
+        found, other = confirmation.judge(rule, said), confirmation.judge(rule, silent)
+        assert (found.verdict, found.agreed) == (other.verdict, other.agreed), said

@@ -64,12 +64,12 @@ MATTERS = {
     },
     Phase.FENCED: {
         'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
-        'can_fence': (True, False), 'fences': (0, 1, 3),
+        'can_fence': (True, False), 'is_word': (True, False), 'fences': (0, 1, 3),
     },
     Phase.RESCUING: {
         'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
-        'can_fence': (True, False), 'fences': (0, 1, 3), 'rescues_left': (None, 0, 2),
-        'looked_at': (NOW - 61, NOW),
+        'can_fence': (True, False), 'is_word': (True, False), 'fences': (0, 1, 3),
+        'rescues_left': (None, 0, 2), 'looked_at': (NOW - 61, NOW),
     },
     Phase.DONE: {'heartbeats': BEATS, 'looked_at': (NOW - 61, NOW)},
     Phase.QUARANTINED: {'leftovers': (None, (), ('guest',)), 'looked_at': (NOW - 61, NOW)},
@@ -110,8 +110,8 @@ def seen_as(phase, verdict, shown, given):
 def test_all_that_may_be_seen_is_walked():
     counts = {phase: sum(1 for _ in all_seen(phase)) for phase in MATTERS}
     assert set(counts) == {None, *Phase}
-    assert counts[Phase.FENCED] == 7200 and counts[Phase.RESCUING] == 43200
-    assert sum(counts.values()) == 74550
+    assert counts[Phase.FENCED] == 14400 and counts[Phase.RESCUING] == 86400
+    assert sum(counts.values()) == 124950
 
 
 # S1, S6
@@ -152,7 +152,7 @@ def assert_proved(seen):
     """A young proof is on record, and nothing was seen of the host since (S1)."""
     assert seen.incident.proof is not None, seen
     is_young = NOW - seen.incident.proof.at <= SETTINGS.proof_valid
-    is_word = seen.incident.proof.who.endswith(' by hand') or not seen.can_fence
+    is_word = seen.incident.proof.who.endswith(' by hand') or seen.is_word or not seen.can_fence
     assert is_young or (is_word and seen.service.is_forced_down), seen
     assert not seen.life and seen.judgement.verdict is not Verdict.UP, seen
     assert not seen.isolation and seen.service is not None, seen
@@ -393,3 +393,13 @@ def test_a_person_releases_or_drops_only_what_is_deferred():
         assert (decide.released(found, 'ann', NOW) != found) is is_deferred
         assert (decide.dropped(found, 'ann', NOW) != found) is is_deferred
     assert decide.released(incident(Phase.DEFERRED), 'ann', NOW).released_by == 'ann'
+
+
+@pytest.mark.parametrize('phase', [Phase.DEFERRED, Phase.DROPPED])
+@pytest.mark.parametrize('count', [0, decide.HEARTBEATS_TO_RETURN])
+def test_a_host_that_is_back_while_it_rests_and_is_marked_says_how_it_is_let_in(phase, count):
+    seen = model.Observation(
+        'c1', incident(phase), model.Judgement(Verdict.DOWN, 'said'),
+        mark(forced=True, disabled=True, reason=OURS[0]), NOW, heartbeats=count,
+    )  # fmt: skip
+    assert ('unset forced_down' in decide.next_step(seen, SETTINGS).reason) is bool(count)

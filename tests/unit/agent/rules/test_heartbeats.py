@@ -109,3 +109,36 @@ def test_no_sign_of_life_is_later_than_the_silence_however_late_the_agent_began(
                 died,
                 began,
             )
+
+
+# S1
+def test_a_mark_settles_only_on_a_host_that_is_silent():
+    """Of a host that reports each 10 s and is marked at any moment, looked at each 3 s."""
+    settle, interval, end = 15.0, 10, 200
+    for died, marked, began, first in itertools.product(
+        (end, 0, 60, 95), range(90, 110), (0, 70, 120), range(0, interval, 3)
+    ):
+        record, own, written = None, [], None
+        for now in range(began, end, 3):
+            beats = range(first, min(now, died) + 1, interval)
+            is_marked = marked <= now
+            seen = (max(beats, default=-1), is_marked)
+            if record is None or seen != record:
+                written = float(now)
+                if record is not None and seen[1] == record[1]:
+                    own = [*own, float(now)][-heartbeats.RETAINED :]
+            record = seen
+            if is_marked and heartbeats.has_settled(own, written, began, settle, now):
+                assert died < end, (died, marked, began, first, now)
+                break
+        else:
+            assert died == end, (died, marked, began, first)
+
+
+def test_a_mark_is_believed_at_once_where_the_host_was_seen_to_fall_silent_before():
+    assert heartbeats.has_settled([10.0], 99.0, 0.0, 15.0, 100.0)
+    # What happened while the agent was cut off is unknown.
+    assert not heartbeats.has_settled([10.0], 99.0, 50.0, 15.0, 100.0)
+    assert not heartbeats.has_settled([60.0], 99.0, 0.0, 15.0, 100.0)
+    assert not heartbeats.has_settled([], None, 0.0, 15.0, 100.0)
+    assert heartbeats.has_settled([99.0], 99.0, 0.0, 0.0, 100.0), 'the operator wants it so'

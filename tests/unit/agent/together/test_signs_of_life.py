@@ -3,6 +3,7 @@
 
 import dataclasses
 import time
+import types
 
 import pytest
 
@@ -11,7 +12,7 @@ from heat_ha.agent import model as agent_model
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import reports
 from heat_ha.cloud import model as cloud
-from heat_ha.fencing import none, nova_forced_down
+from heat_ha.fencing import inventory, none, nova_forced_down
 from tests.unit.agent.worlds import Clock, World, make, phase, rounds, store
 
 __all__ = ['store']
@@ -80,10 +81,105 @@ def test_a_host_that_lives_after_each_fence_is_held_for_a_person(store):
 def test_where_others_fence_a_sign_of_life_is_for_a_person(store, driver):
     world = World()
     agent = rescuing(world, store)
-    agent._observer._can_fence = lambda _host: driver('c1', {}).is_power_control
+    can_fence = driver('c1', {}).is_power_control
+    agent._observer._fences = types.SimpleNamespace(
+        switches_off=lambda _host: can_fence, takes_word=lambda _host, _who: not can_fence
+    )
     beat(world, 'c1')
     rounds(agent, world, 3)
     assert phase(store, 'c1') == 'deferred' and world.done == []
+
+
+def with_fences(agent, text):
+    agent._observer._fences = agent._worker._steps._fences = inventory.parse(text)
+
+
+def mark(world, host, at):
+    """An operator marks a host, which writes its record."""
+    world.services[host] = dataclasses.replace(
+        world.services[host], is_forced_down=True, is_up=False, heartbeat_at=at
+    )
+
+
+# S1
+@pytest.mark.parametrize('began', ['before the mark', 'after the mark'])
+@pytest.mark.parametrize('lives', [True, False], ids=['lives', 'dead'])
+def test_a_mark_of_others_on_a_host_that_lives_is_no_proof(store, monkeypatch, lives, began):
+    """As one that was left after maintenance. The agent must not make its own mark of it."""
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, mark_settle=15.0)
+    with_fences(agent, '')
+    if began == 'before the mark':
+        clock.tick(agent, 40)
+    world.power['c1'] = 'on' if lives else 'off'
+    clock.dead = set() if lives else {'c1'}
+    mark(world, 'c1', clock.now)
+    clock.tick(agent, 10)
+    assert phase(store, 'c1') == 'confirmed' and world.done == []
+    clock.tick(agent, 50)
+    assert phase(store, 'c1') == ('confirmed' if lives else 'done')
+    assert (('mark', 'c1') in world.done) is not lives
+    if lives:
+        assert 'unset forced_down' in agent.hosts()['c1']
+        world.services['c1'] = dataclasses.replace(
+            world.services['c1'], is_forced_down=False, is_up=True
+        )
+        clock.tick(agent, 5)
+        assert phase(store, 'c1') == 'closed'
+
+
+def test_a_host_that_was_silent_for_long_is_rescued_as_soon_as_others_mark_it(store, monkeypatch):
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, mark_settle=4.0)
+    with_fences(agent, '')
+    clock.tick(agent, 40)
+    clock.dead, world.power['c1'] = {'c1'}, 'off'
+    clock.tick(agent, 20)
+    assert phase(store, 'c1') == 'confirmed'
+    mark(world, 'c1', clock.now)
+    clock.tick(agent, 2)
+    assert ('mark', 'c1') in world.done
+
+
+# S1
+def test_the_word_of_a_second_level_stands_while_the_first_one_cannot_be_asked(store, monkeypatch):
+    """Nobody could give it anew: the mark is the agent's own by then."""
+    world = World()
+    world.servers['c1'] = {f's{n}' for n in range(1000)}
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store)
+    broken = '{driver: command, program: "false"}'
+    with_fences(agent, f'hosts: {{c1: {{levels: [{broken}, {{driver: nova_forced_down}}]}}}}')
+    clock.tick(agent, 10)
+    clock.dead, world.power['c1'] = {'c1'}, 'off'
+    mark(world, 'c1', clock.now)
+    clock.tick(agent, 400)
+    # Later than proof_valid its policies are still signalled.
+    assert phase(store, 'c1') == 'rescuing' and world.done[-1] == ('rescue', 'c1')
+    assert len(store.get('incident', 'c1').value['fences']) == 1
+    world.done.clear()
+    clock.tick(agent, 5)
+    assert ('rescue', 'c1') in world.done
+    # It lives: the word was given for a failure that is over.
+    clock.dead = set()
+    clock.tick(agent, 5)
+    world.done.clear()
+    clock.tick(agent, 5)
+    assert world.done == [] and phase(store, 'c1') == 'rescuing'
+    assert '--by NAME' in agent.hosts()['c1']
+
+
+def test_an_entry_that_cannot_be_used_any_more_holds_no_other_host(store):
+    world = World()
+    agent = rescuing(world, store)
+    with_fences(agent, 'hosts: {c1: {driver: command, program: /no/such/program}}')
+    rounds(agent, world, 2)
+    assert phase(store, 'c1') == 'rescuing' and ('rescue', 'c1') in world.done
+    world.services['c1'] = dataclasses.replace(world.services['c1'], is_forced_down=False)
+    rounds(agent, world, 1)
+    assert phase(store, 'c1') == 'closed'
 
 
 def test_an_operator_who_lets_nova_use_the_host_again_ends_its_rescues(store):
@@ -136,6 +232,46 @@ def test_a_failure_that_was_believed_stays_until_somebody_says_up(store, monkeyp
     world.fails = False
     clock.tick(agent, 6)
     assert phase(store, 'c1') == ('closed' if says_up else 'done')
+
+
+# S1
+def test_an_alert_that_is_resolved_before_the_fence_takes_back_what_it_claimed(store, monkeypatch):
+    """The host is healthy, and its next heartbeat is yet to come."""
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',))
+    world.fails = True
+    clock.tick(agent, 5)
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN, thing='a'))
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == 'confirmed'
+    clock.dead = {'c1'}
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.RESOLVED, thing='a'))
+    world.fails = False
+    clock.tick(agent, 3)
+    assert phase(store, 'c1') == 'confirmed' and world.done == []
+    clock.dead = set()
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == 'closed' and world.done == []
+
+
+def test_an_alert_that_is_resolved_after_the_fence_stops_no_rescue(store, monkeypatch):
+    """Its sender may have been restarted, and have forgotten; the host was fenced."""
+    world = World()
+    world.servers['c1'] = {f's{n}' for n in range(1000)}
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',))
+    clock.tick(agent, 5)
+    clock.dead = {'c1'}
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN, thing='a'))
+    clock.tick(agent, 6)
+    assert phase(store, 'c1') == 'rescuing'
+    clock.tick(agent, 200)
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.RESOLVED, thing='a'))
+    # Until its proof is too old, and the host is fenced again.
+    clock.tick(agent, 110)
+    assert phase(store, 'c1') == 'rescuing' and ('rescue', 'c1') in world.done[-3:]
+    assert len(store.get('incident', 'c1').value['fences']) == 2
 
 
 def test_of_sixty_hosts_a_rack_of_ten_that_falls_silent_is_not_fenced(store, monkeypatch):

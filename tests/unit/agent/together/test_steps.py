@@ -65,9 +65,16 @@ def test_what_is_observed_has_no_effect(store, of):  # noqa: F811
 @pytest.mark.parametrize('proof', [None, PROOF], ids=['first', 'again'])
 @pytest.mark.parametrize('disabled', ['', 'maintenance', 'heat-ha: ipmi by a'])
 @pytest.mark.parametrize('is_declared', [True, False], ids=['declared', 'ipmi only'])
-def test_only_a_declared_foreign_mark_counts(store, proof, disabled, is_declared):  # noqa: F811
+@pytest.mark.parametrize('is_settled', [True, False], ids=['settled', 'new'])
+def test_only_a_declared_foreign_mark_counts(
+    store,  # noqa: F811
+    proof,
+    disabled,
+    is_declared,
+    is_settled,
+):
     world = World()
-    agent = make(world, store)
+    agent = make(world, store, mark_settle=0.0 if is_settled else 15.0)
     rounds(agent, world, 1)
     world.down('c1')
     world.services['c1'] = dataclasses.replace(
@@ -82,10 +89,13 @@ def test_only_a_declared_foreign_mark_counts(store, proof, disabled, is_declared
     steps = executor_of(agent)
     steps._fences = inventory.parse(f'hosts: {{c1: {{levels: [{broken}{second}]}}}}')
     found = agent._observer.situation('c1')
-    if is_declared and proof is None and not disabled.startswith('heat-ha'):
+    is_foreign = proof is None and not disabled.startswith('heat-ha')
+    if is_declared and is_foreign and is_settled:
         assert steps.execute(found, decide.Fence('x')) and phase(store, 'c1') == 'fenced'
         return
-    why = 'after another fence' if is_declared else 'no level has the driver nova_forced_down'
+    why = 'no level has the driver nova_forced_down'
+    if is_declared:
+        why = 'within mark_settle seconds' if is_foreign else 'after another fence'
     with pytest.raises(driver.NotFenced, match=why):
         steps.execute(found, decide.Fence('x'))
     assert phase(store, 'c1') == 'confirmed'
