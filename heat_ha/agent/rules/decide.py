@@ -343,7 +343,7 @@ def _contradicted(
     if observation.judgement.verdict is Verdict.UP:
         return Enter(f'{why}; nothing more is done before a person has decided', Phase.DEFERRED)
     if not observation.can_fence:
-        return Enter(f'{why}; fence it, then release it', Phase.DEFERRED)
+        return Enter(f'{why}; fence it, then release it and confirm that it is off', Phase.DEFERRED)
     if incident.fenced_here >= settings.fences:
         return Enter(
             f'{why}; it was fenced {incident.fenced_here} times: see whether its power control is '

@@ -7,7 +7,7 @@ import pytest
 from heat_ha import serialization
 from heat_ha.agent import model
 from heat_ha.agent.model import Phase, Verdict
-from heat_ha.agent.rules import decide
+from heat_ha.agent.rules import by_hand, decide
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -403,3 +403,19 @@ def test_a_host_that_is_back_while_it_rests_and_is_marked_says_how_it_is_let_in(
         mark(forced=True, disabled=True, reason=OURS[0]), NOW, heartbeats=count,
     )  # fmt: skip
     assert ('unset forced_down' in decide.next_step(seen, SETTINGS).reason) is bool(count)
+
+
+def test_where_others_fence_a_host_that_lived_the_ways_out_lead_on():
+    """The mark is the agent's by then, so a release alone would wait for another one for ever."""
+    seen = model.Observation(
+        'c1', incident(Phase.RESCUING), model.Judgement(Verdict.DOWN, 'said'),
+        mark(forced=True, disabled=True, reason=OURS[1]), NOW, life='it beats', can_fence=False,
+    )  # fmt: skip
+    step = decide.next_step(seen, SETTINGS)
+    assert step.phase is Phase.DEFERRED and 'release it and confirm' in step.reason
+    held = dataclasses.replace(seen.incident, phase=Phase.DEFERRED)
+    known = by_hand.confirmed(decide.released(held, 'ann', NOW), seen.service, 'ann', NOW)
+    again = dataclasses.replace(seen, incident=known, life='')
+    assert decide.next_step(again, SETTINGS) == decide.Enter(
+        'Nova shows it as forced down', Phase.RESCUING
+    )
