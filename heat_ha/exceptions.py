@@ -69,7 +69,14 @@ class MayPass(Stopped):
 
 
 class SuccessorFailed(Stopped):
-    """The successor cannot get what it is to take over; another one may."""
+    """The successor cannot get what it is to take over; another one may.
+
+    :param is_dead: its host is confirmed down: it is as sick as the old active.
+    """
+
+    def __init__(self, reason: str, remedy: str, *, is_dead: bool = False) -> None:
+        self.is_dead = is_dead
+        super().__init__(reason, remedy)
 
 
 class StillStopped(Stopped):

@@ -131,7 +131,7 @@ class FailoverRun:
                 self._stop(running.plan, model.State.STOPPED, exc)
                 findings, seen = look_again(running.plan)
                 refused.update(one.member for one in (running.plan.new,) if one)
-                other = ways_out.after_refusal(running.plan, seen, refused)
+                other = ways_out.after_refusal(running.plan, seen, refused, is_sick=exc.is_dead)
                 if other is None:
                     raise
                 self._report_other(running.plan, other)

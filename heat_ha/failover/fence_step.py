@@ -49,6 +49,4 @@ class FenceStep:
 
     def judge(self, server: cloud.Server, host: cloud.Host) -> moves.Finding:
         """What is done with the server that stands in the way."""
-        old = self._plan.old
-        may_delete = self._plan.may_delete_old and old is not None and self.holder == old.server
-        return server_rules.next_for_stuck(server, host, may_delete)
+        return server_rules.next_for_stuck(server, host, self._plan.may_delete(self.holder))

@@ -56,7 +56,7 @@ class HandOverWatch:
         is_successor = server.server == self._new
         match server_rules.next_for_hand_over(server, host, is_successor=is_successor):
             case moves.Stop(reason, remedy):
-                raise exceptions.SuccessorFailed(f'hand_over: {reason}', remedy)
+                raise exceptions.SuccessorFailed(f'hand_over: {reason}', remedy, is_dead=True)
             case moves.WaitForFence(reason, remedy, stuck):
                 raise exceptions.FencingUnconfirmed(f'hand_over: {reason}', remedy, stuck)
             case moves.Wait(reason) if host.state is cloud.HostState.DOWN:

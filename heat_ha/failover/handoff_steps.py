@@ -163,8 +163,7 @@ class HandoffSteps:
             return sent
 
         def judge(server: cloud.Server, host: cloud.Host) -> moves.Finding:
-            may_delete = plan.may_delete_old and plan.old is not None and holder == plan.old.server
-            return server_rules.next_for_stuck(server, host, may_delete)
+            return server_rules.next_for_stuck(server, host, plan.may_delete(holder))
 
         try:
             reason = self._until_done(
@@ -229,8 +228,8 @@ class HandoffSteps:
                 case retry.Examine():
                     assert examine is not None
                     event = retry.Examined(examine())
-                case moves.Delete(reason):
-                    self._delete_old(reason)
+                case moves.Delete(reason, server):
+                    self._delete(server, reason)
                     event = retry.Deleted()
                 case retry.Pause(seconds):
                     self._wait(step, known, seconds, is_moving=known > unchanged)
@@ -279,9 +278,8 @@ class HandoffSteps:
 
     # --- what is done ------------------------------------------------------------------------
 
-    def _delete_old(self, reason: str) -> None:
+    def _delete(self, server: str, reason: str) -> None:
         plan = self._plan()
-        server = plan.old.server if plan.old else ''
         reply, _ = self._services.nova.delete(server)
         # By what was just seen of its host it may be deleted.
         self._former_holders.vouch(server)

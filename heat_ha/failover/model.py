@@ -256,12 +256,18 @@ class Plan:
         steps = tuple(changed if s.name == changed.name else s for s in self.steps)
         return dataclasses.replace(self, steps=steps)
 
-    @property
-    def may_delete_old(self) -> bool:
-        """Whether the template wants the old active to go, by a policy that replaces it (S8)."""
-        if self.old is None or self.on_dead_host is not OnDeadHost.DELETE_SERVER:
+    def may_delete(self, server: str | None) -> bool:
+        """Whether the template wants a server to go, by a policy that replaces its member (S8).
+
+        That is the old active's, or that of an earlier successor which was sick as well.
+        """
+        if self.on_dead_host is not OnDeadHost.DELETE_SERVER:
             return False
-        return self.old.member in self.replaces
+        return any(
+            one.server == server and one.member in self.replaces
+            for one in (self.old, *self.tried)
+            if one is not None and one != self.new
+        )
 
     @property
     def is_done(self) -> bool:
@@ -434,7 +440,7 @@ class Record:
         keys={'remedy': 'way_out', 'retained': 'kept'},
         always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
         # Versions without it go on with a record that has no use for it.
-        omits=('follow_ups', 'retries', 'retry_due', 'suspicions'),
+        omits=('follow_ups', 'retries', 'retry_due', 'suspicions', 'left_with'),
     )
 
     state: State = State.READY
@@ -457,6 +463,9 @@ class Record:
     retry_due: str = ''
     # What is known of each of the suspects; a version before has put down their names only.
     suspicions: tuple[Suspicion, ...] = ()
+    # Who may have something that a dropped plan has left, until a plan has taken it from them: that
+    # a thing is shown as free, or a server as gone, is no proof that nobody writes (S1).
+    left_with: tuple[MemberServer, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,9 +56,10 @@ class Stop:
 
 @dataclasses.dataclass(frozen=True)
 class Delete:
-    """Delete the old active's server: the way that Nova allows to free what it holds."""
+    """Delete the server that is in the way: the way that Nova allows to free what it holds."""
 
     reason: str
+    server: str
 
 
 @dataclasses.dataclass(frozen=True)

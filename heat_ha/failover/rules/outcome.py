@@ -25,7 +25,8 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
     return dataclasses.replace(
         suspicion.with_suspects(record, suspects, failed, plan.created),
         plan=plan,
-        previous=plan.old if is_moved else record.previous,
+        # What a dropped plan has left may have come back to the active itself.
+        previous=plan.old if is_moved and plan.old != plan.new else record.previous,
         state=model.State.READY,
         reason='',
         remedy='',
@@ -33,6 +34,7 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
         retained=tuple(r for r in record.retained if r.member != new),
         retries=0,
         retry_due='',
+        left_with=() if is_moved else record.left_with,
     )
 
 

@@ -134,14 +134,15 @@ def _with_holders(
 ) -> tuple[model.MemberServer, ...]:
     """The members beside the old and the new active that may have what is handed over.
 
-    A person may have moved something to another member of the group by hand.
+    A person may have moved something to another member of the group by hand, and a plan that was
+    dropped may have left it with somebody.
     """
     places = (*seen.held_by.values(), *seen.others_at.values())
     holders = {server for servers in places for server in servers or ()}
     members = (
         model.MemberServer(c.member.name, c.server.server) for c in seen.candidates if c.server
     )
-    found = (*tried, *(one for one in members if one.server in holders))
+    found = (*tried, *seen.record.left_with, *(o for o in members if o.server in holders))
     return tuple(dict.fromkeys(one for one in found if one not in (old, new)))
 
 

@@ -111,7 +111,7 @@ def next_for_hand_over(
 
 
 def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> moves.Finding:
-    """What to do when Nova does not carry out a request for the old active's server.
+    """What to do when Nova does not carry out a request for a server that has to give up something.
 
     By evidence, never by a timer. Invariant: Delete only where the template asks for the
     removal of the server (S8), and only when its host is confirmed down or the living host itself
@@ -123,7 +123,7 @@ def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> 
         return moves.Wait('the server does not exist any more')
     if host.state is HostState.CONFIRMED_DOWN:
         if may_delete:
-            return moves.Delete(host.detail)
+            return moves.Delete(host.detail, server.server)
         return moves.WaitForFence(
             f'{host.detail}, but nothing may delete the server to free what it holds',
             'Evacuate or delete the server, then send the signal resume',
@@ -134,7 +134,8 @@ def next_for_stuck(server: cloud.Server, host: cloud.Host, may_delete: bool) -> 
     if server.status is ServerStatus.ERROR and host.state is HostState.UP:
         if may_delete:
             return moves.Delete(
-                'its server is in ERROR, where Nova detaches nothing, and its host is up'
+                'its server is in ERROR, where Nova detaches nothing, and its host is up',
+                server.server,
             )
         return moves.Stop(
             'its server is in ERROR, where Nova detaches nothing',

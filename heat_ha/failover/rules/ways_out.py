@@ -70,7 +70,11 @@ def others(
 
 
 def after_refusal(
-    plan: model.Plan, seen: model.Observation, refused: Collection[str]
+    plan: model.Plan,
+    seen: model.Observation,
+    refused: Collection[str],
+    *,
+    is_sick: bool = False,
 ) -> model.Plan | None:
     """The plan after the successor could not get what it was to take over; None without any.
 
@@ -80,11 +84,13 @@ def after_refusal(
     Invariant: no member is tried twice, so this comes to an end.
 
     :param refused: the names of the members that got nothing since this began, this one included.
+    :param is_sick: whether the successor's host is confirmed down. Then it is replaced as the old
+        active is, which also says whether its server may be deleted for what it holds (S8).
     """
     found, _reasons = others(plan, seen, refused)
     is_return = plan.cause is model.Cause.SWITCHOVER and bool(plan.tried)
     if found and (plan.cause is model.Cause.FAILOVER or is_return):
-        return with_successor(plan, seen, found[0])
+        return with_successor(plan, seen, found[0], is_sick=is_sick)
     if plan.old is None or plan.old.member in refused or why_not_back(plan, seen) is not None:
         return None
     return back(plan, seen, plan.reason)
@@ -138,6 +144,8 @@ def dropped(seen: model.Observation) -> Dropped:
             is_other = active != one
             active, epoch = one, epoch + is_other
     at_active = frozenset({active.server} if active is not None else ())
+    places = {**seen.held_by, **seen.others_at}
+    is_all_there = bool(places) and all(servers == at_active for servers in places.values())
     left = [
         _where(target, servers, ends)
         for target, servers in (*sorted(seen.held_by.items()), *sorted(seen.others_at.items()))
@@ -156,8 +164,19 @@ def dropped(seen: model.Observation) -> Dropped:
         active=active,
         epoch=epoch,
         previous=plan.old if active != plan.old else record.previous,
+        left_with=() if is_all_there else _left_with(record, plan, active),
     )
     return Dropped(without, '; '.join(left))
+
+
+def _left_with(
+    record: model.Record, plan: model.Plan, active: model.MemberServer | None
+) -> tuple[model.MemberServer, ...]:
+    """Who may have something of what is handed over, beside the active."""
+    gives = (StepKind.ATTACH, StepKind.HAND_OVER)
+    has_given = any(s.kind in gives and s.state is not StepState.PENDING for s in plan.steps)
+    ends = (plan.old, plan.new if has_given else None, *plan.tried, *record.left_with)
+    return tuple(dict.fromkeys(one for one in ends if one is not None and one != active))
 
 
 def _where(

@@ -115,11 +115,11 @@ def group(monkeypatch, ending):
             )
         held = frozenset({world.holder('v1')} - {None})
         return worlds.seen(
-            candidates, record=known, chained=CHAINED, plan_id=plan_id, held_by={'v1': held}
+            candidates, record=known, chained=run.chained, plan_id=plan_id, held_by={'v1': held}
         )
 
     def run(policy):
-        known = model.Record(epoch=1, active=worlds.holder('a'))
+        known = model.Record(epoch=1, active=worlds.holder('a'), left_with=run.left_with)
         plan = decide.answer(signals.Signal(), seen(known, 'p1')).plan
         made = ending(policy, plan)
         made._handoff_seconds = None
@@ -137,7 +137,8 @@ def group(monkeypatch, ending):
         findings, _seen = look_again(plan)
         return made.run(plan, world, findings, look_again, is_taken_up=False)
 
-    run.world, run.hand_over = world, lambda _plan: None
+    run.world, run.hand_over, run.chained = world, lambda _plan: None, CHAINED
+    run.left_with = ()
     return run
 
 
@@ -198,6 +199,59 @@ def test_another_successor_follows_one_whose_host_dies_while_heat_hands_over(gro
     known = record.record_of(policy.data())
     assert (known.active, known.state) == (worlds.holder('c'), model.State.READY)
     assert not world.violations
+
+
+@pytest.mark.parametrize('chained', [CHAINED, None], ids=['replaces', 'alone'])
+def test_a_successor_that_died_is_replaced_and_deleted_only_where_the_template_replaces(
+    group, monkeypatch, chained
+):
+    """S8: as for the old active, only a policy that replaces lets its server be deleted."""
+    monkeypatch.setattr(hand_over_watch, 'LOOK_EVERY', 0.0)
+    world = group.world
+    group.chained = chained
+
+    def hand_over(plan):
+        if plan.new.member == 'b':
+            world.let_die('server-b')
+            world.confirm()
+        hand_over_watch.HandOverWatch(world, plan, lambda _text: None).look()
+
+    group.hand_over = hand_over
+    policy = Data()
+    if chained is None:
+        with pytest.raises(exceptions.FencingUnconfirmed, match='Evacuate or delete the server'):
+            group(policy)
+        assert not [r for r in world.requests if r[0] == 'delete'] and not world.violations
+        return
+    assert 'failover from a to c: done' in group(policy)
+    assert {r[2] for r in world.requests if r[0] == 'delete'} == {'server-b'}
+    assert world.holder('v1') == 'server-c'
+    known = record.record_of(policy.data())
+    assert known.active == worlds.holder('c') and not world.violations
+    assert [one.plan.replaces for one in known.follow_ups] == [('a', 'b')]
+
+
+@pytest.mark.parametrize('is_confirmed', [False, True], ids=['silent', 'confirmed'])
+def test_what_a_dropped_plan_left_with_a_server_that_is_gone_waits_for_its_host(
+    group, is_confirmed
+):
+    """S1: Nova frees the volume of a server that is deleted while its host is silent."""
+    world = group.world
+    world._volumes['v1'].server = 'server-b'
+    world.let_die('server-b')
+    if is_confirmed:
+        world.confirm()
+    world.owner_deletes('server-b')
+    assert world.holder('v1') is None
+    group.left_with = (worlds.holder('b'),)
+    policy = Data()
+    if is_confirmed:
+        assert 'failover from a to c: done' in group(policy)
+        assert world.holder('v1') == 'server-c'
+        return
+    with pytest.raises(exceptions.FencingUnconfirmed, match='compute service set --down'):
+        group(policy)
+    assert world.holder('v1') is None
 
 
 def test_a_plan_that_replaces_a_standby_is_on_record_before_anything_is_replaced(ending):

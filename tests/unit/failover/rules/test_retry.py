@@ -22,7 +22,7 @@ FINDINGS = [
     moves.Wait('w'),
     moves.Done('d'),
     moves.Stop('s', 'r'),
-    moves.Delete('x'),
+    moves.Delete('x', 's'),
     moves.WaitForFence('f', 'r', 'server'),
 ]
 EVENTS = [

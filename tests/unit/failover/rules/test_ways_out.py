@@ -10,7 +10,7 @@ from heat_ha import signals
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import decide, later, ways_out
+from heat_ha.failover.rules import decide, later, outcome, ways_out
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -143,6 +143,47 @@ def test_after_a_drop_the_volumes_can_be_brought_to_any_member_the_active_too():
     there = dataclasses.replace(after, held_by={'v1': frozenset({'server-a'})})
     found = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'a'), there)
     assert isinstance(found, decide.Refuse) and 'it is the active' in found.reason
+
+
+@pytest.mark.parametrize('name', MOVES)
+@pytest.mark.parametrize('member', 'abc')
+def test_who_may_have_what_a_dropped_plan_left_is_asked_by_the_next_one(name, member):
+    """S1: a free volume is no proof, also where the plan that gave it away is gone by now."""
+    seen = stopped_world(name, held_by={'v1': frozenset(), 'v2': frozenset()})
+    dropped = decide.answer(signals.Signal(model.Action.DROP), seen).record
+    steps = [s for s in seen.record.plan.steps if s.kind is StepKind.ATTACH]
+    has_given = any(s.state is not StepState.PENDING for s in steps)
+    assert (worlds.holder('b') in (dropped.active, *dropped.left_with)) is has_given
+    # Its server is gone, and the member with it.
+    after = dataclasses.replace(seen, record=dropped, candidates=(GROUP[0], GROUP[2]))
+    if member == 'b':
+        after = dataclasses.replace(after, candidates=GROUP)
+    action = signals.Signal(model.Action.SWITCHOVER, member)
+    plan = decide.answer(action, after).plan
+    asked = {one for one in (plan.old, *plan.tried) if one}
+    assert worlds.holder('a') in asked | {plan.new}
+    assert (worlds.holder('b') in asked | {plan.new}) is (has_given or member == 'b')
+    # Dropped again, it is still known; over, it is not.
+    again = dataclasses.replace(dropped, plan=plan, state=model.State.STOPPED)
+    twice = decide.answer(
+        signals.Signal(model.Action.DROP), dataclasses.replace(after, record=again)
+    ).record
+    assert set(dropped.left_with) <= {twice.active, *twice.left_with}
+    assert outcome.at_end(again, plan, ('a', 'c')).left_with == ()
+
+
+def test_nobody_is_asked_after_a_drop_that_left_everything_at_the_active():
+    there = dict.fromkeys(('v1', 'v2'), frozenset({'server-b'}))
+    seen = stopped_world('hand_over', held_by=there)
+    assert decide.answer(signals.Signal(model.Action.DROP), seen).record.left_with == ()
+
+
+def test_what_came_back_to_the_active_itself_leaves_the_way_back_to_the_one_before():
+    before = model.Record(epoch=3, active=worlds.holder('a'), previous=worlds.holder('b'))
+    seen = world(record=before, held_by={'v1': frozenset(), 'v2': frozenset()})
+    plan = decide.answer(signals.Signal(model.Action.SWITCHOVER, 'a'), seen).plan
+    assert plan.old == plan.new
+    assert outcome.at_end(before, plan, 'abc').previous == worlds.holder('b')
 
 
 @pytest.mark.parametrize('name', MOVES)
