@@ -6,6 +6,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from heat_ha import exceptions, quoting
 from heat_ha.failover import model
 from heat_ha.failover.rules import decide, later
 
@@ -13,6 +14,9 @@ LOG = logging.getLogger(__name__)
 
 # Characters of an event that the list of events shows.
 MAX_EVENT = 230
+
+# Characters of a reason that are kept beside any remedy.
+_LEAST_REASON = 40
 
 # The words under which events appear in `openstack stack event list`.
 FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
@@ -101,6 +105,19 @@ def _lines(parts: Iterable[str]) -> Iterator[str]:
         line = f'{line}; {part}' if line else part
     if line:
         yield line
+
+
+def of_error(intro: str, exc: exceptions.HaError) -> str:
+    """An error as the text of an event, which has room for its remedy whatever the reason is."""
+    remedy = getattr(exc, 'remedy', '')
+    reason = getattr(exc, 'reason', '')
+    return with_remedy(intro, reason, remedy) if remedy else f'{intro}{exc}'
+
+
+def with_remedy(intro: str, reason: str, remedy: str) -> str:
+    """A reason and the way out after it; of the two, the reason is cut to what an event holds."""
+    room = max(MAX_EVENT - len(intro) - len(remedy), _LEAST_REASON)
+    return f'{intro}{quoting.shorten(reason, room)}. {remedy}'
 
 
 def goal(plan: model.Plan) -> str:

@@ -177,7 +177,8 @@ class FailoverRun:
         known = self._held.value
         if before is not None and before[0].server != server:
             before = None
-        self._events.progress(f'waiting for the fence: {known.reason}. {known.remedy}', plan)
+        text = events.with_remedy('waiting for the fence: ', known.reason, known.remedy)
+        self._events.progress(text, plan)
         if not server:
             return None
         decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)

@@ -257,17 +257,10 @@ class Plan:
         return dataclasses.replace(self, steps=steps)
 
     def may_delete(self, server: str | None) -> bool:
-        """Whether the template wants a server to go, by a policy that replaces its member (S8).
-
-        That is the old active's, or that of an earlier successor which was sick as well.
-        """
-        if self.on_dead_host is not OnDeadHost.DELETE_SERVER:
-            return False
-        return any(
-            one.server == server and one.member in self.replaces
-            for one in (self.old, *self.tried)
-            if one is not None and one != self.new
-        )
+        """Whether the template wants the server of who was active to go: it is replaced (S8)."""
+        left = [one for one in (self.old, *self.tried) if one is not None and one != self.new]
+        is_replaced = any(one.server == server and one.member in self.replaces for one in left)
+        return is_replaced and self.on_dead_host is OnDeadHost.DELETE_SERVER
 
     @property
     def is_done(self) -> bool:
@@ -463,8 +456,7 @@ class Record:
     retry_due: str = ''
     # What is known of each of the suspects; a version before has put down their names only.
     suspicions: tuple[Suspicion, ...] = ()
-    # Who may have something that a dropped plan has left, until a plan has taken it from them: that
-    # a thing is shown as free, or a server as gone, is no proof that nobody writes (S1).
+    # Who may have something that a dropped plan has left, until another has taken it from them.
     left_with: tuple[MemberServer, ...] = ()
 
 

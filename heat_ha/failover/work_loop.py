@@ -186,7 +186,7 @@ class WorkLoop:
             self._report(f'the signal about {one.member} of {one.came}: {exc}')
             answer = ''
         except exceptions.Stopped as exc:
-            self._report(f'stopped: {exc}')
+            self._report(events.of_error('stopped: ', exc))
             answer = ''
         finally:
             self._lock.release()
@@ -212,7 +212,7 @@ class WorkLoop:
         except exceptions.StillStopped:
             pass
         except exceptions.HaError as exc:
-            self._report(f'stopped: {exc}')
+            self._report(events.of_error('stopped: ', exc))
         finally:
             self._lock.release()
 

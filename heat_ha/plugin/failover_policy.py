@@ -168,7 +168,7 @@ class FailoverPolicy(
             raise
         except exceptions.HaError as exc:
             LOG.warning('%s stopped: %s', self.name, exc)
-            self._add_event(events.FAILOVER, events.FAILED, f'stopped: {exc}')
+            self._add_event(events.FAILOVER, events.FAILED, events.of_error('stopped: ', exc))
             raise
         finally:
             if work is not None and not goes_on:
@@ -195,4 +195,4 @@ class FailoverPolicy(
 
     def _refused(self, exc):
         LOG.info('%s refuses a signal: %s', self.name, exc)
-        self._add_event('SIGNAL', 'FAILED', f'refused: {exc}')
+        self._add_event('SIGNAL', 'FAILED', events.of_error('refused: ', exc))

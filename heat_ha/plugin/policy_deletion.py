@@ -90,7 +90,7 @@ def _nested(policy):
 
 def _own_servers(group, known):
     """The servers of all that are or were members, as far as the record and the group say."""
-    holders = [known.active, known.previous, *known.seen, *known.retained]
+    holders = [known.active, known.previous, *known.seen, *known.retained, *known.left_with]
     for plan in (known.plan, *(one.plan for one in known.follow_ups)):
         if plan is not None:
             holders += [plan.old, plan.new, *plan.tried]

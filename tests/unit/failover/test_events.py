@@ -3,7 +3,10 @@ import types
 
 import pytest
 
+from heat_ha import exceptions
+from heat_ha.cloud import model as cloud
 from heat_ha.failover import events, model
+from heat_ha.failover.rules import moves, server_rules
 
 
 def emitter(add_event):
@@ -34,6 +37,39 @@ def test_a_text_of_many_parts_is_in_as_few_events_as_hold_it():
     made_by.emit_in_parts(events.COMPLETE, '; '.join(parts))
     assert '; '.join(made) == '; '.join(parts)
     assert 1 < len(made) < 10 and all(len(text) <= 255 for text in made)
+
+
+def _longest_stops():
+    """What the hosts of servers lead to, each for a volume and after a free one."""
+    for status in cloud.ServerStatus:
+        for state in cloud.HostState:
+            server, host = cloud.Server('s' * 36, status), cloud.Host(state, 'the host ' + 'h' * 60)
+            yield server_rules.next_for_stuck(server, host, may_delete=False)
+            yield server_rules.next_for_stuck_stop(server, host)
+            for new in (True, False):
+                yield server_rules.next_for_hand_over(server, host, is_successor=new)
+            for sight in cloud.Sight:
+                yield server_rules.next_for_free(server, host, sight)
+
+
+@pytest.mark.parametrize('kind', [exceptions.FencingUnconfirmed, exceptions.SuccessorFailed])
+def test_the_way_out_is_in_the_event_whole_however_long_the_reason_is(kind):
+    found = [m for m in _longest_stops() if isinstance(m, moves.Stop | moves.WaitForFence)]
+    assert found
+    for move in found:
+        step = f'detach:{"v" * 36}: it is free, but '
+        exc = kind(step + move.reason, move.remedy)
+        for text in (
+            events.of_error('stopped: ', exc),
+            events.with_remedy('waiting for the fence: ', exc.reason, exc.remedy),
+        ):
+            # With the id of the plan before it.
+            assert len(f'[12345678] {text}') <= 255, text
+            assert text.endswith(f'. {move.remedy}') and step[:40] in text
+    assert events.of_error('stopped: ', exceptions.CouldNotAsk('Nova', 'a server', 'x')) == (
+        'stopped: could not ask Nova for a server: x'
+    )
+    assert events.of_error('refused: ', exceptions.Refused('no')) == 'refused: no'
 
 
 def test_who_is_eligible_again_is_news_even_of_a_signal_that_makes_none():
