@@ -8,7 +8,7 @@ import collections
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from oslo_log import log as logging
 
@@ -73,10 +73,7 @@ class FenceWatch:
 
     def wrong(self, host: str) -> str:
         """Why the host may not be fenced by its entry; '' when nothing speaks against it."""
-        return next(
-            (str(one) for one in self.found() if one.host == host
-             and one.kind.weight is findings.Weight.WRONG), '',
-        )  # fmt: skip
+        return next((str(one) for one in _wrong(self.found()) if one.host == host), '')
 
     def found(self) -> list[findings.Finding]:
         """All that was found about the answers of the fences."""
@@ -98,8 +95,9 @@ class FenceWatch:
         for one in sorted(self._logged - found, key=str):
             LOG.info('fence no longer %s', one)
         self._logged = found
+        wrong = {one.host for one in _wrong(found)}
         for host in self._fences.hosts:
-            metrics.FENCE_WRONG.labels(host).set(bool(self.wrong(host)))
+            metrics.FENCE_WRONG.labels(host).set(host in wrong)
 
     def _of_names(self) -> list[findings.Finding]:
         """What the names of the entries mean beside Nova's list, where there are entries."""
@@ -135,8 +133,12 @@ class FenceWatch:
             metrics.FENCE_ASKED.labels(*labels).set(answer.at)
             looks = self._looks.setdefault((host, number), collections.deque(maxlen=2))
             looks.append(model.Look(answer.at, answer.power, answer.detail))
-            reports = self._table.heartbeats().get(host, ())
+            reports = self._table.heartbeats_of(host)
             if findings.reported_while_off(list(looks), reports):
                 self._contradicted[host] = findings.Finding(
                     host, findings.Kind.OFF_WHILE_REPORTING, f'{answer.driver}: {answer.detail}'
                 )
+
+
+def _wrong(found: Iterable[findings.Finding]) -> Iterator[findings.Finding]:
+    return (one for one in found if one.kind.weight is findings.Weight.WRONG)

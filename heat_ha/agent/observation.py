@@ -5,8 +5,9 @@ Nothing here has an effect: it reads, and returns values.
 """
 
 import dataclasses
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heat_ha import exceptions, serialization
@@ -15,7 +16,6 @@ from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
 from heat_ha.agent.rules import confirmation, decide, heartbeats, storm
-from heat_ha.cloud import model as cloud
 from heat_ha.fencing import inventory
 
 
@@ -41,6 +41,66 @@ class _Others:
     storm: str = ''
     doubt: str = ''
     outlived_since: float = float('inf')
+
+
+class Moment:
+    """All hosts together at one moment, for each of them that has failed.
+
+    A cloud may have thousands of hosts, and a hundred that have failed. What is the same for each
+    of these is found out once, when the first one needs it.
+
+    :param incidents: all on record, by host.
+    :param now: Unix time.
+    :param find_down: finds the hosts that ``down`` has.
+    """
+
+    def __init__(
+        self,
+        incidents: Mapping[str, Incident],
+        now: float,
+        table: service_table.ServiceTable,
+        domains: storm.Domains,
+        find_down: Callable[['Moment'], list[str]],
+    ) -> None:
+        self.incidents = incidents
+        self.now = now
+        self.services = table.services
+        self._table = table
+        self._domains = domains
+        self._find_down = find_down
+
+    @functools.cached_property
+    def beats(self) -> Mapping[str, tuple[float, ...]]:
+        """When each host gave its last heartbeats."""
+        return self._table.heartbeats()
+
+    @functools.cached_property
+    def expected(self) -> frozenset[str]:
+        """The hosts that should give heartbeats."""
+        return frozenset(
+            host
+            for host, service in self.services.items()
+            if not (service.is_in_maintenance or service.is_forced_down)
+        )
+
+    @functools.cached_property
+    def on_time(self) -> frozenset[str]:
+        """Of those the ones that are not silent."""
+        return heartbeats.on_time(self.expected, self.beats, self.now)
+
+    @functools.cached_property
+    def down(self) -> list[str]:
+        """Hosts that the sources show as down and that have no open incident yet."""
+        return self._find_down(self)
+
+    @functools.cached_property
+    def domains(self) -> Mapping[str, frozenset[str]]:
+        """The hosts of each failure domain, by its name."""
+        return self._domains.of({host: one.zone for host, one in self.services.items()})
+
+
+# While an incident is in one of these, other hosts may keep it from going on.
+_HELD_BY_OTHERS = frozenset({Phase.SUSPECT, Phase.CONFIRMED})
 
 
 class Observer:
@@ -102,7 +162,7 @@ class Observer:
         :raises exceptions.HaError: something that matters could not be read.
         """
         entry = self._store.get(agent_store.INCIDENT, host)
-        found = self.observe(host, self.incidents(), time.time())
+        found = self.observe(host, self.moment(self.incidents(), time.time()))
         if self.needs_audit(found):
             found = dataclasses.replace(found, leftovers=self._nova.leftovers(host))
         if found.incident is None or found.incident.phase is not Phase.RESCUING:
@@ -119,13 +179,18 @@ class Observer:
         incident = observation.incident
         return self._audits and incident is not None and incident.phase is Phase.QUARANTINED
 
-    def observe(
-        self, host: str, incidents: Mapping[str, Incident], now: float
-    ) -> model.Observation:
+    def moment(self, incidents: Mapping[str, Incident], now: float) -> Moment:
+        """All hosts as they are now, beside the incidents on record."""
+        return Moment(
+            incidents, now, self._table, self._limits.domains, self._down_without_incident
+        )
+
+    def observe(self, host: str, moment: Moment) -> model.Observation:
         """Observe a host without asking any service: from what was last seen and reported."""
+        incidents, now = moment.incidents, moment.now
         incident = incidents.get(host)
         judgement = self._judge(host, incident, now)
-        others = self._others(incident, incidents, now) if incident else _Others()
+        others = self._others(incident, moment) if incident else _Others()
         # Another source may be wrong for a moment however long the host has been silent.
         is_by_nova = sources.ServicesApi.name in judgement.agreed
         return model.Observation(
@@ -168,7 +233,7 @@ class Observer:
 
     def _is_settled(self, host: str, now: float) -> bool:
         return heartbeats.has_settled(
-            self._table.heartbeats().get(host, ()),
+            self._table.heartbeats_of(host),
             self._table.written_at(host),
             self._monitor.trusted_since,
             self._mark_settle,
@@ -202,44 +267,39 @@ class Observer:
             claims |= {s: model.Claimed.DOWN for s in incident.agreed if claims.get(s) in gone}
         return confirmation.judge(self._rule, claims)
 
-    def _others(self, incident: Incident, incidents: Mapping[str, Incident], now: float) -> _Others:
+    def _others(self, incident: Incident, moment: Moment) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""
-        if not incident.is_open:
+        if incident.phase not in _HELD_BY_OTHERS:
             return _Others()
-        host, services, beats = incident.host, self._table.services, self._table.heartbeats()
-        down_now = self._down_without_incident(incidents, now)
-        expected = {o for o, service in services.items() if o != host and _is_expected(service)}
+        host, beats, now = incident.host, moment.beats, moment.now
+        expected = moment.expected - {host}
         silent_since = heartbeats.silent_since(beats.get(host, ()), self._table.written_at(host))
-        outlived = heartbeats.outlived(silent_since, expected, beats, now)
+        outlived = heartbeats.outlived(silent_since, moment.on_time - {host}, beats)
         unheard = {
             other
             for other in expected - outlived
             if not any(at > incident.opened for at in beats.get(other, ()))
         }
-        known = incidents.values()
-        failed = storm.failed(host, known, down_now, self._limits, now)
+        known = moment.incidents.values()
+        failed = storm.failed(host, known, moment.down, self._limits, now)
         # Who was fenced stays among those of which a share may fail, and maintenance is none.
         rest = (len(expected | failed), self._limits, now)
         living = expected - failed
-        domains = self._limits.domains.of({h: service.zone for h, service in services.items()})
         return _Others(
-            storm.of_hosts(host, known, down_now, *rest, domains),
-            storm.doubt(host, known, down_now, unheard, *rest),
+            storm.of_hosts(host, known, moment.down, *rest, moment.domains),
+            storm.doubt(host, known, moment.down, unheard, *rest),
             silent_since if living and living <= outlived else float('inf'),
         )
 
-    def _down_without_incident(self, incidents: Mapping[str, Incident], now: float) -> list[str]:
-        """Hosts that the sources show as down and that have no open incident yet."""
+    def _down_without_incident(self, moment: Moment) -> list[str]:
+        incidents, now = moment.incidents, moment.now
         return [
             host
-            for host, service in self._table.services.items()
-            if (host not in incidents or not incidents[host].is_open)
+            for host, service in moment.services.items()
+            # Most hosts are healthy: nobody claims anything else of them.
+            if (not service.is_up or self._reports.has(host))
+            and (host not in incidents or not incidents[host].is_open)
             and not service.is_in_maintenance
             and not decide.is_old_silence(service, self._old_silence, now)
             and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
         ]
-
-
-def _is_expected(service: cloud.ComputeService) -> bool:
-    """Whether a host should give heartbeats."""
-    return not (service.is_in_maintenance or service.is_forced_down)

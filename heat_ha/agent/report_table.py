@@ -59,6 +59,10 @@ class ReportTable:
                 return Arrival.NEWS
             return Arrival.REPEATED
 
+    def has(self, host: str) -> bool:
+        """Whether anything was reported about a host that is still known."""
+        return host in self._reports
+
     def claims(
         self,
         host: str,

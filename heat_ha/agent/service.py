@@ -201,8 +201,9 @@ class Agent:
         metrics.ISOLATED.set(bool(self._monitor.problem()))
         _count(incidents)
         pause = self._settings.poll_interval
+        moment = self._observer.moment(incidents, now)
         for host in sorted(set(services) | set(incidents)):
-            observed = self._observer.observe(host, incidents, now)
+            observed = self._observer.observe(host, moment)
             step = decide.next_step(observed, self._settings.host)
             phase, age = None, float('inf')
             if observed.incident is not None:

@@ -78,6 +78,11 @@ class ServiceTable:
         with self._guard:
             return {host: tuple(own) for host, own in self._heartbeats.items()}
 
+    def heartbeats_of(self, host: str) -> tuple[float, ...]:
+        """When one host gave its last heartbeats, the oldest first."""
+        with self._guard:
+            return tuple(self._heartbeats.get(host, ()))
+
     def heartbeats_since(self, host: str, since: float) -> int:
         """How many heartbeats a host gave after a time, of those that are retained."""
         with self._guard:

@@ -96,29 +96,38 @@ def has_settled(
     return written is not None and now - written >= settle
 
 
-def has_outlived(own: Sequence[float], last_of_other: float, now: float) -> bool:
-    """Whether a host lived on when another fell silent, and is not silent now.
+def on_time(
+    hosts: Collection[str], beats: Mapping[str, Sequence[float]], now: float
+) -> frozenset[str]:
+    """Which of the hosts are not silent now: for no longer than they usually are.
 
-    Invariant: false for a host that died before the other one had left out a whole interval
-    between reports, and for one that has been silent for longer than it usually is.
+    Invariant: a host of which fewer than ``OUTLIVED_BY`` heartbeats are known is not among them.
 
-    :param own: when it sent heartbeats, the oldest first.
-    :param last_of_other: when the other one sent its last.
+    :param beats: by host, when it sent heartbeats, the oldest first.
     """
-    if sum(at > last_of_other for at in own) < OUTLIVED_BY:
+    return frozenset(host for host in hosts if _is_on_time(beats.get(host, ()), now))
+
+
+def _is_on_time(own: Sequence[float], now: float) -> bool:
+    if len(own) < OUTLIVED_BY:
         return False
     usual = statistics.median(later - at for at, later in itertools.pairwise(own))
     return now - own[-1] <= OVERDUE * usual
 
 
 def outlived(
-    silent_since: float, others: Collection[str], beats: Mapping[str, Sequence[float]], now: float
+    silent_since: float, living: Collection[str], beats: Mapping[str, Sequence[float]]
 ) -> frozenset[str]:
-    """Which of the other hosts have outlived one that has been silent since a time.
+    """Which of the hosts that are on time have outlived one that has been silent since a time.
 
+    Invariant: a host that died before the other one had left out a whole interval between reports
+    is not among them.
+
+    :param silent_since: when the other one sent its last heartbeat.
+    :param living: hosts that :func:`on_time` has found.
     :param beats: by host, when it sent heartbeats, the oldest first.
     """
-    return frozenset(o for o in others if has_outlived(beats.get(o, ()), silent_since, now))
+    return frozenset(host for host in living if beats[host][-OUTLIVED_BY] > silent_since)
 
 
 def silent_since(own: Sequence[float], written: float | None) -> float:

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import enum
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing.model import Answer, Look, Power
@@ -91,6 +91,21 @@ def reported_while_off(looks: Sequence[Look], reports: Sequence[float]) -> bool:
     return False
 
 
+class _Names:
+    """Names of hosts by what they are found by, however many there are: the first one of each.
+
+    ``whole``: without regard to upper and lower case; ``short``: without the domain as well.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.whole: dict[str, str] = {}
+        self.short: dict[str, str] = {}
+        for name in sorted(names):
+            plain = name.casefold()
+            self.whole.setdefault(plain, name)
+            self.short.setdefault(_short(plain), name)
+
+
 def of_answers(
     answers: Iterable[Answer], services: Mapping[str, ComputeService] | None
 ) -> list[Finding]:
@@ -99,7 +114,7 @@ def of_answers(
     :param services: Nova's hosts by name; None when Nova did not answer.
     """
     found = list(answers)
-    known = {answer.host for answer in found} | set(services or ())
+    known = _Names({answer.host for answer in found} | set(services or ()))
     return [
         *(one for answer in found for one in _of_answer(answer, services or {}, known)),
         *_shared(found, Kind.SAME_SYSTEM, _system),
@@ -108,7 +123,7 @@ def of_answers(
 
 
 def _of_answer(
-    answer: Answer, services: Mapping[str, ComputeService], known: Collection[str]
+    answer: Answer, services: Mapping[str, ComputeService], known: _Names
 ) -> Iterable[Finding]:
     service = services.get(answer.host)
     if not answer.is_power_control:
@@ -122,18 +137,14 @@ def _of_answer(
         yield Finding(answer.host, Kind.NAME_OF_ANOTHER, detail)
 
 
-def _name_of_another(answer: Answer, known: Collection[str]) -> str:
+def _name_of_another(answer: Answer, known: _Names) -> str:
     """The other host whose name the BMC gives; '' when it is the right one, or nobody's."""
     given, own = answer.host_name.strip().casefold(), answer.host.casefold()
-    others = sorted(host for host in known if host.casefold() != own)
     if not given or given == own:
         return ''
-    for host in others:
-        if host.casefold() == given:
-            return host
-    if _short(given) == _short(own):
-        return ''
-    return next((host for host in others if _short(host.casefold()) == _short(given)), '')
+    if given in known.whole:
+        return known.whole[given]
+    return '' if _short(given) == _short(own) else known.short.get(_short(given), '')
 
 
 def _short(name: str) -> str:
@@ -172,10 +183,9 @@ def of_names(
     found = [Finding(host, Kind.UNFENCED) for host, fences in sorted(listed.items()) if not fences]
     if services is None:
         return [*found, Finding('*', Kind.NOVA_NOT_ASKED)]
+    known = _Names(services)
     for host in sorted(set(listed) - set(services)):
-        near = [
-            name for name in sorted(services) if _short(name.casefold()) == _short(host.casefold())
-        ]
-        found.append(Finding(host, Kind.UNKNOWN_TO_NOVA, f'it has {near[0]}' if near else ''))
+        near = known.short.get(_short(host.casefold()))
+        found.append(Finding(host, Kind.UNKNOWN_TO_NOVA, f'it has {near}' if near else ''))
     kind = Kind.WITHOUT_ENTRY if default_fences else Kind.UNFENCED
     return found + [Finding(host, kind) for host in sorted(set(services) - set(listed))]

@@ -31,8 +31,8 @@ class World:
             host: ComputeService(host, host, is_up, False, False) for host, is_up in self.up.items()
         }
 
-    def heartbeats(self):
-        return self.reports
+    def heartbeats_of(self, host):
+        return self.reports.get(host, ())
 
     def ask(self, host, fences, now):
         self.asked.append(host)
@@ -141,3 +141,13 @@ def test_it_stops(monkeypatch):
             pass
         world.watch.stop()
         done.result(timeout=10)
+
+
+def test_what_all_answers_mean_is_found_out_once_for_a_look_at_many_fences(monkeypatch):
+    world, taken = World(monkeypatch), []
+    of_answers = fence_watch.findings.of_answers
+    monkeypatch.setattr(
+        fence_watch.findings, 'of_answers', lambda *given: taken.append(1) or of_answers(*given)
+    )
+    world.look()
+    assert len(taken) == 1, 'each fence, and what all answers mean for each, is a square'

@@ -10,9 +10,9 @@ from heat_ha import exceptions
 from heat_ha.agent import service
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
-from heat_ha.agent.rules import decide, reports
+from heat_ha.agent.rules import confirmation, decide, reports
 from heat_ha.cloud import model as cloud
-from tests.unit.agent.worlds import Clock, Died, Locks, World, make, phase, rounds, store
+from tests.unit.agent.worlds import Clock, Died, Inline, Locks, World, make, phase, rounds, store
 
 __all__ = ['store']
 
@@ -392,3 +392,25 @@ def test_a_value_is_written_only_over_the_one_that_was_read(store):
         with pytest.raises(agent_store.Changed):
             store.put('incident', 'c1', {'a': 3}, version)
     assert store.get('incident', 'c1').value == {'a': 2}
+
+
+@pytest.mark.parametrize('failed', [1, 8])
+def test_what_all_hosts_mean_is_found_out_once_in_a_round_however_many_have_failed(
+    store, monkeypatch, failed
+):
+    world = World(hosts=40)
+    agent = make(world, store, settle=1000.0)
+    rounds(agent, world, 3)
+    world.down(*sorted(world.services)[:failed])
+    # Each has an incident now, and another host fails beside them.
+    rounds(agent, world, 1)
+    world.down('c9')
+    agent._table.refresh()
+    judged, read = [], []
+    of_judge, of_table = confirmation.judge, agent._table.heartbeats
+    monkeypatch.setattr(confirmation, 'judge', lambda *given: judged.append(1) or of_judge(*given))
+    monkeypatch.setattr(agent._table, 'heartbeats', lambda: read.append(1) or of_table())
+    monkeypatch.setattr(agent._worker, 'start', lambda *_: None)
+    agent.round(Inline())
+    assert len(judged) == len(world.services) + 1, 'each host once, and c9 for those that failed'
+    assert len(read) == 1

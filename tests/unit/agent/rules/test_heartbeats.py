@@ -60,10 +60,18 @@ def worlds():
                     yield own, other, died, now, look_every
 
 
+def outlived(silent_since, others, beats, now):
+    return heartbeats.outlived(silent_since, heartbeats.on_time(others, beats, now), beats)
+
+
+def has_outlived(own, last_of_other, now):
+    return outlived(last_of_other, ['own'], {'own': own}, now) == {'own'}
+
+
 def test_a_host_has_outlived_another_when_it_lived_long_after_it_and_until_now():
     answers = set()
     for own, other, died, now, look_every in worlds():
-        found = heartbeats.has_outlived(other, own[-1], now)
+        found = has_outlived(other, own[-1], now)
         answers.add((found, died > now))
         if found:
             # It lived when the other one had left out a report, and almost until now.
@@ -79,19 +87,17 @@ def test_a_pause_of_novas_own_is_not_taken_for_the_death_of_one_host():
     # All are silent from 30 to 50, and then one reports before the other.
     before = [3.0 * n for n in range(11)]
     late = 50.0
-    assert not heartbeats.has_outlived([*before, late], before[-1], late)
-    assert not heartbeats.has_outlived([*before, late, late + 3], before[-1], late + 3)
-    assert heartbeats.has_outlived([*before, late, late + 3, late + 6], before[-1], late + 6)
+    assert not has_outlived([*before, late], before[-1], late)
+    assert not has_outlived([*before, late, late + 3], before[-1], late + 3)
+    assert has_outlived([*before, late, late + 3, late + 6], before[-1], late + 6)
 
 
 def test_a_host_of_which_nobody_knows_is_outlived_by_none():
     others = {'c2': (1.0, 4.0, 7.0, 10.0), 'c3': (2.0,)}
-    assert (
-        heartbeats.outlived(heartbeats.silent_since((), None), others, others, 11.0) == frozenset()
-    )
-    assert heartbeats.outlived(1.0, others, others, 11.0) == {'c2'}
-    assert heartbeats.outlived(0.5, ['c2', 'c4'], others, 11.0) == {'c2'}
-    assert heartbeats.outlived(0.5, others, others, 15.0) == frozenset()
+    assert outlived(heartbeats.silent_since((), None), others, others, 11.0) == frozenset()
+    assert outlived(1.0, others, others, 11.0) == {'c2'}
+    assert outlived(0.5, ['c2', 'c4'], others, 11.0) == {'c2'}
+    assert outlived(0.5, others, others, 15.0) == frozenset()
 
 
 def test_no_sign_of_life_is_later_than_the_silence_however_late_the_agent_began():
