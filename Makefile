@@ -105,7 +105,9 @@ demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1
 	$(BIN)/python -m demo.run
 
 # That of the regions needs both, and so do all of them together.
-bench: dev $(if $(filter regions,$(or $(NAME),regions)),lab,lab-one) ## Measure on the real cloud; NAME= chooses one benchmark.
+# All but one of them need the lab, and one of these both of its regions.
+BENCH_LAB = $(if $(filter regions,$(or $(NAME),regions)),lab,lab-one)
+bench: dev $(if $(filter-out scale,$(or $(NAME),all)),$(BENCH_LAB)) ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 
 chaos: dev lab-one ## Random failovers while hosts, engines and services fail; RUNS= SEED= MINUTES=.
