@@ -149,7 +149,7 @@ class Resumer:
             clock.now(),
             is_locked=self._is_alive(plan.engine),
             is_alive=self._is_alive,
-            is_fenced=lambda: self._is_fenced(plan, services),
+            is_fence_over=lambda: self._is_fence_over(plan, services),
         )
         if found is None:
             return
@@ -166,22 +166,24 @@ class Resumer:
     def _is_alive(self, engine: str) -> bool:
         return bool(engine) and self._liveness.is_alive(engine)
 
-    def _is_fenced(
+    def _is_fence_over(
         self, plan: policy_index.Unfinished, services: Mapping[str, ComputeService]
     ) -> bool:
+        """Whether a host of the plan's former holders is confirmed down, or all of them are up."""
         found = plan.record.get('plan') or {}
         ends = [found.get('old') or {}, *found.get('tried', ())]
-        return any(self._is_down(plan, one.get('server', ''), services) for one in ends)
+        hosts = [self._host(plan, one['server'], services) for one in ends if one.get('server')]
+        is_confirmed = any(h is not None and h.is_forced_down for h in hosts)
+        return is_confirmed or (bool(hosts) and all(h is not None and h.is_up for h in hosts))
 
-    def _is_down(
+    def _host(
         self, plan: policy_index.Unfinished, server: str, services: Mapping[str, ComputeService]
-    ) -> bool:
+    ) -> ComputeService | None:
         try:
-            service = services.get(self._nova.host_of(server))
+            return services.get(self._nova.host_of(server))
         except exceptions.HaError as exc:
             LOG.info('policy=%s the host of server %s is unknown: %s', plan.name, server, exc)
-            return False
-        return service is not None and service.is_forced_down
+            return None
 
     # --- RemoteStacks ------------------------------------------------------------------------
 

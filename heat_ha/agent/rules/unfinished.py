@@ -34,7 +34,7 @@ def wanted(
     *,
     is_locked: bool,
     is_alive: Callable[[str], bool],
-    is_fenced: Callable[[], bool],
+    is_fence_over: Callable[[], bool],
 ) -> Wanted | None:
     """What a policy is to be sent, None for nothing.
 
@@ -45,15 +45,16 @@ def wanted(
     :param signals: those that it keeps, as JSON has them.
     :param is_locked: whether a living engine has its lock.
     :param is_alive: whether the engine of that id lives.
-    :param is_fenced: whether the host of the old active is confirmed down; asked only if needed.
+    :param is_fence_over: whether a host of those who had something is confirmed down, or all such
+        hosts are up again; asked only if needed.
     """
     if record.get('is_paused') or is_locked:
         return None
     state, plan = record.get('state'), record.get('plan') or {}
     if state == 'running':
         return Wanted('resume', 'its engine is dead')
-    if state == 'waiting_for_fence' and is_fenced():
-        return Wanted('resume', 'its host is confirmed down')
+    if state == 'waiting_for_fence' and is_fence_over():
+        return Wanted('resume', 'its host is confirmed down, or back')
     failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
     if state == 'stopped' and not failed & _HOOKS and _is_due(record.get('retry_due', ''), now):
         return Wanted('retry', 'it stopped')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which work the agent lets go on, and how often it signals for that."""
 
+import dataclasses
 import threading
 import types
 
@@ -160,23 +161,40 @@ def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, 
 
 
 @pytest.mark.parametrize(
-    ('state', 'engine', 'is_forced_down', 'is_resumed'),
+    ('state', 'engine', 'host', 'is_resumed'),
     [
-        ('running', 'living', False, False),
-        ('running', 'dead', False, True),
-        ('running', '', False, True),
-        ('waiting_for_fence', '', False, False),
-        ('waiting_for_fence', '', True, True),
-        ('waiting_for_fence', 'living', True, False),
+        ('running', 'living', 'silent', False),
+        ('running', 'dead', 'silent', True),
+        ('running', '', 'silent', True),
+        ('waiting_for_fence', '', 'silent', False),
+        ('waiting_for_fence', '', 'forced_down', True),
+        ('waiting_for_fence', 'living', 'forced_down', False),
+        ('waiting_for_fence', '', 'up', True),
+        ('waiting_for_fence', 'living', 'up', False),
+        ('waiting_for_fence', '', 'not in Nova', False),
     ],
 )
-def test_a_plan_goes_on_when_its_engine_died_and_its_host_is_fenced(
-    world, state, engine, is_forced_down, is_resumed
+def test_a_plan_goes_on_when_its_engine_died_and_its_host_is_fenced_or_back(
+    world, state, engine, host, is_resumed
 ):
     world.plans = [left_plan(state=state, engine=engine)]
-    world.services = {'c1': cloud.ComputeService('c1', 'id', False, is_forced_down, False)}
+    seen = cloud.ComputeService('c1', 'id', host == 'up', host == 'forced_down', False)
+    world.services = {} if host == 'not in Nova' else {'c1': seen}
     assert world.rounds(2) == ['id'] * is_resumed
     # Not at once again.
     assert world.rounds(resumer.RESUME_AGAIN_AFTER - 2) == []
     assert world.rounds(2) == ['id'] * is_resumed
     assert {action for action, _stack in world.sent} <= {'resume'}
+
+
+def test_a_plan_waits_for_each_of_those_who_had_something(world):
+    """One host that is silent is enough, and one that is confirmed down is worth a look."""
+    ends = {'plan': {'old': {'server': 'old'}, 'tried': [{'server': 'tried'}]}}
+    world.plans = [left_plan(state='waiting_for_fence', **ends)]
+    hosts = {'old': 'c1', 'tried': 'c2'}
+    world.resumer._nova.host_of = hosts.get
+    up = cloud.ComputeService('c1', 'id', True, False, False)
+    world.services = {'c1': up, 'c2': dataclasses.replace(up, host='c2', is_up=False)}
+    assert world.rounds(2) == []
+    world.services['c2'] = dataclasses.replace(up, host='c2')
+    assert world.rounds(2) == ['id']

@@ -53,7 +53,7 @@ def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
             NOW,
             is_locked=locked,
             is_alive=lambda engine: engine == 'living',
-            is_fenced=lambda fenced=fenced: fenced,
+            is_fence_over=lambda fenced=fenced: fenced,
         )
         if paused or locked:
             assert found is None
@@ -72,7 +72,7 @@ def test_a_stopped_plan_is_tried_again_when_that_is_due():
     for due, is_due in (('', True), (at(-1), True), (at(1), False)):
         record = {'state': 'stopped', 'retry_due': due}
         found = unfinished.wanted(
-            record, (), NOW, is_locked=False, is_alive=bool, is_fenced=lambda: False
+            record, (), NOW, is_locked=False, is_alive=bool, is_fence_over=lambda: False
         )
         assert (found is not None) is is_due
 
@@ -81,6 +81,6 @@ def test_a_config_in_a_server_is_run_again_by_a_person_only():
     for kind in ('detach', 'attach', 'hand_over', 'add_member', 'quiesce', 'activate'):
         record = {'state': 'stopped', 'plan': {'steps': [{'kind': kind, 'state': 'failed'}]}}
         found = unfinished.wanted(
-            record, (), NOW, is_locked=False, is_alive=bool, is_fenced=lambda: False
+            record, (), NOW, is_locked=False, is_alive=bool, is_fence_over=lambda: False
         )
         assert (found is None) is (kind in ('quiesce', 'activate'))
