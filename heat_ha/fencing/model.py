@@ -7,6 +7,9 @@ They are apart from the drivers, so that rules can hold them and import no I/O.
 import dataclasses
 import enum
 
+# The driver that takes Nova's mark ``forced_down`` for the word of whoever set it.
+BY_MARK = 'nova_forced_down'
+
 
 class Power(enum.Enum):
     """What a power control reports of its host. UNKNOWN: it could not be asked, or is unclear."""

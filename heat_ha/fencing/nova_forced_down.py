@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing by others: an operator or a cluster manager fences, and marks the host in Nova."""
 
-from heat_ha.fencing import driver
+from heat_ha.fencing import driver, model
 from heat_ha.fencing.driver import Power
 
 
@@ -15,7 +15,7 @@ class NovaForcedDown(driver.Driver):
         than its last sign of life; likewise.
     """
 
-    name = 'nova_forced_down'
+    name = model.BY_MARK
     is_power_control = False
     is_marked = False
     is_own = False

@@ -10,6 +10,7 @@ import dataclasses
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
 from heat_ha.agent.rules import by_hand
 from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
 
 # So many heartbeats a fenced host must send before it counts as alive again. One is too few: when
 # somebody marks the host and unmarks it between two looks, that looks like a heartbeat.
@@ -287,6 +288,8 @@ def _fenced(observation: Observation, incident: Incident, settings: Settings) ->
     assert incident.proof is not None
     if _is_marked_since(observation.service, incident.proof.at):
         return Enter('Nova shows it as forced down', Phase.RESCUING)
+    if fencing.BY_MARK in incident.proof.who and not _is_marked(observation):
+        return _fence_again(observation, 'the mark that was taken for its fence is gone')
     return MarkDown(f'{incident.proof.who}: {incident.proof.how}')
 
 

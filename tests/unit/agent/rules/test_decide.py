@@ -272,6 +272,27 @@ def test_what_was_silent_before_anybody_watched_has_not_failed_just_now():
     assert decide.next_step(seen_as(None, Verdict.DOWN, anew, {}), SETTINGS).phase is Phase.SUSPECT
 
 
+# S1
+@pytest.mark.parametrize(
+    ('who', 'step'),
+    [
+        ('nova_forced_down by agent-1', decide.Fence),
+        ('redfish and nova_forced_down by agent-1', decide.Fence),
+        ('redfish by agent-1', decide.MarkDown),
+        ('none by agent-1', decide.MarkDown),
+        ('anna by hand', decide.MarkDown),
+    ],
+)
+def test_a_mark_that_is_gone_is_not_set_again_on_the_word_of_it(who, step):
+    proof = fencing.Proof(who, 'seen', NOW)
+    judgement = model.Judgement(Verdict.DOWN, 'said')
+    for shown in (mark(), mark(disabled=True, reason=OURS[1])):
+        seen = model.Observation(
+            'c1', incident(Phase.FENCED, proof=proof), judgement, shown, NOW, is_word=True
+        )
+        assert isinstance(decide.next_step(seen, SETTINGS), step)
+
+
 def test_what_a_person_releases_is_fenced_anew():
     for before in (decide.released(incident(Phase.DEFERRED), 'ann', NOW - 60),
                    decide.with_more_rescues(incident(Phase.DONE), 'ann', NOW - 60)):  # fmt: skip
