@@ -5,6 +5,7 @@ Waitress reads requests in one thread, whatever number of senders is slow at sen
 a request over only once it is whole. It has no TLS: a proxy in front of it has.
 """
 
+import contextlib
 import ipaddress
 import logging
 import threading
@@ -137,8 +138,10 @@ class Server:
     def shutdown(self) -> None:
         """Close all connections, and end."""
         if self._thread.is_alive():
-            # In the thread of the loop, which ends when nothing is open any more.
-            self._listening[0].trigger.pull_trigger(self._close)
+            # In the thread of the loop, which ends when nothing is open any more. Where a request
+            # has woken it up meanwhile, it has closed what it would be woken by.
+            with contextlib.suppress(OSError):
+                self._listening[0].trigger.pull_trigger(self._close)
             self._thread.join(STOP_SECONDS)
         else:
             self._close()

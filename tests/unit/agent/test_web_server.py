@@ -172,6 +172,21 @@ def test_an_address_that_is_taken_is_refused_by_its_name():
             web_server.Server(application, [place])
 
 
+def test_it_ends_where_a_request_wakes_it_up_at_the_very_moment():
+    server = web_server.Server(application, ['127.0.0.1:0'])
+    server.start()
+    trigger, wake = server._listening[0].trigger, server._listening[0].trigger._physical_pull
+
+    def woken_up_by_somebody_else():
+        wake()
+        server._thread.join(10)
+        wake()
+
+    trigger._physical_pull = woken_up_by_somebody_else
+    server.shutdown()
+    assert not server._thread.is_alive()
+
+
 def test_a_server_that_never_began_ends_all_the_same():
     web_server.Server(application, ['127.0.0.1:0']).shutdown()
 
