@@ -135,14 +135,14 @@ clean: ## Remove the environments and what was built; the lab has lab-clean.
 	touch $@
 
 # Each Heat with the libraries that its own release was tested with, the newest with the lab's.
-# Older ones take pkg_resources for granted.
+# Older ones take setuptools, and pkg_resources in it, for granted.
 .matrix/heat%/stamp: .tools/uv/stamp $(PACKAGE) $(CONSTRAINTS) $(wildcard tools/releases/*.txt)
 	mkdir -p .matrix
 	grep -hv '^openstack-heat==' $(CONSTRAINTS) > .matrix/constraints.txt
 	test -x .matrix/heat$*/bin/python || $(UV) venv -q --python $(PYTHON) .matrix/heat$*
 	own=tools/releases/heat$*.txt; test -e $$own || own=.matrix/constraints.txt; \
 	$(UV) pip install -q --python .matrix/heat$*/bin/python -c $$own \
-		'.[agent,test]' 'openstack-heat==$*.*' 'setuptools<81'
+		'.[agent,test]' 'openstack-heat==$*.*' setuptools
 	touch $@
 
 .PRECIOUS: .matrix/heat%/stamp
