@@ -28,6 +28,8 @@ _FAILURES = (keystone_exceptions.ClientException, requests.RequestException)
 
 # A stack with all of its outputs; a longer answer is not Heat's.
 MAX_BYTES = 16 * 1024 * 1024
+# So much of it at once, at most.
+PIECE_BYTES = 64 * 1024
 
 OWN_HANDS = 'update the parent stack as its owner, whose own token can do it'
 
@@ -303,13 +305,26 @@ def _parsed(text: bytes) -> Mapping[str, Any]:
 def _until(deadline: float, response: Any) -> Iterator[bytes]:
     """The answer's body as it comes, but not longer than until the deadline."""
     size = 0
-    # read1 gives what has come; iter_content would wait until a whole piece is full.
-    while piece := response.raw.read1(64 * 1024, decode_content=True):
+    for piece in _pieces(response.raw):
         size += len(piece)
         if time.monotonic() > deadline or size > MAX_BYTES:
             response.close()
             raise requests.exceptions.ReadTimeout('the answer did not end in time')
         yield piece
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """What has come of a body; ``iter_content`` would wait until a whole piece is full."""
+    if hasattr(raw, 'read1'):
+        while piece := raw.read1(PIECE_BYTES, decode_content=True):
+            yield piece
+        return
+    # urllib3 before 2, which is not changed any more, has this only below.
+    raw._init_decoder()
+    with raw._error_catcher():
+        while raw._fp is not None and (piece := raw._fp.read1(PIECE_BYTES)):
+            yield raw._decode(piece, decode_content=True, flush_decoder=False)
+        yield raw._decode(b'', decode_content=True, flush_decoder=True)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -320,7 +320,8 @@ def test_a_token_that_has_ended_is_replaced_where_there_is_another_login(heat, h
         (ksa_exceptions.NotFound(), ErrorClass.AUTH),
         (ksa_exceptions.Unauthorized(), ErrorClass.AUTH),
         (ksa_exceptions.Forbidden(), ErrorClass.AUTH),
-        (ksa_exceptions.TooManyRequests(), ErrorClass.UNREACHABLE),
+        # Newer libraries have a class of its own for that.
+        (ksa_exceptions.HTTPClientError(http_status=429), ErrorClass.UNREACHABLE),
         (ksa_exceptions.InternalServerError(), ErrorClass.UNREACHABLE),
         (ksa_exceptions.ConnectFailure(), ErrorClass.UNREACHABLE),
         (transport.BadCredential('no such secret'), ErrorClass.INVALID),
