@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clock, heat_rpc, lease, nested_stack, resource_data
+from heat_ha.cloud import clock, heat_rpc, heat_stalled, lease, nested_stack, resource_data
 from heat_ha.failover import (
     events,
     failover_run,
@@ -77,6 +77,7 @@ class WorkLoop:
         self._decide = decide
         self._stack_status = nested_stack.status_of(policy)
         self._not_now: set[object] = set()
+        self._scanner: heat_stalled.OrphanScanner | None = None
         # When something was done last, and when what was in other hands was looked at.
         self._busy_at = self._looked_at = time.monotonic()
 
@@ -141,6 +142,7 @@ class WorkLoop:
                 case work.Pause(seconds=seconds):
                     if not waits or not self._is_the_waiter():
                         return
+                    self._look_for_dead_engines()
                     time.sleep(seconds)
                     continue
             self._waits_no_more()
@@ -159,6 +161,18 @@ class WorkLoop:
                     self._expire(kept)
                 case work.Retry():
                     self._retry()
+
+    def _look_for_dead_engines(self) -> None:
+        """Let what an engine was at with the members, when it died, become FAILED.
+
+        What is waited for may be such work, of whomever: Heat itself sees that only when it is to
+        change the member again.
+        """
+        if self._scanner is None and self._group is not None and self._group.resource_id:
+            context, stack_id = self._policy.context, self._group.resource_id
+            self._scanner = nested_stack.scanner_of(context, stack_id)
+        if self._scanner is not None:
+            self._scanner.look()
 
     def _decide_again(self, one: model.Remembered) -> bool:
         """Decide a remembered signal; whether it is decided."""

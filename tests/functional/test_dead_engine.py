@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab.client import engines, hosts, storage, waiting
+from lab.client import engines, hosts, stacks, storage, waiting
 
 pytestmark = pytest.mark.alone
 
@@ -42,4 +42,39 @@ def test_what_died_with_another_engine_is_found_and_done_again(make_stack, tenan
     servers = stack.servers()
     assert len(stack.members('server_group')) == len(servers) == 2 and old not in servers
     assert storage.holder(tenant, volume) == stack.output('active_server')
+    assert summary()['violations'] == []
+
+
+GROWS = """
+  grow:
+    type: OS::Heat::ScalingPolicy
+    properties:
+      adjustment_type: change_in_capacity
+      auto_scaling_group_id: {get_resource: server_group}
+      scaling_adjustment: 1
+
+outputs:
+"""
+
+
+def test_an_alarm_does_not_wait_for_a_scaling_that_died_with_its_engine(make_stack, tenant, watch):
+    text = (stacks.EXAMPLES / 'failover_pair.yaml').read_text()
+    stack = make_stack(text.replace('max_size: 2', 'max_size: 3').replace('\noutputs:\n', GROWS))
+    volume = stack.output('volume')
+    old = storage.holder(tenant, volume)
+    summary = watch([volume])
+    stack.signal('grow')
+    worker = waiting.until(
+        lambda: sorted(engines.working_on(stack.id))[:1], 'an engine adds a member', every=0.02
+    )[0]
+    hosts.run_lab('kill', worker)
+    hosts.run_lab('start', worker)
+    assert stack.post_alarm(stack.output('alarm_url'), {'member': old}) == 200
+    waiting.until(
+        lambda: storage.holder(tenant, volume) not in (None, old),
+        'the volume is on a standby, although nobody goes on with the new member',
+        seconds=90,
+        every=0.5,
+    )
+    waiting.until(lambda: policy(stack)['state'] == 'ready', 'it is ready', seconds=150, every=1.0)
     assert summary()['violations'] == []

@@ -236,6 +236,23 @@ def test_a_kept_signal_that_is_refused_or_stops_is_over_and_says_so(made, exc):
     assert [args[1] for args in made.policy.events][-1] == events.FAILED
 
 
+def test_who_waits_for_heat_looks_whether_anybody_is_at_work_at_all(made, monkeypatch):
+    made._loop._group = types.SimpleNamespace(resource_id='members')
+    looks = []
+
+    def scanner_of(_context, stack_id):
+        assert stack_id == 'members' and not looks
+        return types.SimpleNamespace(look=lambda: looks.append(made.clock[0]))
+
+    monkeypatch.setattr(work_loop.nested_stack, 'scanner_of', scanner_of)
+    made.answers = [later.Remember('Heat is still working on b', until=3600.0)] * 5 + ['done']
+    made.handle(signals.Signal(), None, 'alarm')
+    made._loop.go_on(waits=True)
+    assert kept(made) == () and not made.lock.is_ours
+    # As often as it waits, and at most a few seconds apart, until the signal is decided.
+    assert len(looks) >= 5 and looks[-1] > 10
+
+
 def test_after_a_change_of_the_stack_a_thread_asks_for_one_that_has_loaded_it(made):
     made.answers = [later.Remember('no standby', until=3600.0)]
     made.handle(signals.Signal(), None, 'alarm')
