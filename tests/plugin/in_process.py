@@ -308,6 +308,8 @@ def _engine():
 
 def start_heat(folder):
     """Set Heat up once in a process: options, database, types."""
+    # Older libraries ask for files of rules, which a program has said where to find by then.
+    cfg.CONF([], project='heat', default_config_files=[])
     with contextlib.closing(sqlite3.connect(folder / 'heat.sqlite')) as connection:
         # One connection may read while another one writes.
         connection.execute('PRAGMA journal_mode=WAL')

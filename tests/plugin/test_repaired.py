@@ -59,7 +59,10 @@ def start_again(engine, cloud_of, failed):
 
 
 def check(engine, cloud_of, failed):
-    engine.call('stack_check', failed[0])
+    try:
+        engine.call('stack_check', failed[0])
+    except NotImplementedError:
+        pytest.skip('this release of Heat checks no stack with convergence')
     engine.run()
 
 
