@@ -268,7 +268,9 @@ def test_the_policies_of_many_servers_are_found_with_as_few_queries_as_those_of_
     for asked in ([next(iter(mine))], [*mine, 'unknown']):
         queries.clear()
         found = policy_index.policies_of(asked, lambda _project: list(mine))
-        counts.append(len([q for q in queries if q.startswith('SELECT')]))
+        # Older releases of oslo.db see first whether the connection works.
+        asked_for = [q for q in queries if q.startswith('SELECT') and q != 'SELECT 1']
+        counts.append(len(asked_for))
     assert counts[0] == counts[1] == 4
     assert set(found) == set(mine) - bystanders
     assert all(found[s].stack_id == mine[s] and found[s].protection.priority == 3 for s in found)
