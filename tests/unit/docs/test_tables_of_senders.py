@@ -1,30 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of senders, and of what they may ask for, are those of the code."""
 
-import pathlib
-import re
-
 from heat_ha import senders
 from heat_ha.agent import web
 from heat_ha.agent.rules import report_senders
-
-SOURCE = pathlib.Path(__file__).resolve().parents[3] / 'doc/source'
-
-
-def documented(page, name):
-    """The rows of the table, each a list of its cells, without the header."""
-    table = (SOURCE / page).read_text().split(f':class: {name}\n')[1]
-    rows = []
-    for line in table.splitlines():
-        if line and not line.startswith('   '):
-            break
-        if mark := re.match(r'   \* - (.*)', line):
-            rows.append([mark[1]])
-        elif mark := re.match(r'     -(.*)', line):
-            rows[-1].append(mark[1].strip())
-        elif line:
-            rows[-1][-1] += f' {line.strip()}'
-    return rows[1:]
+from tests.unit.docs.tables import documented
 
 
 def about_servers():
