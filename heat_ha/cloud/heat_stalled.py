@@ -103,6 +103,8 @@ class OrphanScanner:
         self._next_look = time.monotonic() + EVERY
         self._last: dict[str, tuple[Work, ...]] = {}
         self._changed: dict[str, float] = {}
+        # The engines that did not answer at the last look.
+        self._silent: frozenset[str] = frozenset()
 
     def look(self) -> None:
         """Let what is left behind become FAILED; does nothing when the last look is recent."""
@@ -123,13 +125,16 @@ class OrphanScanner:
             if seen != self._last.get(stack):
                 self._last[stack], self._changed[stack] = seen, now
         unchanged_for = {stack: now - since for stack, since in self._changed.items()}
-        stacks, works = left_behind(tree, self._is_alive, unchanged_for)
+        # One answer that is late by some seconds says nothing: a busy engine's work is not taken.
+        silent = frozenset({w.engine for w in tree if w.engine and not self._is_alive(w.engine)})
+        dead, self._silent = silent & self._silent, silent
+        stacks, works = left_behind(tree, lambda engine: engine not in dead, unchanged_for)
         if stacks:
             # Before Heat can see that they have failed: it would replace them, and forget.
             heat_orphans.adopt(self._context, self._stack_id, self._is_alive)
             # A resource that was given what was found has another version now.
             tree = tuple(_tree(self._context, self._stack_id))
-            _, works = left_behind(tree, self._is_alive, unchanged_for)
+            _, works = left_behind(tree, lambda engine: engine not in dead, unchanged_for)
         for work in works:
             self._fail_resource(work)
         for stack_id in stacks:

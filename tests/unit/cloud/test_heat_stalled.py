@@ -2,6 +2,7 @@
 """Which work counts as left behind by a dead engine, over all small trees."""
 
 import itertools
+import types
 
 import pytest
 
@@ -81,3 +82,33 @@ def test_each_engine_is_asked_once():
     tree = [Work('s', n, 'other', True) for n in range(5)]
     assert heat_stalled.left_behind(tree, is_alive, {'s': 0.0}) == (frozenset(), ())
     assert asked == ['other']
+
+
+@pytest.mark.parametrize(
+    ('answers', 'is_left'),
+    [
+        # By look; they are three seconds apart, and the stack is quiet for long enough at the last.
+        ([True] * 6, False),
+        ([True] * 5 + [False], False),
+        ([True] * 4 + [False] * 2, True),
+        ([True, True, False, True, True, False], False),
+        ([False] * 6, True),
+    ],
+)
+def test_one_answer_that_is_late_takes_nothing_from_an_engine(monkeypatch, answers, is_left):
+    now, left = [0.0], []
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(heat_stalled, 'time', clock)
+    monkeypatch.setattr(
+        heat_stalled, '_tree', lambda *_a: [heat_stalled.Work('s', 1, 'busy', True, 1, 'CREATE')]
+    )
+    monkeypatch.setattr(heat_stalled.heat_orphans, 'adopt', lambda *_a: None)
+    monkeypatch.setattr(heat_stalled.OrphanScanner, '_fail_resource', lambda _s, w: left.append(w))
+    monkeypatch.setattr(heat_stalled.OrphanScanner, '_fail_stack', lambda *_a: None)
+    at_look = []
+    scanner = heat_stalled.OrphanScanner(None, 's', lambda _engine: at_look[-1])
+    for answer in answers:
+        at_look.append(answer)
+        now[0] += heat_stalled.EVERY
+        scanner.look()
+    assert bool(left) is is_left
