@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing by a command: any agent of the fence-agents project."""
 
+import pathlib
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from heat_ha import exceptions
 from heat_ha.fencing import driver, model, program
 from heat_ha.fencing.driver import Power
-from heat_ha.fencing.rules import answers
+from heat_ha.fencing.rules import answers, programs
 
 # Options that say how a program logs in and how long it waits, not which host it switches.
 _NOT_THE_TARGET = {
@@ -36,10 +37,11 @@ class Command(driver.Driver):
                 f'host {host}: the program {settings["program"]} is not installed'
             )
         options = settings.get('options') or {}
-        if not isinstance(options, Mapping) or 'action' in options:
-            raise exceptions.Refused(f'host {host}: options must be a map without the key "action"')
+        if not isinstance(options, Mapping):
+            raise exceptions.Refused(f'host {host}: options must be a map')
+        programs.check(host, pathlib.Path(str(settings['program'])).name, map(str, options))
         for key, value in options.items():
-            if '\n' in f'{key}{value}':
+            if len(f'{key}{value}.'.splitlines()) > 1:
                 raise exceptions.Refused(f'host {host}: the option {key!r} has more than one line')
 
     @property

@@ -22,8 +22,9 @@ class Word(enum.Enum):
 
     ON = 'on'
     OFF = 'off'
+    OTHER = 'another word'
     NONE = 'no word'
-    BOTH = 'both words'
+    BOTH = 'several words'
 
 
 class Row(NamedTuple):
@@ -40,15 +41,18 @@ class Row(NamedTuple):
 STATUS = (
     Row('0', Word.ON, Power.ON, 'the program says so'),
     Row('0', Word.NONE, Power.ON, 'the program ended without an error'),
+    Row('0', Word.OTHER, Power.UNKNOWN, 'the program says something else'),
     Row('0', Word.OFF, Power.UNKNOWN, 'exit status and output contradict each other'),
     Row('0', Word.BOTH, Power.UNKNOWN, 'the output contradicts itself'),
     Row('2', Word.OFF, Power.OFF, 'exit status and output say so'),
     Row('2', Word.NONE, Power.UNKNOWN, 'a program that was called in a wrong way also ends with 2'),
     Row('2', Word.ON, Power.UNKNOWN, 'exit status and output contradict each other'),
+    Row('2', Word.OTHER, Power.UNKNOWN, 'the program says something else'),
     Row('2', Word.BOTH, Power.UNKNOWN, 'the output contradicts itself'),
     Row('other', Word.ON, Power.UNKNOWN, 'the program failed'),
     Row('other', Word.OFF, Power.UNKNOWN, 'the program failed'),
     Row('other', Word.NONE, Power.UNKNOWN, 'the program failed'),
+    Row('other', Word.OTHER, Power.UNKNOWN, 'the program failed'),
     Row('other', Word.BOTH, Power.UNKNOWN, 'the program failed'),
 )
 
@@ -61,6 +65,14 @@ POWER_STATES: dict[str, Power] = {
     'Paused': Power.UNKNOWN,
 }
 
+# Beside PowerState Off, a Status.State with which the power is unknown: an empty slot, which says
+# nothing about the host that is not in it, and a system that is coming on. BMCs show all the others
+# of systems that are off.
+NOT_OFF = ('Absent', 'Starting')
+
+# A SystemType whose power is not that of a host: a card in it has a power of its own.
+NO_HOST = ('DPU',)
+
 # What ipmitool prints, as a line of its own, when it ends with 0.
 CHASSIS = {'chassis power is on': Word.ON, 'chassis power is off': Word.OFF}
 
@@ -70,8 +82,10 @@ _OFF_ALREADY = re.compile(
     re.IGNORECASE,
 )
 
+_STATUSES = {'on': Word.ON, 'off': Word.OFF}
+
 _ESCAPES = re.compile(r'\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b[@-Z\\^_]')
-_STATUS_LINE = re.compile(r'status\s*:\s*(on|off)\.?')
+_STATUS_LINE = re.compile(r'status\s*:\s*(.*?)\.?')
 
 
 def lines(text: str) -> list[str]:
@@ -83,8 +97,8 @@ def lines(text: str) -> list[str]:
 def word_of(said: Said, says_on: str = '', says_off: str = '') -> Word:
     """What the output says: a line ``Status: ON`` or ``Status: OFF``, and nothing else in it.
 
-    What says that the host is on counts in either output. That it is off counts only on the
-    standard output: the other one has what the program did not mean as its answer.
+    What says that the host is on counts in either output. The rest counts only on the standard
+    output: the other one has what the program did not mean as its answer.
 
     :param says_on: the line that this program writes instead, '' for the usual one.
     :param says_off: likewise.
@@ -100,7 +114,7 @@ def _words(found: list[str], says_on: str, says_off: str) -> set[Word]:
     for line in found:
         usual = _STATUS_LINE.fullmatch(line)
         if usual:
-            words.add(Word(usual[1]))
+            words.add(_STATUSES.get(usual[1], Word.OTHER))
         words |= {word for word, texts in own.items() if line in texts}
     return words
 
@@ -142,13 +156,33 @@ def of_system(resource: Any) -> tuple[Power, str]:
     """The power after a look at a Redfish system, by what the service answered."""
     if not isinstance(resource, Mapping):
         return Power.UNKNOWN, 'the answer is not a system'
+    if why := _not_the_host(resource):
+        return Power.UNKNOWN, why
     if 'PowerState' not in resource:
         return Power.UNKNOWN, 'the system has no PowerState'
     state = resource['PowerState']
     detail = f'PowerState {state!s:.40}'
     if not isinstance(state, str):
         return Power.UNKNOWN, detail
-    return POWER_STATES.get(state, Power.UNKNOWN), detail
+    found, status = POWER_STATES.get(state, Power.UNKNOWN), _text_at(resource, 'Status', 'State')
+    if found is Power.OFF and status in NOT_OFF:
+        return Power.UNKNOWN, f'{detail}, but it is {status}'
+    return found, detail
+
+
+def _not_the_host(resource: Mapping[Any, Any]) -> str:
+    """Why a resource is not the system of a host, '' when it may be. Many kinds have a power."""
+    kind = _text_at(resource, '@odata.type')
+    if kind and not kind.startswith('#ComputerSystem.'):
+        return f'it is not a system: {kind:.60}'
+    system = _text_at(resource, 'SystemType')
+    return f'it is not a host: SystemType {system}' if system in NO_HOST else ''
+
+
+def _text_at(resource: Any, *keys: str) -> str:
+    for key in keys:
+        resource = resource.get(key) if isinstance(resource, Mapping) else None
+    return resource if isinstance(resource, str) else ''
 
 
 def is_off_already(refusal: str) -> bool:

@@ -21,7 +21,14 @@ GRACE_SECONDS = 5.0
 CLOSE_SECONDS = 60.0
 
 # Identifiers that many machines have, because nobody gave them one.
-_NO_IDENTIFIER = {'', '03000200-0400-0500-0006-000700080009'}
+_NO_IDENTIFIER = {
+    '',
+    '03000200-0400-0500-0006-000700080009',
+    # The same with the other order of bytes.
+    '00020003-0004-0005-0006-000700080009',
+    'fefefefe-fefe-fefe-fefe-fefefefefefe',
+    '12345678-1234-5678-90ab-cddeefaabbcc',
+}
 
 
 class Weight(enum.Enum):

@@ -10,11 +10,19 @@ from heat_ha.fencing.rules.answers import Word
 TEXTS = {
     Word.ON: ['Status: ON', 'status: on', '\x1b[1mStatus:\x1b[0m ON', 'a\nStatus: ON\nb'],
     Word.OFF: ['Status: OFF', 'STATUS:OFF', '\x1b[31mStatus: OFF\x1b[0m\r\n', 'x\n Status: OFF.'],
-    Word.NONE: [
-        '', '\n\n', 'Status: UNKNOWN', 'Status: OFFLINE', 'usage: [Status: OFF]', 'off', 'OK: off',
-        'ValueError: Status: OFF', '\x00Status: OFF', 'Status: OFF or ON', 'Powered OFF',
+    Word.OTHER: [
+        'Status: UNKNOWN', 'Status: OFFLINE', 'Status: OFF or ON', 'Status: ERROR', 'status : N/A',
+        'Status: STANDBY', 'Status:', 'Status: OFF (cached)', 'Status: O\x08\x08OFF',
+        'Status: \u200bOFF', 'Status: OFF\x00', 'Status: FAILED\nStatus: RUNNING',
     ],
-    Word.BOTH: ['Status: ON\nStatus: OFF', 'Status: OFF\nStatus: ON\nStatus: OFF'],
+    Word.NONE: [
+        '', '\n\n', 'usage: [Status: OFF]', 'off', 'OK: off', 'ValueError: Status: OFF',
+        '\x00Status: OFF', 'Powered OFF', 'Success: Already OFF', 'status=off', '1,node1,OFF',
+    ],
+    Word.BOTH: [
+        'Status: ON\nStatus: OFF', 'Status: OFF\nStatus: ON\nStatus: OFF',
+        'Status: OFF\nStatus: UNKNOWN', 'Status: ERROR\nStatus: ON',
+    ],
 }  # fmt: skip
 
 CODES = {'0': [0], '2': [2], 'other': [1, 3, 64, 126, 127, 255, -9, -15]}
@@ -42,6 +50,7 @@ def test_the_error_output_can_contradict_but_not_prove():
     assert answers.of_status(Said(2, out='Status: OFF', err='Status: ON'))[0] is Power.UNKNOWN
     assert answers.of_status(Said(2, out='Status: OFF', err='Status: OFF'))[0] is Power.OFF
     assert answers.of_status(Said(2, out='Status: OFF', err='a warning'))[0] is Power.OFF
+    assert answers.of_status(Said(2, out='Status: OFF', err='Status: 200'))[0] is Power.OFF
 
 
 def test_own_words_join_the_usual_ones():
@@ -76,6 +85,15 @@ OFF, ON = 'Chassis Power is off', 'Chassis Power is on'
         (Said(0, 'Chassis Power is unknown'), Power.UNKNOWN),
         (Said(0, 'was: Chassis Power is off'), Power.UNKNOWN),
         (Said(1, '', 'Error: Unable to establish IPMI v2 / RMCP+ session'), Power.UNKNOWN),
+        (Said(1, '', 'Error: Unable to establish LAN session'), Power.UNKNOWN),
+        (Said(1, '', 'Unable to get Chassis Power Status'), Power.UNKNOWN),
+        (Said(1, '', 'Get Chassis Power Status failed: Node busy'), Power.UNKNOWN),
+        (Said(0, 'System Power         : off'), Power.UNKNOWN),
+        (Said(0, 'Chassis Power is disabled'), Power.UNKNOWN),
+        (Said(0, 'Chassis Power is of'), Power.UNKNOWN),
+        (Said(0, 'Chassis Power is off (1)'), Power.UNKNOWN),
+        (Said(0, 'Device Power is off'), Power.UNKNOWN),
+        (Said(0, OFF, 'Close Session command failed: Invalid session ID'), Power.OFF),
     ],
     ids=str,
 )
@@ -95,6 +113,8 @@ def test_of_ipmitool_only_its_own_line_and_a_good_end_mean_anything(said, power)
         ({'PowerState': ['Off']}, Power.UNKNOWN),
         ({'PowerState': {'Off': 1}}, Power.UNKNOWN),
         ({'Power': 'Off'}, Power.UNKNOWN),
+        *(({'PowerState': word}, Power.UNKNOWN) for word in ('OFF', 'off', 'Off ', 'PoweredOff')),
+        *(({'PowerState': word}, Power.UNKNOWN) for word in ('Reset', 'Standby', 'Null', 'S5')),
         (None, Power.UNKNOWN),
         ([], Power.UNKNOWN),
         ('Off', Power.UNKNOWN),
@@ -109,6 +129,45 @@ def test_off_is_the_only_power_state_that_means_off():
     assert [s for s, power in answers.POWER_STATES.items() if power is Power.OFF] == ['Off']
 
 
+# Redfish's own list of Status.State.
+STATES = [
+    'Absent', 'Deferring', 'Degraded', 'Disabled', 'Enabled', 'InTest', 'Qualified', 'Quiesced',
+    'StandbyOffline', 'StandbySpare', 'Starting', 'UnavailableOffline', 'Updating', None, 7, '',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('state', STATES, ids=str)
+@pytest.mark.parametrize('shown', answers.POWER_STATES)
+def test_an_empty_slot_and_a_system_that_comes_on_are_not_known_to_be_off(shown, state):
+    found = answers.of_system({'PowerState': shown, 'Status': {'State': state}})[0]
+    is_doubted = shown == 'Off' and state in ('Absent', 'Starting')
+    assert found is (Power.UNKNOWN if is_doubted else answers.POWER_STATES[shown])
+    bare = answers.of_system({'PowerState': shown, 'Status': state})[0]
+    assert bare is answers.POWER_STATES[shown]
+
+
+@pytest.mark.parametrize(
+    ('more', 'is_host'),
+    [
+        ({'@odata.type': '#ComputerSystem.v1_20_0.ComputerSystem'}, True),
+        ({'@odata.type': '#ComputerSystem.ComputerSystem'}, True),
+        ({'@odata.type': ''}, True),
+        ({'@odata.type': None}, True),
+        ({'@odata.type': '#Chassis.v1_21_0.Chassis'}, False),
+        ({'@odata.type': '#Manager.v1_5_0.Manager'}, False),
+        ({'@odata.type': '#Outlet.v1_4_0.Outlet'}, False),
+        ({'@odata.type': '#ComputerSystemCollection.ComputerSystemCollection'}, False),
+        ({'SystemType': 'DPU'}, False),
+        *(({'SystemType': kind}, True) for kind in ('Physical', 'Virtual', 'OS', 'Composed', None)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('shown', ['On', 'Off'])
+def test_the_power_of_something_else_is_not_that_of_the_host(shown, more, is_host):
+    found = answers.of_system({'PowerState': shown} | more)[0]
+    assert found is (answers.POWER_STATES[shown] if is_host else Power.UNKNOWN)
+
+
 REFUSED = 'Set Chassis Power Control to Down/Off failed'
 
 
@@ -118,7 +177,12 @@ REFUSED = 'Set Chassis Power Control to Down/Off failed'
         (f'{REFUSED}: Command not supported in present state', True),
         ('iLO.2.14.InvalidOperationForSystemState', True),
         ('Server is already powered OFF.', True),
+        ('IDRAC.1.6.PSU501: Server is already powered ON.', False),
         (f'{REFUSED}: Insufficient privilege level', False),
+        (f'{REFUSED}: Node busy', False),
+        ('Unable to set Chassis Power Control to Down/Off', False),
+        ('Base.1.0.ActionNotSupported', False),
+        ('Base.1.8.ActionParameterValueNotInList', False),
         ('HTTP POST returned code 403', False),
         ('', False),
     ],

@@ -70,6 +70,9 @@ def test_a_bmc_that_gives_the_name_of_another_host_is_wrong(given, host, others,
         ('00000000-0000', '00000000-0000', False),
         ('FFFFFFFF-FFFF', 'FFFFFFFF-FFFF', False),
         ('03000200-0400-0500-0006-000700080009', '03000200-0400-0500-0006-000700080009', False),
+        ('00020003-0004-0005-0006-000700080009', '00020003-0004-0005-0006-000700080009', False),
+        ('FEFEFEFE-FEFE-FEFE-FEFE-FEFEFEFEFEFE', 'fefefefe-fefe-fefe-fefe-fefefefefefe', False),
+        ('12345678-1234-5678-90ab-cddeefaabbcc', '12345678-1234-5678-90ab-cddeefaabbcc', False),
     ],
 )
 def test_two_hosts_whose_bmcs_show_one_system_are_named(one, other, is_same):
