@@ -27,6 +27,16 @@ TICK = 5.0
 # Seconds until a fence is asked again that shows a host as off which Nova shows as up.
 SOON = 20.0
 
+# Looks that are retained of a fence: as many as a host may need for some reports, each minute one.
+RETAINED = 16
+
+# Seconds between two questions to a fence that its host has contradicted, where the operator wants
+# each fence to be asked only at the start.
+AGAIN = 600.0
+
+# Seconds after which an entry that is wrong is named again.
+REMIND = 3600.0
+
 
 class FenceWatch:
     """Asks each fence of the fencing file again and again.
@@ -47,11 +57,14 @@ class FenceWatch:
         self._now = now
         self._over = threading.Event()
         self._answers: dict[str, list[model.Answer]] = {}
-        # By host, level and number in it: the last two looks.
+        # By host and number of the fence: the last looks.
         self._looks: dict[tuple[str, int], collections.deque[model.Look]] = {}
-        # An entry is read at the start, so what contradicted it once contradicts it until then.
-        self._contradicted: dict[str, findings.Finding] = {}
+        # Likewise what has contradicted it. An entry is read at the start, so that stands until
+        # then, or until the two were seen to go off and on together.
+        self._contradicted: dict[tuple[str, int], findings.Finding] = {}
+        self._agreements: dict[tuple[str, int], findings.Agreement] = {}
         self._logged: set[findings.Finding] = set()
+        self._reminded_at = 0.0
 
     def start(self) -> None:
         """Ask in a thread of its own until ``stop``."""
@@ -89,7 +102,7 @@ class FenceWatch:
         for host, own in zip(due, pool.map(self._ask, due), strict=True):
             self._note(host, own)
         found = {*self.found(), *self._of_names()}
-        for one in sorted(found - self._logged, key=str):
+        for one in sorted(found - self._known(found), key=str):
             level = logging.WARNING if one.kind.weight is findings.Weight.NOTICE else logging.ERROR
             LOG.log(level, 'fence %s', one)
         for one in sorted(self._logged - found, key=str):
@@ -98,6 +111,13 @@ class FenceWatch:
         wrong = {one.host for one in _wrong(found)}
         for host in self._fences.hosts:
             metrics.FENCE_WRONG.labels(host).set(host in wrong)
+
+    def _known(self, found: set[findings.Finding]) -> set[findings.Finding]:
+        """What need not be logged now: it was before, unless it is time for a reminder."""
+        if self._now() - self._reminded_at < REMIND:
+            return self._logged
+        self._reminded_at = self._now()
+        return self._logged - set(_wrong(found))
 
     def _of_names(self) -> list[findings.Finding]:
         """What the names of the entries mean beside Nova's list, where there are entries."""
@@ -117,9 +137,11 @@ class FenceWatch:
         if not asked:
             return False
         age = self._now() - max(one.at for one in asked)
+        if any(known == host for known, _number in self._contradicted):
+            return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
         is_off = any(one.power is model.Power.OFF for one in asked)
-        if is_off and service is not None and service.is_up and host not in self._contradicted:
+        if is_off and service is not None and service.is_up:
             return age >= SOON
         return 0 < self._interval <= age
 
@@ -131,13 +153,29 @@ class FenceWatch:
             labels = (host, str(answer.level), answer.driver)
             metrics.FENCE_REACHABLE.labels(*labels).set(answer.power is not model.Power.UNKNOWN)
             metrics.FENCE_ASKED.labels(*labels).set(answer.at)
-            looks = self._looks.setdefault((host, number), collections.deque(maxlen=2))
-            looks.append(model.Look(answer.at, answer.power, answer.detail))
-            reports = self._table.heartbeats_of(host)
-            if findings.reported_while_off(list(looks), reports):
-                self._contradicted[host] = findings.Finding(
-                    host, findings.Kind.OFF_WHILE_REPORTING, f'{answer.driver}: {answer.detail}'
-                )
+            self._compare((host, number), answer)
+
+    def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:
+        """Compare what a fence answered with what its host reports."""
+        host, _number = fence
+        looks = self._looks.setdefault(fence, collections.deque(maxlen=RETAINED))
+        looks.append(model.Look(answer.at, answer.power, answer.detail))
+        if findings.reported_while_off(list(looks), self._table.heartbeats_of(host)):
+            self._contradicted[fence] = findings.Finding(
+                host, findings.Kind.OFF_WHILE_REPORTING, f'{answer.driver}: {answer.detail}'
+            )
+            self._agreements[fence] = findings.Agreement.NONE
+            looks.clear()
+        if fence not in self._contradicted:
+            return
+        does = findings.reporting(
+            self._table.services.get(host), self._table.last_heartbeat(host), self._now()
+        )
+        self._agreements[fence] = findings.next_agreement(
+            self._agreements[fence], answer.power, does
+        )
+        if self._agreements[fence] is findings.Agreement.FULL:
+            del self._contradicted[fence], self._agreements[fence]
 
 
 def _wrong(found: Iterable[findings.Finding]) -> Iterator[findings.Finding]:

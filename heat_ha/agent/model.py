@@ -161,6 +161,7 @@ class Observation:
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
     * ``looked_at``: when Nova was asked for what ``service`` shows.
     * ``life``: what was seen of the host after the proof of its fence; '' for no sign of life.
+    * ``unclear``: why it is not known whether the host lived after that; '' when it is.
     * ``can_fence``: whether the agent itself switches this host off.
     """
 
@@ -179,6 +180,7 @@ class Observation:
     outlived_since: float = float('inf')
     looked_at: float = float('inf')
     life: str = ''
+    unclear: str = ''
     can_fence: bool = True
     is_word: bool = False
     is_settled: bool = False

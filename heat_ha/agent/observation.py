@@ -72,7 +72,7 @@ class Moment:
     @functools.cached_property
     def beats(self) -> Mapping[str, tuple[float, ...]]:
         """When each host gave its last heartbeats."""
-        return self._table.heartbeats()
+        return self._table.heartbeat_times()
 
     @functools.cached_property
     def expected(self) -> frozenset[str]:
@@ -207,21 +207,15 @@ class Observer:
             outlived_since=others.outlived_since if is_by_nova else float('inf'),
             looked_at=self._table.looked_at,
             turn=self._turn(incident, incidents, now),
-            is_settled=self._is_settled(host, now),
-            **self._since_proof(host, incident),
+            is_settled=self._is_settled(host, incident, moment),
+            **self._since_proof(host, incident, moment),
         )
 
-    def _since_proof(self, host: str, incident: Incident | None) -> dict[str, Any]:
+    def _since_proof(self, host: str, incident: Incident | None, moment: Moment) -> dict[str, Any]:
         """What speaks against the proof of a host's fence, while it allows anything."""
         if incident is None or incident.phase not in (Phase.FENCED, Phase.RESCUING):
             return {}
         proof_at = incident.proof.at if incident.proof is not None else incident.changed
-        life = heartbeats.life_after(
-            proof_at,
-            self._table.heartbeats_since(host, proof_at + heartbeats.SEEN_LATE),
-            self._table.services.get(host),
-            self._reports.up_since(host, proof_at),
-        )
         who = incident.proof.who if incident.proof is not None else ''
         try:
             can_fence = self._fences.switches_off(host)
@@ -229,15 +223,52 @@ class Observer:
         except exceptions.Refused:
             # Its next fence says what is wrong; the other hosts do not wait for that.
             can_fence, is_word = True, False
-        return {'life': life, 'can_fence': can_fence, 'is_word': is_word}
-
-    def _is_settled(self, host: str, now: float) -> bool:
-        return heartbeats.has_settled(
+        life = heartbeats.life_after(
+            proof_at,
             self._table.heartbeats_of(host),
+            self._table.services.get(host),
+            self._reports.up_since(host, proof_at),
+            1 if can_fence else heartbeats.SURE_LIFE,
+        )
+        unclear = '' if life else self._unclear(host, proof_at, moment)
+        return {'life': life, 'unclear': unclear, 'can_fence': can_fence, 'is_word': is_word}
+
+    def _unclear(self, host: str, proof_at: float, moment: Moment) -> str:
+        """Why it is not known whether a host lived after its fence; '' when it is."""
+        doubted_at = heartbeats.doubted_at(
+            proof_at,
+            self._table.heartbeats_of(host),
+            self._table.written(host),
+            self._table.services.get(host),
+        )
+        seconds = max(self._mark_settle, heartbeats.SILENT_ENOUGH)
+        if doubted_at is None or self._is_silence(host, doubted_at, seconds, moment):
+            return ''
+        return (
+            'its record in Nova was written, and it is not known whether that was after its fence: '
+            f'it must be silent for {seconds:.0f} s'
+        )
+
+    def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
+        # What was seen while the agent was cut off may not be all.
+        since = max(since, self._monitor.trusted_since)
+        others = moment.expected - {host}
+        return heartbeats.is_silence(since, seconds, others, moment.beats, self._table.looked_at)
+
+    def _is_settled(self, host: str, incident: Incident | None, moment: Moment) -> bool:
+        service = moment.services.get(host)
+        is_marked = service is not None and service.is_forced_down
+        if not is_marked or incident is None or not incident.is_believed:
+            # Nobody's word is asked for.
+            return False
+        return heartbeats.has_settled(
+            moment.beats.get(host, ()),
             self._table.written_at(host),
             self._monitor.trusted_since,
             self._mark_settle,
-            now,
+            moment.expected - {host},
+            moment.beats,
+            self._table.looked_at,
         )
 
     def _turn(

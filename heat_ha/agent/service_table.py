@@ -27,8 +27,8 @@ class ServiceTable:
         self._looks = itertools.count(1)
         self._last_look = 0
         self._services: dict[str, cloud.ComputeService] = {}
-        self._heartbeats: dict[str, collections.deque[float]] = {}
-        self._written: dict[str, float] = {}
+        self._heartbeats: dict[str, collections.deque[heartbeats.Heartbeat]] = {}
+        self._written: dict[str, heartbeats.Heartbeat] = {}
         self._looked_at = float('-inf')
 
     def refresh(self) -> None:
@@ -51,15 +51,18 @@ class ServiceTable:
                 # taken for a change, and the same heartbeat would count again after it.
                 return
             self._last_look = number
+            # No look that was answered in between has shown it: it may be as old as that.
+            seen = heartbeats.Heartbeat(self._looked_at, time.time())
             self._looked_at = began
-            now = time.time()
             for host, service in found.items():
                 before = self._services.get(host)
-                if before is None or before.heartbeat_at != service.heartbeat_at:
-                    self._written[host] = now
+                if before is None:
+                    self._written[host] = seen._replace(after=float('-inf'))
+                elif before.heartbeat_at != service.heartbeat_at:
+                    self._written[host] = seen
                 if before is not None and heartbeats.is_heartbeat(before, service):
-                    own = collections.deque[float](maxlen=heartbeats.RETAINED)
-                    self._heartbeats.setdefault(host, own).append(now)
+                    own = collections.deque[heartbeats.Heartbeat](maxlen=heartbeats.RETAINED)
+                    self._heartbeats.setdefault(host, own).append(seen)
             self._services = dict(found)
 
     def note_one(self, service: cloud.ComputeService) -> None:
@@ -73,31 +76,34 @@ class ServiceTable:
         """All hosts as Nova last showed them; never changed in place."""
         return self._services
 
-    def heartbeats(self) -> dict[str, tuple[float, ...]]:
-        """When each host gave its last heartbeats, the oldest first."""
+    def heartbeat_times(self) -> dict[str, tuple[float, ...]]:
+        """When the last heartbeats of each host were seen, the oldest first."""
         with self._guard:
-            return {host: tuple(own) for host, own in self._heartbeats.items()}
+            return {host: tuple(b.seen for b in own) for host, own in self._heartbeats.items()}
 
-    def heartbeats_of(self, host: str) -> tuple[float, ...]:
-        """When one host gave its last heartbeats, the oldest first."""
+    def heartbeats_of(self, host: str) -> tuple[heartbeats.Heartbeat, ...]:
+        """The last heartbeats of one host, the oldest first."""
         with self._guard:
             return tuple(self._heartbeats.get(host, ()))
 
     def heartbeats_since(self, host: str, since: float) -> int:
-        """How many heartbeats a host gave after a time, of those that are retained."""
-        with self._guard:
-            return sum(at > since for at in self._heartbeats.get(host, ()))
+        """How many heartbeats a host has surely sent after a time, of those that are retained."""
+        return sum(one.after > since for one in self.heartbeats_of(host))
 
     def last_heartbeat(self, host: str) -> float:
-        """When a host gave its last heartbeat that was seen; -infinity when none was."""
-        with self._guard:
-            return max(self._heartbeats.get(host, ()), default=float('-inf'))
+        """After which time a host has surely sent one heartbeat at least; -infinity for none."""
+        return max((one.after for one in self.heartbeats_of(host)), default=float('-inf'))
 
     @property
     def looked_at(self) -> float:
         """When the last look at all hosts began."""
         return self._looked_at
 
+    def written(self, host: str) -> heartbeats.Heartbeat | None:
+        """When the record of a host was written as it is now, by whomever."""
+        return self._written.get(host)
+
     def written_at(self, host: str) -> float | None:
         """When the record of a host was first seen as it is now."""
-        return self._written.get(host)
+        found = self.written(host)
+        return None if found is None else found.seen

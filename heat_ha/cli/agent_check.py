@@ -4,7 +4,6 @@
 import concurrent.futures
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from heat_ha import exceptions
 from heat_ha.agent.adapters import credential
@@ -87,18 +86,25 @@ def _reporting(
 ) -> list[findings.Finding]:
     """Which hosts report to Nova while their fences show them as off."""
     again: dict[str, list[model.Answer]] = {}
-    reports: dict[str, list[float]] = {host: [] for host in suspects}
+    reports: dict[str, list[heartbeats.Heartbeat]] = {host: [] for host in suspects}
     deadline = now() + REPORT_SECONDS
-    before: dict[str, Any] = {}
+    before: dict[str, ComputeService] = {}
+    before_at = float('-inf')
     # What may have been under way when the fences were asked is over then.
     pause(findings.GRACE_SECONDS)
-    while now() < deadline and any(not found for found in reports.values()):
+    while now() < deadline and any(
+        len(found) < findings.ENOUGH_REPORTS for found in reports.values()
+    ):
         pause(POLL_SECONDS)
-        shown = _hosts(services) or {}
+        began = now()
+        shown = _hosts(services)
+        if shown is None:
+            continue
         for host in suspects & shown.keys():
             if host in before and heartbeats.is_heartbeat(before[host], shown[host]):
-                reports[host].append(now())
+                reports[host].append(heartbeats.Heartbeat(before_at, now()))
             before[host] = shown[host]
+        before_at = began
     for host in suspects:
         again[host] = survey.ask(host, fences, now)
     return [

@@ -313,7 +313,7 @@ def _not_proved(observation: Observation, incident: Incident, settings: Settings
     if observation.now - incident.proof.at > settings.proof_valid and not _is_word(observation):
         # Somebody may have repaired it since. Fencing it again is harmless.
         return _fence_again(observation, 'the proof of its fence is too old')
-    return None
+    return Wait(observation.unclear) if observation.unclear else None
 
 
 def _is_word(observation: Observation) -> bool:

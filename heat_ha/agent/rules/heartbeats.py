@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What counts as a heartbeat of a host, and which hosts have outlived another one. Pure.
 
-Times are seconds by the agent's own clock, at which it saw that Nova's record had changed.
+Times are seconds by the agent's own clock.
+
+The agent knows a heartbeat by two looks at Nova's record: one that showed it as before, and one
+that showed it written. All that is known is that it came between them. Looks may be far apart: Nova
+did not answer, or answered late. So whoever asks whether a host lived after a time takes the
+beginning of the first look, and whoever asks since when it is silent takes the second. What came in
+between is neither life nor death: a silence follows that settles it, or another heartbeat does.
 """
 
 import dataclasses
 import itertools
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from heat_ha.cloud.model import CLOCKS_APART, ComputeService
 
@@ -19,9 +26,17 @@ OUTLIVED_BY = 3
 # A host is overdue when its next heartbeat is later than so many of its usual intervals.
 OVERDUE = 1.25
 
-# Seconds after the proof of a fence within which a heartbeat may be seen that was sent before:
-# until Nova has written it, and is asked again.
-SEEN_LATE = 10.0
+# Seconds after a host was seen to be off within which Nova may write a heartbeat that was sent
+# before.
+WRITTEN_LATE = 10.0
+
+# One report of a host may be under way when it dies, for as long as Nova's conductor is stopped. So
+# many heartbeats after that are life for certain.
+SURE_LIFE = 2
+
+# Seconds for which a host must at least be silent before a heartbeat that may have been sent before
+# its fence counts as sent before it.
+SILENT_ENOUGH = 15.0
 
 # A host that is silent for so many times ``mark_settle`` fell silent before others marked it: a
 # look at which the mark was new may have hidden heartbeats, but not so many.
@@ -50,8 +65,22 @@ def _as_marked(service: ComputeService) -> ComputeService:
     return dataclasses.replace(service, heartbeat_at=None, is_up=False)
 
 
+class Heartbeat(NamedTuple):
+    """One heartbeat: written by Nova after the time ``after``, and seen by the agent at ``seen``.
+
+    ``after`` is -infinity where no look had shown the record before.
+    """
+
+    after: float
+    seen: float
+
+
 def life_after(
-    proof_at: float, sent: int, service: ComputeService | None, says_up: Collection[str]
+    proof_at: float,
+    own: Sequence[Heartbeat],
+    service: ComputeService | None,
+    says_up: Collection[str],
+    enough: int = 1,
 ) -> str:
     """What was seen of a host after its fence; '' for no sign of life (S1).
 
@@ -59,10 +88,13 @@ def life_after(
     the agents' mark, shows it.
 
     :param proof_at: when the host was seen to be off, in Unix time.
-    :param sent: how many heartbeats were seen later than ``SEEN_LATE`` after that.
+    :param own: its heartbeats.
     :param says_up: the sources that have reported since that it is up.
+    :param enough: how many heartbeats are a sign of life. Where the host is fenced again after it,
+        one is: that does no harm. Where nobody can, ``SURE_LIFE`` are.
     """
-    if sent:
+    sent = sum(one.after > proof_at + WRITTEN_LATE for one in own)
+    if sent >= enough:
         return f'its nova-compute has sent heartbeats since ({sent})'
     if says_up:
         return f'{", ".join(says_up)}: up'
@@ -76,24 +108,82 @@ def life_after(
     return f'its record in Nova was written {later:.0f} s after it was marked as down'
 
 
+def doubted_at(
+    proof_at: float,
+    own: Sequence[Heartbeat],
+    written: Heartbeat | None,
+    service: ComputeService | None,
+) -> float | None:
+    """When the last heartbeat was seen that may have been sent after the fence; None without one.
+
+    Invariant: whatever the host sent later than ``WRITTEN_LATE`` after the proof, and the agent has
+    seen, is not before what is returned.
+
+    :param written: when its record was written as it is now.
+    """
+    late = [one.seen for one in own if one.seen > proof_at + WRITTEN_LATE]
+    if late:
+        return late[-1]
+    if written is None or written.after != float('-inf') or written.seen <= proof_at + WRITTEN_LATE:
+        return None
+    # The agent began after the fence. What we have marked shows by itself what came after that.
+    if service is None or service.heartbeat_at is None or service.marked_at is not None:
+        return None
+    return written.seen if service.heartbeat_at > proof_at - CLOCKS_APART else None
+
+
+def is_silence(
+    since: float,
+    seconds: float,
+    others: Collection[str],
+    beats: Mapping[str, Sequence[float]],
+    looked_at: float,
+) -> bool:
+    """Whether a host has been silent for so long that it would have been heard if it lived.
+
+    Invariant: a time in which nobody could be heard is no silence, whoever was the cause: the
+    agent, Nova's API, or what writes the reports.
+
+    :param since: when its last heartbeat was seen.
+    :param others: the other hosts that should send heartbeats.
+    :param looked_at: when the last look that was answered began.
+    """
+    if looked_at - since < seconds:
+        return False
+    # Before, between and after two of them there may be a gap; in three is a whole interval.
+    known = [own for host in others if len(own := beats.get(host, ())) >= OUTLIVED_BY]
+    heard = sum(own[-OUTLIVED_BY] > since for own in known)
+    return heard * 2 >= len(others)
+
+
 def has_settled(
-    own: Sequence[float], written: float | None, trusted_since: float, settle: float, now: float
+    own: Sequence[float],
+    written: float | None,
+    trusted_since: float,
+    settle: float,
+    others: Collection[str],
+    beats: Mapping[str, Sequence[float]],
+    looked_at: float,
 ) -> bool:
     """Whether a mark that others have set may be taken for the word that the host is down (S1).
 
     nova-compute goes on writing its record while the host is marked. So a mark that is older than
     the host's last sign of life, as one that was left after maintenance, is no proof.
 
-    :param own: when the host sent heartbeats, the oldest first.
+    :param own: when heartbeats of the host were seen, the oldest first.
     :param written: when its record was first seen as it is now; None when it was never seen.
     :param trusted_since: since when the agent has seen all that Nova shows.
     :param settle: seconds for which the record must not have been written; 0 believes at once.
+    :param others, beats, looked_at: see :func:`is_silence`.
     """
     if not settle:
         return True
-    if own and trusted_since <= own[-1] and now - own[-1] >= SURELY_SILENT * settle:
+    is_known = bool(own) and trusted_since <= own[-1]
+    if is_known and is_silence(own[-1], SURELY_SILENT * settle, others, beats, looked_at):
         return True
-    return written is not None and now - written >= settle
+    if written is None:
+        return False
+    return is_silence(max(written, trusted_since), settle, others, beats, looked_at)
 
 
 def on_time(

@@ -20,6 +20,10 @@ GRACE_SECONDS = 5.0
 # Seconds between two looks at most, so that a host cannot have come on and gone off between them.
 CLOSE_SECONDS = 60.0
 
+# So many reports contradict a power control. One may have been under way when the host died, and
+# Nova writes it whenever it gets to it: its conductor may have been stopped for a minute.
+ENOUGH_REPORTS = 2
+
 # Identifiers that many machines have, because nobody gave them one.
 _NO_IDENTIFIER = {
     '',
@@ -80,22 +84,87 @@ class Finding:
         return f'{self.kind.weight.value}: host {self.host}: {self.kind.meaning}{more}'
 
 
-def reported_while_off(looks: Sequence[Look], reports: Sequence[float]) -> bool:
+def reported_while_off(looks: Sequence[Look], reports: Sequence[tuple[float, float]]) -> bool:
     """Whether a host reported while its power control showed it as off.
 
-    Invariant: true only when two looks that are close to each other saw the power off, and the
-    host reported between them, later than what may have been under way at the first one. So a host
-    that was switched on and off again meanwhile is not meant.
+    Invariant: true only when looks, each close to the next one, saw the power off, and the host
+    sent ``ENOUGH_REPORTS`` between the first and the last of them, later than what may have been
+    under way at the first. So a host that was switched on and off again meanwhile is not meant, nor
+    is one that died, however late its last report was written.
 
     :param looks: the oldest first.
-    :param reports: when reports of the host were seen, by the same clock.
+    :param reports: of each report of the host, after which time it was written, and when that was
+        seen; by the same clock.
     """
+    first: Look | None = None
     for before, after in itertools.pairwise(looks):
         if not before.power is after.power is Power.OFF or after.at - before.at > CLOSE_SECONDS:
+            first = None
             continue
-        if any(before.at + GRACE_SECONDS < at <= after.at for at in reports):
+        first = first or before
+        since = first.at + GRACE_SECONDS
+        sent = sum(since < written_after and seen <= after.at for written_after, seen in reports)
+        if sent >= ENOUGH_REPORTS:
             return True
     return False
+
+
+class Agreement(enum.Enum):
+    """How far a power control that a host contradicted was seen to be that of this host after all.
+
+    Both were on, then off, then on again, and at no look only one of them. That is hardly so of
+    another machine.
+    """
+
+    NONE = 'none'
+    BOTH_ON = 'both on'
+    BOTH_OFF = 'both off'
+    FULL = 'full'
+
+
+class Reporting(enum.Enum):
+    """What a host does at one look. UNKNOWN: neither is sure, or it may be switched at will."""
+
+    REPORTS = 'reports'
+    SILENT = 'silent'
+    UNKNOWN = 'unknown'
+
+
+def reporting(service: ComputeService | None, last: float, now: float) -> Reporting:
+    """What a host does now.
+
+    A host in maintenance is not compared: others in its rack are then switched off with it.
+
+    :param last: after which time it has sent its last heartbeat.
+    """
+    if service is None or service.is_in_maintenance:
+        return Reporting.UNKNOWN
+    if not service.is_up:
+        return Reporting.SILENT
+    return Reporting.REPORTS if now - last <= CLOSE_SECONDS else Reporting.UNKNOWN
+
+
+# By how far they agreed, the power and what the host does: how far they agree after that look. What
+# is not here changes nothing.
+_AGREEMENTS = {
+    (Agreement.NONE, Power.ON, Reporting.REPORTS): Agreement.BOTH_ON,
+    (Agreement.BOTH_ON, Power.OFF, Reporting.SILENT): Agreement.BOTH_OFF,
+    # It has crashed; whether it is switched off now is seen at a machine that runs.
+    (Agreement.BOTH_ON, Power.ON, Reporting.SILENT): Agreement.NONE,
+    (Agreement.BOTH_ON, Power.OFF, Reporting.REPORTS): Agreement.NONE,
+    # On and silent: it is booting.
+    (Agreement.BOTH_OFF, Power.ON, Reporting.REPORTS): Agreement.FULL,
+    (Agreement.BOTH_OFF, Power.OFF, Reporting.REPORTS): Agreement.NONE,
+}
+
+
+def next_agreement(before: Agreement, power: Power, does: Reporting) -> Agreement:
+    """How far a power control and its host agree after one more look.
+
+    Invariant: silence alone is never agreement. A host that is cut off is silent as well, and the
+    machine that is off may be another one.
+    """
+    return _AGREEMENTS.get((before, power, does), before)
 
 
 class _Names:

@@ -34,6 +34,9 @@ class World:
     def heartbeats_of(self, host):
         return self.reports.get(host, ())
 
+    def last_heartbeat(self, host):
+        return max((after for after, _seen in self.heartbeats_of(host)), default=float('-inf'))
+
     def ask(self, host, fences, now):
         self.asked.append(host)
         if host == 'c3':
@@ -44,7 +47,7 @@ class World:
     def look(self, after=0.0, report=()):
         self.at += after
         for host in report:
-            self.reports[host] = (*self.reports.get(host, ()), self.at - 1)
+            self.reports[host] = (*self.reports.get(host, ()), (self.at - 3, self.at - 1))
         self.asked.clear()
         self.watch.look(types.SimpleNamespace(map=map))
         return list(self.asked)
@@ -64,13 +67,61 @@ def test_power_off_while_the_host_reports_keeps_its_entry_from_being_used(monkey
     world.look()
     assert world.watch.wrong('c1') == '', 'it may have died a moment ago'
     assert world.look(fence_watch.SOON, report=['c1', 'c2']) == ['c1']
+    assert world.watch.wrong('c1') == '', 'that report may have been under way when it died'
+    assert world.look(fence_watch.SOON, report=['c1', 'c2']) == ['c1']
     assert 'goes on reporting' in world.watch.wrong('c1') and not world.watch.wrong('c2')
     sample = metrics.REGISTRY.get_sample_value
     assert sample('heat_ha_agent_fence_wrong', {'host': 'c1'}) == 1
     world.up['c1'] = False
-    world.powers['c1'] = Power.ON
-    world.look(600)
-    assert world.watch.wrong('c1'), 'the entry is the same until the agent starts again'
+    for _ in range(100):
+        world.look(600)
+    assert world.watch.wrong('c1'), 'it may be cut off, and another machine is off'
+    world.up['c1'], world.powers['c1'] = True, Power.ON
+    for _ in range(100):
+        world.look(600, report=['c1'])
+    assert world.watch.wrong('c1'), 'most machines are on'
+
+
+def test_the_last_report_of_a_host_that_died_does_not_make_its_entry_wrong(monkeypatch):
+    """Nova's conductor was stopped meanwhile, and writes it long after."""
+    world = World(monkeypatch)
+    world.powers['c1'] = Power.OFF
+    for _ in range(3):
+        world.look(fence_watch.SOON)
+    world.look(fence_watch.SOON, report=['c1'])
+    for _ in range(20):
+        world.look(fence_watch.SOON, report=['c2'])
+        assert world.watch.wrong('c1') == ''
+
+
+@pytest.mark.parametrize('interval', [600.0, 0.0])
+def test_an_entry_is_used_again_once_both_were_seen_to_go_off_and_on_together(
+    monkeypatch, interval
+):
+    world = World(monkeypatch, interval)
+    world.powers['c1'] = Power.OFF
+    world.look()
+    for _ in range(2):
+        world.look(fence_watch.SOON, report=['c1'])
+    assert world.watch.wrong('c1')
+    for power, is_up in ((Power.ON, True), (Power.OFF, False), (Power.ON, False), (Power.ON, True)):
+        assert world.watch.wrong('c1')
+        world.powers['c1'], world.up['c1'] = power, is_up
+        assert world.look(fence_watch.AGAIN, report=['c1'] if is_up else []) != []
+    assert world.watch.wrong('c1') == ''
+
+
+def test_an_entry_that_is_wrong_is_named_again_each_hour(monkeypatch):
+    world, lines = World(monkeypatch), []
+    monkeypatch.setattr(
+        fence_watch.LOG, 'log', lambda _level, text, *args: lines.append(text % args)
+    )
+    world.names['c1'], world.powers['c2'] = 'c2', Power.UNKNOWN
+    for _ in range(13):
+        world.look(600)
+    named = [line for line in lines if 'wrong: host c1' in line]
+    assert len(named) == 3, 'at the start, and after one and two hours'
+    assert len([line for line in lines if 'host c2' in line and 'problem' in line]) == 1
 
 
 def test_a_host_that_is_off_and_silent_has_a_good_entry(monkeypatch):

@@ -3,11 +3,12 @@
 
 import contextlib
 import dataclasses
+import types
 
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import service
+from heat_ha.agent import service, service_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import confirmation, decide, reports
@@ -308,7 +309,26 @@ def test_looks_that_are_answered_in_another_order_count_a_sign_of_life_once(stor
 
     for number, beat in ((1, 10.0), (3, 13.0), (2, 10.0), (4, 13.0), (5, 12.0), (6, 16.0)):
         agent._table.note_all(number, at(beat))
-    assert len(agent._table.heartbeats()['c1']) == 2
+    assert len(agent._table.heartbeat_times()['c1']) == 2
+
+
+def test_a_heartbeat_is_as_old_as_the_look_that_was_answered_before(store, monkeypatch):
+    """Nova did not answer from 20 to 100; then it took 9 seconds."""
+    world = World()
+    table = make(world, store)._table
+    for number, beat, began, answered in (
+        (1, 1.0, 10.0, 11.0), (2, 9.0, 20.0, 21.0), (3, 50.0, 100.0, 109.0), (4, 50.0, 112.0, 113.0)
+    ):  # fmt: skip
+        monkeypatch.setattr(
+            service_table, 'time', types.SimpleNamespace(time=lambda at=answered: at)
+        )
+        shown = dataclasses.replace(world.services['c1'], heartbeat_at=beat)
+        table.note_all(number, {'c1': shown}, began)
+    assert table.heartbeats_of('c1') == ((10.0, 21.0), (20.0, 109.0))
+    assert table.written('c1') == (20.0, 109.0) and table.looked_at == 112.0
+    # It may have been sent before that time, and it may still be sent after it.
+    assert table.heartbeats_since('c1', 30.0) == 0 and table.last_heartbeat('c1') == 20.0
+    assert table.heartbeats_since('c1', 15.0) == 1 and table.written_at('c1') == 109.0
 
 
 def test_a_report_of_a_failure_that_is_over_does_not_fence_the_host_again(store):
@@ -407,9 +427,9 @@ def test_what_all_hosts_mean_is_found_out_once_in_a_round_however_many_have_fail
     world.down('c9')
     agent._table.refresh()
     judged, read = [], []
-    of_judge, of_table = confirmation.judge, agent._table.heartbeats
+    of_judge, of_table = confirmation.judge, agent._table.heartbeat_times
     monkeypatch.setattr(confirmation, 'judge', lambda *given: judged.append(1) or of_judge(*given))
-    monkeypatch.setattr(agent._table, 'heartbeats', lambda: read.append(1) or of_table())
+    monkeypatch.setattr(agent._table, 'heartbeat_times', lambda: read.append(1) or of_table())
     monkeypatch.setattr(agent._worker, 'start', lambda *_: None)
     agent.round(Inline())
     assert len(judged) == len(world.services) + 1, 'each host once, and c9 for those that failed'

@@ -224,6 +224,8 @@ class Clock:
         fence = functools.partial(topology.fence, now=lambda: self.now, pause=lambda _seconds: None)
         monkeypatch.setattr(executor, 'topology', types.SimpleNamespace(fence=fence))
         self.dead = set()
+        # Whether Nova writes what the hosts report.
+        self.are_written = True
         world.reports_by_itself = False
         world.time = ours.time
 
@@ -231,7 +233,8 @@ class Clock:
         for _ in range(seconds):
             self.now += 1
             for number, (host, mark) in enumerate(self.world.services.items()):
-                if host not in self.dead and (self.now + number) % 3 == 0:
+                is_sent = host not in self.dead and (self.now + number) % 3 == 0
+                if is_sent and self.are_written:
                     self.world.services[host] = dataclasses.replace(mark, heartbeat_at=self.now)
                 last = self.world.services[host].heartbeat_at or 0.0
                 if host in self.dead and self.now - last >= 12:

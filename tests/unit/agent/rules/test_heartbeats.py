@@ -134,7 +134,7 @@ def test_a_mark_settles_only_on_a_host_that_is_silent():
                 if record is not None and seen[1] == record[1]:
                     own = [*own, float(now)][-heartbeats.RETAINED :]
             record = seen
-            if is_marked and heartbeats.has_settled(own, written, began, settle, now):
+            if is_marked and heartbeats.has_settled(own, written, began, settle, (), {}, now):
                 assert died < end, (died, marked, began, first, now)
                 break
         else:
@@ -142,9 +142,118 @@ def test_a_mark_settles_only_on_a_host_that_is_silent():
 
 
 def test_a_mark_is_believed_at_once_where_the_host_was_seen_to_fall_silent_before():
-    assert heartbeats.has_settled([10.0], 99.0, 0.0, 15.0, 100.0)
+    def has_settled(own, written, trusted_since, settle=15.0):
+        return heartbeats.has_settled(own, written, trusted_since, settle, (), {}, 100.0)
+
+    assert has_settled([10.0], 99.0, 0.0)
     # What happened while the agent was cut off is unknown.
-    assert not heartbeats.has_settled([10.0], 99.0, 50.0, 15.0, 100.0)
-    assert not heartbeats.has_settled([60.0], 99.0, 0.0, 15.0, 100.0)
-    assert not heartbeats.has_settled([], None, 0.0, 15.0, 100.0)
-    assert heartbeats.has_settled([99.0], 99.0, 0.0, 0.0, 100.0), 'the operator wants it so'
+    assert not has_settled([10.0], 99.0, 50.0)
+    assert not has_settled([60.0], 99.0, 0.0)
+    assert not has_settled([], None, 0.0)
+    assert has_settled([99.0], 99.0, 0.0, settle=0.0), 'the operator wants it so'
+
+
+# S1
+def test_a_time_in_which_nobody_could_be_heard_is_no_silence():
+    """All report each 10 s; from 100 on nothing is written, or seen, for a while."""
+    others, settle = ('c2', 'c3', 'c4'), 15.0
+    for phase, gap, cut_off in itertools.product(range(10), range(0, 200, 7), (False, True)):
+        over = 100 + gap
+        for now in range(over + 1, over + 11):
+            # The host lives: its next report is yet to come.
+            if any(over <= at <= now for at in range(phase, 400, 10)):
+                break
+            beats = {
+                other: [at for at in range(number * 3, now + 1, 10) if not 100 < at < over]
+                for number, other in enumerate(others)
+            }
+            last = max(at for at in range(phase, 101, 10))
+            trusted_since = float(over) if cut_off else 0.0
+            is_settled = heartbeats.has_settled(
+                [last], last, trusted_since, settle, others, beats, now
+            )
+            assert not is_settled, (phase, gap, cut_off, now)
+
+
+def test_a_silence_counts_until_the_last_look_that_was_answered_began():
+    assert not heartbeats.is_silence(0.0, 15.0, (), {}, 14.0)
+    assert heartbeats.is_silence(0.0, 15.0, (), {}, 15.0)
+    # At least half of the others have written a whole interval since.
+    beats = {
+        'c2': (1.0, 5.0, 9.0), 'c3': (-9.0, 1.0, 11.0), 'c4': (5.0, 9.0), 'c5': (2.0, 6.0, 9.0)
+    }  # fmt: skip
+    assert heartbeats.is_silence(0.0, 15.0, ('c2', 'c3'), beats, 15.0)
+    assert not heartbeats.is_silence(0.0, 15.0, ('c2', 'c3', 'c4'), beats, 15.0)
+    assert heartbeats.is_silence(0.0, 15.0, ('c2', 'c3', 'c4', 'c5'), beats, 15.0)
+
+
+PROOF = 100.0
+
+
+def lives():
+    """What the agent has seen of a fenced host after each look, beside when its reports were sent.
+
+    It dies at its fence, or lives on. The agent looks each 3 s, but not for a while, and Nova
+    writes a report some seconds after it was sent.
+    """
+    for lives_on, gap, length, phase, lag in itertools.product(
+        (True, False), (70, 90, 99, 104, 120), (3, 20, 60), range(0, 10, 3), (0, 4, 9)
+    ):
+        sent = [at for at in range(phase, 260, 10) if lives_on or at < PROOF]
+        own, before, record = [], float('-inf'), None
+        for look in range(31, 260, 3):
+            if gap < look < gap + length:
+                continue
+            shown = max((at for at in sent if at + lag <= look), default=None)
+            if record is not None and shown != record[0]:
+                own = [*own, heartbeats.Heartbeat(before, float(look))][-heartbeats.RETAINED :]
+            record, before = (shown,), float(look)
+            if look > PROOF:
+                yield lives_on, shown, own, float(look), (gap, length, phase, lag)
+
+
+# S1
+def test_what_was_sent_before_the_fence_is_no_life_and_what_was_sent_after_it_never_death():
+    walked = set()
+    for lives_on, sent, own, look, more in lives():
+        life = heartbeats.life_after(PROOF, own, None, ())
+        doubted_at = heartbeats.doubted_at(PROOF, own, None, None)
+        is_clear = doubted_at is None or heartbeats.is_silence(
+            doubted_at, heartbeats.SILENT_ENOUGH, (), {}, look
+        )
+        if not lives_on:
+            assert not life, ('a false sign of life', own, look, more)
+        if sent > PROOF + heartbeats.WRITTEN_LATE:
+            assert life or not is_clear, ('it lives', own, look, more)
+        walked.add((lives_on, bool(life), is_clear))
+    # In doubt is a dead host as well, for a while.
+    assert {(False, False, False), (False, False, True), (True, True, False)} <= walked
+
+
+# S1
+def test_an_agent_that_began_after_the_fence_waits_for_a_silence_where_the_record_is_young():
+    never = float('-inf')
+
+    def doubted_at(stamp, seen, mark='', after=never):
+        shown = cloud.ComputeService('c1', 'id', False, bool(mark), bool(mark), mark, stamp)
+        return heartbeats.doubted_at(PROOF, (), heartbeats.Heartbeat(after, seen), shown)
+
+    assert doubted_at(PROOF - 60, 200.0) is None, 'it fell silent before it was fenced'
+    assert doubted_at(PROOF - 20, 200.0) == 200.0, 'the clocks may differ'
+    assert doubted_at(PROOF + 50, 200.0) == 200.0
+    assert doubted_at(None, 200.0) is None
+    assert doubted_at(PROOF - 20, PROOF + 9) is None, 'the agent saw it before it was fenced'
+    # What was seen to be written, and is no heartbeat, is what somebody changed.
+    assert doubted_at(PROOF + 50, 200.0, after=190.0) is None
+    # Of our own mark ``life_after`` knows what came later.
+    assert doubted_at(PROOF + 2, 200.0, cloud.reason_of_mark('x', PROOF + 1)) is None
+    assert heartbeats.doubted_at(PROOF, (), None, None) is None
+
+
+def test_where_nobody_fences_again_one_report_under_way_is_no_sign_of_life():
+    own = [heartbeats.Heartbeat(130.0, 133.0)]
+    assert heartbeats.life_after(PROOF, own, None, ())
+    assert not heartbeats.life_after(PROOF, own, None, (), heartbeats.SURE_LIFE)
+    assert heartbeats.doubted_at(PROOF, own, None, None) == 133.0
+    own.append(heartbeats.Heartbeat(140.0, 143.0))
+    assert heartbeats.life_after(PROOF, own, None, (), heartbeats.SURE_LIFE)

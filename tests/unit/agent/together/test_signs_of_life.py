@@ -129,6 +129,74 @@ def test_a_mark_of_others_on_a_host_that_lives_is_no_proof(store, monkeypatch, l
         assert phase(store, 'c1') == 'closed'
 
 
+# S1
+@pytest.mark.parametrize('silent', ['agent', 'nova'], ids=['no answers', 'nothing is written'])
+@pytest.mark.parametrize('seconds', [12, 25, 50])
+def test_a_gap_in_what_the_agent_sees_makes_no_proof_of_a_mark_on_a_host_that_lives(
+    store, monkeypatch, silent, seconds
+):
+    """A mark was left after maintenance. For a while no host can be heard; all of them live."""
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, mark_settle=4.0)
+    with_fences(agent, '')
+    mark(world, 'c1', clock.now)
+    clock.tick(agent, 40)
+    assert phase(store, 'c1') == 'confirmed' and world.done == []
+    for start in range(3):
+        clock.tick(agent, start)
+        if silent == 'agent':
+            world.can_ask = False
+            clock.tick(agent, seconds)
+            world.can_ask = True
+        else:
+            # Nova shows a host as down later than that.
+            clock.are_written = False
+            clock.tick(agent, seconds)
+            clock.are_written = True
+        clock.tick(agent, 20)
+        assert world.done == [] and phase(store, 'c1') == 'confirmed'
+
+
+# S1
+@pytest.mark.parametrize('lives', [True, False], ids=['lives', 'dead'])
+@pytest.mark.parametrize('is_power', [True, False], ids=['power', 'mark'])
+def test_what_was_written_in_a_gap_around_the_fence_is_neither_life_nor_death(
+    store, monkeypatch, lives, is_power
+):
+    """Nova stops answering as the host is fenced; its last report came just before that."""
+    world = World()
+    world.servers['c1'] = {f's{n}' for n in range(1000)}
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, mark_settle=4.0)
+    clock.tick(agent, 40)
+    world.down('c1')
+    clock.dead = {'c1'}
+    while ('off', 'c1') not in world.done:
+        clock.tick(agent, 1)
+    agent._observer._fences = types.SimpleNamespace(
+        switches_off=lambda _host: is_power, takes_word=lambda _host, _who: False
+    )
+    world.done.clear()
+    world.can_ask = False
+    # It had sent a report, which Nova has written by now.
+    world.services['c1'] = dataclasses.replace(world.services['c1'], heartbeat_at=clock.now)
+    clock.tick(agent, 40)
+    world.can_ask = True
+    clock.dead = set() if lives else {'c1'}
+    clock.tick(agent, 4)
+    if not lives:
+        assert world.done == [] and phase(store, 'c1') == 'rescuing', 'it is no sign of life'
+    clock.tick(agent, 20)
+    kinds = [kind for kind, _host in world.done]
+    if not lives:
+        assert 'rescue' in kinds and 'off' not in kinds
+    elif is_power:
+        assert kinds[0] == 'off', 'nothing is begun before'
+    else:
+        assert phase(store, 'c1') == 'deferred' and not kinds
+
+
 def test_a_host_that_was_silent_for_long_is_rescued_as_soon_as_others_mark_it(store, monkeypatch):
     world = World()
     clock = Clock(monkeypatch, world)

@@ -3,10 +3,18 @@ import itertools
 
 import pytest
 
+from heat_ha.agent.rules.heartbeats import RETAINED
 from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing.model import Answer, Look, Power
 from heat_ha.fencing.rules import findings
-from heat_ha.fencing.rules.findings import CLOSE_SECONDS, GRACE_SECONDS, Kind, Weight
+from heat_ha.fencing.rules.findings import (
+    CLOSE_SECONDS,
+    GRACE_SECONDS,
+    Agreement,
+    Kind,
+    Reporting,
+    Weight,
+)
 
 
 def service(host, is_up=True):
@@ -106,19 +114,86 @@ def test_entries_are_compared_with_the_hosts_of_nova():
     ]  # fmt: skip
 
 
-def test_only_a_report_between_two_close_looks_that_saw_off_contradicts_the_power():
+def test_only_reports_between_two_close_looks_that_saw_off_contradict_the_power():
     walked = 0
     for powers in itertools.product(Power, repeat=2):
         for gap in (20.0, CLOSE_SECONDS, CLOSE_SECONDS + 1):
             looks = [Look(100.0, powers[0], ''), Look(100.0 + gap, powers[1], '')]
-            for at in (99.0, 100.0, 100.0 + GRACE_SECONDS, 106.0, 100.0 + gap, 101.0 + gap):
-                is_between = 100.0 + GRACE_SECONDS < at <= 100.0 + gap
+            for at in (99.0, 100.0, 100.0 + GRACE_SECONDS, 106.0, 99.0 + gap, 101.0 + gap):
+                is_between = at > 100.0 + GRACE_SECONDS and at + 1 <= 100.0 + gap
                 wanted = powers == (Power.OFF,) * 2 and gap <= CLOSE_SECONDS and is_between
-                assert findings.reported_while_off(looks, [at]) == wanted
+                one, another = (at, at + 1), (106.5, 107.5)
+                assert findings.reported_while_off(looks, [one, another]) == wanted
+                # It may have been under way when the host died.
+                assert not findings.reported_while_off(looks, [one])
+                # It was seen at the first look after a gap, so it may be of before.
+                assert not findings.reported_while_off(looks, [(0.0, at), another])
                 walked += 1
             assert not findings.reported_while_off(looks, [])
-            assert not findings.reported_while_off(looks[:1], [110.0])
+            assert not findings.reported_while_off(looks[:1], [(110.0, 111.0), (111.0, 112.0)])
     assert walked == 162
+
+
+@pytest.mark.parametrize('interval', [5, 10, 30, 60])
+@pytest.mark.parametrize('late', [0, 10, 59, 100, 200])
+def test_a_host_that_died_never_contradicts_its_fence_and_one_that_lives_does(interval, late):
+    """A host reports each interval, and its last report is written late. It is off from 100 on."""
+    for phase, lives in itertools.product(range(0, interval, 5), (True, False)):
+        sent = [at for at in range(phase, 1000, interval) if lives or at < 100]
+        written = sent if lives else [*sent[:-1], sent[-1] + late]
+        # The agent looks each 3 s.
+        reports = [(at - 2.0, at + 1.0) for at in written]
+        looks = [Look(float(at), Power.OFF, '') for at in range(100, 420, 20)]
+        found = any(
+            findings.reported_while_off(
+                looks[:number], [r for r in reports if r[1] <= look.at][-RETAINED:]
+            )
+            for number, look in enumerate(looks, start=1)
+        )
+        assert found is lives, (phase, lives)
+
+
+def test_a_contradicted_fence_agrees_again_only_when_both_go_off_and_on_together():
+    """All ways that five looks may go."""
+    both_on, both_off = (Power.ON, Reporting.REPORTS), (Power.OFF, Reporting.SILENT)
+    lie, agreed = (Power.OFF, Reporting.REPORTS), 0
+    for seen in itertools.product(itertools.product(Power, Reporting), repeat=5):
+        state, since = Agreement.NONE, []
+        for one in seen:
+            state = findings.next_agreement(state, *one)
+            since = [] if one == lie else [*since, one]
+            if state is Agreement.FULL:
+                break
+        if state is Agreement.FULL:
+            # Since they last contradicted each other, they went off together, and on again.
+            assert since.pop() == both_on, seen
+            while since.pop() != both_off:
+                pass
+            assert both_on in since, seen
+            agreed += 1
+    assert agreed
+    # A host that is cut off, and whose fence is that of a machine which is off.
+    state = Agreement.NONE
+    for _ in range(100):
+        state = findings.next_agreement(state, Power.OFF, Reporting.SILENT)
+    assert state is Agreement.NONE
+
+
+def test_what_a_host_does_is_told_by_its_last_heartbeat_and_by_nova():
+    def does(last=990.0, **more):
+        shown = ComputeService('c1', 'id', **{**UP, **more})
+        return findings.reporting(shown, last, 1000.0)
+
+    assert does() is Reporting.REPORTS
+    assert does(last=900.0) is Reporting.UNKNOWN, 'it may have died just now'
+    assert does(is_up=False) is Reporting.SILENT
+    # Others in its rack are switched off with it.
+    assert does(is_up=False, is_disabled=True) is Reporting.UNKNOWN
+    assert does(is_up=False, is_disabled=True, is_forced_down=True) is Reporting.SILENT
+    assert findings.reporting(None, 990.0, 1000.0) is Reporting.UNKNOWN
+
+
+UP = {'is_up': True, 'is_forced_down': False, 'is_disabled': False}
 
 
 def test_only_what_contradicts_an_entry_keeps_it_from_being_used():
