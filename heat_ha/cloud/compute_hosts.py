@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import requests
@@ -124,6 +124,7 @@ class Hosts:
                 return HostTable({}, _unknown(NO_CREDENTIAL), cloud.Sight.NO_CREDENTIAL)
             services = client.services.list(binary='nova-compute')
             now, settle = clock.epoch(), nova_hosts.mark_settle(cfg.CONF, self._group)
+            heard = _heard_of_all(services)
         except FAILURES as exc:
             # Its owner reads that. The whole error may name hosts and addresses of the cloud.
             LOG.warning('Nova did not show its hosts: %s', exc)
@@ -131,7 +132,7 @@ class Hosts:
             return HostTable({}, unknown, cloud.Sight.COULD_NOT_ASK)
         return HostTable(
             {
-                host_id(self._project, service.host): _host(service, now, settle)
+                host_id(self._project, service.host): _host(service, now, settle, heard)
                 for service in services
             },
             _unknown("none of Nova's hosts is the one of its server"),
@@ -142,17 +143,26 @@ def _unknown(detail: str) -> cloud.Host:
     return cloud.Host(cloud.HostState.UNKNOWN, detail)
 
 
-def _host(service: Any, now: float, mark_settle: float) -> cloud.Host:
+def _heard_of_all(services: Iterable[Any]) -> float:
+    """Since when every host that is up has written its record; infinity where none is up."""
+    living = [s for s in services if s.state == 'up' and not s.forced_down]
+    written = [seconds(getattr(s, 'updated_at', None)) for s in living]
+    return min((at for at in written if at is not None), default=float('inf'))
+
+
+def _host(service: Any, now: float, mark_settle: float, heard: float) -> cloud.Host:
     """What is known of a host, from one look at its record.
 
     Nova shows when the record was last written, and not by whom: nova-compute goes on writing it
     while the host is marked as ``forced_down``, and the mark itself is a write. So what was written
     after the mark is a sign of life (S1). heat-ha puts the time of its mark into the reason. Of a
     mark that others have set, a record that is not written any more says that it is older than
-    the silence.
+    the silence. It is a silence only where the others were heard meanwhile: Nova may have written
+    no reports at all.
 
     :param now: Unix time; the clocks of Nova and of this machine are those of one cloud.
     :param mark_settle: seconds; see the option.
+    :param heard: since when every host that is up has written its record (Unix time).
     """
     if service.forced_down:
         return _marked(
@@ -160,6 +170,7 @@ def _host(service: Any, now: float, mark_settle: float) -> cloud.Host:
             cloud.time_of_mark(getattr(service, 'disabled_reason', None)),
             now,
             mark_settle,
+            heard,
         )
     if service.state == 'up':
         return cloud.Host(cloud.HostState.UP, 'its host is up')
@@ -170,7 +181,7 @@ def _host(service: Any, now: float, mark_settle: float) -> cloud.Host:
 
 
 def _marked(
-    written: float | None, marked: float | None, now: float, mark_settle: float
+    written: float | None, marked: float | None, now: float, mark_settle: float, heard: float
 ) -> cloud.Host:
     if written is not None and marked is not None and written > marked + cloud.CLOCKS_APART:
         return _unknown(
@@ -182,6 +193,11 @@ def _marked(
         return _unknown(
             f'its host is forced_down, and its record was written within the last '
             f'{mark_settle:.0f} s, by the mark or by its nova-compute'
+        )
+    if written is not None and marked is None and mark_settle and heard <= written:
+        return _unknown(
+            'its host is forced_down, and since its record was written not all of the others that '
+            'are up have reported: it may live, and could not report'
         )
     return cloud.Host(cloud.HostState.CONFIRMED_DOWN, 'its host is confirmed down (forced_down)')
 

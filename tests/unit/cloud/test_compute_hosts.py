@@ -60,12 +60,13 @@ def time_text(at):
     return found.replace(tzinfo=None).isoformat()
 
 
-def look(monkeypatch, *, written, reason='', forced=True, state='down', settle=15.0):
+def look(monkeypatch, *, written, reason='', forced=True, state='down', settle=15.0, others=()):
     one = types.SimpleNamespace(
         host='c1', state=state, forced_down=forced, disabled_reason=reason or None,
         updated_at=written and time_text(written),
     )  # fmt: skip
-    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: [one]))
+    shown = [one, *others]
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: shown))
     monkeypatch.setattr(compute_hosts.clock, 'epoch', lambda: NOW)
     monkeypatch.setattr(compute_hosts.nova_hosts, 'mark_settle', lambda *_args: settle)
     return table(monkeypatch, client)(SERVER)
@@ -113,6 +114,43 @@ def test_a_mark_of_others_is_believed_once_the_host_is_silent(
     monkeypatch, reason, age, settle, state
 ):
     assert look(monkeypatch, written=NOW - age, reason=reason, settle=settle).state is state
+
+
+# S1
+@pytest.mark.parametrize(
+    ('reported', 'state'),
+    [
+        # All that are up have reported since the marked one was last written.
+        ((29, 5), HostState.CONFIRMED_DOWN),
+        ((), HostState.CONFIRMED_DOWN),
+        ((None, 5), HostState.CONFIRMED_DOWN),
+        # Nova has written no reports for a while, or begins again just now.
+        ((31, 32), HostState.UNKNOWN),
+        ((31, 2), HostState.UNKNOWN),
+        ((30,), HostState.UNKNOWN),
+    ],
+)
+def test_a_mark_of_others_is_believed_only_where_the_others_were_heard(
+    monkeypatch, reported, state
+):
+    def others(is_up=True, forced=False):
+        return [
+            types.SimpleNamespace(
+                host=f'o{number}', state='up' if is_up else 'down', forced_down=forced,
+                disabled_reason=None, updated_at=age and time_text(NOW - age),
+            )
+            for number, age in enumerate(reported)
+        ]  # fmt: skip
+
+    seen = look(monkeypatch, written=NOW - 30, others=others())
+    assert seen.state is state, seen
+    # Of those that are down themselves nobody expects reports. Our own mark has its time.
+    for rest in (others(is_up=False), others(forced=True)):
+        assert look(monkeypatch, written=NOW - 30, others=rest).state is HostState.CONFIRMED_DOWN
+    ours = cloud.reason_of_mark('redfish', NOW - 30)
+    found = look(monkeypatch, written=NOW - 30, reason=ours, others=others())
+    assert found.state is HostState.CONFIRMED_DOWN
+    assert look(monkeypatch, written=NOW - 30, others=others(), settle=0).state is found.state
 
 
 @pytest.mark.parametrize('forced', [True, False])
