@@ -104,10 +104,11 @@ class Signal(Generic[ActionT]):
 def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) -> Signal[ActionT]:
     """Read the body of a signal to a policy with these actions.
 
-    What monitoring systems post is read by ``heat_ha.senders``. A body without a state means that
-    there is an alarm, as Heat's own policies take it. Keys that say nothing to a policy are
-    ignored in alarms, because each release of Aodh may add some, and refused beside ``action`` or
-    ``member``, because there they are a person's typing errors.
+    What monitoring systems post is read by ``heat_ha.senders``. No body, and one that only names a
+    server or a reason, mean that there is an alarm, as Heat's own policies take it. Keys that say
+    nothing to a policy are ignored in alarms, because each release of Aodh may add some, and
+    refused beside ``action``, or a ``member`` without a state, because there they are a person's
+    typing errors.
 
     :raises exceptions.Refused: what was wrong with which key.
     """
@@ -121,9 +122,15 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
             'Send a JSON object, or nothing at all',
         )
     _check_size(details)
-    if form.takes_alarms and 'action' not in details and 'member' not in details:
+    if form.takes_alarms and _is_alarm(details):
         return _alarm(details)
     return _request(details, actions, form)
+
+
+def _is_alarm(details: collections.abc.Mapping[str, object]) -> bool:
+    if 'action' in details:
+        return senders.has_own_action(details)
+    return 'member' not in details or senders.says_a_state(details)
 
 
 def _is_list_of_checks(details: object) -> bool:

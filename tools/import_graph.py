@@ -35,7 +35,7 @@ PACKAGE = 'heat_ha'
 SIGNAL = (
     'heat_ha.plugin.failover_policy',
     'heat_ha.signals',
-    'heat_ha.senders',
+    'heat_ha.senders.table',
     'heat_ha.failover.controller',
     'heat_ha.failover.admission',
     'heat_ha.failover.rules.arrival',

@@ -91,9 +91,8 @@ def test_an_alarm_without_data_may_be_made_one_and_nothing_else_lacks_data():
     assert 'alarm cpu has' in signals.ignored(signals.Signal(alarm='cpu'))
 
 
-def test_an_alarm_without_a_state_counts_as_an_alarm():
+def test_a_body_that_only_names_things_counts_as_an_alarm():
     assert parse({'alarm_id': 'x'}).alarm_state is AlarmState.ALARM
-    assert parse({'current': None}).alarm_state is AlarmState.ALARM
 
 
 def test_an_event_alarm_names_the_server_of_its_traits():
@@ -129,9 +128,10 @@ def test_alarms_may_carry_keys_that_a_later_aodh_adds():
     assert parse(aodh(some_key_of_later=1)).alarm == 'sick'
 
 
-def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
+def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm_when_something_failed():
     details = {'Status': 'SUCCESS', 'Reason': 'r', 'Data': 'd', 'UniqueId': 'u'}
-    assert parse(details) == signals.Signal()
+    assert parse(details).is_all_clear
+    assert parse({**details, 'Status': 'FAILURE'}).alarm_state is AlarmState.ALARM
 
 
 # S7
@@ -155,6 +155,9 @@ def test_a_signal_in_the_style_of_wait_conditions_is_an_alarm():
         ({'action': 'replace', 'reason': 1}, 'reason is a number'),
         ({'current': 'burning'}, "'burning'"),
         ({'state': 3}, 'state is 3'),
+        # A template whose variable was empty says nothing; Aodh always says something.
+        ({'current': None}, 'current is None'),
+        (aodh(current=None), 'current is None'),
         (aodh(reason_data=event(('instance_id', 1, 'x' * 300))), 'instance_id'),
         ({'alarm_id': object()}, 'not JSON'),
         ({'alarm_id': 'x' * signals.MAX_BODY_BYTES}, 'bytes'),

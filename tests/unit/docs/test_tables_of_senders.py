@@ -4,12 +4,13 @@
 from heat_ha import senders
 from heat_ha.agent import web
 from heat_ha.agent.rules import report_senders
+from heat_ha.senders import others, parts
 from tests.unit.docs.tables import documented
 
 
 def about_servers():
     def words(sender, state):
-        return ', '.join(f'``{word}``' for word in sender.words if senders.WORDS[word] is state)
+        return ', '.join(f'``{word}``' for word in sender.words if sender.words[word] is state)
 
     return [
         [
@@ -22,6 +23,10 @@ def about_servers():
     ]
 
 
+def around_bodies():
+    return [[one.name, one.recognised_by, f'``{one.body_at}``'] for one in senders.ENVELOPES]
+
+
 def about_hosts():
     return [
         [row.name, row.recognised_by, row.host_at, row.down, row.up, row.ignored]
@@ -31,6 +36,26 @@ def about_hosts():
 
 def test_the_documented_table_about_servers_is_the_one_in_the_code():
     assert documented('user/alarms.rst', 'senders') == about_servers()
+
+
+def test_the_documented_table_of_envelopes_is_the_one_in_the_code():
+    assert documented('user/alarms.rst', 'envelopes') == around_bodies()
+
+
+def test_the_documented_keys_and_words_of_other_bodies_are_those_in_the_code():
+    for title, words in documented('user/alarms.rst', 'other-bodies'):
+        known = {
+            'State': others.STATE_KEYS,
+            'Occasion': others.OCCASION_KEYS,
+            'Asks for nothing': others.QUIET_FLAGS,
+            'Test': others.TEST_FLAGS,
+            'Server': others.SERVER_KEYS,
+            'Server, if it is an id': parts.ID_KEYS,
+            'Says nothing of a state': [
+                key for key in others.SILENT_KEYS if key not in others.SERVER_KEYS
+            ],
+        }[title]
+        assert words == ', '.join(f'``{word}``' for word in known), title
 
 
 def test_the_documented_table_about_hosts_is_the_one_in_the_code():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heat_ha import exceptions, senders, signals
-from heat_ha.failover import model as failover
+from heat_ha import exceptions, senders
+from tests.unit import service_bodies
 from tests.unit.sender_bodies import (
     NAMED,
     OTHER,
@@ -28,28 +28,7 @@ from tests.unit.sender_bodies import (
     vitrage,
     zabbix,
 )
-
-ALARM, OK, NO_DATA = signals.AlarmState
-REFUSED = None
-
-
-def parse(details):
-    return signals.parse(details, failover.Action)
-
-
-def refusal(details):
-    """The refusal of a body, which has to be one short line."""
-    with pytest.raises(exceptions.Refused) as refused:
-        parse(details)
-    assert_short(refused.value)
-    return refused.value
-
-
-def assert_short(refused):
-    assert refused.remedy
-    assert len(refused.reason) < 200 and refused.reason.isprintable()
-    assert len(str(refused)) < 500 and str(refused).isprintable()
-
+from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_short, parse, refusal
 
 # --- each of them ---------------------------------------------------------------------------
 
@@ -200,6 +179,33 @@ ROWS = [
     ('Kapacitor', kapacitor('WARNING', NAMED), OK, SERVER),
     ('Kapacitor', kapacitor('INFO', NAMED), OK, SERVER),
     ('Kapacitor', kapacitor('OK', NAMED), OK, SERVER),
+    # Those whose other bodies are in test_monitors.py, test_services.py and test_openstack.py.
+    ('InfluxDB', service_bodies.influxdb('crit', **NAMED), ALARM, SERVER),
+    ('InfluxDB', service_bodies.influxdb('ok', **NAMED), OK, SERVER),
+    ('InfluxDB', service_bodies.influxdb('unknown', **NAMED), NO_DATA, SERVER),
+    ('Sensu Go', service_bodies.sensu(2, 'failing'), ALARM, 'web-1'),
+    ('Sensu Go', service_bodies.sensu(0, 'passing'), OK, 'web-1'),
+    ('Sensu Go', service_bodies.sensu(3, 'failing'), NO_DATA, 'web-1'),
+    ('Opsgenie', service_bodies.opsgenie('Create'), ALARM, None),
+    ('Opsgenie', service_bodies.opsgenie('Close'), OK, None),
+    ('PagerDuty', service_bodies.pagerduty('incident.triggered'), ALARM, None),
+    ('PagerDuty', service_bodies.pagerduty('incident.resolved'), OK, None),
+    ('PagerDuty, V2', service_bodies.pagerduty_of_old('incident.trigger'), ALARM, None),
+    ('PagerDuty, V2', service_bodies.pagerduty_of_old('incident.resolve'), OK, None),
+    ("PagerDuty's events", service_bodies.pagerduty_event('trigger'), ALARM, None),
+    ("PagerDuty's events", service_bodies.pagerduty_event('resolve'), OK, None),
+    ('Datadog', service_bodies.datadog(alert_transition='Triggered'), ALARM, None),
+    ('Datadog', service_bodies.datadog(alert_transition='Recovered'), OK, None),
+    ('Datadog', service_bodies.datadog(alert_transition='No Data'), NO_DATA, None),
+    ('Uptime Kuma', service_bodies.uptime_kuma(0), ALARM, None),
+    ('Uptime Kuma', service_bodies.uptime_kuma(1), OK, None),
+    ('CloudWatch', service_bodies.cloudwatch('ALARM'), ALARM, None),
+    ('CloudWatch', service_bodies.cloudwatch('OK'), OK, None),
+    ('CloudWatch', service_bodies.cloudwatch('INSUFFICIENT_DATA'), NO_DATA, None),
+    ('VictorOps', service_bodies.victorops('CRITICAL'), ALARM, None),
+    ('VictorOps', service_bodies.victorops('RECOVERY'), OK, None),
+    ('cfn-signal', service_bodies.wait_condition('FAILURE'), ALARM, None),
+    ('cfn-signal', service_bodies.wait_condition('SUCCESS'), OK, None),
     # Whoever else, such as Nagios and Icinga, with a body that an operator wrote.
     ('Any other', {}, ALARM, None),
     ('Any other', {'reason': 'by hand'}, ALARM, None),
@@ -210,7 +216,8 @@ ROWS = [
     ('Any other', {'state': 'UP', 'server_id': SERVER}, OK, SERVER),
     ('Any other', {'state': 'UNREACHABLE', 'server_id': SERVER}, NO_DATA, SERVER),
     ('Any other', {'status': 'burning'}, REFUSED, "status is 'burning'"),
-    ('Any other', {'status': 200}, ALARM, None),
+    # A number may be the exit code of a check, or a status of HTTP: 0 and 200 say that all is well.
+    ('Any other', {'status': 200}, REFUSED, 'status is 200'),
     # What Heat's own policies read decides, whatever else a sender calls a status.
     ('Any other', {'state': 'alarm', 'status': 'burning'}, ALARM, None),
     ('Any other', {'current': 'alarm', 'status': 'ok'}, ALARM, None),
@@ -232,7 +239,7 @@ def test_what_each_sender_posts_is_read_as_it_means_it(sender, body, state, expe
 def test_each_sender_has_a_body_for_each_kind_of_state_that_it_has_a_word_for():
     for sender in senders.SENDERS:
         states = {state for name, _, state, _ in ROWS if name == sender.name}
-        assert states >= {senders.WORDS[word] for word in sender.words}, sender.name
+        assert states >= set(sender.words.values()), sender.name
 
 
 @pytest.mark.parametrize('word', senders.WORDS)

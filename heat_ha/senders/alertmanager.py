@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Prometheus Alertmanager posts, and Grafana, which has its form and an older one."""
+
+from heat_ha import exceptions, quoting
+from heat_ha.senders import parts
+from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders.words import some
+
+# Grafana, no data and error states: it sends these as firing when it could not evaluate a rule.
+NO_DATA_ALERTS = ('DatasourceNoData', 'DatasourceError')
+
+# What the button "Test" of a contact point of Grafana sends, and many a guide by amtool; and the
+# rule of Grafana's older one.
+TEST_ALERTS = ('TestAlert',)
+_TEST_RULE = 'Test notification'
+
+# kube-prometheus and OpenShift have alerts that fire as long as all is well: they show that alerts
+# arrive, or are there for other alerts.
+ALWAYS_FIRING = ('Watchdog', 'DeadMansSwitch', 'InfoInhibitor')
+
+
+def lacks_data(labels: Body, annotations: object) -> bool:
+    """Whether an alert of Grafana fires because its rule could not be evaluated.
+
+    A rule may be told to fire then under its own name; the reason is in an annotation.
+    """
+    reason = parts.mapping(annotations).get('grafana_state_reason')
+    first = reason.partition(',')[0].strip() if isinstance(reason, str) else ''
+    return labels.get('alertname') in NO_DATA_ALERTS or first in ('NoData', 'Error')
+
+
+def _alertmanager(sender: Sender, body: Body) -> list[Alert]:
+    alerts = parts.objects(body['alerts'], 'alerts')
+    if not alerts:
+        raise exceptions.Refused('alerts is empty', 'Send at least one alert')
+    truncated = body.get('truncatedAlerts')
+    if truncated:
+        raise exceptions.Refused(
+            f'some alerts are left out: truncatedAlerts is {quoting.shown(truncated)}',
+            f'Set no limit of alerts. {sender.one_server}',
+        )
+    # The state of a group follows from its alerts, so it is not believed; but it has to be known.
+    for key, words in (('status', sender), ('state', GRAFANA_LEGACY)):
+        if body.get(key) is not None:
+            words.state(body[key], key)
+    found = [_labelled_alert(sender, alert) for alert in alerts]
+    real = [one for one in found if one.name not in TEST_ALERTS]
+    if not real and any(one.state is AlarmState.ALARM for one in found):
+        raise _test(found[0].name)
+    return real or found
+
+
+def _test(name: str) -> exceptions.Refused:
+    return exceptions.Refused(
+        f'{quoting.shown(name)} is a test of its sender, so nothing follows',
+        'It has arrived and was understood; to try a failover out, send {"action": "plan"}',
+    )
+
+
+def _labelled_alert(sender: Sender, alert: Body) -> Alert:
+    state = sender.state(alert.get('status'), 'status of an alert')
+    labels = parts.object_of(alert.get('labels'), 'labels of an alert')
+    annotations = parts.mapping(alert.get('annotations'))
+    if state is AlarmState.ALARM and lacks_data(labels, annotations):
+        state = AlarmState.INSUFFICIENT_DATA
+    if labels.get('alertname') in ALWAYS_FIRING:
+        state = AlarmState.OK
+    return Alert(
+        state,
+        parts.labelled(labels),
+        parts.text(labels, 'alertname'),
+        parts.text(annotations, 'summary', 'description', 'message'),
+    )
+
+
+def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
+    state = sender.state(body['state'], 'state')
+    name, reason = parts.text(body, 'ruleName', 'title'), parts.text(body, 'message')
+    if name == _TEST_RULE and state is AlarmState.ALARM:
+        raise _test(name)
+    matches = parts.optional(body.get('evalMatches'), 'evalMatches')
+    named = [parts.labelled(parts.tags(match)) for match in matches] or [None]
+    if not any(named):
+        # Those of the rule itself.
+        named = [parts.labelled(parts.tags(body))]
+    return [Alert(state, server, name, reason) for server in named]
+
+
+GRAFANA_LEGACY = Sender(
+    'Grafana, legacy alerts',
+    '``ruleName`` and ``state``',
+    some('alerting', 'ok', 'pending', 'paused', 'no_data', 'unknown'),
+    'a tag in ``evalMatches``, or of the rule, as labels',
+    parts.has('ruleName', 'state'),
+    _grafana_legacy,
+    'Send one server an alert: a rule for each',
+)
+_WORDS = some('firing', 'resolved')
+GRAFANA = Sender(
+    'Grafana',
+    '``alerts`` and ``orgId``',
+    _WORDS,
+    'a label of the alert',
+    lambda body: 'alerts' in body and 'orgId' in body,
+    _alertmanager,
+    'Send one body a server: group by server_id in the notification policy',
+)
+ALERTMANAGER = Sender(
+    'Prometheus Alertmanager',
+    '``alerts``',
+    _WORDS,
+    'a label of the alert',
+    lambda body: 'alerts' in body,
+    _alertmanager,
+    'Send one body a server: group_by [server_id] in the route',
+)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read of a body, and what a row of the table of senders has."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+
+from heat_ha import exceptions, quoting
+
+Body = Mapping[str, object]
+
+
+class AlarmState(enum.Enum):
+    """What the alarm says of the thing that it watches."""
+
+    ALARM = 'alarm'
+    OK = 'ok'
+    INSUFFICIENT_DATA = 'insufficient data'
+
+
+Words = Mapping[str, AlarmState]
+
+
+@dataclasses.dataclass(frozen=True)
+class Alert:
+    """A state, of which server (None where it names no one), and whether it was sent before."""
+
+    state: AlarmState
+    member: str | None = None
+    name: str = ''
+    reason: str = ''
+    is_repeat: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Sender:
+    """One form of body: how it is recognised, which words it has, and how it is read.
+
+    ``recognised_by`` and ``member_at`` are for the user guide. The words are in lower case.
+    ``one_server`` says what makes the sender post about one server at a time.
+    """
+
+    name: str
+    recognised_by: str
+    words: Words
+    member_at: str
+    is_from: Callable[[Body], bool]
+    read: Callable[['Sender', Body], list[Alert]]
+    one_server: str = 'Send one body a server'
+
+    def state(self, value: object, key: str) -> AlarmState:
+        """Return what the word under a key means. A number counts as the text of it.
+
+        :raises exceptions.Refused: this sender has no such word.
+        """
+        if isinstance(value, int) and not isinstance(value, bool):
+            word = str(value)
+        else:
+            word = value.strip().lower() if isinstance(value, str) else ''
+        if word not in self.words:
+            raise exceptions.Refused(
+                f'{key} is {quoting.shown(value)}',
+                quoting.shorten(f'Known: {", ".join(self.words)}', 200),
+            )
+        return self.words[word]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What programs post that watch servers: Zabbix, Consul, Pacemaker, Kapacitor, InfluxDB, Sensu."""
+
+from collections.abc import Mapping
+
+from heat_ha import exceptions, quoting
+from heat_ha.senders import parts
+from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders.words import some
+
+# Of a node or a service; a service's id follows after a colon.
+_NODE_MAINTENANCE, _SERVICE_MAINTENANCE = '_node_maintenance', '_service_maintenance'
+
+
+def _zabbix(sender: Sender, body: Body) -> list[Alert]:
+    state = sender.state(body['event_value'], 'event_value')
+    source = body.get('event_source')
+    if source is not None and str(source).strip() != '0':
+        raise exceptions.Refused(
+            f'event_source is {quoting.shown(source)}', 'Send events of triggers only, source 0'
+        )
+    if str(body.get('event_update_status')).strip() == '1':
+        # Somebody acknowledged or commented a problem: it is the same one still.
+        state = AlarmState.OK
+    name, reason = parts.text(body, 'event_name'), parts.text(body, 'alert_message')
+    return [Alert(state, parts.server(body), name, reason)]
+
+
+def in_maintenance(checks: list[Body]) -> list[Body]:
+    """Return those checks of Consul whose node or service an operator has put into maintenance.
+
+    Consul reports a maintenance as one more check, which is critical.
+    """
+
+    def marks(check: Body) -> tuple[object, str]:
+        check_id = check.get('CheckID')
+        return check.get('Node'), check_id if isinstance(check_id, str) else ''
+
+    marked = {marks(check) for check in checks if check.get('Status') == 'critical'}
+    return [
+        check
+        for check in checks
+        if marks(check)[1].startswith((_NODE_MAINTENANCE, _SERVICE_MAINTENANCE))
+        or (check.get('Node'), _NODE_MAINTENANCE) in marked
+        or (check.get('Node'), f'{_SERVICE_MAINTENANCE}:{check.get("ServiceID")}') in marked
+    ]
+
+
+def _consul(sender: Sender, body: Body) -> list[Alert]:
+    checks = [body] if 'CheckID' in body else parts.objects(body['checks'], 'checks')
+    rests = in_maintenance(checks)
+    # A watch for critical checks posts none when all is well.
+    return [_check(sender, check, check in rests) for check in checks] or [Alert(AlarmState.OK)]
+
+
+def _check(sender: Sender, check: Body, rests: bool) -> Alert:
+    state = sender.state(check.get('Status'), 'Status of a check')
+    server = parts.server(check, ('Node',))
+    name, reason = parts.text(check, 'Name'), parts.text(check, 'Output')
+    return Alert(AlarmState.OK if rests else state, server, name, reason)
+
+
+def _pacemaker(sender: Sender, body: Body) -> list[Alert]:
+    kind = body['CRM_alert_kind']
+    if kind != 'node':
+        raise exceptions.Refused(
+            f'CRM_alert_kind is {quoting.shown(kind)}', 'Send alerts of nodes only: select_nodes'
+        )
+    desc = body.get('CRM_alert_desc')
+    return [Alert(sender.state(desc, 'CRM_alert_desc'), parts.server(body, ('CRM_alert_node',)))]
+
+
+def _kapacitor(sender: Sender, body: Body) -> list[Alert]:
+    state = sender.state(body['level'], 'level')
+    data = parts.object_of(body['data'], 'data')
+    series = parts.optional(data.get('series'), 'series of the data')
+    named = [parts.labelled(parts.tags(one)) for one in series] or [None]
+    name, reason = parts.text(body, 'id'), parts.text(body, 'message')
+    return [Alert(state, server, name, reason) for server in named]
+
+
+def _influxdb(sender: Sender, body: Body) -> list[Alert]:
+    state = sender.state(body['_level'], '_level')
+    name, reason = parts.text(body, '_check_name'), parts.text(body, '_message')
+    return [Alert(state, parts.labelled(body), name, reason)]
+
+
+def _is_from_sensu(body: Body) -> bool:
+    return all(isinstance(body.get(key), Mapping) for key in ('check', 'entity'))
+
+
+def _sensu(sender: Sender, body: Body) -> list[Alert]:
+    check, entity = (parts.object_of(body[key], key) for key in ('check', 'entity'))
+    state = sender.state(check.get('status'), 'status of the check')
+    if check.get('state') == 'flapping' or parts.is_set(check.get('is_silenced')):
+        state = AlarmState.OK
+    about = parts.mapping(entity.get('metadata'))
+    named = parts.server(parts.mapping(about.get('labels'))) or parts.server(about, ('name',))
+    name = parts.text(parts.mapping(check.get('metadata')), 'name')
+    return [Alert(state, named, name, parts.text(check, 'output'))]
+
+
+ZABBIX = Sender(
+    'Zabbix',
+    '``event_value``',
+    some('1', '0'),
+    '``server_id``',
+    lambda body: 'event_value' in body,
+    _zabbix,
+)
+CONSUL = Sender(
+    'Consul',
+    '``checks``, or ``CheckID`` and ``Status``',
+    some('critical', 'warning', 'passing', 'maintenance'),
+    '``Node``',
+    lambda body: 'checks' in body or parts.has('CheckID', 'Status')(body),
+    _consul,
+    'Send the checks of one node a body',
+)
+PACEMAKER = Sender(
+    'Pacemaker',
+    '``CRM_alert_kind``',
+    some('lost', 'member'),
+    '``CRM_alert_node``',
+    lambda body: 'CRM_alert_kind' in body,
+    _pacemaker,
+)
+KAPACITOR = Sender(
+    'Kapacitor',
+    '``level`` and ``data``',
+    some('critical', 'warning', 'info', 'ok'),
+    'a tag of a series, as labels',
+    lambda body: isinstance(body.get('data'), Mapping) and 'level' in body,
+    _kapacitor,
+    'Send one alert a server: groupBy server_id in the task',
+)
+INFLUXDB = Sender(
+    'InfluxDB',
+    '``_level``',
+    some('crit', 'warn', 'info', 'ok', 'unknown'),
+    'a tag, as labels',
+    lambda body: '_level' in body,
+    _influxdb,
+)
+SENSU = Sender(
+    'Sensu Go',
+    '``check`` and ``entity``',
+    # Exit codes of Nagios's plugins; all above are unknown as well.
+    {
+        '2': AlarmState.ALARM,
+        '0': AlarmState.OK,
+        '1': AlarmState.OK,
+        '3': AlarmState.INSUFFICIENT_DATA,
+    },
+    'a label of the entity, or its name',
+    _is_from_sensu,
+    _sensu,
+)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies that an operator or a program of their own writes, and those of nobody that is known."""
+
+from collections.abc import Sequence
+
+from heat_ha import exceptions, quoting
+from heat_ha.senders import openstack, parts
+from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders.words import COMMON
+
+# Where the state is, the first that is there. Heat's own policies read the first two.
+STATE_KEYS = (
+    'current', 'state', 'status',
+    # Nagios and Icinga, Zabbix, Pingdom and New Relic, and what operators call it. A problem of a
+    # service comes with the state of its host, which may be up.
+    'servicestate', 'service_state', 'hoststate', 'host_state',
+    'event_status', 'trigger_status',
+    'current_state', 'new_state', 'alarm_state', 'alert_state',
+)  # fmt: skip
+
+# What is posted beside a state that may have been there before: an acknowledgement, the begin of a
+# downtime. Where it asks for nothing, the state does not either.
+OCCASION_KEYS = ('notification_type', 'notificationtype')
+
+# Flags with which the state asks for nothing, and those by which the body is only a test.
+QUIET_FLAGS = (
+    'acknowledged', 'acked', 'is_acknowledged', 'silenced', 'is_silenced', 'suppressed',
+    'is_suppressed', 'muted', 'maintenance', 'in_maintenance', 'downtime', 'in_downtime',
+    'flapping', 'is_flapping', 'paused',
+)  # fmt: skip
+TEST_FLAGS = ('test', 'is_test', 'testing', 'dry_run', 'drill')
+
+SERVER_KEYS = (
+    *parts.SERVER_KEYS,
+    'server', 'vm', 'vm_name', 'node', 'hostname', 'host_name', 'host',
+)  # fmt: skip
+
+# They say nothing of a state: with these alone a body is an alarm, as Heat's own policies take it.
+SILENT_KEYS = ('alarm_id', 'alarm_name', 'severity', 'reason', 'reason_data', *SERVER_KEYS)
+
+
+def says_a_state(body: Body) -> bool:
+    """Whether a body has a key where a state may be."""
+    return any(str(key).lower() in (*STATE_KEYS, *OCCASION_KEYS) for key in body)
+
+
+def _folded(body: Body) -> Body:
+    """Return the body with all keys in lower case, those as well that are not read.
+
+    :raises exceptions.Refused: two keys of a state differ in nothing else.
+    """
+    found: dict[str, object] = {}
+    for key, value in body.items():
+        name = str(key).lower()
+        if name in found and name in (*STATE_KEYS, *OCCASION_KEYS):
+            raise exceptions.Refused(
+                f'{quoting.shown(name)} is there twice', 'Send one key for the state'
+            )
+        found[name] = value
+    return found
+
+
+def _other(sender: Sender, body: Body) -> list[Alert]:
+    body = _folded(body)
+    if any(parts.is_set(body.get(key)) for key in TEST_FLAGS):
+        raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
+    said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]
+    states = {sender.state(body[key], key) for key in said}
+    if not said:
+        _refuse_what_may_say_more(body)
+        states = {AlarmState.ALARM}
+    if any(parts.is_set(body.get(key)) for key in QUIET_FLAGS):
+        states = {AlarmState.OK}
+    # What asks for the least counts.
+    order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
+    state = next(one for one in order if one in states)
+    return [openstack.event_alert(state, body, parts.server(body, SERVER_KEYS))]
+
+
+def _first(body: Body, keys: Sequence[str]) -> str | None:
+    """The first key that says something, else the first that is there, else None."""
+    there = [key for key in keys if key in body]
+    return next((key for key in there if body[key] not in (None, '')), there[0] if there else None)
+
+
+def _refuse_what_may_say_more(body: Body) -> None:
+    """:raises exceptions.Refused: a key may hold a state, in words that are not known."""
+    more = [key for key in body if key not in (*SILENT_KEYS, *QUIET_FLAGS, *TEST_FLAGS)]
+    if more:
+        raise exceptions.Refused(
+            f'the body is of no known sender and has no state, but {quoting.shown(more[0])}',
+            'Send {"state": "alarm", "server_id": ID}, "ok" when it is over, or nothing at all',
+        )
+
+
+OTHER = Sender(
+    'Any other',
+    '``state`` and the like, see below',
+    COMMON,
+    '``server_id`` and the like, or as in the event alarms of Aodh',
+    lambda body: True,
+    _other,
+)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of senders, and what a body says by it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from heat_ha import exceptions, quoting
+from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, services
+from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+
+# The first row that recognises a body reads it.
+SENDERS = (
+    openstack.AODH,
+    alertmanager.GRAFANA,
+    alertmanager.ALERTMANAGER,
+    alertmanager.GRAFANA_LEGACY,
+    openstack.MONASCA,
+    monitors.ZABBIX,
+    monitors.CONSUL,
+    monitors.PACEMAKER,
+    openstack.VITRAGE,
+    monitors.KAPACITOR,
+    monitors.INFLUXDB,
+    monitors.SENSU,
+    services.OPSGENIE,
+    services.PAGERDUTY,
+    services.PAGERDUTY_OF_OLD,
+    services.PAGERDUTY_EVENT,
+    services.DATADOG,
+    services.UPTIME_KUMA,
+    services.CLOUDWATCH,
+    services.VICTOROPS,
+    openstack.WAIT_CONDITION,
+    others.OTHER,
+)
+
+
+def read(body: Body) -> Alert:
+    """Read what a body says, of one server at most.
+
+    :raises exceptions.Refused: a known sender's body is not understood, has an unknown word for a
+        state, or asks for something of several servers; an unknown one's says nothing of a state,
+        and has more than names and reasons.
+    """
+    body = envelopes.opened(body)
+    sender = next(s for s in SENDERS if s.is_from(body))
+    return _as_one(sender.read(sender, body), sender)
+
+
+def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
+    """Return the one thing that all alerts of a body ask for.
+
+    A signal is about one member. If some alerts were left out, nobody would ask for them again
+    before the sender repeats itself, which may take hours, and nobody would know (S3). So a body
+    about several servers is refused whole. An alert that names no server is about another one too:
+    it asks for whichever member the policy finds.
+    """
+    if not alerts:
+        raise exceptions.Refused('the body has no alert', 'Send at least one')
+    for state in (AlarmState.ALARM, AlarmState.INSUFFICIENT_DATA):
+        asking = [alert for alert in alerts if alert.state is state]
+        if not asking:
+            continue
+        names = list(dict.fromkeys(alert.member for alert in asking))
+        if len(names) > 1:
+            first, second = (quoting.shown(n) if n else 'none' for n in names[:2])
+            raise exceptions.Refused(
+                f'the body names {len(names)} different servers: {first}, {second}'
+                + (' ...' if len(names) > 2 else ''),
+                sender.one_server,
+            )
+        return asking[0]
+    members = {alert.member for alert in alerts}
+    return alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies of nobody that is known: what is no clear alarm is none."""
+
+import pytest
+
+from heat_ha.senders import others
+from tests.unit.sender_bodies import NAMED, OTHER, SERVER
+from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read, refusal
+from tests.unit.service_bodies import icinga_event, nagios, pingdom, uptimerobot
+
+WITHOUT_A_STATE = [
+    {'text': 'web-1 has recovered'},
+    {'message': 'all is well'},
+    {'foo': 'bar'},
+    {'alert': {'status': 'resolved'}},
+    {'data': {'state': 'ok'}},
+    {'previous': 'ok'},
+    {'alarm': True},
+    {'firing': False},
+    {'level': 'ok'},
+    {'title': '[Recovered] web-1', 'server_id': SERVER},
+    # Chats.
+    {'text': 'x', 'attachments': [{'color': 'good'}]},
+    {'@type': 'MessageCard', 'summary': 'x'},
+    {'embeds': [], 'content': 'x'},
+    # Services that have no row.
+    uptimerobot('1', 'Down'),
+    uptimerobot('2', 'Up'),
+    {'incident': {'state': 'closed'}, 'version': '1.2'},
+    {'schemaId': 'azureMonitorCommonAlertSchema', 'data': {'essentials': {}}},
+    {'AppName': 'GoAlert', 'Type': 'Test'},
+    # What tells of hosts, and other parts of the cloud.
+    {'notification': {'type': 'VM', 'payload': {}}},
+    {'event_type': 'instance.power_on.end', 'payload': {}},
+    {'Events': [], 'Index': 7},
+]
+
+
+@pytest.mark.parametrize('body', WITHOUT_A_STATE)
+def test_without_a_word_for_a_state_only_names_and_reasons_are_an_alarm(body):
+    refused = refusal(body)
+    assert 'is of no known sender and has no state' in refused.reason
+    assert '"state": "alarm"' in refused.remedy
+
+
+@pytest.mark.parametrize('key', [key for key in others.SILENT_KEYS if key != 'member'])
+def test_names_and_reasons_alone_are_an_alarm(key):
+    named = SERVER if key in others.SERVER_KEYS else None
+    assert_read({key: SERVER}, ALARM, named)
+
+
+@pytest.mark.parametrize('key', others.STATE_KEYS)
+def test_each_key_for_a_state_is_read_in_capitals_too(key):
+    for name in (key, key.upper(), key.title()):
+        assert_read({name: ' Problem\n', **NAMED}, ALARM, SERVER)
+        assert_read({name: 'RESOLVED', **NAMED}, OK, SERVER)
+        assert_read({name: 'unknown', **NAMED}, NO_DATA, SERVER)
+        for odd in (
+            None,
+            '',
+            'burning',
+            0,
+            200,
+            7.5,
+            True,
+            ['alarm'],
+            {'state': 'alarm'},
+            'alarme',
+        ):
+            assert_read({name: odd, **NAMED}, REFUSED, f'{key} is ')
+
+
+@pytest.mark.parametrize('key', others.SERVER_KEYS)
+def test_each_key_for_a_server_names_one(key):
+    assert_read({'state': 'down', key: 'web-1'}, ALARM, 'web-1')
+    assert_read({'state': 'down', key.upper(): 'web-1'}, ALARM, 'web-1')
+    assert_read({'state': 'up', key: 'web-1'}, OK, 'web-1')
+    for odd in (7, ['web-1'], {'name': 'web-1'}, True, 'x' * 300):
+        assert_read({'state': 'down', key: odd}, REFUSED, key)
+
+
+def test_the_surest_key_names_the_server():
+    body = {'state': 'down', 'host': 'compute-1', 'hostname': OTHER, **NAMED}
+    assert_read(body, ALARM, SERVER)
+
+
+SET = (True, 1, 'true', 'Yes', '1', 'on', 'since noon', {'by': 'me'})
+NOT_SET = (False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {})
+
+
+@pytest.mark.parametrize('flag', others.QUIET_FLAGS)
+def test_a_flag_that_is_set_makes_a_state_ask_for_nothing(flag):
+    for value in SET:
+        assert_read({'state': 'down', flag: value, **NAMED}, OK, SERVER)
+        assert_read({flag: value, **NAMED}, OK, SERVER)
+    for value in NOT_SET:
+        assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+
+
+@pytest.mark.parametrize('flag', others.TEST_FLAGS)
+def test_a_test_is_refused(flag):
+    for value in SET:
+        assert_read({'state': 'down', flag: value, **NAMED}, REFUSED, 'is a test')
+    for value in NOT_SET:
+        assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+
+
+@pytest.mark.parametrize('key', others.OCCASION_KEYS)
+@pytest.mark.parametrize(
+    ('occasion', 'state'),
+    [
+        ('PROBLEM', ALARM),
+        ('Problem', ALARM),
+        ('RECOVERY', OK),
+        ('ACKNOWLEDGEMENT', OK),
+        ('FLAPPINGSTART', OK),
+        ('FLAPPINGSTOP', OK),
+        ('FlappingEnd', OK),
+        ('FLAPPINGDISABLED', OK),
+        ('DOWNTIMESTART', OK),
+        ('DOWNTIMEEND', OK),
+        ('DOWNTIMECANCELLED', OK),
+        ('DowntimeRemoved', OK),
+        ('CUSTOM', OK),
+        ('burning', REFUSED),
+        (None, REFUSED),
+    ],
+)
+def test_a_state_that_was_there_before_asks_for_nothing(key, occasion, state):
+    expected = SERVER if state else key
+    assert_read({'state': 'DOWN', key: occasion, **NAMED}, state, expected)
+    assert_read({key: occasion, **NAMED}, state, expected)
+    assert_read({'state': 'UP', key: occasion, **NAMED}, state and OK, expected)
+
+
+ROWS = [
+    (nagios('DOWN', 'PROBLEM'), ALARM, SERVER),
+    (nagios('DOWN', 'ACKNOWLEDGEMENT'), OK, SERVER),
+    (
+        {
+            'NOTIFICATIONTYPE': 'PROBLEM',
+            'HOSTSTATE': 'UP',
+            'SERVICESTATE': 'CRITICAL',
+            'HOSTNAME': 'web-1',
+        },
+        ALARM,
+        'web-1',
+    ),
+    # A notification about a host has no service.
+    ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '', 'HOSTNAME': 'web-1'}, ALARM, 'web-1'),
+    ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '$SERVICESTATE$'}, REFUSED, 'SERVICESTATE'),
+    # Numbers of Icinga's own, 0 of which is up.
+    (icinga_event(0), REFUSED, 'state is 0'),
+    (icinga_event(2), REFUSED, 'state is 2'),
+    (pingdom('DOWN', 'UP'), ALARM, None),
+    (pingdom('UP', 'DOWN'), OK, None),
+    ({'trigger_status': 'OK', **NAMED}, OK, SERVER),
+    ({'event_status': 'PROBLEM', **NAMED}, ALARM, SERVER),
+    ({'current_state': 'closed', 'incident_id': 1, 'condition_name': 'x'}, OK, None),
+    ({'current_state': 'open', 'incident_id': 1}, REFUSED, "'open'"),
+    ({'State': 'RESOLVED', 'ProblemID': '1', 'ImpactedEntity': 'web'}, OK, None),
+    ({'status': 'closed', 'severity': 'ok', 'resource': 'web', 'event': 'NodeDown'}, OK, None),
+    ({'status': 'CLEAR', 'host': 'web-1', 'alarm': 'x'}, OK, 'web-1'),
+    ({'state': 'suppressed', **NAMED}, OK, SERVER),
+    ({'state': 'maintenance', **NAMED}, OK, SERVER),
+    ({'state': 'flapping', **NAMED}, OK, SERVER),
+    ({'state': 'acknowledged', **NAMED}, OK, SERVER),
+    # The same key twice, where JSON keeps both.
+    ({'State': 'ok', 'state': 'alarm'}, REFUSED, "'state' is there twice"),
+    ({'state': None, 'status': 'firing', **NAMED}, ALARM, SERVER),
+    ({'state': float('nan')}, REFUSED, 'state is nan'),
+    # Words that only look like known ones.
+    ({'state': 'F\u0130RING'}, REFUSED, 'state is'),
+    ({'state': '\uff46\uff49\uff52\uff49\uff4e\uff47'}, REFUSED, 'state is'),
+    ({'state': '\ufeffalarm'}, REFUSED, 'state is'),
+    ({'state': 'alarm', 'server_id': 'w\u00eab-\u540d'}, ALARM, 'w\u00eab-\u540d'),
+    # A member beside a state, as a program of one's own may well write it.
+    ({'state': 'alarm', 'member': 'web-1'}, ALARM, 'web-1'),
+    ({'state': 'ok', 'member': 'web-1', 'source': 'x'}, OK, 'web-1'),
+    ({'state': 'alarm', 'member': 7}, REFUSED, 'member is a number'),
+    ({'state': 'alarm', 'action': 'failover'}, REFUSED, "unknown key 'state'"),
+]
+
+
+@pytest.mark.parametrize(('body', 'state', 'expected'), ROWS)
+def test_what_an_operator_writes_is_read_as_it_is_meant_or_refused(body, state, expected):
+    assert_read(body, state, expected)
+
+
+def test_where_the_sender_cannot_be_known_the_refusal_names_the_key():
+    assert "'text'" in refusal({'server_id': SERVER, 'text': 'x'}).reason
+    assert OTHER not in str(refusal({'id': OTHER}))
