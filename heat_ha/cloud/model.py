@@ -115,8 +115,11 @@ class Sight(enum.Enum):
 
 
 # With these begin the reasons for which no operator has disabled a host: ours, and those of Nova's
-# drivers (DISABLE_PREFIX in nova/virt/libvirt/driver.py), as when libvirt does not answer.
-OUR_REASON, NOVAS_REASON = 'heat-ha: ', 'AUTO: '
+# drivers (DISABLE_PREFIX in nova/virt/libvirt/driver.py, and nova/virt/vmwareapi/host.py), as when
+# libvirt does not answer. All others are an operator's, also those of a program that an operator
+# runs, and Nova's own for a host that is not in service yet (enable_new_services).
+OUR_REASON = 'heat-ha: '
+NOT_OPERATORS = (OUR_REASON, 'AUTO: ', 'set by vmwareapi host_state')
 
 # Seconds by which the clocks of one cloud's machines may differ: so much later than heat-ha's mark
 # a record must have been written to be a sign of life. Booting takes a host longer.
@@ -166,7 +169,7 @@ class ComputeService:
     @property
     def is_in_maintenance(self) -> bool:
         """Whether an operator took the host out of service, and decides what happens to it."""
-        is_operators = not self.disabled_reason.startswith((OUR_REASON, NOVAS_REASON))
+        is_operators = not self.disabled_reason.startswith(NOT_OPERATORS)
         return self.is_disabled and not self.is_forced_down and is_operators
 
     @property

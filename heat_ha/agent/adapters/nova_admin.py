@@ -95,7 +95,7 @@ class NovaAdmin:
         :returns: what Nova shows of it now. :raises CouldNotAsk: no answer.
         """
         wanted: dict[str, Any] = {'forced_down': True}
-        if not service.is_disabled or service.disabled_reason.startswith(_NOT_OPERATORS):
+        if not service.is_disabled or service.disabled_reason.startswith(cloud.NOT_OPERATORS):
             wanted['status'] = 'disabled'
             wanted['disabled_reason'] = cloud.reason_of_mark(reason, clock.epoch())
         return self._change(service, wanted)
@@ -139,9 +139,6 @@ def _server(client: Any, server: str) -> Any:
         search = {'all_tenants': True, 'deleted': True, 'uuid': server}
         found = client.servers.list(search_opts=search)
         return next((one for one in found if one.id == server), None)
-
-
-_NOT_OPERATORS = (cloud.OUR_REASON, cloud.NOVAS_REASON)
 
 
 def _compute_service(service: Any) -> cloud.ComputeService:

@@ -45,6 +45,7 @@ AT = ' at 2025-11-27T22:00:00Z'
     [
         (False, '', True),
         (True, 'AUTO: Connection to libvirt lost', True),
+        (True, 'set by vmwareapi host_state', True),
         (True, 'heat-ha: redfish at 2025-11-26T22:00:00Z', True),
         # An operator's reason stays.
         (True, '', False),

@@ -251,7 +251,15 @@ def test_a_host_that_dies_again_while_it_is_rescued_is_a_new_failure():
         ('', True),
         ('a fan is replaced', True),
         ('AUTO: Connection to libvirt lost: -1', False),
+        ('set by vmwareapi host_state', False),
         ('heat-ha: redfish by a: switched off at 2026-11-27T10:00:00Z', False),
+        # Not in service yet (enable_new_services), or in the hands of another program.
+        ('New compute service disabled due to config option.', True),
+        ('Masakari detected host failed.', True),
+        ('instanceha evacuation: 2026-11-27T10:00:00', True),
+        ('auto', True),
+        (' AUTO: Connection to libvirt lost: -1', True),
+        ('back soon, AUTO: no', True),
     ],
 )
 @pytest.mark.parametrize('phase', [None, *HELD])
