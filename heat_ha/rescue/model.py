@@ -126,6 +126,8 @@ class Cause(enum.Enum):
     UNSUPPORTED = 'unsupported'
     NO_HOST = 'no_host'
     KEYS = 'keys'
+    IN_USE = 'in_use'
+    SERVICE = 'service'
     BUILD = 'build'
     REFUSED = 'refused'
     LATE = 'late'

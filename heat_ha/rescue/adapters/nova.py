@@ -142,7 +142,7 @@ class RescueNova:
             power_state=getattr(found, 'OS-EXT-STS:power_state', None) or 0,
             is_locked=bool(getattr(found, 'locked', False)),
             boots_from_volume=not getattr(found, 'image', True),
-            fault=str((getattr(found, 'fault', None) or {}).get('message', ''))[:200],
+            fault=_fault(getattr(found, 'fault', None)),
         )
 
     def migration(self, server_id: str) -> model.Migration:
@@ -163,8 +163,8 @@ class RescueNova:
             return model.Migration(model.Migration.ABSENT)
         to = getattr(found[0], 'dest_compute', None)
         return model.Migration(
-            status=found[0].status,
-            kind=found[0].migration_type,
+            status=found[0].status or '',
+            kind=found[0].migration_type or '',
             created=_seconds(found[0].created_at),
             destination=compute_hosts.host_id(self._project, to) if to else '',
         )
@@ -219,8 +219,9 @@ class RescueNova:
             raise causes.Unsuccessful(model.Cause.NO_CREDENTIAL)
         if is_reset:
             now = self._look_as(client, server.server)
-            if now is None or (now.vm_state, now.task) != (server.vm_state, server.task):
-                # Somebody else is at work on it. A reset would take that out of Nova's sight.
+            if now is None or _place_and_state(now) != _place_and_state(server):
+                # Somebody else is at work on it, or has moved it. A reset would take that out of
+                # Nova's sight.
                 raise causes.Unsuccessful(model.Cause.STATE)
             client.servers.reset_state(server.server, 'error')
         client.servers.evacuate(server.server)
@@ -243,6 +244,23 @@ def _cause_of(exc: Exception) -> model.Cause:
     return causes.of_answer(code if isinstance(code, int) else 0, str(exc))
 
 
-def _seconds(text: str) -> float:
+def _place_and_state(server: model.Server) -> tuple[str, str, str]:
+    return server.host, server.vm_state, server.task
+
+
+def _fault(found: Any) -> str:
+    """Why a server is in error: Nova's message, and the last line of what it shows administrators.
+
+    Of an error that is not Nova's own the message is only its class, as libvirtError.
+    """
+    found = found if isinstance(found, dict) else {}
+    lines = str(found.get('details') or '').split('\n')
+    last = next((line.strip() for line in reversed(lines) if line.strip()), '')
+    return f'{found.get("message") or ""}'[:200] + (f' {last[:300]}' if last else '')
+
+
+def _seconds(text: str | None) -> float:
+    if not text:
+        return 0.0
     when = datetime.datetime.fromisoformat(text)
     return when.replace(tzinfo=when.tzinfo or datetime.timezone.utc).timestamp()

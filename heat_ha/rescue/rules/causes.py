@@ -59,6 +59,14 @@ TABLE: Mapping[Cause, Row] = {
         'Let the operator grant it the keys, or start the server as its owner, then signal again',
         is_hopeless=True,
     ),
+    Cause.IN_USE: Row(
+        'a disk of it is in use by something else',
+        'Ask the operator whether it runs anywhere, then signal again',
+    ),
+    Cause.SERVICE: Row(
+        'a service that Nova needs did not do its part',
+        'Signal again once the operator says that it works',
+    ),
     Cause.BUILD: Row(
         'its new host could not start it',
         'Look at the fault of the server',
@@ -94,11 +102,42 @@ def follows(cause: Cause) -> str:
     return first if row.allows_replacing else f'{first}, but none that deletes the server'
 
 
-_STATE = re.compile(r'vm_state|task_state|invalid state|in use', re.I)
-_KIND = re.compile(r'not support|unsupported|not allowed|cannot be evacuated', re.I)
-_KEYS = re.compile(r'key|secret|barbican|castellan|crypt|luks|forbidden|managedobject', re.I)
+_STATE = re.compile(r'vm_state|task_state|invalid state|still in use', re.I)
+# Only what Nova says of kinds of servers. After other refusals with such words, for a release that
+# is too old or a request of a wrong form, deleting the server would be no help.
+_KIND = re.compile(
+    r'operation .{1,40} not supported for|not supported with (instances|ports) that have'
+    r'|not supported when remote-managed ports|(instance|server)? ?evacuate is not supported',
+    re.I,
+)
+# Another process has the disk: perhaps the guest itself, alive.
+_IN_USE = re.compile(
+    r'another process using|(write|exclusive|shared)"? lock|has watchers|imagebusy'
+    r'|resource busy|already (in use|exists|attached|locked)|still in use|instanceexists',
+    re.I,
+)
+# What other services did not do, and may do later.
+_SERVICE = re.compile(
+    r'time(d |d-)?-? ?out|unavailable|unreachable|connect(ion|failure|timeout)|error connecting'
+    r'|messaging|remoteerror|dberror|deadlock|binding failed|virtual interface'
+    r'|allocate the network|keystone|unauthorized|not authorized|permission denied'
+    r'|operation not permitted|gateway|quota|overlimit|no space left',
+    re.I,
+)
+_KEYS = re.compile(
+    r'key(?!stone)|secret|barbican|castellan|crypt|luks|forbidden|managedobject', re.I
+)
 _NO_HOST = re.compile(
     r'no valid host|not enough|affinity|server group|insufficient|exhausted', re.I
+)
+
+# In this order. A fault that none of them fits is one of the build.
+_FAULTS = (
+    (Cause.NO_HOST, _NO_HOST),
+    (Cause.UNSUPPORTED, _KIND),
+    (Cause.IN_USE, _IN_USE),
+    (Cause.KEYS, _KEYS),
+    (Cause.SERVICE, _SERVICE),
 )
 
 
@@ -113,6 +152,8 @@ def of_answer(code: int, text: str) -> Cause:
         return Cause.LOCKED
     if code in (404, 409, 400) and _KIND.search(text) and not _STATE.search(text):
         return Cause.UNSUPPORTED
+    if code in (408, 413):
+        return Cause.COULD_NOT_ASK
     if code in (404, 409, 429) or (code == 400 and _STATE.search(text)):
         return Cause.STATE
     return Cause.REFUSED if 400 <= code < 500 else Cause.COULD_NOT_ASK
@@ -124,10 +165,9 @@ def of_fault(server: Server) -> Cause:
     A server that is not in error was not touched: the host that Nova chose did not take it.
     """
     if state_is_error(server):
-        if _KEYS.search(server.fault):
-            return Cause.KEYS
-        if _NO_HOST.search(server.fault):
-            return Cause.NO_HOST
+        for cause, words in _FAULTS:
+            if words.search(server.fault):
+                return cause
         return Cause.BUILD if server.fault else Cause.NONE
     return Cause.NO_HOST
 

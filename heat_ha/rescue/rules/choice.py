@@ -8,7 +8,7 @@ to nothing.
 from collections.abc import Sequence
 
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.rescue.model import Cause, Method, Observation, Progress, Rule, State
+from heat_ha.rescue.model import Cause, Method, Observation, Progress, Rule, Server, State
 from heat_ha.rescue.rules import causes, methods, migrations, server_states, steps, waiting
 from heat_ha.rescue.rules.methods import CarriedOutBy
 from heat_ha.rescue.rules.migrations import Phase
@@ -16,6 +16,9 @@ from heat_ha.rescue.rules.server_states import TASK_STATES, Way
 
 # Seconds that Nova may take between the task of a server and the migration that belongs to it.
 SETTLES = 15.0
+
+# What a server may be, on a host that is up, for which an alarm is believed that names it.
+SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
 
 
 def choose(
@@ -60,7 +63,9 @@ def _migration(progress: Progress, seen: Observation, row: server_states.Row) ->
     phase = migrations.phase(migration, seen.server.host)
     if phase is Phase.COULD_NOT_ASK:
         return waiting.wait(progress, seen, 'Nova did not show its migrations')
-    is_resize = migration.kind not in migrations.MOVES_GUEST
+    if _is_torn(progress, seen):
+        return _hands_off(seen, TASK_STATES[_TORN[migrations.moves_guest(migration)]])
+    is_resize = not migrations.moves_guest(migration)
     if phase is Phase.UNDER_WAY and not is_resize:
         if migrations.is_cut_off(migration, seen.destination):
             # On neither of the two hosts is anything left that runs.
@@ -78,13 +83,31 @@ def _migration(progress: Progress, seen: Observation, row: server_states.Row) ->
     return Way.RESET
 
 
+# The task that says what is left of a migration that was torn, by whether it moves the guest.
+_TORN = {True: 'migrating', False: 'resize_migrating'}
+
+
+def _is_torn(progress: Progress, seen: Observation) -> bool:
+    """Whether the server is in error because a migration of it failed halfway."""
+    assert seen.migration is not None
+    if server_states.state_of(seen.server) != 'error' or progress.was_reset:
+        # What heat-ha has reset is in error by that.
+        return False
+    is_resize = not migrations.moves_guest(seen.migration)
+    if is_resize and seen.server.boots_from_volume:
+        return False
+    return migrations.was_torn(seen.migration, seen.destination)
+
+
 def _must_know_migration(
     progress: Progress, rules: Sequence[Rule], seen: Observation, way: Way
 ) -> bool:
     # What is begun first, of a server that Nova is not at work on, need not wait for an answer.
     is_first = progress.state is State.PENDING and not progress.cut_off
     deletes = any(methods.of(rule.method).deletes_server for rule in rules)
-    return not is_first or way is not Way.EVACUATE or (deletes and _replaces_first(
+    # It may be in error by its migration.
+    is_error = causes.state_is_error(seen.server)
+    return not is_first or is_error or way is not Way.EVACUATE or (deletes and _replaces_first(
         progress, rules, seen
     ))  # fmt: skip
 
@@ -117,19 +140,38 @@ def _on_host_up(
     if progress.of_host and seen.server.status is not ServerStatus.ERROR:
         # Somebody marked it as up, so the reason for the rescue is gone.
         return steps.End('its host is up again', State.LEFT_ALONE)
+    row = server_states.row_of(seen.server)
+    if row.way is Way.LEAVE:
+        return _hands_off(seen, row)
     if seen.server.task:
         return waiting.wait(progress, seen, f'Nova is at work: {seen.server.task}')
+    if _is_not_sick(progress, seen.server):
+        return steps.End(
+            f'it is {server_states.in_words(seen.server)} by now, on a host that is up',
+            State.LEFT_ALONE,
+        )
     if seen.migration is None and _must_know_migration(progress, rules, seen, Way.EVACUATE):
         return steps.AskMigration(server_states.in_words(seen.server))
     if seen.migration is not None:
         phase = migrations.phase(seen.migration, seen.server.host)
         if phase is Phase.COULD_NOT_ASK:
             return waiting.wait(progress, seen, 'Nova did not show its migrations')
-        if phase is Phase.UNDER_WAY and seen.migration.kind in migrations.MOVES_GUEST:
+        if phase is Phase.UNDER_WAY and migrations.moves_guest(seen.migration):
             return waiting.wait(progress, seen, f'a migration of it is {seen.migration.status}')
     if progress.of_host:
         return _host_is_back(progress, rules, index)
     return _first_of(progress, rules, seen, index, attempt, Way.EVACUATE)
+
+
+def _is_not_sick(progress: Progress, server: Server) -> bool:
+    """Whether the reason for a rescue on a host that is up has gone, by whatever its owner did.
+
+    A server that runs may lack something after a method that was carried out.
+    """
+    if server.status is ServerStatus.ACTIVE:
+        was_touched = progress.state is not State.PENDING and causes.TABLE[progress.cause].counts
+        return not was_touched
+    return server.status not in SICK
 
 
 def _host_is_back(progress: Progress, rules: Sequence[Rule], index: int) -> steps.Step:

@@ -33,8 +33,6 @@ from heat_ha.rescue.rules.methods import CarriedOutBy, VerifiedBy
 from heat_ha.rescue.rules.migrations import Phase
 from heat_ha.rescue.rules.server_states import Way
 
-_SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
-
 # Servers that Nova is asked to move at first, and the seconds after which it may be twice as many.
 FIRST_AT_ONCE, DOUBLED_AFTER = 3, 2.0
 
@@ -173,7 +171,13 @@ def _evacuating(
             return steps.Look(f'Nova is at work: {task}' if task else 'Nova is about to move it')
         return steps.AskMigration(f'Nova is at work: {task}' if task else 'it has not moved')
     phase = migrations.phase(seen.migration, seen.server.host, progress.started)
-    if migrations.is_cut_off(seen.migration, seen.destination):
+    if not migrations.moves_guest(seen.migration):
+        # What is left of a resize. Nova has no evacuation of it on record.
+        phase = Phase.ABSENT
+    elif migrations.is_cut_off(seen.migration, seen.destination):
+        if server_states.row_of(seen.server).way in (Way.LEAVE, Way.BUILD, Way.PERSON):
+            # Somebody else has done something with it meanwhile.
+            return choice.choose(progress, rules, seen, progress.index, progress.attempt)
         return _cut_off(progress, method, seen)
     if phase in (Phase.UNDER_WAY, Phase.OVER):
         return waiting.wait(progress, seen, f'its migration is {seen.migration.status}')
@@ -292,7 +296,9 @@ def may_replace(progress: Progress, seen: Observation) -> str:
         return 'it is on another host by now'
     if seen.server.is_locked:
         return 'it is locked'
-    if server_states.row_of(seen.server).way is Way.MIGRATION:
+    if server_states.row_of(seen.server).way in (Way.MIGRATION, Way.LEAVE, Way.PERSON):
+        return f'it is {server_states.in_words(seen.server)}'
+    if not progress.of_host and seen.server.task:
         return f'Nova is at work: {seen.server.task}'
     wanted = HostState.CONFIRMED_DOWN if progress.of_host else HostState.UP
     return '' if seen.host.state is wanted else seen.host.detail
@@ -335,4 +341,4 @@ def is_affected(seen: Observation, is_named: bool) -> bool:
         return False
     if seen.host.state is HostState.CONFIRMED_DOWN:
         return True
-    return is_named and seen.host.state is HostState.UP and seen.server.status in _SICK
+    return is_named and seen.host.state is HostState.UP and seen.server.status in choice.SICK

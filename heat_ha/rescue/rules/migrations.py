@@ -43,9 +43,10 @@ STATES: Mapping[str, Phase] = {
 
 LIVE, EVACUATION = 'live-migration', 'evacuation'
 
-# Nova's kinds of migrations after which the guest runs elsewhere without a word of its owner. What
-# a resize leaves behind is in the state of the server.
-MOVES_GUEST = (LIVE, EVACUATION)
+# Nova's kinds of migrations after which the guest waits for a word of its owner. What they leave
+# behind is in the state of the server. After all others, also those that this version does not
+# know, the guest runs elsewhere.
+RESIZES = ('resize', 'migration')
 
 # Of a live migration: the guest has not left its host yet.
 _NOT_LEFT = frozenset({'accepted', 'queued', 'preparing'})
@@ -74,6 +75,26 @@ def is_cut_off(migration: Migration, destination: Host | None) -> bool:
     return phase(migration, '') is Phase.UNDER_WAY and is_dead
 
 
+def moves_guest(migration: Migration) -> bool:
+    """Whether the guest runs elsewhere after it, without a word of its owner."""
+    return migration.kind not in RESIZES
+
+
 def may_have_left(migration: Migration) -> bool:
-    """Whether the guest may run at the destination of a live migration that is under way."""
-    return migration.kind == LIVE and migration.status not in _NOT_LEFT
+    """Whether the guest may run at the destination of a migration that is under way."""
+    is_live = migration.kind == LIVE
+    is_other = not is_live and migration.kind not in (EVACUATION, *RESIZES)
+    return is_other or (is_live and migration.status not in _NOT_LEFT)
+
+
+def was_torn(migration: Migration, destination: Host | None) -> bool:
+    """Whether it may have failed halfway and left a server in error.
+
+    Nova puts a server in error when its live migration fails too late to be rolled back: its guest
+    runs on the destination by then. It does the same when a resize fails, with a disk on each host.
+    """
+    is_dead = destination is not None and destination.state is HostState.CONFIRMED_DOWN
+    if migration.kind in RESIZES:
+        return phase(migration, '') in (Phase.UNDER_WAY, Phase.FAILED)
+    has_failed = migration.kind != EVACUATION and migration.status == 'error'
+    return has_failed and migration.destination != '' and not is_dead

@@ -125,6 +125,8 @@ STABLE = frozenset({'active', 'stopped', 'paused', 'suspended', 'rescued', 'resi
 # Nova's number for a guest that runs.
 _RUNNING = 1
 
+_BUILT_AGAIN = Row(Way.PERSON, Ends.NOTHING, 'it was built long ago, and is being built again')
+
 _UNKNOWN = Row(Way.PERSON, Ends.NOTHING, 'this version does not know the state')
 
 
@@ -148,10 +150,13 @@ def row_of(server: Server) -> Row:
         is_done = server.task in ('deleting', 'soft-deleting', 'shelving_offloading')
         return TASK_STATES[server.task] if is_done else TASK_STATES['unshelving']
     row = TASK_STATES.get(server.task, _UNKNOWN)
+    if row is _HALF_BUILT and lasting.way in (Way.EVACUATE, Way.RESET):
+        return _BUILT_AGAIN
     # A lost task changes nothing about a server of which little would be left, or whose disk may be
     # elsewhere.
     is_bound = lasting.way in (Way.LEAVE, Way.BUILD, Way.FROM_VOLUME, Way.PERSON)
-    return lasting if is_bound and row.way in (Way.RESET, Way.BUILD, Way.MIGRATION) else row
+    is_stricter = row.way in (Way.LEAVE, Way.PERSON)
+    return lasting if is_bound and not is_stricter else row
 
 
 def ends_in(before: Server) -> ServerStatus:

@@ -51,7 +51,9 @@ class Nova:
             if not self.at_work[server]:
                 del self.at_work[server]
                 return model.Server(server, ServerStatus.ACTIVE, self.to)
-            return model.Server(server, ServerStatus.OTHER, 'old', 'rebuilding')
+            return model.Server(
+                server, ServerStatus.OTHER, 'old', 'rebuilding', detail='REBUILD'
+            )  # fmt: skip
         return model.Server(server, ServerStatus.ACTIVE, 'old' if server in self.left else self.to)
 
     def migration(self, server):

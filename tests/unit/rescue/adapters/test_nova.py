@@ -131,6 +131,33 @@ def test_a_server_is_seen_with_all_that_decides(made):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ('shown', 'fault'),
+    [
+        ({'message': 'KeyManagerError', 'details': ''}, 'KeyManagerError'),
+        ({'message': 'KeyManagerError', 'details': None}, 'KeyManagerError'),
+        (
+            {
+                'message': 'libvirtError',
+                'details': 'Traceback:\n  x.lock()\n  Is it the image?\n\n',
+            },
+            'libvirtError Is it the image?',
+        ),
+        ({'details': 'why'}, ' why'),
+        ({'message': None}, ''),
+        ({}, ''),
+        (None, ''),
+        ('odd', ''),
+    ],
+    ids=repr,
+)
+def test_of_a_fault_its_message_and_the_last_line_are_read(made, shown, fault):
+    vars(made.reader.there[1])['fault'] = shown
+    assert made.nova.look('s1').fault == fault
+    vars(made.reader.there[1])['fault'] = {'message': 'm' * 9999, 'details': 'd' * 9999}
+    assert len(made.nova.look('s1').fault) == 501
+
+
 class Migrations:
     def __init__(self, *found):
         self.found, self.asked = found, []
@@ -160,6 +187,9 @@ def test_the_newest_migration_is_shown_without_the_name_of_a_host(made):
     assert found == model.Migration('pre-migrating', 'evacuation', 1795773600.0, to)
     made.reader.migrations = Migrations(migration(dest_compute=None))
     assert made.nova.migration('s1').destination == ''
+    odd = migration(status=None, migration_type=None, created_at=None)
+    made.reader.migrations = Migrations(odd)
+    assert made.nova.migration('s1') == model.Migration('', '', 0.0, to)
     made.reader.migrations = Migrations()
     assert made.nova.migration('s1').status == model.Migration.ABSENT
     made.reader.migrations = Migrations(nova_exceptions.ClientException(503))
@@ -179,10 +209,19 @@ def test_a_server_is_evacuated_after_a_reset_where_that_is_wanted(made, is_reset
     assert requests == [('reset', 's1', 'error')] * is_reset + [('evacuate', 's1')]
 
 
-def test_a_server_that_somebody_is_at_work_on_meanwhile_is_not_reset(made):
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('OS-EXT-STS:task_state', 'rebuilding'),
+        ('OS-EXT-STS:vm_state', 'paused'),
+        ('hostId', 'another'),
+        ('hostId', ''),
+    ],
+)
+def test_a_server_that_somebody_is_at_work_on_meanwhile_is_not_reset(made, key, value):
     seen = made.nova.look('s1')
     if made.reader.is_admin:
-        vars(made.reader.there[1])['OS-EXT-STS:task_state'] = 'rebuilding'
+        vars(made.reader.there[1])[key] = value
         with pytest.raises(causes.Unsuccessful) as caught:
             made.nova.begin(Method.EVACUATE, seen, True)
         assert caught.value.cause is model.Cause.STATE

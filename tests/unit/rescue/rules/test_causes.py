@@ -17,6 +17,45 @@ ANSWERS = [
     (429, 'Too many requests', Cause.STATE),
     (409, "Operation 'evacuate' not supported for vTPM-enabled instance", Cause.UNSUPPORTED),
     (400, 'Evacuate is not supported with accelerators', Cause.UNSUPPORTED),
+    (400, 'Feature not supported with instances that have accelerators.', Cause.UNSUPPORTED),
+    (400, 'Feature not supported with Ports that have accelerators.', Cause.UNSUPPORTED),
+    (409, 'Feature not supported with instances that have shares.', Cause.UNSUPPORTED),
+    (
+        400,
+        "Operation 'evacuate' not supported for instance with vDPA ports (x).",
+        Cause.UNSUPPORTED,
+    ),
+    (400, "Operation 'rebuild' not supported for SEV-enabled instance (x).", Cause.UNSUPPORTED),
+    (400, 'This feature is not supported when remote-managed ports are in use.', Cause.UNSUPPORTED),
+    (400, 'Instance evacuate is not supported.', Cause.UNSUPPORTED),
+    # What a release or a request lacks is not of the kind of the server.
+    (400, 'Feature not supported until computes have not been updated.', Cause.REFUSED),
+    (
+        400,
+        'Feature not supported because either compute or instance are not configured correctly.',
+        Cause.REFUSED,
+    ),
+    (
+        400,
+        'The port-resource-request-groups neutron API extension is not supported by old nova '
+        'compute service. Upgrade your compute services to Xena (24.0.0) or later.',
+        Cause.REFUSED,
+    ),
+    (
+        400,
+        "Invalid input for field/attribute evacuate. Value: {'x': 1}. Additional properties are "
+        "not allowed ('x' was unexpected)",
+        Cause.REFUSED,
+    ),
+    (409, 'Unsupported RPC version for compute. Required >= 6.2', Cause.STATE),
+    (404, 'Compute host compute-7 could not be found.', Cause.STATE),
+    (
+        406,
+        'Version 2.60 is not supported by the API. Minimum is 2.1 and maximum is 2.53.',
+        Cause.REFUSED,
+    ),
+    (413, 'This request was rate-limited.', Cause.COULD_NOT_ASK),
+    (408, 'Request Timeout', Cause.COULD_NOT_ASK),
     (400, 'Invalid input', Cause.REFUSED),
     (403, "Policy doesn't allow os_compute_api:os-evacuate to be performed.", Cause.FORBIDDEN),
     (401, 'The request you have made requires authentication.', Cause.FORBIDDEN),
@@ -32,6 +71,50 @@ FAULTS = [
     ('ManagedObjectNotFoundError', Cause.KEYS),
     ('Key manager error: Secret payload retrieval attempt not allowed', Cause.KEYS),
     ('Failed to open the LUKS device', Cause.KEYS),
+    ('Forbidden keystoneauth1.exceptions.http.Forbidden: Forbidden (HTTP 403)', Cause.KEYS),
+    (
+        'Exceeded maximum number of retries. Exhausted all hosts available for retrying build '
+        'failures for instance x.',
+        Cause.NO_HOST,
+    ),
+    ('Insufficient compute resources: Free vcpu 0.00 VCPU < requested 2 VCPU.', Cause.NO_HOST),
+    ('Instance evacuate is not supported.', Cause.UNSUPPORTED),
+    # Something has its disk: perhaps the guest itself.
+    (
+        'libvirtError Is another process using the image [/var/lib/nova/instances/x/disk]?',
+        Cause.IN_USE,
+    ),
+    ('libvirtError libvirt.libvirtError: internal error: Failed to get "write" lock', Cause.IN_USE),
+    ('Instance instance-00000001 already exists.', Cause.IN_USE),
+    ('ImageBusy rbd.ImageBusy: [errno 16] RBD image is busy: image has watchers', Cause.IN_USE),
+    ('Invalid volume: volume x is already attached', Cause.IN_USE),
+    # What others did not do, and may do later.
+    ('MessagingTimeout', Cause.SERVICE),
+    ('Timed out waiting for a reply to message ID x', Cause.SERVICE),
+    ('Connection to cinder host failed: Unable to establish connection', Cause.SERVICE),
+    ('Connection to glance host http://x failed: ...', Cause.SERVICE),
+    ('Connection to keystone host failed: ...', Cause.SERVICE),
+    ('Connection to the hypervisor is broken on host', Cause.SERVICE),
+    ('Binding failed for port x, please check neutron logs for more information.', Cause.SERVICE),
+    ('Virtual Interface creation failed', Cause.SERVICE),
+    (
+        'Build of instance x aborted: Failed to allocate the network(s), not rescheduling.',
+        Cause.SERVICE,
+    ),
+    ('Service is unavailable at this time.', Cause.SERVICE),
+    ('ServiceUnavailable', Cause.SERVICE),
+    ('DBConnectionError', Cause.SERVICE),
+    ('ConnectFailure', Cause.SERVICE),
+    (
+        'libvirtError internal error: process exited: error connecting: Operation not permitted',
+        Cause.SERVICE,
+    ),
+    ('libvirtError', Cause.BUILD),
+    ('libvirtError internal error: qemu unexpectedly closed the monitor', Cause.BUILD),
+    ('Block Device Mapping is Invalid.', Cause.BUILD),
+    ('Image x could not be found.', Cause.BUILD),
+    ('No disk at /var/lib/nova/instances/x/disk', Cause.BUILD),
+    ('Volume x could not be found.', Cause.BUILD),
     ('Build of instance x aborted: Volume y is not ready', Cause.BUILD),
     ('', Cause.NONE),
 ]
@@ -60,7 +143,7 @@ def test_a_server_that_was_not_touched_found_no_host():
 def test_a_server_is_never_deleted_for_what_may_pass(cause):
     passing = (
         Cause.NONE, Cause.COULD_NOT_ASK, Cause.STATE, Cause.FORBIDDEN, Cause.LOCKED, Cause.NO_HOST,
-        Cause.KEYS, Cause.REFUSED, Cause.UNEXPECTED,
+        Cause.KEYS, Cause.IN_USE, Cause.SERVICE, Cause.REFUSED, Cause.UNEXPECTED,
     )  # fmt: skip
     assert causes.TABLE[cause].allows_replacing is (cause not in passing)
 

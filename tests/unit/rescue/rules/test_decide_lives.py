@@ -254,7 +254,7 @@ def check_one(vm_state, outcome, named):
     if outcome == 'host up' and world.vm_state == 'error':
         # It was in error, or had been reset: nobody knows whether it runs there.
         expected = State.FAILED
-    if outcome == 'migrations mute' and way is server_states.Way.EVACUATE:
+    if outcome == 'migrations mute' and vm_state in ('active', 'stopped'):
         # It was begun without the question, and its server shows that it is there.
         expected = State.DONE
     replaces = [m for m in life.begun if methods.of(m).deletes_server]

@@ -57,7 +57,26 @@ MIGRATIONS = [
     moved('running', LIVE, destination=DEAD),
     moved('migrating', RESIZED, destination=UP),
     moved('finished', RESIZED, to='old', destination=DEAD),
+    # Nova gave up too late to roll back, or before it had chosen a host.
+    moved('error', LIVE, destination=UP),
+    moved('error', LIVE, destination=UNKNOWN),
+    moved('error', LIVE, destination=DEAD),
+    moved('error', LIVE, to=''),
+    moved('failed', LIVE, destination=UP),
+    moved('cancelled', LIVE, destination=UP),
+    moved('error', RESIZED, destination=UP),
+    moved('error', 'migration', destination=UP),
+    moved('post-migrating', 'migration', to='old', destination=DEAD),
+    moved('reverted', RESIZED, destination=UP),
+    # Kinds of tomorrow, and rows that an operator has mended by hand.
+    moved('running', 'one of tomorrow', destination=UP),
+    moved('accepted', '', destination=UP),
+    moved('', 'one of tomorrow', destination=UNKNOWN),
+    moved('error', 'one of tomorrow', destination=UP),
+    moved('done', 'one of tomorrow', destination=UP),
 ]
+
+MOVES_NOTHING = ('resize', 'migration')
 
 LISTS = {
     'evacuate': (Method.EVACUATE,),
@@ -74,6 +93,7 @@ BEFORE = model.Server('s', ServerStatus.ACTIVE, 'old', detail='ACTIVE', vm_state
 def progresses(chosen):
     """What may be on record: nothing begun, or each method in the middle and after each cause."""
     yield model.Progress('s', 'web', BEFORE, began=NOW - 200)
+    yield model.Progress('s', 'web', BEFORE, began=NOW - 200, of_host=False)
     for index, method in enumerate(chosen):
         if method is Method.NONE:
             continue
@@ -91,8 +111,31 @@ def is_under_way(migration, destination):
     """Whether a host that may be alive works on the server, or may have it."""
     if migration is None or migration.status in (Migration.ABSENT, Migration.COULD_NOT_ASK):
         return False
-    is_over = migration.status in ('done', 'completed', 'failed', 'finished')
+    is_over = migration.status in (
+        'done', 'completed', 'failed', 'finished', 'error', 'cancelled', 'reverted',
+    )  # fmt: skip
     return not is_over and destination is not DEAD
+
+
+def is_torn(known, server, migration, destination):
+    """Whether a server in error may run elsewhere, or has a disk on each of two hosts."""
+    if server.vm_state != 'error' or known.was_reset or migration is None:
+        return False
+    if migration.kind in MOVES_NOTHING:
+        has_ended = migration.status in ('finished', 'reverted')
+        return not has_ended and not server.boots_from_volume
+    has_failed = migration.kind != EVACUATED and migration.status == 'error'
+    return has_failed and bool(migration.destination) and destination is not DEAD
+
+
+def check_on_host_up(known, server):
+    assert server.status is not ServerStatus.OTHER, 'its owner did that'
+    assert server_states.row_of(server).way is not server_states.Way.LEAVE
+    if server.status is ServerStatus.ACTIVE:
+        was_touched = known.state is State.RUNNING and known.cause not in (
+            Cause.STATE, Cause.COULD_NOT_ASK,
+        )  # fmt: skip
+        assert was_touched, 'it is well'
 
 
 def check(known, chosen, world, step):
@@ -107,11 +150,14 @@ def check(known, chosen, world, step):
     traits = methods.of(step.method)
     assert world.host.state in traits.usable_on
     migration = world.migration
-    if migration is not None and migration.kind in (EVACUATED, LIVE):
+    if migration is not None and migration.kind not in MOVES_NOTHING:
         not_left = migration.kind == LIVE and migration.status == 'preparing'
         assert not is_under_way(migration, world.destination) or not_left, 'two at once'
     if world.host is not DEAD:
+        check_on_host_up(known, server)
         return
+    assert server.status is not ServerStatus.ERROR or migration is not None, 'nobody asked why'
+    assert not is_torn(known, server, migration, world.destination), 'it may run elsewhere'
     row = server_states.row_of(server)
     assert row.way not in (server_states.Way.LEAVE, server_states.Way.PERSON)
     if step.method is Method.EVACUATE:
@@ -171,3 +217,49 @@ def test_a_state_alone_never_leads_from_evacuate_to_a_method_that_deletes(vm_sta
             assert step.method is Method.EVACUATE
         else:
             assert isinstance(step, steps.End) and step.state is not State.DONE
+
+
+@pytest.mark.parametrize('vm_state', VM_STATES)
+@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize('old', [DEAD, UP], ids=['dead', 'up'])
+def test_a_look_just_before_keeps_a_server_from_being_deleted(old, task, vm_state):
+    server = dataclasses.replace(
+        BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
+    )
+    known = model.Progress('s', 'web', BEFORE, state=State.RUNNING, of_host=old is DEAD)
+    why_not = decide.may_replace(known, model.Observation(server, old, NOW))
+    way = server_states.row_of(server).way
+    if task in ('deleting', 'soft-deleting') or vm_state in ('soft-delete', 'deleted'):
+        assert why_not, 'its owner deletes it'
+    if way in (server_states.Way.LEAVE, server_states.Way.PERSON, server_states.Way.MIGRATION):
+        assert why_not
+    if task and old is UP:
+        assert why_not, 'Nova is at work on it'
+    if vm_state in ('active', 'error') and not task:
+        assert not why_not
+
+
+@pytest.mark.parametrize('status', ServerStatus)
+def test_a_server_that_is_not_sick_any_more_is_left_alone_on_a_host_that_is_up(status):
+    """Between the alarm and the method its owner may have started, paused or deleted it."""
+    rules = [model.Rule(Method.RESTART), model.Rule(Method.RECREATE)]
+    sick = dataclasses.replace(BEFORE, status=ServerStatus.SHUTOFF, vm_state='stopped')
+    for cause in (Cause.NONE, Cause.STATE, Cause.COULD_NOT_ASK):
+        known = model.Progress('s', 'web', sick, began=NOW - 100, of_host=False)
+        if cause is not Cause.NONE:
+            known = dataclasses.replace(
+                known, state=State.RUNNING, method=Method.RESTART, attempt=1, failure='it was',
+                cause=cause, started=NOW - 90,
+            )  # fmt: skip
+        vm_state = {'ACTIVE': 'active', 'SHUTOFF': 'stopped', 'ERROR': 'error'}
+        now = dataclasses.replace(
+            BEFORE, status=status, vm_state=vm_state.get(status.value, 'paused')
+        )
+        world = model.Observation(now, UP, NOW, migration=Migration(Migration.ABSENT))
+        step = decide.next_step(known, rules, model.Verify(), world)
+        if status in (ServerStatus.SHUTOFF, ServerStatus.ERROR):
+            assert isinstance(step, steps.Begin) and step.method is Method.RESTART
+        elif status is ServerStatus.COULD_NOT_ASK:
+            assert isinstance(step, steps.Look)
+        else:
+            assert isinstance(step, steps.End) and step.state is State.LEFT_ALONE, step

@@ -66,8 +66,34 @@ def test_only_a_host_that_is_confirmed_down_cuts_a_migration_off(state):
     assert not migrations.is_cut_off(of('done'), host)
 
 
-@pytest.mark.parametrize('status', UNDER_WAY)
+@pytest.mark.parametrize('status', [*UNDER_WAY, '', 'a word of tomorrow'])
 def test_a_guest_may_have_left_once_its_live_migration_runs(status):
     may = migrations.may_have_left(Migration(status, migrations.LIVE))
     assert may is (status not in ('accepted', 'queued', 'preparing'))
     assert not migrations.may_have_left(of(status))
+    for kind in ('resize', 'migration'):
+        assert not migrations.may_have_left(Migration(status, kind))
+    for kind in ('', 'one of tomorrow'):
+        assert migrations.may_have_left(Migration(status, kind))
+
+
+def test_only_the_kinds_that_wait_for_their_owner_do_not_move_the_guest():
+    kinds = ('migration', 'resize', 'live-migration', 'evacuation', '', 'one of tomorrow')
+    moved = [kind for kind in kinds if migrations.moves_guest(Migration('done', kind))]
+    assert moved == ['live-migration', 'evacuation', '', 'one of tomorrow']
+
+
+DEAD = Host(HostState.CONFIRMED_DOWN, '')
+
+
+@pytest.mark.parametrize('destination', [None, *(Host(state, '') for state in HostState)], ids=str)
+@pytest.mark.parametrize('status', UNDER_WAY + OVER + FAILED + [Migration.ABSENT, 'of tomorrow'])
+def test_which_migrations_may_have_been_torn(status, destination):
+    for kind in ('live-migration', 'one of tomorrow'):
+        is_torn = migrations.was_torn(Migration(status, kind, NOW, 'there'), destination)
+        assert is_torn is (status == 'error' and destination != DEAD)
+        assert not migrations.was_torn(Migration(status, kind, NOW, ''), None)
+    assert not migrations.was_torn(of(status), destination)
+    for kind in ('resize', 'migration'):
+        is_torn = migrations.was_torn(Migration(status, kind, NOW, 'there'), destination)
+        assert is_torn is (status not in OVER and status != Migration.ABSENT)

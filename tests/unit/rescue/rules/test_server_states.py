@@ -104,11 +104,20 @@ def test_a_task_never_allows_what_the_state_does_not(task):
     more = (Way.EVACUATE, Way.RESET, Way.MIGRATION)
     for vm_state in ('building', 'soft-delete', 'deleted', 'shelved', 'resized', 'of tomorrow'):
         assert server_states.row_of(server(vm_state, task)).way not in more
+        if vm_state != 'resized':
+            assert server_states.row_of(server(vm_state, task)).way is not Way.FROM_VOLUME
 
 
 def test_a_server_that_is_being_unshelved_is_not_taken_for_one_that_is_built():
     for task in ('spawning', 'networking', 'unshelving'):
         assert server_states.row_of(server('shelved_offloaded', task)).way is Way.PERSON
+
+
+@pytest.mark.parametrize('task', ['scheduling', 'block_device_mapping', 'networking', 'spawning'])
+def test_only_a_server_that_is_being_built_counts_as_one_that_never_ran(task):
+    for vm_state in NOVA_STATES:
+        is_built = server_states.row_of(server(vm_state, task)).way is Way.BUILD
+        assert is_built is (vm_state == 'building')
 
 
 def test_what_this_version_does_not_know_is_left_to_a_person():
