@@ -11,7 +11,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, quoting
 from heat_ha.agent import metrics, report_table
-from heat_ha.agent.rules import report_senders, reports
+from heat_ha.agent.rules import json_bodies, report_senders, reports
 from heat_ha.agent.rules.sender_settings import SenderSettings
 from heat_ha.agent.web_server import MAX_BODY_BYTES
 
@@ -53,12 +53,10 @@ class Reception:
         """Take a body as it came. Each part counts by itself, whatever the others are."""
         try:
             found = report_senders.read(
-                json.loads(raw), self._settings.get(sender, SenderSettings())
+                json_bodies.parse(raw), self._settings.get(sender, SenderSettings())
             )
         except exceptions.Refused as exc:
             return self._refuse(sender, [str(exc)])
-        except (ValueError, RecursionError):
-            return self._refuse(sender, ['the body is not valid JSON'])
         metrics.IGNORED.labels(sender).inc(len(found.ignored))
         arrived: list[dict[str, str]] = []
         wrong = list(found.refused)

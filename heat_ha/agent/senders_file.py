@@ -8,6 +8,7 @@ import yaml
 from heat_ha import exceptions
 from heat_ha.agent.rules import sender_settings
 from heat_ha.agent.rules.sender_settings import SenderSettings
+from heat_ha.conf import yaml_files
 
 
 def read(path: str, known: Collection[str]) -> dict[str, SenderSettings]:
@@ -20,11 +21,12 @@ def read(path: str, known: Collection[str]) -> dict[str, SenderSettings]:
         return {}
     try:
         with open(path) as stream:
-            found = sender_settings.parse(yaml.safe_load(stream))
+            content = yaml_files.load(stream.read())
     except (OSError, UnicodeDecodeError) as exc:
         raise exceptions.Refused(f'senders_file cannot be read: {exc}') from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, TypeError, ValueError) as exc:
         raise exceptions.Refused(f'senders_file is not valid YAML: {exc}') from exc
+    found = sender_settings.parse(content)
     if unknown := sorted(set(found) - set(known)):
         raise exceptions.Refused(
             f'senders_file names {unknown[0]!r}, which has no token',

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from heat_ha import exceptions
+from heat_ha.conf import yaml_files
 from heat_ha.fencing import driver
 from heat_ha.fencing.rules import entries
 
@@ -78,28 +79,10 @@ class Inventory:
         entries.check_shared(targets)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that is there twice: the first one would be lost without a word."""
-
-
-def _map(loader: Any, node: Any) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _value in node.value]
-    if doubled := [key for key in keys if keys.count(key) > 1]:
-        raise yaml.constructor.ConstructorError(
-            None, None, f'the key {doubled[0]!r} is there twice', node.start_mark
-        )
-    loader.flatten_mapping(node)
-    made: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return made
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map)
-
-
 def parse(text: str) -> Inventory:
     """Read the file's text. :raises exceptions.Refused: what is wrong with it."""
     try:
-        found = yaml.load(text, _Loader) or {}
+        found = yaml_files.load(text) or {}
     except (yaml.YAMLError, TypeError, ValueError) as exc:
         raise exceptions.Refused(f'the fencing file is not valid YAML: {exc}') from exc
     if not isinstance(found, dict):

@@ -11,9 +11,10 @@ not be replaced because a monitoring system says that all is well. For the same 
 nobody that is known counts as an alarm without a word for it only when nothing in it may be one.
 """
 
-from heat_ha.senders.alertmanager import NO_DATA_ALERTS, TEST_ALERTS
+from heat_ha.senders.alertmanager import NO_DATA_ALERTS, TEST_ALERTS, lacks_data
 from heat_ha.senders.envelopes import ENVELOPES
 from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders.monitors import maintenance
 from heat_ha.senders.others import says_a_state
 from heat_ha.senders.services import has_own_action
 from heat_ha.senders.table import SENDERS, read
@@ -30,6 +31,8 @@ __all__ = [
     'Body',
     'Sender',
     'has_own_action',
+    'lacks_data',
+    'maintenance',
     'read',
     'says_a_state',
 ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs post that watch servers: Zabbix, Consul, Pacemaker, Kapacitor, InfluxDB, Sensu."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from heat_ha import exceptions, quoting
 from heat_ha.senders import parts
@@ -26,31 +26,34 @@ def _zabbix(sender: Sender, body: Body) -> list[Alert]:
     return [Alert(state, parts.server(body), name, reason)]
 
 
-def in_maintenance(checks: list[Body]) -> list[Body]:
-    """Return those checks of Consul whose node or service an operator has put into maintenance.
+def maintenance(checks: list[Body]) -> Callable[[Body], bool]:
+    """Return what says whether the node or the service of a check of Consul is in maintenance.
 
     Consul reports a maintenance as one more check, which is critical.
+
+    :param checks: all that were posted together.
     """
-
-    def marks(check: Body) -> tuple[object, str]:
-        check_id = check.get('CheckID')
-        return check.get('Node'), check_id if isinstance(check_id, str) else ''
-
-    marked = {marks(check) for check in checks if check.get('Status') == 'critical'}
-    return [
-        check
+    marked = {
+        (parts.text(check, 'Node'), parts.text(check, 'CheckID'))
         for check in checks
-        if marks(check)[1].startswith((_NODE_MAINTENANCE, _SERVICE_MAINTENANCE))
-        or (check.get('Node'), _NODE_MAINTENANCE) in marked
-        or (check.get('Node'), f'{_SERVICE_MAINTENANCE}:{check.get("ServiceID")}') in marked
-    ]
+        if check.get('Status') == 'critical'
+    }
+
+    def rests(check: Body) -> bool:
+        node, check_id = parts.text(check, 'Node'), parts.text(check, 'CheckID')
+        service = f'{_SERVICE_MAINTENANCE}:{parts.text(check, "ServiceID")}'
+        return check_id.startswith(
+            (_NODE_MAINTENANCE, _SERVICE_MAINTENANCE)
+        ) or not marked.isdisjoint({(node, _NODE_MAINTENANCE), (node, service)})
+
+    return rests
 
 
 def _consul(sender: Sender, body: Body) -> list[Alert]:
     checks = [body] if 'CheckID' in body else parts.objects(body['checks'], 'checks')
-    rests = in_maintenance(checks)
+    rests = maintenance(checks)
     # A watch for critical checks posts none when all is well.
-    return [_check(sender, check, check in rests) for check in checks] or [Alert(AlarmState.OK)]
+    return [_check(sender, check, rests(check)) for check in checks] or [Alert(AlarmState.OK)]
 
 
 def _check(sender: Sender, check: Body, rests: bool) -> Alert:

@@ -16,13 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from heat_ha import exceptions, quoting, senders
 from heat_ha.agent.model import Claimed
-from heat_ha.agent.rules import reports
+from heat_ha.agent.rules import json_bodies, reports
 from heat_ha.agent.rules.host_names import MAX_NAME
 from heat_ha.agent.rules.reports import ParsedReport
 from heat_ha.agent.rules.sender_settings import SenderSettings
 
 # A body has at most 256 KiB; this bounds what many tiny items cost.
 MAX_ITEMS = 5000
+
+# What is read item by item.
+_LISTS = ('alerts', 'checks')
 
 Body = Mapping[str, object]
 
@@ -78,6 +81,10 @@ def read(body: object, settings: SenderSettings) -> Reading:
             + ', '.join(row.name for row in SENDERS[:-1])
             + ' send',
         )
+    # One item that is not in order takes no other along.
+    if isinstance(body, json_bodies.Doubled):
+        json_bodies.refuse_doubled(body, 'the body')
+    json_bodies.refuse_doubled({k: v for k, v in body.items() if k not in _LISTS}, 'the body')
     found = sender.read(body, settings)
     if found.refused and not found.reports and not found.ignored:
         more = f' (and {len(found.refused) - 1} more)' if len(found.refused) > 1 else ''
@@ -95,10 +102,11 @@ def _each(
     if not isinstance(items, collections.abc.Sequence) or isinstance(items, str):
         raise exceptions.Refused(f'{key} is a {quoting.kind(items)}', 'Send a list of objects')
     told: list[ParsedReport] = []
-    ignored: list[str] = []
+    ignored = [] if items else [f'{key} is empty']
     refused = [more] if more else []
     for item in items[:MAX_ITEMS]:
         try:
+            json_bodies.refuse_doubled(item, f'an item of {key}')
             found = read_one(_object(item, f'an item of {key}'))
         except exceptions.Refused as exc:
             refused.append(str(exc))
@@ -128,7 +136,7 @@ def _word(body: Body, key: str, known: Sequence[str], where: str = '') -> str:
     """Return one of the words that a sender has for something, as it is in ``known``."""
     value = body.get(key)
     found = {word.lower(): word for word in known}
-    word = found.get(value.lower()) if isinstance(value, str) else None
+    word = found.get(value.strip().lower()) if isinstance(value, str) else None
     if word is None:
         raise exceptions.Refused(
             f'{key}{where} is {quoting.shown(value)}', f'Known: {", ".join(known)}'
@@ -141,6 +149,7 @@ def _optional_word(body: Body, key: str, known: Sequence[str]) -> str:
 
 
 def _host(value: object, key: str) -> str:
+    value = value.strip() if isinstance(value, str) else value
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
         raise exceptions.Refused(
             f'{key} is {quoting.shown(value)}', 'Send the name of the host in Nova'
@@ -173,7 +182,9 @@ def _alert(alert: Body, settings: SenderSettings) -> ParsedReport | Ignored:
     labels = _object(alert.get('labels'), 'labels of an alert')
     is_firing = _word(alert, 'status', ('firing', 'resolved'), ' of an alert') == 'firing'
     name = labels.get('alertname')
-    if name in senders.NO_DATA_ALERTS:
+    if name in senders.TEST_ALERTS:
+        return Ignored(f'alert {quoting.shown(name)} is a test of its sender')
+    if is_firing and senders.lacks_data(labels, alert.get('annotations')):
         return Ignored(f'alert {quoting.shown(name)}: its rule could not be evaluated')
     if not settings.means_a_death(labels):
         return Ignored(f'alert {quoting.shown(name)} is not among down_alerts of this sender')
@@ -229,10 +240,13 @@ _MASAKARI = {
 
 
 def _consul(body: Body, settings: SenderSettings) -> Reading:
-    return _each([body] if 'CheckID' in body else body['checks'], 'checks', _check)
+    checks = [body] if 'CheckID' in body else body['checks']
+    items = checks if isinstance(checks, list) else []
+    rests = senders.maintenance([check for check in items if isinstance(check, dict)])
+    return _each(checks, 'checks', lambda check: _check(check, rests(check)))
 
 
-def _check(check: Body) -> ParsedReport | Ignored:
+def _check(check: Body, rests: bool) -> ParsedReport | Ignored:
     name = check.get('CheckID')
     if not isinstance(name, str):
         raise exceptions.Refused(
@@ -243,6 +257,8 @@ def _check(check: Body) -> ParsedReport | Ignored:
         return Ignored(f'check {quoting.shown(name)}: only serfHealth is about the host itself')
     if status == 'warning':
         return Ignored('serfHealth is warning: the host still answers')
+    if rests and status == 'critical':
+        return Ignored('serfHealth of a node that is in maintenance: an operator is at work on it')
     claimed = Claimed.DOWN if status == 'critical' else Claimed.UP
     return ParsedReport(_host(check.get('Node'), 'Node'), claimed, 'serfHealth')
 
@@ -335,7 +351,7 @@ SENDERS = (
         'the first of ``host_labels``: ``hostname``, then ``host``',
         _DOWN_ALERTS,
         _RESOLVED,
-        'all other alerts',
+        'all other alerts, tests, and rules that could not be evaluated',
         lambda body: 'alerts' in body,
         _alerts,
     ),
@@ -355,7 +371,7 @@ SENDERS = (
         '``Node``',
         '``serfHealth`` that is ``critical``',
         '``serfHealth`` that is ``passing``',
-        'all other checks, such as those of a maintenance; ``warning``',
+        'all other checks; ``warning``; ``critical`` of a node that is in maintenance',
         lambda body: 'checks' in body or 'CheckID' in body,
         _consul,
     ),

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import gzip
 import json
 import logging
 
@@ -87,6 +88,67 @@ def test_a_body_that_is_not_understood_is_refused_with_the_reason(received, take
     answer = post(received, body)
     assert answer.status == 400 and answer.body['message'] and taken.told == []
     assert count(metrics.REFUSED, 'webhook', 'form') > before
+
+
+DOUBLED = [
+    b'{"host": "c1", "state": "up", "state": "down"}',
+    b'{"host": "c9", "host": "c1", "state": "down"}',
+    b'{"host": "c1", "state": "down", "state": "down"}',
+    b'{"alerts": [], "alerts": [{"status": "firing", "labels": {"alertname": "HostDown", '
+    b'"host": "c1"}}]}',
+    b'{"alerts": [{"status": "resolved", "status": "firing", "labels": {"alertname": "HostDown", '
+    b'"host": "c1"}}]}',
+    b'[{"CheckID": "serfHealth", "Node": "c9", "Node": "c1", "Status": "critical"}]',
+    b'{"notification": {"type": "COMPUTE_HOST", "hostname": "c1", "payload": {"event": "STARTED", '
+    b'"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}}',
+    b'{"event_type": "service.update", "payload": {"nova_object.data": {"host": "c1", "binary": '
+    b'"nova-compute", "forced_down": false, "forced_down": true}}}',
+]
+
+
+@pytest.mark.parametrize('body', DOUBLED, ids=range(len(DOUBLED)))
+def test_a_key_that_is_there_twice_hides_nothing(received, taken, body):
+    answer = post(received, body)
+    assert answer.status == 400 and 'twice' in answer.body['message'] and taken.told == []
+
+
+def test_an_item_with_a_key_twice_takes_no_other_along(received, taken):
+    good = json.dumps(dead(host='c1'))
+    bad = good.replace('"status"', '"status": "resolved", "status"', 1)
+    answer = post(received, f'{{"alerts": [{bad}, {good}]}}'.encode())
+    assert answer.status == 202 and taken.told == [('am', 'c1', Claimed.DOWN)]
+    assert "the key 'status' twice" in answer.body['refused'][0]
+
+
+PLAIN = '{"host": "c1", "state": "down"}'
+
+
+@pytest.mark.parametrize(
+    'raw',
+    [
+        gzip.compress(PLAIN.encode()),
+        b'host=c1&state=down',
+        b'payload=%7B%22host%22%3A+%22c1%22%7D',
+        PLAIN[:-1].encode(),
+        f'{PLAIN}\n{PLAIN}'.encode(),
+        '{"host": "c1\u00e9", "state": "down"}'.encode('latin-1'),
+        b'{"host": "c1", "state": "down", "time": NaN}',
+        b'{"host": "c1", "state": "down", "time": -Infinity}',
+        b'{"host": "c1", "state": "down", "time": ' + b'9' * 5000 + b'}',
+        b'{"host": ' + b'[' * 50_000,
+    ],
+    ids=range(10),
+)
+def test_what_is_no_json_is_refused_with_what_to_send(received, taken, raw):
+    answer = post(received, raw)
+    assert answer.status == 400 and 'is not valid JSON. Send a JSON' in answer.body['message']
+    assert taken.told == []
+
+
+@pytest.mark.parametrize('code', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'utf-32'])
+def test_json_in_each_of_its_encodings_is_read(received, taken, code):
+    assert post(received, PLAIN.encode(code)).status == 202
+    assert taken.told == [('am', 'c1', Claimed.DOWN)]
 
 
 def test_a_sender_without_settings_has_the_defaults(received, taken):

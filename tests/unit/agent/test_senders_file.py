@@ -27,6 +27,10 @@ def test_without_a_file_all_senders_have_the_defaults():
         (b'[', 'not valid YAML'),
         (b'\xff\xfe\xff', 'senders_file'),
         (b'a: 7', 'sender a in the senders file'),
+        # The first one would be lost: its alerts, or the labels of its hosts.
+        (b'a: {}\na: {lost_is_down: true}', "'a' is there twice"),
+        (b'a:\n  down_alerts: [X]\n  down_alerts: []', "'down_alerts' is there twice"),
+        (b'{[a]: 1}', 'not valid YAML'),
         (None, 'cannot be read'),
     ],
 )

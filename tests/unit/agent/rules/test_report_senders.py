@@ -11,7 +11,16 @@ from heat_ha.agent.rules import report_senders
 from heat_ha.agent.rules.sender_settings import SenderSettings
 from tests.unit.agent.host_bodies import fencing, masakari, masakari_host, nova
 from tests.unit.agent.hostile_values import HOSTILE
-from tests.unit.sender_bodies import alert, alertmanager, check, consul, grafana, pacemaker
+from tests.unit.sender_bodies import (
+    alert,
+    alertmanager,
+    check,
+    consul,
+    grafana,
+    grafana_legacy,
+    pacemaker,
+)
+from tests.unit.service_bodies import cloudevent, nagios, pagerduty, sns
 
 DOWN, UP, RESOLVED, SILENT = Claimed.DOWN, Claimed.UP, Claimed.RESOLVED, Claimed.SILENT
 IGNORED, REFUSED = 'ignored', 'refused'
@@ -57,6 +66,37 @@ ROWS = [
         IGNORED,
         'could not be evaluated',
     ),
+    # Under its own name a rule of Grafana may fire because it could not be evaluated.
+    *(
+        (
+            PROMETHEUS,
+            grafana({**dead(host='c1'), 'annotations': {'grafana_state_reason': why}}),
+            IGNORED,
+            'could not be evaluated',
+        )
+        for why in ('NoData', 'Error', 'NoData, KeepLast')
+    ),
+    (
+        PROMETHEUS,
+        grafana(
+            {
+                **dead('resolved', host='c1'),
+                'annotations': {'grafana_state_reason': 'MissingSeries'},
+            }
+        ),
+        RESOLVED,
+        'c1',
+    ),
+    # The button of a contact point, with labels that somebody gave it.
+    (
+        PROMETHEUS,
+        grafana(alert('firing', alertname='TestAlert', role='compute', level='1', host='c1')),
+        IGNORED,
+        'is a test of its sender',
+    ),
+    (PROMETHEUS, alertmanager(alert('firing', alertname='Watchdog')), IGNORED, "'Watchdog'"),
+    (PROMETHEUS, alertmanager(status='resolved'), IGNORED, 'alerts is empty'),
+    (PROMETHEUS, alertmanager(dead(host=' c1\n')), DOWN, 'c1'),
     (PROMETHEUS, alertmanager(dead('pending', host='c1')), REFUSED, "status of an alert is 'pend"),
     (PROMETHEUS, alertmanager(dead(host=['c1'])), REFUSED, 'label host is'),
     (PROMETHEUS, alertmanager(dead(host='c' * 256)), REFUSED, 'label host is'),
@@ -95,6 +135,14 @@ ROWS = [
     ('Consul', consul(check('passing', 'c1')), UP, 'c1'),
     ('Consul', consul(check('warning', 'c1')), IGNORED, 'still answers'),
     ('Consul', consul(check('critical', 'c1', '_node_maintenance')), IGNORED, 'only serfHealth'),
+    ('Consul', [], IGNORED, 'checks is empty'),
+    (
+        'Consul',
+        [{'Node': {'Node': 'c1'}, 'Service': {}, 'Checks': [check('critical', 'c1')]}],
+        REFUSED,
+        'CheckID is None',
+    ),
+    ('Consul', {**check('critical'), 'Node': {'Node': 'c1'}}, REFUSED, 'Node is'),
     ('Consul', consul(check('critical', 'c1', 'service:web')), IGNORED, 'only serfHealth'),
     ('Consul', consul(check('left', 'c1')), REFUSED, "Status of a check is 'left'"),
     ('Consul', [{'Node': 'c1', 'Address': '10.0.0.1'}], REFUSED, 'CheckID is None'),
@@ -117,6 +165,18 @@ ROWS = [
     ('Nova', nova('yes'), IGNORED, 'service.update'),
     ('Any other', {'host': 'c1', 'state': 'down', 'reason': 'by hand'}, DOWN, 'c1'),
     ('Any other', {'host': 'c1', 'state': 'UP', 'time': '2026-11-01T10:00:00Z'}, UP, 'c1'),
+    ('Any other', {'host': ' c1 ', 'state': ' Down\n'}, DOWN, 'c1'),
+    ('Any other', {'host': 'c1', 'state': 'acknowledged'}, REFUSED, "state is 'acknowledged'"),
+    ('Any other', {'host': 'c1', 'state': 'unreachable'}, REFUSED, "state is 'unreachable'"),
+    ('Any other', {'host': 'c1', 'state': None}, REFUSED, 'state is None'),
+    ('Any other', {'host': 'c1\u202e', 'state': 'down'}, REFUSED, 'host is'),
+    ('Any other', {'host': '\ud800', 'state': 'down'}, REFUSED, 'host is'),
+    # What watches from outside tells policies of servers, and nobody of hosts.
+    ('Any other', grafana_legacy('alerting', {'host': 'c1'}), REFUSED, 'unknown key'),
+    ('Any other', nagios('DOWN', 'PROBLEM'), REFUSED, 'unknown key'),
+    (None, pagerduty('incident.triggered'), REFUSED, 'no known sender'),
+    (None, sns({'host': 'c1', 'state': 'down'}), REFUSED, 'no known sender'),
+    (None, cloudevent({'host': 'c1', 'state': 'down'}), REFUSED, 'no known sender'),
     ('Any other', {'host': 'c1', 'state': 'sick'}, REFUSED, "state is 'sick'"),
     ('Any other', {'host': 'c1', 'state': 'down', 'force': True}, REFUSED, "key 'force'"),
     ('Any other', {'host': 'c1', 'state': 'down', 'time': 'noon'}, REFUSED, "time is 'noon'"),
@@ -153,6 +213,21 @@ def test_each_sender_has_a_body_for_each_thing_that_it_may_mean(sender):
     alive = {'Nova': {SILENT}, PROMETHEUS: {RESOLVED}}.get(sender.name, {UP})
     others = {REFUSED} if sender.name == 'Any other' else {IGNORED}
     assert found >= {DOWN} | alive | others
+
+
+@pytest.mark.parametrize('node', ['c1', 'c2'])
+@pytest.mark.parametrize('status', ['critical', 'passing'])
+def test_a_host_that_an_operator_works_on_is_not_reported_as_dead(node, status):
+    checks = [check('critical', 'c1'), check(status, node, '_node_maintenance')]
+    for order in (checks, checks[::-1]):
+        found = report_senders.read(consul(*order), OURS)
+        rests = node == 'c1' and status == 'critical'
+        assert [r.claimed for r in found.reports] == ([] if rests else [DOWN])
+        assert any('in maintenance' in why for why in found.ignored) is rests
+    # It may say that it lives.
+    alive = [check('passing', 'c1'), check('critical', 'c1', '_node_maintenance')]
+    [one] = report_senders.read(alive, OURS).reports
+    assert one.claimed is UP
 
 
 # W1
