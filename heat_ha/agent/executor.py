@@ -22,9 +22,6 @@ from heat_ha.fencing.nova_forced_down import NovaForcedDown
 
 LOG = logging.getLogger(__name__)
 
-# Times of fences that are retained of a host.
-RETAINED = 20
-
 
 class StepExecutor:
     """Does what was decided about a host whose lock the caller has.
@@ -98,7 +95,7 @@ class StepExecutor:
         self._put(found, new)
         return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
-    def _fence(self, found: Situation, _step: decide.Fence) -> bool:
+    def _fence(self, found: Situation, step: decide.Fence) -> bool:
         incident, service = found.observation.incident, found.observation.service
         assert incident is not None
         if wrong := self._wrong(found.host):
@@ -121,15 +118,7 @@ class StepExecutor:
                 ) from exc
             raise
         proof = dataclasses.replace(proof, who=f'{proof.who} by {self._name}')
-        new = dataclasses.replace(
-            incident,
-            phase=Phase.FENCED,
-            proof=proof,
-            changed=time.time(),
-            reason=f'{proof.who}: {proof.how}',
-            fences=(*incident.fences, proof.at)[-RETAINED:],
-        )
-        self._put(found, new)
+        self._put(found, incident.fenced(proof, time.time(), is_renewal=step.is_renewal))
         return True
 
     def _mark_down(self, found: Situation, step: decide.MarkDown) -> bool:

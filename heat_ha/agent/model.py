@@ -11,6 +11,9 @@ from heat_ha import serialization
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
+# Times of fences that are retained of a host.
+RETAINED_FENCES = 20
+
 
 class Claimed(enum.Enum):
     """What one source claims about a host. SILENT: nothing, although it can report.
@@ -86,7 +89,8 @@ class Phase(enum.Enum):
 class Incident:
     """One failure of one host. ``released_by``: who let it pass the storm guard.
 
-    ``fences``: when the host was fenced, also in its earlier incidents, the oldest first.
+    ``fences``: when the host was fenced because it had failed, also in its earlier incidents, the
+    oldest first. A fence that only renews the proof of a failure is not among them.
     ``agreed``: the sources that themselves claimed it to be down when that was believed.
     """
 
@@ -118,8 +122,24 @@ class Incident:
 
     @property
     def fenced_here(self) -> int:
-        """How many times the host was fenced in this incident."""
+        """How many times the host was fenced in this incident because it lived, or lived again."""
         return sum(at >= self.opened for at in self.fences)
+
+    def fenced(self, proof: fencing.Proof, now: float, *, is_renewal: bool) -> 'Incident':
+        """Put the proof of a fence on record.
+
+        :param is_renewal: whether it is a fence of the same failure once more, as when the proof of
+            before is too old. The first fence of an incident never is.
+        """
+        is_counted = not is_renewal or not self.fenced_here
+        return dataclasses.replace(
+            self,
+            phase=Phase.FENCED,
+            proof=proof,
+            changed=now,
+            reason=f'{proof.who}: {proof.how}',
+            fences=(*self.fences, proof.at)[-RETAINED_FENCES:] if is_counted else self.fences,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

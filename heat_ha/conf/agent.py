@@ -146,7 +146,8 @@ OPTIONS = [
         default=3,
         min=0,
         help='How many times one host may be fenced within storm_period, over all its incidents; '
-        '0: no limit. A host that returns and fails again and again is for a person to look at.',
+        '0: no limit. A host that returns and fails again and again is for a person to look at. A '
+        'fence that only renews the proof of the same failure is not counted.',
     ),
     cfg.IntOpt(
         'storm_per_domain',

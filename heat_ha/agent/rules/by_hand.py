@@ -57,6 +57,4 @@ def confirmed(
             f'no fence of host {incident.host} is waited for, it is {incident.phase.value}: {why}'
         )
     proof = fencing.Proof(f'{name}{BY_HAND}', f'confirmed by {name} as switched off', now)
-    return dataclasses.replace(
-        incident, phase=after, proof=proof, changed=now, reason=f'{proof.who}: {proof.how}'
-    )
+    return dataclasses.replace(incident.fenced(proof, now, is_renewal=True), phase=after)

@@ -73,7 +73,13 @@ class Enter(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Fence(Step):
-    """Make sure that the host cannot write, and put the proof on record."""
+    """Make sure that the host cannot write, and put the proof on record.
+
+    ``is_renewal``: the host has not failed once more. Only what it was fenced for has to be proved
+    again, so it counts against no limit of fences.
+    """
+
+    is_renewal: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +266,8 @@ def _confirmed(observation: Observation, incident: Incident, settings: Settings)
         return hold
     if observation.turn:
         return Wait(observation.turn)
-    return Fence(incident.reason)
+    # Who was fenced in this incident already was released since, by a person.
+    return Fence(incident.reason, is_renewal=incident.fenced_here > 0)
 
 
 def _hold(observation: Observation, incident: Incident, settings: Settings) -> Step | None:
@@ -289,7 +296,7 @@ def _fenced(observation: Observation, incident: Incident, settings: Settings) ->
     if _is_marked_since(observation.service, incident.proof.at):
         return Enter('Nova shows it as forced down', Phase.RESCUING)
     if fencing.BY_MARK in incident.proof.who and not _is_marked(observation):
-        return _fence_again(observation, 'the mark that was taken for its fence is gone')
+        return _renew(observation, 'the mark that was taken for its fence is gone')
     return MarkDown(f'{incident.proof.who}: {incident.proof.how}')
 
 
@@ -309,10 +316,10 @@ def _not_proved(observation: Observation, incident: Incident, settings: Settings
         life = observation.life or observation.judgement.reason
         return _contradicted(observation, incident, settings, life)
     if incident.proof is None:
-        return _fence_again(observation, 'no proof of its fence is on record')
+        return _renew(observation, 'no proof of its fence is on record')
     if observation.now - incident.proof.at > settings.proof_valid and not _is_word(observation):
         # Somebody may have repaired it since. Fencing it again is harmless.
-        return _fence_again(observation, 'the proof of its fence is too old')
+        return _renew(observation, 'the proof of its fence is too old')
     return Wait(observation.unclear) if observation.unclear else None
 
 
@@ -328,10 +335,15 @@ def _is_word(observation: Observation) -> bool:
     return is_word and _is_marked(observation)
 
 
-def _fence_again(observation: Observation, why: str) -> Step:
+def _renew(observation: Observation, why: str) -> Step:
+    """Fence a host once more for the same failure."""
+    return _fence_again(observation, why, is_renewal=True)
+
+
+def _fence_again(observation: Observation, why: str, *, is_renewal: bool = False) -> Step:
     if observation.judgement.verdict is not Verdict.DOWN:
         return Wait(f'{why}, and {observation.judgement.reason}')
-    return Fence(why)
+    return Fence(why, is_renewal=is_renewal)
 
 
 def _contradicted(

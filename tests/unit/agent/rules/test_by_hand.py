@@ -27,6 +27,11 @@ def test_a_confirmation_is_a_proof_under_a_name_where_one_is_waited_for(phase, p
     assert new.proof == fencing.Proof('Ada by hand', 'confirmed by Ada as switched off', 2000.0)
     after = by_hand.AFTER_CONFIRMATION[phase]
     assert new.phase is after and (after is phase or after in decide.TRANSITIONS[phase])
+    # It failed, as a host that a driver has fenced; a word that is given again is no other failure.
+    assert new.fences == (2000.0,) and new.fenced_here == 1
+    if new.phase in by_hand.AFTER_CONFIRMATION:
+        again = by_hand.confirmed(new, DOWN, 'Ada', 3000.0)
+        assert again.fences == new.fences and again.proof.at == 3000.0
     assert 'Ada' in new.reason and new.changed == 2000.0 and new.opened == 1000.0
 
 

@@ -125,6 +125,10 @@ def test_the_rules_hold_in_every_state(phase):
         if isinstance(step, decide.Fence):
             assert phase in (Phase.CONFIRMED, *PROVED), seen
             assert seen.judgement.verdict is Verdict.DOWN and not seen.isolation, seen
+            # Only a sign of life makes another failure of it.
+            is_another = bool(seen.life) or seen.judgement.verdict is Verdict.UP
+            is_first = not seen.incident.fenced_here
+            assert step.is_renewal is not (is_another or (phase is Phase.CONFIRMED and is_first))
             if phase is Phase.CONFIRMED:
                 assert not seen.storm or seen.incident.released_by, seen
                 assert not seen.doubt or seen.incident.released_by, seen

@@ -339,7 +339,64 @@ def test_an_alert_that_is_resolved_after_the_fence_stops_no_rescue(store, monkey
     # Until its proof is too old, and the host is fenced again.
     clock.tick(agent, 110)
     assert phase(store, 'c1') == 'rescuing' and ('rescue', 'c1') in world.done[-3:]
-    assert len(store.get('incident', 'c1').value['fences']) == 2
+    incident = store.get('incident', 'c1').value
+    # That is the same failure, and counts once.
+    assert incident['proof']['at'] > incident['fences'][0] and len(incident['fences']) == 1
+
+
+@pytest.mark.parametrize('again', ['proof too old', 'released', 'alive', 'failed again'])
+def test_a_fence_that_is_renewed_counts_for_no_limit_and_one_of_a_host_that_lived_does(
+    store, monkeypatch, again
+):
+    world = World()
+    world.servers['c1'] = {f's{n}' for n in range(300)}
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store)
+    clock.tick(agent, 5)
+    clock.dead = {'c1'}
+    clock.tick(agent, 30)
+    for _ in range(2):
+        world.done.clear()
+        if again == 'proof too old':
+            clock.now += 310
+        elif again == 'released':
+            decide_by_hand(store, clock, agent_model.Phase.CONFIRMED)
+        elif again == 'alive':
+            clock.dead = set()
+            while ('off', 'c1') not in world.done:
+                clock.tick(agent, 1)
+            clock.dead = {'c1'}
+        else:
+            let_in(world, 'c1')
+            clock.dead = set()
+            clock.tick(agent, 10)
+            clock.dead = {'c1'}
+        clock.tick(agent, 25)
+        assert ('off', 'c1') in world.done
+    incident = store.get('incident', 'c1').value
+    is_counted = again in ('alive', 'failed again')
+    assert len(incident['fences']) == (3 if is_counted else 1), incident
+    # Its next failure is held back only where it failed again and again.
+    let_in(world, 'c1')
+    clock.dead = set()
+    clock.tick(agent, 10)
+    clock.dead = {'c1'}
+    clock.tick(agent, 25)
+    assert phase(store, 'c1') == ('deferred' if is_counted else 'rescuing')
+
+
+def let_in(world, host):
+    world.services[host] = dataclasses.replace(
+        world.services[host], is_up=True, is_forced_down=False, is_disabled=False,
+        disabled_reason='',
+    )  # fmt: skip
+
+
+def decide_by_hand(store, clock, phase):
+    entry = store.get('incident', 'c1')
+    old = serialization.decode(agent_model.Incident, entry.value, 'it')
+    new = dataclasses.replace(old, phase=phase, released_by='ann', changed=clock.now, proof=None)
+    store.put('incident', 'c1', serialization.encode(new), entry.version)
 
 
 def test_of_sixty_hosts_a_rack_of_ten_that_falls_silent_is_not_fenced(store, monkeypatch):
