@@ -11,12 +11,13 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import heat_threads, lease, nested_stack, resource_data
+from heat_ha.cloud.model import HostState
 from heat_ha.plugin import given, rescue_by_heat, rescue_schema
 from heat_ha.rescue import executor, model, record
 from heat_ha.rescue import lease as rescue_lease
-from heat_ha.rescue.adapters import heat_servers
+from heat_ha.rescue.adapters import agent_record, heat_servers
 from heat_ha.rescue.adapters import nova as rescue_nova
-from heat_ha.rescue.rules import methods
+from heat_ha.rescue.rules import held_back, methods
 from heat_ha.rescue.rules.methods import CarriedOutBy
 
 LOG = logging.getLogger(__name__)
@@ -159,6 +160,8 @@ class RescuePolicy(
             self._emit,
         )
         found, others = rescue.affected(chosen, signal.member)
+        found, held = self._without_held_back(found, signal)
+        others = held + others
         if signal.action is model.Action.PLAN:
             names = ', '.join(one.name for one, _seen in found) or 'nothing'
             text = f'plan: {names} would be rescued; others: {"; ".join(others) or "none"}'
@@ -172,6 +175,22 @@ class RescuePolicy(
             )  # fmt: skip
         with rescue_lease.Lease(self) as held:
             return signals.shorten(rescue.run(found, protected, held))
+
+    def _without_held_back(self, found, signal):
+        """What the agent's storm guard does not hold back, and why it holds the rest back (S6)."""
+        dead = [one.server for one, seen in found if seen.host.state is HostState.CONFIRMED_DOWN]
+        reasons = agent_record.held_of(self.id) if dead else {}
+        is_asked_for = signal.action is model.Action.RESCUE
+        why = {
+            server: held_back.why_refused(reasons[server], is_asked_for)
+            for server in dead
+            if server in reasons
+        }
+        left = [(one, seen) for one, seen in found if not why.get(one.server)]
+        held = [f'{one.name}: {why[one.server]}' for one, _seen in found if why.get(one.server)]
+        if held and not left and signal.action is not model.Action.PLAN:
+            raise exceptions.Refused('; '.join(held))
+        return left, held
 
     def _options(self):
         verify = self.properties[self.VERIFY] or {}

@@ -115,7 +115,8 @@ class RescueSchema:
             properties.Schema.INTEGER,
             _(
                 'How many rescues of its servers may begin within the period before the agent '
-                'holds further ones back until a person has looked. 0 sets no limit.'
+                'holds further ones back until a person has looked: until an operator releases '
+                'them, or you signal the policy with the action rescue. 0 sets no limit.'
             ),
             default=0,
             constraints=[constraints.Range(min=0)],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OS::Heat::RescuePolicy in Heat's engine, and how the agent finds it in Heat's database."""
 
+import dataclasses
 import time
 import types
 
@@ -8,6 +9,7 @@ import pytest
 import sqlalchemy
 import yaml
 
+from heat_ha import serialization
 from heat_ha.cloud.model import Host, HostState, ServerStatus
 from heat_ha.rescue import model
 
@@ -340,3 +342,63 @@ def test_the_agent_sees_how_far_a_policy_is(engine, nova):
     engine.signal(stack, 'policy', {'action': 'rescue'})
     state = policy_index.states_of([number])[number]
     assert state.engine == '' and state.rescues[before['database']].state is model.State.DONE
+
+
+# S6
+@pytest.mark.parametrize(
+    ('level', 'body', 'is_rescued'),
+    [
+        ('project', {'action': 'rescue'}, False),
+        ('project', {}, False),
+        ('stack', {'action': 'rescue'}, False),
+        ('stack', {'member': 'database'}, False),
+        ('policy', {}, False),
+        ('policy', {'action': 'rescue'}, True),
+        (None, {}, True),
+    ],
+)
+def test_a_signal_passes_no_limit_of_the_agent(engine, nova, level, body, is_rescued):
+    from heat_ha.agent.adapters import policy_index
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.model import Incident, Phase
+    from heat_ha.agent.rules import dispatch_rules
+    from heat_ha.rescue.rules import held_back
+
+    stack = make(engine, '[{method: evacuate}]')
+    policy = engine.stack(stack)['policy']
+    server = servers(engine, stack)['database']
+    nova.state, nova.lost = HostState.CONFIRMED_DOWN, {server}
+    reason = held_back.said_by_guard(level, 'too many') if level else 'given up'
+    row = dispatch_rules.PolicyDispatch(
+        policy.id, 'policy', stack['stack_id'], 'stack', 'p', 'r', 0, (server,),
+        dispatch_rules.DispatchState.DEFERRED, reason=reason,
+    )  # fmt: skip
+    incident = Incident('c1', Phase.DONE, 1000.0, 'down', 1000.0)
+    store = agent_store.Store(policy_index.engine())
+    store.create()
+    for kind, value in (
+        (agent_store.INCIDENT, incident),
+        (agent_store.RESCUE, dispatch_rules.Dispatches(1000.0, (row,))),
+    ):
+        old = store.get(kind, 'c1')
+        store.put(kind, 'c1', serialization.encode(value), old.version)
+    engine.signal(stack, 'policy', {'action': 'plan'})
+    assert ('would be rescued' in str(engine.events(stack, 'policy')[-1])) and not nova.begun
+    assert ('plan: database' in str(engine.events(stack, 'policy')[-1])) is (
+        is_rescued and not (level and body)
+    )
+    engine.signal(stack, 'policy', body)
+    assert bool(nova.begun) is is_rescued
+    if not is_rescued:
+        assert f'refused: database: storm guard, level {level}' in str(
+            engine.events(stack, 'policy')
+        )
+    # Without what the agent has on record, as after its end, nothing is held back.
+    store.put(
+        agent_store.INCIDENT,
+        'c1',
+        serialization.encode(dataclasses.replace(incident, phase=Phase.CLOSED)),
+        store.get(agent_store.INCIDENT, 'c1').version,
+    )
+    engine.signal(stack, 'policy', {'action': 'rescue'})
+    assert nova.begun

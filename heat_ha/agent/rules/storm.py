@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from heat_ha import exceptions
 from heat_ha.agent.model import Incident, Phase
+from heat_ha.rescue.rules import held_back
+from heat_ha.rescue.rules.held_back import Level
 
 # A closed incident was a false alarm, unless the host was fenced in it.
 _NOT_COUNTED = frozenset({Phase.CLOSED, Phase.QUARANTINED})
@@ -249,9 +251,10 @@ def of_rescues(
         for level, name, limit in levels:
             total = counts.get((level, name), 0) + servers
             if limit and total > limit:
-                refused[scope.policy] = (
-                    f'storm guard, level {level}: {total} servers of {level} {name} within '
-                    f'{limits.period:.0f} s, and at most {limit} may be rescued'
+                refused[scope.policy] = held_back.said_by_guard(
+                    level,
+                    f'{total} servers of {level} {name} within {limits.period:.0f} s, and at most '
+                    f'{limit} may be rescued',
                 )
                 break
         else:
@@ -262,7 +265,7 @@ def of_rescues(
 
 def _levels(scope: Scope, limits: Limits) -> tuple[tuple[str, str, int], ...]:
     return (
-        ('project', scope.project, limits.per_project),
-        ('stack', scope.stack, limits.per_stack),
-        ('policy', scope.policy, limits.per_policy),
+        (Level.PROJECT.value, scope.project, limits.per_project),
+        (Level.STACK.value, scope.stack, limits.per_stack),
+        (Level.POLICY.value, scope.policy, limits.per_policy),
     )
