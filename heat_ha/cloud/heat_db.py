@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Heat's database has of a nested stack, and of all that is nested in it."""
 
+import contextlib
 import datetime
 import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from heat.db import api as db_api
 from heat.objects import event as event_object
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
@@ -15,6 +17,23 @@ from heat_ha.cloud import clock
 
 # How many events of a stack are looked at: more than a check of one member makes.
 LATEST_EVENTS = 100
+
+
+def reading(context: Any) -> contextlib.AbstractContextManager[Any]:
+    """Have all that the body reads of Heat's database come from one transaction.
+
+    It is then of one moment, and costs the database and the engine the begin and the end of one
+    transaction instead of one for each read. The body asks no other service, because a connection
+    is held for as long.
+    """
+    found: contextlib.AbstractContextManager[Any] = db_api.context_manager.reader.using(context)
+    return found
+
+
+def writing(context: Any) -> contextlib.AbstractContextManager[Any]:
+    """The same for a body that reads and writes; all of it is durable after the body, or none."""
+    found: contextlib.AbstractContextManager[Any] = db_api.context_manager.writer.using(context)
+    return found
 
 
 def below(context: Any, stack_id: str) -> Iterator[Any]:

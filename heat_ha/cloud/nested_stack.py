@@ -15,12 +15,19 @@ from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import heat_stalled, lease
+from heat_ha.cloud import heat_db, heat_stalled, lease
 
 LOG = logging.getLogger(__name__)
 
 # Seconds of pause before an update or a deletion of a nested stack that failed is tried again.
 AGAIN_AFTER = (1.0, 3.0, 8.0)
+
+# Seconds between two looks at an update: at first, at the latest, and as a share of the time that
+# it has taken. Heat's own task runner looks once a second.
+UPDATE_LOOK, SLOWEST_LOOK, LOOK_SHARE = 0.2, 2.0, 0.1
+
+# Seconds between two questions meanwhile whether it is still wanted.
+ASK_EVERY = 1.0
 
 # Seconds until a deletion is sent again that Heat has not begun: the request was lost.
 DELETE_AGAIN_AFTER = 5.0
@@ -38,9 +45,26 @@ def is_cancelled(context: Any, stack_id: str) -> bool:
 def status_of(resource: Any) -> object:
     """What Heat's database has of the resource's stack, to be compared; None where it is gone."""
     try:
-        return stack_object.Stack.get_status(resource.context, resource.stack.id)
+        return tuple(stack_object.Stack.get_status(resource.context, resource.stack.id))
     except heat_exception.NotFound:
         return None
+
+
+def status_when_loaded(resource: Any) -> object:
+    """The same as it was when this thread loaded the resource's stack."""
+    stack = resource.stack
+    return stack.action, stack.status, stack.status_reason, stack.updated_time
+
+
+def load_again(resource: Any) -> Any:
+    """The nested stack of ``resource`` with its resources as they are now; None without one."""
+    resource._nested = None
+    with heat_db.reading(resource.context):
+        found = resource.nested()
+        if found is not None:
+            # Else Heat reads their rows later, in a transaction of their own.
+            found._db_resources_get()
+    return found
 
 
 def sibling(resource: Any, refid: str | None) -> Any:
@@ -122,19 +146,22 @@ def update_nested(
 
 
 def wait_for_nested_update(
-    resource: Any, *, timeout: float, poll: float = 0.2, still_wanted: Callable[[], None]
+    resource: Any, *, timeout: float, still_wanted: Callable[[], None]
 ) -> None:
     """Wait until the nested stack of ``resource`` has ended its update.
 
     :param timeout: seconds.
-    :param poll: seconds between two looks; Heat's own task runner looks once a second.
-    :param still_wanted: called at each look; whatever it raises ends the wait.
+    :param still_wanted: called now and then; whatever it raises ends the wait.
     :raises NestedFailed: the update failed. :raises Stopped: it did not end in time.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline, ask_at = began + timeout, began + ASK_EVERY
     scanner = scanner_of(resource.context, resource.resource_id)
     while True:
-        still_wanted()
+        now = time.monotonic()
+        if now >= ask_at:
+            still_wanted()
+            ask_at = now + ASK_EVERY
         scanner.look()
         status = stack_object.Stack.get_status(resource.context, resource.resource_id)
         action, state, reason, _updated = status
@@ -148,12 +175,12 @@ def wait_for_nested_update(
                 f'Heat could not hand over the rest: {reason}',
                 'Mend what the reason names, then send the signal resume',
             )
-        if time.monotonic() > deadline:
+        if now > deadline:
             raise exceptions.Stopped(
                 f'Heat was not done with handing over after {timeout:.0f} s ({action}_{state})',
                 'Look at the events of the nested stack, then send the signal resume',
             )
-        time.sleep(poll)
+        time.sleep(max(UPDATE_LOOK, min(LOOK_SHARE * (now - began), SLOWEST_LOOK)))
 
 
 class Deletion:

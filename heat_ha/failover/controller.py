@@ -90,6 +90,7 @@ class FailoverController:
         if left is not None and _ends_left_plan(signal):
             # First of all: a late copy of its alarm is to find the line that the cooldown reads.
             self._new_run().finish(left, findings.observed.candidates)
+            self._held.read_entries()
 
         def decided(findings: observation_builder.Findings) -> decide.Answer:
             seen = self._observation(findings, chained, requested_by, overtaken)
@@ -99,7 +100,7 @@ class FailoverController:
         has_to_look = isinstance(answer, decide.Refuse) and not signal.only_looks
         if has_to_look and not findings.has_looked_at(self._held.value.active):
             # Whether an alarm is refused or kept depends on how the active is.
-            findings = self._look(stack_clients, at_active=True)
+            findings = self._look_again(stack_clients)
             answer = decided(findings)
         LOG.info(
             '%s: decided after %.2f s%s: %s',
@@ -118,6 +119,7 @@ class FailoverController:
             self._group,
             stack_clients,
             self._held.value,
+            record.definition_of(self._held.entries) or {},
             self._options,
             at_active=at_active,
         )
@@ -133,6 +135,10 @@ class FailoverController:
             self._events.cleared(cleared)
         return findings
 
+    def _look_again(self, stack_clients: clients.StackClients) -> observation_builder.Findings:
+        self._held.read_entries()
+        return self._look(stack_clients, at_active=True)
+
     def _observation(
         self,
         findings: observation_builder.Findings,
@@ -143,7 +149,7 @@ class FailoverController:
         return findings.observation(
             self._held.value,
             self._options,
-            past_failovers=record.failover_times(self._policy),
+            past_failovers=record.failover_times(self._held.entries),
             now=clock.now(),
             plan_id=uuid.uuid4().hex[:8],
             requested_by=requested_by,
@@ -183,7 +189,7 @@ class FailoverController:
                 def look_again(
                     plan: model.Plan,
                 ) -> tuple[observation_builder.Findings, model.Observation]:
-                    found = self._look(stack_clients, at_active=True)
+                    found = self._look_again(stack_clients)
                     return found, self._observation(
                         found, plan.chained, plan.requested_by, is_overtaken=False
                     )

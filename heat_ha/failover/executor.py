@@ -128,10 +128,13 @@ class PlanExecutor:
     def _begin_ready(self, pool: concurrent.futures.ThreadPoolExecutor) -> None:
         """Begin every step that may begin; those that change Heat's record end here as well."""
         ready = self._sorter.get_ready() if self._failure is None else ()
+        in_threads = [
+            step for step in map(self.plan.step, ready) if step.kind in handoff_steps.KINDS
+        ]
         if ready:
-            self._allow(ready)
+            self._allow(ready, is_asked_later=not in_threads)
         steps = [self.plan.step(name) for name in ready]
-        in_threads = [s for s in steps if s.kind in handoff_steps.KINDS]
+        in_threads = [self.plan.step(step.name) for step in in_threads]
         for step in in_threads:
             self._running[pool.submit(_timed, self._in_services.do, step)] = step.name
         self._after_begin(ready, is_save_due=len(in_threads) < len(steps))
@@ -156,11 +159,16 @@ class PlanExecutor:
             if not self._end(self._running.pop(future), future.result):
                 self._in_services.abandon()
 
-    def _allow(self, ready: tuple[str, ...]) -> None:
-        """Mark the steps as running and make sure that they may run."""
+    def _allow(self, ready: tuple[str, ...], *, is_asked_later: bool) -> None:
+        """Mark the steps as running and make sure that they may run.
+
+        :param is_asked_later: whether all of them begin after a save, which asks for it as well.
+        """
         for name in ready:
             started = clock.now_text('milliseconds')
             self._mark(name, state=StepState.RUNNING, started=started, reason='')
+        if self._has_begun and is_asked_later:
+            return
         if self._has_begun:
             # The plan is on record with these steps: only the right to do them is asked for,
             # and the volumes do not wait until all is written and reported.

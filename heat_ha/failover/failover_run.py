@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import clients, clock, lease, resource_data
+from heat_ha.cloud import clients, clock, heat_db, lease, resource_data
 from heat_ha.failover import (
     events,
     executor,
@@ -194,9 +194,10 @@ class FailoverRun:
         # Without this, an engine that was frozen here would put its old end over what its
         # successor has begun since.
         self._held.check_ours()
-        if plan.cause is not model.Cause.REPLACE_STANDBY:
-            self.add_to_history(plan, 'done')
-        self._held.put(ended)
+        with heat_db.writing(self._policy.context):
+            if plan.cause is not model.Cause.REPLACE_STANDBY:
+                self.add_to_history(plan, 'done')
+            self._held.put(ended)
         for run in hook_runner.names(self._policy, plan):
             # An engine may have died between the end of a run and its removal.
             hook_stack.end(self._policy, run)
@@ -217,8 +218,10 @@ class FailoverRun:
 
     def save(self, plan: model.Plan) -> None:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
-        self.still_wanted()
-        self._held.write(plan=plan, state=model.State.RUNNING, reason='', remedy='')
+        self._held.check_ours()
+        with heat_db.writing(self._policy.context):
+            self._check_wanted()
+            self._held.write(plan=plan, state=model.State.RUNNING, reason='', remedy='')
 
     def still_wanted(self) -> None:
         """Ask whether to go on.
@@ -227,6 +230,9 @@ class FailoverRun:
         :raises Stopped: the policy is being deleted.
         """
         self._held.check_ours()
+        self._check_wanted()
+
+    def _check_wanted(self) -> None:
         data = resource_data.fresh(self._policy)
         waits_since = data.get(MAKE_WAY, '')
         if self._makes_way and waits_since and work.age(waits_since, clock.now()) < WAY_FOR:

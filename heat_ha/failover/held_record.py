@@ -4,11 +4,11 @@
 import dataclasses
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import lease
+from heat_ha.cloud import heat_db, lease, resource_data
 from heat_ha.failover import executor, model, record
 
 # Seconds that follow-up work waits for the lock to put on record what it has done, and between two
@@ -20,16 +20,23 @@ class HeldRecord:
     """One policy's record as this engine knows it, and the lock under which it may be written.
 
     :param lock: held for as long as this object is used, unless another engine takes it.
+    :ivar entries: all of the policy's data, as they were when they were read last.
     """
 
     def __init__(self, policy: Any, lock: lease.Lock) -> None:
         self._policy = policy
         self._lock = lock
         self.value = model.Record()
+        self.entries: Mapping[str, str] = {}
 
     def read(self) -> None:
         """Take the record from the database. :raises Unreadable: another version wrote it."""
-        self.value = record.read(self._policy)
+        self.read_entries()
+        self.value = record.record_of(self.entries)
+
+    def read_entries(self) -> None:
+        """Take all but the record from the database, after somebody may have changed it."""
+        self.entries = resource_data.fresh(self._policy)
 
     def see(self, seen: model.Record) -> None:
         """Have what was seen in the record; it goes to the database with the next write."""
@@ -92,11 +99,12 @@ class RecordChanges:
                     ) from exc
                 time.sleep(LOCK_EVERY * random.uniform(0.7, 1.3))
         try:
-            known = record.read(self._policy)
-            changed = change(known)
-            if changed != known:
-                record.write(self._policy, changed)
-            then(changed)
+            with heat_db.writing(self._policy.context):
+                known = record.read(self._policy)
+                changed = change(known)
+                if changed != known:
+                    record.write(self._policy, changed)
+                then(changed)
             return changed
         finally:
             self._lock.release()

@@ -63,8 +63,7 @@ def observe(
             for one in last.seen
             if one.server != active_server or len(last.seen) != 2
         }
-        known = {one.member: one.server for one in last.seen}
-        seen = group_members.look(group, known, last.seen_rows)
+        seen = group_members.look(group, _servers(last), last.seen_rows)
         chosen = {m.name: server_of(group, m) for m in seen.members}
         for server, _ in chosen.values():
             if server in looks or server is None:
@@ -120,15 +119,21 @@ def member_servers(candidates: tuple[model.Candidate, ...]) -> tuple[model.Membe
 def with_members_now(group: Any, known: model.Record) -> model.Record:
     """The record with the members as they are now, for the next failover to start from.
 
-    It has none when Heat could not be asked: the next failover then lists them first.
+    They are listed only where Heat has other rows than the record. It has none when Heat could not
+    be asked: the next failover then lists them first.
     """
     try:
-        found = group_members.look(group)
+        found = group_members.look(group, _servers(known), known.seen_rows)
     except exceptions.HaError:
         return dataclasses.replace(known, seen=(), seen_rows='')
     chosen = ((m.name, server_of(group, m)[0]) for m in found.members)
     seen = tuple(model.MemberServer(name, server) for name, server in chosen if server)
     return dataclasses.replace(known, seen=seen, seen_rows=found.rows)
+
+
+def _servers(known: model.Record) -> dict[str, str]:
+    """The servers of the members as they were seen last."""
+    return {one.member: one.server for one in known.seen}
 
 
 def server_of(group: Any, member: groups.Member) -> tuple[str | None, str]:

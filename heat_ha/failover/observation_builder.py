@@ -16,7 +16,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import clients
+from heat_ha.cloud import clients, nested_stack
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import executor, model, observation, options, record
 from heat_ha.failover.adapters import handoff_template
@@ -124,18 +124,18 @@ def look(
     group: Any,
     stack_clients: clients.StackClients,
     known: model.Record,
+    definition: dict[str, Any],
     wanted: options.Options,
     *,
     at_active: bool = False,
 ) -> Findings:
     """Look at the group and, side by side, at what the active has and drivers hand over.
 
+    :param definition: what is to be handed over, as ``record.definition_of`` gives it.
     :param at_active: look at the active's server in any case; see ``observation.observe``.
     """
-    definition = record.read_definition(policy) or {}
     # Another thread's failover may have changed it since this one has loaded it.
-    policy._nested = None
-    nested = policy.nested()
+    nested = nested_stack.load_again(policy)
     active = known.active
     attachments: tuple[model.Attachment, ...] = ()
     of_active, servers = frozenset[str](), frozenset[str]()

@@ -84,11 +84,12 @@ def history_of(data: Mapping[str, str]) -> list[dict[str, Any]]:
     return found
 
 
-def failover_times(resource: Any) -> tuple[datetime.datetime, ...]:
-    """When the failovers so far began, oldest first; switchovers and the like do not count."""
-    return tuple(
-        datetime.datetime.fromisoformat(one) for one in _times_of(resource_data.fresh(resource))
-    )
+def failover_times(data: Mapping[str, str]) -> tuple[datetime.datetime, ...]:
+    """When the failovers among the entries ``data`` began, oldest first.
+
+    Switchovers and the like do not count.
+    """
+    return tuple(datetime.datetime.fromisoformat(one) for one in _times_of(data))
 
 
 def _times_of(data: Mapping[str, str]) -> list[str]:
@@ -100,11 +101,10 @@ def _times_of(data: Mapping[str, str]) -> list[str]:
     return sorted(in_history.union(counted), key=datetime.datetime.fromisoformat)
 
 
-def _count(resource: Any, past: model.Past) -> None:
+def _count(resource: Any, data: Mapping[str, str], past: model.Past) -> None:
     """Put down when a failover began, once for each, however many plans it has."""
     if past.cause != model.Cause.FAILOVER.value:
         return
-    data = resource_data.fresh(resource)
     found = {*_times_of(data), past.time}
     newest = sorted(found, key=datetime.datetime.fromisoformat)[-MAX_TIMES:]
     text = json.dumps(newest, separators=(',', ':'))
@@ -118,8 +118,9 @@ def add_to_history(resource: Any, past: model.Past) -> None:
     It goes before the record of the plan's end: an engine that finds the end finds the line, and
     what an engine left between the two is ended, and reported, once more.
     """
-    _count(resource, past)
-    new, known = serialization.encode(past), read_history(resource)
+    data = resource_data.fresh(resource)
+    _count(resource, data, past)
+    new, known = serialization.encode(past), history_of(data)
     if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):
         # Only the first knows how long it took.
         return
@@ -142,7 +143,12 @@ def complete_history(resource: Any, done: model.Plan) -> None:
 
 def read_definition(resource: Any) -> dict[str, Any] | None:
     """What is to be handed over, with ``%active%`` where the active's server belongs."""
-    text = resource_data.fresh(resource).get(DEFINITION)
+    return definition_of(resource_data.fresh(resource))
+
+
+def definition_of(data: Mapping[str, str]) -> dict[str, Any] | None:
+    """What is to be handed over by the entries ``data``."""
+    text = data.get(DEFINITION)
     found: dict[str, Any] | None = None if text is None else json.loads(text)
     return found
 

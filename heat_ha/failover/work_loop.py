@@ -75,7 +75,7 @@ class WorkLoop:
         self._events = emitter
         self._signals = kept
         self._decide = decide
-        self._stack_status = nested_stack.status_of(policy)
+        self._stack_status = nested_stack.status_when_loaded(policy)
         self._not_now: set[object] = set()
         self._scanner: heat_stalled.OrphanScanner | None = None
         # When something was done last, and when what was in other hands was looked at.

@@ -39,7 +39,7 @@ from heat_ha.groups.rules.result import names_of
 LOG = logging.getLogger(__name__)
 
 # Seconds for which a request waits for a group whose holder has nothing left to do but to wait
-# for deletions, and between two looks. The holder looks twice a second.
+# for deletions, and between two looks. The holder looks every three seconds at the least.
 TURN_SECONDS = 20.0
 TURN_LOOK_SECONDS = 1.0
 

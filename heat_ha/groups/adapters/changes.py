@@ -28,6 +28,14 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at the state of a nested stack: one small read of Heat's database.
 POLL_SECONDS = 0.5
 
+# What takes long is looked at less often: after this share of the time that it has taken, and
+# after so many seconds at the latest. Of many groups that change at once, the looks would take an
+# engine longer than what is looked at.
+POLL_SHARE, SLOWEST_POLL = 0.1, 3.0
+
+# Seconds between two questions meanwhile whether it is still wanted.
+ASK_EVERY = 2.0
+
 
 def new_name() -> str:
     """Make a name for a member, as Heat makes them."""
@@ -72,28 +80,39 @@ def wait(
     """Wait until nobody changes the nested stack any more, or only what is not waited for.
 
     :param deadline: on the monotonic clock, in seconds.
-    :param still_wanted: called at each look; what it raises ends the wait.
+    :param still_wanted: called now and then; what it raises ends the wait.
     :param is_enough: told the names of the members, former ones too, that Heat is at work on.
     :param expected: names of members that are being added.
     :returns: False when the deadline came first.
     """
     scanner = nested_stack.scanner_of(group.context, group.resource_id)
+    began = time.monotonic()
+    ask_at = began + ASK_EVERY
     while True:
-        still_wanted()
+        now = time.monotonic()
+        if now >= ask_at:
+            still_wanted()
+            ask_at = now + ASK_EVERY
         scanner.look()
-        status, _reason = members.nested_status(group)
-        at_work = work_under_way.names(group, work_under_way.rows_of(group), expected)
+        shown = work_under_way.read(group)
+        if shown.stack is None or shown.stack.action == group.DELETE:
+            members.nested_status(group)
+        at_work = work_under_way.names(group.context, shown, expected)
         if at_work:
             is_over = is_enough(at_work)
         else:
             # Of a change that Heat is done with, the state of the stack is written last.
-            is_over = status != group.IN_PROGRESS and (at_work is not None or _is_unlocked(group))
+            is_over = _has_ended(shown) and (at_work is not None or _is_unlocked(group))
         if is_over:
             refresh(group)
             return True
-        if time.monotonic() >= deadline:
+        if now >= deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(max(POLL_SECONDS, min(POLL_SHARE * (now - began), SLOWEST_POLL)))
+
+
+def _has_ended(shown: work_under_way.Shown) -> bool:
+    return shown.stack is None or shown.stack.status != work_under_way.IN_PROGRESS
 
 
 def refresh(group: Any) -> None:

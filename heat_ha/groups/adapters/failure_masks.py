@@ -11,6 +11,7 @@ from typing import Any
 from heat.rpc import api as rpc_api
 
 from heat_ha import exceptions
+from heat_ha.cloud import heat_db
 from heat_ha.groups import model
 from heat_ha.groups.adapters import resource_rows
 from heat_ha.groups.adapters.resource_rows import Row
@@ -27,8 +28,14 @@ def to_mask(
     That is whatever is marked unhealthy or failed a check, and in the victims, which are to be
     gone afterwards, whatever failed in another way.
 
+    Most groups have nothing of the kind, which Heat's database tells without Heat listing them.
+
     :raises exceptions.CouldNotAsk: Heat did not answer.
     """
+    with heat_db.reading(group.context):
+        rows = list(heat_db.below(group.context, group.resource_id))
+    if not any(row.status == 'FAILED' and row.action != 'DELETE' for row in rows):
+        return ()
     found = []
     for member, parts in resource_rows.by_member(group, resource_rows.of_group(group)):
         if member[rpc_api.RES_NAME] in remove:

@@ -36,7 +36,7 @@ def look(
 
     An engine has to load all of their templates to list them, which takes the most of the time
     until a failover's first step. So they are listed only when Heat's database has anything else
-    than when they were listed last.
+    than when they were listed last, by the caller's record or with this very group.
 
     :param known: the server of each member at an earlier look.
     :param known_rows: what that look gave as ``rows``.
@@ -44,15 +44,22 @@ def look(
     """
     if group.resource_id is None:
         return model.Group(group.name, ())
-    status, reason = nested_status(group)
-    found = list(heat_db.below(group.context, group.resource_id))
-    digest = heat_db.digest(found)
-    if status == group.COMPLETE and digest == known_rows and not group_store.masked_failures(group):
-        return _as_known(group, found, known, digest)
+    with heat_db.reading(group.context):
+        status, reason = nested_status(group)
+        found = list(heat_db.below(group.context, group.resource_id))
+        digest = heat_db.digest(found)
+        listed: model.Group | None = getattr(group, '_ha_listed', None)
+        if listed is not None and listed.rows != digest:
+            listed = None
+        is_known = status == group.COMPLETE and (listed is not None or digest == known_rows)
+        if is_known and not group_store.masked_failures(group):
+            return listed or _as_known(group, found, known, digest)
     seen = _as_group(group, resource_rows.of_group(group), status, reason)
     is_well = status == group.COMPLETE and not seen.being_deleted
     is_plain = all(m.is_in_service and len(m.servers) == 1 for m in seen.members)
-    return dataclasses.replace(seen, rows=digest if is_well and is_plain else '')
+    seen = dataclasses.replace(seen, rows=digest if is_well and is_plain else '')
+    group._ha_listed = seen
+    return seen
 
 
 def member_attribute(group: Any, member: str, path: str) -> Any:
@@ -112,8 +119,8 @@ def _as_group(group: Any, rows: list[Row], status: str, reason: str) -> model.Gr
     masked = {m.member: m for m in reversed(group_store.masked_failures(group))}
     is_server = functools.cache(functools.partial(resource_rows.is_server, group))
     # After what Heat lists, so that no deletion that has ended by then looks as if nobody did it.
-    found = work_under_way.rows_of(group)
-    running = work_under_way.being_deleted(group.context, found)
+    shown = work_under_way.read(group)
+    running = work_under_way.being_deleted(group.context, shown.rows)
     members, being_deleted = [], []
     for row, parts in resource_rows.by_member(group, rows):
         servers = tuple(
@@ -133,14 +140,14 @@ def _as_group(group: Any, rows: list[Row], status: str, reason: str) -> model.Gr
                     is_in_progress=member.name in running,
                 )
             )
-    unlisted = _unlisted(group, found, {m.name for m in members + being_deleted}, running)
+    unlisted = _unlisted(group, shown.rows, {m.name for m in members + being_deleted}, running)
     return model.Group(
         name=group.name,
         members=tuple(sorted(members, key=lambda m: (not m.is_failed, m.created_at, m.name))),
         being_deleted=(*being_deleted, *unlisted),
         is_in_progress=status == group.IN_PROGRESS,
         reason=reason,
-        at_work=work_under_way.names(group, found, {m.name for m in members}),
+        at_work=work_under_way.names(group.context, shown, {m.name for m in members}),
     )
 
 

@@ -5,6 +5,7 @@ While the deletion of a former member goes on, the nested stack as a whole is in
 show how far Heat is with each of the members, and which of them an engine holds.
 """
 
+import dataclasses
 import functools
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -12,31 +13,46 @@ from typing import Any
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 
-from heat_ha.cloud import lease
+from heat_ha.cloud import heat_db, lease
 
 IN_PROGRESS = 'IN_PROGRESS'
 
 
-def names(
-    group: Any, rows: Collection[Any], expected: Collection[str] = ()
-) -> frozenset[str] | None:
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """The nested stack of a group and the rows of its members, as Heat has them at one moment.
+
+    ``stack`` is None where it is gone.
+    """
+
+    stack: Any
+    rows: list[Any]
+
+
+def read(group: Any) -> Shown:
+    """Read both in one request."""
+    with heat_db.reading(group.context):
+        stack = stack_object.Stack.get_by_id(group.context, group.resource_id, eager_load=False)
+        return Shown(stack, rows_of(group))
+
+
+def names(context: Any, shown: Shown, expected: Collection[str] = ()) -> frozenset[str] | None:
     """The names of the members, former ones too, that Heat is not done with.
 
     In a change that is under way those are the ones that it has yet to come to, too. Of a change
     that has failed those are left that a living engine still works on.
 
-    :param rows: of ``rows_of``.
     :param expected: names of members that the change is to add; Heat may not have them yet.
     :returns: None for a stack without convergence: Heat shows no more of it than that it is in
         progress.
     """
-    stack = stack_object.Stack.get_by_id(group.context, group.resource_id, eager_load=False)
+    stack, rows = shown.stack, shown.rows
     if stack is None:
         return frozenset()
     if not stack.convergence:
         return None
     if stack.status != IN_PROGRESS:
-        is_alive = asker(group.context)
+        is_alive = asker(context)
         return frozenset(r.name for r in rows if r.engine_id and is_alive(r.engine_id))
     open_rows = (r.name for r in rows if not _is_done(r, stack.raw_template_id))
     return frozenset(expected).difference(r.name for r in rows).union(open_rows)

@@ -65,7 +65,6 @@ def left(monkeypatch):
     record.write(policy, model.Record(plan=plan, active=plan.new, state=model.State.RUNNING))
     monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
     monkeypatch.setattr(record, 'read_history', lambda p: record.history_of(p.data()))
-    monkeypatch.setattr(record, 'read_definition', lambda _policy: {})
     monkeypatch.setattr(controller.clients, 'StackClients', mock.Mock())
     monkeypatch.setattr(builder.handoff_template, 'attachments', lambda *_args: ())
     observed = mock.Mock(candidates=tuple(world.candidates), on=lambda known: known)
@@ -112,7 +111,7 @@ def test_a_dry_run_ends_nothing(left):
 def test_looking_changes_nothing(left):
     before = left._policy.moments[:]
     known = record.read(left._policy)
-    found = builder.look(left._policy, None, mock.Mock(), known, OPTIONS)
+    found = builder.look(left._policy, None, mock.Mock(), known, {}, OPTIONS)
     found.observation(
         known, OPTIONS, past_failovers=(), now=worlds.NOW, plan_id='p', requested_by='policy',
         chained=None, is_overtaken=False,

@@ -92,7 +92,8 @@ def made(monkeypatch):
         policy_work.lease, 'is_held_by_living', lambda *_args: lock.busy is not None
     )
     statuses = ['UPDATE_COMPLETE']
-    monkeypatch.setattr(work_loop.nested_stack, 'status_of', lambda _p: statuses[0])
+    for name in ('status_of', 'status_when_loaded'):
+        monkeypatch.setattr(work_loop.nested_stack, name, lambda _p: statuses[0])
     monkeypatch.setattr(record, 'read', lambda p: record.record_of(p.data()))
     monkeypatch.setattr(work_loop.resource_data, 'fresh', lambda p: p.data())
     monkeypatch.setattr(remembered.resource_data, 'fresh', lambda p: p.data())

@@ -45,7 +45,7 @@ def test_failovers_count_whose_lines_were_pushed_out_of_the_history():
     for number in range(20, 20 + 2 * record.MAX_PAST):
         add(policy, number, cause='replace_standby')
     assert not any(line['cause'] == 'failover' for line in record.read_history(policy))
-    assert [str(t) for t in record.failover_times(policy)] == [
+    assert [str(t) for t in record.failover_times(policy.data())] == [
         str(NOW + datetime.timedelta(seconds=n)) for n in range(20)
     ]
 
@@ -55,7 +55,7 @@ def test_a_failover_counts_once_whatever_plans_and_ends_it_has():
     for outcome, plan_id in (('stopped', 'p'), ('stopped', 'q'), ('done', 'q'), ('done', 'q')):
         add(policy, 1, outcome=outcome, plan_id=plan_id)
     add(policy, 2, cause='switchover')
-    assert len(record.failover_times(policy)) == 1
+    assert len(record.failover_times(policy.data())) == 1
     assert policy.writes.count(record.FAILOVERS) == 1
 
 
@@ -69,16 +69,16 @@ def test_what_a_version_before_has_put_into_the_history_counts_too():
     policy = Policy()
     add(policy, 1)
     del policy.entries[record.FAILOVERS]
-    assert len(record.failover_times(policy)) == 1
+    assert len(record.failover_times(policy.data())) == 1
     add(policy, 2)
     del policy.entries[record.HISTORY]
-    assert len(record.failover_times(policy)) == 2
+    assert len(record.failover_times(policy.data())) == 2
 
 
 def test_the_oldest_times_go_when_there_are_too_many():
     policy = Policy()
     policy.entries[record.FAILOVERS] = json.dumps([at(n) for n in range(record.MAX_TIMES)])
     add(policy, record.MAX_TIMES)
-    found = record.failover_times(policy)
+    found = record.failover_times(policy.data())
     assert len(found) == record.MAX_TIMES
     assert found[0] == NOW + datetime.timedelta(seconds=1)

@@ -21,7 +21,9 @@ def retained(monkeypatch):
 
     def make(known, fails=None):
         told = []
-        policy = types.SimpleNamespace(name='policy', _add_event=lambda *args: told.append(args))
+        policy = types.SimpleNamespace(
+            name='policy', context=None, _add_event=lambda *args: told.append(args)
+        )
         lock = types.SimpleNamespace(acquire=lambda: None, release=lambda: None)
         changes = held_record.RecordChanges(policy, lock)
         made = retention.Retention(policy, None, changes, events.EventEmitter(policy))
