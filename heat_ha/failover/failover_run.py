@@ -19,10 +19,12 @@ from heat_ha.failover import (
     held_record,
     hook_runner,
     model,
+    moves_under_way,
     observation,
     observation_builder,
     options,
     record,
+    remembered,
     retention,
 )
 from heat_ha.failover.adapters import hook_stack
@@ -82,6 +84,7 @@ class FailoverRun:
         self._handoff_seconds: float | None = None
         self._makes_way = makes_way
         self._is_taken_up = False
+        self._only_record_is_left = False
         self._has_reported_start = False
 
     # --- a plan and its outcome --------------------------------------------------------------
@@ -114,6 +117,7 @@ class FailoverRun:
             # Nothing moves: what it is for is follow-up work, which is on record with its end.
             self.begun(plan)
         while not plan.is_moved:
+            self._only_record_is_left = findings.has_all_moved and plan.activate_hook is None
             running = executor.PlanExecutor(plan, self, stack_clients, findings.looks, old)
             try:
                 plan = running.run()
@@ -181,8 +185,10 @@ class FailoverRun:
         self._events.progress(text, plan)
         if not server:
             return None
+        moves_under_way.HERE.end(self._policy.resource_id)
         decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)
         if decided is not None:
+            moves_under_way.HERE.begin(self._policy.resource_id)
             self._events.progress(f'going on: {decided[1].detail}', plan)
         return decided
 
@@ -272,7 +278,11 @@ class FailoverRun:
         """Make the new active the one on record, and bring the nested stack to it."""
         if self._handoff_seconds is None:
             self._handoff_seconds = time.monotonic() - self._accepted_at
-        self._held.write(plan=plan, active=plan.new, epoch=plan.epoch)
+        known = self._held.value
+        if (known.active, known.epoch) != (plan.new, plan.epoch):
+            self._held.write(plan=plan, active=plan.new, epoch=plan.epoch)
+        if self._only_record_is_left:
+            _let_others_move(self._policy, self.still_wanted)
         self._heat_steps.hand_over(plan)
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
@@ -286,3 +296,15 @@ class FailoverRun:
     def replace(self, plan: model.Plan, step: model.Step) -> str:
         """Never: it is follow-up work."""
         raise AssertionError(plan, step)
+
+
+def _let_others_move(policy: Any, still_wanted: Callable[[], None]) -> None:
+    """Make way for failovers that have something to move, unless a signal waits for this one."""
+
+    def is_waited_for() -> bool:
+        still_wanted()
+        data = policy.data()
+        return MAKE_WAY in data or bool(remembered.among(data))
+
+    moves_under_way.HERE.end(policy.resource_id)
+    moves_under_way.make_way(policy.resource_id, moves_under_way.RECORD_WAITS, is_waited_for)

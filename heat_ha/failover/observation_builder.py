@@ -57,6 +57,11 @@ class Findings:
     asks_old_host: bool = False
     looked_at: float = dataclasses.field(default_factory=time.monotonic)
 
+    @property
+    def has_all_moved(self) -> bool:
+        """Whether nothing is left to be handed over once the drivers have moved their things."""
+        return not (self.moves_more_than_volumes or self.others_at or self.asks_old_host)
+
     def has_looked_at(self, target: model.MemberServer | None) -> bool:
         """Whether a member's server was looked at, or there is none to look at."""
         return target is None or all(
@@ -165,7 +170,6 @@ def look(
         never_moved=tuple(f'{why.reason}. {why.remedy}' for why in why_nots if why),
         revision=record.revision(definition),
         moves_more_than_volumes=active is not None
-        and wanted.activate_hook is not None
         and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
         held_by=held_by,
         others_at=_others_at(group, nested, definition, known, observed, frozenset(looks)),

@@ -23,6 +23,7 @@ from heat_ha.failover import (
     events,
     failover_run,
     model,
+    moves_under_way,
     options,
     record,
     remembered,
@@ -143,9 +144,14 @@ class PolicyWork:
             self._events.hold_back()
         is_news = True
         try:
-            return made.handle(
-                signal, chained, requested_by, is_overtaken=is_overtaken, accepted_at=accepted_at
-            )
+            with moves_under_way.HERE.moving(self._policy.resource_id):
+                return made.handle(
+                    signal,
+                    chained,
+                    requested_by,
+                    is_overtaken=is_overtaken,
+                    accepted_at=accepted_at,
+                )
         except exceptions.Stopped as exc:
             is_news = not is_quiet or exc.reason != before
             if is_news:

@@ -22,6 +22,7 @@ from heat_ha.failover import (
     follow_up_run,
     held_record,
     model,
+    moves_under_way,
     record,
     remembered,
     retention,
@@ -145,6 +146,12 @@ class WorkLoop:
                     self._look_for_dead_engines()
                     time.sleep(seconds)
                     continue
+            if waits and isinstance(step, work.CarryOut) and self._has_to_make_way(0.0):
+                if not self._is_the_waiter():
+                    return
+                # What is due comes first all the same, so it is looked for in between.
+                self._has_to_make_way(moves_under_way.ASK_EVERY)
+                continue
             self._waits_no_more()
             if nested_stack.status_of(self._policy) != self._stack_status:
                 # What this thread has loaded of the stack is older than that.
@@ -161,6 +168,14 @@ class WorkLoop:
                     self._expire(kept)
                 case work.Retry():
                     self._retry()
+
+    def _has_to_make_way(self, seconds: float) -> bool:
+        """Wait for so many seconds while other failovers of this engine have something to move.
+
+        :returns: whether they still have, and have not been waited for long enough.
+        """
+        is_patient = time.monotonic() < self._busy_at + moves_under_way.REPLACEMENT_WAITS
+        return is_patient and moves_under_way.HERE.wait(self._policy.resource_id, seconds)
 
     def _look_for_dead_engines(self) -> None:
         """Let what an engine was at with the members, when it died, become FAILED.

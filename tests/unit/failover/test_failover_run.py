@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a failover does around its plan: its end, its stop, and another successor."""
 
+import dataclasses
 import time
 import types
 from unittest import mock
@@ -16,6 +17,7 @@ from heat_ha.failover import (
     hand_over_watch,
     held_record,
     model,
+    moves_under_way,
     observation,
     record,
 )
@@ -121,6 +123,7 @@ def group(monkeypatch, ending):
     def run(policy):
         known = model.Record(epoch=1, active=worlds.holder('a'), left_with=run.left_with)
         plan = decide.answer(signals.Signal(), seen(known, 'p1')).plan
+        plan = dataclasses.replace(plan, activate_hook=run.activate_hook)
         made = ending(policy, plan)
         made._handoff_seconds = None
         monkeypatch.setattr(made._heat_steps, 'hand_over', run.hand_over)
@@ -132,13 +135,14 @@ def group(monkeypatch, ending):
                 looks={},
                 server_and_host=lambda _one: None,
                 observed=mock.Mock(candidates=found.candidates),
+                has_all_moved=run.has_all_moved,
             ), found
 
         findings, _seen = look_again(plan)
         return made.run(plan, world, findings, look_again, is_taken_up=False)
 
     run.world, run.hand_over, run.chained = world, lambda _plan: None, CHAINED
-    run.left_with = ()
+    run.left_with, run.has_all_moved, run.activate_hook = (), True, None
     return run
 
 
@@ -300,6 +304,55 @@ def test_what_is_left_of_a_large_failover_takes_little_room():
         for known in (before, outcome.at_end(before, plan, ()))
     ]
     assert room[1] - room[0] < 1000
+
+
+# --- other failovers of the same engine -------------------------------------------------------
+
+
+@pytest.fixture
+def other(monkeypatch):
+    """Another failover of this engine that has something to move, and where the waits go."""
+    moves = moves_under_way.MovesUnderWay()
+    moves.begin('other')
+    monkeypatch.setattr(moves_under_way, 'HERE', moves)
+    waits = []
+
+    def make_way(key, seconds, is_needed):
+        waits.append((key, seconds, moves.wait('third', 0.0), is_needed()))
+        moves.end('other')
+
+    monkeypatch.setattr(moves_under_way, 'make_way', make_way)
+    return types.SimpleNamespace(moves=moves, waits=waits)
+
+
+def test_heats_record_of_what_has_moved_makes_way_for_what_has_not(group, other):
+    policy, seen = Data(), []
+    group.hand_over = lambda _plan: seen.append(list(other.waits))
+    other.moves.begin(policy.resource_id)
+    assert 'failover from a to b: done' in group(policy)
+    assert seen == [[(policy.resource_id, moves_under_way.RECORD_WAITS, True, False)]]
+    assert policy.resource_id not in other.moves._begun, 'nobody makes way for it any more'
+
+
+@pytest.mark.parametrize('what', ['a port', 'a config'])
+def test_what_is_waited_for_makes_no_way(group, other, what):
+    if what == 'a port':
+        group.has_all_moved = False
+    else:
+        group.activate_hook = model.Hook('config', {}, 10.0, 0.0, model.OnFailure.STOP)
+    group(Data())
+    assert other.waits == []
+
+
+@pytest.mark.parametrize('whose', ['an alarm', 'a person'])
+def test_a_signal_that_waits_for_its_end_ends_the_making_way(group, other, monkeypatch, whose):
+    policy = Data()
+    if whose == 'an alarm':
+        monkeypatch.setattr(failover_run.remembered, 'among', lambda _data: ('a signal',))
+    else:
+        policy.data_set(failover_run.MAKE_WAY, clock.now_text())
+    group(policy)
+    assert [is_needed for *_, is_needed in other.waits] == [True]
 
 
 @pytest.mark.parametrize('is_quiet', [False, True])
