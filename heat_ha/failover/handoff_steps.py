@@ -20,7 +20,13 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import attachment_poller, fence_step, former_holders, model
+from heat_ha.failover import (
+    attachment_poller,
+    fence_step,
+    former_holders,
+    model,
+    moves_under_way,
+)
 from heat_ha.failover.handoff import driver, drivers
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import moves, retry, server_rules
@@ -232,6 +238,8 @@ class HandoffSteps:
                     self._delete(server, reason)
                     event = retry.Deleted()
                 case retry.Pause(seconds):
+                    if step.kind is StepKind.ATTACH:
+                        seconds = retry.among(attempt, seconds, moves_under_way.HERE.count())
                     self._wait(step, known, seconds, is_moving=known > unchanged)
                     event = retry.Paused()
                 case moves.Done(reason):

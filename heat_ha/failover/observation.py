@@ -2,12 +2,14 @@
 """One look at a group: its members as Heat has them, their servers, their hosts, their health."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from heat_ha import exceptions
-from heat_ha.cloud import clients
+from heat_ha.cloud import clients, compute_hosts
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
 from heat_ha.failover.adapters import health_check as health_cloud
@@ -38,6 +40,67 @@ class Observed:
         return dataclasses.replace(known, seen=member_servers(self.candidates), seen_rows=self.rows)
 
 
+class Looks:
+    """Looks at hosts and servers that are under way while Heat's database is read.
+
+    :param active: as for ``begin``.
+    """
+
+    def __init__(
+        self,
+        pool: concurrent.futures.ThreadPoolExecutor,
+        stack_clients: clients.StackClients,
+        active: model.MemberServer | None,
+        last: model.Record,
+    ) -> None:
+        self.pool = pool
+        self._clients = stack_clients
+        self._active = active.server if active is not None else ''
+        self._servers: dict[str, concurrent.futures.Future[cloud.Server]] = {}
+        self._add([one.server for one in last.seen])
+        is_spared = self._active not in self._servers
+        self._hosts = pool.submit(self._look_at_hosts, self._active if is_spared else '')
+
+    def _add(self, servers: Sequence[str | None]) -> None:
+        for server in servers:
+            if server is None or server in self._servers:
+                continue
+            if server != self._active or len(servers) != 2:
+                self._servers[server] = self.pool.submit(_look_at_server, self._clients, server)
+
+    def _look_at_hosts(self, spared: str) -> tuple[compute_hosts.HostTable, cloud.Server | None]:
+        hosts = self._clients.hosts.all()
+        # At once, and not when all else is known: the other looks may have to log in first.
+        is_needed = bool(spared) and hosts.has_dead
+        return hosts, _look_at_server(self._clients, spared) if is_needed else None
+
+    def at(self, servers: Sequence[str | None]) -> dict[str, cloud.Server]:
+        """What was seen of the servers. :param servers: of each member, None where it has none."""
+        self._add(servers)
+        return {s: self._servers[s].result() for s in servers if s and s in self._servers}
+
+    def at_hosts(self) -> tuple[compute_hosts.HostTable, cloud.Server | None]:
+        """What was seen of the hosts, and of the active's server if a host is down."""
+        return self._hosts.result()
+
+
+@contextlib.contextmanager
+def begin(
+    stack_clients: clients.StackClients,
+    active: model.MemberServer | None = None,
+    last: model.Record = _NOTHING,
+) -> Iterator[Looks]:
+    """Begin to look at the hosts and, side by side, at the servers that were seen last.
+
+    :param active: its server is not looked at in a group of two, where its host decides
+        nothing: a look takes time in which nothing has moved yet. Unless a host is confirmed
+        down: if it is the active's, that is how its volumes are freed.
+    :param last: has the members as they were seen last. A look at a former member is not used.
+    """
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        yield Looks(pool, stack_clients, active, last)
+
+
 def observe(
     group: Any,
     stack_clients: clients.StackClients,
@@ -45,36 +108,24 @@ def observe(
     active: model.MemberServer | None = None,
     last: model.Record = _NOTHING,
     health: model.HealthCheck | None = None,
+    begun: Looks | None = None,
 ) -> Observed:
     """Look at the group's members and, side by side, at their servers and hosts.
 
-    :param active: its server is not looked at in a group of two, where its host decides
-        nothing: a look takes time in which nothing has moved yet. Unless a host is confirmed
-        down: if it is the active's, that is how its volumes are freed.
-    :param last: has the members as they were seen last. Their servers are looked at while Heat
-        still lists the members; a look at a former member is not used.
+    :param active: as for ``begin``; so is ``last``.
     :param health: how servers are asked for their health, None for not at all.
+    :param begun: the looks where they were begun before, with the same arguments.
     """
     active_server = active.server if active is not None else ''
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        hosts_look = pool.submit(stack_clients.hosts.all)
-        looks = {
-            one.server: pool.submit(_look_at_server, stack_clients, one.server)
-            for one in last.seen
-            if one.server != active_server or len(last.seen) != 2
-        }
+    with contextlib.ExitStack() as until_ended:
+        looks = begun or until_ended.enter_context(begin(stack_clients, active, last))
         seen = group_members.look(group, _servers(last), last.seen_rows)
         chosen = {m.name: server_of(group, m) for m in seen.members}
-        for server, _ in chosen.values():
-            if server in looks or server is None:
-                continue
-            if server != active_server or len(seen.members) != 2:
-                looks[server] = pool.submit(_look_at_server, stack_clients, server)
-        servers = {s: looks[s].result() for s, _ in chosen.values() if s and s in looks}
-        asked = {} if health is None else _ask_for_health(pool, servers, health)
-        host_of = hosts_look.result()
+        servers = looks.at([server for server, _ in chosen.values()])
+        asked = {} if health is None else _ask_for_health(looks.pool, servers, health)
+        host_of, spared = looks.at_hosts()
         if host_of.has_dead and active_server and active_server not in servers:
-            servers[active_server] = _look_at_server(stack_clients, active_server)
+            servers[active_server] = spared or _look_at_server(stack_clients, active_server)
         candidates = tuple(
             model.Candidate(
                 m,

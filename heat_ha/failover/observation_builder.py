@@ -10,7 +10,7 @@ import concurrent.futures
 import dataclasses
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -139,6 +139,31 @@ def look(
     :param definition: what is to be handed over, as ``record.definition_of`` gives it.
     :param at_active: look at the active's server in any case; see ``observation.observe``.
     """
+    spared = None if at_active else known.active
+    with observation.begin(stack_clients, spared, known) as begun:
+
+        def observe() -> observation.Observed:
+            return observation.observe(
+                group,
+                stack_clients,
+                active=spared,
+                last=known,
+                health=wanted.health,
+                begun=begun,
+            )
+
+        return _look(policy, group, stack_clients, known, definition, wanted, observe)
+
+
+def _look(
+    policy: Any,
+    group: Any,
+    stack_clients: clients.StackClients,
+    known: model.Record,
+    definition: dict[str, Any],
+    wanted: options.Options,
+    observe: Callable[[], observation.Observed],
+) -> Findings:
     # Another thread's failover may have changed it since this one has loaded it.
     nested = nested_stack.load_again(policy)
     active = known.active
@@ -153,13 +178,7 @@ def look(
         running = {
             a.target: pool.submit(_look_at, handlers[a.thing], a.target) for a in attachments
         }
-        observed = observation.observe(
-            group,
-            stack_clients,
-            active=None if at_active else active,
-            last=known,
-            health=wanted.health,
-        )
+        observed = observe()
     looks = {target: look.result() for target, look in running.items()}
     held_by = {a.target: handlers[a.thing].holders(looks[a.target][1]) for a in attachments}
     why_nots = [handlers[a.thing].why_never_moved(looks[a.target][1]) for a in attachments]

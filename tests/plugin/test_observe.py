@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a failover looks at before it decides."""
 
+import threading
 import types
 
 import pytest
@@ -71,6 +72,21 @@ def test_the_active_of_a_pair_is_looked_at_where_a_host_is_confirmed_down(look, 
     is_asked = another is cloud.HostState.CONFIRMED_DOWN
     assert asked == (['server-a', 'server-b'] if is_asked else ['server-b'])
     assert (candidates[0].host is not None) == is_asked
+
+
+def test_the_active_on_a_dead_host_is_looked_at_before_all_else_is_known(look, monkeypatch):
+    at_active = threading.Event()
+
+    def server(nova, server):
+        if server == 'server-a':
+            at_active.set()
+        else:
+            assert at_active.wait(10.0), 'it comes after a look that may have to log in'
+        return cloud.Server(server, cloud.ServerStatus.ACTIVE)
+
+    monkeypatch.setattr(Nova, 'server', server)
+    candidates, _ = look('ab', 'ab', active='a', another=cloud.HostState.CONFIRMED_DOWN)
+    assert [c.server.server for c in candidates] == ['server-a', 'server-b']
 
 
 def test_what_is_put_on_record_names_every_member_with_one_server(look):

@@ -15,6 +15,9 @@ from heat_ha.failover.rules import moves
 # a quick cloud, so looks come often for some seconds and then thin out to spare the services.
 FIRST_LOOK, SLOWEST_LOOK, THINNING, OFTEN_FOR = 0.05, 2.0, 1.15, 3.0
 
+# Seconds between two looks at the most while several failovers of an engine are on their way.
+LOOK_AMONG_MANY = 1.0
+
 # Seconds that one step may take. Nova's own limit for a detach that the guest does not answer
 # is 8 attempts of 20 s; beyond that it gives the volume back as in-use.
 STEP_LIMIT = 180.0
@@ -185,6 +188,17 @@ def after(attempt: Attempt, event: Event, now: float) -> tuple[Attempt, Action]:
             return _wait(attempt, now)
         case Paused():
             return _after_pause(attempt, now), Look()
+
+
+def among(attempt: Attempt, seconds: float, many: int) -> float:
+    """The pause of a step that has nothing left to do but to see its end, among so many failovers.
+
+    Many that look often would keep the services from what they were asked for. A step that has
+    something to send, or to send again, is not among those.
+    """
+    if attempt.accepted == 0 or attempt.refused_since is not None:
+        return seconds
+    return max(seconds, min(seconds * many, LOOK_AMONG_MANY))
 
 
 def _after_look(

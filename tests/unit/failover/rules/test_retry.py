@@ -326,3 +326,31 @@ def test_a_service_that_gives_no_answer_says_nothing_against_the_server():
         attempt, _action = retry.after(attempt, looked, BEGIN + 1.0)
         _attempt, action = retry.after(attempt, looked, BEGIN + retry.STEP_LIMIT + 1.0)
         assert isinstance(action, moves.Stop) and action.is_of_server is not is_blind
+
+
+@pytest.mark.parametrize(
+    ('accepted', 'refused', 'many', 'pause'),
+    [
+        pytest.param(1, None, 0, 0.05, id='nobody is counted'),
+        pytest.param(1, None, 1, 0.05, id='it is alone'),
+        pytest.param(1, None, 7, 0.35, id='one of several'),
+        pytest.param(1, None, 99, retry.LOOK_AMONG_MANY, id='one of very many'),
+        pytest.param(0, None, 7, 0.05, id='nothing is sent yet'),
+        pytest.param(1, BEGIN, 7, 0.05, id='it is to be sent again'),
+    ],
+)
+def test_what_has_only_to_be_seen_is_looked_at_less_often_among_many(
+    accepted, refused, many, pause
+):
+    attempt = dataclasses.replace(
+        retry.begin('attach:v1', BEGIN, has_server=False)[0],
+        accepted=accepted,
+        refused_since=refused,
+    )
+    assert retry.among(attempt, 0.05, many) == pytest.approx(pause)
+
+
+@pytest.mark.parametrize('many', [1, 7])
+def test_a_pause_that_is_long_already_stays_as_it_is(many):
+    attempt = dataclasses.replace(retry.begin('a', BEGIN, has_server=False)[0], accepted=1)
+    assert retry.among(attempt, retry.SLOWEST_LOOK, many) == retry.SLOWEST_LOOK
