@@ -21,6 +21,25 @@ CALL_LIMIT = 60.0
 RETAINED_SESSIONS = 256
 
 
+# Of how many addresses the versions are known that a service has there.
+KNOWN_ADDRESSES = 256
+
+
+class _Versions(dict[str, Any]):
+    """What services have said of their versions, by address; used by all sessions of an engine.
+
+    It is the same for everybody. Without it each log-in would begin with that question.
+    """
+
+    def __setitem__(self, address: str, found: Any) -> None:
+        if len(self) >= KNOWN_ADDRESSES:
+            self.clear()
+        super().__setitem__(address, found)
+
+
+_VERSIONS = _Versions()
+
+
 class _Slot:
     """Where the session of one trust is retained."""
 
@@ -38,7 +57,8 @@ def session_of(resource: Any) -> keystone_session.Session:
     Heat makes a new one for each request, and a new token is asked for, and then checked by
     each service at its first use: most of a second in which nothing has moved yet. A session
     renews its token by itself, before it expires and when a service refuses it. A stack that
-    gets other credentials gets another trust.
+    gets other credentials gets another trust. What Heat asks for by itself while it handles the
+    request, it asks for with the same token.
     """
     trust = resource.context.trust_id
     slot = _slot_of(trust) if trust else _Slot()
@@ -49,7 +69,10 @@ def session_of(resource: Any) -> keystone_session.Session:
             verify=heats.verify,
             cert=heats.cert,
             timeout=CALL_LIMIT,
+            discovery_cache=_VERSIONS,
         )
+    elif resource.context._auth_plugin is None:
+        resource.context._auth_plugin = slot.session.auth
     return slot.session
 
 
