@@ -277,9 +277,7 @@ class HandoffSteps:
     def _attached(
         self, thing: model.ThingKind, targets: set[str]
     ) -> attachment_poller.Attached | None:
-        plan = self._plan()
-        servers = [member.server for member in (plan.old, plan.new, *plan.tried) if member]
-        return self._drivers[thing].attached(targets, servers)
+        return self._drivers[thing].attached(targets, _in_change(self._plan(), thing))
 
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
         return self._pollers.get(step.thing) if step.kind in MOVES else None
@@ -313,3 +311,20 @@ class HandoffSteps:
             poller.wait(step.target, known, seconds)
         else:
             poller.wait(step.target, known, max(seconds, POLLED_LOOK))
+
+
+def _in_change(plan: model.Plan, thing: model.ThingKind) -> list[str]:
+    """The servers that give up or get things of this kind now, each of which takes a request.
+
+    Not those that have given up everything, nor one that gets nothing yet.
+    """
+    states = {
+        kind: {step.state for step in plan.steps if (step.kind, step.thing) == (kind, thing)}
+        for kind in MOVES
+    }
+    found: list[model.MemberServer | None] = []
+    if states[StepKind.DETACH] - {StepState.DONE}:
+        found += [plan.old, *plan.tried]
+    if states[StepKind.ATTACH] - {StepState.PENDING}:
+        found.append(plan.new)
+    return [one.server for one in found if one is not None]
