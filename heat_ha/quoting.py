@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a text of an unknown sender is shown to people, and how long a name of it may be.
+"""How a text of an unknown sender is shown to people, and which names of it are taken.
 
 ``heat_ha.signals`` and ``heat_ha.senders`` use it for what they refuse, and the policies for what
 they write into events.
 """
+
+import re
 
 from heat_ha import exceptions
 
@@ -15,6 +17,8 @@ NESTED_REFERENCE = 'arn:openstack:heat:'
 MAX_REFERENCE_LENGTH = MAX_NAME_LENGTH + 100
 
 _SHOWN_LENGTH = 60
+
+_ID = re.compile('-?'.join(['([0-9a-f]{8})', *['([0-9a-f]{4})'] * 3, '([0-9a-f]{12})']), re.I)
 
 
 def shorten(text: str, length: int = 250) -> str:
@@ -51,7 +55,9 @@ def kind(value: object) -> str:
 
 
 def within_length(value: str, key: str) -> str:
-    """Return a name of a member as it is.
+    """Return a name of a member as it is, and an id as Nova and Heat write it.
+
+    Others write ids in capitals, or without dashes.
 
     :raises exceptions.Refused: it is longer than any name of Heat's, naming the key.
     """
@@ -62,4 +68,5 @@ def within_length(value: str, key: str) -> str:
             f'{key} has {len(value)} characters, more than {limit}',
             'Send a member name, a reference or a server id',
         )
-    return value
+    found = _ID.fullmatch(value)
+    return '-'.join(found.groups()).lower() if found else value

@@ -55,7 +55,9 @@ class Nova:
         )
 
     def named(self, name: str) -> frozenset[str]:
-        """The ids of the project's servers of this name.
+        """The ids of the project's servers of this name; where there are none, in any case.
+
+        The host of a guest is called like its server, in small letters.
 
         :raises exceptions.CouldNotAsk: Nova did not answer.
         """
@@ -66,7 +68,10 @@ class Nova:
             raise exceptions.CouldNotAsk(
                 'nova', f'servers of a name ({name[:60]!r})', _short(exc)
             ) from exc
-        return frozenset(str(server.id) for server in found if server.name == name)
+        exact = frozenset(str(server.id) for server in found if server.name == name)
+        return exact or frozenset(
+            str(server.id) for server in found if server.name.casefold() == name.casefold()
+        )
 
     def deleted_server(self, server_id: str) -> cloud.Server:
         """Look at a server that Nova has deleted, for the host that it was on.

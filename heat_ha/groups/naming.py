@@ -28,6 +28,9 @@ def find(
 ) -> model.Member | None:
     """The member that a sender means: as ``rules.members.find``, else by a server's name in Nova.
 
+    A server's name may have a domain after it: guests and monitoring systems add theirs. A server
+    whose name is the whole of it decides, also one outside of the group.
+
     :param nova: makes a client as the owner of the stack; called only where Nova is asked.
     :raises exceptions.Refused: servers of several members have the name, or Nova did not answer.
     """
@@ -35,7 +38,10 @@ def find(
     if found is not None or not rules.may_be_server_name(named):
         return found
     try:
-        servers = nova().named(named)
+        asked = nova()
+        servers = asked.named(named)
+        if not servers and (short := rules.without_domain(named)):
+            servers = asked.named(short)
     except exceptions.CouldNotAsk as exc:
         # Not "there is none" (S2).
         raise exceptions.Refused(

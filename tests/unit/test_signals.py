@@ -64,6 +64,19 @@ def test_the_reference_of_a_nested_member_may_be_longer_than_a_name():
     assert parse({'member': name}).member == name
 
 
+def test_a_servers_id_is_the_same_in_each_of_its_forms():
+    for named in (SERVER, SERVER.upper(), SERVER.replace('-', '')):
+        for details in (
+            {'member': named},
+            {'server_id': named, 'state': 'alarm'},
+            aodh(reason_data=event(('instance_id', 1, named))),
+        ):
+            assert parse(details).member == SERVER
+    # A name that only looks like one.
+    for named in (SERVER[:-1], f'{SERVER}0', f'x{SERVER}', SERVER.replace('-', '_')):
+        assert parse({'member': named}).member == named
+
+
 def test_the_state_of_an_alarm_is_read_in_every_spelling():
     spellings = {
         'alarm': AlarmState.ALARM,

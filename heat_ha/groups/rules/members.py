@@ -38,6 +38,13 @@ def may_be_server_name(named: str) -> bool:
     return not named.startswith(_STACK_REFERENCE) and _ID.fullmatch(named) is None
 
 
+def without_domain(named: str) -> str:
+    """A full name without its domain, '' for what is none, such as an address."""
+    short, _, domain = named.removesuffix('.').partition('.')
+    is_full_name = bool(short and domain) and not short.isdigit() and ' ' not in named
+    return short if is_full_name else ''
+
+
 def with_server(
     members: Sequence[model.Member], named: str, servers: Collection[str]
 ) -> model.Member | None:

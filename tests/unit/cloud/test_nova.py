@@ -28,9 +28,20 @@ def client(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('name', 'servers'), [('db', '14'), ('d.b', '5'), ('db (1)', '7'), ('d', ''), ('.*', '')]
+    ('name', 'servers'),
+    [
+        ('db', '14'),
+        ('DB', '3'),
+        # In another case only where no name is the same.
+        ('Db', '134'),
+        ('DB-2', '2'),
+        ('d.b', '5'),
+        ('db (1)', '7'),
+        ('d', ''),
+        ('.*', ''),
+    ],
 )
-def test_only_servers_of_exactly_this_name_are_found(client, name, servers):
+def test_only_servers_of_this_whole_name_are_found(client, name, servers):
     assert nova.Nova(None, None, 'public').named(name) == frozenset(servers)
 
 

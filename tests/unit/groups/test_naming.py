@@ -40,6 +40,21 @@ def test_nova_is_not_asked_about_what_heat_knows_or_what_is_an_id(named):
     assert not nova.asked
 
 
+def test_a_member_is_found_by_the_full_name_of_its_server():
+    for named in ('db.example.org', 'db.novalocal.'):
+        assert naming.find(GROUP, named, Nova(['server-b'])).name == 'b'
+        assert naming.find(GROUP, named, Nova(['foreign'])) is None
+
+
+# S7
+def test_a_server_of_the_whole_name_decides_also_a_foreign_one():
+    class Full(Nova):
+        def named(self, name):
+            return {'db': frozenset(['server-b']), 'db.org': frozenset(['foreign'])}[name]
+
+    assert naming.find(GROUP, 'db.org', Full()) is None
+
+
 # S2
 def test_a_nova_that_does_not_answer_makes_nobody_foreign():
     with pytest.raises(exceptions.Refused, match=r'could not be seen.*Send the signal again'):

@@ -36,6 +36,24 @@ def test_any_other_text_may_be_a_servers_name(named):
     assert members.may_be_server_name(named)
 
 
+@pytest.mark.parametrize(
+    ('named', 'short'),
+    [
+        ('web-1.example.org', 'web-1'),
+        ('web-1.novalocal', 'web-1'),
+        ('web-1.example.org.', 'web-1'),
+        ('web-1', ''),
+        ('web-1.', ''),
+        ('.example.org', ''),
+        ('10.0.0.7', ''),
+        ('a server. Another one', ''),
+        ('', ''),
+    ],
+)
+def test_a_full_name_is_known_by_its_domain(named, short):
+    assert members.without_domain(named) == short
+
+
 # S7
 def test_a_servers_name_means_the_one_member_that_has_it_and_never_another():
     group = (worlds.member('a'), worlds.member('b', servers=('s1', 's2')), worlds.member('c'))
