@@ -30,6 +30,9 @@ QUIET_FLAGS = (
 )  # fmt: skip
 TEST_FLAGS = ('test', 'is_test', 'testing', 'dry_run', 'drill')
 
+# Severities with which an alarm is over, whatever else is said of it.
+OVER = ('ok', 'normal', 'clear', 'cleared', 'resolved')
+
 SERVER_KEYS = (
     *parts.SERVER_KEYS,
     'server', 'vm', 'vm_name', 'node', 'hostname', 'host_name', 'host',
@@ -69,7 +72,8 @@ def _other(sender: Sender, body: Body) -> list[Alert]:
     if not said:
         _refuse_what_may_say_more(body)
         states = {AlarmState.ALARM}
-    if any(parts.is_set(body.get(key)) for key in QUIET_FLAGS):
+    is_over = parts.text(body, 'severity').strip().lower() in OVER
+    if is_over or any(parts.is_set(body.get(key)) for key in QUIET_FLAGS):
         states = {AlarmState.OK}
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)

@@ -97,6 +97,14 @@ def test_a_flag_that_is_set_makes_a_state_ask_for_nothing(flag):
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
 
 
+@pytest.mark.parametrize('state', [{}, {'state': 'problem'}])
+def test_a_severity_may_say_that_an_alarm_is_over(state):
+    for severity in (*others.OVER, 'Cleared', ' OK '):
+        assert_read({'severity': severity, **state, **NAMED}, OK, SERVER)
+    for severity in ('critical', 'low', 'indeterminate', '', None, 5):
+        assert_read({'severity': severity, **state, **NAMED}, ALARM, SERVER)
+
+
 @pytest.mark.parametrize('flag', others.TEST_FLAGS)
 def test_a_test_is_refused(flag):
     for value in SET:
