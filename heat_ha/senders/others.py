@@ -38,6 +38,10 @@ SERVER_KEYS = (
     'server', 'vm', 'vm_name', 'node', 'hostname', 'host_name', 'host',
 )  # fmt: skip
 
+# Objects with labels, which are surer than the name of a host, and lists of several servers.
+LABEL_KEYS = ('labels', 'tags', 'dimensions', 'details')
+LIST_KEYS = ('servers', 'server_ids', 'instances', 'members', 'hosts', 'nodes', 'vms')
+
 # They say nothing of a state: with these alone a body is an alarm, as Heat's own policies take it.
 SILENT_KEYS = ('alarm_id', 'alarm_name', 'severity', 'reason', 'reason_data', *SERVER_KEYS)
 
@@ -78,7 +82,28 @@ def _other(sender: Sender, body: Body) -> list[Alert]:
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
-    return [openstack.event_alert(state, body, parts.server(body, SERVER_KEYS))]
+    return [openstack.event_alert(state, body, named) for named in _servers(body)]
+
+
+def _servers(body: Body) -> Sequence[str | None]:
+    """The servers that a body names, or None alone.
+
+    :raises exceptions.Refused: one of them has no name.
+    """
+    labels = [parts.mapping(body.get(key)) for key in LABEL_KEYS]
+    surest = parts.server(body) or next((one for of in labels if (one := parts.labelled(of))), None)
+    if surest is not None:
+        return [surest]
+    for key in LIST_KEYS:
+        found = body.get(key)
+        if not found:
+            continue
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise exceptions.Refused(
+                f'{key} is {quoting.shown(found)}', 'Send "server_id" with the id of one server'
+            )
+        return [quoting.within_length(name.strip(), key) for name in found]
+    return [parts.server(body, SERVER_KEYS)]
 
 
 def _first(body: Body, keys: Sequence[str]) -> str | None:

@@ -32,15 +32,14 @@ def _pagerduty(sender: Sender, body: Body) -> list[Alert]:
 
 
 def _pagerduty_of_old(sender: Sender, body: Body) -> list[Alert]:
-    return [
-        Alert(
-            sender.state(one.get('event'), 'event of a message'),
-            None,
-            'PagerDuty',
-            parts.text(parts.mapping(one.get('incident')), 'title'),
-        )
-        for one in parts.objects(body['messages'], 'messages')
-    ]
+    found = {}
+    for number, one in enumerate(parts.objects(body['messages'], 'messages')):
+        incident = parts.mapping(one.get('incident'))
+        state = sender.state(one.get('event'), 'event of a message')
+        # Of several messages about an incident the last one counts.
+        key = parts.text(incident, 'id') or number
+        found[key] = Alert(state, None, 'PagerDuty', parts.text(incident, 'title'))
+    return list(found.values())
 
 
 def _pagerduty_event(sender: Sender, body: Body) -> list[Alert]:

@@ -50,6 +50,8 @@ def test_the_documented_keys_and_words_of_other_bodies_are_those_in_the_code():
             'Asks for nothing': others.QUIET_FLAGS,
             'Test': others.TEST_FLAGS,
             'Server': others.SERVER_KEYS,
+            'Labels': others.LABEL_KEYS,
+            'Several servers': others.LIST_KEYS,
             'Server, if it is an id': parts.ID_KEYS,
             'Says nothing of a state': [
                 key for key in others.SILENT_KEYS if key not in others.SERVER_KEYS

@@ -84,6 +84,26 @@ def test_the_surest_key_names_the_server():
     assert_read(body, ALARM, SERVER)
 
 
+@pytest.mark.parametrize('key', others.LABEL_KEYS)
+def test_labels_name_the_server_and_are_surer_than_a_host(key):
+    assert_read({'state': 'alarm', key: NAMED}, ALARM, SERVER)
+    assert_read({'state': 'alarm', key: {'uuid': SERVER}, 'host': 'compute-1'}, ALARM, SERVER)
+    assert_read({'state': 'alarm', key: {'x': 'y'}, 'host': 'web-1'}, ALARM, 'web-1')
+    assert_read({'state': 'alarm', key: ['x'], **NAMED}, ALARM, SERVER)
+    assert_read({'state': 'alarm', key: {'server_id': 7}}, REFUSED, 'server_id')
+
+
+@pytest.mark.parametrize('key', others.LIST_KEYS)
+def test_a_list_names_one_server_or_is_refused(key):
+    assert_read({'state': 'alarm', key: ['web-1']}, ALARM, 'web-1')
+    assert_read({'state': 'alarm', key: [SERVER, SERVER]}, ALARM, SERVER)
+    assert_read({'state': 'alarm', key: []}, ALARM, None)
+    assert_read({'state': 'alarm', key: ['web-1', 'web-2']}, REFUSED, '2 different servers')
+    assert_read({'state': 'ok', key: ['web-1', 'web-2']}, OK, None)
+    for odd in ('web-1', {'id': 'web-1'}, [{'id': 'web-1'}], [7], 3):
+        assert_read({'state': 'alarm', key: odd}, REFUSED, f'{key} is ')
+
+
 SET = (True, 1, 'true', 'Yes', '1', 'on', 'since noon', {'by': 'me'})
 NOT_SET = (False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {})
 

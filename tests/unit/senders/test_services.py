@@ -30,6 +30,13 @@ def test_each_word_of_a_service_is_read_as_it_means_it(sender, made, named):
         assert_read(made(odd), REFUSED, '')
 
 
+def both(first, second, same=True):
+    messages = [bodies.pagerduty_of_old(event)['messages'][0] for event in (first, second)]
+    if not same:
+        messages[1]['incident']['id'] = 'ANOTHER'
+    return {'messages': messages}
+
+
 ROWS = [
     (bodies.pagerduty('incident.triggered'), ALARM, None),
     (bodies.pagerduty('incident.resolved'), OK, None),
@@ -40,6 +47,10 @@ ROWS = [
     (bodies.pagerduty_of_old('incident.trigger'), ALARM, None),
     (bodies.pagerduty_of_old('incident.resolve', status='resolved'), OK, None),
     ({'messages': []}, REFUSED, 'has no alert'),
+    # What is over by the end of a body asks for nothing; another incident does.
+    (both('incident.trigger', 'incident.resolve'), OK, None),
+    (both('incident.resolve', 'incident.trigger'), ALARM, None),
+    (both('incident.trigger', 'incident.resolve', same=False), ALARM, None),
     ({'messages': 'x'}, REFUSED, 'messages is a text'),
     (bodies.pagerduty_event('trigger', **NAMED), ALARM, SERVER),
     (bodies.pagerduty_event('trigger'), ALARM, None),
