@@ -15,14 +15,13 @@ import os
 import signal
 import socket
 import sys
-import time
 from importlib import metadata
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from heat_ha import exceptions, serialization
+from heat_ha import exceptions
 from heat_ha.conf import agent as options
 from heat_ha.conf import nova_hosts
 
@@ -161,11 +160,13 @@ def _run(conf: Any) -> int:
         web,
         web_server,
     )
+    from heat_ha.agent.rules import names
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
     own = conf[options.GROUP]
     settings = _settings(conf, own)
+    names.check_agent(settings.name)
     fences = inventory.read(own.fencing_file)
     fences.check()
     tokens = web.read_tokens(own.tokens_file)
@@ -205,8 +206,16 @@ def _run(conf: Any) -> int:
 def _check_senders(own: Any, tokens: Any) -> None:
     """Check that the webhook and those who may post to it belong together.
 
-    :raises exceptions.Refused: one is there without the other.
+    :raises exceptions.Refused: one is there without the other, or two have one name.
     """
+    from heat_ha.agent import notifications
+
+    if own.masakari_notifications and notifications.SENDER in tokens:
+        raise exceptions.Refused(
+            f"tokens_file has a sender {notifications.SENDER}, which is the name of Masakari's "
+            'monitors while masakari_notifications is set',
+            'Give the sender another name in tokens_file and senders_file',
+        )
     if own.masakari_notifications and 'webhook' not in own.sources:
         raise exceptions.Refused(
             'masakari_notifications is set, but the source webhook is not enabled',
@@ -283,11 +292,12 @@ def _notified(conf: Any, received: Any) -> Any:
 def _desk(agent: Any) -> Any:
     """What operators may ask for by HTTP: the same as by this program's verbs."""
     from heat_ha.agent import web
+    from heat_ha.cli import decisions
 
     store = _store()
 
     def act(verb: str) -> Any:
-        return lambda host, by: _decided(store, verb, host, by)
+        return lambda host, by: decisions.decided(store, verb, host, by, _services)
 
     return web.Desk(agent.health, agent.hosts, {verb: act(verb) for verb in BY_HAND})
 
@@ -322,6 +332,7 @@ def _by_hand(verb: str, host: str, by: str = '') -> int:
     :param by: the name of who decides; by default, except to confirm, that of the user.
     """
     from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.cli import decisions
 
     store = _store()
     if verb == 'show':
@@ -333,7 +344,7 @@ def _by_hand(verb: str, host: str, by: str = '') -> int:
         return 0
     if verb != 'confirm':
         by = by or _user()
-    print(f'{host}: {_decided(store, verb, host, by)}')
+    print(f'{host}: {decisions.decided(store, verb, host, by, _services)}')
     return 0
 
 
@@ -345,110 +356,12 @@ def _user() -> str:
         return f'user {os.getuid()}'
 
 
-def _decided(store: Any, verb: str, host: str, by: str) -> str:
-    """Do what a person decides about a host. :returns: the phase of its incident then.
-
-    :raises exceptions.Refused: there is nothing to decide.
-    """
-    from heat_ha.agent.adapters import store as agent_store
-
-    incidents = store.all(agent_store.INCIDENT)
-    if host not in incidents:
-        raise exceptions.Refused(f'host {host!r} has no incident', 'heat-ha-agent show lists them')
-    if verb == 'confirm':
-        return _confirm(store, host, incidents[host], by)
-    rescues = store.all(agent_store.RESCUE).get(host)
-    if verb == 'end':
-        return _end(store, host, incidents[host], rescues, by)
-    return _decide(store, host, incidents[host], rescues, verb == 'release', by)
-
-
-def _end(store: Any, host: str, entry: Any, rescues: Any, by: str) -> str:
-    """Do nothing more about a host until it is back. :returns: its phase then.
-
-    :raises exceptions.Refused: its incident is over already.
-    """
-    from heat_ha.agent import model
-    from heat_ha.agent.adapters import store as agent_store
-    from heat_ha.agent.rules import decide
-    from heat_ha.agent.rules.dispatch_rules import DispatchState
-
-    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
-    new = decide.ended(old, by, time.time())
-    if new == old:
-        raise exceptions.Refused(f'the incident of host {host} is over: it is {old.phase.value}')
-    # The incident first: whoever works on it finds that it was ended, and signals nobody.
-    store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
-    if rescues:
-        changed = _with_turns(rescues.value, _OPEN_TURNS, DispatchState.DROPPED)
-        if changed != rescues.value:
-            store.put(agent_store.RESCUE, host, changed, rescues.version)
-    return str(new.phase.value)
-
-
-def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, by: str) -> str:
-    """Release or drop what the storm guard holds back of a host. :returns: its phase then.
-
-    :raises exceptions.Refused: nothing is held back.
-    """
-    from heat_ha.agent import model
-    from heat_ha.agent.adapters import store as agent_store
-    from heat_ha.agent.rules import decide
-    from heat_ha.agent.rules.dispatch_rules import DispatchState
-
-    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
-    now = time.time()
-    new = decide.released(old, by, now) if is_release else decide.dropped(old, by, now)
-    state = DispatchState.WAITING if is_release else DispatchState.DROPPED
-    held = (DispatchState.DEFERRED.value,)
-    changed = _with_turns(rescues.value, held, state) if rescues else None
-    if rescues and changed != rescues.value:
-        store.put(agent_store.RESCUE, host, changed, rescues.version)
-        if new == old and is_release:
-            new = decide.with_more_rescues(old, by, now)
-    elif new == old:
-        raise exceptions.Refused(f'nothing of host {host} is held back: it is {old.phase.value}')
-    if new != old:
-        store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
-    return str(new.phase.value)
-
-
-def _confirm(store: Any, host: str, entry: Any, by: str) -> str:
-    """Put a person's word that a host is off on record as the proof. :returns: its phase then.
-
-    :raises exceptions.HaError: it is not taken, or could not be compared with what Nova shows.
-    """
-    from heat_ha.agent import model
-    from heat_ha.agent.adapters import store as agent_store
-    from heat_ha.agent.rules import by_hand
-
-    old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
-    new = by_hand.confirmed(old, _services().get(host), by, time.time())
-    store.put(agent_store.INCIDENT, host, serialization.encode(new), entry.version)
-    return str(new.phase.value)
-
-
 def _services() -> Any:
     """All hosts as Nova shows them. :raises exceptions.CouldNotAsk: no answer."""
     from heat_ha.agent.adapters import nova_admin
     from heat_ha.cloud import heat_rpc
 
     return nova_admin.NovaAdmin(heat_rpc.region()).compute_services()
-
-
-# The turns of policies that are not at their end.
-_OPEN_TURNS = ('waiting', 'signalled', 'deferred')
-
-
-def _with_turns(value: dict[str, Any], old: tuple[str, ...], new: Any) -> dict[str, Any]:
-    """The record of rescues with the policies of some states in another one."""
-    rows = [
-        {key: row[key] for key in row if key != 'in_vain'} | {'turn': new.value}
-        if row['turn'] in old
-        else row
-        for row in value['rows']
-    ]
-    return value | {'rows': rows}
 
 
 def _shown(incident: dict[str, Any], rescues: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ GROUP = 'heat_ha_agent'
 OPTIONS = [
     cfg.StrOpt(
         'name',
-        help='The name of this agent in logs and proofs; by default the name of the machine.',
+        help='The name of this agent in logs and proofs; by default the name of the machine. Not '
+        '"hand", nor one with "nova_forced_down" in it: in proofs these mean a person and a mark.',
     ),
     cfg.StrOpt(
         'coordination_url',

@@ -5,13 +5,9 @@ import dataclasses
 
 from heat_ha import exceptions
 from heat_ha.agent.model import Incident, Phase
+from heat_ha.agent.rules import names
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
-
-LONGEST_NAME = 64
-
-# So ends who has given a proof by word.
-BY_HAND = ' by hand'
 
 # By phase, in which one a host is after a person has confirmed that it is off; a phase that is not
 # here takes no confirmation. A test walks all phases.
@@ -38,12 +34,7 @@ def confirmed(
     :param service: what Nova shows of the host, None when it does not have it.
     :raises exceptions.Refused: the name is none, the host reports to Nova, or nothing waits for it.
     """
-    name = by.strip()
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise exceptions.Refused(
-            'a confirmation needs the name of who has made sure',
-            f'Add --by NAME, of at most {LONGEST_NAME} letters',
-        )
+    name = names.of_person(by)
     if service is not None and service.is_up:
         raise exceptions.Refused(
             f'Nova shows host {incident.host} as up: it still reports, or did until a moment ago',
@@ -56,5 +47,5 @@ def confirmed(
         raise exceptions.Refused(
             f'no fence of host {incident.host} is waited for, it is {incident.phase.value}: {why}'
         )
-    proof = fencing.Proof(f'{name}{BY_HAND}', f'confirmed by {name} as switched off', now)
+    proof = fencing.Proof(f'{name}{names.BY_HAND}', f'confirmed by {name} as switched off', now)
     return dataclasses.replace(incident.fenced(proof, now, is_renewal=True), phase=after)

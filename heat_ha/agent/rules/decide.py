@@ -8,7 +8,7 @@ next one starts from what is on record and what it observes.
 import dataclasses
 
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
-from heat_ha.agent.rules import by_hand
+from heat_ha.agent.rules import names
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -330,7 +330,7 @@ def _is_word(observation: Observation) -> bool:
     """
     incident = observation.incident
     assert incident is not None and incident.proof is not None
-    is_by_hand = incident.proof.who.endswith(by_hand.BY_HAND)
+    is_by_hand = incident.proof.who.endswith(names.BY_HAND)
     is_word = is_by_hand or observation.is_word or not observation.can_fence
     return is_word and _is_marked(observation)
 

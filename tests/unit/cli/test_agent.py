@@ -16,7 +16,7 @@ from heat_ha import exceptions, serialization
 from heat_ha.agent import report_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
-from heat_ha.cli import agent
+from heat_ha.cli import agent, decisions
 from heat_ha.cloud import heat_rpc
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import agent as options
@@ -133,6 +133,8 @@ def test_nothing_is_confirmed_while_nova_does_not_answer(store, monkeypatch):
         (['webhook'], {}, True, None),
         (['webhook'], {}, False, 'tokens_file'),
         (['services_api'], {'a': 'x'}, True, 'Add webhook to sources'),
+        (['webhook'], {'masakari': 'x'}, False, None),
+        (['webhook'], {'masakari': 'x'}, True, 'another name in tokens_file'),
     ],
 )
 def test_the_webhook_needs_somebody_who_may_post(sources, tokens, is_by_keystone, refused):
@@ -142,6 +144,28 @@ def test_the_webhook_needs_somebody_who_may_post(sources, tokens, is_by_keystone
         return
     with pytest.raises(exceptions.Refused, match=refused):
         agent._check_senders(own, tokens)
+
+
+# S1
+def test_an_agent_with_a_name_that_means_something_else_does_not_start(monkeypatch):
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf([])
+    for name in ('hand', ''):
+        conf.set_override('name', name, options.GROUP)
+        monkeypatch.setattr(agent.socket, 'gethostname', lambda: 'hand')
+        with pytest.raises(exceptions.Refused, match=r'Set name in \[heat_ha_agent\]'):
+            agent._run(conf)
+
+
+def test_turns_of_an_earlier_failure_are_left_as_they_are(store):
+    put(store, Phase.DROPPED, ('deferred',))
+    entry = store.get(agent_store.RESCUE, 'c1')
+    store.put(agent_store.RESCUE, 'c1', {**entry.value, 'opened': 5.0}, entry.version)
+    for verb in ('end', 'release', 'drop'):
+        with pytest.raises(exceptions.Refused):
+            agent._by_hand(verb, 'c1')
+    assert now(store) == ('dropped', ['deferred'])
 
 
 def test_operators_decide_by_http_what_they_decide_by_the_program(store):
@@ -239,14 +263,74 @@ def test_the_program_answers_on_all_its_addresses_while_it_works(store, tmp_path
         socket.create_connection(place)
 
 
+class Racing:
+    """A store in which an agent writes a record just before some of the writes of a person."""
+
+    def __init__(self, store, kind, times):
+        self._store, self._kind, self._times = store, kind, times
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def put(self, kind, name, value, version):
+        if kind == self._kind and self._times:
+            self._times -= 1
+            old = self._store.get(kind, name)
+            self._store.put(kind, name, old.value, old.version)
+        return self._store.put(kind, name, value, version)
+
+
+@pytest.mark.parametrize('kind', [agent_store.INCIDENT, agent_store.RESCUE])
+@pytest.mark.parametrize(
+    ('verb', 'phase', 'turns', 'ends'),
+    [
+        ('end', Phase.RESCUING, ('done', 'signalled'), ('dropped', ['done', 'dropped'])),
+        ('drop', Phase.DEFERRED, ('done', 'deferred'), ('dropped', ['done', 'dropped'])),
+        ('drop', Phase.DONE, ('done', 'deferred'), ('done', ['done', 'dropped'])),
+        ('release', Phase.DEFERRED, ('done', 'deferred'), ('confirmed', ['done', 'waiting'])),
+        ('release', Phase.DONE, ('done', 'deferred'), ('confirmed', ['done', 'waiting'])),
+        ('confirm', Phase.CONFIRMED, ('waiting',), ('fenced', ['waiting'])),
+    ],
+)
+def test_a_decision_that_races_an_agent_is_made_again_in_full(
+    store, monkeypatch, kind, verb, phase, turns, ends
+):
+    put(store, phase, turns)
+    monkeypatch.setattr(agent, '_services', dict)
+    monkeypatch.setattr(decisions, 'PAUSE', 0.0)
+    monkeypatch.setattr(agent, '_store', lambda: Racing(store, kind, 2))
+    assert agent._by_hand(verb, 'c1', 'Ada') == 0
+    assert now(store) == ends
+
+
+@pytest.mark.parametrize('kind', [agent_store.INCIDENT, agent_store.RESCUE])
+@pytest.mark.parametrize('verb', ['end', 'drop', 'release'])
+def test_a_decision_that_agents_outrun_each_time_says_what_to_do(store, monkeypatch, verb, kind):
+    put(store, Phase.DEFERRED, ('deferred',))
+    monkeypatch.setattr(decisions, 'PAUSE', 0.0)
+    monkeypatch.setattr(agent, '_store', lambda: Racing(store, kind, 100))
+    with pytest.raises(exceptions.TryAgain, match=f'{verb} c1 is not done.*show c1.*again'):
+        agent._by_hand(verb, 'c1')
+    # Done once more it is done in full, also where one of two records was written.
+    monkeypatch.setattr(agent, '_store', lambda: store)
+    assert agent._by_hand(verb, 'c1') == 0
+    phase, turns = now(store)
+    assert (phase, turns) == (
+        ('confirmed', ['waiting']) if verb == 'release' else ('dropped', ['dropped'])
+    )
+
+
 @pytest.mark.parametrize('phase', Phase)
 def test_a_person_ends_an_incident_in_any_phase(store, phase):
     put(store, phase, ('done', 'waiting', 'signalled', 'deferred', 'dropped'))
-    if phase in (Phase.CLOSED, Phase.DROPPED):
+    if phase is Phase.CLOSED:
         with pytest.raises(exceptions.Refused, match='is over'):
             agent._by_hand('end', 'c1')
         return
+    # One that is dropped, and has open turns, was not ended in full.
     assert agent._by_hand('end', 'c1') == 0
+    with pytest.raises(exceptions.Refused, match='is over'):
+        agent._by_hand('end', 'c1')
     assert now(store) == ('dropped', ['done', *['dropped'] * 4])
     with pytest.raises(exceptions.Refused, match="'c2' has no incident"):
         agent._by_hand('end', 'c2')
