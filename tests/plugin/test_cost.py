@@ -46,7 +46,7 @@ FIRST, MOVE, REST = 'until the first request', 'until the volume moves', 'afterw
 
 # Transactions of the database. Of the first, Heat itself has three, and of the last more than a
 # hundred, in its updates of the two nested stacks.
-TRANSACTIONS = {FIRST: 10, MOVE: 6, REST: 280}
+TRANSACTIONS = {FIRST: 10, MOVE: 6, REST: 300}
 
 # How often Heat lists the members, which loads each of their stacks: before the replacement, and
 # after each of its two changes.
