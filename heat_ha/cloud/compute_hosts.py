@@ -130,13 +130,23 @@ class Hosts:
             LOG.warning('Nova did not show its hosts: %s', exc)
             unknown = _unknown(f'Nova did not show its host ({type(exc).__name__})')
             return HostTable({}, unknown, cloud.Sight.COULD_NOT_ASK)
+        records = [(s.host, _host(s, now, settle, heard)) for s in services]
+        # What is put in last counts.
+        records.sort(key=lambda record: _BY_LIFE.index(record[1].state), reverse=True)
         return HostTable(
-            {
-                host_id(self._project, service.host): _host(service, now, settle, heard)
-                for service in services
-            },
+            {host_id(self._project, name): host for name, host in records},
             _unknown("none of Nova's hosts is the one of its server"),
         )
+
+
+# Of several records of one host, as those that are left in a cell that it was moved from, the first
+# of these counts: another one may be of yesterday.
+_BY_LIFE = (
+    cloud.HostState.UP,
+    cloud.HostState.UNKNOWN,
+    cloud.HostState.DOWN,
+    cloud.HostState.CONFIRMED_DOWN,
+)
 
 
 def _unknown(detail: str) -> cloud.Host:

@@ -91,13 +91,13 @@ class Server:
 
     ``task`` is what Nova is doing with it, '' for nothing. ``detail`` is Nova's status,
     ``vm_state`` its word for the state without the task, '' when it is not shown. ``power_state``
-    is Nova's number, ``fault`` why the server is in error.
+    is Nova's number, ``fault`` why the server is in error, and ``fault_at`` since when (Unix time).
     """
 
     FORM = serialization.Form(
         keys={'detail': 'wording'},
         always=('volumes', 'addresses'),
-        omits=('vm_state', 'power_state', 'is_locked', 'boots_from_volume', 'fault'),
+        omits=('vm_state', 'power_state', 'is_locked', 'boots_from_volume', 'fault', 'fault_at'),
     )
 
     server: str
@@ -112,6 +112,7 @@ class Server:
     is_locked: bool = False
     boots_from_volume: bool = False
     fault: str = ''
+    fault_at: float = 0.0
 
 
 class Cause(enum.Enum):

@@ -142,7 +142,7 @@ class RescueNova:
             power_state=getattr(found, 'OS-EXT-STS:power_state', None) or 0,
             is_locked=bool(getattr(found, 'locked', False)),
             boots_from_volume=not getattr(found, 'image', True),
-            fault=_fault(getattr(found, 'fault', None)),
+            **_fault(getattr(found, 'fault', None)),
         )
 
     def migration(self, server_id: str) -> model.Migration:
@@ -248,7 +248,7 @@ def _place_and_state(server: model.Server) -> tuple[str, str, str]:
     return server.host, server.vm_state, server.task
 
 
-def _fault(found: Any) -> str:
+def _fault(found: Any) -> dict[str, Any]:
     """Why a server is in error: Nova's message, and the last line of what it shows administrators.
 
     Of an error that is not Nova's own the message is only its class, as libvirtError.
@@ -256,11 +256,12 @@ def _fault(found: Any) -> str:
     found = found if isinstance(found, dict) else {}
     lines = str(found.get('details') or '').split('\n')
     last = next((line.strip() for line in reversed(lines) if line.strip()), '')
-    return f'{found.get("message") or ""}'[:200] + (f' {last[:300]}' if last else '')
+    text = f'{found.get("message") or ""}'[:200] + (f' {last[:300]}' if last else '')
+    return {'fault': text, 'fault_at': _seconds(found.get('created'))}
 
 
 def _seconds(text: str | None) -> float:
     if not text:
         return 0.0
-    when = datetime.datetime.fromisoformat(text)
+    when = datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
     return when.replace(tzinfo=when.tzinfo or datetime.timezone.utc).timestamp()

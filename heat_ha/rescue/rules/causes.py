@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from heat_ha import exceptions
 from heat_ha.rescue.model import Cause, Server
+from heat_ha.rescue.rules.migrations import CLOCKS_APART
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,12 +160,16 @@ def of_answer(code: int, text: str) -> Cause:
     return Cause.REFUSED if 400 <= code < 500 else Cause.COULD_NOT_ASK
 
 
-def of_fault(server: Server) -> Cause:
+def of_fault(server: Server, since: float) -> Cause:
     """The cause for which an evacuation that Nova had accepted came to nothing.
 
     A server that is not in error was not touched: the host that Nova chose did not take it.
+
+    :param since: when it began (Unix time). An older fault tells nothing about it.
     """
     if state_is_error(server):
+        if 0 < server.fault_at < since - CLOCKS_APART:
+            return Cause.NONE
         for cause, words in _FAULTS:
             if words.search(server.fault):
                 return cause

@@ -127,8 +127,8 @@ def _hands_off(seen: Observation, row: server_states.Row) -> steps.Step:
     if row.way in (Way.LEAVE, Way.BUILD):
         return steps.End(f'it is {words}: {row.why}', State.LEFT_ALONE)
     return steps.End(
-        f'it is {words}: {row.why}. Ask the operator to look there and to reset its state, then '
-        'signal again',
+        f'it is {words}: {row.why}. Ask the operator to look there and to set its state to active, '
+        'then signal again',
         State.FAILED,
     )
 

@@ -108,6 +108,8 @@ def _elsewhere(
                 State.FAILED,
             )
         return steps.StartOver('the host that it was moved to died as well')
+    if taken := _taken_away(seen):
+        return taken
     if not methods.of(progress.method).is_in_nova:
         # Somebody else moved it: just before another signal's rescue ended, or by hand.
         return steps.End('it is on another host by now', State.LEFT_ALONE)
@@ -121,6 +123,14 @@ def _elsewhere(
     if server_states.state_of(seen.server) not in server_states.STABLE:
         return waiting.wait(progress, seen, f'it is {seen.server.detail} on its new host')
     return _settled(progress, rules, verify, seen)
+
+
+def _taken_away(seen: Observation) -> steps.End | None:
+    """End the rescue of a server that its owner has deleted or shelved meanwhile."""
+    if seen.server.task or server_states.state_of(seen.server) not in server_states.TAKEN_AWAY:
+        return None
+    why = server_states.row_of(seen.server).why
+    return steps.End(f'it is {server_states.in_words(seen.server)}: {why}', State.LEFT_ALONE)
 
 
 def _settled(
@@ -166,6 +176,8 @@ def _evacuating(
     Its migration decides: a time limit does not, because Nova goes on with what it has accepted.
     """
     task, since = seen.server.task, seen.now - progress.started
+    if taken := _taken_away(seen):
+        return taken
     if seen.migration is None:
         if since < (ASKED_AT_WORK_AFTER if task else ASKED_AFTER):
             return steps.Look(f'Nova is at work: {task}' if task else 'Nova is about to move it')
@@ -189,7 +201,7 @@ def _evacuating(
         # Nova ends a migration before it takes the task away.
         return waiting.wait(progress, seen, f'Nova is at work: {task}')
     if phase is Phase.FAILED:
-        return _fails(progress, method, causes.of_fault(seen.server), rules, seen)
+        return _fails(progress, method, causes.of_fault(seen.server, progress.started), rules, seen)
     if since < LOST_AFTER:
         return steps.Look('Nova has not begun to move it')
     return _fails(progress, method, Cause.COULD_NOT_ASK, rules, seen)

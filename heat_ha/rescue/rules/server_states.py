@@ -122,6 +122,9 @@ _OF_STATUS = {
 # States that last, and in which a server can be on the host that it was evacuated to.
 STABLE = frozenset({'active', 'stopped', 'paused', 'suspended', 'rescued', 'resized', 'shelved'})
 
+# States in which a server is nobody's to rescue, wherever it is: its owner has brought it there.
+TAKEN_AWAY = frozenset({'soft-delete', 'deleted', 'shelved_offloaded'})
+
 # Nova's number for a guest that runs.
 _RUNNING = 1
 
@@ -185,6 +188,7 @@ def for_record(server: Server) -> Server:
         is_locked=False,
         boots_from_volume=False,
         fault='',
+        fault_at=0.0,
     )
 
 

@@ -162,3 +162,24 @@ def test_a_record_without_a_time_says_nothing_against_the_mark(monkeypatch, forc
 def test_how_long_a_mark_must_settle_is_an_option_of_both_credentials():
     for group in (nova_hosts.GROUP, nova_hosts.RESCUE):
         assert nova_hosts.mark_settle(cfg.CONF, group) == 15.0
+
+
+# S1
+@pytest.mark.parametrize('order', [1, -1], ids=['live first', 'live last'])
+@pytest.mark.parametrize(
+    ('state', 'forced', 'found'),
+    [('up', False, HostState.UP), ('down', False, HostState.DOWN)],
+)
+def test_a_record_of_yesterday_does_not_hide_that_of_a_host_that_may_live(
+    monkeypatch, order, state, forced, found
+):
+    """A host that was moved to another cell may have left its record, and its mark, in the old."""
+    record = {'host': 'c1', 'disabled_reason': None, 'updated_at': time_text(NOW - 9999)}
+    records = [
+        types.SimpleNamespace(**record, state=s, forced_down=f)
+        for s, f in ((state, forced), ('down', True))
+    ][::order]
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: records))
+    monkeypatch.setattr(compute_hosts.clock, 'epoch', lambda: NOW)
+    monkeypatch.setattr(compute_hosts.nova_hosts, 'mark_settle', lambda *_args: 15.0)
+    assert table(monkeypatch, client)(SERVER).state is found

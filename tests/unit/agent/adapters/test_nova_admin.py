@@ -108,3 +108,29 @@ def test_the_host_of_a_server_is_found_also_when_it_is_deleted(monkeypatch, show
     client = types.SimpleNamespace(servers=types.SimpleNamespace(get=get, list=find))
     monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
     assert nova_admin.NovaAdmin('one').host_of('s') == host
+
+
+@pytest.mark.parametrize('order', [1, -1], ids=['live first', 'live last'])
+@pytest.mark.parametrize(
+    ('lively', 'other'),
+    [
+        ({'state': 'up'}, {'forced_down': True}),
+        ({'state': 'up'}, {'updated_at': '2025-11-27T23:00:00.000000'}),
+        ({}, {'forced_down': True}),
+        ({'updated_at': '2025-11-27T22:00:01.000000'}, {}),
+    ],
+)
+def test_of_several_records_of_a_host_the_one_that_shows_most_life_counts(
+    monkeypatch, lively, other, order
+):
+    shown = {
+        'host': 'c1', 'state': 'down', 'disabled_reason': None, 'forced_down': False,
+        'updated_at': '2025-11-27T22:00:00.000000', 'status': 'enabled',
+    }  # fmt: skip
+    records = [
+        types.SimpleNamespace(**shown | {'id': name} | changes)
+        for name, changes in (('lively', lively), ('other', other))
+    ][::order]
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: records))
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    assert nova_admin.NovaAdmin(None).compute_services()['c1'].service_id == 'lively'

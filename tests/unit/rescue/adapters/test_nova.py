@@ -154,6 +154,8 @@ def test_a_server_is_seen_with_all_that_decides(made):
 def test_of_a_fault_its_message_and_the_last_line_are_read(made, shown, fault):
     vars(made.reader.there[1])['fault'] = shown
     assert made.nova.look('s1').fault == fault
+    vars(made.reader.there[1])['fault'] = {'created': '2026-11-27T10:00:00Z'}
+    assert made.nova.look('s1').fault_at == 1795773600.0
     vars(made.reader.there[1])['fault'] = {'message': 'm' * 9999, 'details': 'd' * 9999}
     assert len(made.nova.look('s1').fault) == 501
 

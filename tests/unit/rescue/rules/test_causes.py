@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from heat_ha import exceptions
@@ -132,11 +134,15 @@ def test_what_nova_answers_is_told_apart(code, text, cause):
 @pytest.mark.parametrize(('fault', 'cause'), FAULTS)
 def test_what_a_server_failed_of_is_told_apart(fault, cause):
     server = model.Server('s', ServerStatus.ERROR, fault=fault)
-    assert causes.of_fault(server) is cause
+    assert causes.of_fault(server, 1000.0) is cause
+    for at, is_old in ((0.0, False), (1000.0, False), (950.0, False), (900.0, True)):
+        dated = dataclasses.replace(server, fault_at=at)
+        assert causes.of_fault(dated, 1000.0) is (Cause.NONE if is_old else cause)
 
 
 def test_a_server_that_was_not_touched_found_no_host():
-    assert causes.of_fault(model.Server('s', ServerStatus.ACTIVE)) is Cause.NO_HOST
+    seen = model.Server('s', ServerStatus.ACTIVE, fault='libvirtError', fault_at=1.0)
+    assert causes.of_fault(seen, 1000.0) is Cause.NO_HOST
 
 
 @pytest.mark.parametrize('cause', Cause)

@@ -263,3 +263,38 @@ def test_a_server_that_is_not_sick_any_more_is_left_alone_on_a_host_that_is_up(s
             assert isinstance(step, steps.Look)
         else:
             assert isinstance(step, steps.End) and step.state is State.LEFT_ALONE, step
+
+
+@pytest.mark.parametrize('vm_state', ['soft-delete', 'deleted', 'shelved_offloaded'])
+@pytest.mark.parametrize('place', ['old', 'new', ''])
+@pytest.mark.parametrize('migration', [None, *(m for m, _to in MIGRATIONS if m)], ids=str)
+def test_what_its_owner_took_away_during_an_evacuation_keeps_nobody_waiting(
+    migration, place, vm_state
+):
+    server = dataclasses.replace(
+        BEFORE, status=ServerStatus.OTHER, vm_state=vm_state, detail=vm_state.upper(), host=place
+    )
+    known = model.Progress(
+        's', 'web', BEFORE, 0, 1, State.RUNNING, Method.EVACUATE, began=NOW - 20, started=NOW - 9
+    )
+    world = model.Observation(
+        server, DEAD, NOW, here=UP if place == 'new' else None, migration=migration
+    )
+    step = decide.next_step(known, [model.Rule(Method.EVACUATE)], model.Verify(), world)
+    assert isinstance(step, steps.End) and step.state is State.LEFT_ALONE, step
+    assert server_states.row_of(server).why in step.reason
+
+
+@pytest.mark.parametrize('migration', [m for m in MIGRATIONS if m[0]], ids=str)
+def test_the_way_out_that_a_person_is_told_is_one(migration):
+    """Once an operator has looked and has set the state to active, the server is evacuated."""
+    rules = [model.Rule(Method.EVACUATE), model.Rule(Method.RECREATE)]
+    known = model.Progress('s', 'web', BEFORE, began=NOW - 100)
+    torn = dataclasses.replace(BEFORE, status=ServerStatus.ERROR, vm_state='error', detail='ERROR')
+    world = model.Observation(torn, DEAD, NOW, migration=migration[0], destination=migration[1])
+    step = decide.next_step(known, rules, model.Verify(), world)
+    if isinstance(step, steps.End):
+        assert step.state is State.FAILED and 'set its state to active' in step.reason
+    again = model.Observation(BEFORE, DEAD, NOW)
+    step = decide.next_step(known, rules, model.Verify(), again)
+    assert isinstance(step, steps.Begin) and step.method is Method.EVACUATE

@@ -152,7 +152,8 @@ def test_nothing_that_counts_later_is_left_out_of_the_record(vm_state):
 
 def test_the_version_before_reads_what_is_kept_of_a_server_that_runs_or_is_stopped():
     for vm_state, status in (('active', 'ACTIVE'), ('stopped', 'SHUTOFF'), ('error', 'ERROR')):
-        seen = server(vm_state, detail=status, power_state=1, fault='why', is_locked=True)
+        seen = server(vm_state, detail=status, power_state=1, fault='why', is_locked=True,
+                      fault_at=7.0)  # fmt: skip
         assert set(serialization.encode(server_states.for_record(seen))) == {
             'server', 'status', 'host', 'task', 'volumes', 'addresses', 'wording',
         }  # fmt: skip
