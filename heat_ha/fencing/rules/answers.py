@@ -112,10 +112,11 @@ def _words(found: list[str], says_on: str, says_off: str) -> set[Word]:
     own = {word: lines(text) for word, text in ((Word.ON, says_on), (Word.OFF, says_off)) if text}
     words = set()
     for line in found:
+        meant = {word for word, texts in own.items() if line in texts}
         usual = _STATUS_LINE.fullmatch(line)
-        if usual:
-            words.add(_STATUSES.get(usual[1], Word.OTHER))
-        words |= {word for word, texts in own.items() if line in texts}
+        if usual and (usual[1] in _STATUSES or not meant):
+            meant.add(_STATUSES.get(usual[1], Word.OTHER))
+        words |= meant
     return words
 
 

@@ -62,6 +62,24 @@ def test_own_words_join_the_usual_ones():
     assert answers.of_status(Said(2, 'Status: OFF\nlit'), **own)[0] is Power.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ('own', 'text', 'code', 'power'),
+    [
+        ({'says_off': 'Status: Standby'}, 'status: STANDBY', 2, Power.OFF),
+        ({'says_off': 'Status: Standby'}, 'Status: Standby\nStatus: ON', 2, Power.UNKNOWN),
+        ({'says_off': 'Status: Standby'}, 'Status: Standby\nStatus: Error', 2, Power.UNKNOWN),
+        ({'says_on': 'Status: Running'}, 'Status: Running', 0, Power.ON),
+        ({'says_on': 'Status: Running'}, 'Status: Stopped', 0, Power.UNKNOWN),
+        # What is on elsewhere is not off here.
+        ({'says_off': 'Status: ON'}, 'Status: ON', 2, Power.UNKNOWN),
+        ({'says_on': 'Status: OFF'}, 'Status: OFF', 2, Power.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_an_own_word_may_be_a_line_of_the_usual_form(own, text, code, power):
+    assert answers.of_status(Said(code, text), **own)[0] is power
+
+
 OFF, ON = 'Chassis Power is off', 'Chassis Power is on'
 
 
