@@ -8,21 +8,19 @@ its settings are its defaults but for the logins, the addresses, and what the ca
 
 import contextlib
 import datetime
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
 
-from lab import broker, database, layout, ports, processes, regions, services
+from lab import beside, broker, database, layout, ports, processes, regions, services
 from lab.client import access, waiting
 
 # The addresses of the lab's block behind those of its regions.
 PORT_OFFSET = 60
 SERVICES = ('masakari-api', 'masakari-engine')
 FOLDER = layout.LAB / 'masakari'
-CONSTRAINTS = layout.ROOT / 'bench' / 'masakari_constraints.txt'
+CONSTRAINTS = layout.SOURCES / 'masakari_constraints.txt'
 
 # With which its API shows hosts and notifications as its own client does.
 HEADERS = {'OpenStack-API-Version': 'instance-ha 1.3'}
@@ -70,19 +68,8 @@ project_domain_name = Default
 
 def install(say: Callable[[str], None]) -> None:
     """Make its environment, once."""
-    stamp = FOLDER / 'stamp'
-    wanted = CONSTRAINTS.read_text()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
     say('installing Masakari in an environment of its own')
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    uv = layout.ROOT / '.tools' / 'uv' / 'bin' / 'uv'
-    python = FOLDER / 'venv' / 'bin' / 'python'
-    pins = ('-c', layout.SOURCES / 'constraints.txt', '-c', CONSTRAINTS)
-    _run(uv, 'venv', '-q', '--python', layout.VENV / 'bin' / 'python', FOLDER / 'venv')
-    _run(uv, 'pip', 'install', '-q', '--python', python, *pins, 'masakari', 'pymysql')
-    stamp.write_text(wanted)
+    beside.install(FOLDER, CONSTRAINTS, 'masakari', 'pymysql')
 
 
 @contextlib.contextmanager
@@ -92,7 +79,7 @@ def database_made() -> Iterator[None]:
     try:
         # The tables of its workflows go where its settings say, so those come first.
         _configure({})
-        _run(_program('masakari-manage'), *_FILE, 'db', 'sync')
+        beside.run(_program('masakari-manage'), *_FILE, 'db', 'sync')
         yield
     finally:
         database.query('DROP DATABASE IF EXISTS masakari')
@@ -215,10 +202,3 @@ def _port() -> int:
 
 def _program(name: str) -> Any:
     return FOLDER / 'venv' / 'bin' / name
-
-
-def _run(*command: Any) -> None:
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, f'{command[0]}: {(done.stdout + done.stderr)[-2000:]}'

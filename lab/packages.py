@@ -20,6 +20,8 @@ _DEBIAN = {
     # A power control that is none, and the program with which it is spoken to: for tests.
     '/usr/bin/ipmi_sim': 'openipmi',
     '/usr/bin/ipmitool': 'ipmitool',
+    # A sender of alerts, for tests too.
+    '/usr/bin/prometheus-alertmanager': 'prometheus-alertmanager',
 }
 _GROUPS = ('core', 'clients', 'heat-ha', 'tests')
 _POLICY = pathlib.Path('/usr/sbin/policy-rc.d')

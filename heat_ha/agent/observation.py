@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import dispatcher, isolation, model, report_table, service_table, sources
+from heat_ha.agent import (
+    dispatcher,
+    isolation,
+    model,
+    power_watch,
+    report_table,
+    service_table,
+    sources,
+)
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
@@ -102,6 +110,9 @@ class Moment:
 # While an incident is in one of these, other hosts may keep it from going on.
 _HELD_BY_OTHERS = frozenset({Phase.SUSPECT, Phase.CONFIRMED})
 
+# In these a proof allows what is done.
+_RELY_ON_PROOF = frozenset({Phase.FENCED, Phase.RESCUING})
+
 
 class Observer:
     """Observes hosts.
@@ -112,6 +123,7 @@ class Observer:
     :param old_silence: seconds; a host that has been silent for longer has not failed just now.
     :param mark_settle: seconds; see ``heartbeats.has_settled``.
     :param fences: says whether the agent itself switches a host off.
+    :param power: looks whether what was fenced is on again.
     """
 
     def __init__(
@@ -129,11 +141,13 @@ class Observer:
         old_silence: float,
         mark_settle: float,
         fences: inventory.Inventory,
+        power: power_watch.PowerWatch,
     ) -> None:
         self._rule = rule
         self._old_silence = old_silence
         self._mark_settle = mark_settle
         self._fences = fences
+        self._power = power
         self._limits = limits
         self._audits = audits
         self._nova = nova
@@ -163,6 +177,7 @@ class Observer:
         """
         entry = self._store.get(agent_store.INCIDENT, host)
         found = self.observe(host, self.moment(self.incidents(), time.time()))
+        self._look_at_power(found.incident)
         if self.needs_audit(found):
             found = dataclasses.replace(found, leftovers=self._nova.leftovers(host))
         if found.incident is None or found.incident.phase is not Phase.RESCUING:
@@ -173,6 +188,12 @@ class Observer:
             # What ends the incident, or stops it, does not depend on its rescues.
             return Situation(host, entry, found, problem=exc)
         return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
+
+    def _look_at_power(self, incident: Incident | None) -> None:
+        """Have the power looked at for the next step: this one does not wait for a BMC."""
+        if incident is None or incident.proof is None or incident.phase not in _RELY_ON_PROOF:
+            return
+        self._power.look(incident.host, incident.proof)
 
     def needs_audit(self, observation: model.Observation) -> bool:
         """Whether the next step depends on what is left on the host."""
@@ -213,7 +234,7 @@ class Observer:
 
     def _since_proof(self, host: str, incident: Incident | None, moment: Moment) -> dict[str, Any]:
         """What speaks against the proof of a host's fence, while it allows anything."""
-        if incident is None or incident.phase not in (Phase.FENCED, Phase.RESCUING):
+        if incident is None or incident.phase not in _RELY_ON_PROOF:
             return {}
         proof_at = incident.proof.at if incident.proof is not None else incident.changed
         who = incident.proof.who if incident.proof is not None else ''
@@ -229,6 +250,7 @@ class Observer:
             self._table.services.get(host),
             self._reports.up_since(host, proof_at),
             1 if can_fence else heartbeats.SURE_LIFE,
+            self._power.seen_on(host, incident.proof) if incident.proof is not None else '',
         )
         unclear = '' if life else self._unclear(host, proof_at, moment)
         return {'life': life, 'unclear': unclear, 'can_fence': can_fence, 'is_word': is_word}

@@ -23,6 +23,7 @@ from heat_ha.agent import (
     metrics,
     model,
     observation,
+    power_watch,
     report_table,
     resumer,
     service_table,
@@ -95,6 +96,7 @@ class Agent:
             nova=nova, store=store, table=self._table, reports=reported, monitor=monitor,
             rescues=rescues, old_silence=settings.host.old_silence,
             mark_settle=settings.host.mark_settle, fences=fences,
+            power=power_watch.PowerWatch(fences),
         )  # fmt: skip
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
         steps = executor.StepExecutor(

@@ -16,7 +16,8 @@ _KEYS = ('default', 'hosts')
 
 # Of the drivers of a host, each level is tried after the one before it failed; all drivers of a
 # level must have switched the host off.
-Levels = tuple[tuple[driver.Driver, ...], ...]
+Drivers = tuple[driver.Driver, ...]
+Levels = tuple[Drivers, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +54,19 @@ class Inventory:
         :param who: of the proof: the drivers that gave it, and the agent.
         :raises exceptions.Refused: the settings of the host are wrong.
         """
+        return any(not one.is_power_control for one in self._named(host, who))
+
+    def proved_by(self, host: str, who: str) -> Drivers:
+        """The power controls of a host that have given a proof, none for a person's word.
+
+        :param who: of the proof: the drivers that gave it, and the agent.
+        :raises exceptions.Refused: the settings of the host are wrong.
+        """
+        return tuple(one for one in self._named(host, who) if one.is_power_control)
+
+    def _named(self, host: str, who: str) -> Drivers:
         names = who.rpartition(' by ')[0].split(' and ')
-        return any(
-            one.name in names and not one.is_power_control
-            for level in self.levels(host)
-            for one in level
-        )
+        return tuple(one for level in self.levels(host) for one in level if one.name in names)
 
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""

@@ -2,6 +2,7 @@
 """Real power controls for hosts that do not exist: Redfish by sushy-tools, IPMI by ipmi_sim."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -38,6 +39,23 @@ def redfish_settings(address: str, host: str) -> dict[str, Any]:
         'system': f'/redfish/v1/Systems/{system_id(host)}',
         'timeout': 20,
     }
+
+
+def power_of(settings: dict[str, Any]) -> str:
+    """The ``PowerState`` that the emulator shows for a host of the fencing file."""
+    with urllib.request.urlopen(settings['address'] + settings['system'], timeout=5) as answer:
+        return str(json.load(answer)['PowerState'])
+
+
+def switch(settings: dict[str, Any], reset_type: str) -> None:
+    """Let the emulator switch a host, as a person does: ``On``, ``ForceOff``."""
+    request = urllib.request.Request(
+        f'{settings["address"]}{settings["system"]}/Actions/ComputerSystem.Reset',
+        data=json.dumps({'ResetType': reset_type}).encode(),
+        headers={'Content-Type': 'application/json'},
+    )
+    with urllib.request.urlopen(request, timeout=5):
+        pass
 
 
 # In the folder of an emulator that runs, its process.

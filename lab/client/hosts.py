@@ -4,10 +4,12 @@
 import contextlib
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from lab import processes
 from lab.client import access, waiting
 
 HOSTS = ('c1', 'c2', 'c3')
@@ -16,22 +18,39 @@ HOSTS = ('c1', 'c2', 'c3')
 MARK_SETTLES = 4.0
 
 
+# The lab refuses a command while another one is at work.
+_ONE_COMMAND = threading.Lock()
+
+
 def run_lab(verb: str, *services: str) -> None:
     """Carry out one verb of the lab's command line. :raises AssertionError: it failed."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'lab', verb, *services],
-        cwd=access.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    with _ONE_COMMAND:
+        done = subprocess.run(
+            [sys.executable, '-m', 'lab', verb, *services],
+            cwd=access.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def runs(host: str) -> bool:
+    """Whether the nova-compute of a host runs, which may be frozen."""
+    return processes.is_alive(f'nova-compute-{host}')
 
 
 def host_of(admin: Any, server: str) -> str:
     """The name of the host that a server is on, which only an admin can see."""
     answer = admin.compute.get(f'/servers/{server}')
     return str(answer.json()['server']['OS-EXT-SRV-ATTR:host'])
+
+
+def homes_of(admin: Any, servers: Collection[str]) -> dict[str, str]:
+    """The host of each of these servers, by one request."""
+    answer = admin.compute.get('/servers/detail?all_tenants=1&limit=1000')
+    shown = {s['id']: str(s['OS-EXT-SRV-ATTR:host']) for s in answer.json()['servers']}
+    return {server: shown[server] for server in servers}
 
 
 def service_of(admin: Any, host: str) -> dict[str, Any]:

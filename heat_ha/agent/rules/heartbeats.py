@@ -81,6 +81,7 @@ def life_after(
     service: ComputeService | None,
     says_up: Collection[str],
     enough: int = 1,
+    seen_on: str = '',
 ) -> str:
     """What was seen of a host after its fence; '' for no sign of life (S1).
 
@@ -92,12 +93,15 @@ def life_after(
     :param says_up: the sources that have reported since that it is up.
     :param enough: how many heartbeats are a sign of life. Where the host is fenced again after it,
         one is: that does no harm. Where nobody can, ``SURE_LIFE`` are.
+    :param seen_on: what has shown since that its power is on; '' when nothing has.
     """
     sent = sum(one.after > proof_at + WRITTEN_LATE for one in own)
     if sent >= enough:
         return f'its nova-compute has sent heartbeats since ({sent})'
     if says_up:
         return f'{", ".join(says_up)}: up'
+    if seen_on:
+        return seen_on
     if service is None or not service.is_forced_down or service.heartbeat_at is None:
         return ''
     if service.marked_at is None:

@@ -18,6 +18,7 @@ from heat_ha.agent import (
     isolation,
     model,
     observation,
+    power_watch,
     report_table,
     service,
     service_table,
@@ -190,6 +191,9 @@ def make(
         monitor, Dispatcher(world), Resumer(), locks or Locks(),
     )  # fmt: skip
     made.monitor = monitor
+    made._observer._power = power_watch.PowerWatch(
+        Fences(world), now=lambda: service.time.time(), run=lambda call: call()
+    )
     return made
 
 

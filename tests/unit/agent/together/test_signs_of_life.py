@@ -58,6 +58,32 @@ def test_a_host_that_comes_back_while_it_is_rescued_is_fenced_again_before_anyth
 
 
 # S1
+def test_a_host_that_is_switched_on_again_is_fenced_before_it_sends_any_heartbeat(
+    store, monkeypatch
+):
+    world = World()
+    clock = Clock(monkeypatch, world)
+    world.servers['c1'] = {f's{n}' for n in range(100)}
+    agent = make(world, store)
+    clock.tick(agent, 10)
+    clock.dead.add('c1')
+    clock.tick(agent, 20)
+    assert phase(store, 'c1') == 'rescuing' and world.power['c1'] == 'off'
+    world.done.clear()
+    # Its guests start at once, its nova-compute only later.
+    world.power['c1'] = 'on'
+    clock.tick(agent, 12)
+    assert world.power['c1'] == 'off'
+    kinds = [kind for kind, _host in world.done]
+    assert kinds.count('off') == 1
+    incident = store.get('incident', 'c1').value
+    assert len(incident['fences']) == 2 and phase(store, 'c1') == 'rescuing'
+    # Once it is off again, its rescues go on and it is not fenced any more.
+    clock.tick(agent, 20)
+    assert [kind for kind, _host in world.done].count('off') == 1
+
+
+# S1
 def test_a_host_that_lives_after_each_fence_is_held_for_a_person(store):
     """Its entry in the fencing file is that of another host."""
     world = World()

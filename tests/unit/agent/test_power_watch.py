@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has proved a host to be off is asked again, and only a clear answer contradicts it."""
+
+import itertools
+
+import pytest
+
+from heat_ha import exceptions
+from heat_ha.agent import power_watch
+from heat_ha.fencing import driver, inventory, model
+
+PROOF_AT = 100.0
+
+
+class Bmc(driver.Driver):
+    """One that shows what it is told; ``asked`` counts."""
+
+    def __init__(self, name, shows, is_power_control=True):
+        self.name, self.shows, self.is_power_control = name, shows, is_power_control
+        self.asked = self.closed = 0
+
+    def power(self):
+        self.asked += 1
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return self.shows, 'it says so'
+
+    def switch_off(self):
+        raise AssertionError('a look switches nothing')
+
+    def close(self):
+        self.closed += 1
+
+
+class Fences(inventory.Inventory):
+    def __init__(self, *levels):
+        super().__init__({}, {})
+        object.__setattr__(self, 'found', levels)
+
+    def levels(self, host):
+        if isinstance(self.found[0], Exception):
+            raise self.found[0]
+        return self.found
+
+
+class Clock:
+    now = PROOF_AT + 60.0
+
+    def __call__(self):
+        return self.now
+
+
+def proof(who):
+    return model.Proof(who, 'seen off twice', PROOF_AT)
+
+
+def watch(fences, clock=None, run=lambda call: call()):
+    return power_watch.PowerWatch(fences, now=clock or Clock(), run=run)
+
+
+SHOWN = [
+    (model.Power.ON, True),
+    (model.Power.OFF, False),
+    (model.Power.UNKNOWN, False),
+    (RuntimeError('no answer'), False),
+]
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'names'),
+    [
+        (a, b, names)
+        for (a, b), names in itertools.product(
+            itertools.product(range(len(SHOWN)), repeat=2), ('one', 'two', 'one and two')
+        )
+    ],
+)
+def test_only_what_gave_the_proof_and_clearly_shows_on_is_a_sign_of_life(first, second, names):
+    one, two = Bmc('one', SHOWN[first][0]), Bmc('two', SHOWN[second][0])
+    watched = watch(Fences((one,), (two,)))
+    given = proof(f'{names} by agent-1')
+    watched.look('c1', given)
+    expected = any(
+        SHOWN[number][1]
+        for number, made in ((first, one), (second, two))
+        if made.name in names.split(' and ')
+    )
+    assert bool(watched.seen_on('c1', given)) is expected
+    assert (one.asked, two.asked) == ('one' in names, 'two' in names)
+    assert (one.closed, two.closed) == (one.asked, two.asked)
+    assert watched.seen_on('c2', given) == ''
+
+
+@pytest.mark.parametrize('who', ['ada, by hand', 'nova_forced_down by agent-1', 'one', ''])
+def test_somebodys_word_is_not_held_against_a_power_control(who):
+    # What a person says of a host whose BMC is broken must count.
+    one = Bmc('one', model.Power.ON)
+    word = Bmc('nova_forced_down', model.Power.ON, is_power_control=False)
+    watched = watch(Fences((one,), (word,)))
+    watched.look('c1', proof(who))
+    assert watched.seen_on('c1', proof(who)) == '' and one.asked == word.asked == 0
+
+
+def test_what_was_seen_before_a_new_fence_says_nothing_against_that():
+    clock = Clock()
+    watched = watch(Fences((Bmc('one', model.Power.ON),)), clock)
+    watched.look('c1', proof('one by a'))
+    assert 'power as on' in watched.seen_on('c1', proof('one by a'))
+    later = model.Proof('one by a', 'again', clock.now + 1)
+    assert watched.seen_on('c1', later) == ''
+
+
+def test_it_asks_seldom_and_never_twice_at_once():
+    clock, begun = Clock(), []
+    one = Bmc('one', model.Power.OFF)
+    watched = watch(Fences((one,)), clock, begun.append)
+    for _ in range(3):
+        watched.look('c1', proof('one by a'))
+    # The first is not answered yet, however late it is.
+    clock.now += 100 * power_watch.EVERY
+    watched.look('c1', proof('one by a'))
+    assert len(begun) == 1
+    begun[0]()
+    for _ in range(3):
+        watched.look('c1', proof('one by a'))
+    assert len(begun) == 2
+    begun[1]()
+    clock.now += power_watch.EVERY / 2
+    watched.look('c1', proof('one by a'))
+    assert len(begun) == 2 and one.asked == 2
+
+
+def test_an_entry_that_is_wrong_is_left_to_the_next_fence():
+    watched = watch(Fences(exceptions.Refused('no address')))
+    watched.look('c1', proof('one by a'))
+    assert watched.seen_on('c1', proof('one by a')) == ''
