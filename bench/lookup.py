@@ -98,8 +98,9 @@ def fill(engine: Any, resources: int) -> list[list[str]]:
         ]
         for part in _batches(kept):
             connection.execute(data.insert(), part)
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text('ANALYZE TABLE stack, resource, resource_data'))
+    if engine.dialect.name == 'mysql':
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text('ANALYZE TABLE stack, resource, resource_data'))
     return found
 
 
@@ -131,17 +132,20 @@ def measure(engine: Any, by_stack: list[list[str]], count: int, peers: int) -> d
     # One host has some servers of each stack, not all of few.
     spread = [servers[i] for i in range(SERVERS_OF_A_STACK) for servers in by_stack]
     wanted = spread[:count]
-    policy_index.policies_of(wanted)
-    found, ours, queries = timed(engine, lambda: policy_index.policies_of(wanted))
+
+    def look_up(servers: Sequence[str]) -> Any:
+        # All are their project's own: that is one request to Nova for a project, not a query.
+        return policy_index.policies_of(servers, lambda _project: wanted)
+
+    look_up(wanted)
+    found, ours, queries = timed(engine, lambda: look_up(wanted))
     assert set(found) == set(wanted), 'a protected server was not found'
-    _few, _seconds, of_few = timed(engine, lambda: policy_index.policies_of(wanted[:5]))
+    _few, _seconds, of_few = timed(engine, lambda: look_up(wanted[:5]))
     numbers = [policy.number for policy in found.values()]
     _states, states, of_states = timed(engine, lambda: policy_index.states_of(numbers))
     _plans, plans, of_plans = timed(engine, policy_index.unfinished_failovers)
     one_by_one = wanted[:peers]
-    _each, each, of_each = timed(
-        engine, lambda: [policy_index.policies_of([server]) for server in one_by_one]
-    )
+    _each, each, of_each = timed(engine, lambda: [look_up([server]) for server in one_by_one])
     _rows, bare, _one = timed(engine, lambda: _bare(engine, wanted))
     return {
         'servers': len(wanted),

@@ -402,3 +402,19 @@ def test_a_signal_passes_no_limit_of_the_agent(engine, nova, level, body, is_res
     )
     engine.signal(stack, 'policy', {'action': 'rescue'})
     assert nova.begun
+
+
+def test_the_bench_of_the_look_up_still_calls_what_it_measures(tmp_path, monkeypatch):
+    from heat.db import models
+
+    from bench import lookup
+    from heat_ha.agent.adapters import policy_index
+
+    # The bench lets it use its own database, for good.
+    monkeypatch.setattr(policy_index, 'engine', policy_index.engine)
+    database = sqlalchemy.create_engine(f'sqlite:///{tmp_path}/bench.sqlite')
+    models.BASE.metadata.create_all(database)
+    by_stack = lookup.fill(database, 400)
+    figures = lookup.measure(database, by_stack, 10, 2)
+    assert figures['servers'] == 10 and figures['ours_queries'] == figures['ours_queries_for_5']
+    database.dispose()
