@@ -51,9 +51,9 @@ class HeatResourceType(docutils.SphinxDirective):
             *self._parsed(_docstring(cls)),
             *_status(cls),
             nodes.rubric('', 'Properties'),
-            _table(PROPERTY_COLUMNS, _property_rows(cls.properties_schema)),
+            table(PROPERTY_COLUMNS, _property_rows(cls.properties_schema)),
             nodes.rubric('', 'Attributes'),
-            _table(ATTRIBUTE_COLUMNS, _attribute_rows(cls.attributes_schema)),
+            table(ATTRIBUTE_COLUMNS, _attribute_rows(cls.attributes_schema)),
         ]
 
     def _parsed(self, lines):
@@ -132,7 +132,7 @@ def _description(schema):
     )
 
 
-def _table(columns, rows):
+def table(columns, rows):
     group = nodes.tgroup('', cols=len(columns))
     group += [nodes.colspec('', colwidth=width) for _, width in columns]
     group += nodes.thead('', _row(nodes.Text(title) for title, _ in columns))

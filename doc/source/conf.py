@@ -8,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'ext'))
 
 project = 'heat-ha'
 copyright = 'the heat-ha maintainers'
-extensions = ['heat_properties', 'sphinx.ext.autodoc']
+extensions = ['agent_metrics', 'heat_properties', 'sphinx.ext.autodoc']
 nitpicky = True
 # Heat's docstrings, which ours go along with, put names between single backticks.
 default_role = 'literal'
