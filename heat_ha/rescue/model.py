@@ -141,7 +141,8 @@ class Migration:
     """The newest migration of a server as Nova shows it.
 
     ``status`` and ``kind`` are Nova's words, ``created`` is Unix time, ``destination`` Nova's hash
-    of host and project, '' while no host is chosen.
+    of host and project, '' before that host has begun with it. ``candidates``: until then, the
+    hosts on which room is reserved for the server, beside the one of before.
     """
 
     ABSENT: ClassVar[str] = 'absent'
@@ -151,6 +152,7 @@ class Migration:
     kind: str = ''
     created: float = 0.0
     destination: str = ''
+    candidates: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

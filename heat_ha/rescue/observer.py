@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from heat_ha.cloud.model import Host
 from heat_ha.rescue import model
+from heat_ha.rescue.rules import migrations
 
 # Seconds for which a look at all hosts serves the rounds after it.
 HOSTS_VALID = 2.0
@@ -94,8 +95,8 @@ class Observer:
         known, now = self._migrations.get(server), time.monotonic()
         if known is None or now - known[0] >= MIGRATION_VALID:
             known = self._migrations[server] = now, self._nova.migration(server)
-        to = known[1].destination
-        return dataclasses.replace(seen, migration=known[1], destination=hosts(to) if to else None)
+        to = migrations.destination(known[1], hosts)
+        return dataclasses.replace(seen, migration=known[1], destination=to)
 
     def forget_migration(self, server: str) -> None:
         """Let no earlier look at its migrations count: a new one is about to begin."""

@@ -6,8 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Collection, Iterator
 from typing import Any
+
+import amqp
 
 from lab import processes
 from lab.client import access, waiting
@@ -58,6 +61,20 @@ def service_of(admin: Any, host: str) -> dict[str, Any]:
     answer = admin.compute.get('/os-services?binary=nova-compute', microversion='2.53')
     found: dict[str, Any] = next(s for s in answer.json()['services'] if s['host'] == host)
     return found
+
+
+def purge_queue(host: str) -> None:
+    """Forget what Nova has sent to a nova-compute, as ``rabbitmqctl purge_queue`` does."""
+    place = urllib.parse.urlsplit(access.environment()['bus']['one'])
+    connection = amqp.Connection(
+        host=f'{place.hostname}:{place.port}',
+        userid=place.username,
+        password=place.password,
+        virtual_host=place.path.lstrip('/'),
+    )
+    connection.connect()
+    with contextlib.closing(connection):
+        connection.channel().queue_purge(f'compute.{host}')
 
 
 def confirm_down(admin: Any, host: str, is_down: bool, *, settles: bool = True) -> None:

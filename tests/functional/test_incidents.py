@@ -63,6 +63,15 @@ class Scene:
         """The hosts that the servers are on."""
         return set(hosts.homes_of(self.admin, self.servers).values())
 
+    def states(self):
+        """The state and the task of each server, as an administrator sees them."""
+        shown = self.admin.compute.get('/servers/detail?all_tenants=1&limit=1000').json()
+        return {
+            server['id']: (server['OS-EXT-STS:vm_state'], server['OS-EXT-STS:task_state'])
+            for server in shown['servers']
+            if server['id'] in self.servers
+        }
+
     def check_evacuated(self, *dead):
         """See that each server lives on elsewhere as it was, and that nothing was done twice."""
         assert not self.homes() & set(dead)
@@ -138,7 +147,14 @@ def test_a_second_host_that_dies_under_its_rescues_is_rescued_too(
         until_done(DEAD, 'c2')
         assert {s.host for s in wired.switched} == {DEAD, 'c2'}
     scene.check_evacuated(DEAD, 'c2')
+    # What Nova had sent to it before it died is still in its queue. The guide says what to do.
+    hosts.purge_queue('c2')
+    hosts.run_lab('start', 'nova-compute-c2')
+    waiting.until(
+        lambda: agents.phase('c2') == 'closed', 'c2 is let in again', seconds=120, every=1
+    )
     assert scene.homes() == {'c1'}
+    assert scene.stack.servers() and set(scene.states().values()) == {('active', None)}
 
 
 ONE = f"""

@@ -9,6 +9,7 @@ project only, as the owner's credential would.
 """
 
 import concurrent.futures
+import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import Host, ServerStatus
 from heat_ha.conf import nova_hosts
 from heat_ha.rescue import model
-from heat_ha.rescue.rules import causes
+from heat_ha.rescue.adapters import placement
+from heat_ha.rescue.rules import causes, migrations
 
 LOG = logging.getLogger(__name__)
 
@@ -162,12 +164,25 @@ class RescueNova:
         if not found:
             return model.Migration(model.Migration.ABSENT)
         to = getattr(found[0], 'dest_compute', None)
-        return model.Migration(
+        seen = model.Migration(
             status=found[0].status or '',
             kind=found[0].migration_type or '',
             created=_seconds(found[0].created_at),
             destination=compute_hosts.host_id(self._project, to) if to else '',
         )
+        if not migrations.has_no_destination_yet(seen):
+            return seen
+        source = getattr(found[0], 'source_compute', None)
+        return dataclasses.replace(seen, candidates=self._with_room(client, server_id, source))
+
+    def _with_room(self, client: Any, server_id: str, source: str | None) -> tuple[str, ...]:
+        """The hosts, beside that of before, on which the scheduler has set room aside."""
+        try:
+            found = placement.hosts_with_room(client, server_id)
+        except compute_hosts.FAILURES as exc:
+            LOG.info('Placement did not show the room of server %s: %s', server_id, exc)
+            return ()
+        return tuple(compute_hosts.host_id(self._project, h) for h in found if h != source)
 
     def begin(self, method: model.Method, server: model.Server, is_reset: bool = False) -> None:
         """Ask for a method that Nova carries out by itself; a look shows its end.
@@ -223,6 +238,11 @@ class RescueNova:
                 # Somebody else is at work on it, or has moved it. A reset would take that out of
                 # Nova's sight.
                 raise causes.Unsuccessful(model.Cause.STATE)
+            LOG.warning(
+                'The state of server %s is reset, to evacuate it again. If the host died that was '
+                'to get it, purge the queue compute.HOST before that host starts again',
+                server.server,
+            )
             client.servers.reset_state(server.server, 'error')
         client.servers.evacuate(server.server)
 

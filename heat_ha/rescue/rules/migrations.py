@@ -2,7 +2,7 @@
 """The table of the states of Nova's migrations: whether one may still change something. Pure."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from heat_ha.cloud.model import Host, HostState
 from heat_ha.rescue.model import Migration
@@ -67,6 +67,27 @@ def phase(migration: Migration, host: str, since: float | None = None) -> Phase:
     if has_brought or (is_earlier and found in (Phase.OVER, Phase.FAILED)):
         return Phase.ABSENT
     return found
+
+
+def has_no_destination_yet(migration: Migration) -> bool:
+    """Whether an evacuation is on its way to a host that has not begun with it."""
+    is_under_way = phase(migration, '') is Phase.UNDER_WAY
+    return is_under_way and migration.kind == EVACUATION and not migration.destination
+
+
+def destination(migration: Migration, hosts: Callable[[str], Host]) -> Host | None:
+    """The host that it leads to; None while none is known.
+
+    Room may be left over from an earlier attempt. So invariant: it is one that is confirmed down
+    only if all of them are.
+
+    :param hosts: finds a host by its hash.
+    """
+    if migration.destination:
+        return hosts(migration.destination)
+    found = [hosts(one) for one in migration.candidates]
+    may_work = [one for one in found if one.state is not HostState.CONFIRMED_DOWN]
+    return next(iter((*may_work, *found)), None)
 
 
 def is_cut_off(migration: Migration, destination: Host | None) -> bool:

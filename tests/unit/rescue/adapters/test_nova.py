@@ -187,8 +187,8 @@ def test_the_newest_migration_is_shown_without_the_name_of_a_host(made):
     assert made.reader.migrations.asked == [{'instance_uuid': 's1', 'limit': 1}]
     to = compute_hosts.host_id('mine', 'compute-7')
     assert found == model.Migration('pre-migrating', 'evacuation', 1795773600.0, to)
-    made.reader.migrations = Migrations(migration(dest_compute=None))
-    assert made.nova.migration('s1').destination == ''
+    made.reader.migrations = Migrations(migration(dest_compute=None, migration_type='resize'))
+    assert made.nova.migration('s1') == model.Migration('pre-migrating', 'resize', 1795773600.0)
     odd = migration(status=None, migration_type=None, created_at=None)
     made.reader.migrations = Migrations(odd)
     assert made.nova.migration('s1') == model.Migration('', '', 0.0, to)
@@ -196,6 +196,71 @@ def test_the_newest_migration_is_shown_without_the_name_of_a_host(made):
     assert made.nova.migration('s1').status == model.Migration.ABSENT
     made.reader.migrations = Migrations(nova_exceptions.ClientException(503))
     assert made.nova.migration('s1').status == model.Migration.COULD_NOT_ASK
+
+
+class Placement:
+    """Keystone's session as far as Placement is asked by it."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def get(self, path, **options):
+        self.asked.append((path, options))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return types.SimpleNamespace(json=lambda: self.answer)
+
+
+class Hypervisors:
+    def __init__(self, **hosts):
+        self.hosts = hosts
+
+    def get(self, provider):
+        if provider not in self.hosts:
+            raise nova_exceptions.NotFound(404)
+        return types.SimpleNamespace(service={'host': self.hosts[provider], 'id': 1})
+
+
+ROOM = {'allocations': {p: {'resources': {'VCPU': 1}} for p in ('p1', 'p2', 'card')}}
+
+
+@pytest.mark.parametrize(
+    ('answer', 'source', 'hosts'),
+    [
+        (ROOM, 'compute-1', ['compute-2']),
+        (ROOM, 'compute-9', ['compute-1', 'compute-2']),
+        (ROOM, None, ['compute-1', 'compute-2']),
+        ({'allocations': {}}, 'compute-1', []),
+        ({'allocations': None}, 'compute-1', []),
+        ({}, 'compute-1', []),
+        (keystone_exceptions.Forbidden(), 'compute-1', []),
+        (keystone_exceptions.EndpointNotFound(), 'compute-1', []),
+        (keystone_exceptions.ConnectTimeout(), 'compute-1', []),
+    ],
+    ids=repr,
+)
+def test_of_an_evacuation_without_a_destination_it_is_asked_where_room_was_reserved(
+    made, answer, source, hosts
+):
+    if not made.reader.is_admin:
+        return
+    asked = Placement(answer)
+    made.reader.client = types.SimpleNamespace(
+        session=asked, region_name='one', interface='internal'
+    )
+    made.reader.hypervisors = Hypervisors(p1='compute-1', p2='compute-2')
+    shown = migration(dest_compute=None, status='accepted', source_compute=source)
+    made.reader.migrations = Migrations(shown)
+    found = made.nova.migration('s1')
+    assert found.destination == ''
+    assert found.candidates == tuple(compute_hosts.host_id('mine', host) for host in hosts)
+    [(path, options)] = asked.asked
+    where = {'service_type': 'placement', 'region_name': 'one', 'interface': 'internal'}
+    assert path == '/allocations/s1' and options['endpoint_filter'] == where
+    # One that its host has begun with shows that itself.
+    made.reader.migrations = Migrations(migration())
+    made.nova.migration('s1')
+    assert len(asked.asked) == 1
 
 
 @pytest.mark.parametrize('is_reset', [False, True])

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
+
 import pytest
 
 from heat_ha.cloud.model import Host, HostState
@@ -97,3 +99,39 @@ def test_which_migrations_may_have_been_torn(status, destination):
     for kind in ('resize', 'migration'):
         is_torn = migrations.was_torn(Migration(status, kind, NOW, 'there'), destination)
         assert is_torn is (status not in OVER and status != Migration.ABSENT)
+
+
+PLACES = ('', 'dead', 'living', 'unknown')
+SEEN = {
+    'dead': Host(HostState.CONFIRMED_DOWN, 'dead'),
+    'living': Host(HostState.UP, 'living'),
+    'unknown': Host(HostState.UNKNOWN, 'unknown'),
+}
+
+
+@pytest.mark.parametrize('status', [*UNDER_WAY, *OVER, *FAILED, 'a word of tomorrow'])
+@pytest.mark.parametrize('kind', [migrations.EVACUATION, migrations.LIVE, 'resize', ''])
+@pytest.mark.parametrize('to', ['', 'there'])
+def test_only_of_an_evacuation_under_way_is_it_asked_where_room_was_reserved(status, kind, to):
+    found = Migration(status, kind, NOW, to)
+    is_under_way = status not in (*OVER, *FAILED)
+    expected = is_under_way and kind == migrations.EVACUATION and not to
+    assert migrations.has_no_destination_yet(found) is expected
+
+
+# S1
+@pytest.mark.parametrize(
+    ('to', 'candidates'),
+    [
+        (to, tuple(chosen))
+        for to in PLACES
+        for count in range(3)
+        for chosen in itertools.permutations(PLACES[1:], count)
+    ],
+)
+def test_an_evacuation_is_cut_off_only_where_every_host_that_it_may_be_for_is_dead(to, candidates):
+    found = Migration('accepted', migrations.EVACUATION, NOW, to, candidates)
+    place = migrations.destination(found, SEEN.__getitem__)
+    meant = {to} if to else set(candidates)
+    assert migrations.is_cut_off(found, place) is (bool(meant) and meant == {'dead'})
+    assert (place is None) is (not meant)
