@@ -83,6 +83,17 @@ class StillStopped(Stopped):
     """It was tried again by itself and stopped for the same reason: that is no news."""
 
 
+class LeaveOff(HaError):
+    """The work ends here, and the step that raised it is neither done nor failed."""
+
+
+class LostLock(LeaveOff):
+    """Another engine carries the plan now; this one must not touch anything more."""
+
+    def __init__(self) -> None:
+        super().__init__('another engine carries this failover now, so there is nothing to do here')
+
+
 class FencingUnconfirmed(Stopped):
     """A server may still write. Nothing goes on before its end is confirmed (S1).
 

@@ -152,9 +152,18 @@ class Lock(Lease):
         found = stack_lock_object.StackLock.get_engine_id(self._context, self._stack_id)
         return None if found is None else str(found)
 
+    @property
+    def row(self) -> tuple[str, str]:
+        """The stack that is locked and the engine that has it, as Heat's table has both."""
+        return self._stack_id, self._engine_id
+
+    def is_of_this_object(self) -> bool:
+        """Whether no other thread of this engine has taken the lock since."""
+        return _TAKEN_HERE.get(self._stack_id) is self
+
     def is_held(self) -> bool:
         """Whether it is still ours: a thawed engine may have lost it, even to its own thread."""
-        return _TAKEN_HERE.get(self._stack_id) is self and self.owner() == self._engine_id
+        return self.is_of_this_object() and self.owner() == self._engine_id
 
     def release(self) -> None:
         """Give the lock back, if this object has it; tried for minutes without the database."""

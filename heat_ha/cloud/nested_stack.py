@@ -135,7 +135,10 @@ def update_nested(
     for pause in (*AGAIN_AFTER, None):
         still_wanted()
         try:
-            resource.update_with_template(make_template())
+            template = make_template()
+            # What it was made of may be older than what another engine has put there since.
+            still_wanted()
+            resource.update_with_template(template)
             wait_for_nested_update(resource, timeout=timeout, still_wanted=still_wanted)
             return
         except (NestedFailed, heat_exception.HeatException) as exc:

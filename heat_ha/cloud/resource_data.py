@@ -2,10 +2,12 @@
 """What is on record with a Heat resource: the entries of its data, and its metadata.
 
 Heat's database holds the data apart from the resource's row, so an entry can be written while
-Heat itself works on the resource; the last writer wins. The metadata are a part of the row, and
-are changed by compare-and-set: of two engines that write at once, one looks again.
+Heat itself works on the resource. The last writer wins, unless ``compare_and_set`` writes. The
+metadata are a part of the row, and are changed by compare-and-set: of two engines that write at
+once, one looks again.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +18,25 @@ MAX_BYTES = 60_000
 
 
 def fresh(resource: Any) -> Mapping[str, str]:
-    """All entries as the database has them now; another engine may have written meanwhile."""
-    resource._data = None
-    found: Mapping[str, str] = resource.data()
-    return found
+    """All entries as the database has them now; another engine may have written meanwhile.
+
+    Several threads may ask at once: the steps of a plan do.
+    """
+    with _reading(resource):
+        resource._data = None
+        found: Mapping[str, str] = resource.data()
+        return found
+
+
+def forget(resource: Any) -> None:
+    """Have the resource read its entries anew when it is asked for them next."""
+    with _reading(resource):
+        resource._data = None
+
+
+def _reading(resource: Any) -> Any:
+    """A lock of this object's own: what one thread reads, Heat keeps where another resets it."""
+    return vars(resource).setdefault('_ha_reading', threading.RLock())
 
 
 def size_of(text: str) -> int:

@@ -44,6 +44,12 @@ class ExecutorCallbacks(Protocol):
     def still_wanted(self) -> None:
         """Ask whether to go on. :raises LostLock: another engine has taken over."""
 
+    def check_ours(self) -> None:
+        """Ask before a request whether it may be sent; steps ask from several threads at once.
+
+        :raises LeaveOff: another engine has taken over, and may be further.
+        """
+
     def begun(self, plan: model.Plan) -> None:
         """Called once the first steps are under way."""
 
@@ -64,14 +70,6 @@ class ExecutorCallbacks(Protocol):
 
     def moved(self, plan: model.Plan) -> None:
         """Called once the new active holds every volume."""
-
-
-class LeaveOff(exceptions.HaError):
-    """The run ends here, and the step that raised it is neither done nor failed."""
-
-
-class LostLock(LeaveOff):
-    """Another engine carries the plan now; this one must not touch anything more."""
 
 
 class PlanExecutor:
@@ -96,7 +94,7 @@ class PlanExecutor:
         self._callbacks = callbacks
         self._sorter = graph.sorter(plan, of_follow_up=of_follow_up)
         self._in_services = handoff_steps.HandoffSteps(
-            services, lambda: self.plan, looks or {}, old
+            services, lambda: self.plan, callbacks.check_ours, looks or {}, old
         )
         self._running: dict[concurrent.futures.Future[tuple[str, float]], str] = {}
         self._failure: exceptions.HaError | None = None
@@ -220,13 +218,13 @@ class PlanExecutor:
         self._unreported.append(step)
 
     def _failed(self, name: str, exc: Exception) -> exceptions.HaError:
-        if not isinstance(exc, (exceptions.Stopped, LeaveOff)):
+        if not isinstance(exc, (exceptions.Stopped, exceptions.LeaveOff)):
             LOG.exception('plan %s: %s failed', self.plan.plan_id, name)
             remedy = 'The log of the engine has the details; send the signal resume to go on'
             exc = exceptions.Stopped(f'{name} failed: {exc}', remedy)
         step = self._mark(name, state=StepState.FAILED, reason=str(exc))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
-        if not isinstance(exc, LeaveOff):
+        if not isinstance(exc, exceptions.LeaveOff):
             self._unreported.append(step)
         return exc
 

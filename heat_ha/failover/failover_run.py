@@ -218,7 +218,7 @@ class FailoverRun:
             handoff_seconds=self._handoff_seconds,
             seconds=time.monotonic() - self._accepted_at,
         )
-        record.add_to_history(self._policy, line)
+        self._held.add_to_history(line)
 
     # --- what the executor calls (executor.ExecutorCallbacks) --------------------------------
 
@@ -247,6 +247,10 @@ class FailoverRun:
             raise exceptions.Stopped(
                 'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
             )
+
+    def check_ours(self) -> None:
+        """Ask for the lock before a request. :raises LostLock: another engine holds it."""
+        self._held.check_ours()
 
     def begun(self, plan: model.Plan) -> None:
         """Report the start, once; the first volumes are on their way by then."""

@@ -53,7 +53,7 @@ class Tried(enum.Enum):
     ELSEWHERE = 'another thread or engine is at it'
 
 
-class NoLongerWanted(executor.LeaveOff):
+class NoLongerWanted(exceptions.LeaveOff):
     """It was dropped, done by another engine, or the policy is being deleted."""
 
 
@@ -115,7 +115,7 @@ class FollowUpRun:
             )
             done = running.run()
             self._end(done, time.monotonic() - started)
-        except NoLongerWanted as exc:
+        except (NoLongerWanted, exceptions.LostLock) as exc:
             LOG.info('%s: the follow-up of plan %s: %s', self._policy.name, self._plan_id, exc)
         except heat_steps.GroupBusy as exc:
             self._put_off(exc, AFTER_OTHERS)
@@ -143,17 +143,16 @@ class FollowUpRun:
         present = [one.member for one in listed.seen]
 
         def end(known: model.Record) -> model.Record:
-            if work.follow_up_of(known, self._plan_id) is None:
-                return known
+            self._check_in(known)
             ended = outcome.after_follow_up(known, done, present or known.suspects)
             return dataclasses.replace(ended, seen=listed.seen, seen_rows=listed.seen_rows)
 
-        def note(_known: model.Record) -> None:
+        def note(lock: lease.Lock) -> None:
             if done.cause is model.Cause.REPLACE_STANDBY:
                 line = outcome.past(done, 'done', handoff_seconds=None, seconds=seconds)
-                record.add_to_history(self._policy, line)
+                record.add_to_history(self._policy, line, lock)
             else:
-                record.complete_history(self._policy, done)
+                record.complete_history(self._policy, done, lock)
 
         self._changes.make(end, note)
         names = ', '.join(done.replaces)
@@ -193,13 +192,30 @@ class FollowUpRun:
         self.still_wanted()
 
     def still_wanted(self) -> None:
-        """:raises NoLongerWanted: it was dropped, or the policy is being deleted."""
+        """Ask whether to go on, and say that this engine is at it.
+
+        :raises NoLongerWanted: see ``check_ours``.
+        """
         self._claim.renew()
+        self.check_ours()
+
+    def check_ours(self) -> None:
+        """Ask before a request whether it may be sent.
+
+        :raises NoLongerWanted: it was dropped, another engine has taken it over while this one
+            was frozen, or the policy is being deleted.
+        """
         data = resource_data.fresh(self._policy)
         if self._deleting in data:
             raise NoLongerWanted('the policy is being deleted')
-        if work.follow_up_of(record.record_of(data), self._plan_id) is None:
+        self._check_in(record.record_of(data))
+
+    def _check_in(self, known: model.Record) -> None:
+        found = work.follow_up_of(known, self._plan_id)
+        if found is None:
             raise NoLongerWanted('it is not on record any more')
+        if found.engine != self._wanted.engine:
+            raise NoLongerWanted(f'engine {found.engine or "unknown"} has taken it over')
 
     def begun(self, plan: model.Plan) -> None:
         """Report the start of the first try; one that came too early is none."""

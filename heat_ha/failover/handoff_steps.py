@@ -67,6 +67,7 @@ class HandoffSteps:
     """Does the steps of one plan that move things or shut the old active off.
 
     :param plan: gives the plan as it is now: its new active may be made meanwhile.
+    :param check_ours: called before each request; what it raises ends the step.
     :param looks: the things that were looked at just now, by id.
     :param old: the old active's server and host, if they were looked at just now.
     """
@@ -75,12 +76,14 @@ class HandoffSteps:
         self,
         services: clients.StackClients,
         plan: Callable[[], model.Plan],
+        check_ours: Callable[[], None],
         looks: Mapping[str, Look],
         old: tuple[cloud.Server, cloud.Host] | None,
     ) -> None:
         self._services = services
         self._drivers = drivers.Drivers(services)
         self._plan = plan
+        self._check_ours = check_ours
         self._is_abandoned = threading.Event()
         self._pollers: dict[model.ThingKind, attachment_poller.AttachmentPoller] = {}
         self._last_looks: dict[str, Look] = {}
@@ -122,8 +125,6 @@ class HandoffSteps:
         if step.kind is StepKind.DETACH:
             return self._release(step, new)
         return self._acquire(step, plan.old.server if plan.old else None, new or '')
-
-    # --- one step ----------------------------------------------------------------------------
 
     def _stop_server(self, step: model.Step) -> str:
         nova, server = self._services.nova, step.target
@@ -230,6 +231,8 @@ class HandoffSteps:
                     known = self._changes(step)
                     event = retry.Looked(look(), self._is_abandoned.is_set())
                 case moves.Request():
+                    # An engine may have been frozen since the look, and all be different.
+                    self._check_ours()
                     event = retry.Answered(*send())
                 case retry.Examine():
                     assert examine is not None
@@ -282,15 +285,14 @@ class HandoffSteps:
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
         return self._pollers.get(step.thing) if step.kind in MOVES else None
 
-    # --- what is done ------------------------------------------------------------------------
-
     def _delete(self, server: str, reason: str) -> None:
-        plan = self._plan()
+        self._check_ours()
         reply, _ = self._services.nova.delete(server)
         # By what was just seen of its host it may be deleted.
         self._former_holders.vouch(server)
-        text = 'plan %s: the deletion of server %s is %s: %s'
-        LOG.info(text, plan.plan_id, server, reply.value, reason)
+        LOG.info(
+            'plan %s: deletion of %s %s: %s', self._plan().plan_id, server, reply.value, reason
+        )
 
     def _changes(self, step: model.Step) -> int:
         poller = self._poller_of(step)

@@ -14,7 +14,6 @@ from heat_ha.cloud import clients, nested_stack
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import (
     events,
-    executor,
     hand_over_watch,
     hook_runner,
     model,
@@ -32,11 +31,11 @@ from heat_ha.groups import replacement_run, replacing
 BUSY_LOOK = 2.0
 
 
-class GroupBusy(executor.LeaveOff):
+class GroupBusy(exceptions.LeaveOff):
     """Somebody else changes the group now; nothing was done."""
 
 
-class StillRemoving(executor.LeaveOff):
+class StillRemoving(exceptions.LeaveOff):
     """Only the deletion of what was replaced is left, and something else is due."""
 
 
@@ -100,13 +99,18 @@ class HeatSteps:
 
         :raises TryAgain: somebody else changes the group.
         """
-        known = record.read(self._policy)
-        active, retained = known.active, known.retained
+
+        def keep() -> tuple[str, ...]:
+            # Asked again and again: beside follow-up work the active may change.
+            known = record.read(self._policy)
+            active = [known.active.member] if known.active else []
+            return (*active, *(r.member for r in known.retained))
+
         return replacing.add_member(
             self._group,
             requested_by=plan.requested_by,
             name=f'ha{plan.plan_id}',
-            keep=(*([active.member] if active else []), *(r.member for r in retained)),
+            keep=keep,
             emit=lambda text: self._events.progress(text, plan),
             at_work=at_work,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_db, lease, resource_data
-from heat_ha.failover import executor, model, record
+from heat_ha.failover import model, record
 
 # Seconds that follow-up work waits for the lock to put on record what it has done, and between two
 # tries. A failover holds it for a few minutes at most while it waits for nothing but a fence.
@@ -26,13 +26,15 @@ class HeldRecord:
     def __init__(self, policy: Any, lock: lease.Lock) -> None:
         self._policy = policy
         self._lock = lock
+        self._text: str | None = None
         self.value = model.Record()
         self.entries: Mapping[str, str] = {}
 
     def read(self) -> None:
         """Take the record from the database. :raises Unreadable: another version wrote it."""
         self.read_entries()
-        self.value = record.record_of(self.entries)
+        self._text = self.entries.get(record.RECORD)
+        self.value = record.parsed(self._text)
 
     def read_entries(self) -> None:
         """Take all but the record from the database, after somebody may have changed it."""
@@ -45,23 +47,27 @@ class HeldRecord:
     def write(self, **changes: Any) -> None:
         """Change the record and make it durable.
 
-        It does not ask for the lock: a caller that may have lost it calls ``check_ours`` first.
+        :raises LostLock: another engine has written since, or has the lock: that record stays.
         """
         self.put(dataclasses.replace(self.value, **changes))
 
     def put(self, value: model.Record) -> None:
         """Make another record durable, as ``write`` does."""
+        self._text = record.replace(self._policy, self._text, value, self._lock)
         self.value = value
-        record.write(self._policy, value)
+
+    def add_to_history(self, past: model.Past) -> None:
+        """Put one line into the history. :raises LostLock: another engine has the lock."""
+        record.add_to_history(self._policy, past, self._lock)
 
     def is_ours(self) -> bool:
         """Whether this engine holds the lock now: one that was frozen may have lost it."""
         return self._lock.is_held()
 
     def check_ours(self) -> None:
-        """Ask for the lock before a write. :raises LostLock: another engine holds it."""
+        """Ask for the lock before a side effect. :raises LostLock: another engine holds it."""
         if not self.is_ours():
-            raise executor.LostLock('another engine carries this failover now')
+            raise exceptions.LostLock
 
 
 class RecordChanges:
@@ -77,15 +83,16 @@ class RecordChanges:
     def make(
         self,
         change: Callable[[model.Record], model.Record],
-        then: Callable[[model.Record], None] = lambda _: None,
+        note: Callable[[lease.Lock], None] = lambda _: None,
         patience: float = LOCK_PATIENCE,
     ) -> model.Record:
         """Replace the record by what ``change`` makes of it as it is then.
 
-        :param then: called with the new record while the lock is still held.
+        :param note: writes what goes with it, under the lock that it is given.
         :param patience: seconds for which the lock is waited for.
         :returns: the new record.
         :raises MayPass: the lock was not to be had.
+        :raises LostLock: it was lost in the middle; nothing was changed.
         """
         end = time.monotonic() + patience
         while True:
@@ -100,11 +107,12 @@ class RecordChanges:
                 time.sleep(LOCK_EVERY * random.uniform(0.7, 1.3))
         try:
             with heat_db.writing(self._policy.context):
-                known = record.read(self._policy)
+                text = resource_data.fresh(self._policy).get(record.RECORD)
+                known = record.parsed(text)
                 changed = change(known)
                 if changed != known:
-                    record.write(self._policy, changed)
-                then(changed)
+                    record.replace(self._policy, text, changed, self._lock)
+                note(self._lock)
             return changed
         finally:
             self._lock.release()

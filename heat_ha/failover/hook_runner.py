@@ -52,15 +52,17 @@ class HookRun:
         self._next_server_look = self._start
         self._removal: hook_stack.Removal | None = None
 
-    def step(self) -> str | None:
+    def step(self, still_wanted: Callable[[], None] = lambda: None) -> str | None:
         """Look once and do what follows; how it ended in words, None while it has not.
 
+        :param still_wanted: asked between the look and what it leads to.
         :raises Stopped: it did not succeed, and the template wants to stop then.
         """
         run = hook_stack.look(self._policy, self._name)
         self._see_to_removal(run)
         server, host = self._look_at_server()
         move = hook.next_for_hook(self._wanted, run, self._waited(run), server, host)
+        still_wanted()
         if isinstance(move, moves.Request):
             hook_stack.start(self._policy, self._name, self._wanted, self._server)
         elif isinstance(move, hook.Again):
@@ -81,9 +83,8 @@ class HookRun:
         :param still_wanted: raises to end this loop, but not the run.
         """
         while True:
-            still_wanted()
             try:
-                outcome = self.step()
+                outcome = self.step(still_wanted)
             except exceptions.CouldNotAsk as exc:
                 # Whether Heat has begun with it is seen at the next look.
                 LOG.info('%s', exc)

@@ -108,7 +108,7 @@ class PolicyWork:
             answer = self._decide(
                 signal, chained, requested_by, admission.is_overtaken, accepted_at
             )
-        except (exceptions.CouldNotAsk, exceptions.TryAgain) as exc:
+        except (exceptions.CouldNotAsk, exceptions.TryAgain, exceptions.LostLock) as exc:
             if kept is None:
                 raise
             # Nobody posts an event alarm twice.

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from heat_ha import serialization
-from heat_ha.cloud import resource_data
+from heat_ha import exceptions, serialization
+from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
@@ -45,16 +45,43 @@ def read(resource: Any) -> model.Record:
 
 def record_of(data: Mapping[str, str]) -> model.Record:
     """The record among the entries ``data``; an empty one before the first write."""
-    text = data.get(RECORD)
+    return parsed(data.get(RECORD))
+
+
+def parsed(text: str | None) -> model.Record:
+    """The record as a text of it says; an empty one where there is none."""
     if text is None:
         return model.Record()
     return serialization.read(model.Record, text, 'the record of the failover')
 
 
 def write(resource: Data, record: model.Record) -> None:
-    """Write the record. :raises Refused: it is larger than the database's column."""
-    text = _text(record)
-    resource.data_set(RECORD, text)
+    """Write the first record, while the policy is made; ``held_record`` has the later writes.
+
+    :raises Refused: it is larger than the database's column.
+    """
+    resource.data_set(RECORD, _text(record))
+
+
+def replace(
+    resource: Any, before: str | None, record: model.Record, lock: compare_and_set.Guard
+) -> str:
+    """Write the record in the place of the one that was read; returns the text of the new one.
+
+    :param before: the text that was read, None for none.
+    :raises Refused: it is larger than the database's column.
+    :raises LostLock: another engine has written since, or has the lock.
+    """
+    after = _text(record)
+    _put(resource, RECORD, before, after, lock)
+    return after
+
+
+def _put(
+    resource: Any, key: str, before: str | None, after: str, lock: compare_and_set.Guard
+) -> None:
+    if not compare_and_set.swap(resource, key, before, after, lock):
+        raise exceptions.LostLock
 
 
 def check_room(record: model.Record, spare: int) -> None:
@@ -101,7 +128,9 @@ def _times_of(data: Mapping[str, str]) -> list[str]:
     return sorted(in_history.union(counted), key=datetime.datetime.fromisoformat)
 
 
-def _count(resource: Any, data: Mapping[str, str], past: model.Past) -> None:
+def _count(
+    resource: Any, data: Mapping[str, str], past: model.Past, lock: compare_and_set.Guard
+) -> None:
     """Put down when a failover began, once for each, however many plans it has."""
     if past.cause != model.Cause.FAILOVER.value:
         return
@@ -109,17 +138,19 @@ def _count(resource: Any, data: Mapping[str, str], past: model.Past) -> None:
     newest = sorted(found, key=datetime.datetime.fromisoformat)[-MAX_TIMES:]
     text = json.dumps(newest, separators=(',', ':'))
     if text != data.get(FAILOVERS):
-        resource.data_set(FAILOVERS, text)
+        _put(resource, FAILOVERS, data.get(FAILOVERS), text, lock)
 
 
-def add_to_history(resource: Any, past: model.Past) -> None:
+def add_to_history(resource: Any, past: model.Past, lock: compare_and_set.Guard) -> None:
     """Append one line, or replace the plan's own; the oldest go when there are too many.
 
     It goes before the record of the plan's end: an engine that finds the end finds the line, and
     what an engine left between the two is ended, and reported, once more.
+
+    :raises LostLock: another engine has the lock.
     """
     data = resource_data.fresh(resource)
-    _count(resource, data, past)
+    _count(resource, data, past, lock)
     new, known = serialization.encode(past), history_of(data)
     if any(line['plan_id'] == past.plan_id and line['outcome'] == 'done' for line in known):
         # Only the first knows how long it took.
@@ -127,17 +158,22 @@ def add_to_history(resource: Any, past: model.Past) -> None:
     lines = [*(line for line in known if line['plan_id'] != past.plan_id), new][-MAX_PAST:]
     while len(text := json.dumps(lines, separators=(',', ':'))) > resource_data.MAX_BYTES:
         lines.pop(0)
-    resource.data_set(HISTORY, text)
+    _put(resource, HISTORY, data.get(HISTORY), text, lock)
 
 
-def complete_history(resource: Any, done: model.Plan) -> None:
-    """Add the steps of the follow-up work to the line of its failover, if that is still there."""
-    lines = read_history(resource)
+def complete_history(resource: Any, done: model.Plan, lock: compare_and_set.Guard) -> None:
+    """Add the steps of the follow-up work to the line of its failover, if that is still there.
+
+    :raises LostLock: another engine has the lock.
+    """
+    data = resource_data.fresh(resource)
+    lines = history_of(data)
     seconds = {s.name: s.seconds for s in done.steps if s.is_follow_up and s.seconds is not None}
     for line in lines:
         if line['plan_id'] == done.plan_id:
             line['steps'] = {**line['steps'], **seconds}
-            resource.data_set(HISTORY, json.dumps(lines, separators=(',', ':')))
+            text = json.dumps(lines, separators=(',', ':'))
+            _put(resource, HISTORY, data.get(HISTORY), text, lock)
             return
 
 
@@ -154,8 +190,19 @@ def definition_of(data: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def write_definition(resource: Data, definition: Mapping[str, Any]) -> None:
-    """Keep what is to be handed over as the last stack action resolved it."""
+    """Keep what is to be handed over as the creation of the stack resolved it."""
     resource.data_set(DEFINITION, json.dumps(definition, sort_keys=True))
+
+
+def replace_definition(
+    resource: Any, definition: Mapping[str, Any], lock: compare_and_set.Guard
+) -> None:
+    """Keep what is to be handed over as an update of the stack resolved it.
+
+    :raises LostLock: another engine has the lock.
+    """
+    before = resource_data.fresh(resource).get(DEFINITION)
+    _put(resource, DEFINITION, before, json.dumps(definition, sort_keys=True), lock)
 
 
 def revision(definition: Mapping[str, Any]) -> str:

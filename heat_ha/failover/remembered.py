@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heat_ha import exceptions, serialization
-from heat_ha.cloud import resource_data
+from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
 
 KEY = 'ha_signal:'
@@ -25,11 +25,7 @@ MAX_NAME = 200
 
 def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
     """The signals among a policy's data, in the order in which they came."""
-    found = (
-        serialization.read(model.Remembered, text, 'a remembered signal')
-        for key, text in data.items()
-        if key.startswith(KEY)
-    )
+    found = (_of(text) for key, text in data.items() if key.startswith(KEY))
     return tuple(sorted(found, key=lambda one: (one.came, one.member)))
 
 
@@ -44,7 +40,7 @@ class RememberedSignals:
         return among(resource_data.fresh(self._policy))
 
     def keep(self, one: model.Remembered) -> None:
-        """Keep a signal, in the place of an earlier one about the same member.
+        """Keep a signal, in the place of an earlier one about the same member; a later one stays.
 
         :raises Refused: there are too many.
         """
@@ -53,16 +49,41 @@ class RememberedSignals:
             raise exceptions.Refused(
                 f'{len(others)} signals wait already', 'Send it again when some are decided'
             )
-        text = serialization.compact(serialization.encode(one))
-        self._policy.data_set(_key(one), text)
+        self._put(one, one)
+
+    def put_off(self, one: model.Remembered, changed: model.Remembered) -> None:
+        """Keep a signal as it is now, unless another one about the member has come since."""
+        self._put(one, changed)
 
     def forget(self, one: model.Remembered) -> None:
         """Forget this signal, unless another one about the member has come since."""
-        if any(other.member == one.member and other.came > one.came for other in self.read()):
-            return
-        while self._policy.data_delete(_key(one)):
+        while self._put(one, None):
             # Two engines that kept a signal about it at the same moment made two entries.
             pass
+
+    def _put(self, one: model.Remembered, after: model.Remembered | None) -> bool:
+        """Replace what is on record about the member, if that did not come later than ``one``.
+
+        :returns: whether something was changed.
+        """
+        key = _key(one)
+        text = None if after is None else _text(after)
+        while True:
+            before = resource_data.fresh(self._policy).get(key)
+            if before is None and after is None:
+                return False
+            if before is not None and _of(before).came > one.came:
+                return False
+            if compare_and_set.swap(self._policy, key, before, text):
+                return True
+
+
+def _text(one: model.Remembered) -> str:
+    return serialization.compact(serialization.encode(one))
+
+
+def _of(text: str) -> model.Remembered:
+    return serialization.read(model.Remembered, text, 'a remembered signal')
 
 
 def _key(one: model.Remembered) -> str:

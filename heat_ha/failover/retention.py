@@ -82,12 +82,18 @@ class Retention:
         self, retained: model.Retained, active: model.MemberServer, requested_by: str
     ) -> None:
         """Remove the member; the active, which is there, counts as what has come in its place."""
+
+        def keep() -> tuple[str, ...]:
+            # A failover may begin, and end, while this waits for the group.
+            now = record.read(self._policy).active
+            return (active.member, *([now.member] if now is not None else []))
+
         replacing.replace(
             self._group,
             requested_by=requested_by,
             order=groups.Order.CREATE_FIRST,
             named=(retained.member,),
-            keep=(active.member,),
+            keep=keep,
             new_names=(active.member,),
             respect_cooldown=False,
             cooldown=0.0,

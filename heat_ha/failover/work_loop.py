@@ -217,6 +217,9 @@ class WorkLoop:
         except exceptions.Stopped as exc:
             self._report(events.of_error('stopped: ', exc))
             answer = ''
+        except exceptions.LostLock as exc:
+            LOG.info('%s: %s', self._policy.name, exc)
+            return False
         finally:
             self._lock.release()
         if isinstance(answer, later.Remember):
@@ -238,8 +241,8 @@ class WorkLoop:
                 lambda _known: False,
                 time.monotonic(),
             )
-        except exceptions.StillStopped:
-            pass
+        except (exceptions.StillStopped, exceptions.LostLock) as exc:
+            LOG.info('%s: %s', self._policy.name, exc)
         except exceptions.HaError as exc:
             self._report(events.of_error('stopped: ', exc))
         finally:
@@ -260,7 +263,7 @@ class WorkLoop:
         changed = dataclasses.replace(
             one, tries=one.tries + 1, due=work.at(now, pause), why=answer.why
         )
-        self._signals.keep(changed)
+        self._signals.put_off(one, changed)
         if answer.why != one.why:
             self._events.progress(f'the signal about {one.member} waits: {answer.why}')
         return False

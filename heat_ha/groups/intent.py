@@ -35,12 +35,29 @@ class Intent:
 
     def __init__(self, group: Any, held: group_lease.Lease, wanted: model.Replacement) -> None:
         self._group = group
+        self._mark = held.mark
+        # What is there now, before the lease is looked at once more: who has it wrote after.
+        self._text = group_store.replacement_text(group)
         # From here on the work is this engine's.
         self.wanted = dataclasses.replace(wanted, id=held.mark.id, engine=lease.own_engine_id())
 
-    def record(self) -> None:
-        """Put the intent on record; it is durable on return."""
-        group_store.write_replacement(self._group, self.wanted)
+    def take(self) -> None:
+        """Put the intent on record for the first time. :raises TakenOver: the lease is lost."""
+        if group_store.is_marked_by_another(self._group, self._mark):
+            raise self._taken_over()
+        self._record()
+
+    def _record(self) -> None:
+        """Make the intent durable. :raises TakenOver: another engine has written since."""
+        text = group_store.write_replacement(self._group, self._text, self.wanted)
+        if text is None:
+            raise self._taken_over()
+        self._text = text
+
+    def _drop(self) -> None:
+        if not group_store.drop_replacement(self._group, self._text):
+            raise self._taken_over()
+        self._text = None
 
     def check(self) -> None:
         """See that the work is still this run's. :raises TakenOver: another engine has it."""
@@ -57,7 +74,7 @@ class Intent:
     def give_up(self, new: str) -> None:
         """Put on record that this new member cannot be had."""
         self.wanted = dataclasses.replace(self.wanted, given_up=(*self.wanted.given_up, new))
-        self.record()
+        self._record()
 
     def mask_failures(self, change: decide.Change) -> None:
         """Show Heat as healthy what it would replace by itself in this change.
@@ -70,7 +87,7 @@ class Intent:
                 continue
             self.wanted = dataclasses.replace(self.wanted, masked=(*self.wanted.masked, masked))
             # On record first: a look takes the member for failed all the while.
-            self.record()
+            self._record()
             failure_masks.mask(self._group, masked)
 
     def _unmask_failures(self, seen: model.Group | None) -> None:
@@ -92,16 +109,17 @@ class Intent:
             return
         self._unmask_failures(None)
         self.wanted = dataclasses.replace(self.wanted, engine='')
-        self.record()
+        self._record()
 
     def forget(self) -> None:
         """Take the intent off the record, done or not."""
-        self.record()
+        self.take()
         self._unmask_failures(None)
-        group_store.drop_replacement(self._group)
+        self._drop()
 
     def settle(self, seen: model.Group, keep: Collection[str]) -> None:
         """Take the intent off the record after the last step, unless something is left of it."""
+        self.check()
         self._unmask_failures(seen)
         left = pairs.left_over(seen, self.wanted)
         is_short = pairs.is_short(seen, self.wanted, keep)
@@ -110,9 +128,9 @@ class Intent:
         if self.wanted.masked or left.pairs or is_short:
             # The next signal finds nothing to do but this.
             self.wanted = dataclasses.replace(self.wanted, engine='')
-            self.record()
+            self._record()
         else:
-            group_store.drop_replacement(self._group)
+            self._drop()
 
     def _is_on_record(self) -> bool:
         found = group_store.read_replacement(self._group)

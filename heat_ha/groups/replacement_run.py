@@ -106,7 +106,7 @@ class ReplacementRun:
         :raises StillRemoving: what is left are deletions, and somebody else needs the group.
         :raises exceptions.Stopped: not all of it could be done.
         """
-        self._intent.record()
+        self._intent.take()
         self._notify('start', 'Start')
         try:
             with contextlib.closing(self._holds):
@@ -200,7 +200,7 @@ class ReplacementRun:
         self._requested = self._requested.and_for(step)
         self._changed_at = time.monotonic()
         try:
-            changes.change(self._group, step.add, step.remove)
+            changes.change(self._group, step.add, step.remove, self._check)
         except exceptions.Refused as exc:
             if not step.add:
                 raise exceptions.Stopped(

@@ -13,7 +13,7 @@ from heat.engine.resources import signal_responder, stack_resource
 from heat_ha import exceptions
 from heat_ha.cloud import clock, lease, nested_stack, resource_data
 from heat_ha.cloud.model import ServerStatus
-from heat_ha.failover import failover_run, model, record, work_loop
+from heat_ha.failover import failover_run, held_record, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
@@ -119,7 +119,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         if 'announced' in token:
             self.data_delete(failover_run.MAKE_WAY)
         try:
-            token['has_other_active'] = self._start_update()
+            token['has_other_active'] = self._start_update(lock)
         except BaseException:
             lock.release()
             raise
@@ -142,15 +142,17 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
                 token['run'] = first_active.activation(self)
         return first_active.is_activated(self, token['run'])
 
-    def _start_update(self):
+    def _start_update(self, lock):
         """Start the update of the nested stack; whether it gets another active.
 
         None while a failover is not over: what is wanted now goes into its plan, whose step
         ``hand_over`` updates the nested stack.
         """
-        found = record.read(self)
+        held = held_record.HeldRecord(self, lock)
+        held.read()
+        found = held.value
         if ways_out.is_open(found):
-            plan_update.apply(self, found)
+            plan_update.apply(self, held, lock)
             return None
         first, observed = first_active.choose(self)
         candidates = observed.candidates
@@ -162,8 +164,8 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         is_left = found.active is None or found.active.server not in servers
         if is_left:
             # The update itself removed the active member, so the oldest healthy one follows.
-            first_active.follow(self, found, first)
-        record.write_definition(self, self._wanted_definition())
+            first_active.follow(self, held, first)
+        record.replace_definition(self, self._wanted_definition(), lock)
         self.update_with_template(self.child_template())
         first_active.warn_of_shared_host(self, candidates)
         return is_left

@@ -79,16 +79,17 @@ def holder(policy, candidates):
     return None
 
 
-def follow(policy, known, first):
+def follow(policy, held, first):
     """Make another member the active, because the one on record is not there any more.
 
-    :param known: the policy's record; ``first`` is the oldest healthy member, None without one.
+    :param held: the policy's record; ``first`` is the oldest healthy member, None without one.
     """
+    known = held.value
     found = decide.with_active(known, first)
     if first is not None and found.state is model.State.READY:
         # It may say that the group had no member.
         found = dataclasses.replace(found, reason='', remedy='')
-    record.write(policy, found)
+    held.put(found)
     if known.active is None and first is None:
         return
     new = 'nobody' if first is None else f'member {first.member}'

@@ -7,13 +7,14 @@ from heat_ha.failover.rules import ways_out
 from heat_ha.plugin import failover_options
 
 
-def apply(policy, found):
+def apply(policy, held, lock):
     """Put into the plan what the template wants now; nothing is moved, and the plan goes on later.
 
     Called with the policy's lock held.
 
-    :param found: the record, with a plan that is not at its end.
+    :param held: the record, with a plan that is not at its end.
     """
+    found = held.value
     before = record.read_definition(policy) or {}
     wanted = policy._wanted_definition()
     options = failover_options.read(policy)
@@ -25,8 +26,8 @@ def apply(policy, found):
         on_dead_host=options.on_dead_host,
     )
     plan = ways_out.updated(found.plan, update)
-    record.write_definition(policy, wanted)
-    record.write(policy, ways_out.with_plan(found, plan))
+    record.replace_definition(policy, wanted, lock)
+    held.put(ways_out.with_plan(found, plan))
     events.EventEmitter(policy).progress(
         'the failover is not over; it goes on by the template of now. Send the signal resume', plan
     )

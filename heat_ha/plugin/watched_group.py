@@ -14,7 +14,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, lease
-from heat_ha.failover import events, model, observation, record
+from heat_ha.failover import events, held_record, model, observation, record
 from heat_ha.failover.rules import decide, standbys, ways_out
 from heat_ha.plugin import failover_policy
 
@@ -172,10 +172,11 @@ class _Handover:
 
     def _park(self):
         """Put on record that nobody is active, before the member goes."""
-        with lease.Lock(self._policy.context, self._policy.resource_id):
-            found = decide.with_active(record.read(self._policy), None)
-            record.write(
-                self._policy,
+        with lease.Lock(self._policy.context, self._policy.resource_id) as lock:
+            held = held_record.HeldRecord(self._policy, lock)
+            held.read()
+            found = decide.with_active(held.value, None)
+            held.put(
                 dataclasses.replace(
                     found,
                     reason=f'group {self._group.name} has no member: nobody is active',

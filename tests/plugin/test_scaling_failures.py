@@ -4,15 +4,19 @@
 import dataclasses
 import datetime
 import itertools
+import json
 import os
 import textwrap
 from unittest import mock
 
 import pytest
+from heat.engine.resources import stack_resource
 from heat.objects import stack as stack_object
 
-from heat_ha import exceptions
+from heat_ha import exceptions, serialization
 from heat_ha.groups import model, replacing
+from heat_ha.groups.adapters import changes
+from heat_ha.groups.adapters import members as group_members
 from heat_ha.groups.adapters import store as group_store
 from tests.plugin import stand_ins
 from tests.plugin.scaling import (
@@ -398,7 +402,9 @@ def test_an_engine_whose_work_was_taken_over_leaves_off(engine):
             group = loaded['group']
             wanted = group_store.read_replacement(group)
             group_store.write_replacement(
-                group, dataclasses.replace(wanted, id='theirs', engine='engine-2')
+                group,
+                group_store.replacement_text(group),
+                dataclasses.replace(wanted, id='theirs', engine='engine-2'),
             )
 
     engine.before_sleep = taken_over
@@ -407,3 +413,55 @@ def test_an_engine_whose_work_was_taken_over_leaves_off(engine):
     loaded = engine.stack(stack)
     assert group_store.read_replacement(loaded['group']).id == 'theirs'
     assert "another engine's now" in last_event(engine, stack)[1]
+
+
+FROZEN_IN = {
+    'before it is on record': (group_store, 'replacement_text'),
+    'before a look': (group_members, 'look'),
+    'before a change is sent': (changes, '_template'),
+    'before it waits': (changes, 'wait'),
+    'at its end': (changes, 'notify'),
+}
+
+
+@pytest.mark.parametrize('place', FROZEN_IN)
+@pytest.mark.parametrize('count', [1, 2])
+def test_an_engine_that_was_frozen_changes_nothing_of_what_another_began(
+    engine, monkeypatch, place, count
+):
+    """It loses the group there, and wakes up when another engine is at work on it."""
+    stack = engine.create(template())
+    module, name = FROZEN_IN[place]
+    real, left = getattr(module, name), [count]
+    sent, at_that_time = [], []
+    theirs = model.Replacement(
+        'theirs', 'other', model.Order.CREATE_FIRST, 2, (), (), engine='engine-2',
+        since='2026-01-01T00:00:00+00:00',
+    )  # fmt: skip
+
+    def frozen(group, *args, **kwargs):
+        found = real(group, *args, **kwargs)
+        left[0] -= 1
+        if left[0] == 0:
+            loaded = engine.stack(stack)
+            other = loaded['group']
+            mark = model.Mark('engine-2', theirs.since, 'other', 'theirs')
+            other.metadata_set({**other.metadata_get(), 'scaling_in_progress': vars(mark)})
+            other.data_set('ha_replacement', json.dumps(serialization.encode(theirs)))
+            at_that_time.append(len(sent))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, frozen)
+        update = stack_resource.StackResource.update_with_template
+        patch.setattr(
+            stack_resource.StackResource,
+            'update_with_template',
+            lambda *args, **kwargs: sent.append(args) or update(*args, **kwargs),
+        )
+        engine.signal(stack, 'policy')
+    if not at_that_time:
+        pytest.skip('it does not come there as often')
+    loaded = engine.stack(stack)
+    assert group_store.read_replacement(loaded['group']) == theirs
+    assert len(sent) == at_that_time[0], 'it sent a change'

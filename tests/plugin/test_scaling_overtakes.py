@@ -307,7 +307,7 @@ def test_a_request_asks_for_a_group_whose_holder_only_waits_for_a_deletion(engin
     loaded = engine.stack(stack)
     group = loaded['group']
     if not has_left:
-        group_store.drop_replacement(group)
+        group_store.drop_replacement(group, group_store.replacement_text(group))
     mark = model.Mark('engine-2', '2026-01-01T00:00:00+00:00', 'other', 'id')
     group_store.acquire(group, mark, None, None)
 

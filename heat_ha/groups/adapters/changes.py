@@ -42,11 +42,17 @@ def new_name() -> str:
     return str(short_id.generate_id())
 
 
-def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
+def change(
+    group: Any,
+    add: Sequence[str],
+    remove: Sequence[str],
+    still_wanted: Callable[[], None] = lambda: None,
+) -> None:
     """Send the nested stack its template again, with other members.
 
     Members that stay keep their definition as it is on record; new ones get the group's own.
 
+    :param still_wanted: asked once the template is there, before it is sent.
     :raises exceptions.CouldNotAsk: it is not known whether Heat has taken the change.
     :raises exceptions.Refused: Heat has not taken it.
     """
@@ -54,7 +60,9 @@ def change(group: Any, add: Sequence[str], remove: Sequence[str]) -> None:
         group.context, group.resource_id, functools.partial(lease.engine_is_alive, group.context)
     )
     try:
-        group.update_with_template(_template(group, add, remove))
+        wanted = _template(group, add, remove)
+        still_wanted()
+        group.update_with_template(wanted)
     except exceptions.HaError:
         # The group has an active member that nobody can take over from.
         raise

@@ -20,7 +20,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 
 from heat_ha import exceptions, serialization
-from heat_ha.cloud import clock, resource_data
+from heat_ha.cloud import clock, compare_and_set, resource_data
 from heat_ha.groups import model
 
 LOG = logging.getLogger(__name__)
@@ -66,6 +66,12 @@ def read_mark(group: Any) -> model.Mark | None:
         if running is not None and running.engine:
             return model.Mark(running.engine, running.since, running.requested_by, running.id)
     return mark
+
+
+def is_marked_by_another(group: Any, mark: model.Mark) -> bool:
+    """Whether somebody of ours has set another mark since; one that Heat took back is none."""
+    found = _mark_of(resource_data.metadata(group))
+    return found is not None and found.id not in ('', mark.id)
 
 
 def acquire(group: Any, mark: model.Mark, over: model.Mark | None, cooldown: float | None) -> None:
@@ -142,12 +148,17 @@ def _mark_of(metadata: dict[str, Any]) -> model.Mark | None:
 # --- resource data -------------------------------------------------------------------------
 
 
+def replacement_text(group: Any) -> str | None:
+    """Read the text of the intent on record, None without one: what a change of it names."""
+    return resource_data.fresh(group).get(REPLACEMENT)
+
+
 def read_replacement(group: Any) -> model.Replacement | None:
     """Read the intent on record, None without one.
 
     :raises Unreadable: another version wrote it; to begin again would do its work twice.
     """
-    stored = resource_data.fresh(group).get(REPLACEMENT)
+    stored = replacement_text(group)
     if stored is None:
         return None
     return serialization.read(
@@ -155,14 +166,19 @@ def read_replacement(group: Any) -> model.Replacement | None:
     )
 
 
-def write_replacement(group: Any, wanted: model.Replacement) -> None:
-    """Put an intent on record."""
-    group.data_set(REPLACEMENT, json.dumps(serialization.encode(wanted)))
+def write_replacement(group: Any, before: str | None, wanted: model.Replacement) -> str | None:
+    """Put an intent on record in the place of the one that was read.
+
+    :param before: the text that was read.
+    :returns: the text of the new one, None where another engine has written since.
+    """
+    text = json.dumps(serialization.encode(wanted))
+    return text if compare_and_set.swap(group, REPLACEMENT, before, text) else None
 
 
-def drop_replacement(group: Any) -> None:
-    """Take the intent off the record."""
-    group.data_delete(REPLACEMENT)
+def drop_replacement(group: Any, before: str | None) -> bool:
+    """Take the intent that was read off the record; whether it was there as it was read."""
+    return compare_and_set.swap(group, REPLACEMENT, before, None)
 
 
 def masked_failures(group: Any) -> tuple[model.MaskedFailure, ...]:

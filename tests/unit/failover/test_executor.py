@@ -36,7 +36,7 @@ class FakeShell:
 
     def save(self, plan):
         if self.lost:
-            raise executor.LostLock('another engine carries this failover now')
+            raise exceptions.LostLock
         self.saves += 1
         if self.saves == self.kill_at:
             raise Killed
@@ -44,7 +44,10 @@ class FakeShell:
 
     def still_wanted(self):
         if self.lost:
-            raise executor.LostLock('another engine carries this failover now')
+            raise exceptions.LostLock
+
+    def check_ours(self):
+        self.still_wanted()
 
     def begun(self, plan):
         pass
@@ -395,7 +398,7 @@ def test_an_engine_that_lost_the_group_touches_nothing_more():
     cloud, plan = make()
     shell = FakeShell()
     shell.lost = True
-    with pytest.raises(executor.LostLock):
+    with pytest.raises(exceptions.LostLock):
         run(plan, shell, cloud)
     assert cloud.requests == []
 

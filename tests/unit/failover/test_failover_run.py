@@ -42,6 +42,7 @@ def ending(monkeypatch):
     def make(policy, plan, *, is_held=True):
         lock = types.SimpleNamespace(is_held=lambda: is_held)
         held = held_record.HeldRecord(policy, lock)
+        held.read()
         held.see(model.Record(plan=plan, state=model.State.RUNNING, active=plan.old, epoch=1))
         made = failover_run.FailoverRun(
             policy, None, OPTIONS, lock, held, events.EventEmitter(policy), time.monotonic()
@@ -88,7 +89,7 @@ def test_an_end_that_is_reported_again_keeps_the_figures_of_the_first(ending):
 def test_an_engine_that_lost_the_group_ends_nothing(ending, outcome):
     end, _state = ENDS[outcome]
     policy, plan = Data(), a_plan()
-    with pytest.raises(executor.LostLock):
+    with pytest.raises(exceptions.LostLock):
         end(ending(policy, plan, is_held=False), plan)
     assert policy.moments == [{}]
 

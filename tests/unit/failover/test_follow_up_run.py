@@ -26,6 +26,7 @@ from tests.unit.failover.rules.test_outcome import moved
 from tests.unit.failover.test_controller import Data
 
 CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+HELD = types.SimpleNamespace(is_held=lambda: True)
 
 
 class Lock:
@@ -42,6 +43,9 @@ class Lock:
 
     def release(self):
         self.is_held_now = False
+
+    def is_held(self):
+        return self.is_held_now
 
 
 class Policy(Data):
@@ -75,7 +79,8 @@ def over(monkeypatch):
     policy = Policy()
     known = outcome.at_end(model.Record(epoch=2, active=plan.new), plan, {'a', 'b'})
     record.write(policy, known)
-    record.add_to_history(policy, outcome.past(plan, 'done', handoff_seconds=1.0, seconds=2.0))
+    line = outcome.past(plan, 'done', handoff_seconds=1.0, seconds=2.0)
+    record.add_to_history(policy, line, HELD)
     lock = Lock()
     asked = []
 
@@ -89,9 +94,10 @@ def over(monkeypatch):
 
         monkeypatch.setattr(heat_steps.HeatSteps, 'replace', do)
         left = record.record_of(policy.data()).follow_ups
-        run.tried = follow_up_run.FollowUpRun(
+        run.made = follow_up_run.FollowUpRun(
             policy, None, lock, events.EventEmitter(policy), left[0], 'deleting'
-        ).carry_out()
+        )
+        run.tried = run.made.carry_out()
         return record.record_of(policy.data())
 
     run.policy, run.asked, run.plan, run.lock = policy, asked, plan, lock
@@ -316,3 +322,24 @@ def test_a_deletion_is_waited_for_only_while_nothing_else_is_due(over, monkeypat
 
     over(waits)
     assert answers == [is_due]
+
+
+def test_an_engine_whose_follow_up_was_taken_over_leaves_off_when_it_wakes_up(over):
+    """Each question says so, whatever it is asked for, and its end is not put on record."""
+    asked = []
+
+    def replace():
+        known = record.record_of(over.policy.data())
+        [left] = known.follow_ups
+        other = dataclasses.replace(left, engine='living', due=ago(-60))
+        record.write(over.policy, work.with_follow_up(known, other))
+        for check in (over.made.still_wanted, over.made.check_ours):
+            with pytest.raises(follow_up_run.NoLongerWanted, match='living'):
+                check()
+            asked.append(check)
+        return 'replaced a by c'
+
+    before = len(over.policy.events)
+    [left] = over(replace).follow_ups
+    assert len(asked) == 2 and left.engine == 'living'
+    assert events.COMPLETE not in [args[1] for args in over.policy.events[before:]]

@@ -3,11 +3,13 @@
 
 import datetime
 import json
+import types
 
 from heat_ha.cloud import resource_data
 from heat_ha.failover import model, record
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+HELD = types.SimpleNamespace(is_held=lambda: True)
 
 
 class Policy:
@@ -35,7 +37,7 @@ def add(policy, number, cause='failover', reason='', outcome='done', plan_id='')
         plan_id or f'p{number}', at(number), cause, reason, 'policy', 'a', 's-a', 'b', 's-b',
         outcome, 1.0, 2.0, {},
     )  # fmt: skip
-    record.add_to_history(policy, line)
+    record.add_to_history(policy, line, HELD)
 
 
 def test_failovers_count_whose_lines_were_pushed_out_of_the_history():

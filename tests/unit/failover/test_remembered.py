@@ -75,3 +75,42 @@ def test_other_entries_of_the_policy_are_no_signals():
     policy = Policy()
     policy.data_set('ha_record', '{}')
     assert remembered.among(policy.data()) == ()
+
+
+def while_frozen(policy, newer):
+    """Let another engine keep a newer signal right before the next write of this one."""
+    real = policy.data
+
+    def data():
+        found = real()
+        policy.data = real
+        remembered.RememberedSignals(policy).keep(newer)
+        return found
+
+    policy.data = data
+
+
+LATE = {
+    'kept': lambda signals, one: signals.keep(one),
+    'put off': lambda signals, one: signals.put_off(one, dataclasses.replace(one, tries=9)),
+    'forgotten': lambda signals, one: signals.forget(one),
+}
+
+
+@pytest.mark.parametrize('late', LATE)
+@pytest.mark.parametrize('is_frozen', [False, True])
+def test_what_is_late_takes_nothing_from_a_newer_signal_about_the_member(late, is_frozen):
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    one, newer = kept('a'), kept('a', '2026-01-01T00:00:09+00:00', reason='again')
+    signals.keep(one)
+    if is_frozen:
+        # Between what it reads and what it writes.
+        reads = signals.read
+        signals.read = lambda: (reads(), while_frozen(policy, newer))[0]
+        if late != 'kept':
+            while_frozen(policy, newer)
+    else:
+        signals.keep(newer)
+    LATE[late](signals, one)
+    assert remembered.RememberedSignals(policy).read() == (newer,)

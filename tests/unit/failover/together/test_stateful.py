@@ -85,6 +85,9 @@ class PolicyWorld(stateful.RuleBasedStateMachine):
     def still_wanted(self):
         pass
 
+    def check_ours(self):
+        pass
+
     def begun(self, plan):
         pass
 
