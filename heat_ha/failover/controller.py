@@ -58,6 +58,7 @@ class FailoverController:
         self._accepted_at = time.monotonic()
         self._makes_way = False
         self._only_looks = False
+        self._kept: model.Remembered | None = None
 
     def handle(
         self,
@@ -67,6 +68,7 @@ class FailoverController:
         *,
         is_overtaken: Callable[[model.Record], bool],
         accepted_at: float,
+        kept: model.Remembered | None = None,
     ) -> str | later.Remember:
         """Do what the signal asks for and return what was done, in words; or that it has to wait.
 
@@ -74,10 +76,11 @@ class FailoverController:
         :param requested_by: the name of the policy that was signalled.
         :param is_overtaken: whether a failover began between the signal and its turn.
         :param accepted_at: when the signal came, on the monotonic clock.
+        :param kept: the kept signal that it is, None for one that has just come.
         :raises Refused: nothing was done; the reason is for the sender.
         :raises Stopped: the failover stopped in a safe state.
         """
-        self._accepted_at = accepted_at
+        self._accepted_at, self._kept = accepted_at, kept
         self._makes_way = signal.action is not None and signal.action.is_quiet
         self._only_looks = signal.only_looks
         self._held.read()
@@ -208,6 +211,7 @@ class FailoverController:
             self._events,
             self._accepted_at,
             makes_way=self._makes_way,
+            decided=self._kept,
         )
 
     def _drop(self, changed: model.Record, text: str) -> str:

@@ -6,7 +6,7 @@
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heat_ha import exceptions
@@ -26,6 +26,7 @@ from heat_ha.failover import (
     record,
     remembered,
     retention,
+    successor_watch,
 )
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.model import StepKind
@@ -53,6 +54,7 @@ class FailoverRun:
     :param held: the record, which the run brings to the outcome.
     :param accepted_at: when the signal came, on the monotonic clock.
     :param makes_way: whether it ends when a person's signal waits.
+    :param decided: the kept signal of which it comes, if it comes of one.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class FailoverRun:
         accepted_at: float,
         *,
         makes_way: bool = False,
+        decided: model.Remembered | None = None,
     ) -> None:
         self._policy = policy
         self._group = group
@@ -82,7 +85,9 @@ class FailoverRun:
         )
         self._accepted_at = accepted_at
         self._handoff_seconds: float | None = None
-        self._makes_way = makes_way
+        self._makes_way, self._decided = makes_way, decided
+        self._watch: successor_watch.SuccessorWatch | None = None
+        self._plan: model.Plan | None = None
         self._is_taken_up = False
         self._only_record_is_left = False
         self._has_reported_start = False
@@ -105,6 +110,9 @@ class FailoverRun:
         :raises Stopped: it stopped in a safe state.
         """
         self._is_taken_up = is_taken_up
+        self._watch = successor_watch.SuccessorWatch(
+            lambda plan: look_again(plan)[1], self._decided, self._events.progress
+        )
         deadline = time.monotonic() + self._options.fencing_timeout
         decided: fence_wait.Look | None = None
         refused: set[str] = set()
@@ -117,6 +125,7 @@ class FailoverRun:
             # Nothing moves: what it is for is follow-up work, which is on record with its end.
             self.begun(plan)
         while not plan.is_moved:
+            self._plan = plan
             self._only_record_is_left = findings.has_all_moved and plan.activate_hook is None
             running = executor.PlanExecutor(plan, self, stack_clients, findings.looks, old)
             try:
@@ -226,8 +235,10 @@ class FailoverRun:
         """Make the plan durable. :raises LostLock: this engine no longer holds the group."""
         self._held.check_ours()
         with heat_db.writing(self._policy.context):
-            self._check_wanted()
+            data = self._check_wanted()
             self._held.write(plan=plan, state=model.State.RUNNING, reason='', remedy='')
+        # Apart: it looks at the group.
+        self._check_successor(data)
 
     def still_wanted(self) -> None:
         """Ask whether to go on.
@@ -236,9 +247,9 @@ class FailoverRun:
         :raises Stopped: the policy is being deleted.
         """
         self._held.check_ours()
-        self._check_wanted()
+        self._check_successor(self._check_wanted())
 
-    def _check_wanted(self) -> None:
+    def _check_wanted(self) -> Mapping[str, str]:
         data = resource_data.fresh(self._policy)
         waits_since = data.get(MAKE_WAY, '')
         if self._makes_way and waits_since and work.age(waits_since, clock.now()) < WAY_FOR:
@@ -247,6 +258,11 @@ class FailoverRun:
             raise exceptions.Stopped(
                 'the policy is being deleted', 'Nothing to do: the stack deletes what is left'
             )
+        return data
+
+    def _check_successor(self, data: Mapping[str, str]) -> None:
+        if self._watch is not None and self._plan is not None:
+            self._watch.check(self._plan, data)
 
     def check_ours(self) -> None:
         """Ask for the lock before a request. :raises LostLock: another engine holds it."""

@@ -130,6 +130,7 @@ class PolicyWork:
         requested_by: str,
         is_overtaken: Callable[[model.Record], bool],
         accepted_at: float,
+        kept: model.Remembered | None = None,
     ) -> str | later.Remember:
         """Have a signal decided and carried out, with the lock held.
 
@@ -151,6 +152,7 @@ class PolicyWork:
                     requested_by,
                     is_overtaken=is_overtaken,
                     accepted_at=accepted_at,
+                    kept=kept,
                 )
         except exceptions.Stopped as exc:
             is_news = not is_quiet or exc.reason != before

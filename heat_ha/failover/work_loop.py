@@ -51,6 +51,7 @@ class Decide(Protocol):
         requested_by: str,
         is_overtaken: Callable[[model.Record], bool],
         accepted_at: float,
+        kept: model.Remembered | None = None,
     ) -> str | later.Remember:
         """Return what was done in words, or that the signal has to wait."""
 
@@ -210,6 +211,7 @@ class WorkLoop:
                 one.requested_by,
                 lambda known: arrival.is_of_another(one, known),
                 time.monotonic(),
+                one,
             )
         except exceptions.Refused as exc:
             self._report(f'the signal about {one.member} of {one.came}: {exc}')

@@ -58,6 +58,10 @@ def wanted(
     failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
     if state == 'stopped' and not failed & _HOOKS and _is_due(record.get('retry_due', ''), now):
         return Wanted('retry', 'it stopped')
+    successor = (plan.get('new') or {}).get('server')
+    about_it = [one for one in signals if successor and one.get('server') == successor]
+    if state != 'ready' and any(_is_due(s.get('due') or s['came'], now, GRACE) for s in about_it):
+        return Wanted('retry', 'a signal about the successor is kept')
     is_over = state == 'ready'
     if is_over and any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
         return Wanted('retry', 'a signal is kept')

@@ -228,8 +228,12 @@ def _with_open_plan(
         case None | model.Action.FAILOVER if is_to_new:
             # The successor itself is sick.
             found, _reasons = ways_out.others(plan, seen)
-            if not found:
+            if not found and signal.member is None:
                 return GoOn(plan)
+            if not found:
+                # Who is sick is on record until somebody else can take over; that ends no plan.
+                why = 'the successor was reported sick, and nobody else can take over'
+                return later.Remember(why, until=later.FOR_HEAT)
             return Start(ways_out.with_successor(plan, seen, found[0], is_sick=True))
         case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
             return later.Remember(

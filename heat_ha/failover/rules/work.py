@@ -140,14 +140,20 @@ def is_other_due(
 
 
 def _is_decidable(one: model.Remembered, record: model.Record, is_open: bool) -> bool:
-    """Whether a signal can be decided: with a plan that stopped, only one about its successor."""
+    """Whether a signal can be decided: while a plan is open, only one about its successor."""
     if record.is_paused:
         return False
     plan = record.plan
-    if not is_open or plan is None:
-        return True
-    successor = plan.new.server if plan.new is not None else ''
-    return record.state is model.State.STOPPED and one.server == successor
+    return not is_open or plan is None or is_about_successor(one, plan)
+
+
+def is_about_successor(one: model.Remembered, plan: model.Plan) -> bool:
+    """Whether a kept signal is about who takes over, or has just taken over, by this plan.
+
+    Invariant: such a signal is decided in every state of the plan: by who carries the plan, and as
+    soon as nobody does (``next_work``).
+    """
+    return plan.new is not None and plan.new.server == one.server
 
 
 def _expired(record: model.Record, now: datetime.datetime) -> tuple[model.Retained, ...]:

@@ -90,7 +90,7 @@ def at_work(monkeypatch):
     asked = []
     monkeypatch.setattr(work_loop, 'ask_to_go_on', lambda p: asked.append(p))
 
-    def handle(self, signal, chained, requested_by, *, is_overtaken, accepted_at):
+    def handle(self, signal, chained, requested_by, *, is_overtaken, accepted_at, kept=None):
         assert lock.is_ours
         self._events.progress('tried')
         made.decided.append((signal.member, chained, is_overtaken(record.read(policy))))

@@ -2,6 +2,7 @@
 """What a failover does around its plan: its end, its stop, and another successor."""
 
 import dataclasses
+import itertools
 import time
 import types
 from unittest import mock
@@ -128,7 +129,7 @@ def group(monkeypatch, ending):
         made = ending(policy, plan)
         made._handoff_seconds = None
         monkeypatch.setattr(made._heat_steps, 'hand_over', run.hand_over)
-        numbers = iter('23456')
+        numbers = itertools.count(2)
 
         def look_again(_plan):
             found = seen(made._held.value, f'p{next(numbers)}')

@@ -4,6 +4,8 @@
 import datetime
 import itertools
 
+import pytest
+
 from heat_ha.agent.rules import unfinished
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -84,3 +86,21 @@ def test_a_config_in_a_server_is_run_again_by_a_person_only():
             record, (), NOW, is_locked=False, is_alive=bool, is_fence_over=lambda: False
         )
         assert (found is None) is (kind in ('quiesce', 'activate'))
+
+
+@pytest.mark.parametrize('state', STATES[1:])
+def test_a_signal_about_the_successor_waits_for_no_plan(state):
+    hook = {'kind': 'activate', 'state': 'failed'}
+    plan = {'new': {'member': 'b', 'server': 'server-b'}, 'steps': [hook]}
+    record = {'state': state, 'plan': plan, 'retry_due': at(30)}
+
+    def found(server, came):
+        kept = ({'server': server, 'came': at(came)},)
+        return unfinished.wanted(
+            record, kept, NOW, is_locked=False, is_alive=lambda _: False,
+            is_fence_over=lambda: False,
+        )  # fmt: skip
+
+    assert found('server-b', -60).action == ('resume' if state == 'running' else 'retry')
+    if state != 'running':
+        assert found('server-c', -60) is None and found('server-b', -1) is None

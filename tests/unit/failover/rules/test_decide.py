@@ -106,8 +106,12 @@ def test_a_plan_is_taken_up_for_its_own_members_and_never_for_a_foreign_one():
     record = model.Record(epoch=1, active=worlds.holder('a'), plan=plan)
     # The old active may be gone from the group already.
     world = worlds.seen(group[1:], record=record)
-    for name in ('a', 'server-a', 'b', 'server-b', None):
+    for name in ('a', 'server-a', None):
         assert decide.answer(signals.Signal(member=name), world) == decide.GoOn(plan)
+    for name in ('b', 'server-b'):
+        # It says that the successor is sick, which lets no plan go on.
+        found = decide.answer(signals.Signal(member=name), world)
+        assert isinstance(found, later.Remember)
     found = decide.answer(signals.Signal(member='server-of-somebody'), world)
     assert isinstance(found, decide.Refuse)
 

@@ -155,6 +155,7 @@ class Life:
         run._heat_steps.run_hook.side_effect = lambda plan, step: at_heat(step.name)
         found = types.SimpleNamespace(
             looks={},
+            has_all_moved=False,
             server_and_host=lambda _one: None,
             observed=types.SimpleNamespace(candidates=()),
         )
