@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import graph, work
+from heat_ha.failover.rules import graph, ways_out, work
 from heat_ha.groups.adapters import members as group_members
 
 
@@ -33,6 +33,9 @@ def reason(found: model.Record, waiting: Sequence[model.Remembered]) -> str:
         f'{one.remedy}'.rstrip()
         for one in work.hindered(found)
     ]
+    if found.left_over:
+        text = '; '.join(found.left_over)
+        parts.append(f'a dropped failover has left this: {text}. {ways_out.to_bring_there(found)}')
     return '; '.join(parts)
 
 
@@ -71,6 +74,8 @@ def pending(found: model.Record, waiting: Sequence[model.Remembered]) -> dict[st
             }
             for one in found.retained
         ],
+        'left_over': list(found.left_over),
+        'suspects': list(found.suspects),
     }
 
 

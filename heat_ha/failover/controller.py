@@ -89,6 +89,7 @@ class FailoverController:
         # What an alarm is worth that comes now shows itself by the active.
         at_active = bool(self._held.value.follow_ups)
         findings = self._look(stack_clients, at_active=at_active)
+        self._see_what_was_left(findings)
         left = decide.left_at_its_end(self._held.value)
         if left is not None and _ends_left_plan(signal):
             # First of all: a late copy of its alarm is to find the line that the cooldown reads.
@@ -141,6 +142,17 @@ class FailoverController:
     def _look_again(self, stack_clients: clients.StackClients) -> observation_builder.Findings:
         self._held.read_entries()
         return self._look(stack_clients, at_active=True)
+
+    def _see_what_was_left(self, findings: observation_builder.Findings) -> None:
+        """Have on record where that is by now which a dropped plan has left elsewhere."""
+        if not self._held.value.left_over or self._only_looks:
+            return
+        seen = self._observation(findings, None, self._policy.name, is_overtaken=False)
+        known = ways_out.as_left_now(seen)
+        if known != self._held.value:
+            self._held.put(known)
+            if not known.left_over:
+                self._events.progress('what a dropped failover had left is at the active')
 
     def _observation(
         self,

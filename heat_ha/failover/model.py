@@ -51,7 +51,7 @@ class Action(signals.Action):
 class State(enum.Enum):
     """What a FailoverPolicy is doing, as its attribute ``state`` says it.
 
-    PAUSED, REPLACING and WAITING are shown in the place of READY and are never on record.
+    Those from PAUSED on are shown in the place of READY and are never on record.
     """
 
     READY = 'ready'
@@ -61,6 +61,7 @@ class State(enum.Enum):
     PAUSED = 'paused'
     REPLACING = 'replacing'
     WAITING = 'waiting'
+    INCOMPLETE = 'incomplete'
 
 
 # The step that shuts off the old active which is retained for a look.
@@ -433,7 +434,7 @@ class Record:
         keys={'remedy': 'way_out', 'retained': 'kept'},
         always=('state', 'active', 'plan', 'remedy', 'suspects', 'previous', 'retained'),
         # Versions without it go on with a record that has no use for it.
-        omits=('follow_ups', 'retries', 'retry_due', 'suspicions', 'left_with'),
+        omits=('follow_ups', 'retries', 'retry_due', 'suspicions', 'left_with', 'left_over'),
     )
 
     state: State = State.READY
@@ -458,6 +459,8 @@ class Record:
     suspicions: tuple[Suspicion, ...] = ()
     # Who may have something that a dropped plan has left, until another has taken it from them.
     left_with: tuple[MemberServer, ...] = ()
+    # What a dropped plan has left elsewhere than at the active, and where, in words.
+    left_over: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

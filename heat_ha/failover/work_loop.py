@@ -315,6 +315,7 @@ def ask_if_signals_wait(policy: Any) -> None:
 
 
 def ask_to_look(policy: Any) -> None:
-    """Have an engine see, after an action of the stack, whether members were repaired."""
-    if record.read(policy).suspects:
+    """Have an engine see, after an action of the stack, what was repaired."""
+    known = record.read(policy)
+    if known.suspects or known.left_over:
         ask_to_go_on(policy)

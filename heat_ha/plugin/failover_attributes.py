@@ -46,8 +46,9 @@ class FailoverAttributes(resource.Resource):
         STATE: attributes.Schema(
             _(
                 'What the policy is doing: ready, running, waiting_for_fence, stopped, paused, '
-                'replacing (the failover is over, what it has left is being replaced) or waiting '
-                '(a signal is kept, and decided again).'
+                'replacing (the failover is over, what it has left is being replaced), waiting '
+                '(a signal is kept, and decided again) or incomplete (nobody is active, or a '
+                'dropped failover has left something elsewhere).'
             ),
             type=attributes.Schema.STRING,
             cache_mode=attributes.Schema.CACHE_NONE,
@@ -89,7 +90,9 @@ class FailoverAttributes(resource.Resource):
             _(
                 'What is left to do: under signals those that are kept and decided again, under '
                 'replacements the members that failovers have left, under retained those that '
-                'are kept for a look, each with the reason and the time of the next try.'
+                'are kept for a look, each with the reason and the time of the next try; under '
+                'left_over what a dropped failover has left and where it is, under suspects the '
+                'members that were reported sick and not replaced.'
             ),
             type=attributes.Schema.MAP,
             cache_mode=attributes.Schema.CACHE_NONE,

@@ -102,6 +102,8 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         if token['is_updating']:
             try:
                 done = self._is_updated(token)
+                if done:
+                    first_active.has_all(self, lock)
             except BaseException:
                 lock.release()
                 raise

@@ -11,7 +11,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import clients
-from heat_ha.failover import events, hook_runner, model, observation, record
+from heat_ha.failover import events, held_record, hook_runner, model, observation, record
 from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.rules import decide, standbys
 from heat_ha.plugin import failover_options, predecessors
@@ -99,6 +99,14 @@ def follow(policy, held, first):
         else f'{known.active.member}, the active, or its server is not in the group any more'
     )
     policy._add_event(events.FAILOVER, events.IN_PROGRESS, f'{why}: {new} is the active now')
+
+
+def has_all(policy, lock):
+    """Put on record that the update has brought to the active what a dropped plan had left."""
+    held = held_record.HeldRecord(policy, lock)
+    held.read()
+    if held.value.left_over:
+        held.write(left_over=(), left_with=())
 
 
 def warn_of_shared_host(policy, candidates):

@@ -30,6 +30,9 @@ from heat_ha.groups.rules import members
 def state(record: model.Record, *, has_signals: bool = False) -> model.State:
     """The state as the attribute shows it: what there is to say beside READY hides it.
 
+    Invariant: READY is shown only where a member is active and has all that is handed over, as far
+    as that is known, and nothing is left to do.
+
     :param has_signals: whether signals are remembered, to be decided later.
     """
     if record.state is not model.State.READY:
@@ -38,7 +41,10 @@ def state(record: model.Record, *, has_signals: bool = False) -> model.State:
         return model.State.PAUSED
     if has_signals:
         return model.State.WAITING
-    return model.State.REPLACING if record.follow_ups else model.State.READY
+    if record.follow_ups or work.hindered(record):
+        return model.State.REPLACING
+    is_complete = record.active is not None and not record.left_over
+    return model.State.READY if is_complete else model.State.INCOMPLETE
 
 
 def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
@@ -299,7 +305,11 @@ def _drop(seen: model.Observation) -> Answer:
             text = f'{text}; the active is {record.active.member}'
     retained = tuple(one for one in record.retained if one not in hindered)
     record = dataclasses.replace(record, follow_ups=(), retained=retained)
-    return Drop(record, f'{text}; left over: {"; ".join(left)}' if left else text)
+    if left:
+        text = f'{text}; left over: {"; ".join(left)}'
+    if record.left_over:
+        text = f'{text}; {ways_out.to_bring_there(record)}'
+    return Drop(record, text)
 
 
 def _show(signal: signals.Signal[model.Action], seen: model.Observation) -> Answer:

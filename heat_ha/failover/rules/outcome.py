@@ -35,6 +35,7 @@ def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> 
         retries=0,
         retry_due='',
         left_with=() if is_moved else record.left_with,
+        left_over=() if is_moved else record.left_over,
     )
 
 

@@ -143,15 +143,10 @@ def dropped(seen: model.Observation) -> Dropped:
         if seen.held_by and all(servers == own for servers in seen.held_by.values()):
             is_other = active != one
             active, epoch = one, epoch + is_other
-    at_active = frozenset({active.server} if active is not None else ())
     places = {**seen.held_by, **seen.others_at}
-    is_all_there = bool(places) and all(servers == at_active for servers in places.values())
-    left = [
-        _where(target, servers, ends)
-        for target, servers in (*sorted(seen.held_by.items()), *sorted(seen.others_at.items()))
-        if not at_active or servers != at_active
-    ]
-    left += [f'member {name} is not replaced' for name in plan.replaces]
+    elsewhere = _elsewhere(seen, active, ends)
+    is_all_there = bool(places) and not elsewhere
+    left = [*elsewhere, *(f'member {name} is not replaced' for name in plan.replaces)]
     suspects = set(record.suspects) | set(plan.replaces)
     if active is not None:
         suspects.discard(active.member)
@@ -165,8 +160,43 @@ def dropped(seen: model.Observation) -> Dropped:
         epoch=epoch,
         previous=plan.old if active != plan.old else record.previous,
         left_with=() if is_all_there else _left_with(record, plan, active),
+        left_over=elsewhere if places else record.left_over,
     )
     return Dropped(without, '; '.join(left))
+
+
+def _elsewhere(
+    seen: model.Observation,
+    active: model.MemberServer | None,
+    ends: tuple[model.MemberServer, ...],
+) -> tuple[str, ...]:
+    """What is handed over and is not known to be at the active, and where it is, in words."""
+    at_active = frozenset({active.server} if active is not None else ())
+    return tuple(
+        _where(target, servers, ends)
+        for target, servers in (*sorted(seen.held_by.items()), *sorted(seen.others_at.items()))
+        if not at_active or servers != at_active
+    )
+
+
+def as_left_now(seen: model.Observation) -> model.Record:
+    """The record with what a dropped plan has left elsewhere, as it is now.
+
+    Invariant: it stays on record until all of it is seen at the active.
+    """
+    record = seen.record
+    if not record.left_over or is_open(record) or not (seen.held_by or seen.others_at):
+        return record
+    ends = (*record.left_with, *record.seen, *((record.previous,) if record.previous else ()))
+    left = _elsewhere(seen, record.active, ends)
+    return dataclasses.replace(record, left_over=left, left_with=record.left_with if left else ())
+
+
+def to_bring_there(record: model.Record) -> str:
+    """How what is left elsewhere comes to the active."""
+    if record.active is None:
+        return 'Send the signal failover once a member is healthy'
+    return f'Send the signal switchover with member {record.active.member} to bring it there'
 
 
 def _left_with(
