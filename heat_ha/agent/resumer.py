@@ -19,6 +19,7 @@ from heat_ha.agent.adapters import nova_admin, pending_regions, policy_index
 from heat_ha.agent.rules import unfinished
 from heat_ha.cloud import clock, heat_rpc
 from heat_ha.cloud.model import ComputeService
+from heat_ha.failover.rules import reminders
 
 LOG = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Resumer:
         self._syncs: turns_of.Turns[_Key] = turns_of.Turns(SYNC_AGAIN_AFTER)
         # What a policy had on record at its last signal.
         self._records: dict[_Key, object] = {}
+        # When a policy was sent something last, on the monotonic clock.
+        self._reminded: dict[_Key, float] = {}
         self._looked_at = float('-inf')
         self._prepared_at = float('-inf')
         self._running: concurrent.futures.Future[None] | None = None
@@ -129,6 +132,7 @@ class Resumer:
     def _resume_all(self, services: Mapping[str, ComputeService]) -> None:
         plans = {_key(plan): plan for plan in policy_index.unfinished_failovers()}
         self._records = {key: r for key, r in self._records.items() if key in plans}
+        self._reminded = {key: at for key, at in self._reminded.items() if key in plans}
         for key, plan in plans.items():
             if self._records.get(key, plan.record) != plan.record:
                 self._resumes.moved_on(key)
@@ -150,9 +154,11 @@ class Resumer:
             is_locked=self._is_alive(plan.engine),
             is_alive=self._is_alive,
             is_fence_over=lambda: self._is_fence_over(plan, services),
+            is_reminder_due=self._is_reminder_due(_key(plan)),
         )
         if found is None:
             return
+        self._reminded[_key(plan)] = time.monotonic()
         is_unchanged = self._records.get(_key(plan)) == plan.record
         self._records[_key(plan)] = plan.record
         # What stopped has the time of its next try on record.
@@ -162,6 +168,12 @@ class Resumer:
                 'signal=%s policy=%s stack=%s state=%s: %s',
                 found.action, plan.name, plan.stack_name, plan.record.get('state'), found.reason,
             )  # fmt: skip
+
+    def _is_reminder_due(self, key: _Key) -> bool:
+        """Whether a policy was sent nothing for an hour: whatever it is sent, it reminds."""
+        now = time.monotonic()
+        # A little more, so that the hour is over for the engine as well.
+        return now - self._reminded.setdefault(key, now) > reminders.EVERY + 30.0
 
     def _is_alive(self, engine: str) -> bool:
         return bool(engine) and self._liveness.is_alive(engine)

@@ -25,6 +25,7 @@ from heat_ha.failover import (
     moves_under_way,
     record,
     remembered,
+    reminding,
     retention,
 )
 from heat_ha.failover.rules import arrival, later, work
@@ -107,6 +108,14 @@ class WorkLoop:
                 time.sleep(AFTER_ERROR)
         finally:
             self._waits_no_more()
+            self._remind()
+
+    def _remind(self) -> None:
+        try:
+            reminding.remind(self._policy, self._events)
+        except Exception:
+            # What waits is on record, and the next signal comes by here.
+            LOG.exception('%s: nobody was reminded of what waits', self._policy.name)
 
     def _is_the_waiter(self) -> bool:
         """Whether this thread is the one that waits; the others need not."""

@@ -273,6 +273,9 @@ _OPEN = (
     '%"state":"stopped"%',
     '%"follow_ups":[%',
     '%"until":"%',
+    '%"left_over":[%',
+    '%"is_paused":true%',
+    '%"active":null%',
 )
 
 

@@ -35,11 +35,13 @@ def wanted(
     is_locked: bool,
     is_alive: Callable[[str], bool],
     is_fence_over: Callable[[], bool],
+    is_reminder_due: bool = False,
 ) -> Wanted | None:
     """What a policy is to be sent, None for nothing.
 
     Invariant: whatever is on record and due is asked for unless an engine that lives is at it; and
-    who has begun a follow-up counts as at it only for as long as it says so on record.
+    who has begun a follow-up counts as at it only for as long as it says so on record. What waits
+    for a person is asked for as well, where that is to be reminded.
 
     :param record: the policy's, as JSON has it.
     :param signals: those that it keeps, as JSON has them.
@@ -47,7 +49,38 @@ def wanted(
     :param is_alive: whether the engine of that id lives.
     :param is_fence_over: whether a host of those who had something is confirmed down, or all such
         hosts are up again; asked only if needed.
+    :param is_reminder_due: whether nothing was sent for a reminder within the hour.
     """
+    found = _wanted(
+        record, signals, now, is_locked=is_locked, is_alive=is_alive, is_fence_over=is_fence_over
+    )
+    if found is None and not is_locked and is_reminder_due and is_waiting(record, signals):
+        return Wanted('retry', 'a reminder is due')
+    return found
+
+
+def is_waiting(record: Mapping[str, Any], signals: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a policy waits for anything, as ``failover.rules.reminders`` has it."""
+    return (
+        bool(signals)
+        or record.get('state') != 'ready'
+        or bool(record.get('is_paused'))
+        or record.get('active') is None
+        or any(record.get(key) for key in ('left_over', 'follow_ups'))
+        or any(one.get('reason') for one in record.get('kept', ()))
+    )
+
+
+def _wanted(
+    record: Mapping[str, Any],
+    signals: Sequence[Mapping[str, Any]],
+    now: datetime.datetime,
+    *,
+    is_locked: bool,
+    is_alive: Callable[[str], bool],
+    is_fence_over: Callable[[], bool],
+) -> Wanted | None:
+    """What is due on record, or None; see ``wanted``."""
     if record.get('is_paused') or is_locked:
         return None
     state, plan = record.get('state'), record.get('plan') or {}

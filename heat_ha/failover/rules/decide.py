@@ -176,6 +176,8 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
             return _drop(seen)
         case model.Action.PLAN:
             return _show(signal, seen)
+    if record.is_paused and signal.action is model.Action.RETRY:
+        return FollowUp('the policy is paused', at_once=False)
     if record.is_paused:
         return Refuse('the policy is paused: send the signal unpause first')
     if ways_out.is_open(record) and record.plan is not None:

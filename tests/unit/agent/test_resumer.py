@@ -198,3 +198,9 @@ def test_a_plan_waits_for_each_of_those_who_had_something(world):
     assert world.rounds(2) == []
     world.services['c2'] = dataclasses.replace(up, host='c2')
     assert world.rounds(2) == ['id']
+
+
+@pytest.mark.parametrize('kind', [{'is_paused': True}, {'state': 'ready', 'active': None}])
+def test_what_waits_for_a_person_is_signalled_each_hour(world, kind):
+    world.plans = [left_plan(**kind)]
+    assert len(world.rounds(4 * 3600)) == 3
