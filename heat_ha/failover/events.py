@@ -15,8 +15,12 @@ LOG = logging.getLogger(__name__)
 # Characters of an event that the list of events shows.
 MAX_EVENT = 230
 
-# Characters of a reason that are kept beside any remedy.
-_LEAST_REASON = 40
+# Characters that Heat keeps of an event, and those of its end that are kept of a longer text: the
+# way out comes last.
+LONGEST, _END = 255, 160
+
+# Characters of a reason that are kept beside any remedy, and of names before a reason.
+_LEAST_REASON, _NAMES = 40, 40
 
 # The words under which events appear in `openstack stack event list`.
 FAILOVER, SIGNAL = 'FAILOVER', 'SIGNAL'
@@ -44,6 +48,7 @@ class EventEmitter:
     def emit(self, status: str, text: str, plan: model.Plan | None = None) -> None:
         """Make one event; a failure to make it is logged."""
         prefix = f'[{plan.plan_id}] ' if plan else ''
+        text = fitted(text, LONGEST - len(prefix))
         if self._held_back is not None:
             self._held_back.append((status, prefix + text))
             return
@@ -116,8 +121,21 @@ def of_error(intro: str, exc: exceptions.HaError) -> str:
 
 def with_remedy(intro: str, reason: str, remedy: str) -> str:
     """A reason and the way out after it; of the two, the reason is cut to what an event holds."""
+    remedy = quoting.shorten(remedy, MAX_EVENT - len(intro) - _LEAST_REASON)
     room = max(MAX_EVENT - len(intro) - len(remedy), _LEAST_REASON)
     return f'{intro}{quoting.shorten(reason, room)}. {remedy}'
+
+
+def fitted(text: str, room: int = LONGEST) -> str:
+    """A text that an event holds: what does not fit is left out in the middle."""
+    if len(text) <= room:
+        return text
+    return f'{text[: room - _END - 1]}…{text[-_END:]}'
+
+
+def names(of: Iterable[str]) -> str:
+    """The names of members, as far as there is room beside a reason and a way out."""
+    return quoting.shorten(', '.join(of), _NAMES)
 
 
 def goal(plan: model.Plan) -> str:

@@ -176,14 +176,11 @@ class FollowUpRun:
         )
         is_ours = self._claim.give_up(changed)
         if is_ours and work.is_reported(tries, exc.reason != self._wanted.reason):
-            names = ', '.join(self._wanted.plan.replaces)
-            self._events.emit(
-                events.FAILED,
-                # Heat keeps the first 255 characters; the whole reason is in ``pending``.
-                f'{names} could not be replaced (try {tries}), again in {pause:.0f} s. {remedy}: '
-                f'{exc.reason}',
-                self._wanted.plan,
-            )
+            names = events.names(self._wanted.plan.replaces)
+            intro = f'{names} could not be replaced (try {tries}, again in {pause:.0f} s): '
+            # The whole reason is in ``pending``.
+            text = events.with_remedy(intro, exc.reason, remedy)
+            self._events.emit(events.FAILED, text, self._wanted.plan)
 
     # --- what the executor calls (executor.ExecutorCallbacks) --------------------------------
 

@@ -111,12 +111,12 @@ class Retention:
         )
         self._change(retained, changed)
         if work.is_reported(tries, reason != retained.reason):
-            # Heat keeps the first 255 characters; the whole reason is in ``pending``.
-            self._events.emit(
-                events.FAILED,
-                f'{retained.member} was kept long enough and could not be removed (try {tries}), '
-                f'again in {pause:.0f} s. {REMEDY}: {reason}',
+            name = events.names([retained.member])
+            intro = (
+                f'{name} was kept and could not be removed (try {tries}, again in {pause:.0f} s): '
             )
+            # The whole reason is in ``pending``.
+            self._events.emit(events.FAILED, events.with_remedy(intro, reason, REMEDY))
 
     def _change(self, retained: model.Retained, changed: model.Retained) -> None:
         self._changes.make(

@@ -223,7 +223,8 @@ class WorkLoop:
                 one,
             )
         except exceptions.Refused as exc:
-            self._report(f'the signal about {one.member} of {one.came}: {exc}')
+            intro = f'the signal about {events.names([one.member])} of {one.came}: '
+            self._report(events.of_error(intro, exc))
             answer = ''
         except exceptions.Stopped as exc:
             self._report(events.of_error('stopped: ', exc))
@@ -264,10 +265,9 @@ class WorkLoop:
         now = clock.now()
         age = work.age(one.came, now)
         if age > answer.until:
-            self._report(
-                f'the signal about {one.member} of {one.came} was not decided within '
-                f'{answer.until:.0f} s: {answer.why}. Send it again if it still holds'
-            )
+            name, until = events.names([one.member]), f'{answer.until:.0f} s'
+            intro = f'the signal about {name} of {one.came} was not decided within {until}: '
+            self._report(events.with_remedy(intro, answer.why, 'Send it again if it still holds'))
             self._signals.forget(one)
             return True
         pause = answer.due_in if answer.due_in is not None else later.pause(one.tries)

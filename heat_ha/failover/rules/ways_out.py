@@ -12,6 +12,9 @@ from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.failover.rules import plan_builder, standbys, suspicion
 
+# Characters of a name that are shown in a way out.
+MAX_SHOWN = 60
+
 # What was done to the old active stays done, whoever takes over from it.
 _OF_THE_OLD = (StepKind.QUIESCE, StepKind.STOP_SERVER)
 
@@ -196,7 +199,10 @@ def to_bring_there(record: model.Record) -> str:
     """How what is left elsewhere comes to the active."""
     if record.active is None:
         return 'Send the signal failover once a member is healthy'
-    return f'Send the signal switchover with member {record.active.member} to bring it there'
+    active = record.active
+    # A name may fill an event by itself; the id of the server means the same member.
+    name = active.member if len(active.member) <= MAX_SHOWN else active.server
+    return f'Send the signal switchover with member {name} to bring it there'
 
 
 def _left_with(
