@@ -110,9 +110,7 @@ class FailoverRun:
         :raises Stopped: it stopped in a safe state.
         """
         self._is_taken_up = is_taken_up
-        self._watch = successor_watch.SuccessorWatch(
-            lambda plan: look_again(plan)[1], self._decided, self._events.progress
-        )
+        self._watch = successor_watch.SuccessorWatch(look_again, self._decided, self._events)
         deadline = time.monotonic() + self._options.fencing_timeout
         decided: fence_wait.Look | None = None
         refused: set[str] = set()
@@ -134,7 +132,8 @@ class FailoverRun:
                 plan = running.plan
                 self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
                 server = exc.server or (plan.old.server if plan.old else '')
-                decided = self._wait_for_fence(plan, server, stack_clients, deadline, decided)
+                wait = fence_wait.FenceWait(self._events, stack_clients, self.still_wanted)
+                decided = wait.for_plan(plan, exc, server, deadline, decided)
                 if decided is None:
                     raise
                 # What was seen before the wait holds no longer.
@@ -174,32 +173,6 @@ class FailoverRun:
             retries=known.retries + 1,
             retry_due=work.at(clock.now(), work.retry_pause(known.retries)),
         )
-
-    def _wait_for_fence(
-        self,
-        plan: model.Plan,
-        server: str,
-        stack_clients: clients.StackClients,
-        deadline: float,
-        before: fence_wait.Look | None,
-    ) -> fence_wait.Look | None:
-        """Wait until the failover can go on; None when it could not before the deadline.
-
-        :param server: the one on the host that is waited for, '' for none.
-        """
-        known = self._held.value
-        if before is not None and before[0].server != server:
-            before = None
-        text = events.with_remedy('waiting for the fence: ', known.reason, known.remedy)
-        self._events.progress(text, plan)
-        if not server:
-            return None
-        moves_under_way.HERE.end(self._policy.resource_id)
-        decided = fence_wait.wait(server, stack_clients, deadline, self.still_wanted, before)
-        if decided is not None:
-            moves_under_way.HERE.begin(self._policy.resource_id)
-            self._events.progress(f'going on: {decided[1].detail}', plan)
-        return decided
 
     def finish(self, plan: model.Plan, candidates: tuple[model.Candidate, ...]) -> None:
         """Put on record that the failover is over, and what is left to do of it."""

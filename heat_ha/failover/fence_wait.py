@@ -4,9 +4,10 @@
 import time
 from collections.abc import Callable
 
+from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import former_holders
+from heat_ha.failover import events, former_holders, model
 from heat_ha.failover.rules import moves, server_rules
 
 # Seconds between two looks at a host that is to be fenced.
@@ -38,6 +39,46 @@ def is_decided(
     if server.status is cloud.ServerStatus.GONE or host.state is cloud.HostState.UP:
         return True
     return is_confirmed and server.host != before[0].host
+
+
+class FenceWait:
+    """The wait of one failover, with its events.
+
+    :param still_wanted: asked before each look; what it raises ends the wait.
+    """
+
+    def __init__(
+        self,
+        emitter: events.EventEmitter,
+        stack_clients: clients.StackClients,
+        still_wanted: Callable[[], None],
+    ) -> None:
+        self._events = emitter
+        self._clients = stack_clients
+        self._still_wanted = still_wanted
+
+    def for_plan(
+        self,
+        plan: model.Plan,
+        why: exceptions.Stopped,
+        server: str,
+        deadline: float,
+        before: Look | None,
+    ) -> Look | None:
+        """Wait until the failover can go on; None when it could not before the deadline.
+
+        :param server: the one on the host that is waited for, '' for none.
+        """
+        if before is not None and before[0].server != server:
+            before = None
+        text = events.with_remedy('waiting for the fence: ', why.reason, why.remedy)
+        self._events.progress(text, plan)
+        if not server:
+            return None
+        decided = wait(server, self._clients, deadline, self._still_wanted, before)
+        if decided is not None:
+            self._events.progress(f'going on: {decided[1].detail}', plan)
+        return decided
 
 
 def wait(

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 
 from heat_ha import exceptions, signals
-from heat_ha.failover import model, remembered
+from heat_ha.failover import events, model, remembered
 from heat_ha.failover.rules import decide, work
 
 # Seconds between two decisions about the same signal: each takes a look at the group.
 LOOK_EVERY = 10.0
 
-LookAgain = Callable[[model.Plan], model.Observation]
+# Gives what was found, and what is seen by it.
+LookAgain = Callable[[model.Plan], tuple[object, model.Observation]]
 
 
 class SuccessorWatch:
@@ -26,18 +27,17 @@ class SuccessorWatch:
 
     :param look_again: looks once more at the group.
     :param decided: the signal of which the plan has come, None for none of the kept ones.
-    :param tell: makes an event of what is under way.
     """
 
     def __init__(
         self,
         look_again: LookAgain,
         decided: model.Remembered | None,
-        tell: Callable[[str], None],
+        emitter: events.EventEmitter,
     ) -> None:
         self._look_again = look_again
         self._decided = decided
-        self._tell = tell
+        self._events = emitter
         self._told: set[str] = set()
         self._look_at = float('-inf')
 
@@ -52,7 +52,7 @@ class SuccessorWatch:
         if not left or time.monotonic() < self._look_at:
             return
         # The plan may not be on record yet.
-        seen = self._look_again(plan)
+        _found, seen = self._look_again(plan)
         seen = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=plan))
         for one in left:
             self._look_at = time.monotonic() + LOOK_EVERY
@@ -66,7 +66,7 @@ class SuccessorWatch:
                 )
             if one.came not in self._told:
                 self._told.add(one.came)
-                self._tell(
+                self._events.progress(
                     f'{one.member}, the successor, was reported sick, and nobody else can take over'
                 )
 

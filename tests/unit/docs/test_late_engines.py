@@ -23,13 +23,20 @@ LOOKED_THROUGH = (
 WRITES = {'data_set', 'data_delete', 'metadata_set', 'change_metadata', 'swap', 'write_definition'}
 REQUESTS = {
     'failover/handoff_steps.py': {'send', 'delete'},
-    'failover/hook_runner.py': {'start', 'end'},
-    'failover/failover_run.py': {'end'},
+    'failover/hook_runner.py': {'hook_stack.start', 'hook_stack.end'},
+    'failover/failover_run.py': {'hook_stack.end'},
     'failover/retention.py': {'mark_unhealthy'},
     'groups/intent.py': {'mask'},
     'groups/adapters/changes.py': {'update_with_template'},
     'cloud/nested_stack.py': {'update_with_template'},
 }
+
+
+def name_called(function):
+    """The name of what is called; of the runs of hooks with the module, for others end as well."""
+    if ast.unparse(function).startswith('hook_stack.'):
+        return ast.unparse(function)
+    return getattr(function, 'attr', getattr(function, 'id', ''))
 
 
 def calls(path):
@@ -40,7 +47,7 @@ def calls(path):
             yield (
                 found.name,
                 [
-                    getattr(one.func, 'attr', getattr(one.func, 'id', ''))
+                    name_called(one.func)
                     for one in sorted(made, key=lambda one: (one.lineno, one.col_offset))
                 ],
             )

@@ -346,11 +346,14 @@ def test_what_is_waited_for_makes_no_way(group, other, what):
     assert other.waits == []
 
 
+SIGNAL = model.Remembered('c', 'server-c', True, '2026-01-01T00:00:00+00:00', 'alarm')
+
+
 @pytest.mark.parametrize('whose', ['an alarm', 'a person'])
 def test_a_signal_that_waits_for_its_end_ends_the_making_way(group, other, monkeypatch, whose):
     policy = Data()
     if whose == 'an alarm':
-        monkeypatch.setattr(failover_run.remembered, 'among', lambda _data: ('a signal',))
+        monkeypatch.setattr(failover_run.remembered, 'among', lambda _data: (SIGNAL,))
     else:
         policy.data_set(failover_run.MAKE_WAY, clock.now_text())
     group(policy)

@@ -52,6 +52,6 @@ def test_a_server_is_asked_for_its_attachments_only_while_they_change(detached, 
             plan = plan.with_step(dataclasses.replace(step, state=letters[letter]))
     questions = []
     cloud.attached = lambda servers: questions.append(list(servers))
-    steps = handoff_steps.HandoffSteps(cloud, lambda: plan, {}, None)
+    steps = handoff_steps.HandoffSteps(cloud, lambda: plan, lambda: None, {}, None)
     steps._attached(model.ThingKind.VOLUME, set(volumes))
     assert questions == [asked]
