@@ -126,3 +126,21 @@ def test_a_stack_goes_after_a_drop(engine, cloud, monkeypatch, kind):
     engine.run()
     assert engine.is_gone(stack), engine.state(stack)
     assert cloud.holder('v1') is None
+
+
+@pytest.mark.parametrize('kind', HANDED_OVER)
+def test_what_a_drop_has_left_is_shown_until_an_update_has_brought_it(
+    engine, cloud, monkeypatch, kind
+):
+    text = HANDED_OVER[kind]
+    stack, (old, new) = stopped(engine, monkeypatch, text)
+    engine.signal(stack, 'failover', {'action': 'drop'})
+    policy = engine.stack(stack)['failover']
+    assert policy._resolve_attribute('state') == 'incomplete'
+    shown = policy._resolve_attribute('pending')['left_over']
+    assert any(f'is at member {old.name}' in one for one in shown), shown
+    assert f'switchover with member {new.name}' in policy._resolve_attribute('reason')
+    update(engine, stack, text, new)
+    policy = engine.stack(stack)['failover']
+    assert policy._resolve_attribute('state') == 'ready'
+    assert policy._resolve_attribute('pending')['left_over'] == []
