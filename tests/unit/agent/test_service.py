@@ -221,6 +221,9 @@ def test_a_certain_witness_is_believed_at_once_but_not_about_two_of_three(
     else:
         # As long as it takes until both others have reported.
         clock.tick(agent, 4)
+        assert world.done == [('off', 'c1')]
+        # Nova shows it as up, so it must be missed before anything is begun elsewhere.
+        clock.tick(agent, 14)
         assert phase(store, 'c1') == 'done'
 
 

@@ -315,6 +315,7 @@ def test_a_failure_that_was_believed_stays_until_somebody_says_up(store, monkeyp
     agent = make(world, store, confirm=('webhook',))
     world.fails = True
     clock.tick(agent, 5)
+    clock.dead = {'c1'}
     agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
     clock.tick(agent, 6)
     assert phase(store, 'c1') == 'confirmed'
@@ -326,6 +327,30 @@ def test_a_failure_that_was_believed_stays_until_somebody_says_up(store, monkeyp
     world.fails = False
     clock.tick(agent, 6)
     assert phase(store, 'c1') == ('closed' if says_up else 'done')
+
+
+# S1
+@pytest.mark.parametrize('dies', [False, True])
+def test_nothing_is_begun_elsewhere_before_a_host_that_nova_shows_as_up_is_missed(
+    store, monkeypatch, dies
+):
+    """Its power control shows another machine as off, or it: only its silence tells which."""
+    world = World()
+    clock = Clock(monkeypatch, world)
+    agent = make(world, store, confirm=('webhook',), certain=('webhook',))
+    clock.tick(agent, 20)
+    clock.dead = {'c1'} if dies else set()
+    agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN))
+    clock.tick(agent, 8)
+    # Its last heartbeat is too young to be missed.
+    assert set(world.done) == {('off', 'c1')}
+    clock.tick(agent, 200)
+    kinds = [kind for kind, _host in world.done]
+    if dies:
+        assert kinds == ['off', 'mark', *['rescue'] * (len(kinds) - 2)] and len(kinds) > 2
+        assert phase(store, 'c1') == 'done'
+    else:
+        assert set(kinds) == {'off'} and phase(store, 'c1') == 'deferred'
 
 
 # S1
@@ -358,7 +383,7 @@ def test_an_alert_that_is_resolved_after_the_fence_stops_no_rescue(store, monkey
     clock.tick(agent, 5)
     clock.dead = {'c1'}
     agent.report('webhook', reports.ParsedReport('c1', Claimed.DOWN, thing='a'))
-    clock.tick(agent, 6)
+    clock.tick(agent, 25)
     assert phase(store, 'c1') == 'rescuing'
     clock.tick(agent, 200)
     agent.report('webhook', reports.ParsedReport('c1', Claimed.RESOLVED, thing='a'))
