@@ -19,7 +19,11 @@ def entries_with(found):
 def test_attributes_that_are_shown_together_are_of_one_moment(monkeypatch):
     policy = object.__new__(failover_policy.FailoverPolicy)
     policy.resource_id = 'id'
-    records = [model.Record(state=model.State.RUNNING, epoch=1), model.Record(epoch=2)]
+    active = model.MemberServer('a', 'server-of-a')
+    records = [
+        model.Record(state=model.State.RUNNING, epoch=1),
+        model.Record(epoch=2, active=active),
+    ]
     moments = [entries_with(found) for found in records]
     moments[1][record.HISTORY] = '[{"handoff_seconds": 1.5}]'
     monkeypatch.setattr(resource_data, 'fresh', lambda _policy: moments.pop(0))
