@@ -264,29 +264,12 @@ class Observer:
             self._table.services.get(host),
         )
         seconds = max(self._mark_settle, heartbeats.SILENT_ENOUGH)
-        if why := self._still_up(host, proof_at, seconds, moment):
-            return why
         if doubted_at is None or self._is_silence(host, doubted_at, seconds, moment):
             return ''
         return (
-            'its record in Nova was written, and it is not known whether that was after its fence: '
-            f'it must be silent for {seconds:.0f} s'
+            'Nova has shown it alive, and it is not known whether that was after its fence: it '
+            f'must be silent for {seconds:.0f} s'
         )
-
-    def _still_up(self, host: str, proof_at: float, seconds: float, moment: Moment) -> str:
-        """Why a host may live that was fenced while Nova shows it as up; '' otherwise.
-
-        Where other sources told of its failure, Nova may not have missed it yet. Or it lives, and
-        its power control showed another machine: then it soon sends another heartbeat.
-        """
-        service = self._table.services.get(host)
-        if service is None or not service.is_up or service.is_forced_down:
-            return ''
-        own = self._table.heartbeats_of(host)
-        heard_at = own[-1].seen if own else proof_at
-        if self._is_silence(host, heard_at, seconds, moment):
-            return ''
-        return f'Nova shows it as up: it must be silent for {seconds:.0f} s after its fence'
 
     def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
         # What was seen while the agent was cut off may not be all.

@@ -123,8 +123,13 @@ def doubted_at(
     Invariant: whatever the host sent later than ``WRITTEN_LATE`` after the proof, and the agent has
     seen, is not before what is returned.
 
+    A host that Nova still shows as up has not been missed, because other sources told of its
+    failure first. Or it lives, and its power control showed another machine.
+
     :param written: when its record was written as it is now.
     """
+    if service is not None and service.is_up and not service.is_forced_down:
+        return own[-1].seen if own else proof_at
     late = [one.seen for one in own if one.seen > proof_at + WRITTEN_LATE]
     if late:
         return late[-1]
