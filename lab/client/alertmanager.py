@@ -32,6 +32,17 @@ class Alertmanager:
         except (urllib.error.URLError, OSError):
             return False
 
+    def notified(self) -> int:
+        """How many webhooks it has sent that were taken."""
+        counts = {}
+        with urllib.request.urlopen(f'{self._address}/metrics', timeout=5) as answer:
+            for line in answer.read().decode().splitlines():
+                name, _, value = line.rpartition(' ')
+                if '{integration="webhook"' in name:
+                    counts[name.partition('{')[0]] = int(float(value))
+        sent = counts.get('alertmanager_notifications_total', 0)
+        return sent - counts.get('alertmanager_notifications_failed_total', 0)
+
     def tell(self, labels: Mapping[str, str], *, is_over: bool = False) -> None:
         """Tell it that an alert fires, or is over."""
         now = datetime.datetime.now(datetime.timezone.utc)
