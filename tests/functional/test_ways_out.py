@@ -100,7 +100,7 @@ class Group:
     def until_ready(self, size=2, seconds=240):
         """Wait until nothing is left to do; what is ready is right."""
         found = self.until_state('ready', seconds=seconds)
-        assert found['pending'] == {'signals': [], 'replacements': [], 'retained': []}
+        assert not any(found['pending'].values()), found['pending']
         servers = self.stack.servers()
         assert len(servers) == size and found['active_server'] in servers
         assert storage.holder(self.tenant, self.volume) == found['active_server']
