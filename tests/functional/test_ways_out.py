@@ -222,7 +222,8 @@ def test_from_a_stopped_failover_every_way_out_works(make_group):
     # Drop, with what is left over by name; then the volume is brought to whom it shall have.
     stop_half_way()
     group.stack.signal('failover', {'action': 'drop'})
-    group.until_state('ready')
+    left = group.until_state('incomplete')
+    assert left['pending']['left_over'] == [f'{group.volume} is at no server'], left
     (event, *_) = (e for e in group.stack.events('failover') if 'is dropped; ' in e)
     assert f'{group.volume} is at no server' in event
     group.start(first)
