@@ -93,6 +93,20 @@ def confirm_down(admin: Any, host: str, is_down: bool, *, settles: bool = True) 
         time.sleep(MARK_SETTLES)
 
 
+def let_in(admin: Any, host: str) -> bool:
+    """Say that a host is dead no longer.
+
+    :returns: whether Nova accepted that. It does not before the host's nova-compute has started
+        and seen what was evacuated.
+    """
+    answer = admin.compute.put(
+        f'/os-services/{service_of(admin, host)["id"]}',
+        json={'forced_down': False},
+        microversion='2.53',
+    )
+    return bool(answer.status_code == 200)
+
+
 def until_up(admin: Any, host: str) -> None:
     """Wait until Nova says that the host works."""
     waiting.until(lambda: service_of(admin, host)['state'] == 'up', f'{host} is up', every=0.5)
