@@ -93,18 +93,25 @@ def confirm_down(admin: Any, host: str, is_down: bool, *, settles: bool = True) 
         time.sleep(MARK_SETTLES)
 
 
-def let_in(admin: Any, host: str) -> bool:
-    """Say that a host is dead no longer.
+def let_in(admin: Any, host: str) -> None:
+    """Say that a host is dead no longer, as soon as Nova accepts that.
 
-    :returns: whether Nova accepted that. It does not before the host's nova-compute has started
-        and seen what was evacuated.
+    Nova refuses while a server's evacuation is not completed on record. Each start of the host's
+    nova-compute completes one for each server, and one that was evacuated twice has two.
     """
-    answer = admin.compute.put(
-        f'/os-services/{service_of(admin, host)["id"]}',
-        json={'forced_down': False},
-        microversion='2.53',
-    )
-    return bool(answer.status_code == 200)
+    body, number = {'forced_down': False}, service_of(admin, host)['id']
+
+    def is_accepted() -> bool:
+        answer = admin.compute.put(f'/os-services/{number}', json=body, microversion='2.53')
+        return bool(answer.status_code == 200)
+
+    for _ in range(2):
+        try:
+            waiting.until(is_accepted, f'{host} is let in', seconds=15, every=1)
+            return
+        except AssertionError:
+            run_lab('restart', f'nova-compute-{host}')
+    waiting.until(is_accepted, f'{host} is let in', every=1)
 
 
 def until_up(admin: Any, host: str) -> None:
