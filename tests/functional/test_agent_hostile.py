@@ -41,7 +41,11 @@ def publish(channel, message, number):
         body = json.dumps({'oslo.version': '2.0', 'oslo.message': json.dumps(message)})
     channel.basic_publish(
         amqp.Message(
-            body, content_type='application/json', content_encoding='utf-8', delivery_mode=1
+            # Half a character is no UTF-8, and some send it.
+            body.encode('utf-8', 'surrogatepass'),
+            content_type='application/json',
+            content_encoding='utf-8',
+            delivery_mode=1,
         ),
         exchange='nova',
         routing_key='versioned_notifications.info',
