@@ -41,6 +41,23 @@ def working_on(stack: str) -> set[str]:
     return {row[0] for row in rows}
 
 
+def adding_to(stack: str) -> set[str]:
+    """The services of the engines that only add a member of a group below the stack.
+
+    Before that Heat updates the members that are there, and one whose engine dies in that is one
+    that has failed.
+    """
+    rows = database.query(
+        'SELECT r.action, s.host FROM heat_one.resource r'
+        ' JOIN heat_one.service s ON s.engine_id = r.engine_id AND s.deleted_at IS NULL'
+        " WHERE r.root_stack_id = %s AND r.stack_id <> %s AND r.status = 'IN_PROGRESS'",
+        stack,
+        stack,
+    )
+    is_updated = any(action == 'UPDATE' for action, _host in rows)
+    return set() if is_updated else {host for action, host in rows if action == 'CREATE'}
+
+
 def parts_rest(name: str) -> bool:
     """Whether no part that a stack of this name has in its own region is in progress."""
     ((count,),) = database.query(

@@ -67,7 +67,7 @@ def test_an_alarm_does_not_wait_for_a_scaling_that_died_with_its_engine(make_sta
     summary = watch([volume])
     stack.signal('grow')
     worker = waiting.until(
-        lambda: sorted(engines.working_on(stack.id))[:1], 'an engine adds a member', every=0.02
+        lambda: sorted(engines.adding_to(stack.id))[:1], 'an engine adds a member', every=0.02
     )[0]
     hosts.run_lab('kill', worker)
     hosts.run_lab('start', worker)
