@@ -7,6 +7,19 @@ nothing. But the name is known: Heat makes it from the resource's own uuid. So t
 for a server of that name and writes its id where Heat would have written it. Then Heat deletes
 the server with the resource.
 
+A template may name what it makes itself, which is no proof by itself: others may use that name.
+
+==================================== ==========================================================
+Name                                 Whether what has it, and is no resource's, was made for it
+==================================== ==========================================================
+made by Heat                         Yes: the resource's own uuid is in it.
+of the template, with that of its    Yes: there are random letters in the name of a nested
+nested stack in it                   stack, and ``OS::stack_name`` gives it to the template.
+of the template, and a port of the   Yes, a server: nobody else was told to use that port.
+same stack is at the server
+of the template, without these       Not known, so it is left alone.
+==================================== ==========================================================
+
 The same holds for a nested stack: another engine makes it, servers and all, while the one that
 requested it may be dead before it knows the id.
 """
@@ -17,8 +30,12 @@ from typing import Any
 
 import tenacity
 from heat.common import short_id
+from heat.db import api as db_api
 from heat.engine import resource as heat_resource
+from heat.engine import stack as heat_stack
 from heat.engine.resources import stack_resource
+from heat.engine.resources.openstack.cinder import volume
+from heat.engine.resources.openstack.neutron import port
 from heat.engine.resources.openstack.nova import server
 from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
@@ -37,8 +54,6 @@ TRIES = 3
 
 def _servers(clients: Any, name: str) -> Iterable[Any]:
     # Nova takes the name for a regular expression.
-    limit = server.Server.physical_resource_name_limit
-    name = heat_resource.Resource.reduce_physical_resource_name(name, limit)
     found = clients.client('nova').servers.list(search_opts={'name': f'^{re.escape(name)}$'})
     return [one.id for one in found if one.name == name]
 
@@ -52,11 +67,29 @@ def _volumes(clients: Any, name: str) -> Iterable[Any]:
 def _ports(clients: Any, name: str) -> Iterable[Any]:
     if not clients.client_plugin('neutron').does_endpoint_exist('network', 'neutron'):
         return []
-    return [port['id'] for port in clients.client('neutron').list_ports(name=name)['ports']]
+    return [one['id'] for one in clients.client('neutron').list_ports(name=name)['ports']]
 
+
+def _servers_at(clients: Any, ports: Iterable[str]) -> set[str]:
+    """The ids of those that have these ports."""
+    wanted = set(ports)
+    if not wanted:
+        return set()
+    found = clients.client('neutron').list_ports(id=sorted(wanted))['ports']
+    return {one['device_id'] for one in found if one['id'] in wanted and one['device_id']}
+
+
+Finder = Callable[[Any, str], Iterable[Any]]
 
 # What members are made of, and what costs money when nobody knows of it.
-FINDERS: tuple[Callable[[Any, str], Iterable[Any]], ...] = (_servers, _volumes, _ports)
+FINDERS: tuple[Finder, ...] = (_servers, _volumes, _ports)
+
+# Who finds what a resource of this class has made, under the name that the template gives it.
+FINDER_OF: dict[type[Any], Finder] = {
+    server.Server: _servers,
+    volume.CinderVolume: _volumes,
+    port.Port: _ports,
+}
 
 
 def may_be_orphaned(row: Any, is_alive: Callable[[str], bool]) -> bool:
@@ -90,7 +123,8 @@ def adopt(context: Any, stack_id: str, is_alive: Callable[[str], bool]) -> tuple
             continue
         stack = stack_object.Stack.get_by_id(context, row.stack_id)
         name = f'{stack.name}-{row.name}-{short_id.get_id(row.uuid)}'
-        made = _nested(context, name, row.stack_id) or _made(context, name)
+        made = _nested(context, name, row.stack_id)
+        made = made or _made(context, name) or _under_own_name(context, row, stack.name)
         if made is None:
             continue
         is_ours = resource_object.Resource.select_and_update_by_id(
@@ -115,17 +149,51 @@ def _nested(context: Any, name: str, owner: str) -> Any:
 
 
 def _made(context: Any, name: str) -> Any:
+    # Heat shortens the names of servers, which become those of hosts.
+    limit = server.Server.physical_resource_name_limit
+    short = heat_resource.Resource.reduce_physical_resource_name(name, limit)
     for find in FINDERS:
-        try:
-            for one in _asked(find, context.clients, name):
-                return one
-        except Exception as exc:
-            raise exceptions.CouldNotAsk(
-                'nova, cinder or neutron',
-                f'what was made as {name}',
-                f'{type(exc).__name__}: {exc}'[:200],
-            ) from exc
+        for one in _asked(find, context.clients, short if find is _servers else name):
+            return one
     return None
+
+
+def _under_own_name(context: Any, row: Any, stack_name: str) -> Any:
+    """What was made under the name of the template, as far as that proves whose it is."""
+    properties = row.properties_data or {}
+    name = properties.get('name')
+    find = _finder(context, row) if isinstance(name, str) and name else None
+    if find is None:
+        return None
+    ids = [one for one in _asked(find, context.clients, name) if not _is_known(context, one)]
+    if ids and stack_name not in name:
+        ids = [one for one in ids if one in _at_ports_of(context, row, properties)]
+    return ids[0] if ids else None
+
+
+def _finder(context: Any, row: Any) -> Finder | None:
+    try:
+        resource = heat_stack.Stack.load(context, stack_id=row.stack_id).get(row.name)
+    except Exception:
+        # It is deleted, or its template cannot be read any more.
+        LOG.warning('what %s of stack %s is made as is not known', row.name, row.stack_id)
+        return None
+    found = (find for kind, find in FINDER_OF.items() if isinstance(resource, kind))
+    return next(found, None)
+
+
+def _is_known(context: Any, made: str) -> bool:
+    """Whether it is a resource's already, of this stack or of another one of the project."""
+    return db_api.resource_get_by_physical_resource_id(context, made) is not None
+
+
+def _at_ports_of(context: Any, row: Any, properties: dict[str, Any]) -> set[str]:
+    """The servers that have a port of the resource's stack which the resource was to have."""
+    wanted = {one.get('port') for one in properties.get('networks') or () if one}
+    rows = resource_object.Resource.get_all_active_by_stack(context, row.stack_id) or {}
+    own = {one.physical_resource_id for one in rows.values()}
+    ports = {one for one in wanted & own if one}
+    return set(_asked(_servers_at, context.clients, ports))
 
 
 @tenacity.retry(
@@ -133,5 +201,17 @@ def _made(context: Any, name: str) -> Any:
     wait=tenacity.wait_random_exponential(multiplier=0.25, max=2),
     reraise=True,
 )
-def _asked(find: Callable[[Any, str], Iterable[Any]], clients: Any, name: str) -> Iterable[Any]:
-    return find(clients, name)
+def _answer(find: Callable[[Any, Any], Iterable[Any]], clients: Any, what: Any) -> Iterable[Any]:
+    return find(clients, what)
+
+
+def _asked(find: Callable[[Any, Any], Iterable[Any]], clients: Any, what: Any) -> Iterable[Any]:
+    """:raises exceptions.CouldNotAsk: the service did not answer, again and again."""
+    try:
+        return _answer(find, clients, what)
+    except Exception as exc:
+        raise exceptions.CouldNotAsk(
+            'nova, cinder or neutron',
+            f'what was made as {what}',
+            f'{type(exc).__name__}: {exc}'[:200],
+        ) from exc

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was made for a resource that Heat knows nothing of: which rows, and what is asked."""
 
+import dataclasses
 import itertools
 import types
 
@@ -14,9 +15,10 @@ STATUSES = ('IN_PROGRESS', 'FAILED', 'COMPLETE')
 UUID = '3f0f1e1c-7a39-4a55-9d0e-5f3f3a1f0d11'
 
 
-def row(action='CREATE', status='FAILED', physical=None, engine=None):
+def row(action='CREATE', status='FAILED', physical=None, engine=None, properties=None):
     return types.SimpleNamespace(
         id=7,
+        properties_data=properties,
         uuid=UUID,
         name='db',
         stack_id='nested',
@@ -61,7 +63,7 @@ def rows(monkeypatch):
         heat_orphans.stack_object.Stack, 'get_by_name_and_owner_id', lambda *_a: None
     )
     monkeypatch.setattr(heat_orphans.resource_object.Resource, 'select_and_update_by_id', write)
-    monkeypatch.setattr(heat_orphans._asked.retry, 'sleep', lambda _seconds: None)
+    monkeypatch.setattr(heat_orphans._answer.retry, 'sleep', lambda _seconds: None)
     return written
 
 
@@ -122,3 +124,88 @@ def test_who_does_not_answer_is_asked_again_and_never_taken_for_nothing(
 def test_a_service_that_the_cloud_does_not_have_has_made_nothing(find):
     plugin = types.SimpleNamespace(does_endpoint_exist=lambda *_a: False)
     assert find(types.SimpleNamespace(client_plugin=lambda _name: plugin), 's-db-x') == []
+
+
+PORT, SERVER, OTHER = 'the-port', 'the-server', 'another-server'
+
+
+@dataclasses.dataclass
+class Named:
+    """What there is under the name that a template gives, and what Heat knows."""
+
+    name: str = 'm-abc123'
+    kind: type = heat_orphans.server.Server
+    made: tuple = (SERVER,)
+    known: tuple = ()
+    at_port: str = ''
+    port_is_own: bool = True
+    wants_port: bool = True
+
+
+OWN_NAMES = {
+    'with the name of its nested stack in it': (Named(), SERVER),
+    'of another kind': (Named(kind=heat_orphans.stack_resource.StackResource), None),
+    'of a resource that is not in the template any more': (Named(kind=type(None)), None),
+    'not there': (Named(made=()), None),
+    'a resource already': (Named(known=(SERVER,)), None),
+    'a resource already, and one beside it': (Named(made=(OTHER, SERVER), known=(OTHER,)), SERVER),
+    'that others may use': (Named('web'), None),
+    'that others may use, with its port': (Named('web', at_port=SERVER), SERVER),
+    'two, one of them with its port': (Named('web', made=(OTHER, SERVER), at_port=SERVER), SERVER),
+    'another one has its port': (Named('web', at_port=OTHER), None),
+    'with a port of others': (Named('web', at_port=SERVER, port_is_own=False), None),
+    'with a port that it was not to have': (Named('web', at_port=SERVER, wants_port=False), None),
+    'a resource already, with its port': (Named('web', known=(SERVER,), at_port=SERVER), None),
+    'a volume': (Named(kind=heat_orphans.volume.CinderVolume), SERVER),
+    'a volume that others may have named': (
+        Named('data', kind=heat_orphans.volume.CinderVolume, wants_port=False),
+        None,
+    ),
+    'a port': (Named(kind=heat_orphans.port.Port, wants_port=False), SERVER),
+    'nothing': (Named(name=''), None),
+    'no text': (Named(name=7), None),
+}
+
+
+@pytest.mark.parametrize('case', OWN_NAMES)
+def test_under_a_name_of_the_template_only_what_was_surely_made_for_it_is_taken(
+    rows, monkeypatch, case
+):
+    world, expected = OWN_NAMES[case]
+    networks = [{'port': PORT}] if world.wants_port else [{'network': 'n'}]
+    lost = row(properties={'name': world.name, 'networks': networks})
+    resource = object.__new__(world.kind) if world.kind is not type(None) else None
+    own = [types.SimpleNamespace(physical_resource_id=PORT)] if world.port_is_own else []
+
+    def find(_clients, name):
+        return [one for one in world.made if name == world.name]
+
+    def at(_clients, ports):
+        return {world.at_port} if PORT in ports else set()
+
+    monkeypatch.setattr(heat_orphans.heat_db, 'below', lambda *_a: iter([lost]))
+    monkeypatch.setattr(
+        heat_orphans.stack_object.Stack,
+        'get_by_id',
+        lambda *_a: types.SimpleNamespace(name='m-abc123'),
+    )
+    monkeypatch.setattr(
+        heat_orphans.heat_stack.Stack, 'load', lambda *_a, **_k: {'db': resource}
+    )
+    monkeypatch.setattr(
+        heat_orphans.resource_object.Resource,
+        'get_all_active_by_stack',
+        lambda *_a: dict(enumerate(own)),
+    )
+    monkeypatch.setattr(
+        heat_orphans.db_api,
+        'resource_get_by_physical_resource_id',
+        lambda _context, one: object() if one in world.known else None,
+    )
+    monkeypatch.setattr(heat_orphans, 'FINDERS', ())
+    monkeypatch.setattr(heat_orphans, 'FINDER_OF', dict.fromkeys(heat_orphans.FINDER_OF, find))
+    monkeypatch.setattr(heat_orphans, '_servers_at', at)
+    assert adopt() == ((expected,) if expected else ())
+    assert [values for _id, values, _e, _k in rows] == [
+        {'physical_resource_id': one} for one in (expected,) if one
+    ]
