@@ -80,6 +80,10 @@ class Group:
     def unlock(self, server):
         self.act(server, unlock=None)
 
+    def mark_unhealthy(self, server):
+        (member,) = [one for one in self.stack.resources() if one['physical_resource_id'] == server]
+        self.stack.mark_unhealthy(member)
+
     def alarm(self, server):
         self.stack.signal('replace', {'member': server})
 
@@ -270,3 +274,28 @@ def test_an_alarm_while_heat_works_on_the_members_waits_for_that(make_group):
     )
     group.until_ready(size=3)
     assert first not in group.stack.servers()
+
+
+def test_lost_standbys_are_replaced_and_nobody_waits_for_them(make_group):
+    group = make_group()
+    active = group.seen()['active_server']
+    (lost,) = set(group.stack.servers()) - {active}
+    group.mark_unhealthy(lost)
+    # The active is well, so it stays; the alarm that names the failed one has it replaced.
+    failover_policy.refused(group.stack, {'action': 'failover'}, 'Heat counts it as failed')
+    assert storage.holder(group.tenant, group.volume) == active
+    group.alarm(lost)
+    waiting.until(lambda: lost not in group.stack.servers(), 'it is replaced', seconds=120)
+    assert group.until_ready()['active_server'] == active
+    # The active is down, and nobody is left who might come back: its successor is made.
+    (lost,) = set(group.stack.servers()) - {active}
+    group.mark_unhealthy(lost)
+    group.stop(active)
+    group.alarm(active)
+    waiting.until(
+        lambda: storage.holder(group.tenant, group.volume) not in {None, active, lost},
+        'the volume is at a new member',
+        seconds=120,
+    )
+    group.until_ready()
+    assert not {active, lost} & set(group.stack.servers()), 'both are replaced'

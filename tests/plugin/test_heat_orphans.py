@@ -189,9 +189,7 @@ def test_under_a_name_of_the_template_only_what_was_surely_made_for_it_is_taken(
         'get_by_id',
         lambda *_a: types.SimpleNamespace(name='m-abc123'),
     )
-    monkeypatch.setattr(
-        heat_orphans.heat_stack.Stack, 'load', lambda *_a, **_k: {'db': resource}
-    )
+    monkeypatch.setattr(heat_orphans.heat_stack.Stack, 'load', lambda *_a, **_k: {'db': resource})
     monkeypatch.setattr(
         heat_orphans.resource_object.Resource,
         'get_all_active_by_stack',

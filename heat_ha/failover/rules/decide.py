@@ -402,12 +402,14 @@ def _failover(
         return immovable
     going = standbys.going(seen.record)
     successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects, going)
-    if not successors and (len(seen.candidates) > 1 or later.heat_is_at_work(seen.candidates)):
+    lost = later.lost(seen) if not successors else ()
+    has_others = len(seen.candidates) > 1 or later.heat_is_at_work(seen.candidates)
+    if not successors and has_others and not lost:
         reason = _no_successor(reasons)
         return later.without_successor(reason, seen) or Refuse(reason)
     # In a cold failover nobody stands by, so the successor has to be made first.
     new = successors[0] if successors else None
-    replaces = _also_replaced(seen, active, new)
+    replaces = _also_replaced(seen, active, new, lost)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
 
@@ -426,16 +428,25 @@ def _limited(seen: model.Observation) -> Refuse | later.Remember | None:
 
 
 def _also_replaced(
-    seen: model.Observation, active: model.MemberServer | None, new: model.MemberServer | None
+    seen: model.Observation,
+    active: model.MemberServer | None,
+    new: model.MemberServer | None,
+    lost: tuple[str, ...],
 ) -> tuple[str, ...]:
     """The members that are replaced after a failover, the old active first.
 
     They are chosen now, under the lock, so that no later failover chooses one of them: as many as
-    the policy in front wants, as far as they may go.
+    the policy in front wants, as far as they may go. Where the successor has to be made because
+    the others are ``lost``, these go as well; without a policy in front one member does, so that
+    the group has its size again.
     """
     going = standbys.going(seen.record)
     staying = [c.member for c in seen.candidates if c.member.name not in going]
-    if active is None or not any(standbys.is_active(m, active) for m in staying):
+    is_there = active is not None and any(standbys.is_active(m, active) for m in staying)
+    if lost:
+        all_lost = (active.member, *lost) if active is not None and is_there else lost
+        return all_lost if seen.chained is not None else all_lost[:1]
+    if active is None or not is_there:
         return ()
     names = [m.name for m in staying]
     count = seen.chained.count if seen.chained is not None and new is not None else 1

@@ -116,6 +116,31 @@ def without_successor(reason: str, seen: model.Observation) -> Remember | None:
     return Remember(reason, until=FOR_HEAT) if is_passing else None
 
 
+def lost(seen: model.Observation) -> tuple[str, ...]:
+    """The members that nobody waits for, where the active is down and they are all that is left.
+
+    Such a member does not come back by itself: Heat counts it as failed, or its server is gone.
+    One that is shut off, sick, suspect or on a host that is down may be brought back, and one that
+    is being replaced has its successor on the way; next to these the answer is empty, and so it is
+    while there is no evidence that the active serves nobody (S5).
+    """
+    going = standbys.going(seen.record)
+    others = [c for c in seen.candidates if not standbys.is_active(c.member, seen.record.active)]
+    are_lost = all(_is_lost(c) and c.member.name not in going for c in others)
+    if not (others and are_lost and active_is_unwell(seen)):
+        return ()
+    return tuple(c.member.name for c in others)
+
+
+def _is_lost(candidate: model.Candidate) -> bool:
+    member, server = candidate.member, candidate.server
+    if member.is_in_progress:
+        return False
+    if member.is_failed:
+        return True
+    return server is not None and server.status is ServerStatus.GONE
+
+
 def heat_is_at_work(candidates: Iterable[model.Candidate]) -> bool:
     """Whether Heat is working on a member."""
     return any(c.member.is_in_progress for c in candidates)

@@ -45,6 +45,14 @@ def healthy(candidate):
     )
 
 
+GOES_ON = {ServerStatus.ACTIVE, ServerStatus.COULD_NOT_ASK}
+
+
+def is_lost(candidate):
+    is_gone = candidate.server.status is ServerStatus.GONE
+    return not candidate.member.is_in_progress and (candidate.member.is_failed or is_gone)
+
+
 # S5
 def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_successor():
     count = 0
@@ -57,11 +65,31 @@ def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_successor(
                 chosen = next(c for c in candidates if c.member.name == found.plan.new.member)
                 assert chosen in successors
             elif isinstance(found, decide.Start):
-                assert len(candidates) <= 1, 'a cold failover only without standbys'
+                others = [c for c in candidates if c.member.name != active]
+                if len(candidates) > 1:
+                    assert all(is_lost(c) for c in others), 'a cold failover without standbys'
+                    assert active is None or candidates[0].server.status not in GOES_ON
+                assert found.plan.steps[0].kind is StepKind.ADD_MEMBER
             else:
                 assert isinstance(found, (decide.Refuse, later.Remember)) and not successors
     # A member has 6 * 2 * 2 states: 1 + 24 + 24² + 24³ groups, with and without an active.
     assert count == (1 + 24 + 24**2 + 24**3) * 2
+
+
+@pytest.mark.parametrize('chained', [None, CHAINED])
+@pytest.mark.parametrize('active', ['a', 'gone', None])
+@pytest.mark.parametrize('lost', [1, 2])
+def test_where_all_others_are_lost_their_successor_is_made_first(chained, active, lost):
+    others = [worlds.candidate(name, is_failed=True) for name in 'bc'[:lost]]
+    down = [worlds.candidate('a', status=ServerStatus.SHUTOFF)] if active == 'a' else []
+    seen = worlds.seen((*down, *others), active=active, chained=chained)
+    found = decide.answer(ALARM, seen)
+    assert found.plan.new is None and found.plan.steps[0].kind is StepKind.ADD_MEMBER
+    # The group has its size afterwards: as many go as come.
+    going = [c.member.name for c in (*down, *others)]
+    going = going if chained is not None else going[:1]
+    (replace,) = [s for s in found.plan.steps if s.kind is StepKind.REPLACE]
+    assert replace.target == ','.join(going)
 
 
 def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():

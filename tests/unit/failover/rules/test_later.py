@@ -28,9 +28,7 @@ def follow_up(old='z', new='a', cause=model.Cause.FAILOVER):
 HINDRANCES = {
     'Heat is at work on it': ({'is_in_progress': True}, True),
     'Nova did not answer': ({'status': ServerStatus.COULD_NOT_ASK}, True),
-    'it failed': ({'is_failed': True}, False),
     'it is shut off': ({'status': ServerStatus.SHUTOFF}, False),
-    'it is gone': ({'status': ServerStatus.GONE}, False),
     'its host is down': ({'host_state': HostState.DOWN}, False),
     'it is sick': ({'health': model.HealthState.SICK}, False),
 }
@@ -62,6 +60,37 @@ def test_an_alarm_without_a_successor_is_kept_while_it_passes_or_the_active_is_d
     if isinstance(found, later.Remember):
         assert found.until == (later.FOR_A_STANDBY if is_down else later.FOR_HEAT)
         assert 'no standby can take over' in found.why
+
+
+LOST = {
+    'it failed': {'is_failed': True},
+    'it is gone': {'status': ServerStatus.GONE},
+    'it failed and is shut off': {'is_failed': True, 'status': ServerStatus.SHUTOFF},
+}
+
+
+@pytest.mark.parametrize(('of_standby', 'active'), list(itertools.product(LOST, ACTIVES)), ids=str)
+def test_nobody_waits_for_standbys_that_are_lost(of_standby, active):
+    of_active, is_down = ACTIVES[active]
+    lost = worlds.candidate('b', **LOST[of_standby])
+    found = decide.answer(ALARM, worlds.seen((worlds.candidate('a', **of_active), lost)))
+    if is_down:
+        assert isinstance(found, decide.Start) and found.plan.new is None
+    elif of_active.get('status') is ServerStatus.COULD_NOT_ASK:
+        assert isinstance(found, later.Remember)
+    else:
+        assert isinstance(found, decide.Refuse), 'a healthy active stays (S5)'
+
+
+@pytest.mark.parametrize('hindrance', HINDRANCES)
+def test_one_that_may_come_back_is_waited_for_beside_one_that_is_lost(hindrance):
+    down = worlds.candidate('a', status=ServerStatus.SHUTOFF)
+    waited_for = worlds.candidate('b', **HINDRANCES[hindrance][0])
+    world = worlds.seen((down, waited_for, worlds.candidate('c', is_failed=True)))
+    assert isinstance(decide.answer(ALARM, world), later.Remember)
+    record = model.Record(epoch=2, active=worlds.holder('a'), follow_ups=(follow_up('c', 'a'),))
+    world = worlds.seen((down, worlds.candidate('c', is_failed=True)), record=record)
+    assert isinstance(decide.answer(ALARM, world), later.Remember), 'its successor is on the way'
 
 
 def test_a_member_that_is_being_replaced_does_not_take_over_and_is_waited_for():
