@@ -3,7 +3,8 @@
 
 import pytest
 
-from lab.client import engines, hosts, stacks, storage, waiting
+from lab import processes
+from lab.client import access, database, engines, hosts, stacks, storage, waiting
 
 pytestmark = pytest.mark.alone
 
@@ -80,3 +81,47 @@ def test_an_alarm_does_not_wait_for_a_scaling_that_died_with_its_engine(make_sta
     )
     waiting.until(lambda: policy(stack)['state'] == 'ready', 'it is ready', seconds=150, every=1.0)
     assert summary()['violations'] == []
+
+
+def test_a_server_that_no_engine_wrote_down_goes_with_its_member(make_stack, tenant):
+    def servers():
+        return {one.id for one in tenant.compute.servers(details=False)}
+
+    others = servers()
+    # Its template names the server itself, so Heat's own name does not find it.
+    stack = make_stack('replace_oldest.yaml')
+    before = set(stack.servers())
+    stack.signal('server_replace_policy')
+    both = access.environment()['regions']['RegionOne']['engines']
+    ((row,),) = waiting.until(
+        lambda: database.query(
+            'SELECT id FROM heat_one.resource WHERE root_stack_id = %s AND nova_instance IS NULL'
+            " AND name = 'server' AND action = 'CREATE' AND status = 'IN_PROGRESS'",
+            stack.id,
+        ),
+        'an engine is about to ask Nova for the new server',
+        seconds=30,
+        every=0.002,
+    )
+    try:
+        with database.locked('SELECT id FROM heat_one.resource WHERE id = %s', row):
+            waiting.until(lambda: servers() - others - before, 'Nova has made it')
+            for engine in both:
+                processes.kill(engine)
+    finally:
+        hosts.run_lab('start', *both)
+    count = len(stack.events('server_replace_policy'))
+    stack.signal('server_replace_policy')
+    waiting.until(
+        lambda: [
+            event
+            for event in stack.events('server_replace_policy')[count:]
+            if 'SIGNAL_COMPLETE' in event or 'SIGNAL_FAILED' in event
+        ],
+        'the replacement has ended',
+        seconds=180,
+        every=1.0,
+    )
+    after = set(stack.servers())
+    assert len(after) == 1 and not after & before
+    assert servers() - others == after, 'a server is left over'
