@@ -252,7 +252,7 @@ class Observer:
             1 if can_fence else heartbeats.SURE_LIFE,
             self._power.seen_on(host, incident.proof) if incident.proof is not None else '',
         )
-        unclear = '' if life else self._unclear(host, proof_at, moment)
+        unclear = '' if life else self._unclear(host, proof_at, moment) or self._unseen(incident)
         return {'life': life, 'unclear': unclear, 'can_fence': can_fence, 'is_word': is_word}
 
     def _unclear(self, host: str, proof_at: float, moment: Moment) -> str:
@@ -270,6 +270,15 @@ class Observer:
             'Nova has shown it alive, and it is not known whether that was after its fence: it '
             f'must be silent for {seconds:.0f} s'
         )
+
+    def _unseen(self, incident: Incident) -> str:
+        """Why it is not known whether the power of a fenced host is still off; '' when it is."""
+        try:
+            if incident.proof is None or not self._power.is_behind(incident.host, incident.proof):
+                return ''
+        except exceptions.Refused:
+            return ''
+        return 'this agent has taken it up, and has not seen its power yet'
 
     def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
         # What was seen while the agent was cut off may not be all.

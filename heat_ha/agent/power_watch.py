@@ -20,6 +20,11 @@ LOG = logging.getLogger(__name__)
 # needs longer than that until its guests run.
 EVERY = 5.0
 
+# Seconds. A proof is relied on without a look for as long as its fence may have looked itself; and
+# a first look that is not answered after so long is one at power controls that are dead, which
+# says nothing.
+FRESH, LONGEST_LOOK = 15.0, 120.0
+
 
 def _in_a_thread(call: Callable[[], None]) -> None:
     # A power control may take minutes to answer, and nothing waits for this one.
@@ -50,15 +55,36 @@ class PowerWatch:
         # By host, in Unix time: the last question, and the last one whose answer was that it is on.
         self._asked: dict[str, float] = {}
         self._on: dict[str, tuple[float, str]] = {}
+        # By host, the proof that the last look was about, when its first look began, and whether
+        # one has been answered since.
+        self._first: dict[str, tuple[float, float, bool]] = {}
 
     def seen_on(self, host: str, proof: model.Proof) -> str:
         """What power control has shown a host to be on since its proof; '' when none has."""
         at, detail = self._on.get(host, (float('-inf'), ''))
         return detail if at > proof.at else ''
 
+    def is_behind(self, host: str, proof: model.Proof) -> bool:
+        """Whether this agent has come late to a proof, and has had no answer since.
+
+        That is so when it takes up what another one left, or was started again: nobody has looked
+        meanwhile. It ends with the first answer, or after ``LONGEST_LOOK``.
+
+        :raises exceptions.Refused: the settings of the host are wrong.
+        """
+        now = self._now()
+        at, began, is_answered = self._first.get(host, (proof.at, now, False))
+        if at != proof.at:
+            began, is_answered = now, False
+        if is_answered or began - proof.at <= FRESH or now - began > LONGEST_LOOK:
+            return False
+        return bool(self._fences.proved_by(host, proof.who))
+
     def look(self, host: str, proof: model.Proof) -> None:
         """Ask again, unless that was done a moment ago or is being done; waits for nothing."""
         with self._guard:
+            if self._first.get(host, (None,))[0] != proof.at:
+                self._first[host] = (proof.at, self._now(), False)
             if host in self._asking or self._now() - self._asked.get(host, 0.0) < EVERY:
                 return
             self._asking.add(host)
@@ -75,6 +101,9 @@ class PowerWatch:
         finally:
             with self._guard:
                 self._asking.discard(host)
+                at, began, _is_answered = self._first[host]
+                # A question of before the fence answers nothing.
+                self._first[host] = (at, began, at == proof.at)
 
     def _ask_one(self, host: str, one: driver.Driver) -> None:
         # What was seen is no older than the question, and may be as old as that.

@@ -134,3 +134,54 @@ def test_an_entry_that_is_wrong_is_left_to_the_next_fence():
     watched = watch(Fences(exceptions.Refused('no address')))
     watched.look('c1', proof('one by a'))
     assert watched.seen_on('c1', proof('one by a')) == ''
+
+
+@pytest.mark.parametrize('shown', [shown for shown, _is_on in SHOWN], ids=str)
+@pytest.mark.parametrize(
+    ('comes_at', 'is_late'),
+    [(0.0, False), (power_watch.FRESH, False), (power_watch.FRESH + 1, True)],
+)
+def test_who_comes_late_to_a_proof_is_behind_until_its_first_look_is_answered(
+    shown, comes_at, is_late
+):
+    clock, begun = Clock(), []
+    clock.now = PROOF_AT + comes_at
+    watched = watch(Fences((Bmc('one', shown),)), clock, begun.append)
+    given = proof('one by another agent')
+    assert watched.is_behind('c1', given) is is_late, 'no look has begun'
+    watched.look('c1', given)
+    clock.now += power_watch.LONGEST_LOOK / 2
+    assert watched.is_behind('c1', given) is is_late, 'it is not answered'
+    assert watched.is_behind('c2', given), 'another host was not looked at'
+    begun.pop()()
+    assert not watched.is_behind('c1', given), 'any answer will do: a BMC may be dead'
+    # Of a later fence nothing is known yet, whatever was asked before it.
+    later = model.Proof(given.who, 'again', clock.now)
+    assert not watched.is_behind('c1', later)
+    clock.now += power_watch.FRESH + 1
+    assert watched.is_behind('c1', later)
+
+
+def test_a_look_of_before_a_new_fence_is_no_answer_about_that():
+    clock, begun = Clock(), []
+    watched = watch(Fences((Bmc('one', model.Power.OFF),)), clock, begun.append)
+    watched.look('c1', proof('one by a'))
+    later = model.Proof('one by a', 'again', clock.now + 1)
+    clock.now += 60
+    watched.look('c1', later)
+    begun.pop()()
+    assert watched.is_behind('c1', later)
+    clock.now += power_watch.EVERY
+    watched.look('c1', later)
+    begun.pop()()
+    assert not watched.is_behind('c1', later)
+
+
+def test_nobody_waits_for_ever_for_a_first_look_nor_for_one_that_nobody_can_make():
+    clock, begun = Clock(), []
+    watched = watch(Fences((Bmc('one', model.Power.OFF),)), clock, begun.append)
+    watched.look('c1', proof('one by a'))
+    assert watched.is_behind('c1', proof('one by a'))
+    assert not watched.is_behind('c1', proof('ada, by hand')), 'no power control said so'
+    clock.now += power_watch.LONGEST_LOOK + 1
+    assert not watched.is_behind('c1', proof('one by a'))
