@@ -7,10 +7,12 @@ nothing. But the name is known: Heat makes it from the resource's own uuid. So t
 for a server of that name and writes its id where Heat would have written it. Then Heat deletes
 the server with the resource.
 
-A template may name what it makes itself, which is no proof by itself: others may use that name.
+A template may name what it makes itself, which is no proof by itself: others may use that name. So
+what came before the resource, or is another resource's already, is left alone, and so is all while
+another resource of the stack has the name and no id yet: an engine may just be making it.
 
 ==================================== ==========================================================
-Name                                 Whether what has it, and is no resource's, was made for it
+Name                                 Whether what has it was made for the resource
 ==================================== ==========================================================
 made by Heat                         Yes: the resource's own uuid is in it.
 of the template, with that of its    Yes: there are random letters in the name of a nested
@@ -24,11 +26,14 @@ The same holds for a nested stack: another engine makes it, servers and all, whi
 requested it may be dead before it knows the id.
 """
 
+import dataclasses
+import datetime
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import tenacity
+from heat.common import exception as heat_exception
 from heat.common import short_id
 from heat.db import api as db_api
 from heat.engine import resource as heat_resource
@@ -42,32 +47,45 @@ from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import heat_db
+from heat_ha.cloud import clock, heat_db
 
 LOG = logging.getLogger(__name__)
 
 CREATE, FAILED, IN_PROGRESS = 'CREATE', 'FAILED', 'IN_PROGRESS'
 
+# Heat's clock may be ahead of that of another service.
+CLOCKS_APART = datetime.timedelta(seconds=30)
+
 # How often a service is asked before it counts as not answering.
 TRIES = 3
 
 
-def _servers(clients: Any, name: str) -> Iterable[Any]:
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What a service has under a name; ``created`` is its time, in UTC and ISO form."""
+
+    id: str
+    created: str
+
+
+def _servers(clients: Any, name: str) -> Iterable[Made]:
     # Nova takes the name for a regular expression.
     found = clients.client('nova').servers.list(search_opts={'name': f'^{re.escape(name)}$'})
-    return [one.id for one in found if one.name == name]
+    return [Made(one.id, one.created) for one in found if one.name == name]
 
 
-def _volumes(clients: Any, name: str) -> Iterable[Any]:
+def _volumes(clients: Any, name: str) -> Iterable[Made]:
     if not clients.client_plugin('cinder').does_endpoint_exist('volumev3', 'cinder'):
         return []
-    return [v.id for v in clients.client('cinder').volumes.list(search_opts={'name': name})]
+    found = clients.client('cinder').volumes.list(search_opts={'name': name})
+    return [Made(one.id, one.created_at) for one in found if one.name == name]
 
 
-def _ports(clients: Any, name: str) -> Iterable[Any]:
+def _ports(clients: Any, name: str) -> Iterable[Made]:
     if not clients.client_plugin('neutron').does_endpoint_exist('network', 'neutron'):
         return []
-    return [one['id'] for one in clients.client('neutron').list_ports(name=name)['ports']]
+    found = clients.client('neutron').list_ports(name=name)['ports']
+    return [Made(one['id'], one['created_at']) for one in found if one['name'] == name]
 
 
 def _servers_at(clients: Any, ports: Iterable[str]) -> set[str]:
@@ -79,7 +97,7 @@ def _servers_at(clients: Any, ports: Iterable[str]) -> set[str]:
     return {one['device_id'] for one in found if one['id'] in wanted and one['device_id']}
 
 
-Finder = Callable[[Any, str], Iterable[Any]]
+Finder = Callable[[Any, str], Iterable[Made]]
 
 # What members are made of, and what costs money when nobody knows of it.
 FINDERS: tuple[Finder, ...] = (_servers, _volumes, _ports)
@@ -154,7 +172,7 @@ def _made(context: Any, name: str) -> Any:
     short = heat_resource.Resource.reduce_physical_resource_name(name, limit)
     for find in FINDERS:
         for one in _asked(find, context.clients, short if find is _servers else name):
-            return one
+            return one.id
     return None
 
 
@@ -162,22 +180,39 @@ def _under_own_name(context: Any, row: Any, stack_name: str) -> Any:
     """What was made under the name of the template, as far as that proves whose it is."""
     properties = row.properties_data or {}
     name = properties.get('name')
-    find = _finder(context, row) if isinstance(name, str) and name else None
+    if not isinstance(name, str) or not name:
+        return None
+    rows = resource_object.Resource.get_all_active_by_stack(context, row.stack_id) or {}
+    siblings = [one for one in rows.values() if one.id != row.id]
+    find = None if any(_may_get(one, name) for one in siblings) else _finder(context, row)
     if find is None:
         return None
-    ids = [one for one in _asked(find, context.clients, name) if not _is_known(context, one)]
-    if ids and stack_name not in name:
-        ids = [one for one in ids if one in _at_ports_of(context, row, properties)]
-    return ids[0] if ids else None
+    since = clock.utc(row.created_at.isoformat()) - CLOCKS_APART
+    found = _asked(find, context.clients, name)
+    ids = [one.id for one in found if clock.utc(one.created) >= since]
+    if stack_name not in name:
+        own = {one.physical_resource_id for one in siblings}
+        at_ports = _at_ports(context, own, properties) if ids else set()
+        ids = [one for one in ids if one in at_ports]
+    return next((one for one in ids if not _is_known(context, one)), None)
+
+
+def _may_get(row: Any, name: str) -> bool:
+    """Whether something of this name may just be in the making for a resource."""
+    is_without = row.status == IN_PROGRESS and not row.physical_resource_id
+    return is_without and (row.properties_data or {}).get('name') == name
 
 
 def _finder(context: Any, row: Any) -> Finder | None:
     try:
         resource = heat_stack.Stack.load(context, stack_id=row.stack_id).get(row.name)
-    except Exception:
-        # It is deleted, or its template cannot be read any more.
-        LOG.warning('what %s of stack %s is made as is not known', row.name, row.stack_id)
+    except heat_exception.HeatException as exc:
+        # Its stack is deleted, or the template cannot be read any more.
+        LOG.warning('%s of stack %s is not looked for: %s', row.name, row.stack_id, exc)
         return None
+    except Exception as exc:
+        # Heat would forget the resource for good.
+        raise exceptions.CouldNotAsk('heat', f'what {row.name} is', str(exc)[:200]) from exc
     found = (find for kind, find in FINDER_OF.items() if isinstance(resource, kind))
     return next(found, None)
 
@@ -187,11 +222,12 @@ def _is_known(context: Any, made: str) -> bool:
     return db_api.resource_get_by_physical_resource_id(context, made) is not None
 
 
-def _at_ports_of(context: Any, row: Any, properties: dict[str, Any]) -> set[str]:
-    """The servers that have a port of the resource's stack which the resource was to have."""
+def _at_ports(context: Any, own: set[str], properties: dict[str, Any]) -> set[str]:
+    """The servers at a port of the resource's stack which the resource was to have.
+
+    :param own: what the other resources of the stack are.
+    """
     wanted = {one.get('port') for one in properties.get('networks') or () if one}
-    rows = resource_object.Resource.get_all_active_by_stack(context, row.stack_id) or {}
-    own = {one.physical_resource_id for one in rows.values()}
     ports = {one for one in wanted & own if one}
     return set(_asked(_servers_at, context.clients, ports))
 

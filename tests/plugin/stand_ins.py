@@ -8,7 +8,7 @@ from typing import ClassVar
 from heat.common import exception
 from heat.engine import properties, resource
 
-from heat_ha.cloud import compute_hosts
+from heat_ha.cloud import compute_hosts, heat_orphans
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.testing import clouds
@@ -136,5 +136,6 @@ class ServerFolder:
         return min(counts[counts.index(after) :])
 
     def named(self, _clients, name):
-        """The ids of the servers of this name, as a finder of ``heat_orphans``."""
-        return [s.name for s in self.servers.iterdir() if s.read_text() == name]
+        """The servers of this name, as a finder of ``heat_orphans``."""
+        found = [s.name for s in self.servers.iterdir() if s.read_text() == name]
+        return [heat_orphans.Made(one, '2026-01-01T00:00:00Z') for one in found]

@@ -2,6 +2,7 @@
 """What was made for a resource that Heat knows nothing of: which rows, and what is asked."""
 
 import dataclasses
+import datetime
 import itertools
 import types
 
@@ -15,10 +16,20 @@ STATUSES = ('IN_PROGRESS', 'FAILED', 'COMPLETE')
 UUID = '3f0f1e1c-7a39-4a55-9d0e-5f3f3a1f0d11'
 
 
+CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def made(name, seconds=1):
+    """What Nova has, made so many seconds after the resource."""
+    at = CREATED + datetime.timedelta(seconds=seconds)
+    return heat_orphans.Made(name, at.replace(tzinfo=None).isoformat())
+
+
 def row(action='CREATE', status='FAILED', physical=None, engine=None, properties=None):
     return types.SimpleNamespace(
         id=7,
         properties_data=properties,
+        created_at=CREATED,
         uuid=UUID,
         name='db',
         stack_id='nested',
@@ -76,7 +87,7 @@ def test_what_is_found_under_the_name_is_written_where_heat_would_have(rows, mon
 
     def find(_clients, name):
         asked.append(name)
-        return ['the-server']
+        return [made('the-server')]
 
     monkeypatch.setattr(heat_orphans, 'FINDERS', (find,))
     assert adopt() == ('the-server',)
@@ -140,6 +151,8 @@ class Named:
     at_port: str = ''
     port_is_own: bool = True
     wants_port: bool = True
+    seconds: float = 1
+    sibling: tuple = ()
 
 
 OWN_NAMES = {
@@ -162,6 +175,11 @@ OWN_NAMES = {
         None,
     ),
     'a port': (Named(kind=heat_orphans.port.Port, wants_port=False), SERVER),
+    'older than the resource': (Named(seconds=-60), None),
+    'older by what clocks are apart': (Named(seconds=-10), SERVER),
+    'one that another resource may just get': (Named(sibling=('IN_PROGRESS', None)), None),
+    'one that another resource did not get': (Named(sibling=('FAILED', None)), SERVER),
+    'beside that of another resource': (Named(sibling=('COMPLETE', OTHER)), SERVER),
     'nothing': (Named(name=''), None),
     'no text': (Named(name=7), None),
 }
@@ -175,10 +193,16 @@ def test_under_a_name_of_the_template_only_what_was_surely_made_for_it_is_taken(
     networks = [{'port': PORT}] if world.wants_port else [{'network': 'n'}]
     lost = row(properties={'name': world.name, 'networks': networks})
     resource = object.__new__(world.kind) if world.kind is not type(None) else None
-    own = [types.SimpleNamespace(physical_resource_id=PORT)] if world.port_is_own else []
+    siblings = [types.SimpleNamespace(id=8, physical_resource_id=PORT, status='COMPLETE')]
+    siblings = siblings if world.port_is_own else []
+    if world.sibling:
+        status, physical = world.sibling
+        other = row(status=status, physical=physical, properties={'name': world.name})
+        other.id = 9
+        siblings.append(other)
 
     def find(_clients, name):
-        return [one for one in world.made if name == world.name]
+        return [made(one, world.seconds) for one in world.made if name == world.name]
 
     def at(_clients, ports):
         return {world.at_port} if PORT in ports else set()
@@ -193,7 +217,7 @@ def test_under_a_name_of_the_template_only_what_was_surely_made_for_it_is_taken(
     monkeypatch.setattr(
         heat_orphans.resource_object.Resource,
         'get_all_active_by_stack',
-        lambda *_a: dict(enumerate(own)),
+        lambda *_a: dict(enumerate([lost, *siblings])),
     )
     monkeypatch.setattr(
         heat_orphans.db_api,
@@ -207,3 +231,41 @@ def test_under_a_name_of_the_template_only_what_was_surely_made_for_it_is_taken(
     assert [values for _id, values, _e, _k in rows] == [
         {'physical_resource_id': one} for one in (expected,) if one
     ]
+
+
+def test_a_resource_that_is_not_read_is_not_taken_for_one_without_anything(rows, monkeypatch):
+    lost = row(properties={'name': 'm-s'})
+    monkeypatch.setattr(heat_orphans.heat_db, 'below', lambda *_a: iter([lost]))
+    monkeypatch.setattr(
+        heat_orphans.resource_object.Resource, 'get_all_active_by_stack', lambda *_a: {}
+    )
+    monkeypatch.setattr(heat_orphans, 'FINDERS', ())
+    failures = [heat_orphans.heat_exception.NotFound(), OSError('the database is away')]
+
+    def load(*_a, **_k):
+        raise failures.pop(0)
+
+    monkeypatch.setattr(heat_orphans.heat_stack.Stack, 'load', load)
+    assert adopt() == (), 'its stack is gone'
+    with pytest.raises(exceptions.CouldNotAsk, match='database is away'):
+        adopt()
+    assert rows == []
+
+
+@pytest.mark.parametrize('service', ['nova', 'cinder', 'neutron'])
+def test_only_what_has_the_very_name_is_found(service):
+    """Cinder may ignore a filter, Nova's is a pattern, and databases ignore the case."""
+
+    def entry(name):
+        fields = {'id': f'id-{name}', 'name': name, 'created': '', 'created_at': ''}
+        return fields if service == 'neutron' else types.SimpleNamespace(**fields)
+
+    found = [entry(name) for name in ('web', 'WEB', 'web-1')]
+    manager = types.SimpleNamespace(list=lambda **_k: found)
+    client = types.SimpleNamespace(
+        servers=manager, volumes=manager, list_ports=lambda **_k: {'ports': found}
+    )
+    plugin = types.SimpleNamespace(does_endpoint_exist=lambda *_a: True)
+    clients = types.SimpleNamespace(client=lambda _n: client, client_plugin=lambda _n: plugin)
+    find = dict(zip(('nova', 'cinder', 'neutron'), heat_orphans.FINDERS, strict=True))[service]
+    assert [one.id for one in find(clients, 'web')] == ['id-web']
