@@ -109,7 +109,7 @@ class HeatSteps:
         return replacing.add_member(
             self._group,
             requested_by=plan.requested_by,
-            name=f'ha{plan.plan_id}',
+            name=plan.added or f'ha{plan.plan_id}',
             keep=keep,
             emit=lambda text: self._events.progress(text, plan),
             at_work=at_work,
@@ -191,11 +191,10 @@ class HeatSteps:
             raise exceptions.Stopped(exc.reason, exc.remedy) from exc
 
     def _replace(self, plan: model.Plan, step: model.Step, beside: Beside) -> str:
-        is_cold = any(s.kind is StepKind.ADD_MEMBER for s in plan.steps)
         if plan.keep_seconds and plan.old is not None:
             server = clients.StackClients(self._policy).nova.server(plan.old.server)
             if server.status is not cloud.ServerStatus.GONE:
-                return self._retain(plan, plan.old, is_cold, beside.at_work)
+                return self._retain(plan, plan.old, beside.at_work)
         chained = plan.chained or groups.Chained(
             policy_name=self._policy.name, count=1, order=groups.Order.CREATE_FIRST, cooldown=0
         )
@@ -210,7 +209,7 @@ class HeatSteps:
             count=len(named),
             named=named,
             keep=beside.keep,
-            new_names=(plan.new.member,) if is_cold and plan.new else (),
+            new_names=(plan.added,) if plan.added else (),
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,
             cooldown=chained.cooldown,
@@ -225,12 +224,11 @@ class HeatSteps:
         self,
         plan: model.Plan,
         old: model.MemberServer,
-        is_cold: bool,
         at_work: Callable[[], None],
     ) -> str:
         """Retain the old active; a cold failover has brought the member in its place already."""
         retained = self._retention.retain(old, plan.keep_seconds)
         new = plan.new.member if plan.new else ''
-        if not is_cold:
+        if new != plan.added:
             new = self._bring_member(plan, at_work)
         return f'{old.member} is kept, shut off, until {retained.until}; {new} is in its place'

@@ -70,8 +70,8 @@ def replace(
     :param named: names of members to replace before others.
     :param keep: names of members that stay in any case, or a function that is asked for them
         before each step.
-    :param new_names: names for the first of the new members, when the caller has them on its
-        own record; a member that has such a name already counts as the new one.
+    :param new_names: names for the new members, when the caller has them on its own record;
+        a member that has such a name already counts as the new one.
     :param cooldown: in seconds; None means the group's own.
     :param emit: called with a sentence about each step.
     :param is_needed: asked while nothing but deletions is under way: whether somebody else needs
@@ -267,8 +267,9 @@ def _intent(
     seen: model.Group,
     chosen: tuple[model.Member, ...],
 ) -> model.Replacement:
-    new = request.new_names if chosen else ()
-    new += tuple(changes.new_name() for _ in chosen[len(new) :])
+    new = request.new_names
+    if not (chosen and new):
+        new = tuple(changes.new_name() for _ in chosen)
     return model.Replacement(
         id=held.mark.id,
         requested_by=request.requested_by,
@@ -417,7 +418,7 @@ def _choose(group: Any, seen: model.Group, request: _Request) -> tuple[model.Mem
     if gone:
         # The first run chose the others; which they were is not known any more.
         count = len(there)
-    if count and len(request.new_names) > count:
+    if request.new_names and count and len(request.new_names) != count:
         raise exceptions.Refused(f'{len(request.new_names)} new names for {count} members')
     chosen = decide.victims(seen, count, there, (*request.keep(), *request.new_names))
     decide.check_pauses(count, group_members.rolling(group), group.stack.timeout_secs())

@@ -248,7 +248,13 @@ def _with_open_plan(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',
                 until=later.FOR_HEAT,
             )
-    return GoOn(plan)
+    return _go_on(seen, plan)
+
+
+def _go_on(seen: model.Observation, plan: model.Plan) -> Start | GoOn:
+    """Go on with the plan; one that cannot make its successor takes a member that is well again."""
+    found = ways_out.others(plan, seen)[0] if plan.new is None else ()
+    return Start(ways_out.with_successor(plan, seen, found[0])) if found else GoOn(plan)
 
 
 def _back(
@@ -402,14 +408,13 @@ def _failover(
         return immovable
     going = standbys.going(seen.record)
     successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects, going)
-    lost = later.lost(seen) if not successors else ()
     has_others = len(seen.candidates) > 1 or later.heat_is_at_work(seen.candidates)
-    if not successors and has_others and not lost:
+    if not successors and has_others and not later.needs_new_member(seen):
         reason = _no_successor(reasons)
         return later.without_successor(reason, seen) or Refuse(reason)
     # In a cold failover nobody stands by, so the successor has to be made first.
     new = successors[0] if successors else None
-    replaces = _also_replaced(seen, active, new, lost)
+    replaces = _also_replaced(seen, active, new)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
 
@@ -428,30 +433,28 @@ def _limited(seen: model.Observation) -> Refuse | later.Remember | None:
 
 
 def _also_replaced(
-    seen: model.Observation,
-    active: model.MemberServer | None,
-    new: model.MemberServer | None,
-    lost: tuple[str, ...],
+    seen: model.Observation, active: model.MemberServer | None, new: model.MemberServer | None
 ) -> tuple[str, ...]:
     """The members that are replaced after a failover, the old active first.
 
     They are chosen now, under the lock, so that no later failover chooses one of them: as many as
-    the policy in front wants, as far as they may go. Where the successor has to be made because
-    the others are ``lost``, these go as well; without a policy in front one member does, so that
-    the group has its size again.
+    the policy in front wants, as far as they may go.
     """
     going = standbys.going(seen.record)
     staying = [c.member for c in seen.candidates if c.member.name not in going]
-    is_there = active is not None and any(standbys.is_active(m, active) for m in staying)
-    if lost:
-        all_lost = (active.member, *lost) if active is not None and is_there else lost
-        return all_lost if seen.chained is not None else all_lost[:1]
-    if active is None or not is_there:
-        return ()
+    if active is None or not any(standbys.is_active(m, active) for m in staying):
+        return _in_its_place(seen, staying) if new is None else ()
     names = [m.name for m in staying]
     count = seen.chained.count if seen.chained is not None and new is not None else 1
     rest = [n for n in names if n != active.member and (new is None or n != new.member)]
     return (active.member, *rest[: max(count - 1, 0)])
+
+
+def _in_its_place(seen: model.Observation, staying: Sequence[groups.Member]) -> tuple[str, ...]:
+    """The lost member that a new one comes for where nobody is active: the size stays as it is."""
+    retained = {one.member for one in seen.record.retained}
+    names = [m.name for m in staying if m.name not in retained]
+    return tuple(names[:1])
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
-from heat_ha.failover.rules import standbys
+from heat_ha.failover.rules import standbys, suspicion
 
 # Seconds for which a signal waits for what Heat has begun with the members; that ends with the
 # timeout of a stack, an hour unless the template says otherwise.
@@ -116,29 +116,36 @@ def without_successor(reason: str, seen: model.Observation) -> Remember | None:
     return Remember(reason, until=FOR_HEAT) if is_passing else None
 
 
-def lost(seen: model.Observation) -> tuple[str, ...]:
-    """The members that nobody waits for, where the active is down and they are all that is left.
+def needs_new_member(seen: model.Observation) -> bool:
+    """Whether the active is down, and all others are lost: nobody would come back by waiting.
 
-    Such a member does not come back by itself: Heat counts it as failed, or its server is gone.
-    One that is shut off, sick, suspect or on a host that is down may be brought back, and one that
-    is being replaced has its successor on the way; next to these the answer is empty, and so it is
-    while there is no evidence that the active serves nobody (S5).
+    Lost is whom Heat counts as failed, or whose server is gone. One that is shut off, sick, suspect
+    or on a host that is down may be brought back; one that is being replaced has its successor on
+    the way; and what Heat is at work on is about to change. A host that is only silent leaves its
+    guests going, and so do states of Nova such as MIGRATING: neither is enough here (S5).
     """
-    going = standbys.going(seen.record)
-    others = [c for c in seen.candidates if not standbys.is_active(c.member, seen.record.active)]
-    are_lost = all(_is_lost(c) and c.member.name not in going for c in others)
-    if not (others and are_lost and active_is_unwell(seen)):
-        return ()
-    return tuple(c.member.name for c in others)
+    going, active = standbys.going(seen.record), seen.record.active
+    others = [c for c in seen.candidates if not standbys.is_active(c.member, active)]
+    if not others or heat_is_at_work(seen.candidates):
+        return False
+    if not all(_is_lost(c) and c.member.name not in going for c in others):
+        return False
+    there = [c for c in seen.candidates if standbys.is_active(c.member, active)]
+    return all(_is_down(c) for c in there)
 
 
 def _is_lost(candidate: model.Candidate) -> bool:
-    member, server = candidate.member, candidate.server
-    if member.is_in_progress:
-        return False
-    if member.is_failed:
-        return True
-    return server is not None and server.status is ServerStatus.GONE
+    return candidate.member.is_failed or _is_gone(candidate)
+
+
+def _is_gone(candidate: model.Candidate) -> bool:
+    return candidate.server is not None and candidate.server.status is ServerStatus.GONE
+
+
+def _is_down(candidate: model.Candidate) -> bool:
+    health = candidate.health
+    is_sick = health is not None and health.state is model.HealthState.SICK
+    return is_sick or _is_gone(candidate) or suspicion.is_down(candidate)
 
 
 def heat_is_at_work(candidates: Iterable[model.Candidate]) -> bool:

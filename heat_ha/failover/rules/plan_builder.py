@@ -61,7 +61,7 @@ def build(
 
     In this order, each where the template or the group asks for it:
 
-    1. ``add_member``: make the successor, in a group where nobody stands by.
+    1. ``add_member``: make the successor, under the name in ``target``, where nobody stands by.
     2. ``quiesce``: run the template's config on the old active.
     3. ``stop_server``: shut the old active off.
     4. ``detach:<volume>``: take each volume from the old active. A volume whose attachment
@@ -167,7 +167,7 @@ def _prepare(task: _Task) -> list[Step]:
     """What comes before the first volume is taken, each step after the one before."""
     found: list[Step] = []
     if task.is_cold:
-        found.append(Step('add_member', StepKind.ADD_MEMBER, ''))
+        found.append(Step('add_member', StepKind.ADD_MEMBER, f'ha{task.seen.plan_id}'))
     if task.old is not None and task.seen.quiesce_hook is not None:
         found.append(Step('quiesce', StepKind.QUIESCE, task.old.server))
     if task.old is not None and task.seen.quiesce is model.Quiesce.STOP:

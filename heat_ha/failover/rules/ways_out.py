@@ -34,19 +34,35 @@ def with_successor(
     """
     seen = dataclasses.replace(seen, chained=plan.chained)
     earlier = (*plan.tried, *((plan.new,) if plan.new and plan.new != new else ()))
+    replaces = _replaces(plan, new, is_sick=is_sick)
     built = plan_builder.build(
         seen,
         plan.cause,
         plan.reason,
         plan.old,
         new,
-        _replaces(plan, new, is_sick=is_sick),
+        replaces,
         tried=tuple(dict.fromkeys(one for one in earlier if one != new)),
     )
     done = {s.name: s for s in plan.steps if s.kind in _OF_THE_OLD and s.state is StepState.DONE}
     steps = tuple(done.get(s.name, s) if s.kind in _OF_THE_OLD else s for s in built.steps)
     return dataclasses.replace(
-        built, steps=steps, created=plan.created, requested_by=plan.requested_by
+        built,
+        steps=(*_added(plan, replaces), *steps),
+        created=plan.created,
+        requested_by=plan.requested_by,
+    )
+
+
+def _added(plan: model.Plan, replaces: tuple[str, ...]) -> tuple[model.Step, ...]:
+    """The step that has made a member, or was at it: that one comes in the old active's place."""
+    if len(replaces) != 1:
+        # One that is replaced itself comes in nobody's place.
+        return ()
+    return tuple(
+        dataclasses.replace(s, target=plan.added, state=StepState.DONE, after=())
+        for s in plan.steps
+        if s.kind is StepKind.ADD_MEMBER and s.state is not StepState.PENDING
     )
 
 

@@ -10,7 +10,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide, later
+from heat_ha.failover.rules import decide, later, ways_out
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -45,7 +45,7 @@ def healthy(candidate):
     )
 
 
-GOES_ON = {ServerStatus.ACTIVE, ServerStatus.COULD_NOT_ASK}
+ENDED = {ServerStatus.SHUTOFF, ServerStatus.GONE, ServerStatus.ERROR}
 
 
 def is_lost(candidate):
@@ -68,7 +68,7 @@ def test_only_a_healthy_member_other_than_the_active_ever_becomes_the_successor(
                 others = [c for c in candidates if c.member.name != active]
                 if len(candidates) > 1:
                     assert all(is_lost(c) for c in others), 'a cold failover without standbys'
-                    assert active is None or candidates[0].server.status not in GOES_ON
+                    assert active is None or candidates[0].server.status in ENDED
                 assert found.plan.steps[0].kind is StepKind.ADD_MEMBER
             else:
                 assert isinstance(found, (decide.Refuse, later.Remember)) and not successors
@@ -85,11 +85,38 @@ def test_where_all_others_are_lost_their_successor_is_made_first(chained, active
     seen = worlds.seen((*down, *others), active=active, chained=chained)
     found = decide.answer(ALARM, seen)
     assert found.plan.new is None and found.plan.steps[0].kind is StepKind.ADD_MEMBER
-    # The group has its size afterwards: as many go as come.
-    going = [c.member.name for c in (*down, *others)]
-    going = going if chained is not None else going[:1]
-    (replace,) = [s for s in found.plan.steps if s.kind is StepKind.REPLACE]
-    assert replace.target == ','.join(going)
+    # The group has its size afterwards: one goes and one comes.
+    assert found.plan.replaces == ('a' if down else 'b',)
+    retained = tuple(model.Retained(name, f'server-{name}', '') for name in 'bc')
+    record = dataclasses.replace(seen.record, retained=retained)
+    found = decide.answer(ALARM, dataclasses.replace(seen, record=record))
+    assert found.plan.replaces == (('a',) if down else ())
+
+
+def test_a_member_that_is_well_again_takes_over_where_none_can_be_made():
+    down, lost = worlds.candidate('a', status=ServerStatus.SHUTOFF), worlds.candidate('b')
+    failed = worlds.candidate('b', is_failed=True)
+    plan = decide.answer(ALARM, worlds.seen((down, failed), chained=CHAINED)).plan
+    assert plan.added == f'ha{plan.plan_id}'
+    for state in model.StepState:
+        begun = plan.with_step(dataclasses.replace(plan.step('add_member'), state=state))
+        record = dataclasses.replace(worlds.seen((down,)).record, plan=begun)
+        for action in (None, *model.Action):
+            signal = signals.Signal(action=action)
+            still = decide.answer(signal, worlds.seen((down, failed), record=record))
+            assert not isinstance(still, decide.Start), (state, action)
+        world = worlds.seen((down, lost), record=record)
+        for action in (None, model.Action.FAILOVER, model.Action.RETRY, model.Action.RESUME):
+            now = decide.answer(signals.Signal(action=action), world).plan
+            assert now.new == worlds.holder('b') and now.replaces == ('a',)
+            # What was made, or is perhaps being made, comes in the place of the old one.
+            is_begun = state is not model.StepState.PENDING
+            assert now.added == (plan.added if is_begun else '')
+            assert not now.is_moved and now.old == plan.old
+            again = ways_out.with_successor(now, world, worlds.holder('c'))
+            assert again.added == now.added
+            sick = ways_out.with_successor(now, world, worlds.holder('c'), is_sick=True)
+            assert sick.replaces == ('a', 'b') and sick.added == ''
 
 
 def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
