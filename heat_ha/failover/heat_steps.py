@@ -23,7 +23,7 @@ from heat_ha.failover import (
 )
 from heat_ha.failover.adapters import hook_inputs
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import standbys
+from heat_ha.failover.rules import plan_builder, standbys
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacement_run, replacing
 
@@ -109,7 +109,7 @@ class HeatSteps:
         return replacing.add_member(
             self._group,
             requested_by=plan.requested_by,
-            name=plan.added or f'ha{plan.plan_id}',
+            name=plan_builder.added(plan) or plan_builder.added_name(plan.plan_id),
             keep=keep,
             emit=lambda text: self._events.progress(text, plan),
             at_work=at_work,
@@ -202,6 +202,7 @@ class HeatSteps:
         named = tuple(name for name in step.target.split(',') if name not in stay)
         if not named:
             return f'{step.target} stays: it is the active'
+        added = plan_builder.added(plan)
         outcome = replacing.replace(
             self._group,
             requested_by=plan.requested_by,
@@ -209,7 +210,7 @@ class HeatSteps:
             count=len(named),
             named=named,
             keep=beside.keep,
-            new_names=(plan.added,) if plan.added else (),
+            new_names=(added,) if added else (),
             # The cooldown was asked for before anything was moved.
             respect_cooldown=False,
             cooldown=chained.cooldown,
@@ -229,6 +230,6 @@ class HeatSteps:
         """Retain the old active; a cold failover has brought the member in its place already."""
         retained = self._retention.retain(old, plan.keep_seconds)
         new = plan.new.member if plan.new else ''
-        if new != plan.added:
+        if new != plan_builder.added(plan):
             new = self._bring_member(plan, at_work)
         return f'{old.member} is kept, shut off, until {retained.until}; {new} is in its place'

@@ -279,16 +279,6 @@ class Plan:
         targets = [s.target for s in self.steps if s.kind is StepKind.REPLACE]
         return tuple(name for target in targets for name in target.split(','))
 
-    @property
-    def added(self) -> str:
-        """The name of the member that was made for the failover, or is to be; '' for none.
-
-        It comes in the place of the old active, whoever becomes the new one.
-        """
-        found = [s for s in self.steps if s.kind is StepKind.ADD_MEMBER]
-        # A version before did not write it down.
-        return found[0].target or f'ha{self.plan_id}' if found else ''
-
 
 @dataclasses.dataclass(frozen=True)
 class Attachment:

@@ -17,6 +17,7 @@ from heat_ha.failover.rules import (
     later,
     plan_builder,
     repeats,
+    replaced,
     standbys,
     ways_out,
     work,
@@ -414,7 +415,7 @@ def _failover(
         return later.without_successor(reason, seen) or Refuse(reason)
     # In a cold failover nobody stands by, so the successor has to be made first.
     new = successors[0] if successors else None
-    replaces = _also_replaced(seen, active, new)
+    replaces = replaced.after_failover(seen, active, new)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
 
@@ -430,31 +431,6 @@ def _limited(seen: model.Observation) -> Refuse | later.Remember | None:
         return None
     left = later.cooldown_left(seen.limits.cooldown, seen.past_failovers, seen.now)
     return later.after_cooldown(limited, left, seen) or Refuse(limited)
-
-
-def _also_replaced(
-    seen: model.Observation, active: model.MemberServer | None, new: model.MemberServer | None
-) -> tuple[str, ...]:
-    """The members that are replaced after a failover, the old active first.
-
-    They are chosen now, under the lock, so that no later failover chooses one of them: as many as
-    the policy in front wants, as far as they may go.
-    """
-    going = standbys.going(seen.record)
-    staying = [c.member for c in seen.candidates if c.member.name not in going]
-    if active is None or not any(standbys.is_active(m, active) for m in staying):
-        return _in_its_place(seen, staying) if new is None else ()
-    names = [m.name for m in staying]
-    count = seen.chained.count if seen.chained is not None and new is not None else 1
-    rest = [n for n in names if n != active.member and (new is None or n != new.member)]
-    return (active.member, *rest[: max(count - 1, 0)])
-
-
-def _in_its_place(seen: model.Observation, staying: Sequence[groups.Member]) -> tuple[str, ...]:
-    """The lost member that a new one comes for where nobody is active: the size stays as it is."""
-    retained = {one.member for one in seen.record.retained}
-    names = [m.name for m in staying if m.name not in retained]
-    return tuple(names[:1])
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:

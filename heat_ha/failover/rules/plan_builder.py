@@ -94,6 +94,21 @@ def build(
     return _plan(task, reason, steps, tried)
 
 
+def added(plan: model.Plan) -> str:
+    """The name of the member that was made for the failover, or is to be; '' for none.
+
+    It comes in the place of the old active, whoever becomes the new one.
+    """
+    found = [s for s in plan.steps if s.kind is StepKind.ADD_MEMBER]
+    # A version before did not write it down.
+    return found[0].target or added_name(plan.plan_id) if found else ''
+
+
+def added_name(plan_id: str) -> str:
+    """The name of a member that a plan adds."""
+    return f'ha{plan_id}'
+
+
 def _plan(
     task: _Task, reason: str, steps: tuple[Step, ...], tried: tuple[model.MemberServer, ...]
 ) -> model.Plan:
@@ -167,7 +182,7 @@ def _prepare(task: _Task) -> list[Step]:
     """What comes before the first volume is taken, each step after the one before."""
     found: list[Step] = []
     if task.is_cold:
-        found.append(Step('add_member', StepKind.ADD_MEMBER, f'ha{task.seen.plan_id}'))
+        found.append(Step('add_member', StepKind.ADD_MEMBER, added_name(task.seen.plan_id)))
     if task.old is not None and task.seen.quiesce_hook is not None:
         found.append(Step('quiesce', StepKind.QUIESCE, task.old.server))
     if task.old is not None and task.seen.quiesce is model.Quiesce.STOP:

@@ -60,7 +60,7 @@ def _added(plan: model.Plan, replaces: tuple[str, ...]) -> tuple[model.Step, ...
         # One that is replaced itself comes in nobody's place.
         return ()
     return tuple(
-        dataclasses.replace(s, target=plan.added, state=StepState.DONE, after=())
+        dataclasses.replace(s, target=plan_builder.added(plan), state=StepState.DONE, after=())
         for s in plan.steps
         if s.kind is StepKind.ADD_MEMBER and s.state is not StepState.PENDING
     )

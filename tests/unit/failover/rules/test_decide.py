@@ -10,7 +10,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide, later, ways_out
+from heat_ha.failover.rules import decide, later, plan_builder, ways_out
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -97,7 +97,7 @@ def test_a_member_that_is_well_again_takes_over_where_none_can_be_made():
     down, lost = worlds.candidate('a', status=ServerStatus.SHUTOFF), worlds.candidate('b')
     failed = worlds.candidate('b', is_failed=True)
     plan = decide.answer(ALARM, worlds.seen((down, failed), chained=CHAINED)).plan
-    assert plan.added == f'ha{plan.plan_id}'
+    assert plan_builder.added(plan) == f'ha{plan.plan_id}'
     for state in model.StepState:
         begun = plan.with_step(dataclasses.replace(plan.step('add_member'), state=state))
         record = dataclasses.replace(worlds.seen((down,)).record, plan=begun)
@@ -111,12 +111,12 @@ def test_a_member_that_is_well_again_takes_over_where_none_can_be_made():
             assert now.new == worlds.holder('b') and now.replaces == ('a',)
             # What was made, or is perhaps being made, comes in the place of the old one.
             is_begun = state is not model.StepState.PENDING
-            assert now.added == (plan.added if is_begun else '')
+            assert plan_builder.added(now) == (plan_builder.added(plan) if is_begun else '')
             assert not now.is_moved and now.old == plan.old
             again = ways_out.with_successor(now, world, worlds.holder('c'))
-            assert again.added == now.added
+            assert plan_builder.added(again) == plan_builder.added(now)
             sick = ways_out.with_successor(now, world, worlds.holder('c'), is_sick=True)
-            assert sick.replaces == ('a', 'b') and sick.added == ''
+            assert sick.replaces == ('a', 'b') and plan_builder.added(sick) == ''
 
 
 def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
