@@ -35,7 +35,7 @@ class Agent:
         self, folder: pathlib.Path, name: str = 'agent-1', options: Mapping[str, Any] = {}
     ) -> None:
         self.name = name
-        self.port = bmc.free_port()
+        self.port = int(options.get('port') or bmc.free_port())
         self.log = folder / f'{name}.log'
         self._process: subprocess.Popen[bytes] | None = None
         tokens = folder / 'tokens'
