@@ -245,6 +245,8 @@ class Observer:
         except exceptions.Refused:
             # Its next fence says what is wrong; the other hosts do not wait for that.
             can_fence, is_word = True, False
+        # Before what it has seen: an answer that comes in between is news for the next look.
+        unseen = self._unseen(incident)
         life = heartbeats.life_after(
             proof_at,
             self._table.heartbeats_of(host),
@@ -253,7 +255,7 @@ class Observer:
             1 if can_fence else heartbeats.SURE_LIFE,
             self._power.seen_on(host, incident.proof) if incident.proof is not None else '',
         )
-        unclear = '' if life else self._unclear(host, proof_at, moment) or self._unseen(incident)
+        unclear = '' if life else self._unclear(host, proof_at, moment) or unseen
         return {'life': life, 'unclear': unclear, 'can_fence': can_fence, 'is_word': is_word}
 
     def _unclear(self, host: str, proof_at: float, moment: Moment) -> str:

@@ -211,7 +211,9 @@ class Agent:
             if observed.incident is not None:
                 phase, age = observed.incident.phase, now - observed.incident.changed
             pause = decide.pause(phase, step, age, pause)
-            if isinstance(step, decide.Wait) and not self._observer.needs_audit(observed):
+            # What is not clear is looked at under the lock, as what is left on the host.
+            has_to_look = observed.unclear or self._observer.needs_audit(observed)
+            if isinstance(step, decide.Wait) and not has_to_look:
                 self._log.decision(host, observed.incident, step)
                 continue
             self._worker.start(pool, host)

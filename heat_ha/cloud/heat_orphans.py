@@ -62,7 +62,11 @@ TRIES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """What a service has under a name; ``created`` is its time, in UTC and ISO form."""
+    """What a service has under a name.
+
+    ``created`` is its time, in UTC and ISO form; empty where the service does not tell, as Neutron
+    may not.
+    """
 
     id: str
     created: str
@@ -85,7 +89,7 @@ def _ports(clients: Any, name: str) -> Iterable[Made]:
     if not clients.client_plugin('neutron').does_endpoint_exist('network', 'neutron'):
         return []
     found = clients.client('neutron').list_ports(name=name)['ports']
-    return [Made(one['id'], one['created_at']) for one in found if one['name'] == name]
+    return [Made(one['id'], one.get('created_at') or '') for one in found if one['name'] == name]
 
 
 def _servers_at(clients: Any, ports: Iterable[str]) -> set[str]:
@@ -182,14 +186,17 @@ def _under_own_name(context: Any, row: Any, stack_name: str) -> Any:
     name = properties.get('name')
     if not isinstance(name, str) or not name:
         return None
-    rows = resource_object.Resource.get_all_active_by_stack(context, row.stack_id) or {}
-    siblings = [one for one in rows.values() if one.id != row.id]
-    find = None if any(_may_get(one, name) for one in siblings) else _finder(context, row)
+    find = _finder(context, row)
     if find is None:
         return None
     since = clock.utc(row.created_at.isoformat()) - CLOCKS_APART
     found = _asked(find, context.clients, name)
-    ids = [one.id for one in found if clock.utc(one.created) >= since]
+    ids = [one.id for one in found if one.created and clock.utc(one.created) >= since]
+    # After that: whoever was given what was found has begun with it before.
+    rows = resource_object.Resource.get_all_active_by_stack(context, row.stack_id) or {}
+    siblings = [one for one in rows.values() if one.id != row.id]
+    if any(_may_get(one, name) for one in siblings):
+        return None
     if stack_name not in name:
         own = {one.physical_resource_id for one in siblings}
         at_ports = _at_ports(context, own, properties) if ids else set()

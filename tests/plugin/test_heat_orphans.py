@@ -16,7 +16,7 @@ STATUSES = ('IN_PROGRESS', 'FAILED', 'COMPLETE')
 UUID = '3f0f1e1c-7a39-4a55-9d0e-5f3f3a1f0d11'
 
 
-CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def made(name, seconds=1):

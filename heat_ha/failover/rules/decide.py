@@ -253,9 +253,14 @@ def _with_open_plan(
 
 
 def _go_on(seen: model.Observation, plan: model.Plan) -> Start | GoOn:
-    """Go on with the plan; one that cannot make its successor takes a member that is well again."""
+    """Go on with the plan; one that cannot make its successor takes a member that is well again.
+
+    The one that it has made is its successor anyway.
+    """
     found = ways_out.others(plan, seen)[0] if plan.new is None else ()
-    return Start(ways_out.with_successor(plan, seen, found[0])) if found else GoOn(plan)
+    if not found or found[0].member == plan_builder.added(plan):
+        return GoOn(plan)
+    return Start(ways_out.with_successor(plan, seen, found[0]))
 
 
 def _back(

@@ -128,13 +128,14 @@ def needs_new_member(seen: model.Observation) -> bool:
     others = [c for c in seen.candidates if not standbys.is_active(c.member, active)]
     if not others or heat_is_at_work(seen.candidates):
         return False
-    if not all(_is_lost(c) and c.member.name not in going for c in others):
+    if not all(is_lost(c) and c.member.name not in going for c in others):
         return False
     there = [c for c in seen.candidates if standbys.is_active(c.member, active)]
     return all(_is_down(c) for c in there)
 
 
-def _is_lost(candidate: model.Candidate) -> bool:
+def is_lost(candidate: model.Candidate) -> bool:
+    """Whether a member does not come back by itself, as far as anybody has said (S2)."""
     return candidate.member.is_failed or _is_gone(candidate)
 
 

@@ -24,6 +24,7 @@ class _Task:
     old: model.MemberServer | None
     new: model.MemberServer | None
     replaces: Names
+    has_added: bool
 
     @property
     def is_move(self) -> bool:
@@ -44,8 +45,8 @@ class _Task:
 
     @property
     def has_replacer(self) -> bool:
-        """Whether something replaces members: the chained policy, or this one in a group of one."""
-        return self.seen.chained is not None or self.is_cold
+        """Whether something replaces members: the chained policy, or this one, which adds one."""
+        return self.seen.chained is not None or self.is_cold or self.has_added
 
 
 def build(
@@ -56,6 +57,8 @@ def build(
     new: model.MemberServer | None,
     replaces: Names,
     tried: tuple[model.MemberServer, ...] = (),
+    *,
+    has_added: bool = False,
 ) -> model.Plan:
     """The steps that bring what the template names from ``old`` to ``new``.
 
@@ -86,10 +89,11 @@ def build(
 
     :param replaces: names of the members that are to be replaced, if there is a policy for it.
     :param new: None for a successor that step 1 makes.
+    :param has_added: whether an earlier plan of the same failover has made a member, or was at it.
     :param tried: further members that may have something of what is handed over, because an
         earlier plan has tried them.
     """
-    task = _Task(seen, cause, old, new, replaces)
+    task = _Task(seen, cause, old, new, replaces, has_added)
     steps = tuple(_move(task) if task.is_move else _replace(task, ()))
     return _plan(task, reason, steps, tried)
 

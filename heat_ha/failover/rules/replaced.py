@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which members are replaced once a failover is over. Pure, like ``decide``, which asks it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import standbys
-from heat_ha.groups import model as groups
+from heat_ha.failover.rules import later, standbys
 
 
 def after_failover(
@@ -21,15 +20,15 @@ def after_failover(
     going = standbys.going(seen.record)
     staying = [c.member for c in seen.candidates if c.member.name not in going]
     if active is None or not any(standbys.is_active(m, active) for m in staying):
-        return _in_its_place(seen, staying) if new is None else ()
+        return _in_its_place(seen, going) if new is None else ()
     names = [m.name for m in staying]
     count = seen.chained.count if seen.chained is not None and new is not None else 1
     rest = [n for n in names if n != active.member and (new is None or n != new.member)]
     return (active.member, *rest[: max(count - 1, 0)])
 
 
-def _in_its_place(seen: model.Observation, staying: Sequence[groups.Member]) -> tuple[str, ...]:
+def _in_its_place(seen: model.Observation, going: Collection[str]) -> tuple[str, ...]:
     """The lost member that a new one comes for where nobody is active: the size stays as it is."""
-    retained = {one.member for one in seen.record.retained}
-    names = [m.name for m in staying if m.name not in retained]
-    return tuple(names[:1])
+    stays = {*going, *(one.member for one in seen.record.retained)}
+    lost = [c.member.name for c in seen.candidates if later.is_lost(c)]
+    return tuple([name for name in lost if name not in stays][:1])

@@ -35,6 +35,7 @@ def with_successor(
     seen = dataclasses.replace(seen, chained=plan.chained)
     earlier = (*plan.tried, *((plan.new,) if plan.new and plan.new != new else ()))
     replaces = _replaces(plan, new, is_sick=is_sick)
+    added = _added(plan, replaces)
     built = plan_builder.build(
         seen,
         plan.cause,
@@ -43,12 +44,13 @@ def with_successor(
         new,
         replaces,
         tried=tuple(dict.fromkeys(one for one in earlier if one != new)),
+        has_added=bool(added),
     )
     done = {s.name: s for s in plan.steps if s.kind in _OF_THE_OLD and s.state is StepState.DONE}
     steps = tuple(done.get(s.name, s) if s.kind in _OF_THE_OLD else s for s in built.steps)
     return dataclasses.replace(
         built,
-        steps=(*_added(plan, replaces), *steps),
+        steps=(*added, *steps),
         created=plan.created,
         requested_by=plan.requested_by,
     )

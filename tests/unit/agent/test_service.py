@@ -8,11 +8,13 @@ import types
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import service, service_table
+from heat_ha.agent import power_watch, service, service_table
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import confirmation, decide, reports
 from heat_ha.cloud import model as cloud
+from heat_ha.fencing import driver
+from tests.unit.agent import worlds
 from tests.unit.agent.worlds import Clock, Died, Inline, Locks, World, make, phase, rounds, store
 
 __all__ = ['store']
@@ -41,6 +43,37 @@ def test_an_agent_that_dies_before_any_call_is_followed_by_another(store, call):
     rounds(make(world, store), world)
     assert phase(store, 'c1') == 'done'
     assert world.done == [('off', 'c1'), ('mark', 'c1'), ('rescue', 'c1'), ('rescue', 'c1')]
+
+
+# S1
+@pytest.mark.parametrize('shows', driver.Power)
+@pytest.mark.parametrize('call', [2, 3, 4])
+def test_an_agent_that_takes_up_an_older_proof_looks_before_it_relies_on_it(
+    store, monkeypatch, call, shows
+):
+    world = World()
+    world.down('c1')
+    world.dies_before = call
+    with contextlib.suppress(Died):
+        rounds(make(world, store), world)
+    entry = store.get('incident', 'c1')
+    assert entry.value['proof']['at'] > 0
+    # As old as the first agent's death, which nobody has noticed for a while.
+    entry.value['proof']['at'] -= 60
+    store.put('incident', 'c1', entry.value, entry.version)
+    before, looks = list(world.done), []
+    if shows is driver.Power.UNKNOWN:
+        monkeypatch.setattr(worlds.Bmc, 'power', lambda _self: (shows, 'it does not answer'))
+    else:
+        world.power['c1'] = shows.value
+    other = make(world, store)
+    other._observer._power = power_watch.PowerWatch(worlds.Fences(world), run=looks.append)
+    rounds(other, world, 3)
+    assert world.done == before and len(looks) == 1, 'nothing is done before its answer'
+    looks.pop()()
+    rounds(other, world)
+    is_fenced_again = ('off', 'c1') in world.done[len(before) :]
+    assert phase(store, 'c1') == 'done' and is_fenced_again is (shows is driver.Power.ON)
 
 
 def test_two_agents_do_nothing_twice(store):

@@ -119,6 +119,39 @@ def test_a_member_that_is_well_again_takes_over_where_none_can_be_made():
             assert sick.replaces == ('a', 'b') and plan_builder.added(sick) == ''
 
 
+@pytest.mark.parametrize('chained', [None, CHAINED])
+def test_the_member_that_a_plan_has_made_is_its_successor_and_the_old_one_is_replaced(chained):
+    """Its engine died before it wrote that down, or the member was not well at first."""
+    down = worlds.candidate('a', status=ServerStatus.SHUTOFF)
+    plan = decide.answer(ALARM, worlds.seen((down,), chained=chained)).plan
+    assert plan.replaces == ('a',)
+    for state in model.StepState:
+        begun = plan.with_step(dataclasses.replace(plan.step('add_member'), state=state))
+        record = dataclasses.replace(worlds.seen((down,)).record, plan=begun)
+        made = worlds.candidate(plan_builder.added(plan))
+        for action in (None, model.Action.FAILOVER, model.Action.RETRY, model.Action.RESUME):
+            signal = signals.Signal(action=action)
+            found = decide.answer(signal, worlds.seen((down, made), record=record))
+            assert found == decide.GoOn(begun), (state, action)
+        # Another member that came meanwhile takes over, and the old one goes for the one made.
+        other = worlds.seen((down, made, worlds.candidate('z')), record=record)
+        turned = ways_out.with_successor(begun, other, worlds.holder('z'))
+        is_begun = state is not model.StepState.PENDING
+        assert turned.replaces == (('a',) if is_begun or chained is not None else ())
+
+
+@pytest.mark.parametrize('status', ServerStatus)
+@pytest.mark.parametrize('is_failed', [False, True])
+@pytest.mark.parametrize('active', ['gone', None])
+def test_a_new_member_comes_in_the_place_of_a_lost_one_only(status, is_failed, active):
+    alone = worlds.candidate('b', status=status, is_failed=is_failed)
+    found = decide.answer(ALARM, worlds.seen((alone,), active=active))
+    if healthy(alone):
+        assert found.plan.new == worlds.holder('b')
+    else:
+        assert found.plan.replaces == (('b',) if is_lost(alone) else ()), 'no answer is none (S2)'
+
+
 def test_a_plan_whose_engine_died_after_its_last_step_is_ended_by_resume():
     world = worlds.seen((worlds.candidate('a'), worlds.candidate('b')))
     plan = decide.answer(ALARM, world).plan
