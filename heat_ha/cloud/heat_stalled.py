@@ -119,7 +119,7 @@ class OrphanScanner:
         self._next_look = time.monotonic() + EVERY
 
     def _look(self, now: float) -> None:
-        tree = tuple(_tree(self._context, self._stack_id))
+        tree = tuple(_waited_for(self._context, self._stack_id))
         for stack in {w.stack for w in tree}:
             seen = tuple(w for w in tree if w.stack == stack)
             if seen != self._last.get(stack):
@@ -133,7 +133,7 @@ class OrphanScanner:
             # Before Heat can see that they have failed: it would replace them, and forget.
             heat_orphans.adopt(self._context, self._stack_id, self._is_alive)
             # A resource that was given what was found has another version now.
-            tree = tuple(_tree(self._context, self._stack_id))
+            tree = tuple(_waited_for(self._context, self._stack_id))
             _, works = left_behind(tree, lambda engine: engine not in dead, unchanged_for)
         for work in works:
             self._fail_resource(work)
@@ -164,6 +164,22 @@ class OrphanScanner:
         if stack.convergence:
             action = next((w.action for w in works if w.stack == stack_id), stack.action)
             stack.mark_failed(REASON % action)
+
+
+def _waited_for(context: Any, stack_id: str) -> Iterator[Work]:
+    """What a stack that is in progress waits for; of another one, what engines in it wait for.
+
+    A stack that was let fail has resources that a living engine holds: it waits for the stacks
+    inside, and when the message about these has died with another engine, nobody else sees that.
+    """
+    if stack_object.Stack.get_status(context, stack_id)[1] == IN_PROGRESS:
+        yield from _tree(context, stack_id)
+        return
+    rows = resource_object.Resource.get_all_active_by_stack(context, stack_id) or {}
+    held = {row.physical_resource_id for row in rows.values() if row.engine_id}
+    for child in stack_object.Stack.get_all_by_owner_id(context, stack_id):
+        if child.id in held:
+            yield from _tree(context, child.id)
 
 
 def _tree(context: Any, stack_id: str, below: int = 0) -> Iterator[Work]:

@@ -100,7 +100,9 @@ def test_one_answer_that_is_late_takes_nothing_from_an_engine(monkeypatch, answe
     clock = types.SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr(heat_stalled, 'time', clock)
     monkeypatch.setattr(
-        heat_stalled, '_tree', lambda *_a: [heat_stalled.Work('s', 1, 'busy', True, 1, 'CREATE')]
+        heat_stalled,
+        '_waited_for',
+        lambda *_a: [heat_stalled.Work('s', 1, 'busy', True, 1, 'CREATE')],
     )
     monkeypatch.setattr(heat_stalled.heat_orphans, 'adopt', lambda *_a: None)
     monkeypatch.setattr(heat_stalled.OrphanScanner, '_fail_resource', lambda _s, w: left.append(w))
@@ -112,3 +114,41 @@ def test_one_answer_that_is_late_takes_nothing_from_an_engine(monkeypatch, answe
         now[0] += heat_stalled.EVERY
         scanner.look()
     assert bool(left) is is_left
+
+
+@pytest.mark.parametrize('outer', ['IN_PROGRESS', 'FAILED', 'COMPLETE'])
+@pytest.mark.parametrize('inner', ['IN_PROGRESS', 'FAILED'])
+@pytest.mark.parametrize('engine', ['living', None])
+def test_what_a_living_engine_waits_for_in_a_failed_stack_is_looked_at(
+    monkeypatch, outer, inner, engine
+):
+    """Another engine has died with the message about the inner stack. Found by chaos (seed 31)."""
+
+    def row(number, physical, held_by, status):
+        return types.SimpleNamespace(
+            id=number,
+            physical_resource_id=physical,
+            engine_id=held_by,
+            status=status,
+            atomic_key=number,
+            action='UPDATE',
+        )
+
+    rows = {
+        'outer': {1: row(1, 'inner', engine, 'IN_PROGRESS'), 2: row(2, 'x', None, 'COMPLETE')},
+        'inner': {3: row(3, 'y', None, 'COMPLETE')},
+    }
+    statuses = {'outer': outer, 'inner': inner}
+    children = {'outer': [types.SimpleNamespace(id='inner')]}
+    stacks, resources = heat_stalled.stack_object.Stack, heat_stalled.resource_object.Resource
+    monkeypatch.setattr(stacks, 'get_status', lambda _c, one: ('UPDATE', statuses[one], '', ''))
+    monkeypatch.setattr(stacks, 'get_all_by_owner_id', lambda _c, one: children.get(one, []))
+    monkeypatch.setattr(resources, 'get_all_active_by_stack', lambda _c, one: rows[one])
+    found = {work.stack for work in heat_stalled._waited_for(None, 'outer')}
+    is_waited_for = inner == 'IN_PROGRESS' and (outer == 'IN_PROGRESS' or engine == 'living')
+    assert ('inner' in found) is is_waited_for and ('outer' in found) is (outer == 'IN_PROGRESS')
+    works = tuple(heat_stalled._waited_for(None, 'outer'))
+    quiet = {'outer': 0.0, 'inner': LOST_AFTER}
+    left, _rows = heat_stalled.left_behind(works, LIVING.__contains__, quiet)
+    # The inner stack is let fail, and with it ends what the engine waits for.
+    assert left == ({'inner'} if is_waited_for else set())
