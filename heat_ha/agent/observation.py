@@ -4,7 +4,6 @@
 Nothing here has an effect: it reads, and returns values.
 """
 
-import contextlib
 import dataclasses
 import functools
 import time
@@ -276,10 +275,9 @@ class Observer:
 
     def _unseen(self, incident: Incident) -> str:
         """Why it is not known whether the power of a fenced host is still off; '' when it is."""
-        proof, is_behind = incident.proof, False
-        with contextlib.suppress(exceptions.Refused):
-            is_behind = proof is not None and self._power.is_behind(incident.host, proof)
-        return 'this agent has taken it up, and has not seen its power yet' if is_behind else ''
+        if incident.proof is None or not self._power.is_behind(incident.host, incident.proof):
+            return ''
+        return 'this agent has taken it up, and has not seen its power yet'
 
     def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
         # What was seen while the agent was cut off may not be all.

@@ -68,9 +68,8 @@ class PowerWatch:
         """Whether this agent has come late to a proof, and has had no answer since.
 
         That is so when it takes up what another one left, or was started again: nobody has looked
-        meanwhile. It ends with the first answer, or after ``LONGEST_LOOK``.
-
-        :raises exceptions.Refused: the settings of the host are wrong.
+        meanwhile. It ends with the first answer, or after ``LONGEST_LOOK``. Where the settings of
+        the host are wrong, its next fence says so.
         """
         now = self._now()
         at, began, is_answered = self._first.get(host, (proof.at, now, False))
@@ -78,7 +77,10 @@ class PowerWatch:
             began, is_answered = now, False
         if is_answered or began - proof.at <= FRESH or now - began > LONGEST_LOOK:
             return False
-        return bool(self._fences.proved_by(host, proof.who))
+        try:
+            return bool(self._fences.proved_by(host, proof.who))
+        except exceptions.Refused:
+            return False
 
     def look(self, host: str, proof: model.Proof) -> None:
         """Ask again, unless that was done a moment ago or is being done; waits for nothing."""
