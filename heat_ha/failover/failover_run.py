@@ -279,7 +279,7 @@ class FailoverRun:
         self._heat_steps.hand_over(plan)
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
-        """Make one more member of a group of one; it becomes the successor."""
+        """Make one more member in a group in which nobody stands by; it becomes the successor."""
         return self._heat_steps.add_member(plan)
 
     def run_hook(self, plan: model.Plan, step: model.Step) -> str:

@@ -74,7 +74,7 @@ class HeatSteps:
         self._still_wanted = still_wanted
 
     def add_member(self, plan: model.Plan) -> model.MemberServer:
-        """Make one more member of a group of one; it becomes the successor.
+        """Make one more member of a group in which nobody stands by; it becomes the successor.
 
         :raises Stopped: the new member cannot take over.
         """

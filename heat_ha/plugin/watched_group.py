@@ -148,7 +148,7 @@ class _Handover:
         why = '; '.join(f'{n}: {r}' for n, r in reasons.items() if n in self._staying)
         raise exceptions.Refused(
             f'{self._subject(active)}, and none of the members that stay can take over ({why})',
-            'Mend them, or have a policy with replace_oldest replace them, then try again',
+            'Mend them, or signal a policy with replace_oldest with their names, then try again',
         )
 
     def _subject(self, active):
