@@ -7,13 +7,12 @@ first. A group that no FailoverPolicy watches is changed as Heat does it.
 """
 
 from heat.common import grouputils, short_id
-from heat.engine import template
 from heat.engine.resources.openstack.heat import autoscaling_group
 from heat.scaling import template as scaling_template
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.groups.adapters import changes, failure_masks
+from heat_ha.groups.adapters import changes, definitions, failure_masks
 from heat_ha.groups.rules import removal
 from heat_ha.plugin import watched_group
 
@@ -41,19 +40,34 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 num_instances, num_replace, template_version=template_version
             )
         new = self._get_resource_definition()
-        old = dict(grouputils.get_member_definitions(self, include_failed=True))
-        outdated = [n for n, defn in old.items() if defn != new] if self._is_rolling else []
-        if not self._is_rolling:
+        old, well = self._definitions(), frozenset(grouputils.get_member_names(self))
+        if self._is_rolling:
+            outdated = frozenset(name for name, defn in old.items() if defn != new)
+            failed = old.keys() - well
+            order = removal.order(list(old), keep, outdated, failed)
+            num_replace = removal.left_of_batch(
+                num_replace, order[-num_instances:], keep, outdated, failed
+            )
+        else:
             # A failed one goes first, as with Heat, and is handed over before.
-            keep &= frozenset(grouputils.get_member_names(self))
-        definitions = scaling_template.member_definitions(
-            [(name, old[name]) for name in removal.order(list(old), keep, outdated)],
+            order = removal.order(list(old), keep & well)
+        wanted = scaling_template.member_definitions(
+            [(name, old[name]) for name in order],
             new,
             num_instances,
             num_replace,
             short_id.generate_id,
         )
-        return changes.template_of(self, dict(definitions), template_version)
+        return changes.template_of(self, dict(wanted), template_version)
+
+    def _definitions(self):
+        """The definition of each member as it has it, in Heat's order; see ``definitions``."""
+        inspector = grouputils.GroupInspector.from_parent_resource(self)
+        current = inspector.template()
+        if current is None:
+            return {}
+        found = definitions.as_they_are(self, current)
+        return {n: found[n] for n in inspector.member_names(include_failed=True) if n in found}
 
     def _active_members(self):
         try:
@@ -65,6 +79,8 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     def _replace(self, min_in_service, batch_size, pause_sec):
         """Change all members in batches, the active one last and not together with all others."""
         size = grouputils.get_size(self, include_failed=True)
+        # Where the group gets smaller as well, that is done before.
+        size = min(size, self.get_size() or size)
         batch = removal.largest_batch(batch_size, size, bool(self._active_members()))
         self._is_rolling = True
         try:
@@ -96,12 +112,9 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
 
     def _hit_by(self, child_template):
         """The names of the members that the template removes, may disturb, and leaves alone."""
-        now = template.Template(
-            self.rpc_client().get_template(self.context, dict(self.nested_identifier()))
-        )
         old, new = (
-            {name: defn.render_hot() for name, defn in tmpl.resource_definitions(None).items()}
-            for tmpl in (now, child_template)
+            {name: defn.render_hot() for name, defn in found.items()}
+            for found in (self._definitions(), child_template.resource_definitions(None))
         )
         removed, changed = removal.disturbed(old, new)
         # Whatever changes a group has Heat replace at the same time what is marked as failed.

@@ -2,6 +2,8 @@
 """The active member of a FailoverPolicy while its group shrinks, grows or is updated."""
 
 import pytest
+from heat.engine import check_resource
+from heat.objects import resource as resource_object
 
 from heat_ha.plugin import watched_group
 from tests.plugin import volumes
@@ -243,6 +245,74 @@ def test_a_rolling_update_hands_over_before_it_replaces_the_active(
         for text in volumes.texts(engine, stack)
     )
     in_order(engine, stack, size)
+
+
+@pytest.mark.parametrize(('least', 'batch'), [(0, 1), (0, 3), (1, 1), (2, 2)])
+@pytest.mark.parametrize('size', [2, 3])
+def test_a_rolling_update_that_failed_at_a_standby_goes_through_once_it_can(
+    engine, cloud, least, batch, size
+):
+    group = ROLLING.format(least, batch)
+    stack = engine.create(pinned('old', group=group, size=size))
+    before = volumes.active(engine, stack)
+    (engine.servers / 'no-valid-host').touch()
+    engine.update(stack, pinned('new', group=group, size=size))
+    assert engine.state(stack)[0] == 'UPDATE_FAILED'
+    assert volumes.active(engine, stack) == before and not cloud.cut_off
+    (engine.servers / 'no-valid-host').unlink()
+
+    engine.update(stack, pinned('new', group=group, size=size))
+
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE', engine.state(stack)
+    assert is_well(engine, cloud, stack) != before and not cloud.cut_off
+    in_order(engine, stack, size)
+
+
+def test_a_member_that_a_failed_update_had_not_come_to_is_left_alone_by_what_comes_next(
+    engine, cloud, monkeypatch
+):
+    check = check_resource.CheckResource.check
+
+    def new_ones_only(self, context, resource_id, *args, **kwargs):
+        row = resource_object.Resource.get_obj(context, resource_id)
+        if row.stack_id != group['stack_id'] or not row.physical_resource_id:
+            check(self, context, resource_id, *args, **kwargs)
+
+    changes = {'group': ROLLING.format(2, 2), 'most': 5}
+    changes['scaling_policy'] = GOES_THROUGH.format(1)
+    stack = engine.create(pinned('old', **changes))
+    before = servers(engine, stack)
+    first = volumes.active(engine, stack).member
+    (engine.servers / 'no-valid-host').touch()
+    group = engine.nested(stack)
+    with monkeypatch.context() as patched:
+        patched.setattr(check_resource.CheckResource, 'check', new_ones_only)
+        engine.update(stack, pinned('new', **changes))
+    (engine.servers / 'no-valid-host').unlink()
+    # Heat was to make a new member and to change an old one. It gave up at the new one.
+    assert {n: s for n, s in servers(engine, stack).items() if n in before} == before
+
+    engine.signal(stack, 'policy')
+
+    after = servers(engine, stack)
+    is_well(engine, cloud, stack)
+    assert not cloud.cut_off
+    gone = {name for name in before if after.get(name) != before[name]}
+    assert gone == {first}, engine.events(stack, 'policy')
+
+
+def test_an_update_to_fewer_members_with_a_new_definition_hands_over_in_between(engine, cloud):
+    group = ROLLING.format(0, 4)
+    stack = engine.create(pinned('old', group=group, size=4))
+    before = volumes.active(engine, stack)
+
+    engine.update(stack, pinned('new', group=group, size=2))
+
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE', engine.state(stack)
+    assert is_well(engine, cloud, stack) != before
+    texts = volumes.texts(engine, stack)
+    assert not any('no other member stays' in text for text in texts), texts
+    in_order(engine, stack, 2)
 
 
 def test_the_only_member_is_replaced_as_the_template_wishes_and_the_volume_follows(engine, cloud):

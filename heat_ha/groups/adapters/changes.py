@@ -21,7 +21,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.cloud import heat_orphans, lease, nested_stack
-from heat_ha.groups.adapters import members, work_under_way
+from heat_ha.groups.adapters import definitions, members, work_under_way
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def change(
 ) -> None:
     """Send the nested stack its template again, with other members.
 
-    Members that stay keep their definition as it is on record; new ones get the group's own.
+    Members that stay keep the definition that they have; new ones get the group's own.
 
     :param still_wanted: asked once the template is there, before it is sent.
     :raises exceptions.CouldNotAsk: it is not known whether Heat has taken the change.
@@ -166,24 +166,26 @@ def _template(group: Any, add: Sequence[str], remove: Sequence[str]) -> template
         )
     except Exception as exc:
         raise exceptions.CouldNotAsk('heat', f'the template of {group.name}', str(exc)) from exc
-    definitions = {
-        name: defn for name, defn in old.resource_definitions(None).items() if name not in remove
+    wanted = {
+        name: defn
+        for name, defn in definitions.as_they_are(group, old).items()
+        if name not in remove
     }
     for name in add:
-        if name not in definitions:
-            definitions[name] = group._get_resource_definition()
-    return template_of(group, definitions, old.version)
+        if name not in wanted:
+            wanted[name] = group._get_resource_definition()
+    return template_of(group, wanted, old.version)
 
 
 def template_of(
-    group: Any, definitions: Mapping[str, Any], version: tuple[str, str]
+    group: Any, wanted: Mapping[str, Any], version: tuple[str, str]
 ) -> template.Template:
     """The template of the group's nested stack with these members, as Heat makes it.
 
-    :param definitions: of the members, by name.
+    :param wanted: the definitions of the members, by name.
     """
     new = scaling_template.make_template(
-        definitions.items(),
+        wanted.items(),
         version=version,
         child_env=environment.get_child_environment(
             group.stack.env, group.child_params(), item_to_remove=group.resource_info
@@ -191,6 +193,6 @@ def template_of(
     )
     get_attr = functools.partial(new.functions['get_attr'], None, 'get_attr')
     get_resource = functools.partial(new.functions['get_resource'], None, 'get_resource')
-    for output in group._nested_output_defns(list(definitions), get_attr, get_resource):
+    for output in group._nested_output_defns(list(wanted), get_attr, get_resource):
         new.add_output(output)
     return new
