@@ -57,8 +57,8 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
         seed.shared(progress, block)
         for region in wanted:
             seed.region(progress, block, region)
-    else:
-        seed.wake_network(block)
+    # Also where only a second region is new: the networks are there then, and nothing asks for them.
+    seed.wake_network(block)
     _wait_for_hosts(wanted)
     if is_new:
         golden.save(progress, block, wanted)
