@@ -57,7 +57,7 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
         seed.shared(progress, block)
         for region in wanted:
             seed.region(progress, block, region)
-    # Also where only a second region is new: the networks are there then, and nothing asks for them.
+    # Also where only a second region is new: nothing asks for a network then.
     seed.wake_network(block)
     _wait_for_hosts(wanted)
     if is_new:

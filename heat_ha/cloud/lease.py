@@ -74,7 +74,9 @@ def engine_is_alive(context: Any, engine_id: str) -> bool:
 # Nobody takes a lease from an engine that lives, so one that is not given back is lost until its
 # engine is started again. A failover of the database, or of the proxy before it, takes a minute.
 until_given_back = tenacity.retry(
-    retry=tenacity.retry_if_exception_type((db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)),
+    retry=tenacity.retry_if_exception_type(
+        (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError, exceptions.TryAgain)
+    ),
     wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
     stop=tenacity.stop_after_delay(180),
     before_sleep=lambda state: LOG.warning(
@@ -249,6 +251,9 @@ class MetadataLease(Lease):
 
         try:
             until_given_back(resource_data.change_metadata)(self._resource, unset_mark)
+        except exceptions.TryAgain as exc:
+            # Nobody stands behind the mark any more: the next one takes it over.
+            LOG.warning('%s: a mark stays: %s', self._resource.name, exc)
         finally:
             disown(self._mark['id'])
 

@@ -113,6 +113,27 @@ class Lease(lease.Lease):
     def release(self) -> None:
         """Take the mark back, unless it is another engine's by now, and begin the cooldown."""
         end(self.mark)
-        lease.until_given_back(group_store.release)(
-            self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled
-        )
+        try:
+            lease.until_given_back(group_store.release)(
+                self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled
+            )
+        except exceptions.TryAgain as exc:
+            # Nobody stands behind the mark any more: the next one takes it over.
+            LOG.warning('Group %s: a mark stays: %s', self._group.name, exc)
+
+
+class WithinUpdate(Lease):
+    """The same right while an update of the group waits for who has it.
+
+    Nobody else may change the members of a group that Heat updates, so it needs no mark, and none
+    can be set: see ``resource_data.change_metadata``.
+    """
+
+    def acquire(self) -> None:
+        """Begin. :raises exceptions.TryAgain: somebody has set a mark before."""
+        self.over = wait_until_free(self._group)
+        self.mark = begin(self._holder)
+
+    def release(self) -> None:
+        """Be done; a cooldown does not begin."""
+        end(self.mark)

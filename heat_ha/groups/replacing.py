@@ -303,13 +303,15 @@ def add_member(
     """
     asked = run_series.as_asked(keep)
     with group_resource.frozen_properties():
-        _refuse_if_unready(group_resource)
+        is_waiting = group_store.is_waiting_for_failover(group_resource)
+        _refuse_if_unready(group_resource, is_waiting)
         if group_resource.properties[group_resource.MAX_SIZE] < 1:
             raise exceptions.Stopped(
                 f'group {group_resource.name} gets no new member, because its max_size is 0',
                 'Raise its max_size',
             )
-        lease_wanted = group_lease.Lease(group_resource, requested_by, reason='add_member : 1')
+        kind = group_lease.WithinUpdate if is_waiting else group_lease.Lease
+        lease_wanted = kind(group_resource, requested_by, reason='add_member : 1')
         with _acquired(group_resource, lease_wanted, asked) as held:
             series = run_series.RunSeries(group_resource, held, emit, at_work=at_work)
             left = group_store.read_replacement(group_resource)
@@ -372,7 +374,10 @@ def adjusting(
     if group_store.read_replacement(group_resource) is not None:
         _finish_what_was_left(group_resource, requested_by, emit)
     elif stale is not None:
-        group_store.clear_stale(group_resource, stale)
+        try:
+            group_store.clear_stale(group_resource, stale)
+        except exceptions.TryAgain as exc:
+            LOG.info('Group %s: %s', group_resource.name, exc)
     mark = group_lease.begin(requested_by)
     try:
         group_store.write_adjustment(group_resource, mark)
@@ -396,13 +401,14 @@ def _finish_what_was_left(group: Any, requested_by: str, emit: Emit) -> None:
             emit(f'the replacement that was interrupted could not be ended: {exc}')
 
 
-def _refuse_if_unready(group: Any) -> None:
+def _refuse_if_unready(group: Any, is_waiting: bool = False) -> None:
     if group.resource_id is None:
         raise exceptions.Refused(f'group {group.name} is not created yet', 'Signal again later')
     if group.action in (group.DELETE, group.SUSPEND):
         raise exceptions.Refused(f'group {group.name} is in {group.action}', 'Resume its stack')
-    if group.status == group.IN_PROGRESS:
-        raise exceptions.TryAgain(f'group {group.name} is in {group.action}_{group.status}')
+    under_way = group_store.update_under_way(group)
+    if under_way is not None and not is_waiting:
+        raise exceptions.TryAgain(f'group {group.name} is in {under_way}')
 
 
 def _refuse_if_in_progress(group: Any) -> None:

@@ -12,13 +12,15 @@ from heat.scaling import template as scaling_template
 from oslo_log import log as logging
 
 from heat_ha import exceptions
+from heat_ha.cloud import resource_data
 from heat_ha.groups.adapters import changes, definitions, failure_masks
 from heat_ha.groups.rules import removal
-from heat_ha.plugin import watched_group
+from heat_ha.plugin import rolling_update, watched_group
 
 LOG = logging.getLogger(__name__)
 
-HOT = ('heat_template_version', '2015-04-30')
+# How often a change is made anew because a failover has changed the members meanwhile.
+TRIES = 3
 
 
 class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
@@ -30,27 +32,66 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
     another member before.
     """
 
-    _is_rolling = False
+    def definitions(self):
+        """The definition of each member as it has it, in Heat's order; see ``definitions``."""
+        inspector = grouputils.GroupInspector.from_parent_resource(self)
+        current = inspector.template()
+        if current is None:
+            return {}
+        found = definitions.as_they_are(self, current)
+        return {n: found[n] for n in inspector.member_names(include_failed=True) if n in found}
 
-    def _create_template(self, num_instances, num_replace=0, template_version=HOT):
+    def active_members(self):
+        """The names of the members that something is handed over to."""
+        try:
+            return watched_group.active_members(watched_group.watchers(self))
+        except exceptions.Unreadable:
+            # If anybody is to go, update_with_template refuses; the group may still grow.
+            return frozenset()
+
+    def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        """Update the group and its members; see Heat's own.
+
+        What an update that failed has changed is on no record but the members' own. So each member
+        that has another definition than the group is brought to it, also where an update goes back
+        to what the group had before.
+        """
+        super().handle_update(json_snippet, tmpl_diff, prop_diff)
+        if self.active_members():
+            self._try_rolling_update({self.RESOURCE: None})
+
+    def metadata_set(self, metadata, merge_metadata=None):
+        """Write the metadata, but not while Heat updates the group; see ``change_metadata``."""
+        resource_data.change_metadata(
+            self, lambda now: merge_metadata(metadata, now) if merge_metadata else metadata
+        )
+
+    def resize(self, new_capacity):
+        """Change the number of members."""
+        for left in reversed(range(TRIES)):
+            try:
+                return super().resize(new_capacity)
+            except rolling_update.MembersChanged as exc:
+                if not left:
+                    raise
+                LOG.info('%s: %s', self.name, exc)
+
+    def _create_template(self, num_instances, num_replace=0, template_version=changes.HOT):
         """The template of the nested stack after the next change; see Heat's own."""
-        keep = self._active_members()
+        keep = self.active_members()
         if not keep:
             return super()._create_template(
                 num_instances, num_replace, template_version=template_version
             )
+        well = frozenset(grouputils.get_member_names(self))
         new = self._get_resource_definition()
-        old, well = self._definitions(), frozenset(grouputils.get_member_names(self))
-        if self._is_rolling:
-            outdated = frozenset(name for name, defn in old.items() if defn != new)
-            failed = old.keys() - well
-            order = removal.order(list(old), keep, outdated, failed)
-            num_replace = removal.left_of_batch(
-                num_replace, order[-num_instances:], keep, outdated, failed
-            )
-        else:
-            # A failed one goes first, as with Heat, and is handed over before.
-            order = removal.order(list(old), keep & well)
+        # Heat tries again what failed; with the definition that it failed with it might for ever.
+        old = {
+            name: defn if name in well or name in keep else new
+            for name, defn in self.definitions().items()
+        }
+        # A failed one goes first, as with Heat, and is handed over before.
+        order = removal.order(list(old), keep & well)
         wanted = scaling_template.member_definitions(
             [(name, old[name]) for name in order],
             new,
@@ -60,38 +101,24 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         )
         return changes.template_of(self, dict(wanted), template_version)
 
-    def _definitions(self):
-        """The definition of each member as it has it, in Heat's order; see ``definitions``."""
-        inspector = grouputils.GroupInspector.from_parent_resource(self)
-        current = inspector.template()
-        if current is None:
-            return {}
-        found = definitions.as_they_are(self, current)
-        return {n: found[n] for n in inspector.member_names(include_failed=True) if n in found}
-
-    def _active_members(self):
-        try:
-            return watched_group.active_members(watched_group.watchers(self))
-        except exceptions.Unreadable:
-            # If anybody is to go, update_with_template refuses; the group may still grow.
-            return frozenset()
-
     def _replace(self, min_in_service, batch_size, pause_sec):
         """Change all members in batches, the active one last and not together with all others."""
-        size = grouputils.get_size(self, include_failed=True)
-        # Where the group gets smaller as well, that is done before.
-        size = min(size, self.get_size() or size)
-        batch = removal.largest_batch(batch_size, size, bool(self._active_members()))
-        self._is_rolling = True
-        try:
-            super()._replace(min_in_service, batch, pause_sec)
-        finally:
-            self._is_rolling = False
+        if self.active_members():
+            rolling_update.RollingUpdate(self, min_in_service, batch_size, pause_sec).carry_out()
+        else:
+            super()._replace(min_in_service, batch_size, pause_sec)
+
+    def child_template_files(self, child_env):
+        """The files that the definitions of the members refer to, also those of older ones."""
+        files = definitions.files(self)
+        files.update(dict(super().child_template_files(child_env)))
+        return files
 
     def update_with_template(self, child_template, user_params=None, timeout_mins=None):
         """Change the members; the active ones among those that are hit are handed over first.
 
         :raises HaError: nobody can take over, and nothing was changed.
+        :raises MembersChanged: the template is not right any more, and nothing was changed.
         """
         self._hand_over_first(child_template)
         return super().update_with_template(child_template, user_params, timeout_mins)
@@ -107,17 +134,24 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 raise
             LOG.warning('%s: %s', self.name, exc)
             return
-        if watched_group.active_members(watchers):
-            watched_group.hand_over_first(self, watchers, *self._hit_by(child_template))
+        if not watched_group.active_members(watchers):
+            return
+        removed, changed, staying = self._hit_by(child_template)
+        if not watched_group.hand_over_first(self, watchers, removed, changed, staying):
+            return
+        if self.definitions().keys() != removed | changed | staying:
+            raise rolling_update.MembersChanged(
+                f'a failover has changed the members of group {self.name} meanwhile'
+            )
 
     def _hit_by(self, child_template):
         """The names of the members that the template removes, may disturb, and leaves alone."""
         old, new = (
             {name: defn.render_hot() for name, defn in found.items()}
-            for found in (self._definitions(), child_template.resource_definitions(None))
+            for found in (self.definitions(), child_template.resource_definitions(None))
         )
         removed, changed = removal.disturbed(old, new)
         # Whatever changes a group has Heat replace at the same time what is marked as failed.
-        failed = {one.member for one in failure_masks.to_mask(self, tuple(removed), ())}
+        failed = failure_masks.replaced_by_heat(self) - removed
         changed |= failed & new.keys()
         return removed, changed, frozenset(old.keys() & new.keys() - changed)

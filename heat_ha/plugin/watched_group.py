@@ -16,6 +16,7 @@ from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, lease
 from heat_ha.failover import events, held_record, model, observation, record
 from heat_ha.failover.rules import decide, standbys, ways_out
+from heat_ha.groups.adapters import store as group_store
 from heat_ha.plugin import failover_policy
 
 LOG = logging.getLogger(__name__)
@@ -76,11 +77,19 @@ def hand_over_first(group, found, removed, changed, staying):
     :param found: the group's ``watchers``.
     :param removed: names of the members that the change removes; ``changed`` of those that it may
         disturb, ``staying`` of those that it leaves as they are.
+    :returns: whether any was hit.
     :raises HaError: nobody can take over; the group is not changed.
     """
-    for watcher in found:
-        if not watcher.members & (removed | changed):
-            continue
+    hit = [watcher for watcher in found if watcher.members & (removed | changed)]
+    if not hit:
+        return False
+    with group_store.waiting_for_failover(group, lease.own_engine_id()):
+        _have_handed_over(group, hit, removed, changed, staying)
+    return True
+
+
+def _have_handed_over(group, hit, removed, changed, staying):
+    for watcher in hit:
         stack = heat_stack.Stack.load(group.context, stack_id=group.stack.id, force_reload=True)
         policy = stack.get(watcher.name)
         if policy is None or policy.id != watcher.row:
@@ -89,6 +98,14 @@ def hand_over_first(group, found, removed, changed, staying):
         # A resource holds its stack by a weak reference only.
         policy._ha_stack = stack
         _Handover(group, policy, removed, changed, staying).carry_out()
+
+
+def _adds_member(known):
+    """Whether a failover runs that has no standby and makes one."""
+    steps = known.plan.steps if known.plan is not None else ()
+    return any(
+        s.kind is model.StepKind.ADD_MEMBER and s.state is not model.StepState.DONE for s in steps
+    )
 
 
 class _Handover:
@@ -100,6 +117,7 @@ class _Handover:
         self._name = policy.name
         self._hit = removed | changed
         self._is_emptied = not changed and not staying
+        self._is_alone = len(self._hit | staying) == 1
         self._staying = staying
 
     def carry_out(self):
@@ -107,7 +125,7 @@ class _Handover:
         active = self._active_when_idle()
         if active is None or active.member not in self._hit:
             return
-        if not self._staying:
+        if self._is_emptied or self._is_alone:
             self._let_go(active)
             return
         new = self._successor(active)
@@ -131,9 +149,13 @@ class _Handover:
     def _active_when_idle(self):
         """The active once no failover runs: it may be another one by then."""
         deadline = time.monotonic() + self._group.stack.timeout_secs()
+        is_updated = self._group.status == self._group.IN_PROGRESS
         while lease.is_held_by_living(self._policy.context, self._policy.resource_id):
             if time.monotonic() > deadline:
                 raise exceptions.TryAgain(f'a failover of {self._name} does not come to an end')
+            if not is_updated and _adds_member(record.read(self._policy)):
+                # It waits for the mark of whoever changes the group now.
+                raise exceptions.TryAgain(f'a failover of {self._name} adds a member to the group')
             time.sleep(LOOK_EVERY)
         return record.read(self._policy).active
 
@@ -148,7 +170,8 @@ class _Handover:
         why = '; '.join(f'{n}: {r}' for n, r in reasons.items() if n in self._staying)
         raise exceptions.Refused(
             f'{self._subject(active)}, and none of the members that stay can take over ({why})',
-            'Mend them, or signal a policy with replace_oldest with their names, then try again',
+            'Mend them, or signal a policy with replace_oldest with their names, or take back that '
+            f'{active.member} is marked unhealthy if it is, then try again',
         )
 
     def _subject(self, active):

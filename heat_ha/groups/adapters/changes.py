@@ -25,6 +25,9 @@ from heat_ha.groups.adapters import definitions, members, work_under_way
 
 LOG = logging.getLogger(__name__)
 
+# The version of a group's template where it has none yet, as in Heat.
+HOT = ('heat_template_version', '2015-04-30')
+
 # Seconds between two looks at the state of a nested stack: one small read of Heat's database.
 POLL_SECONDS = 0.5
 
@@ -178,7 +181,7 @@ def _template(group: Any, add: Sequence[str], remove: Sequence[str]) -> template
 
 
 def template_of(
-    group: Any, wanted: Mapping[str, Any], version: tuple[str, str]
+    group: Any, wanted: Mapping[str, Any], version: tuple[str, str] = HOT
 ) -> template.Template:
     """The template of the group's nested stack with these members, as Heat makes it.
 

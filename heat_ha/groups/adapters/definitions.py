@@ -41,6 +41,27 @@ def as_they_are(group: Any, current: template.Template) -> dict[str, Any]:
     return found
 
 
+def files(group: Any) -> dict[str, Any]:
+    """The files that came with the templates that the group's members have their definitions of.
+
+    Heat looks for them in the parent's last template only, where a member's file may be gone.
+    """
+    found: dict[str, Any] = {}
+    if group.resource_id is None:
+        return found
+    with heat_db.reading(group.context):
+        newest = stack_object.Stack.get_by_id(group.context, group.resource_id)
+        rows = resource_object.Resource.get_all_active_by_stack(group.context, group.resource_id)
+    if newest is None:
+        return found
+    own = {row.current_template_id for row in (rows or {}).values()} - {None}
+    for template_id in sorted(own | {newest.raw_template_id}):
+        loaded = _load(group, template_id)
+        if loaded is not None:
+            found.update(dict(loaded.files))
+    return found
+
+
 def _rows_by_name(rows: Any) -> dict[str, Any]:
     """Of each member the row that Heat would go on with, where it is being replaced."""
     found: dict[str, Any] = {}
@@ -56,9 +77,14 @@ def _suitability(row: Any) -> tuple[bool, bool, int]:
 
 
 def _definitions(group: Any, template_id: int) -> dict[str, Any]:
+    loaded = _load(group, template_id)
+    # Heat keeps what a resource refers to. Without it the newest template's counts.
+    return {} if loaded is None else dict(loaded.resource_definitions(None))
+
+
+def _load(group: Any, template_id: int) -> Any:
     try:
-        return dict(template.Template.load(group.context, template_id).resource_definitions(None))
+        return template.Template.load(group.context, template_id)
     except Exception:
-        # Heat keeps what a resource refers to. Without it the template's own counts.
         LOG.exception('%s: template %s of a member could not be read', group.name, template_id)
-        return {}
+        return None

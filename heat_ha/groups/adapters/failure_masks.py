@@ -54,6 +54,14 @@ def to_mask(
     return tuple(found)
 
 
+def replaced_by_heat(group: Any) -> frozenset[str]:
+    """The names of the members that Heat gives another server at whatever change comes next.
+
+    :raises exceptions.CouldNotAsk: Heat did not answer.
+    """
+    return frozenset(one.member for one in to_mask(group, (), ()))
+
+
 def mask(group: Any, masked: model.MaskedFailure) -> None:
     """Show Heat a failed resource as healthy.
 

@@ -61,6 +61,11 @@ def is_failed(row: Row) -> bool:
     return bool(row[rpc_api.RES_STATUS] == 'FAILED' and row[rpc_api.RES_ACTION] != 'DELETE')
 
 
+def is_tried(row: Row) -> bool:
+    """Whether Heat tries the resource again at the next change: it failed, or was never begun."""
+    return is_failed(row) or row[rpc_api.RES_ACTION] == 'INIT'
+
+
 def stack_of(row: Row) -> str:
     """The id of the stack that the resource is in."""
     return str(row[rpc_api.RES_STACK_ID]['stack_id'])

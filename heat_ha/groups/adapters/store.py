@@ -7,8 +7,10 @@ which Heat takes for true as any other. The mark is set by compare-and-set on th
 Intents are kept in the group's resource data, which no action of Heat's on the group touches.
 """
 
+import contextlib
 import datetime
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from heat.common import exception as heat_exception
@@ -30,6 +32,7 @@ REPLACEMENT = 'ha_replacement'
 ADJUSTMENT = 'ha_adjustment'
 SEEN = 'ha_mark_seen'
 ASKED_FOR = 'ha_asked_for'
+WAITS = 'ha_waits_for_failover'
 
 # Seconds for which it is remembered that somebody waits for the group: longer than any of them
 # waits until it asks again.
@@ -203,6 +206,44 @@ def is_asked_for(group: Any) -> bool:
 def drop_asking(group: Any) -> None:
     """Nobody waits for the group any more."""
     group.data_delete(ASKED_FOR)
+
+
+@contextlib.contextmanager
+def waiting_for_failover(group: Any, engine: str) -> Iterator[None]:
+    """Show that an update of the group has not begun with the members yet: it waits for a failover.
+
+    :param engine: the one that updates the group.
+    """
+    group.data_set(WAITS, engine)
+    try:
+        yield
+    finally:
+        group.data_delete(WAITS)
+
+
+def update_under_way(group: Any) -> str | None:
+    """What Heat itself does with the group now, None where it does nothing.
+
+    The resource as it was loaded may be older.
+    """
+    row = _row(group)
+    return f'{row.action}_{row.status}' if row.status == group.IN_PROGRESS else None
+
+
+def is_waiting_for_failover(group: Any) -> bool:
+    """Whether an update of the group is under way, and waits for a failover."""
+    row = _row(group)
+    waits = resource_data.fresh(group).get(WAITS)
+    # Without convergence Heat has no engine on record.
+    return bool(
+        row.status == group.IN_PROGRESS and waits is not None and waits == (row.engine_id or waits)
+    )
+
+
+def _row(group: Any) -> Any:
+    return resource_object.Resource.get_obj(
+        group.context, group.id, refresh=True, fields=('action', 'status', 'engine_id')
+    )
 
 
 def write_adjustment(group: Any, mark: model.Mark) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which members a scaling or an update of a group takes first, and which change disturbs one.
+"""Which members a scaling of a group takes first, and which change disturbs one.
 
-Heat removes and changes members in one order: failed, then oldest. The active of a FailoverPolicy
+Heat removes members in one order: failed, then oldest. The active of a FailoverPolicy
 often is the oldest. ``heat_ha.plugin.autoscaling_group`` asks here for another order.
 """
 
@@ -12,52 +12,13 @@ from typing import Any
 _HARMLESS = {'OS::Nova::Server': frozenset({'metadata', 'name', 'tags'})}
 
 
-def order(
-    names: Sequence[str],
-    keep: Collection[str],
-    outdated: Collection[str] = (),
-    failed: Collection[str] = (),
-) -> tuple[str, ...]:
-    """The order in which members are removed, or changed: what has to stay comes last.
+def order(names: Sequence[str], keep: Collection[str]) -> tuple[str, ...]:
+    """The order in which members are removed: what has to stay comes last.
 
     :param names: of all members, in Heat's own order.
     :param keep: the members that something is handed over to.
-    :param outdated: in a rolling update, those that have not got the new definition yet. They go
-        before those that have it.
-    :param failed: in a rolling update, those that are failed. But for those that something is
-        handed over to they go before all others, as with Heat.
     """
-
-    def place(name: str) -> tuple[bool, bool, bool]:
-        is_useless = name in failed and name not in keep
-        return not is_useless, bool(outdated) and name not in outdated, name in keep
-
-    return tuple(sorted(names, key=place))
-
-
-def left_of_batch(
-    batch: int,
-    staying: Collection[str],
-    keep: Collection[str],
-    outdated: Collection[str],
-    failed: Collection[str],
-) -> int:
-    """How many members a batch of a rolling update gives the new definition.
-
-    Heat tries again what failed, whatever else it changes. A member that failed with the new
-    definition is one of the batch, so it is mended before the members are changed that come after
-    it: the active, which nobody else may be able to take over from.
-
-    :param batch: how many members Heat would give it.
-    :param staying: the names of the members that are not removed; the others as in ``order``.
-    """
-    mended = [n for n in staying if n in failed and n not in outdated and n not in keep]
-    return max(batch - len(mended), 0)
-
-
-def largest_batch(batch: int, size: int, has_active: bool) -> int:
-    """How many members may change at once, so that one is left to hand over to."""
-    return max(min(batch, size - 1), 1) if has_active else batch
+    return tuple(sorted(names, key=lambda n: n in keep))
 
 
 def disturbed(

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stack update that comes to the group while a failover has to add a member to it."""
+
+import pytest
+from heat.objects import resource as resource_object
+
+from heat_ha import exceptions, signals
+from heat_ha.cloud import resource_data
+from heat_ha.groups import replacing
+from heat_ha.groups.adapters import store
+from heat_ha.plugin import watched_group
+from tests.plugin import volumes
+from tests.plugin.scaling import names, servers
+from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
+
+pytestmark = pytest.mark.engine
+
+__all__ = ['cloud']
+
+
+def loaded_group(engine, stack):
+    """The group as an engine has it, with the stack, which is to be kept."""
+    loaded = engine.stack(stack)
+    return loaded['group'], loaded
+
+
+def have_row(engine, group, **values):
+    """Change the row of the group, as another engine does."""
+    row = resource_object.Resource.get_obj(engine.context(), group.id)
+    row.update_and_save(values)
+
+
+def add(group):
+    return replacing.add_member(group, requested_by='failover', name='added')
+
+
+@pytest.fixture
+def updated(engine, cloud):
+    """A group that an engine updates, and what a policy has loaded of it at that moment."""
+    stack = engine.create(pinned('old', size=1, most=3))
+    group, loaded = loaded_group(engine, stack)
+    have_row(engine, group, action='UPDATE', status='IN_PROGRESS', engine_id='one')
+    group, again = loaded_group(engine, stack)
+    yield engine, stack, group
+    have_row(engine, group, action='UPDATE', status='COMPLETE', engine_id=None)
+    del loaded, again
+
+
+def test_a_failover_waits_for_an_update_of_the_group_and_sees_its_end(updated):
+    engine, stack, group = updated
+    with pytest.raises(exceptions.TryAgain, match='UPDATE_IN_PROGRESS'):
+        add(group)
+
+    have_row(engine, group, status='COMPLETE', engine_id=None)
+
+    assert add(group) == 'added'
+    assert 'added' in names(engine, stack)
+
+
+@pytest.mark.parametrize(('waiting', 'goes_on'), [('one', True), ('another', False)])
+def test_a_failover_does_not_wait_for_an_update_that_waits_for_it(updated, waiting, goes_on):
+    engine, stack, group = updated
+    with store.waiting_for_failover(group, waiting):
+        if goes_on:
+            assert add(group) == 'added'
+        else:
+            with pytest.raises(exceptions.TryAgain):
+                add(group)
+    assert ('added' in names(engine, stack)) == goes_on
+
+
+def test_a_replacement_waits_for_such_an_update(updated):
+    _engine, _stack, group = updated
+    with store.waiting_for_failover(group, 'one'), pytest.raises(exceptions.TryAgain):
+        replacing.replace(group, requested_by='policy', order=None, count=1)
+
+
+def test_an_update_is_made_anew_for_the_member_that_a_failover_has_added(
+    engine, cloud, monkeypatch
+):
+    changes = {'group': ROLLING.format(0, 1), 'size': 1, 'most': 3}
+    stack = engine.create(pinned('old', **changes))
+    (first,) = servers(engine, stack)
+    (server,) = servers(engine, stack)[first]
+    cloud.shut_off.add(server)
+    wait, failed_over = watched_group._Handover._active_when_idle, []
+
+    def after_a_failover(self):
+        if not failed_over:
+            failed_over.append(True)
+            loaded = engine.stack(stack)
+            loaded['failover'].fail_over(signals.Signal(), None, goes_on=False)
+        return wait(self)
+
+    monkeypatch.setattr(watched_group._Handover, '_active_when_idle', after_a_failover)
+
+    engine.update(stack, pinned('new', **changes))
+
+    texts = volumes.texts(engine, stack)
+    assert failed_over and any('add_member: ' in text for text in texts), '\n'.join(texts)
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE', engine.state(stack)
+    is_well(engine, cloud, stack)
+    ((last,),) = servers(engine, stack).values()
+    assert last != server
+
+
+def test_nothing_is_written_to_a_group_while_heat_updates_it(updated, monkeypatch):
+    """Heat could not end the update then."""
+    monkeypatch.setattr(resource_data, 'LOCKED_SECONDS', 1.0)
+    engine, _stack, group = updated
+    before = resource_object.Resource.get_obj(engine.context(), group.id)
+    with pytest.raises(exceptions.TryAgain, match='Heat is at work on group'):
+        group.metadata_set({'scaling_in_progress': True})
+    row = resource_object.Resource.get_obj(engine.context(), group.id)
+    assert (row.atomic_key, row.rsrc_metadata) == (before.atomic_key, before.rsrc_metadata)
+
+    have_row(engine, group, status='COMPLETE', engine_id=None)
+
+    group.metadata_set({'scaling_in_progress': True})
+    assert resource_data.metadata(group) == {'scaling_in_progress': True}
