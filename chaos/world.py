@@ -101,10 +101,11 @@ class Hosts:
         self, host: str, kind: HostFault, fence_after: float | None, back_after: float
     ) -> Iterator[None]:
         """Let a host die now; it is fenced and comes back later, and works when this ends."""
+        hosts.run_lab('kill' if kind is HostFault.KILLED else 'freeze', f'nova-compute-{host}')
+        # That takes seconds where much is done, in which the host answers as ever.
         begin = time.time()
         with self._lock:
             self.deaths = [*self.deaths, check.Death(host, begin)]
-        hosts.run_lab('kill' if kind is HostFault.KILLED else 'freeze', f'nova-compute-{host}')
         thread = threading.Thread(
             target=self._recover, args=(host, kind, begin, fence_after, back_after)
         )

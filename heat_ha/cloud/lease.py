@@ -74,9 +74,7 @@ def engine_is_alive(context: Any, engine_id: str) -> bool:
 # Nobody takes a lease from an engine that lives, so one that is not given back is lost until its
 # engine is started again. A failover of the database, or of the proxy before it, takes a minute.
 until_given_back = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(
-        (db_exception.DBError, sqlalchemy_exc.SQLAlchemyError, exceptions.TryAgain)
-    ),
+    retry=tenacity.retry_if_exception_type((db_exception.DBError, sqlalchemy_exc.SQLAlchemyError)),
     wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
     stop=tenacity.stop_after_delay(180),
     before_sleep=lambda state: LOG.warning(

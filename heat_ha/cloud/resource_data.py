@@ -8,17 +8,12 @@ once, one looks again.
 """
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
 from heat_ha import exceptions
-
-# Seconds for which it is waited that Heat is done with a resource, and between two looks.
-LOCKED_SECONDS, LOCKED_LOOK = 20.0, 0.5
 
 # Heat keeps one entry in a TEXT column: 65,535 bytes in MySQL.
 MAX_BYTES = 60_000
@@ -85,37 +80,34 @@ def metadata(resource: Any) -> dict[str, Any]:
 def change_metadata(resource: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Replace the metadata by what ``change`` makes of them, by compare-and-set.
 
-    While Heat updates the resource, nothing may be written to its row: Heat would not find it as it
-    was, and could neither end the update nor begin another one. So that is waited for.
-
     :param change: gets the metadata as they are, and raises to write nothing. It is called once
         more when another engine wrote in between.
-    :raises exceptions.TryAgain: Heat goes on with the resource, and nothing was written.
+    :raises exceptions.TryAgain: Heat has the row locked, and nothing was written.
+    """
+
+    def merged(_new: Any, current: Any) -> dict[str, Any]:
+        # Called between a read of the row and a write that names what was read.
+        refuse_if_locked(resource)
+        return change(dict(current or {}))
+
+    resource.metadata_set({}, merge_metadata=merged)
+
+
+def refuse_if_locked(resource: Any) -> None:
+    """Refuse to write to a resource's row that Heat has locked for something else.
+
+    Heat would not find the row as it was, and could neither end what it does nor begin anything
+    else until its engine is started again.
+
+    :raises exceptions.TryAgain: it has.
 
     Source: ``Resource._store_with_lock`` of Heat, which names the row's ``atomic_key`` as it was
-    when the action began; ``select_and_update`` counts it up.
+    when the action began; ``metadata_set`` counts it up, whoever has locked the row.
     """
-    end = time.monotonic() + LOCKED_SECONDS
-    while True:
-        row = resource_object.Resource.get_obj(
-            resource.context, resource.id, refresh=True, fields=('engine_id',)
-        )
-        if row.engine_id is None or row.engine_id == _own_lock(resource):
-            break
-        if time.monotonic() > end:
-            raise exceptions.TryAgain(f'Heat is at work on {resource.name} itself')
-        time.sleep(LOCKED_LOOK)
-    _write(resource, change)
-
-
-def _own_lock(resource: Any) -> str | None:
-    """The engine's id where this very object is the one that Heat acts on."""
-    engine = getattr(resource, '_calling_engine_id', None)
-    return engine if resource.status == resource.IN_PROGRESS else None
-
-
-def _write(resource: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    # The type's own, for the group's comes here.
-    heat_resource.Resource.metadata_set(
-        resource, {}, merge_metadata=lambda _new, current: change(dict(current or {}))
+    row = resource_object.Resource.get_obj(
+        resource.context, resource.id, refresh=True, fields=('engine_id', 'atomic_key')
     )
+    # Whoever has locked the row by this very object knows what is written by it.
+    own = getattr(resource, '_calling_engine_id', None), resource._atomic_key
+    if row.engine_id is not None and (row.engine_id, row.atomic_key) != own:
+        raise exceptions.TryAgain(f'Heat is at work on {resource.name} itself')

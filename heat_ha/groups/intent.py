@@ -36,6 +36,8 @@ class Intent:
     def __init__(self, group: Any, held: group_lease.Lease, wanted: model.Replacement) -> None:
         self._group = group
         self._mark = held.mark
+        # A mark that nobody stands behind is there still where none could be set.
+        self._stale = frozenset({held.over.id}) if held.over else frozenset()
         # What is there now, before the lease is looked at once more: who has it wrote after.
         self._text = group_store.replacement_text(group)
         # From here on the work is this engine's.
@@ -43,7 +45,7 @@ class Intent:
 
     def take(self) -> None:
         """Put the intent on record for the first time. :raises TakenOver: the lease is lost."""
-        if group_store.is_marked_by_another(self._group, self._mark):
+        if group_store.is_marked_by_another(self._group, self._mark, self._stale):
             raise self._taken_over()
         self._record()
 
@@ -68,7 +70,8 @@ class Intent:
         """See that nobody has taken over the group since a run ended. :raises TakenOver: so."""
         mark = group_store.read_mark(self._group)
         left = group_store.read_replacement(self._group)
-        if any(found and found.id != self.wanted.id for found in (mark, left)):
+        own = {self.wanted.id, *self._stale}
+        if (mark and mark.id not in own) or (left and left.id != self.wanted.id):
             raise self._taken_over()
 
     def give_up(self, new: str) -> None:

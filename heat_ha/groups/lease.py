@@ -118,8 +118,9 @@ class Lease(lease.Lease):
                 self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled
             )
         except exceptions.TryAgain as exc:
-            # Nobody stands behind the mark any more: the next one takes it over.
-            LOG.warning('Group %s: a mark stays: %s', self._group.name, exc)
+            # Nobody stands behind it any more: the next one takes it over, or Heat takes it back
+            # at the end of what it does.
+            LOG.info('Group %s: a mark stays: %s', self._group.name, exc)
 
 
 class WithinUpdate(Lease):

@@ -7,6 +7,7 @@ first. A group that no FailoverPolicy watches is changed as Heat does it.
 """
 
 from heat.common import grouputils, short_id
+from heat.engine import resource
 from heat.engine.resources.openstack.heat import autoscaling_group
 from heat.scaling import template as scaling_template
 from oslo_log import log as logging
@@ -14,6 +15,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.cloud import resource_data
 from heat_ha.groups.adapters import changes, definitions, failure_masks
+from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.rules import removal
 from heat_ha.plugin import rolling_update, watched_group
 
@@ -56,15 +58,38 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
         that has another definition than the group is brought to it, also where an update goes back
         to what the group had before.
         """
+        group_store.forget_waiting(self)
         super().handle_update(json_snippet, tmpl_diff, prop_diff)
         if self.active_members():
             self._try_rolling_update({self.RESOURCE: None})
 
     def metadata_set(self, metadata, merge_metadata=None):
-        """Write the metadata, but not while Heat updates the group; see ``change_metadata``."""
-        resource_data.change_metadata(
-            self, lambda now: merge_metadata(metadata, now) if merge_metadata else metadata
-        )
+        """Write the metadata, but not while Heat has the group locked for something else.
+
+        :raises NoActionRequired: a scaling is to begin, and Heat updates the group.
+        """
+
+        def merged(new, current):
+            resource_data.refuse_if_locked(self)
+            return merge_metadata(new, current) if merge_metadata else new
+
+        try:
+            super().metadata_set(metadata, merge_metadata=merged)
+        except exceptions.TryAgain as exc:
+            if merge_metadata is not None:
+                raise
+            if metadata.get(group_store.MARK):
+                raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
+            # A scaling has ended. Heat takes its mark back at the end of the update.
+            LOG.info('%s: %s', self.name, exc)
+
+    def handle_preempt(self):
+        """Stop what an update does with the members, for the next one.
+
+        While it waits for a failover it does nothing, and what is done is the failover's.
+        """
+        if not group_store.is_waiting_for_failover(self):
+            super().handle_preempt()
 
     def resize(self, new_capacity):
         """Change the number of members."""

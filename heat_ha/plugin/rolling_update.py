@@ -42,36 +42,41 @@ class RollingUpdate:
         target = rolling.target_size(
             self._group.get_size() or size, size, any(m.is_active for m in members)
         )
-        timeout = self._timeout(target, size)
-        seen = None
+        batch = rolling.next_batch(members, target, self._batch, self._least)
+        if batch is None:
+            return
+        timeout = self._timeout(members, target)
         try:
-            while True:
+            while batch is not None:
+                was_sent, seen = self._update(batch, timeout), members
+                members = self._members()
                 batch = rolling.next_batch(members, target, self._batch, self._least)
-                if batch is None or members == seen:
-                    break
-                if seen is not None and self._pause > 0:
+                if members == seen:
+                    LOG.warning('%s: a batch has changed nothing: %s', self._group.name, batch)
+                    return
+                if batch is not None and was_sent and self._pause > 0:
                     self._group._lb_reload()
                     time.sleep(self._pause)
-                self._update(batch, timeout)
-                seen, members = members, self._members()
         finally:
             self._group._group_data(refresh=True)
             self._group._lb_reload()
 
-    def _timeout(self, target, size):
+    def _timeout(self, members, target):
         """Seconds for one batch. :raises ValueError: the pauses alone take too long, as in Heat."""
-        batches = list(self._group._get_batches(target, size, self._batch, self._least))
-        return self._group._update_timeout(len(batches), self._pause)
+        count = rolling.number_of_batches(members, target, self._batch, self._least)
+        return self._group._update_timeout(count, self._pause)
 
     def _update(self, batch, timeout):
+        """Do one batch. :returns: False where a failover has changed the members before."""
         group = self._group
         try:
             updater = group.update_with_template(self._template(batch))
         except MembersChanged as exc:
             LOG.info('%s: %s', group.name, exc)
-            return
+            return False
         checker = scheduler.TaskRunner(group._check_for_completion, updater)
         checker(timeout=timeout)
+        return True
 
     def _template(self, batch):
         group = self._group

@@ -5,6 +5,7 @@ The type of the group asks here, before Heat changes the members, which of them 
 them handed over first where one of them has to go.
 """
 
+import contextlib
 import dataclasses
 import time
 
@@ -83,7 +84,9 @@ def hand_over_first(group, found, removed, changed, staying):
     hit = [watcher for watcher in found if watcher.members & (removed | changed)]
     if not hit:
         return False
-    with group_store.waiting_for_failover(group, lease.own_engine_id()):
+    with contextlib.ExitStack() as around:
+        if group_store.is_updating(group):
+            around.enter_context(group_store.waiting_for_failover(group, group._calling_engine_id))
         _have_handed_over(group, hit, removed, changed, staying)
     return True
 
@@ -149,11 +152,11 @@ class _Handover:
     def _active_when_idle(self):
         """The active once no failover runs: it may be another one by then."""
         deadline = time.monotonic() + self._group.stack.timeout_secs()
-        is_updated = self._group.status == self._group.IN_PROGRESS
+        is_updating = group_store.is_updating(self._group)
         while lease.is_held_by_living(self._policy.context, self._policy.resource_id):
             if time.monotonic() > deadline:
                 raise exceptions.TryAgain(f'a failover of {self._name} does not come to an end')
-            if not is_updated and _adds_member(record.read(self._policy)):
+            if not is_updating and _adds_member(record.read(self._policy)):
                 # It waits for the mark of whoever changes the group now.
                 raise exceptions.TryAgain(f'a failover of {self._name} adds a member to the group')
             time.sleep(LOOK_EVERY)

@@ -2,14 +2,15 @@
 """A stack update that comes to the group while a failover has to add a member to it."""
 
 import pytest
+from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
-from heat_ha import exceptions, signals
-from heat_ha.cloud import resource_data
-from heat_ha.groups import replacing
+from heat_ha import exceptions, serialization, signals
+from heat_ha.cloud import lease, resource_data
+from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import watched_group
-from tests.plugin import volumes
+from tests.plugin import test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
 from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
 
@@ -104,13 +105,13 @@ def test_an_update_is_made_anew_for_the_member_that_a_failover_has_added(
     assert last != server
 
 
-def test_nothing_is_written_to_a_group_while_heat_updates_it(updated, monkeypatch):
+def test_nothing_is_written_to_a_group_while_heat_updates_it(updated):
     """Heat could not end the update then."""
-    monkeypatch.setattr(resource_data, 'LOCKED_SECONDS', 1.0)
     engine, _stack, group = updated
     before = resource_object.Resource.get_obj(engine.context(), group.id)
-    with pytest.raises(exceptions.TryAgain, match='Heat is at work on group'):
+    with pytest.raises(heat_resource.NoActionRequired, match='Heat is at work on group'):
         group.metadata_set({'scaling_in_progress': True})
+    group.metadata_set({'scaling_in_progress': False})
     row = resource_object.Resource.get_obj(engine.context(), group.id)
     assert (row.atomic_key, row.rsrc_metadata) == (before.atomic_key, before.rsrc_metadata)
 
@@ -118,3 +119,55 @@ def test_nothing_is_written_to_a_group_while_heat_updates_it(updated, monkeypatc
 
     group.metadata_set({'scaling_in_progress': True})
     assert resource_data.metadata(group) == {'scaling_in_progress': True}
+
+
+def test_a_mark_that_nobody_stands_behind_does_not_stop_such_a_failover(updated):
+    engine, stack, group = updated
+    stale = model.Mark(lease.own_engine_id(), '2026-01-01T00:00:00+00:00', 'policy', 'gone')
+    have_row(engine, group, rsrc_metadata={'scaling_in_progress': serialization.encode(stale)})
+    with store.waiting_for_failover(group, 'one'):
+        assert add(group) == 'added'
+    assert 'added' in names(engine, stack)
+
+
+def test_a_group_that_was_marked_unhealthy_is_marked_healthy_again(engine, cloud):
+    stack = engine.create(pinned('old', size=2))
+    before = servers(engine, stack)
+    engine.mark_unhealthy(stack, 'group')
+
+    engine.call('resource_mark_unhealthy', stack, 'group', False, 'it is well')
+
+    assert engine.stack(stack)['group'].state == ('CHECK', 'COMPLETE')
+    engine.update(stack, pinned('old', group='cooldown: 3\n', size=2))
+    assert servers(engine, stack) == before and not cloud.cut_off
+
+
+def test_a_failover_leaves_the_failed_update_of_the_active_alone(engine, cloud):
+    files = {'member.yaml': test_rolling_updates.WITH_IMAGE}
+    changes = {'size': 1, 'most': 3}
+    stack = engine.create(test_rolling_updates.nested_members('old', **changes), files=files)
+    before = servers(engine, stack)
+    (engine.servers / 'no-valid-host').touch()
+    engine.update(stack, test_rolling_updates.nested_members('new', **changes), files=files)
+    assert engine.state(stack)[0] == 'UPDATE_FAILED'
+    (engine.servers / 'no-valid-host').unlink()
+    active = volumes.active(engine, stack)
+    group, loaded = loaded_group(engine, stack)
+
+    replacing.add_member(group, requested_by='failover', name='added', keep=(active.member,))
+
+    assert servers(engine, stack)['added'] and cloud.holder('v1') == active.server
+    assert servers(engine, stack)[active.member] == before[active.member]
+    del loaded
+
+
+def test_pauses_count_only_where_there_is_something_to_change(engine, cloud):
+    group = 'rolling_updates: {max_batch_size: 1, pause_time: 1200}\n'
+    stack = engine.create(pinned('old', group=group, size=4))
+
+    engine.update(stack, pinned('old', group=f'{group}cooldown: 3\n', size=4))
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE', engine.state(stack)
+
+    engine.update(stack, pinned('new', group=group, size=4))
+    state, reason = engine.state(stack)
+    assert state == 'UPDATE_FAILED' and 'timeout' in reason

@@ -22,7 +22,11 @@ def as_they_are(group: Any, current: template.Template) -> dict[str, Any]:
 
     :param current: the template of the group's nested stack.
 
-    Source: ``current_template_id`` of Heat's resources, the template that one was brought to last
+    A member whose update in place failed has the properties of before: with those Heat goes back to
+    what is there still.
+
+    Source: of Heat's resources, ``properties_data``, written when an update is through, and
+    ``current_template_id``, the template that one was brought to last
     (``heat.engine.stack.Stack._resource_from_db_resource``). Heat without convergence has none, and
     writes each change into the template as it is made.
     """
@@ -33,11 +37,14 @@ def as_they_are(group: Any, current: template.Template) -> dict[str, Any]:
     templates: dict[int, dict[str, Any]] = {}
     for name, row in _rows_by_name((rows or {}).values()).items():
         own = row.current_template_id
-        if name not in found or own is None or newest is None or own == newest.raw_template_id:
+        if name not in found or own is None or newest is None:
             continue
-        if own not in templates:
-            templates[own] = _definitions(group, own)
-        found[name] = templates[own].get(name, found[name])
+        if own != newest.raw_template_id:
+            if own not in templates:
+                templates[own] = _definitions(group, own)
+            found[name] = templates[own].get(name, found[name])
+        if (row.action, row.status) == ('UPDATE', 'FAILED'):
+            found[name] = found[name].freeze(properties=dict(row.properties_data or {}))
     return found
 
 

@@ -10,7 +10,7 @@ Intents are kept in the group's resource data, which no action of Heat's on the 
 import contextlib
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from heat.common import exception as heat_exception
@@ -71,10 +71,13 @@ def read_mark(group: Any) -> model.Mark | None:
     return mark
 
 
-def is_marked_by_another(group: Any, mark: model.Mark) -> bool:
-    """Whether somebody of ours has set another mark since; one that Heat took back is none."""
+def is_marked_by_another(group: Any, mark: model.Mark, stale: Collection[str] = ()) -> bool:
+    """Whether somebody of ours has set another mark since; one that Heat took back is none.
+
+    :param stale: the ids of marks that were nobody's before.
+    """
     found = _mark_of(resource_data.metadata(group))
-    return found is not None and found.id not in ('', mark.id)
+    return found is not None and found.id not in ('', mark.id, *stale)
 
 
 def acquire(group: Any, mark: model.Mark, over: model.Mark | None, cooldown: float | None) -> None:
@@ -234,10 +237,19 @@ def is_waiting_for_failover(group: Any) -> bool:
     """Whether an update of the group is under way, and waits for a failover."""
     row = _row(group)
     waits = resource_data.fresh(group).get(WAITS)
-    # Without convergence Heat has no engine on record.
-    return bool(
-        row.status == group.IN_PROGRESS and waits is not None and waits == (row.engine_id or waits)
-    )
+    # Without convergence Heat has no engine on record; the failover waits for the update then.
+    return bool(row.status == group.IN_PROGRESS and waits and waits == row.engine_id)
+
+
+def forget_waiting(group: Any) -> None:
+    """An update begins: whatever an earlier one has left of its waiting does not count."""
+    if WAITS in resource_data.fresh(group):
+        group.data_delete(WAITS)
+
+
+def is_updating(group: Any) -> bool:
+    """Whether it is this very object by which Heat updates the group."""
+    return group.status == group.IN_PROGRESS and bool(group._calling_engine_id)
 
 
 def _row(group: Any) -> Any:

@@ -13,6 +13,9 @@ which the group may grow.
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+# More batches than any update has: Heat's groups have at most so many members.
+MOST = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
@@ -71,6 +74,22 @@ def next_batch(members: Sequence[Member], target: int, batch: int, least: int) -
     renewed = rest[: max(count - add - len(tried), 0)]
     renewed = _with_one_to_take_over(staying, ordered, renewed)
     return Batch(tuple(m.name for m in staying), frozenset(m.name for m in (*tried, *renewed)), add)
+
+
+def number_of_batches(members: Sequence[Member], target: int, batch: int, least: int) -> int:
+    """How many batches there are to be, where nothing fails."""
+    count = 0
+    while (found := next_batch(members, target, batch, least)) is not None and count < MOST:
+        left = {m.name: m for m in members if m.name in found.stay}
+        members = [
+            dataclasses.replace(
+                m, is_failed=False, is_outdated=m.is_outdated and n not in found.renew
+            )
+            for n, m in left.items()
+        ]
+        members += [Member(f'{count}.{n}') for n in range(found.add)]
+        count += 1
+    return count
 
 
 def target_size(desired: int, size: int, has_active: bool) -> int:

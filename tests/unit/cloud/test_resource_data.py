@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import types
+
 import pytest
 
 from heat_ha import exceptions
@@ -7,6 +9,9 @@ from heat_ha.cloud import resource_data
 
 class Resource:
     """A resource of Heat's that has been looked at, while another engine wrote."""
+
+    context = id = None
+    name, _atomic_key = 'resource', 3
 
     def __init__(self, data=None, metadata=None):
         self.there = dict(data or {})
@@ -31,6 +36,41 @@ class Resource:
         for current in (self.metadata, {**(self.metadata or {}), 'theirs': 1}):
             found = merge_metadata(metadata, current)
         self.metadata = found
+
+
+@pytest.fixture(autouse=True)
+def row(monkeypatch):
+    """Heat's row: who has locked it, and how often it was written."""
+    found = types.SimpleNamespace(engine_id=None, atomic_key=3)
+    monkeypatch.setattr(resource_data.resource_object.Resource, 'get_obj', lambda *_a, **_k: found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ('locked_by', 'key', 'own', 'is_refused'),
+    [
+        (None, 3, None, False),
+        (None, 3, 'one', False),
+        ('one', 3, None, True),
+        ('one', 3, 'two', True),
+        ('one', 3, 'one', False),
+        # This object had it once; by now another one of the same engine has.
+        ('one', 4, 'one', True),
+    ],
+)
+def test_nothing_is_written_to_a_row_that_heat_has_locked_for_something_else(
+    row, locked_by, key, own, is_refused
+):
+    row.engine_id, row.atomic_key = locked_by, key
+    resource = Resource(metadata={'a': 1})
+    resource._calling_engine_id = own
+    if is_refused:
+        with pytest.raises(exceptions.TryAgain, match='Heat is at work'):
+            resource_data.change_metadata(resource, lambda current: current | {'b': 2})
+        assert resource.metadata == {'a': 1}
+    else:
+        resource_data.change_metadata(resource, lambda current: current | {'b': 2})
+        assert resource.metadata['b'] == 2
 
 
 def test_entries_are_those_of_now():

@@ -107,10 +107,12 @@ def test_the_batches_of_a_group_without_an_active_are_heats(size):
         members = tuple(Member(f'm{n}', is_outdated=True) for n in range(size))
         done = 0
         for number in range(20):
+            if number == 0:
+                planned = rolling.number_of_batches(members, size, batch, least)
             capacity = len(members)
             found = rolling.next_batch(members, size, batch, least)
             if not rolling_update.needs_update(size, capacity, done):
-                assert found is None
+                assert found is None and number == planned
                 break
             capacity, count = rolling_update.next_batch(size, capacity, done, batch, least)
             assert len(found.stay) + found.add == capacity
