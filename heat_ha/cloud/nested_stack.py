@@ -67,6 +67,17 @@ def load_again(resource: Any) -> Any:
     return found
 
 
+def as_it_is_now(resource: Any) -> Any:
+    """The resource as Heat has it now, its definition too; as it was loaded where it is gone."""
+    stack = heat_stack.Stack.load(resource.context, stack_id=resource.stack.id, force_reload=True)
+    found = stack.get(resource.name)
+    if found is None:
+        return resource
+    # A resource holds its stack by a weak reference only.
+    found._ha_stack = stack
+    return found
+
+
 def sibling(resource: Any, refid: str | None) -> Any:
     """The resource of the same stack that ``refid`` refers to, or None.
 

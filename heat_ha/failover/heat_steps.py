@@ -133,6 +133,8 @@ class HeatSteps:
                     is_told = True
             self._still_wanted()
             time.sleep(BUSY_LOOK)
+            # An update that was waited for may have given the group another definition.
+            self._group = nested_stack.as_it_is_now(self._group)
 
     def hand_over(self, plan: model.Plan) -> None:
         """Update the nested stack to the active that is on record, and wait for it.

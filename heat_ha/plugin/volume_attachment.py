@@ -60,35 +60,61 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         return clients.StackClients(self)
 
     def handle_create(self):
-        why_not = self._why_never_moved()
-        if why_not is not None:
-            raise _error(why_not.reason, why_not.remedy)
+        self._refuse_what_is_never_moved(self.properties[self.VOLUME_ID])
         # Before anything else can fail, so that a delete finds what may be attached; Nova's id of
         # an attachment is the volume's id.
         self.resource_id_set(self.properties[self.VOLUME_ID])
         return self._handoff_to(self.properties[self.INSTANCE_ID])
 
+    def _refuse_what_is_never_moved(self, volume_id):
+        driver = handoff_volume.VolumeDriver(self._services())
+        why_not = driver.why_never_moved(driver.look(volume_id))
+        if why_not is not None:
+            raise _error(why_not.reason, why_not.remedy)
+
     def check_create_complete(self, handoff):
         return self._advance(handoff)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
+        wanted = {name: self.properties[name] for name in (self.VOLUME_ID, self.INSTANCE_ID)}
+        wanted |= prop_diff
+        if self.VOLUME_ID in prop_diff:
+            return self._to_another_volume(wanted)
         if not set(prop_diff) <= {self.INSTANCE_ID}:
-            # Another volume, or another device: as Heat does it.
+            # Another device: as Heat does it.
             return super().handle_update(json_snippet, tmpl_diff, prop_diff)
         self.resource_id_set(self.properties[self.VOLUME_ID])
-        return self._handoff_to(prop_diff.get(self.INSTANCE_ID, self.properties[self.INSTANCE_ID]))
+        return [self._handoff_to(wanted[self.INSTANCE_ID])]
 
-    def check_update_complete(self, handoff):
-        return (
-            self._advance(handoff)
-            if isinstance(handoff, _Handoff)
-            else super().check_update_complete(handoff)
-        )
+    def _to_another_volume(self, wanted):
+        """Let go of the volume, then give the server the other one, if it has not got it yet."""
+        self._refuse_what_is_never_moved(wanted[self.VOLUME_ID])
+        given = self._handoff_to(wanted[self.INSTANCE_ID])
+        given.volume = wanted[self.VOLUME_ID]
+        given.device = wanted.get(self.DEVICE, self.properties[self.DEVICE])
+        # An update takes nothing over for a volume that it did not have.
+        given.is_alone = True
+        return [self._handoff_to(None), given]
+
+    def check_update_complete(self, handoffs):
+        if not isinstance(handoffs, list):
+            return super().check_update_complete(handoffs)
+        while handoffs:
+            if self.resource_id != handoffs[0].volume:
+                # Before it is attached, so that a delete finds it.
+                self.resource_id_set(handoffs[0].volume)
+            if not self._advance(handoffs[0]):
+                return False
+            handoffs.pop(0)
+        return True
 
     def handle_delete(self):
         if self.stands_for_nothing():
             return None
-        return self._handoff_to(None)
+        handoff = self._handoff_to(None)
+        # After an update to another volume that failed, it may be this one.
+        handoff.volume = self.resource_id
+        return handoff
 
     def check_delete_complete(self, handoff):
         return handoff is None or self._advance(handoff)
@@ -103,6 +129,8 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             others,
             server,
             time.monotonic() + LIMIT,
+            self.properties[self.VOLUME_ID],
+            self.properties[self.DEVICE],
             # What is to be free is not taken over from anybody.
             is_alone=server is None,
         )
@@ -122,7 +150,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             handoff.others |= holders - {handoff.new}
             if not handoff.is_alone:
                 return self._wait(handoff, 'another resource that attaches it is being changed')
-        seen = handoff.driver.look(self.properties[self.VOLUME_ID])
+        seen = handoff.driver.look(handoff.volume)
         old = next(iter(seen.servers & handoff.others), None)
         if handoff.new is None and old is None and seen.status not in _UNCLEAR:
             # It is free, gone, or at a server that it was not given to by this.
@@ -155,7 +183,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         return False
 
     def _send(self, handoff, old):
-        volume_id = self.properties[self.VOLUME_ID]
+        volume_id = handoff.volume
         if old is not None:
             LOG.info('volume %s is taken from %s', volume_id, old)
             reply, reason = handoff.driver.release(volume_id, old)
@@ -163,18 +191,20 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
                 handoff.former_holders.vouch(old)
             return reply, reason
         LOG.info('volume %s is given to %s', volume_id, handoff.new)
-        return handoff.driver.acquire(volume_id, handoff.new, self.properties[self.DEVICE] or None)
+        return handoff.driver.acquire(volume_id, handoff.new, handoff.device or None)
 
 
 @dataclasses.dataclass
 class _Handoff:
-    """From the servers that may have the volume to the one that is to have it."""
+    """A volume, from the servers that may have it to the one that is to have it."""
 
     driver: handoff_volume.VolumeDriver
     former_holders: former_holders.FormerHolders
     others: frozenset[str]
     new: str | None
     deadline: float
+    volume: str
+    device: str | None
     is_alone: bool = True
     first_refused: float = 0.0
 

@@ -6,7 +6,7 @@ from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
-from heat_ha.cloud import lease, resource_data
+from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import watched_group
@@ -171,3 +171,15 @@ def test_pauses_count_only_where_there_is_something_to_change(engine, cloud):
     engine.update(stack, pinned('new', group=group, size=4))
     state, reason = engine.state(stack)
     assert state == 'UPDATE_FAILED' and 'timeout' in reason
+
+
+def test_a_group_is_loaded_with_the_definition_that_an_update_has_given_it(engine, cloud):
+    stack = engine.create(pinned('old', size=1))
+    group, loaded = loaded_group(engine, stack)
+    engine.update(stack, pinned('new', size=1))
+
+    now = nested_stack.as_it_is_now(group)
+
+    images = [one._get_resource_definition().render_hot() for one in (group, now)]
+    assert [image['properties']['image'] for image in images] == ['old', 'new']
+    del loaded

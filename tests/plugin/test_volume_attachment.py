@@ -44,6 +44,50 @@ def test_a_volume_is_taken_from_the_old_server_and_given_to_the_new_one(cloud, a
     assert cloud.requests == [('detach', 'v1', 'old'), ('attach', 'v1', 'new')]
 
 
+def updated(attachment, **changes):
+    """Have Heat update the attachment. :returns: the ids that it had meanwhile."""
+    ids = []
+
+    def resource_id_set(volume):
+        attachment.resource_id = volume
+        ids.append(volume)
+
+    attachment.resource_id_set = resource_id_set
+    attachment.resource_id = 'v1'
+    names = {'volume': attachment.VOLUME_ID, 'server': attachment.INSTANCE_ID}
+    given = attachment.handle_update(None, None, {names[k]: v for k, v in changes.items()})
+    for _ in range(20):
+        if attachment.check_update_complete(given):
+            return ids
+    raise AssertionError('it does not end')
+
+
+@pytest.mark.parametrize('holder', [None, 'old', 'new'], ids=str)
+@pytest.mark.parametrize('other', [None, 'old', 'new'], ids=str)
+def test_another_volume_comes_in_the_place_of_this_one_wherever_both_are(
+    cloud, attachment, holder, other
+):
+    cloud.add_volume('v1', holder)
+    cloud.add_volume('v2', other)
+    assert updated(attachment, volume='v2', server='new') == ['v2']
+    assert (cloud.holder('v1'), cloud.holder('v2')) == (None, 'new') and not cloud.violations
+    assert ('attach', 'v2', 'new') in cloud.requests or other == 'new'
+
+
+def test_another_volume_comes_in_the_place_of_one_that_was_deleted(cloud, attachment):
+    cloud._volumes.pop('v1')
+    cloud.add_volume('v2', 'new')
+    updated(attachment, volume='v2', server='new')
+    assert cloud.requests == [], 'a failover has attached it before'
+
+
+def test_a_volume_that_somebody_else_has_is_not_taken_for_another_one(cloud, attachment):
+    cloud.add_volume('v2', 'foreign')
+    with pytest.raises(exception.ResourceInError, match='foreign'):
+        updated(attachment, volume='v2')
+    assert cloud.holder('v2') == 'foreign'
+
+
 def test_nothing_is_taken_for_attached_before_others_that_attach_it_are_done(cloud, attachment):
     cloud.add_volume('v1', 'new')
     answers = [(False, {'new'}), (False, {'new'}), (True, {'new'})]
