@@ -11,8 +11,10 @@ import abc
 import functools
 import gc
 import threading
+import time
 import uuid
 import weakref
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tenacity
@@ -83,6 +85,43 @@ until_given_back = tenacity.retry(
     ),
     reraise=True,
 )
+
+
+# Seconds between two tries to give back what Heat lets nobody write to, and for which it is tried.
+LATER_EVERY, LATER_FOR = 1.0, 4 * 3600.0
+
+
+def give_back(write: Callable[[], None], subject: str) -> None:
+    """Give a mark back, at once or, where Heat has locked the row, in a thread once it has not.
+
+    The one that had the mark goes on meanwhile: what has locked the row may wait for it.
+
+    :param write: :raises exceptions.TryAgain: the row is locked.
+    """
+    try:
+        until_given_back(write)()
+    except exceptions.TryAgain as exc:
+        LOG.info('%s: the mark is given back later: %s', subject, exc)
+        threading.Thread(
+            target=_give_back_later, args=(write, subject), name=f'heat-ha {subject}', daemon=True
+        ).start()
+
+
+def _give_back_later(write: Callable[[], None], subject: str) -> None:
+    end = time.monotonic() + LATER_FOR
+    while True:
+        time.sleep(LATER_EVERY)
+        try:
+            until_given_back(write)()
+            return
+        except exceptions.TryAgain as exc:
+            if time.monotonic() > end:
+                LOG.warning('%s: the mark of this engine stays: %s', subject, exc)
+                return
+        except Exception:
+            # An engine that is started again is not the one of the mark any more.
+            LOG.exception('%s: the mark of this engine stays', subject)
+            return
 
 
 class Busy(exceptions.HaError):
@@ -247,13 +286,12 @@ class MetadataLease(Lease):
         def unset_mark(current: dict[str, Any]) -> dict[str, Any]:
             return current | {self._key: None} if current.get(self._key) == self._mark else current
 
-        try:
-            until_given_back(resource_data.change_metadata)(self._resource, unset_mark)
-        except exceptions.TryAgain as exc:
-            # Nobody stands behind the mark any more: the next one takes it over.
-            LOG.warning('%s: a mark stays: %s', self._resource.name, exc)
-        finally:
-            disown(self._mark['id'])
+        # Nobody here stands behind it any more; of other engines it keeps what this one has.
+        disown(self._mark['id'])
+        give_back(
+            functools.partial(resource_data.change_metadata, self._resource, unset_mark),
+            self._resource.name,
+        )
 
     def _found(self) -> Any:
         return resource_data.metadata(self._resource).get(self._key)

@@ -5,6 +5,7 @@
 mark that is there already is decided in ``heat_ha.groups.rules.marks``.
 """
 
+import functools
 import time
 from typing import Any
 
@@ -113,14 +114,17 @@ class Lease(lease.Lease):
     def release(self) -> None:
         """Take the mark back, unless it is another engine's by now, and begin the cooldown."""
         end(self.mark)
-        try:
-            lease.until_given_back(group_store.release)(
-                self._group, self.mark, self._next_cooldown, self._reason, self.has_scaled
-            )
-        except exceptions.TryAgain as exc:
-            # Nobody stands behind it any more: the next one takes it over, or Heat takes it back
-            # at the end of what it does.
-            LOG.info('Group %s: a mark stays: %s', self._group.name, exc)
+        lease.give_back(
+            functools.partial(
+                group_store.release,
+                self._group,
+                self.mark,
+                self._next_cooldown,
+                self._reason,
+                self.has_scaled,
+            ),
+            f'group {self._group.name}',
+        )
 
 
 class WithinUpdate(Lease):

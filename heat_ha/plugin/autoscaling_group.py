@@ -13,7 +13,7 @@ from heat.scaling import template as scaling_template
 from oslo_log import log as logging
 
 from heat_ha import exceptions
-from heat_ha.cloud import resource_data
+from heat_ha.cloud import lease, resource_data
 from heat_ha.groups.adapters import changes, definitions, failure_masks
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.groups.rules import removal
@@ -80,8 +80,21 @@ class AutoScalingGroup(autoscaling_group.AutoScalingResourceGroup):
                 raise
             if metadata.get(group_store.MARK):
                 raise resource.NoActionRequired(res_name=self.name, reason=str(exc)) from exc
-            # A scaling has ended. Heat takes its mark back at the end of the update.
-            LOG.info('%s: %s', self.name, exc)
+            lease.give_back(lambda: self._end_scaling(metadata), f'group {self.name}')
+
+    def _end_scaling(self, metadata):
+        """Write what a scaling of Heat's leaves at its end, beside what others have written."""
+
+        def merged(now):
+            # A mark that is not of Heat's making is somebody else's by now.
+            is_ours = now.get(group_store.MARK) not in (None, False, True)
+            return {
+                **now,
+                **metadata,
+                **({group_store.MARK: now[group_store.MARK]} if is_ours else {}),
+            }
+
+        resource_data.change_metadata(self, merged)
 
     def handle_preempt(self):
         """Stop what an update does with the members, for the next one.

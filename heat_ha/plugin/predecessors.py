@@ -38,7 +38,7 @@ def tree_of(resource):
     return connections.Tree(resource.context, root)
 
 
-def _is_stack_at_work(resource):
+def is_stack_at_work(resource):
     """Whether Heat works on the whole stack: if not, it is a failover that updates this part."""
     root = resource.root_stack_id or resource.stack.root_stack_id()
     _action, status, _reason, _updated = stack_object.Stack.get_status(resource.context, root)
@@ -52,7 +52,7 @@ def take_over(resource, connects):
     :returns: whether it does so now: if not, an engine works on another one, so look again; and
         what the thing may still be connected to because of others.
     """
-    if not _is_stack_at_work(resource):
+    if not is_stack_at_work(resource):
         return True, set()
     settled, holders = True, {one['holder'] for one in _taken(resource)}
     for one in _others(resource, connects):
@@ -72,7 +72,7 @@ def take_over(resource, connects):
 
 def is_there(resource, connects):
     """Whether another resource connects the same thing, that it is to be taken over from."""
-    return _is_stack_at_work(resource) and any(
+    return is_stack_at_work(resource) and any(
         one.physical or one.is_busy for one in _others(resource, connects)
     )
 

@@ -15,7 +15,7 @@ from heat_ha.cloud.model import Reply, ServerStatus, VolumeStatus
 from heat_ha.failover import former_holders
 from heat_ha.failover.handoff import volume as handoff_volume
 from heat_ha.failover.rules import moves, retry
-from heat_ha.plugin import never_replaced
+from heat_ha.plugin import never_replaced, predecessors
 
 LOG = logging.getLogger(__name__)
 
@@ -60,64 +60,63 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         return clients.StackClients(self)
 
     def handle_create(self):
-        self._refuse_what_is_never_moved(self.properties[self.VOLUME_ID])
+        why_not = self._why_never_moved()
+        if why_not is not None:
+            raise _error(why_not.reason, why_not.remedy)
         # Before anything else can fail, so that a delete finds what may be attached; Nova's id of
         # an attachment is the volume's id.
         self.resource_id_set(self.properties[self.VOLUME_ID])
-        return self._handoff_to(self.properties[self.INSTANCE_ID])
+        return [self._handoff_to(self.properties[self.INSTANCE_ID])]
 
-    def _refuse_what_is_never_moved(self, volume_id):
-        driver = handoff_volume.VolumeDriver(self._services())
-        why_not = driver.why_never_moved(driver.look(volume_id))
-        if why_not is not None:
-            raise _error(why_not.reason, why_not.remedy)
-
-    def check_create_complete(self, handoff):
-        return self._advance(handoff)
+    def check_create_complete(self, handoffs):
+        return self._carry_out(handoffs)
 
     def handle_update(self, json_snippet, tmpl_diff, prop_diff):
-        wanted = {name: self.properties[name] for name in (self.VOLUME_ID, self.INSTANCE_ID)}
-        wanted |= prop_diff
-        if self.VOLUME_ID in prop_diff:
-            return self._to_another_volume(wanted)
-        if not set(prop_diff) <= {self.INSTANCE_ID}:
-            # Another device: as Heat does it.
+        if not set(prop_diff) <= {self.INSTANCE_ID} and predecessors.is_stack_at_work(self):
+            # Another volume, or another device: as Heat does it.
             return super().handle_update(json_snippet, tmpl_diff, prop_diff)
-        self.resource_id_set(self.properties[self.VOLUME_ID])
-        return [self._handoff_to(wanted[self.INSTANCE_ID])]
-
-    def _to_another_volume(self, wanted):
-        """Let go of the volume, then give the server the other one, if it has not got it yet."""
-        self._refuse_what_is_never_moved(wanted[self.VOLUME_ID])
-        given = self._handoff_to(wanted[self.INSTANCE_ID])
-        given.volume = wanted[self.VOLUME_ID]
-        given.device = wanted.get(self.DEVICE, self.properties[self.DEVICE])
-        # An update takes nothing over for a volume that it did not have.
-        given.is_alone = True
-        return [self._handoff_to(None), given]
+        # A failover has attached whatever the template names by now.
+        given = self._handoff_to(prop_diff.get(self.INSTANCE_ID, self.properties[self.INSTANCE_ID]))
+        given.volume = prop_diff.get(self.VOLUME_ID, given.volume)
+        given.device = prop_diff.get(self.DEVICE, given.device)
+        return [*self._releases(given.volume), given]
 
     def check_update_complete(self, handoffs):
         if not isinstance(handoffs, list):
             return super().check_update_complete(handoffs)
+        return self._carry_out(handoffs)
+
+    def handle_delete(self):
+        return [] if self.stands_for_nothing() else self._releases(None)
+
+    def check_delete_complete(self, handoffs):
+        return self._carry_out(handoffs)
+
+    def _releases(self, wanted):
+        """What lets go of each volume that the resource may have, but for the wanted one.
+
+        After an update to another volume that failed that may be either.
+        """
+        volumes = self.values_of(self.VOLUME_ID) | {self.resource_id}
+        found = []
+        for volume_id in sorted(volumes - {wanted, None}):
+            release = self._handoff_to(None)
+            release.volume = volume_id
+            found.append(release)
+        return found
+
+    def _carry_out(self, handoffs):
+        """Go on with the first that is not done. :returns: whether all are."""
         while handoffs:
-            if self.resource_id != handoffs[0].volume:
+            first = handoffs[0]
+            first.deadline = first.deadline or time.monotonic() + LIMIT
+            if first.new is not None and self.resource_id != first.volume:
                 # Before it is attached, so that a delete finds it.
-                self.resource_id_set(handoffs[0].volume)
-            if not self._advance(handoffs[0]):
+                self.resource_id_set(first.volume)
+            if not self._advance(first):
                 return False
             handoffs.pop(0)
         return True
-
-    def handle_delete(self):
-        if self.stands_for_nothing():
-            return None
-        handoff = self._handoff_to(None)
-        # After an update to another volume that failed, it may be this one.
-        handoff.volume = self.resource_id
-        return handoff
-
-    def check_delete_complete(self, handoff):
-        return handoff is None or self._advance(handoff)
 
     def _handoff_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
@@ -128,7 +127,6 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
             former_holders.FormerHolders(services),
             others,
             server,
-            time.monotonic() + LIMIT,
             self.properties[self.VOLUME_ID],
             self.properties[self.DEVICE],
             # What is to be free is not taken over from anybody.
@@ -178,7 +176,7 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
         return self._wait(handoff, reason, getattr(move, 'remedy', 'Mend what was seen'))
 
     def _wait(self, handoff, reason, remedy='Mend what was seen'):
-        if time.monotonic() > handoff.deadline:
+        if handoff.deadline and time.monotonic() > handoff.deadline:
             raise _error(f'not done within {LIMIT:.0f} s: {reason}', remedy)
         return False
 
@@ -202,9 +200,10 @@ class _Handoff:
     former_holders: former_holders.FormerHolders
     others: frozenset[str]
     new: str | None
-    deadline: float
     volume: str
     device: str | None
+    # Of the monotonic clock, from its first look on.
+    deadline: float = 0.0
     is_alone: bool = True
     first_refused: float = 0.0
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lease in a resource's metadata; what the row of Heat's table does, Heat's own tests say."""
 
+import threading
 import types
 
 import pytest
 from heat.common import exception as heat_exception
 from oslo_db import exception as db_exception
 
+from heat_ha import exceptions
 from heat_ha.cloud import lease, resource_data
 
 KEY = 'ha_rescuing'
@@ -16,6 +18,7 @@ class Resource:
     """A resource with metadata; ``before_write`` is what another engine does in between."""
 
     context = None
+    name = 'resource'
 
     def __init__(self, mark=None):
         self.metadata = {'other': 1} | ({KEY: mark} if mark else {})
@@ -102,6 +105,33 @@ def test_the_mark_of_an_engine_that_took_over_is_not_taken_back():
 
 
 # --- the row of Heat's table ------------------------------------------------------------------
+
+
+def test_a_mark_is_given_back_once_heat_has_unlocked_the_row_and_nobody_waits_for_it(monkeypatch):
+    monkeypatch.setattr(lease, 'LATER_EVERY', 0.01)
+    is_locked, written = threading.Event(), threading.Event()
+    is_locked.set()
+
+    def write():
+        if is_locked.is_set():
+            raise exceptions.TryAgain('Heat is at work')
+        written.set()
+
+    lease.give_back(write, 'group g')
+    assert not written.wait(0.1)
+    is_locked.clear()
+    assert written.wait(10)
+
+
+def test_what_cannot_be_given_back_for_long_is_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(lease, 'LATER_EVERY', 0.01)
+    monkeypatch.setattr(lease, 'LATER_FOR', 0.0)
+
+    def write():
+        raise exceptions.TryAgain('Heat is at work')
+
+    lease._give_back_later(write, 'group g')
+    assert 'group g: the mark of this engine stays' in caplog.text
 
 
 @pytest.fixture
