@@ -63,6 +63,24 @@ def test_an_active_that_is_marked_unhealthy_hands_over_before_the_first_batch(
     assert not any('no other member stays' in text for text in texts), texts
 
 
+def test_an_update_that_nobody_can_take_over_in_goes_through_by_the_remedy_that_it_names(
+    engine, cloud
+):
+    stack = engine.create(pinned('old', size=2))
+    nested, before = engine.nested(stack), volumes.active(engine, stack)
+    for name in names(engine, stack):
+        engine.mark_unhealthy(nested, name)
+    engine.update(stack, pinned('new', size=2))
+    state, reason = engine.state(stack)
+    assert state == 'UPDATE_FAILED' and f'take back that {before.member} is marked' in reason
+    assert volumes.active(engine, stack) == before and not cloud.cut_off
+
+    engine.call('resource_mark_unhealthy', nested, before.member, False, 'it is well')
+    engine.update(stack, pinned('new', size=2))
+
+    is_complete(engine, stack, cloud, 'new', 2)
+
+
 @pytest.mark.parametrize('size', [2, 3])
 def test_an_update_to_one_member_with_a_new_definition_hands_over_on_the_way(engine, cloud, size):
     group = ROLLING.format(0, 1)
