@@ -70,6 +70,9 @@ def test_every_update_comes_to_its_end_and_hands_over_to_somebody_who_is_well():
             if batch is None:
                 break
             walked += 1
+            is_well = {m.name for m in members if not m.is_failed}
+            at_once = len(batch.renew) + batch.add
+            assert at_once <= size or not batch.renew & is_well, (where, batch)
             standbys = [m for m in members if not m.is_active]
             members, hit, untouched = after(members, batch, number)
             could = any(not m.is_failed for m in standbys)
