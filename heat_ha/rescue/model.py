@@ -205,7 +205,8 @@ class Observation:
 
     ``configuration`` counts only when it was handed to the server again. ``here`` is the host that
     the server is on now, None when that is ``host``. ``migration`` is its newest migration, None
-    when Nova was not asked for it, and ``destination`` the host that it leads to.
+    when Nova was not asked for it, and ``destination`` the host that it leads to. ``absent_for``:
+    for how many seconds all answers have been that it has none.
     """
 
     server: Server
@@ -215,3 +216,4 @@ class Observation:
     here: Host | None = None
     migration: Migration | None = None
     destination: Host | None = None
+    absent_for: float = 0.0

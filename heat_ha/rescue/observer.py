@@ -18,8 +18,8 @@ from heat_ha.rescue.rules import migrations
 # Seconds for which a look at all hosts serves the rounds after it.
 HOSTS_VALID = 2.0
 
-# Seconds for which a look at the migrations of a server counts.
-MIGRATION_VALID = 20.0
+# Seconds for which a look at the migrations of a server counts, and one that has shown none.
+MIGRATION_VALID, ABSENCE_VALID = 20.0, 4.0
 
 # Threads that talk to Nova at once for one policy: evacuations are slow requests, and more at
 # once made the last of 20 servers no earlier.
@@ -42,6 +42,26 @@ class Looks(Protocol):
         """Look at the newest migration of a server."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _MigrationLook:
+    """A look at the migrations of a server. Times are of the monotonic clock.
+
+    ``absent_since`` is the time of the first of the looks in a row that have shown none.
+    """
+
+    at: float
+    migration: model.Migration
+    absent_since: float | None = None
+
+    @property
+    def valid_until(self) -> float:
+        return self.at + (MIGRATION_VALID if self.absent_since is None else ABSENCE_VALID)
+
+    @property
+    def absent_for(self) -> float:
+        return 0.0 if self.absent_since is None else self.at - self.absent_since
+
+
 def observation(
     server: model.Server, known: model.Progress, hosts: Callable[[str], Host], now: float
 ) -> model.Observation:
@@ -58,7 +78,7 @@ class Observer:
         self._nova = nova
         self._retained: dict[str, model.Server] = {}
         self._hosts_seen: tuple[float, Any] | None = None
-        self._migrations: dict[str, tuple[float, model.Migration]] = {}
+        self._migrations: dict[str, _MigrationLook] = {}
 
     def first_look(self, servers: Sequence[str]) -> tuple[dict[str, model.Server], Any]:
         """Look at servers, and meanwhile at all hosts. :returns: both."""
@@ -93,10 +113,18 @@ class Observer:
         """Add the newest migration of the server; a look at it that is young counts again."""
         server = seen.server.server
         known, now = self._migrations.get(server), time.monotonic()
-        if known is None or now - known[0] >= MIGRATION_VALID:
-            known = self._migrations[server] = now, self._nova.migration(server)
-        to = migrations.destination(known[1], hosts)
-        return dataclasses.replace(seen, migration=known[1], destination=to)
+        if known is None or now >= known.valid_until:
+            found, since = self._nova.migration(server), None
+            if found.status == model.Migration.ABSENT:
+                since = known.absent_since if known is not None else None
+                since = now if since is None else since
+            known = self._migrations[server] = _MigrationLook(now, found, since)
+        return dataclasses.replace(
+            seen,
+            migration=known.migration,
+            destination=migrations.destination(known.migration, hosts),
+            absent_for=known.absent_for,
+        )
 
     def forget_migration(self, server: str) -> None:
         """Let no earlier look at its migrations count: a new one is about to begin."""

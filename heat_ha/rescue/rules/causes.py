@@ -69,14 +69,17 @@ TABLE: Mapping[Cause, Row] = {
         'Signal again once the operator says that it works',
     ),
     Cause.BUILD: Row(
-        'its new host could not start it',
+        'the host cannot run it as it is',
         'Look at the fault of the server',
         allows_replacing=True,
     ),
     Cause.REFUSED: Row('Nova refused it', 'Ask the operator'),
     Cause.LATE: Row('it was not done in time', allows_replacing=True),
     Cause.HEAT: Row('Heat did not do it', allows_replacing=True),
-    Cause.UNEXPECTED: Row('it failed unexpectedly', 'Ask the operator, who finds it in the log'),
+    Cause.UNEXPECTED: Row(
+        'it failed for a reason that is not known here',
+        'Look at the fault of the server, or ask the operator, who finds more in the log',
+    ),
 }
 
 
@@ -132,13 +135,22 @@ _NO_HOST = re.compile(
     r'no valid host|not enough|affinity|server group|insufficient|exhausted', re.I
 )
 
-# In this order. A fault that none of them fits is one of the build.
+# What the server is made of does not fit the host: its CPU, its machine type, its image.
+_BUILD = re.compile(
+    r'unacceptable cpu|cpu (info )?is (un|not )?acceptable|invalid ?cpu ?info|incompatible with host'
+    r'|guest cpu (doesn.t|does not) match|unsupported configuration|machine type'
+    r'|image \S+ (could not be found|is unacceptable)|imagenotfound|imageunacceptable',
+    re.I,
+)
+
+# In this order. One that none of them fits may be of a disk, or may pass.
 _FAULTS = (
     (Cause.NO_HOST, _NO_HOST),
     (Cause.UNSUPPORTED, _KIND),
     (Cause.IN_USE, _IN_USE),
     (Cause.KEYS, _KEYS),
     (Cause.SERVICE, _SERVICE),
+    (Cause.BUILD, _BUILD),
 )
 
 
@@ -147,13 +159,14 @@ def of_answer(code: int, text: str) -> Cause:
 
     :param code: of the HTTP answer, 0 for none.
     """
-    if code in (401, 403):
+    if code == 403:
         return Cause.FORBIDDEN
     if code == 409 and 'is locked' in text:
         return Cause.LOCKED
     if code in (404, 409, 400) and _KIND.search(text) and not _STATE.search(text):
         return Cause.UNSUPPORTED
-    if code in (408, 413):
+    # A token that Nova could not verify in time, or whose key has just changed, is one of a moment.
+    if code in (401, 408, 413):
         return Cause.COULD_NOT_ASK
     if code in (404, 409, 429) or (code == 400 and _STATE.search(text)):
         return Cause.STATE
@@ -173,7 +186,7 @@ def of_fault(server: Server, since: float) -> Cause:
         for cause, words in _FAULTS:
             if words.search(server.fault):
                 return cause
-        return Cause.BUILD if server.fault else Cause.NONE
+        return Cause.UNEXPECTED if server.fault else Cause.NONE
     return Cause.NO_HOST
 
 

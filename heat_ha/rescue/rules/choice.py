@@ -8,7 +8,16 @@ to nothing.
 from collections.abc import Sequence
 
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.rescue.model import Cause, Method, Observation, Progress, Rule, Server, State
+from heat_ha.rescue.model import (
+    Cause,
+    Method,
+    Migration,
+    Observation,
+    Progress,
+    Rule,
+    Server,
+    State,
+)
 from heat_ha.rescue.rules import causes, methods, migrations, server_states, steps, waiting
 from heat_ha.rescue.rules.methods import CarriedOutBy
 from heat_ha.rescue.rules.migrations import Phase
@@ -16,6 +25,11 @@ from heat_ha.rescue.rules.server_states import TASK_STATES, Way
 
 # Seconds that Nova may take between the task of a server and the migration that belongs to it.
 SETTLES = 15.0
+
+# Seconds for which all answers must be that a server has no migration before that is believed; and
+# where Nova is at work on it by its task, which most often has one. Nova leaves the migrations of a
+# cell out of its answer, without a word, while the cell's database does not answer.
+ABSENT_TWICE, SURELY_ABSENT = 4.0, 30.0
 
 # What a server may be, on a host that is up, for which an alarm is believed that names it.
 SICK = frozenset({ServerStatus.SHUTOFF, ServerStatus.ERROR})
@@ -61,7 +75,7 @@ def _migration(progress: Progress, seen: Observation, row: server_states.Row) ->
     migration, task = seen.migration, seen.server.task
     assert migration is not None
     phase = migrations.phase(migration, seen.server.host)
-    if phase is Phase.COULD_NOT_ASK:
+    if phase is Phase.COULD_NOT_ASK or _may_be_hidden(seen, row.way):
         return waiting.wait(progress, seen, 'Nova did not show its migrations')
     if _is_torn(progress, seen):
         return _hands_off(seen, TASK_STATES[_TORN[migrations.moves_guest(migration)]])
@@ -83,14 +97,25 @@ def _migration(progress: Progress, seen: Observation, row: server_states.Row) ->
     return Way.RESET
 
 
+def _may_be_hidden(seen: Observation, way: Way) -> bool:
+    """Whether the server may have a migration although Nova's answer had none."""
+    if seen.migration is None or seen.migration.status != Migration.ABSENT:
+        return False
+    return seen.absent_for < (SURELY_ABSENT if way is Way.MIGRATION else ABSENT_TWICE)
+
+
 # The task that says what is left of a migration that was torn, by whether it moves the guest.
 _TORN = {True: 'migrating', False: 'resize_migrating'}
 
 
 def _is_torn(progress: Progress, seen: Observation) -> bool:
-    """Whether the server is in error because a migration of it failed halfway."""
+    """Whether a migration of the server failed halfway.
+
+    It is in error by that, or about to be: Nova writes the migration before the server.
+    """
     assert seen.migration is not None
-    if server_states.state_of(seen.server) != 'error' or progress.was_reset:
+    is_error = server_states.state_of(seen.server) == 'error'
+    if (not is_error and seen.server.task != 'migrating') or progress.was_reset:
         # What heat-ha has reset is in error by that.
         return False
     is_resize = not migrations.moves_guest(seen.migration)
@@ -154,7 +179,7 @@ def _on_host_up(
         return steps.AskMigration(server_states.in_words(seen.server))
     if seen.migration is not None:
         phase = migrations.phase(seen.migration, seen.server.host)
-        if phase is Phase.COULD_NOT_ASK:
+        if phase is Phase.COULD_NOT_ASK or _may_be_hidden(seen, row.way):
             return waiting.wait(progress, seen, 'Nova did not show its migrations')
         if phase is Phase.UNDER_WAY and migrations.moves_guest(seen.migration):
             return waiting.wait(progress, seen, f'a migration of it is {seen.migration.status}')

@@ -385,7 +385,7 @@ def test_a_server_is_looked_at_again_before_it_is_replaced(world, monkeypatch, w
         return still(servers)
 
     monkeypatch.setattr(one, '_still', late)
-    rounds = iter(range(2))
+    rounds = iter(range(40))
     with contextlib.suppress(StopIteration):
         one.run(found, protected(1), types.SimpleNamespace(check=lambda: next(rounds)))
     assert heat.replaced == (['s0'] if what in ('nothing', 'gone') else [])

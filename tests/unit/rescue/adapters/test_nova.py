@@ -306,7 +306,7 @@ def test_a_server_that_somebody_is_at_work_on_meanwhile_is_not_reset(made, key, 
         (nova_exceptions.ClientException(500, 'compute-7'), model.Cause.COULD_NOT_ASK),
         (requests.ConnectTimeout('compute-7'), model.Cause.COULD_NOT_ASK),
         (keystone_exceptions.ConnectFailure('compute-7'), model.Cause.COULD_NOT_ASK),
-        (keystone_exceptions.Unauthorized('compute-7'), model.Cause.FORBIDDEN),
+        (keystone_exceptions.Unauthorized('compute-7'), model.Cause.COULD_NOT_ASK),
     ],
     ids=str,
 )  # fmt: skip

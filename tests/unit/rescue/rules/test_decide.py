@@ -148,7 +148,7 @@ def test_a_server_is_configured_again_before_it_counts_as_rescued():
         )  # fmt: skip
         state = HostState.CONFIRMED_DOWN if host == 'new' else HostState.UP
         world = seen(state, host=host, migration=MIGRATIONS[1])
-        world = dataclasses.replace(world, configuration=config)
+        world = dataclasses.replace(world, configuration=config, absent_for=99.0)
         step = decide.next_step(known, RULES, verify, world)
         kinds.add(type(step))
         is_there = host == 'new' or not methods.of(rule.method).moves_server

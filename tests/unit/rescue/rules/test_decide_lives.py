@@ -31,6 +31,7 @@ OUTCOMES = {
     'keys': (State.FAILED, False),
     'no fault': (State.FAILED, False),
     'build': (State.FAILED, True),
+    'disk': (State.FAILED, False),
     'answer lost': (State.DONE, False),
     'request lost': (State.DONE, False),
     'no answer': (State.FAILED, False),
@@ -62,7 +63,8 @@ FAULTS = {
     'no host': 'No valid host was found. There are not enough hosts available.',
     'keys': 'KeyManagerError',
     'no fault': '',
-    'build': 'Build of instance aborted: volume is not ready',
+    'build': 'Unacceptable CPU info: the guest has features that the host lacks',
+    'disk': 'Build of instance aborted: volume is not ready',
 }
 
 
@@ -194,8 +196,9 @@ class Life:
                 migration = Migration(Migration.COULD_NOT_ASK)
             to = migration.destination
             seen = dataclasses.replace(
-                seen, migration=migration, destination=world.host(to) if to else None
-            )
+                seen, migration=migration, destination=world.host(to) if to else None,
+                absent_for=world.now - 1000,
+            )  # fmt: skip
             step = decide.next_step(known, self.rules, model.Verify(), seen)
             assert not isinstance(step, steps.AskMigration)
         return step

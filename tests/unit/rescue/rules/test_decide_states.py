@@ -211,7 +211,7 @@ def test_a_state_alone_never_leads_from_evacuate_to_a_method_that_deletes(vm_sta
             BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
         )
         known = model.Progress('s', 'web', server, began=NOW - 100)
-        world = model.Observation(server, DEAD, NOW, migration=Migration(Migration.ABSENT))
+        world = model.Observation(server, DEAD, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0)
         step = decide.next_step(known, rules, model.Verify(), world)
         if isinstance(step, steps.Begin):
             assert step.method is Method.EVACUATE
@@ -255,7 +255,7 @@ def test_a_server_that_is_not_sick_any_more_is_left_alone_on_a_host_that_is_up(s
         now = dataclasses.replace(
             BEFORE, status=status, vm_state=vm_state.get(status.value, 'paused')
         )
-        world = model.Observation(now, UP, NOW, migration=Migration(Migration.ABSENT))
+        world = model.Observation(now, UP, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0)
         step = decide.next_step(known, rules, model.Verify(), world)
         if status in (ServerStatus.SHUTOFF, ServerStatus.ERROR):
             assert isinstance(step, steps.Begin) and step.method is Method.RESTART
@@ -298,3 +298,32 @@ def test_the_way_out_that_a_person_is_told_is_one(migration):
     again = model.Observation(BEFORE, DEAD, NOW)
     step = decide.next_step(known, rules, model.Verify(), again)
     assert isinstance(step, steps.Begin) and step.method is Method.EVACUATE
+
+
+@pytest.mark.parametrize('task', ['', 'rebuild_spawning', 'migrating'])
+@pytest.mark.parametrize('vm_state', ['active', 'stopped', 'error'])
+@pytest.mark.parametrize('absent_for', [0.0, 3.9, 4.0, 29.9, 30.0])
+def test_one_answer_without_a_migration_is_not_believed(absent_for, vm_state, task):
+    """A cell whose database does not answer is left out of Nova's answers."""
+    server = dataclasses.replace(
+        BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
+    )
+    known = model.Progress('s', 'web', server, began=NOW - 1000)
+    world = model.Observation(
+        server, DEAD, NOW, migration=Migration(Migration.ABSENT), absent_for=absent_for
+    )
+    step = decide.next_step(known, [model.Rule(Method.EVACUATE)], model.Verify(), world)
+    if absent_for < (30.0 if task else 4.0):
+        assert isinstance(step, (steps.Look, steps.Remind)), step
+    else:
+        assert isinstance(step, steps.Begin) and step.is_reset is bool(task), step
+
+
+def test_a_live_migration_that_was_torn_is_a_persons_before_the_server_is_in_error():
+    """Nova writes the migration first; its host may die between the two."""
+    server = dataclasses.replace(BEFORE, task='migrating', vm_state='active')
+    known = model.Progress('s', 'web', server, began=NOW - 1000)
+    torn, to = moved('error', LIVE, destination=UP)
+    world = model.Observation(server, DEAD, NOW, migration=torn, destination=to)
+    step = decide.next_step(known, [model.Rule(Method.EVACUATE)], model.Verify(), world)
+    assert step == steps.End(step.reason, State.FAILED)
