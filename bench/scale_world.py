@@ -157,6 +157,10 @@ class Nova:
         self.requests += 1
         return host_name(host_of(number_of(server), self._hosts))
 
+    def is_on(self, server: str, host: str) -> bool:
+        """Whether a server is on a host."""
+        return self.host_of(server) == host and not self._shared.gone[number_of(server)]
+
     def mark_down(self, service: Any, _reason: str) -> Any:
         """Mark a host as down."""
         self.requests += 1

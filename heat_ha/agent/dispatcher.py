@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from oslo_log import log as logging
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import engines, metrics
+from heat_ha.agent import empty_answers, engines, metrics
 from heat_ha.agent.adapters import nova_admin, policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident
@@ -66,6 +66,9 @@ class Dispatcher:
         self._limits = limits
         self._max_concurrent = servers_at_once
         self._per_destination = servers_per_destination
+        self._empty = empty_answers.EmptyAnswers()
+        # Servers that were seen to have left their host, by host and opening of its incident.
+        self._left: dict[str, tuple[float, set[str]]] = {}
 
     def unfinished(
         self, incident: Incident, services: Mapping[str, ComputeService]
@@ -79,8 +82,11 @@ class Dispatcher:
         on_host = self._nova.servers_on(incident.host)
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
         known = [] if is_new else _dispatches_of(entry)
+        if is_new:
+            self._check_empty(incident, on_host)
         dispatches = self._find_policies(incident.host, on_host) if is_new else known
         states = self._states(dispatches)
+        self._check_missing(incident, dispatch_rules.missing(dispatches, on_host, states))
         dispatches, due = dispatch_rules.advance(
             dispatches,
             on_host,
@@ -98,6 +104,32 @@ class Dispatcher:
             is_recorded=not is_new and dispatches == known,
             servers_on_host=len(on_host),
         )
+
+    def _check_empty(self, incident: Incident, on_host: set[str]) -> None:
+        """:raises exceptions.CouldNotAsk: Nova may have left the cell of the host out."""
+        now = time.monotonic()
+        if not self._empty.is_believed(incident.host, incident.opened, not on_host, now):
+            raise exceptions.CouldNotAsk(
+                'nova', f'the servers on {incident.host}', 'it shows none; it is asked once more'
+            )
+
+    def _check_missing(self, incident: Incident, missing: Sequence[str]) -> None:
+        """Ask for each server by itself that the list lacks and nobody rescues.
+
+        :raises exceptions.CouldNotAsk: it is on the host, so the list was not complete.
+        """
+        opened, left = self._left.get(incident.host, (incident.opened, set()))
+        if opened != incident.opened:
+            left = set()
+        self._left[incident.host] = incident.opened, left
+        for server in missing:
+            if server in left:
+                continue
+            if self._nova.is_on(server, incident.host):
+                raise exceptions.CouldNotAsk(
+                    'nova', f'the servers on {incident.host}', f'it left out {server}'
+                )
+            left.add(server)
 
     def signal_due(self, incident: Incident, plan: DispatchPlan) -> None:
         """Put the plan on record, then signal the policies whose turn it is (S4).

@@ -180,6 +180,7 @@ class Observation:
     * ``rescues_left``: policies that are not at their end; None before they were looked up.
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
     * ``looked_at``: when Nova was asked for what ``service`` shows.
+    * ``newest``: the youngest of all hosts' reports, by the clock that wrote it.
     * ``life``: what was seen of the host after the proof of its fence; '' for no sign of life.
     * ``unclear``: why it is not known whether the host lived after that; '' when it is.
     * ``can_fence``: whether the agent itself switches this host off.
@@ -199,6 +200,7 @@ class Observation:
     heartbeats: int = 0
     outlived_since: float = float('inf')
     looked_at: float = float('inf')
+    newest: float = float('inf')
     life: str = ''
     unclear: str = ''
     can_fence: bool = True

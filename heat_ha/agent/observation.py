@@ -13,6 +13,7 @@ from typing import Any
 from heat_ha import exceptions, serialization
 from heat_ha.agent import (
     dispatcher,
+    empty_answers,
     isolation,
     model,
     power_watch,
@@ -81,6 +82,12 @@ class Moment:
     def beats(self) -> Mapping[str, tuple[float, ...]]:
         """When each host gave its last heartbeats."""
         return self._table.heartbeat_times()
+
+    @functools.cached_property
+    def newest(self) -> float:
+        """The youngest of the hosts' reports, by Nova's clock; infinity where there is none."""
+        written = [one.heartbeat_at for one in self.services.values() if one.heartbeat_at]
+        return max(written, default=float('inf'))
 
     @functools.cached_property
     def expected(self) -> frozenset[str]:
@@ -157,6 +164,7 @@ class Observer:
         self._monitor = monitor
         self._rescues = rescues
         self._sources: Mapping[str, sources.Source] = {}
+        self._empty = empty_answers.EmptyAnswers()
 
     def use(self, found: Mapping[str, sources.Source]) -> None:
         """Ask these sources whether they have a problem."""
@@ -179,7 +187,7 @@ class Observer:
         found = self.observe(host, self.moment(self.incidents(), time.time()))
         self._look_at_power(found.incident)
         if self.needs_audit(found):
-            found = dataclasses.replace(found, leftovers=self._nova.leftovers(host))
+            found = dataclasses.replace(found, leftovers=self._leftovers(found))
         if found.incident is None or found.incident.phase is not Phase.RESCUING:
             return Situation(host, entry, found)
         try:
@@ -188,6 +196,14 @@ class Observer:
             # What ends the incident, or stops it, does not depend on its rescues.
             return Situation(host, entry, found, problem=exc)
         return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
+
+    def _leftovers(self, observation: model.Observation) -> tuple[str, ...] | None:
+        """What is left on a host that is back; None while it is not certain that nothing is."""
+        found, incident = self._nova.leftovers(observation.host), observation.incident
+        since = incident.changed if incident is not None else 0.0
+        now = time.monotonic()
+        is_certain = self._empty.is_believed(observation.host, since, not found, now)
+        return found if is_certain else None
 
     def _look_at_power(self, incident: Incident | None) -> None:
         """Have the power looked at for the next step: this one does not wait for a BMC."""
@@ -227,6 +243,7 @@ class Observer:
             heartbeats=self._table.heartbeats_since(host, incident.changed) if incident else 0,
             outlived_since=others.outlived_since if is_by_nova else float('inf'),
             looked_at=self._table.looked_at,
+            newest=moment.newest,
             turn=self._turn(incident, incidents, now),
             is_settled=self._is_settled(host, incident, moment),
             **self._since_proof(host, incident, moment),
@@ -279,9 +296,13 @@ class Observer:
             return ''
         return 'this agent has taken it up, and has not seen its power yet'
 
-    def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
+    def _heard_since(self, host: str) -> float:
+        """Since when a host would have been heard if it had sent heartbeats."""
         # What was seen while the agent was cut off may not be all.
-        since = max(since, self._monitor.trusted_since)
+        return max(self._monitor.trusted_since, self._table.shown_since(host))
+
+    def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
+        since = max(since, self._heard_since(host))
         others = moment.expected - {host}
         return heartbeats.is_silence(since, seconds, others, moment.beats, self._table.looked_at)
 
@@ -294,7 +315,7 @@ class Observer:
         return heartbeats.has_settled(
             moment.beats.get(host, ()),
             self._table.written_at(host),
-            self._monitor.trusted_since,
+            self._heard_since(host),
             self._mark_settle,
             moment.expected - {host},
             moment.beats,
@@ -334,7 +355,10 @@ class Observer:
             return _Others()
         host, beats, now = incident.host, moment.beats, moment.now
         expected = moment.expected - {host}
-        silent_since = heartbeats.silent_since(beats.get(host, ()), self._table.written_at(host))
+        shown_since = self._table.shown_since(host)
+        silent_since = max(
+            heartbeats.silent_since(beats.get(host, ()), self._table.written_at(host)), shown_since
+        )
         outlived = heartbeats.outlived(silent_since, moment.on_time - {host}, beats)
         unheard = {
             other
@@ -348,8 +372,19 @@ class Observer:
         living = expected - failed
         return _Others(
             storm.of_hosts(host, known, moment.down, *rest, moment.domains),
-            storm.doubt(host, known, moment.down, unheard, *rest),
+            storm.doubt(host, known, moment.down, unheard, *rest)
+            or self._hidden(host, shown_since, moment),
             silent_since if living and living <= outlived else float('inf'),
+        )
+
+    def _hidden(self, host: str, shown_since: float, moment: Moment) -> str:
+        """Why a host may only not have been heard yet; '' when it would have been."""
+        seconds = max(self._mark_settle, heartbeats.SILENT_ENOUGH)
+        if shown_since == float('-inf') or self._is_silence(host, shown_since, seconds, moment):
+            return ''
+        return (
+            f'Nova did not show the host for a while, as when the database of its cell does not '
+            f'answer, and has shown it again for {moment.now - shown_since:.0f} s'
         )
 
     def _down_without_incident(self, moment: Moment) -> list[str]:
@@ -361,6 +396,6 @@ class Observer:
             if (not service.is_up or self._reports.has(host))
             and (host not in incidents or not incidents[host].is_open)
             and not service.is_in_maintenance
-            and not decide.is_old_silence(service, self._old_silence, now)
+            and not decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
             and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
         ]

@@ -29,6 +29,7 @@ class ServiceTable:
         self._services: dict[str, cloud.ComputeService] = {}
         self._heartbeats: dict[str, collections.deque[heartbeats.Heartbeat]] = {}
         self._written: dict[str, heartbeats.Heartbeat] = {}
+        self._shown_since: dict[str, float] = {}
         self._looked_at = float('-inf')
 
     def refresh(self) -> None:
@@ -50,6 +51,7 @@ class ServiceTable:
                 # Another thread looked later, and was answered before. What this look saw would be
                 # taken for a change, and the same heartbeat would count again after it.
                 return
+            is_first = not self._services
             self._last_look = number
             # No look that was answered in between has shown it: it may be as old as that.
             seen = heartbeats.Heartbeat(self._looked_at, time.time())
@@ -58,6 +60,7 @@ class ServiceTable:
                 before = self._services.get(host)
                 if before is None:
                     self._written[host] = seen._replace(after=float('-inf'))
+                    self._shown_since[host] = float('-inf') if is_first else seen.seen
                 elif before.heartbeat_at != service.heartbeat_at:
                     self._written[host] = seen
                 if before is not None and heartbeats.is_heartbeat(before, service):
@@ -93,6 +96,14 @@ class ServiceTable:
     def last_heartbeat(self, host: str) -> float:
         """After which time a host has surely sent one heartbeat at least; -infinity for none."""
         return max((one.after for one in self.heartbeats_of(host)), default=float('-inf'))
+
+    def shown_since(self, host: str) -> float:
+        """Since when each look has shown a host; -infinity where the first one did.
+
+        Nova leaves the hosts of a cell out of its answer, without a word, while the cell's database
+        does not answer. They cannot report then either.
+        """
+        return self._shown_since.get(host, float('-inf'))
 
     @property
     def looked_at(self) -> float:

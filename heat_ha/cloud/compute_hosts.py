@@ -199,6 +199,12 @@ def _marked(
             f'{written - marked:.0f} s after that: it is not known to be down. Fence it, then mark '
             'it again, with a reason (--down --disable --disable-reason TEXT)'
         )
+    if marked is not None and marked > now + cloud.CLOCKS_APART:
+        return _unknown(
+            f'its host is forced_down with a time that is {marked - now:.0f} s ahead: a clock was '
+            'set, so what it did since is not known. Fence it, then mark it again, with a reason '
+            '(--down --disable --disable-reason TEXT)'
+        )
     if written is not None and marked is None and now - written < mark_settle:
         return _unknown(
             f'its host is forced_down, and its record was written within the last '

@@ -119,7 +119,7 @@ class Sight(enum.Enum):
 # libvirt does not answer. All others are an operator's, also those of a program that an operator
 # runs, and Nova's own for a host that is not in service yet (enable_new_services).
 OUR_REASON = 'heat-ha: '
-NOT_OPERATORS = (OUR_REASON, 'AUTO: ', 'set by vmwareapi host_state')
+NOT_OPERATORS = (OUR_REASON, 'AUTO: ', 'Auto-disabled due to ', 'set by vmwareapi host_state')
 
 # Seconds by which the clocks of one cloud's machines may differ: so much later than heat-ha's mark
 # a record must have been written to be a sign of life. Booting takes a host longer.

@@ -69,6 +69,16 @@ class NovaAdmin:
                 return found
             marker = page[-1].id
 
+    def is_on(self, server: str, host: str) -> bool:
+        """Whether a server is on a host, by the record of the server itself.
+
+        Nova asks its cell for it, and does not answer when that does not.
+
+        :raises CouldNotAsk: no answer.
+        """
+        found = self._ask(f'server {server}', lambda c: _living(c, server))
+        return getattr(found, 'OS-EXT-SRV-ATTR:host', None) == host
+
     def arriving(self) -> dict[str, str]:
         """Servers that are being rebuilt on another host just now, each with that host.
 
@@ -134,14 +144,22 @@ class NovaAdmin:
         )  # fmt: skip
 
 
-def _server(client: Any, server: str) -> Any:
-    """A server as Nova has it on record, None where it has none."""
+def _living(client: Any, server: str) -> Any:
+    """A server that is not deleted, else None."""
     try:
         return client.servers.get(server)
     except nova_exceptions.NotFound:
+        return None
+
+
+def _server(client: Any, server: str) -> Any:
+    """A server as Nova has it on record, None where it has none."""
+    found = _living(client, server)
+    if found is None:
         search = {'all_tenants': True, 'deleted': True, 'uuid': server}
-        found = client.servers.list(search_opts=search)
-        return next((one for one in found if one.id == server), None)
+        listed = client.servers.list(search_opts=search)
+        found = next((one for one in listed if one.id == server), None)
+    return found
 
 
 def _compute_service(service: Any) -> cloud.ComputeService:

@@ -186,7 +186,9 @@ def _unknown_host(observation: Observation, settings: Settings) -> Step:
         return Wait('an operator has disabled its nova-compute')
     if observation.judgement.verdict is not Verdict.DOWN:
         return Wait(observation.judgement.reason)
-    if is_old_silence(observation.service, settings.old_silence, observation.now):
+    # The agent's own clock may be ahead of Nova's.
+    now = min(observation.now, observation.newest)
+    if is_old_silence(observation.service, settings.old_silence, now):
         # It was dead before anybody watched it. Who wants it fenced all the same marks it.
         return Wait(
             'it has been silent for too long to have failed just now; forced_down, set again, '
@@ -317,7 +319,11 @@ def _not_proved(observation: Observation, incident: Incident, settings: Settings
         return _contradicted(observation, incident, settings, life)
     if incident.proof is None:
         return _renew(observation, 'no proof of its fence is on record')
-    if observation.now - incident.proof.at > settings.proof_valid and not _is_word(observation):
+    age = observation.now - incident.proof.at
+    if age < -cloud.CLOCKS_APART and not _is_word(observation):
+        # How old it is cannot be known, nor what came after it.
+        return _renew(observation, 'the proof of its fence is of a time to come: a clock was set')
+    if age > settings.proof_valid and not _is_word(observation):
         # Somebody may have repaired it since. Fencing it again is harmless.
         return _renew(observation, 'the proof of its fence is too old')
     return Wait(observation.unclear) if observation.unclear else None
@@ -416,7 +422,7 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
     if not observation.service.is_forced_down:
         return _let_in_again(observation, incident, 'Nova uses it again')
     if observation.leftovers is None:
-        return Wait('its leftovers were not read')
+        return Wait('it is not certain yet that nothing is left on it')
     if observation.leftovers:
         shown = ', '.join(observation.leftovers[:3]) + (
             ', …' if len(observation.leftovers) > 3 else ''

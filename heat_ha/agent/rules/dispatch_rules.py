@@ -142,6 +142,22 @@ def is_ended(
     return server not in on_host
 
 
+def missing(
+    dispatches: Sequence[PolicyDispatch],
+    on_host: Collection[str],
+    states: Mapping[int, PolicyState],
+) -> list[str]:
+    """The servers that nobody rescues, and that would count as gone because a list lacks them."""
+    return [
+        server
+        for dispatch in dispatches
+        if dispatch.state in (DispatchState.WAITING, DispatchState.SIGNALLED)
+        for server in dispatch.servers
+        if server not in on_host
+        and not (dispatch.number in states and server in states[dispatch.number].rescues)
+    ]
+
+
 def advance(
     dispatches: Sequence[PolicyDispatch],
     on_host: Collection[str],

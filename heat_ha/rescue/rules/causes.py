@@ -137,8 +137,8 @@ _NO_HOST = re.compile(
 
 # What the server is made of does not fit the host: its CPU, its machine type, its image.
 _BUILD = re.compile(
-    r'unacceptable cpu|cpu (info )?is (un|not )?acceptable|invalid ?cpu ?info|incompatible with host'
-    r'|guest cpu (doesn.t|does not) match|unsupported configuration|machine type'
+    r'unacceptable cpu|invalid ?cpu ?info|cpu is incompatible|guest cpu (doesn.t|does not) match'
+    r'|unsupported configuration|machine type'
     r'|image \S+ (could not be found|is unacceptable)|imagenotfound|imageunacceptable',
     re.I,
 )

@@ -85,6 +85,10 @@ def look(monkeypatch, *, written, reason='', forced=True, state='down', settle=1
         (NOW - 86400, NOW - 3, HostState.UNKNOWN),
         (NOW - 86400, NOW - 3600, HostState.UNKNOWN),
         (NOW - 40, NOW, HostState.UNKNOWN),
+        # The clock of the agent that marked it was ahead, a little or by hours.
+        (NOW + 25, NOW, HostState.CONFIRMED_DOWN),
+        (NOW + 7200, NOW - 3600, HostState.UNKNOWN),
+        (NOW + 7200, NOW, HostState.UNKNOWN),
     ],
 )
 def test_a_host_that_was_heard_of_after_our_mark_is_not_confirmed_down(

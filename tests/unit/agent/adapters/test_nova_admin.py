@@ -90,7 +90,13 @@ def test_no_other_reason_has_the_time_of_a_mark(reason):
 
 @pytest.mark.parametrize(
     ('shown', 'deleted', 'host'),
-    [('c1', [], 'c1'), (None, [('s', 'c2')], 'c2'), (None, [('other', 'c3')], ''), (None, [], '')],
+    [
+        ('c1', [], 'c1'),
+        ('c2', [], 'c2'),
+        (None, [('s', 'c1')], 'c1'),
+        (None, [('other', 'c3')], ''),
+        (None, [], ''),
+    ],
 )
 def test_the_host_of_a_server_is_found_also_when_it_is_deleted(monkeypatch, shown, deleted, host):
     def server(name, on):
@@ -108,6 +114,8 @@ def test_the_host_of_a_server_is_found_also_when_it_is_deleted(monkeypatch, show
     client = types.SimpleNamespace(servers=types.SimpleNamespace(get=get, list=find))
     monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
     assert nova_admin.NovaAdmin('one').host_of('s') == host
+    # Where it was says nothing of one that is deleted.
+    assert nova_admin.NovaAdmin('one').is_on('s', 'c1') is (shown == 'c1')
 
 
 @pytest.mark.parametrize('order', [1, -1], ids=['live first', 'live last'])

@@ -255,6 +255,7 @@ def test_a_host_that_dies_again_while_it_is_rescued_is_a_new_failure():
         ('', True),
         ('a fan is replaced', True),
         ('AUTO: Connection to libvirt lost: -1', False),
+        ('Auto-disabled due to 10 build failures', False),
         ('set by vmwareapi host_state', False),
         ('heat-ha: redfish by a: switched off at 2026-11-27T10:00:00Z', False),
         # Not in service yet (enable_new_services), or in the hands of another program.
@@ -455,3 +456,29 @@ def test_where_others_fence_a_host_that_lived_the_ways_out_lead_on():
     assert decide.next_step(again, SETTINGS) == decide.Enter(
         'Nova shows it as forced down', Phase.RESCUING
     )
+
+
+@pytest.mark.parametrize('phase', [Phase.FENCED, Phase.RESCUING])
+@pytest.mark.parametrize(('ahead', 'is_proof'), [(0, True), (25, True), (3600, False)])
+def test_a_proof_of_a_time_to_come_proves_nothing(phase, ahead, is_proof):
+    """A clock was set back: neither its age is known, nor what came after it."""
+    shown = mark(up=False, forced=phase is Phase.RESCUING, disabled=phase is Phase.RESCUING)
+    proof = fencing.Proof('redfish', 'switched off', NOW + ahead)
+    seen = seen_as(phase, Verdict.DOWN, shown, {'proof': proof, 'rescues_left': 2})
+    step = decide.next_step(seen, SETTINGS)
+    if is_proof:
+        assert isinstance(step, (decide.MarkDown, decide.Rescue)), step
+    else:
+        assert isinstance(step, decide.Fence) and 'clock' in step.reason
+
+
+@pytest.mark.parametrize('ahead', [0, 25 * 3600])
+def test_a_silence_is_as_old_as_by_the_clock_that_wrote_it(ahead):
+    """The agent's own clock may be a day ahead."""
+    shown = mark(up=False, written=NOW - 70)
+    seen = dataclasses.replace(
+        seen_as(None, Verdict.DOWN, shown, {}), now=NOW + ahead, newest=NOW - 1
+    )
+    assert isinstance(decide.next_step(seen, SETTINGS), decide.Enter)
+    old = dataclasses.replace(seen, service=mark(up=False, written=NOW - 2 * 86400))
+    assert isinstance(decide.next_step(old, SETTINGS), decide.Wait)

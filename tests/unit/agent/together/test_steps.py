@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from heat_ha import serialization
-from heat_ha.agent import dispatcher, engines
+from heat_ha import exceptions, serialization
+from heat_ha.agent import dispatcher, empty_answers, engines
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import decide, dispatch_rules, storm
@@ -129,7 +129,7 @@ def test_a_step_that_nobody_executes_is_an_error(store):  # noqa: F811
 @pytest.fixture
 def policies(store, monkeypatch):  # noqa: F811
     """Two policies with a server each on c1, in Heat's database, and what was sent to them."""
-    made = types.SimpleNamespace(sent=[], states={}, on_host={'s1', 's2'})
+    made = types.SimpleNamespace(sent=[], states={}, on_host={'s1', 's2'}, is_on=set())
     found = {
         server: types.SimpleNamespace(
             number=number, name=f'p{number}', stack_id='st', stack_name='s', project='p', root='r',
@@ -152,8 +152,9 @@ def policies(store, monkeypatch):  # noqa: F811
     )
     monkeypatch.setattr(dispatcher, 'policy_index', index)
     nova = types.SimpleNamespace(
-        servers_on=lambda _host, _project='': made.on_host, arriving=lambda: {}
-    )
+        servers_on=lambda _host, _project='': made.on_host, arriving=lambda: {},
+        is_on=lambda server, _host: server in made.is_on,
+    )  # fmt: skip
     made.dispatcher = dispatcher.Dispatcher(
         store, nova, engines.EngineLiveness(), storm.Limits(), 8, 0
     )
@@ -219,9 +220,33 @@ def test_a_host_whose_servers_nobody_protects_is_done_and_leaves_no_older_rows(
     world = World()
     agent = with_real_dispatcher(world, store, policies.dispatcher)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
+    # Nova may have left the host's cell out of its answer, so it is asked again.
+    with pytest.raises(exceptions.CouldNotAsk, match='shows none'):
+        agent._worker.step('c1')
+    assert phase(store, 'c1') == 'rescuing'
+    policies.dispatcher._empty = empty_answers.EmptyAnswers(0.0)
     assert agent._worker.step('c1') is False
     assert phase(store, 'c1') == 'done'
     assert store.get(agent_store.RESCUE, 'c1').value['opened'] == policies.incident.opened
+
+
+def test_a_list_without_the_hosts_cell_ends_no_rescue(policies, store):  # noqa: F811
+    world = World()
+    agent = with_real_dispatcher(world, store, policies.dispatcher)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
+    agent._worker.step('c1')
+    before = store.get(agent_store.RESCUE, 'c1').value
+    there, policies.on_host = policies.on_host, set()
+    policies.is_on = set(there)
+    for _ in range(3):
+        with pytest.raises(exceptions.CouldNotAsk, match='it left out s1'):
+            agent._worker.step('c1')
+        assert phase(store, 'c1') == 'rescuing'
+        assert store.get(agent_store.RESCUE, 'c1').value == before
+    # Deleted by their owner, or elsewhere.
+    policies.is_on = set()
+    agent._worker.step('c1')
+    assert phase(store, 'c1') == 'done'
 
 
 def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa: F811

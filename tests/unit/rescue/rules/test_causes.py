@@ -112,14 +112,14 @@ FAULTS = [
         Cause.SERVICE,
     ),
     # No host will run the server as it is.
-    ('Unacceptable CPU info: CPU doesn\'t have compatibility.', Cause.BUILD),
+    ("Unacceptable CPU info: CPU doesn't have compatibility.", Cause.BUILD),
     ('InvalidCPUInfo Unacceptable CPU info: x', Cause.BUILD),
     (
         'libvirtError unsupported configuration: CPU mode host-passthrough is not supported',
         Cause.BUILD,
     ),
     ('libvirtError the CPU is incompatible with host CPU: missing features: avx512', Cause.BUILD),
-    ('libvirtError operation failed: guest CPU doesn\'t match specification: x', Cause.BUILD),
+    ("libvirtError operation failed: guest CPU doesn't match specification: x", Cause.BUILD),
     ("libvirtError Emulator '/usr/bin/kvm' does not support machine type 'q35'", Cause.BUILD),
     ('Image x could not be found.', Cause.BUILD),
     ('ImageNotFound nova.exception.ImageNotFound: Image x could not be found.', Cause.BUILD),

@@ -211,7 +211,9 @@ def test_a_state_alone_never_leads_from_evacuate_to_a_method_that_deletes(vm_sta
             BEFORE, status=STATUS.get(vm_state, ServerStatus.OTHER), task=task, vm_state=vm_state
         )
         known = model.Progress('s', 'web', server, began=NOW - 100)
-        world = model.Observation(server, DEAD, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0)
+        world = model.Observation(
+            server, DEAD, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0
+        )
         step = decide.next_step(known, rules, model.Verify(), world)
         if isinstance(step, steps.Begin):
             assert step.method is Method.EVACUATE
@@ -255,7 +257,9 @@ def test_a_server_that_is_not_sick_any_more_is_left_alone_on_a_host_that_is_up(s
         now = dataclasses.replace(
             BEFORE, status=status, vm_state=vm_state.get(status.value, 'paused')
         )
-        world = model.Observation(now, UP, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0)
+        world = model.Observation(
+            now, UP, NOW, migration=Migration(Migration.ABSENT), absent_for=99.0
+        )
         step = decide.next_step(known, rules, model.Verify(), world)
         if status in (ServerStatus.SHUTOFF, ServerStatus.ERROR):
             assert isinstance(step, steps.Begin) and step.method is Method.RESTART

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cell whose database does not answer: Nova leaves its hosts out, and they cannot report."""
+
+import dataclasses
+
+import pytest
+
+from tests.unit.agent import worlds
+from tests.unit.agent.worlds import store  # noqa: F401
+
+HOSTS, REPORTS_EVERY, DOWN_AFTER = 40, 10, 60
+
+
+class World(worlds.World):
+    """The first hosts are in a small cell, which may be hidden; some of them may die."""
+
+    def __init__(self, count):
+        super().__init__(HOSTS)
+        self.edge = [f'c{n}' for n in range(1, count + 1)]
+        self.is_hidden = False
+        self.dead = set()
+        self.reports_by_itself = False
+
+    def nova_services(self):
+        hidden = self.edge if self.is_hidden else ()
+        return {host: one for host, one in self.services.items() if host not in hidden}
+
+    def second(self, clock):
+        clock.now += 1
+        for number, (host, one) in enumerate(self.services.items()):
+            can_report = host not in self.dead and not (self.is_hidden and host in self.edge)
+            if can_report and (clock.now + number) % REPORTS_EVERY == 0:
+                one = dataclasses.replace(one, heartbeat_at=clock.now)
+            is_up = clock.now - (one.heartbeat_at or 0) < DOWN_AFTER and not one.is_forced_down
+            self.services[host] = dataclasses.replace(one, is_up=is_up)
+
+
+@pytest.fixture
+def passes(monkeypatch, store):  # noqa: F811
+    def make(world):
+        clock = worlds.Clock(monkeypatch, world)
+        agent = worlds.make(world, store, settle=5.0, mark_settle=15.0)
+
+        def passes(seconds):
+            for _ in range(seconds):
+                world.second(clock)
+                if clock.now % 3 == 0:
+                    worlds.rounds(agent, world, 1)
+
+        return passes
+
+    return make
+
+
+def fenced(world):
+    return {host for what, host in world.done if what == 'off'}
+
+
+@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.parametrize('seconds', [30, 90, 94, 97])
+def test_hosts_that_are_shown_again_are_given_the_time_to_report(passes, count, seconds):
+    world = World(count)
+    go_on = passes(world)
+    go_on(120)
+    world.is_hidden = True
+    go_on(seconds)
+    world.is_hidden = False
+    go_on(60)
+    assert not fenced(world)
+
+
+def test_a_host_that_died_meanwhile_is_fenced_once_it_would_have_reported(passes):
+    world = World(3)
+    go_on = passes(world)
+    go_on(120)
+    world.is_hidden, world.dead = True, {'c2'}
+    go_on(90)
+    assert not fenced(world)
+    world.is_hidden = False
+    go_on(60)
+    assert fenced(world) == {'c2'}
