@@ -5,9 +5,8 @@ Nothing here has an effect: it reads, and returns values.
 """
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from heat_ha import exceptions, serialization
@@ -19,11 +18,13 @@ from heat_ha.agent import (
     power_watch,
     report_table,
     service_table,
+    silences,
     sources,
 )
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase, Verdict
+from heat_ha.agent.moment import Moment
 from heat_ha.agent.rules import confirmation, decide, heartbeats, storm
 from heat_ha.fencing import inventory
 
@@ -50,68 +51,6 @@ class _Others:
     storm: str = ''
     doubt: str = ''
     outlived_since: float = float('inf')
-
-
-class Moment:
-    """All hosts together at one moment, for each of them that has failed.
-
-    A cloud may have thousands of hosts, and a hundred that have failed. What is the same for each
-    of these is found out once, when the first one needs it.
-
-    :param incidents: all on record, by host.
-    :param now: Unix time.
-    :param find_down: finds the hosts that ``down`` has.
-    """
-
-    def __init__(
-        self,
-        incidents: Mapping[str, Incident],
-        now: float,
-        table: service_table.ServiceTable,
-        domains: storm.Domains,
-        find_down: Callable[['Moment'], list[str]],
-    ) -> None:
-        self.incidents = incidents
-        self.now = now
-        self.services = table.services
-        self._table = table
-        self._domains = domains
-        self._find_down = find_down
-
-    @functools.cached_property
-    def beats(self) -> Mapping[str, tuple[float, ...]]:
-        """When each host gave its last heartbeats."""
-        return self._table.heartbeat_times()
-
-    @functools.cached_property
-    def newest(self) -> float:
-        """The youngest of the hosts' reports, by Nova's clock; infinity where there is none."""
-        written = [one.heartbeat_at for one in self.services.values() if one.heartbeat_at]
-        return max(written, default=float('inf'))
-
-    @functools.cached_property
-    def expected(self) -> frozenset[str]:
-        """The hosts that should give heartbeats."""
-        return frozenset(
-            host
-            for host, service in self.services.items()
-            if not (service.is_in_maintenance or service.is_forced_down)
-        )
-
-    @functools.cached_property
-    def on_time(self) -> frozenset[str]:
-        """Of those the ones that are not silent."""
-        return heartbeats.on_time(self.expected, self.beats, self.now)
-
-    @functools.cached_property
-    def down(self) -> list[str]:
-        """Hosts that the sources show as down and that have no open incident yet."""
-        return self._find_down(self)
-
-    @functools.cached_property
-    def domains(self) -> Mapping[str, frozenset[str]]:
-        """The hosts of each failure domain, by its name."""
-        return self._domains.of({host: one.zone for host, one in self.services.items()})
 
 
 # While an incident is in one of these, other hosts may keep it from going on.
@@ -152,7 +91,7 @@ class Observer:
     ) -> None:
         self._rule = rule
         self._old_silence = old_silence
-        self._mark_settle = mark_settle
+        self._silences = silences.Silences(table, monitor, mark_settle)
         self._fences = fences
         self._power = power
         self._limits = limits
@@ -245,7 +184,7 @@ class Observer:
             looked_at=self._table.looked_at,
             newest=moment.newest,
             turn=self._turn(incident, incidents, now),
-            is_settled=self._is_settled(host, incident, moment),
+            is_settled=self._silences.is_settled(host, incident, moment),
             **self._since_proof(host, incident, moment),
         )
 
@@ -271,56 +210,14 @@ class Observer:
             1 if can_fence else heartbeats.SURE_LIFE,
             self._power.seen_on(host, incident.proof) if incident.proof is not None else '',
         )
-        unclear = '' if life else self._unclear(host, proof_at, moment) or unseen
+        unclear = '' if life else self._silences.unclear(host, proof_at, moment) or unseen
         return {'life': life, 'unclear': unclear, 'can_fence': can_fence, 'is_word': is_word}
-
-    def _unclear(self, host: str, proof_at: float, moment: Moment) -> str:
-        """Why it is not known whether a host lived after its fence; '' when it is."""
-        doubted_at = heartbeats.doubted_at(
-            proof_at,
-            self._table.heartbeats_of(host),
-            self._table.written(host),
-            self._table.services.get(host),
-        )
-        seconds = max(self._mark_settle, heartbeats.SILENT_ENOUGH)
-        if doubted_at is None or self._is_silence(host, doubted_at, seconds, moment):
-            return ''
-        return (
-            'Nova has shown it alive, and it is not known whether that was after its fence: it '
-            f'must be silent for {seconds:.0f} s'
-        )
 
     def _unseen(self, incident: Incident) -> str:
         """Why it is not known whether the power of a fenced host is still off; '' when it is."""
         if incident.proof is None or not self._power.is_behind(incident.host, incident.proof):
             return ''
         return 'this agent has taken it up, and has not seen its power yet'
-
-    def _heard_since(self, host: str) -> float:
-        """Since when a host would have been heard if it had sent heartbeats."""
-        # What was seen while the agent was cut off may not be all.
-        return max(self._monitor.trusted_since, self._table.shown_since(host))
-
-    def _is_silence(self, host: str, since: float, seconds: float, moment: Moment) -> bool:
-        since = max(since, self._heard_since(host))
-        others = moment.expected - {host}
-        return heartbeats.is_silence(since, seconds, others, moment.beats, self._table.looked_at)
-
-    def _is_settled(self, host: str, incident: Incident | None, moment: Moment) -> bool:
-        service = moment.services.get(host)
-        is_marked = service is not None and service.is_forced_down
-        if not is_marked or incident is None or not incident.is_believed:
-            # Nobody's word is asked for.
-            return False
-        return heartbeats.has_settled(
-            moment.beats.get(host, ()),
-            self._table.written_at(host),
-            self._heard_since(host),
-            self._mark_settle,
-            moment.expected - {host},
-            moment.beats,
-            self._table.looked_at,
-        )
 
     def _turn(
         self, incident: Incident | None, incidents: Mapping[str, Incident], now: float
@@ -373,18 +270,8 @@ class Observer:
         return _Others(
             storm.of_hosts(host, known, moment.down, *rest, moment.domains),
             storm.doubt(host, known, moment.down, unheard, *rest)
-            or self._hidden(host, shown_since, moment),
+            or self._silences.hidden(host, shown_since, moment),
             silent_since if living and living <= outlived else float('inf'),
-        )
-
-    def _hidden(self, host: str, shown_since: float, moment: Moment) -> str:
-        """Why a host may only not have been heard yet; '' when it would have been."""
-        seconds = max(self._mark_settle, heartbeats.SILENT_ENOUGH)
-        if shown_since == float('-inf') or self._is_silence(host, shown_since, seconds, moment):
-            return ''
-        return (
-            f'Nova did not show the host for a while, as when the database of its cell does not '
-            f'answer, and has shown it again for {moment.now - shown_since:.0f} s'
         )
 
     def _down_without_incident(self, moment: Moment) -> list[str]:
