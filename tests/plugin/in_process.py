@@ -201,10 +201,11 @@ class Engine(schedule.Schedule, stand_ins.ServerFolder):
         :returns: False when it lived to the end.
         """
         other = str(uuid.uuid4())
+        # SQLite must not find connections of another process in its own.
+        _engine().dispose()
         child = os.fork()
         if child == 0:
             try:
-                _engine().dispose(close=False)
                 self.engine_id = self._service.engine_id = self._worker.engine_id = other
                 self._count_down(before_commit)
                 work(*args)
@@ -306,6 +307,18 @@ def _engine():
     return db_api.get_engine()
 
 
+def _keep_connections(engine):
+    """Open no file for each session: as oslo.db has it, that takes a fifth of the tests' time."""
+    known = engine.pool
+    engine.pool = sqlalchemy.pool.QueuePool(
+        known._creator,
+        pool_size=20,
+        max_overflow=-1,
+        dialect=engine.dialect,
+        _dispatch=known.dispatch,
+    )
+
+
 def start_heat(folder):
     """Set Heat up once in a process: options, database, types."""
     # Older libraries ask for files of rules, which a program has said where to find by then.
@@ -324,6 +337,7 @@ def start_heat(folder):
         # As the databases do that Heat is made for: never give an id twice.
         if isinstance(next(iter(table.primary_key)).type, sqlalchemy.Integer):
             table.dialect_options['sqlite']['autoincrement'] = True
+    _keep_connections(_engine())
     models.BASE.metadata.create_all(_engine())
     resources.initialise()
     resources.global_env().register_class('OS::Nova::Server', stand_ins.Server)
