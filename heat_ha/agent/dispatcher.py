@@ -79,14 +79,14 @@ class Dispatcher:
         :raises exceptions.HaError: Nova, an engine or what is on record could not be read.
         """
         entry = self._store.get(agent_store.RESCUE, incident.host)
-        on_host = self._nova.servers_on(incident.host)
+        on_host = set(self._nova.servers_on(incident.host))
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
         known = [] if is_new else _dispatches_of(entry)
         if is_new:
             self._check_empty(incident, on_host)
         dispatches = self._find_policies(incident.host, on_host) if is_new else known
         states = self._states(dispatches)
-        self._check_missing(incident, dispatch_rules.missing(dispatches, on_host, states))
+        on_host |= self._left_out(incident, dispatch_rules.missing(dispatches, on_host, states))
         dispatches, due = dispatch_rules.advance(
             dispatches,
             on_host,
@@ -113,23 +113,26 @@ class Dispatcher:
                 'nova', f'the servers on {incident.host}', 'it shows none; it is asked once more'
             )
 
-    def _check_missing(self, incident: Incident, missing: Sequence[str]) -> None:
+    def _left_out(self, incident: Incident, missing: Sequence[str]) -> set[str]:
         """Ask for each server by itself that the list lacks and nobody rescues.
 
-        :raises exceptions.CouldNotAsk: it is on the host, so the list was not complete.
+        :returns: those that are on the host, or of which that is not known (S2).
         """
         opened, left = self._left.get(incident.host, (incident.opened, set()))
         if opened != incident.opened:
             left = set()
         self._left[incident.host] = incident.opened, left
-        for server in missing:
-            if server in left:
-                continue
-            if self._nova.is_on(server, incident.host):
-                raise exceptions.CouldNotAsk(
-                    'nova', f'the servers on {incident.host}', f'it left out {server}'
-                )
-            left.add(server)
+        rest = [server for server in missing if server not in left]
+        found: set[str] = set()
+        for number, server in enumerate(rest):
+            try:
+                is_on = self._nova.is_on(server, incident.host)
+            except exceptions.CouldNotAsk as exc:
+                # The others would be waited for as long.
+                LOG.info('host=%s %s', incident.host, exc)
+                return found | set(rest[number:])
+            (found if is_on else left).add(server)
+        return found
 
     def signal_due(self, incident: Incident, plan: DispatchPlan) -> None:
         """Put the plan on record, then signal the policies whose turn it is (S4).
