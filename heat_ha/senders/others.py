@@ -39,7 +39,7 @@ SERVER_KEYS = (
 )  # fmt: skip
 
 # Objects with labels, which are surer than the name of a host, and lists of several servers.
-LABEL_KEYS = ('labels', 'tags', 'dimensions', 'details')
+LABEL_KEYS = ('labels', 'tags', 'dimensions', 'details', 'body')
 LIST_KEYS = ('servers', 'server_ids', 'instances', 'members', 'hosts', 'nodes', 'vms')
 
 # They say nothing of a state: with these alone a body is an alarm, as Heat's own policies take it.
@@ -48,7 +48,16 @@ SILENT_KEYS = ('alarm_id', 'alarm_name', 'severity', 'reason', 'reason_data', *S
 
 def says_a_state(body: Body) -> bool:
     """Whether a body has a key where a state may be."""
-    return any(str(key).lower() in (*STATE_KEYS, *OCCASION_KEYS) for key in body)
+    return _has_one_of(body, STATE_KEYS, OCCASION_KEYS)
+
+
+def says_something(body: Body) -> bool:
+    """Whether a body has a key for a state, or one that decides what a state asks for."""
+    return _has_one_of(body, STATE_KEYS, OCCASION_KEYS, QUIET_FLAGS, TEST_FLAGS)
+
+
+def _has_one_of(body: Body, *keys: Sequence[str]) -> bool:
+    return any(str(key).lower() in of for key in body for of in keys)
 
 
 def _folded(body: Body) -> Body:
@@ -69,6 +78,10 @@ def _folded(body: Body) -> Body:
 
 def _other(sender: Sender, body: Body) -> list[Alert]:
     body = _folded(body)
+    if says_a_state(body) and says_a_state(parts.mapping(body.get('body'))):
+        raise exceptions.Refused(
+            'the body and the object in it both have a state', 'Send the state in one of them'
+        )
     if any(parts.is_set(body.get(key)) for key in TEST_FLAGS):
         raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
     said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]

@@ -40,11 +40,22 @@ def read(body: Body) -> Alert:
 
     :raises exceptions.Refused: a known sender's body is not understood, has an unknown word for a
         state, or asks for something of several servers; an unknown one's says nothing of a state,
-        and has more than names and reasons.
+        and has more than names and reasons, or comes in an envelope.
     """
-    body = envelopes.opened(body)
-    sender = next(s for s in SENDERS if s.is_from(body))
-    return _as_one(sender.read(sender, body), sender)
+    inside = envelopes.opened(body)
+    sender = sender_of(inside)
+    if inside is not body and sender is others.OTHER and not others.says_a_state(inside):
+        # What tells of a server that has started names it as well.
+        raise exceptions.Refused(
+            'what is in the envelope is of no known sender and has no state',
+            'Send {"state": "alarm", "server_id": ID} in it, "ok" when it is over',
+        )
+    return _as_one(sender.read(sender, inside), sender)
+
+
+def sender_of(body: Body) -> Sender:
+    """The first row that recognises a body; the last one recognises any."""
+    return next(s for s in SENDERS if s.is_from(body))
 
 
 def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
