@@ -95,7 +95,7 @@ def _is_from_sensu(body: Body) -> bool:
 def _sensu(sender: Sender, body: Body) -> list[Alert]:
     check, entity = (parts.object_of(body[key], key) for key in ('check', 'entity'))
     state = sender.state(check.get('status'), 'status of the check')
-    if check.get('state') == 'flapping' or parts.is_set(check.get('is_silenced')):
+    if check.get('state') == 'flapping' or parts.flag(check.get('is_silenced'), 'is_silenced'):
         state = AlarmState.OK
     about = parts.mapping(entity.get('metadata'))
     named = parts.server(parts.mapping(about.get('labels'))) or parts.server(about, ('name',))

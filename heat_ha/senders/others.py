@@ -22,13 +22,27 @@ STATE_KEYS = (
 # downtime. Where it asks for nothing, the state does not either.
 OCCASION_KEYS = ('notification_type', 'notificationtype')
 
-# Flags with which the state asks for nothing, and those by which the body is only a test.
+# Flags with which the state asks for nothing, and those by which the body is only a test. Nagios
+# and Icinga count: a problem in two downtimes at once, an acknowledgement that stays.
+COUNTED_FLAGS = (
+    'downtime_depth', 'scheduled_downtime_depth', 'hostdowntime', 'servicedowntime',
+    'acknowledgement',
+)  # fmt: skip
 QUIET_FLAGS = (
     'acknowledged', 'acked', 'is_acknowledged', 'silenced', 'is_silenced', 'suppressed',
     'is_suppressed', 'muted', 'maintenance', 'in_maintenance', 'downtime', 'in_downtime',
-    'flapping', 'is_flapping', 'paused',
+    'flapping', 'is_flapping', 'paused', 'in_scheduled_downtime', 'problem_has_been_acknowledged',
+    *COUNTED_FLAGS,
 )  # fmt: skip
 TEST_FLAGS = ('test', 'is_test', 'testing', 'dry_run', 'drill')
+
+# Where Nagios and Icinga say that a state is SOFT, which is to be checked again before anybody is
+# told of it. The first that is there counts, as for a state.
+STATE_TYPE_KEYS = (
+    'servicestatetype', 'service_state_type', 'hoststatetype', 'host_state_type',
+    'statetype', 'state_type',
+)  # fmt: skip
+_SOFT = ('soft', '0')
 
 # Severities with which an alarm is over, whatever else is said of it.
 OVER = ('ok', 'normal', 'clear', 'cleared', 'resolved')
@@ -82,7 +96,7 @@ def _other(sender: Sender, body: Body) -> list[Alert]:
         raise exceptions.Refused(
             'the body and the object in it both have a state', 'Send the state in one of them'
         )
-    if any(parts.is_set(body.get(key)) for key in TEST_FLAGS):
+    if any(parts.flag(body.get(key), key) for key in TEST_FLAGS):
         raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
     said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]
     states = {sender.state(body[key], key) for key in said}
@@ -90,12 +104,22 @@ def _other(sender: Sender, body: Body) -> list[Alert]:
         _refuse_what_may_say_more(body)
         states = {AlarmState.ALARM}
     is_over = parts.text(body, 'severity').strip().lower() in OVER
-    if is_over or any(parts.is_set(body.get(key)) for key in QUIET_FLAGS):
+    if is_over or _is_quiet(body):
         states = {AlarmState.OK}
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
     return [openstack.event_alert(state, body, named) for named in _servers(body)]
+
+
+def _is_quiet(body: Body) -> bool:
+    """Whether a state asks for nothing, or for nothing yet. All flags have to be understood."""
+    flags = [
+        (parts.counts if key in COUNTED_FLAGS else parts.flag)(body.get(key), key)
+        for key in QUIET_FLAGS
+    ]
+    kind = _first(body, STATE_TYPE_KEYS)
+    return any(flags) or (kind is not None and str(body[kind]).strip().lower() in _SOFT)
 
 
 def _servers(body: Body) -> Sequence[str | None]:

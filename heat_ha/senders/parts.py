@@ -20,6 +20,12 @@ SERVER_KEYS = (
 # They name a server only where they have an id: exporters also have others under these names.
 ID_KEYS = ('uuid', 'resource', 'id')
 
+# How senders write that a flag is set, and that it is not.
+_SET = ('true', 't', 'yes', 'y', 'on', '1', 'active', 'enabled')
+_NOT_SET = (
+    'false', 'f', 'no', 'n', 'off', '0', '', 'none', 'null', 'n/a', 'na', 'inactive', 'disabled',
+)  # fmt: skip
+
 _ID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.IGNORECASE)
 
 
@@ -98,8 +104,24 @@ def has(*keys: str) -> Callable[[Body], bool]:
     return lambda body: all(body.get(key) is not None for key in keys)
 
 
-def is_set(value: object) -> bool:
-    """Whether a flag is set, however its sender writes that it is not."""
-    if isinstance(value, str):
-        return value.strip().lower() not in ('', 'false', 'no', 'off', 'none', 'null', '0')
-    return bool(value)
+def flag(value: object, key: str) -> bool:
+    """Whether a flag is set, however its sender writes that.
+
+    :raises exceptions.Refused: it is neither set nor not set. Many a key of this name has
+        something else, such as how long a server was down, or the name of a check.
+    """
+    if value is None or value in ([], {}):
+        return False
+    word = str(value).strip().lower() if isinstance(value, (str, int)) else None
+    if word not in _SET and word not in _NOT_SET:
+        raise exceptions.Refused(f'{key} is {quoting.shown(value)}', 'Send true or false')
+    return word in _SET
+
+
+def counts(value: object, key: str) -> bool:
+    """Whether a flag is set whose sender counts: how many downtimes there are, for example.
+
+    :raises exceptions.Refused: as for any flag.
+    """
+    text = str(value).strip() if isinstance(value, (str, int)) else ''
+    return (text.isascii() and text.isdigit() and int(text) > 0) or flag(value, key)

@@ -104,8 +104,16 @@ def test_a_list_names_one_server_or_is_refused(key):
         assert_read({'state': 'alarm', key: odd}, REFUSED, f'{key} is ')
 
 
-SET = (True, 1, 'true', 'Yes', '1', 'on', 'since noon', {'by': 'me'})
-NOT_SET = (False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {})
+SET = (True, 1, 'true', 'Yes', 'y', '1', 'on', 'T', 'Active', 'enabled')
+NOT_SET = (
+    False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {},
+    'n', 'F', 'null', 'N/A', 'na', 'inactive', 'disabled',
+)  # fmt: skip
+# How long, how often, why, what is tested: keys of the same name have that elsewhere.
+NO_FLAG = (
+    'since noon', {'by': 'me'}, {'active': False}, ['x'], '5 minutes', '2 % [3 h 2 m]', -1, 1.5,
+    float('nan'), 'unacknowledged', 'conn', '$HOSTDOWNTIME$', '\u0661',
+)  # fmt: skip
 
 
 @pytest.mark.parametrize('flag', others.QUIET_FLAGS)
@@ -115,6 +123,28 @@ def test_a_flag_that_is_set_makes_a_state_ask_for_nothing(flag):
         assert_read({flag: value, **NAMED}, OK, SERVER)
     for value in NOT_SET:
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+    another = 'muted' if flag == 'acked' else 'acked'
+    for value in NO_FLAG:
+        refused = refusal({'state': 'down', flag: value, another: True, **NAMED})
+        assert refused.reason.startswith(f'{flag} is ')
+        assert refused.remedy == 'Send true or false'
+
+
+def test_a_number_sets_a_flag_only_where_its_sender_counts():
+    for flag in others.QUIET_FLAGS:
+        for number in (2, 300, '12'):
+            counts = flag in others.COUNTED_FLAGS
+            state, expected = (OK, SERVER) if counts else (REFUSED, f'{flag} is ')
+            assert_read({'state': 'down', flag: number, **NAMED}, state, expected)
+
+
+@pytest.mark.parametrize('key', others.STATE_TYPE_KEYS)
+def test_a_state_that_is_to_be_checked_again_asks_for_nothing_yet(key):
+    for value in ('SOFT', 'Soft', ' soft', 0, '0'):
+        assert_read({'state': 'down', key: value, **NAMED}, OK, SERVER)
+        assert_read({'state': 'down', key.upper(): value, **NAMED}, OK, SERVER)
+    for value in ('HARD', 1, '', None, 'x', [], {}):
+        assert_read({'state': 'down', key: value, **NAMED}, ALARM, SERVER)
 
 
 @pytest.mark.parametrize('state', [{}, {'state': 'problem'}])
@@ -131,6 +161,8 @@ def test_a_test_is_refused(flag):
         assert_read({'state': 'down', flag: value, **NAMED}, REFUSED, 'is a test')
     for value in NOT_SET:
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+    for value in NO_FLAG:
+        assert_read({'state': 'down', flag: value, **NAMED}, REFUSED, f'{flag} is ')
 
 
 @pytest.mark.parametrize('key', others.OCCASION_KEYS)
@@ -177,6 +209,23 @@ ROWS = [
     # A notification about a host has no service.
     ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '', 'HOSTNAME': 'web-1'}, ALARM, 'web-1'),
     ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '$SERVICESTATE$'}, REFUSED, 'SERVICESTATE'),
+    # The state of the service counts, so the type of it does.
+    (
+        {'SERVICESTATE': 'CRITICAL', 'SERVICESTATETYPE': 'HARD', 'HOSTSTATETYPE': 'SOFT'},
+        ALARM,
+        None,
+    ),
+    (
+        {'HOSTSTATE': 'DOWN', 'HOSTSTATETYPE': 'SOFT', 'SERVICESTATETYPE': '', 'HOSTNAME': 'web-1'},
+        OK,
+        'web-1',
+    ),
+    (
+        nagios('DOWN', 'PROBLEM', state_type='HARD', downtime_depth=0, acknowledgement=0),
+        ALARM,
+        SERVER,
+    ),
+    (nagios('DOWN', 'PROBLEM', downtime_depth=1, acknowledgement=0), OK, SERVER),
     # Numbers of Icinga's own, 0 of which is up.
     (icinga_event(0), REFUSED, 'state is 0'),
     (icinga_event(2), REFUSED, 'state is 2'),
