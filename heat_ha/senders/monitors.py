@@ -23,7 +23,7 @@ def _zabbix(sender: Sender, body: Body) -> list[Alert]:
         # Somebody acknowledged or commented a problem: it is the same one still.
         state = AlarmState.OK
     name, reason = parts.text(body, 'event_name'), parts.text(body, 'alert_message')
-    return [Alert(state, parts.server(body), name, reason)]
+    return [Alert(state, parts.labelled(body), name, reason)]
 
 
 def maintenance(checks: list[Body]) -> Callable[[Body], bool]:
@@ -98,7 +98,7 @@ def _sensu(sender: Sender, body: Body) -> list[Alert]:
     if check.get('state') == 'flapping' or parts.flag(check.get('is_silenced'), 'is_silenced'):
         state = AlarmState.OK
     about = parts.mapping(entity.get('metadata'))
-    named = parts.server(parts.mapping(about.get('labels'))) or parts.server(about, ('name',))
+    named = parts.labelled(parts.labels_of(about.get('labels'))) or parts.server(about, ('name',))
     name = parts.text(parts.mapping(check.get('metadata')), 'name')
     return [Alert(state, named, name, parts.text(check, 'output'))]
 
@@ -107,7 +107,7 @@ ZABBIX = Sender(
     'Zabbix',
     '``event_value``',
     some('1', '0'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     lambda body: 'event_value' in body,
     _zabbix,
 )

@@ -90,8 +90,8 @@ def _folded(body: Body) -> Body:
     return found
 
 
-def _other(sender: Sender, body: Body) -> list[Alert]:
-    body = _folded(body)
+def _other(sender: Sender, sent: Body) -> list[Alert]:
+    body = _folded(sent)
     if says_a_state(body) and says_a_state(parts.mapping(body.get('body'))):
         raise exceptions.Refused(
             'the body and the object in it both have a state', 'Send the state in one of them'
@@ -109,7 +109,7 @@ def _other(sender: Sender, body: Body) -> list[Alert]:
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
-    return [openstack.event_alert(state, body, named) for named in _servers(body)]
+    return [openstack.event_alert(state, body, named) for named in _servers(body, sent)]
 
 
 def _is_quiet(body: Body) -> bool:
@@ -122,13 +122,14 @@ def _is_quiet(body: Body) -> bool:
     return any(flags) or (kind is not None and str(body[kind]).strip().lower() in _SOFT)
 
 
-def _servers(body: Body) -> Sequence[str | None]:
+def _servers(body: Body, sent: Body) -> Sequence[str | None]:
     """The servers that a body names, or None alone.
 
+    :param sent: the body with its keys as they were sent.
     :raises exceptions.Refused: one of them has no name.
     """
-    labels = [parts.mapping(body.get(key)) for key in LABEL_KEYS]
-    surest = parts.server(body) or next((one for of in labels if (one := parts.labelled(of))), None)
+    labels = [*(parts.labels_of(body.get(key)) for key in LABEL_KEYS), parts.resource(body)]
+    surest = parts.server(sent) or next((one for of in labels if (one := parts.labelled(of))), None)
     if surest is not None:
         return [surest]
     for key in LIST_KEYS:
@@ -140,7 +141,11 @@ def _servers(body: Body) -> Sequence[str | None]:
                 f'{key} is {quoting.shown(found)}', 'Send "server_id" with the id of one server'
             )
         return [quoting.within_length(name.strip(), key) for name in found]
-    return [parts.server(body, SERVER_KEYS)]
+    return [
+        parts.identified(sent, parts.SURER_ID_KEYS)
+        or parts.server(sent, SERVER_KEYS)
+        or parts.identified(sent)
+    ]
 
 
 def _first(body: Body, keys: Sequence[str]) -> str | None:
@@ -151,7 +156,8 @@ def _first(body: Body, keys: Sequence[str]) -> str | None:
 
 def _refuse_what_may_say_more(body: Body) -> None:
     """:raises exceptions.Refused: a key may hold a state, in words that are not known."""
-    more = [key for key in body if key not in (*SILENT_KEYS, *QUIET_FLAGS, *TEST_FLAGS)]
+    silent = {parts.spelled(key) for key in SERVER_KEYS}.union(SILENT_KEYS, QUIET_FLAGS, TEST_FLAGS)
+    more = [key for key in body if key not in silent and parts.spelled(key) not in silent]
     if more:
         raise exceptions.Refused(
             f'the body is of no known sender and has no state, but {quoting.shown(more[0])}',

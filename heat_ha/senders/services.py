@@ -45,13 +45,13 @@ def _pagerduty_of_old(sender: Sender, body: Body) -> list[Alert]:
 def _pagerduty_event(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['event_action'], 'event_action')
     payload = parts.mapping(body.get('payload'))
-    named = parts.server(parts.mapping(payload.get('custom_details')))
+    named = parts.labelled(parts.mapping(payload.get('custom_details')))
     return [Alert(state, named, parts.text(body, 'dedup_key'), parts.text(payload, 'summary'))]
 
 
 def _opsgenie(sender: Sender, body: Body) -> list[Alert]:
     alert = parts.object_of(body['alert'], 'alert')
-    named = parts.server(parts.mapping(alert.get('details')))
+    named = parts.labelled(parts.mapping(alert.get('details')))
     state = sender.state(body['action'], 'action')
     return [Alert(state, named, parts.text(alert, 'alias'), parts.text(alert, 'message'))]
 
@@ -67,7 +67,8 @@ def _datadog(sender: Sender, body: Body) -> list[Alert]:
             'Add "alert_transition": "$ALERT_TRANSITION" to the payload of the webhook',
         )
     state = sender.state(body['alert_transition'], 'alert_transition')
-    return [Alert(state, parts.server(body), parts.text(body, 'alert_title', 'title'))]
+    named = parts.labelled(body) or parts.labelled(parts.tags(body))
+    return [Alert(state, named, parts.text(body, 'alert_title', 'title'))]
 
 
 def _uptime_kuma(sender: Sender, body: Body) -> list[Alert]:
@@ -79,21 +80,21 @@ def _uptime_kuma(sender: Sender, body: Body) -> list[Alert]:
     beat = parts.object_of(body['heartbeat'], 'heartbeat')
     monitor = parts.mapping(body['monitor'])
     state = sender.state(beat.get('status'), 'status of the heartbeat')
-    named = parts.server(parts.pairs(monitor.get('tags')))
+    named = parts.labelled(parts.pairs(monitor.get('tags')))
     return [Alert(state, named, parts.text(monitor, 'name'), parts.text(beat, 'msg'))]
 
 
 def _cloudwatch(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['NewStateValue'], 'NewStateValue')
     dimensions = parts.pairs(parts.mapping(body.get('Trigger')).get('Dimensions'))
-    named = parts.server(dimensions, (*parts.SERVER_KEYS, 'InstanceId'))
+    named = parts.labelled(dimensions)
     return [Alert(state, named, parts.text(body, 'AlarmName'), parts.text(body, 'NewStateReason'))]
 
 
 def _victorops(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['message_type'], 'message_type')
     name, reason = parts.text(body, 'entity_id'), parts.text(body, 'state_message')
-    return [Alert(state, parts.server(body), name, reason)]
+    return [Alert(state, parts.labelled(body), name, reason)]
 
 
 PAGERDUTY = Sender(
@@ -146,7 +147,7 @@ DATADOG = Sender(
     'Datadog',
     '``alert_transition``',
     some('triggered', 're-triggered', 'recovered', 'warn', 're-warn', 'no data', 're-no data'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     _is_from_datadog,
     _datadog,
 )
@@ -168,7 +169,7 @@ CLOUDWATCH = Sender(
     'CloudWatch',
     '``NewStateValue``',
     some('alarm', 'ok', 'insufficient_data'),
-    'a dimension, as labels, or ``InstanceId``',
+    'a dimension, as labels, such as ``InstanceId``',
     lambda body: 'NewStateValue' in body,
     _cloudwatch,
 )
@@ -176,7 +177,7 @@ VICTOROPS = Sender(
     'VictorOps',
     '``message_type`` and ``entity_id``',
     some('critical', 'warning', 'info', 'acknowledgement', 'recovery'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     parts.has('message_type', 'entity_id'),
     _victorops,
 )

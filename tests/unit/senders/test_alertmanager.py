@@ -68,6 +68,12 @@ def test_a_label_that_often_has_something_else_names_a_server_only_by_an_id(key)
     for other in ('pods', '7', 'nova', f'{SERVER}/x', ''):
         assert_read(alertmanager(alert('firing', **{key: other})), ALARM, None)
     assert_read(alertmanager(alert('firing', **{key: OTHER, **NAMED})), ALARM, SERVER)
+    assert_read(alertmanager(alert('firing', **{key: SERVER.upper()})), ALARM, SERVER)
+
+
+def test_labels_about_one_server_in_two_forms_are_about_one():
+    alerts = (alert('firing', **NAMED), alert('firing', uuid=SERVER.upper()))
+    assert_read(alertmanager(*alerts), ALARM, SERVER)
 
 
 ODD = [
@@ -91,6 +97,7 @@ ODD = [
     ),
     (alertmanager(alert('firing', **NAMED), status=None), ALARM, SERVER),
     (alertmanager(alert('firing', **NAMED), status='test'), REFUSED, "status is 'test'"),
+    (alertmanager(alert('firing', resource={'id': SERVER, 'type': 'server'})), ALARM, SERVER),
     (grafana(alert('firing', **NAMED), state='pending'), ALARM, SERVER),
     (grafana_legacy('ok', evalMatches=None), OK, None),
     (grafana_legacy('alerting', tags=['a']), ALARM, None),

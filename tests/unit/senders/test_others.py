@@ -93,6 +93,67 @@ def test_labels_name_the_server_and_are_surer_than_a_host(key):
     assert_read({'state': 'alarm', key: {'server_id': 7}}, REFUSED, 'server_id')
 
 
+SPELLED = [
+    'serverId', 'server-id', 'Server_ID', 'server.id', 'SERVER ID', 'InstanceId', 'instance-id',
+    'resourceId', 'vmUuid', 'Server.Name',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('key', SPELLED)
+def test_only_letters_and_digits_of_a_key_for_a_server_are_compared(key):
+    assert_read({'state': 'down', key: SERVER, 'host': 'compute-1'}, ALARM, SERVER)
+    assert_read({key: SERVER}, ALARM, SERVER)
+    for labels in others.LABEL_KEYS:
+        assert_read({'state': 'down', labels.title(): {key: SERVER}}, ALARM, SERVER)
+    # Exactly as it is called here it is surer, and else nobody knows which one is meant.
+    assert_read({'state': 'down', key: OTHER, **NAMED}, ALARM, SERVER)
+    both = {'state': 'down', key: SERVER, f'{key}_': OTHER}
+    assert_read(both, REFUSED, 'in several spellings')
+    assert_read({**both, f'{key}_': SERVER}, ALARM, SERVER)
+
+
+@pytest.mark.parametrize('key', ['hostName', 'host.name', 'Host-Name', 'vmname', 'HOST'])
+def test_a_host_is_found_in_any_spelling(key):
+    assert_read({'state': 'down', key: 'web-1'}, ALARM, 'web-1')
+    assert_read({key: 'web-1'}, ALARM, 'web-1')
+
+
+def test_an_instance_is_never_a_server():
+    for key in ('instance', 'Instance', 'in.stance'):
+        assert_read({'state': 'down', key: SERVER, 'labels': {key: SERVER}}, ALARM, None)
+
+
+def test_an_id_names_the_server_also_beside_the_state():
+    host = {'host': 'compute-1'}
+    for key in ('uuid', 'resource', 'UUID', 'Resource'):
+        assert_read({'state': 'down', key: SERVER}, ALARM, SERVER)
+        assert_read({'state': 'down', key: SERVER, **host}, ALARM, SERVER)
+        assert_read({'state': 'down', key: 'x', **host}, ALARM, 'compute-1')
+        for surer in (NAMED, {'labels': NAMED}, {'servers': [SERVER]}):
+            assert_read({'state': 'down', key: OTHER, **surer}, ALARM, SERVER)
+        # It says nothing of a state, and may be that of anything.
+        assert_read({key: SERVER}, REFUSED, 'has no state')
+    assert_read({'state': 'down', 'id': SERVER}, ALARM, SERVER)
+    assert_read({'state': 'down', 'id': SERVER, **host}, ALARM, 'compute-1')
+    assert_read({'state': 'down', 'id': 7}, ALARM, None)
+
+
+def test_an_object_under_resource_has_labels():
+    for inside in (NAMED, {'id': SERVER, 'type': 'server'}, {'uuid': SERVER}):
+        assert_read({'state': 'down', 'resource': inside, 'host': 'compute-1'}, ALARM, SERVER)
+    assert_read({'state': 'down', 'resource': {'resource': NAMED}}, ALARM, SERVER)
+    assert_read({'state': 'down', 'resource': {'name': 'x'}, 'host': 'web-1'}, ALARM, 'web-1')
+
+
+@pytest.mark.parametrize('key', ['tags', 'labels', 'Tags'])
+def test_a_list_of_texts_has_labels(key):
+    assert_read({'state': 'down', key: ['env:prod', f'server_id:{SERVER}']}, ALARM, SERVER)
+    assert_read({'state': 'down', key: [f'Server-ID: {SERVER}', 'env:a', 'env:b']}, ALARM, SERVER)
+    assert_read({'state': 'down', key: ['server_id', 7, None, ':', 'x:']}, ALARM, None)
+    two = [f'server_id:{SERVER}', f'server_id:{OTHER}']
+    assert_read({'state': 'down', key: two}, REFUSED, "'server_id' is there twice")
+
+
 @pytest.mark.parametrize('key', others.LIST_KEYS)
 def test_a_list_names_one_server_or_is_refused(key):
     assert_read({'state': 'alarm', key: ['web-1']}, ALARM, 'web-1')
