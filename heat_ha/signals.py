@@ -107,8 +107,8 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
     What monitoring systems post is read by ``heat_ha.senders``. No body, and one that only names a
     server or a reason, mean that there is an alarm, as Heat's own policies take it. Keys that say
     nothing to a policy are ignored in alarms, because each release of Aodh may add some, and
-    refused beside ``action``, or a ``member`` without a state, because there they are a person's
-    typing errors.
+    refused beside ``action``, or a ``member`` without a state and without the form of a known
+    sender, because there they are a person's typing errors.
 
     :raises exceptions.Refused: what was wrong with which key.
     """
@@ -130,7 +130,11 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
 def _is_alarm(details: collections.abc.Mapping[str, object]) -> bool:
     if 'action' in details:
         return senders.has_own_action(details)
-    return 'member' not in details or senders.says_a_state(details)
+    return (
+        'member' not in details
+        or senders.says_a_state(details)
+        or senders.is_of_a_known_sender(details)
+    )
 
 
 def _is_list_of_checks(details: object) -> bool:

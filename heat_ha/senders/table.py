@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, services
+from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, parts, services
 from heat_ha.senders.model import AlarmState, Alert, Body, Sender
 
 # The first row that recognises a body reads it.
@@ -50,7 +50,16 @@ def read(body: Body) -> Alert:
             'what is in the envelope is of no known sender and has no state',
             'Send {"state": "alarm", "server_id": ID} in it, "ok" when it is over',
         )
-    return _as_one(sender.read(sender, inside), sender)
+    found = _as_one(sender.read(sender, inside), sender)
+    if sender is not others.OTHER and (member := parts.server(inside, ('member',))):
+        # Added by whoever wrote the body for one server.
+        return dataclasses.replace(found, member=member)
+    return found
+
+
+def is_of_a_known_sender(body: Body) -> bool:
+    """Whether a body has the form of one of the rows, and not of any body at all."""
+    return sender_of(body) is not others.OTHER
 
 
 def sender_of(body: Body) -> Sender:

@@ -236,6 +236,31 @@ def test_what_each_sender_posts_is_read_as_it_means_it(sender, body, state, expe
     assert (signal.action, signal.alarm_state, signal.member) == (None, state, expected)
 
 
+@pytest.mark.parametrize('member', ['web-7', f' {SERVER}\n', 'Web-7'])
+def test_a_member_beside_the_form_of_any_known_sender_is_whom_it_is_about(member):
+    for sender, body, state, _ in ROWS:
+        if state is REFUSED or sender == 'Any other':
+            continue
+        signal = parse({**body, 'member': member})
+        assert (signal.action, signal.alarm_state) == (None, state), sender
+        assert signal.member == member.strip(), sender
+        assert parse({**body, 'member': None}) == parse(body), sender
+        assert 'member is a number' in refusal({**body, 'member': 7}).reason, sender
+
+
+def test_a_member_takes_no_body_about_several_servers_for_one():
+    two = alertmanager(alert('firing', **NAMED), alert('firing', server_id=OTHER))
+    assert 'different servers' in refusal({**two, 'member': 'web-7'}).reason
+
+
+def test_a_member_and_a_reason_are_a_request_and_a_typing_error_beside_them_is_seen():
+    request = {'member': 'web-7', 'reason': 'by hand'}
+    signal = parse(request)
+    assert (signal.member, signal.reason, signal.alarm) == ('web-7', 'by hand', '')
+    for key in ('severity', 'acknowledged', 'reson'):
+        assert f'unknown key {key!r}' in refusal({**request, key: 'x'}).reason
+
+
 def test_each_sender_has_a_body_for_each_kind_of_state_that_it_has_a_word_for():
     for sender in senders.SENDERS:
         states = {state for name, _, state, _ in ROWS if name == sender.name}
