@@ -71,10 +71,12 @@ class Signal(Generic[ActionT]):
     """One signal as its sender meant it.
 
     ``action`` is None for an alarm, and where the sender leaves it to the policy. ``member`` is
-    what the sender called the member: a member's name, a reference or a server's id. ``alarm``
-    is the name of the alarm, empty for any other signal, and ``is_repeat`` whether the sender says
-    that it sent the same before. ``values`` has the keys that the
-    policy's ``Form`` declares beyond ``member`` and ``reason``, those that were sent only.
+    what the sender called the member: a member's name, a reference or a server's id. ``host`` is
+    what an alarm without that says of a host, which may be no member at all: it counts only where
+    it is the name or the address of a member's server. ``alarm`` is the name of the alarm, empty
+    for any other signal, and ``is_repeat`` whether the sender says that it sent the same before.
+    ``values`` has the keys that the policy's ``Form`` declares beyond ``member`` and ``reason``,
+    those that were sent only.
     """
 
     action: ActionT | None = None
@@ -83,6 +85,7 @@ class Signal(Generic[ActionT]):
     reason: str = ''
     alarm: str = ''
     is_repeat: bool = False
+    host: str | None = None
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -229,6 +232,7 @@ def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
         reason=alert.reason,
         alarm=alert.name,
         is_repeat=alert.is_repeat,
+        host=alert.host,
     )
 
 

@@ -67,7 +67,7 @@ def _labelled_alert(sender: Sender, alert: Body) -> Alert:
         state = AlarmState.OK
     return Alert(
         state,
-        parts.labelled(labels),
+        *parts.named(labels),
         parts.text(labels, 'alertname'),
         parts.text(annotations, 'summary', 'description', 'message'),
     )
@@ -79,11 +79,12 @@ def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
     if name == _TEST_RULE and state is AlarmState.ALARM:
         raise _test(name)
     matches = parts.optional(body.get('evalMatches'), 'evalMatches')
-    named = [parts.labelled(parts.tags(match)) for match in matches] or [None]
-    if not any(named):
-        # Those of the rule itself.
-        named = [parts.labelled(parts.tags(body))]
-    return [Alert(state, server, name, reason) for server in named]
+    named = [parts.named(parts.tags(match)) for match in matches]
+    of_rule = parts.named(parts.tags(body))
+    if not any(one.member for one in named):
+        # A server is surer than a host, and a match than the rule.
+        named = [of_rule] if of_rule.member or not any(one.host for one in named) else named
+    return [Alert(state, *one, name, reason) for one in named]
 
 
 GRAFANA_LEGACY = Sender(

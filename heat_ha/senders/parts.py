@@ -4,6 +4,7 @@
 import collections.abc
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from heat_ha import exceptions, quoting
 from heat_ha.senders.model import Body
@@ -20,6 +21,9 @@ SERVER_KEYS = (
 # They name a server only where they have an id: exporters also have others under these names.
 SURER_ID_KEYS = ('uuid', 'resource')
 ID_KEYS = (*SURER_ID_KEYS, 'id')
+
+# What a guest may be called in them, the surest first. Just as often it is somebody else.
+HOST_KEYS = ('server', 'vm', 'vm_name', 'hostname', 'host_name', 'nodename', 'node', 'host')
 
 # How senders write that a flag is set, and that it is not.
 _SET = ('true', 't', 'yes', 'y', 'on', '1', 'active', 'enabled')
@@ -102,6 +106,35 @@ def labelled(labels: Body) -> str | None:
         or identified(inner)
         or identified(labels)
     )
+
+
+class Named(NamedTuple):
+    """What labels name: a server, else perhaps a host."""
+
+    member: str | None = None
+    host: str | None = None
+
+
+def named(*labels: Body) -> Named:
+    """Return the server that labels name, else what they say of a host; the first ones decide."""
+    if (found := next((one for of in labels if (one := labelled(of))), None)) is not None:
+        return Named(found)
+    return Named(host=next((one for of in labels if (one := host(of))), None))
+
+
+def host(names: Body) -> str | None:
+    """Return what may be the name or the address of a guest. It is no fault if there is none."""
+    for key in HOST_KEYS:
+        for sent, value in names.items():
+            if spelled(sent) == spelled(key) and (found := host_name(value)) is not None:
+                return found
+    return None
+
+
+def host_name(value: object) -> str | None:
+    """Return a text that may be the name or the address of a host, else None."""
+    text = value.strip() if isinstance(value, str) else ''
+    return text if 0 < len(text) <= quoting.MAX_NAME_LENGTH else None
 
 
 def resource(of: Body) -> Body:

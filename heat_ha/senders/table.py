@@ -53,7 +53,7 @@ def read(body: Body) -> Alert:
     found = _as_one(sender.read(sender, inside), sender)
     if sender is not others.OTHER and (member := parts.server(inside, ('member',))):
         # Added by whoever wrote the body for one server.
-        return dataclasses.replace(found, member=member)
+        return dataclasses.replace(found, member=member, host=None)
     return found
 
 
@@ -89,6 +89,8 @@ def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
                 + (' ...' if len(names) > 2 else ''),
                 sender.one_server,
             )
-        return asking[0]
+        hosts = {alert.host for alert in asking}
+        return asking[0] if len(hosts) == 1 else dataclasses.replace(asking[0], host=None)
     members = {alert.member for alert in alerts}
-    return alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
+    one = alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
+    return dataclasses.replace(one, host=None)
