@@ -13,6 +13,7 @@ SENDERS = (
     openstack.AODH,
     alertmanager.GRAFANA,
     alertmanager.ALERTMANAGER,
+    alertmanager.ONE_ALERT,
     alertmanager.GRAFANA_LEGACY,
     openstack.MONASCA,
     monitors.ZABBIX,

@@ -36,11 +36,50 @@ def test_the_test_of_an_older_grafana_is_refused():
     assert_read({**body, 'state': 'ok'}, OK, None)
 
 
-@pytest.mark.parametrize('name', module.ALWAYS_FIRING)
+ALWAYS_FIRING = [
+    *module.ALWAYS_FIRING, 'Watchdog', 'InfoInhibitor', 'DeadMansSwitch', 'DeadManSwitch',
+    'dead-man-switch', 'Dead Mans Snitch', "Dead Man's Switch", 'DeadMansSnitch',
+    'PrometheusAlertmanagerE2eDeadManSwitch',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ALWAYS_FIRING)
 def test_an_alert_that_always_fires_asks_for_nothing_and_hides_nothing_else(name):
-    always = alert('firing', alertname=name, severity='none')
+    always = alert('firing', alertname=name, severity='critical')
     assert_read(alertmanager(always), OK, None)
+    assert_read(always, OK, None)
     assert_read(alertmanager(always, alert('firing', **NAMED)), ALARM, SERVER)
+
+
+def test_an_alert_without_any_severity_asks_for_nothing():
+    for severity in ('none', 'None', ' NONE '):
+        assert_read(alertmanager(alert('firing', severity=severity, **NAMED)), OK, SERVER)
+    for severity in ('critical', 'warning', 'info', '', None, 0, ['none']):
+        assert_read(alertmanager(alert('firing', severity=severity, **NAMED)), ALARM, SERVER)
+
+
+def test_an_alert_whose_name_is_only_similar_is_one():
+    for name in (
+        'HardwareWatchdogFired',
+        'SwitchDead',
+        'DeadMan',
+        'InfoInhibitorMissing',
+        '',
+        None,
+        7,
+    ):
+        assert_read(alertmanager(alert('firing', alertname=name, **NAMED)), ALARM, SERVER)
+
+
+def test_one_alert_by_itself_is_read_as_among_others():
+    assert_read(alert('firing', **NAMED), ALARM, SERVER)
+    assert_read(alert('resolved', **NAMED), OK, SERVER)
+    assert_read(alert('firing', alertname='DatasourceNoData', **NAMED), NO_DATA, SERVER)
+    why = {'annotations': {'grafana_state_reason': 'Error'}}
+    assert_read({**alert('firing', **NAMED), **why}, NO_DATA, SERVER)
+    assert_read(alert('firing', alertname='TestAlert'), REFUSED, 'is a test of its sender')
+    for status in ({'state': 'active'}, 'suppressed', None, 'down'):
+        assert_read({**alert('firing', **NAMED), 'status': status}, REFUSED, 'status of an alert')
 
 
 @pytest.mark.parametrize('reason', ['NoData', 'Error', 'NoData, KeepLast', 'Error, KeepLast'])

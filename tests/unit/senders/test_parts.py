@@ -68,7 +68,10 @@ def test_a_host_in_an_odd_form_is_none_and_refuses_nothing():
     for odd in (7, '', ' ', None, ['web-1'], {'name': 'web-1'}, 'x' * 256):
         assert of(alertmanager(alert('firing', host=odd))) == (None, None)
     assert of(alertmanager(alert('firing', **{'Host-Name': 'a', 'hostName': 'b'})))[1] == 'a'
-    assert of(bodies.uptime_kuma(0, monitor={'id': 1, 'hostname': '10.0.0.8'})) == (None, '10.0.0.8')
+    assert of(bodies.uptime_kuma(0, monitor={'id': 1, 'hostname': '10.0.0.8'})) == (
+        None,
+        '10.0.0.8',
+    )
 
 
 def test_alerts_of_one_body_with_different_hosts_have_none():

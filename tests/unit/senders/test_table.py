@@ -107,6 +107,10 @@ ROWS = [
         OK,
         None,
     ),
+    # One alert, as what stands in between sends it on.
+    ('One alert of Alertmanager or Grafana', alert('firing', **NAMED), ALARM, SERVER),
+    ('One alert of Alertmanager or Grafana', alert('firing'), ALARM, None),
+    ('One alert of Alertmanager or Grafana', alert('resolved', **NAMED), OK, SERVER),
     # Grafana.
     ('Grafana', grafana(alert('firing', **NAMED)), ALARM, SERVER),
     ('Grafana', grafana(alert('resolved', **NAMED)), OK, SERVER),
