@@ -18,6 +18,10 @@ STATE_KEYS = (
     'current_state', 'new_state', 'alarm_state', 'alert_state',
 )  # fmt: skip
 
+# Of the service beside those of its host, which say nothing then.
+_OF_A_SERVICE = ('servicestate', 'service_state')
+_OF_A_HOST = ('hoststate', 'host_state')
+
 # What is posted beside a state that may have been there before: an acknowledgement, the begin of a
 # downtime. Where it asks for nothing, the state does not either.
 OCCASION_KEYS = ('notification_type', 'notificationtype')
@@ -44,8 +48,10 @@ STATE_TYPE_KEYS = (
 )  # fmt: skip
 _SOFT = ('soft', '0')
 
-# Severities with which an alarm is over, whatever else is said of it.
+# Severities with which an alarm is over, whatever else is said of it, and those with which a body
+# without a state asks for nothing: all words that mean this for a state, and these.
 OVER = ('ok', 'normal', 'clear', 'cleared', 'resolved')
+HARMLESS = ('informational', 'information', 'notice', 'debug', 'none')
 
 SERVER_KEYS = (
     *parts.SERVER_KEYS,
@@ -100,16 +106,41 @@ def _other(sender: Sender, sent: Body) -> list[Alert]:
         raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
     said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]
     states = {sender.state(body[key], key) for key in said}
+    _refuse_another_state(sender, body)
+    severity = parts.text(body, 'severity').strip().lower()
+    is_over = severity in OVER
     if not said:
         _refuse_what_may_say_more(body)
         states = {AlarmState.ALARM}
-    is_over = parts.text(body, 'severity').strip().lower() in OVER
-    if is_over or _is_quiet(body):
+        is_over = severity in HARMLESS or sender.words.get(severity) is AlarmState.OK
+    if _is_quiet(body) or is_over:
         states = {AlarmState.OK}
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
     return [openstack.event_alert(state, body, named) for named in _servers(body, sent)]
+
+
+def _refuse_another_state(sender: Sender, body: Body) -> None:
+    """:raises exceptions.Refused: two keys have words for a state that mean different things.
+
+    One of them may be about something else, such as a state of before, or whether the body was
+    sent: nobody knows which. Words that the sender does not have are no states.
+    """
+    there = [key for key in STATE_KEYS if body.get(key) not in (None, '')]
+    if any(key in there for key in _OF_A_SERVICE):
+        there = [key for key in there if key not in _OF_A_HOST]
+    for key in there[1:]:
+        try:
+            state = sender.state(body[key], key)
+        except exceptions.Refused:
+            continue
+        if state is not sender.state(body[there[0]], there[0]):
+            raise exceptions.Refused(
+                f'{there[0]} is {quoting.shown(body[there[0]])} and {key} is '
+                f'{quoting.shown(body[key])}',
+                'Send one key for the state',
+            )
 
 
 def _is_quiet(body: Body) -> bool:

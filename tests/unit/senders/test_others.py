@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies of nobody that is known: what is no clear alarm is none."""
 
+import itertools
+
 import pytest
 
 from heat_ha.senders import others
+from heat_ha.senders.words import COMMON
 from tests.unit.sender_bodies import NAMED, OTHER, SERVER
-from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read, refusal
+from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read, parse, refusal
 from tests.unit.service_bodies import icinga_event, nagios, pingdom, uptimerobot
 
 WITHOUT_A_STATE = [
@@ -206,6 +209,32 @@ def test_a_state_that_is_to_be_checked_again_asks_for_nothing_yet(key):
         assert_read({'state': 'down', key.upper(): value, **NAMED}, OK, SERVER)
     for value in ('HARD', 1, '', None, 'x', [], {}):
         assert_read({'state': 'down', key: value, **NAMED}, ALARM, SERVER)
+
+
+def test_two_keys_with_states_that_differ_are_refused_with_both():
+    for first, second in itertools.combinations(others.STATE_KEYS, 2):
+        for one, another in itertools.permutations(('alarm', 'ok', 'unknown'), 2):
+            body = {second: another, first: one, **NAMED}
+            if first.startswith('service') and second.startswith('host'):
+                assert parse(body).alarm_state is parse({'state': one}).alarm_state
+                continue
+            reason = refusal(body).reason
+            assert reason == f'{first} is {one!r} and {second} is {another!r}'
+        assert_read({first: 'alarm', second: 'firing', **NAMED}, ALARM, SERVER)
+        for unknown in ('delivered', '', None, 200, ['ok'], {'is': 'ok'}):
+            assert_read({first: 'alarm', second: unknown, **NAMED}, ALARM, SERVER)
+    # The second one of the two may be the state of a service as well.
+    both = {'hoststate': 'up', 'servicestate': '', 'service_state': 'down', **NAMED}
+    assert_read(both, ALARM, SERVER)
+    assert_read({**both, 'servicestate': 'ok'}, REFUSED, 'service_state')
+
+
+def test_without_a_state_a_severity_of_no_weight_asks_for_nothing():
+    over = [word for word, state in COMMON.items() if state is OK]
+    for severity in (*others.HARMLESS, *over, 'Warning', ' Recovery '):
+        assert_read({'severity': severity, 'alarm_name': 'x', **NAMED}, OK, SERVER)
+    for severity in (*others.HARMLESS, 'info', 'warning'):
+        assert_read({'severity': severity, 'state': 'alarm', **NAMED}, ALARM, SERVER)
 
 
 @pytest.mark.parametrize('state', [{}, {'state': 'problem'}])

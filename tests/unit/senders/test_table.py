@@ -224,8 +224,10 @@ ROWS = [
     ('Any other', {'status': 200}, REFUSED, 'status is 200'),
     # What Heat's own policies read decides, whatever else a sender calls a status.
     ('Any other', {'state': 'alarm', 'status': 'burning'}, ALARM, None),
-    ('Any other', {'current': 'alarm', 'status': 'ok'}, ALARM, None),
-    ('Any other', {'current': 'ok', 'state': 'alarm'}, OK, None),
+    ('Any other', {'current': 'ok', 'state': 'resolved'}, OK, None),
+    # Unless it has a word for a state as well, for something else.
+    ('Any other', {'current': 'alarm', 'status': 'ok'}, REFUSED, "'alarm' and status is 'ok'"),
+    ('Any other', {'current': 'ok', 'state': 'alarm'}, REFUSED, "'ok' and state is 'alarm'"),
     ('Any other', {'server_id': 7}, REFUSED, 'server_id is a number'),
 ]
 
