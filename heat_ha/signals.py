@@ -225,7 +225,13 @@ def _member(name: str | None) -> str | None:
 
 
 def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
-    alert = senders.read(body)
+    try:
+        alert = senders.read(body)
+    except RecursionError as exc:
+        # What Heat could just read and write may be too deep for what is done with it here.
+        raise exceptions.Refused(
+            'the body of the signal is nested too deeply', 'Send a flat JSON object'
+        ) from exc
     return Signal(
         member=alert.member,
         alarm_state=alert.state,
@@ -246,5 +252,6 @@ def _check_size(details: collections.abc.Mapping[str, object]) -> None:
     if size > MAX_BODY_BYTES:
         raise exceptions.Refused(
             f'the body of the signal has {size} bytes, more than {MAX_BODY_BYTES}',
-            'Send the name of the member only',
+            'Send fewer alerts in one body: group them by server. A program of your own needs to '
+            'send {"member": NAME} only',
         )

@@ -171,6 +171,10 @@ def _servers(body: Body, sent: Body) -> Sequence[str | None]:
             raise exceptions.Refused(
                 f'{key} is {quoting.shown(found)}', 'Send "server_id" with the id of one server'
             )
+        if not all(name.strip() for name in found):
+            raise exceptions.Refused(
+                f'{key} has an empty name', 'Send "server_id" with the id of one server'
+            )
         return [quoting.within_length(name.strip(), key) for name in found]
     return [
         parts.identified(sent, parts.SURER_ID_KEYS)

@@ -164,6 +164,8 @@ def test_a_list_names_one_server_or_is_refused(key):
     assert_read({'state': 'alarm', key: []}, ALARM, None)
     assert_read({'state': 'alarm', key: ['web-1', 'web-2']}, REFUSED, '2 different servers')
     assert_read({'state': 'ok', key: ['web-1', 'web-2']}, OK, None)
+    for empty in ([''], ['web-1', ''], [' \n']):
+        assert_read({'state': 'alarm', key: empty}, REFUSED, f'{key} has an empty name')
     for odd in ('web-1', {'id': 'web-1'}, [{'id': 'web-1'}], [7], 3):
         assert_read({'state': 'alarm', key: odd}, REFUSED, f'{key} is ')
 
