@@ -71,10 +71,12 @@ class Signal(Generic[ActionT]):
     """One signal as its sender meant it.
 
     ``action`` is None for an alarm, and where the sender leaves it to the policy. ``member`` is
-    what the sender called the member: a member's name, a reference or a server's id. ``alarm``
-    is the name of the alarm, empty for any other signal, and ``is_repeat`` whether the sender says
-    that it sent the same before. ``values`` has the keys that the
-    policy's ``Form`` declares beyond ``member`` and ``reason``, those that were sent only.
+    what the sender called the member: a member's name, a reference or a server's id. ``host`` is
+    what an alarm without that says of a host, which may be no member at all: it counts only where
+    it is the name or the address of a member's server. ``alarm`` is the name of the alarm, empty
+    for any other signal, and ``is_repeat`` whether the sender says that it sent the same before.
+    ``values`` has the keys that the policy's ``Form`` declares beyond ``member`` and ``reason``,
+    those that were sent only.
     """
 
     action: ActionT | None = None
@@ -83,6 +85,7 @@ class Signal(Generic[ActionT]):
     reason: str = ''
     alarm: str = ''
     is_repeat: bool = False
+    host: str | None = None
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -107,8 +110,8 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
     What monitoring systems post is read by ``heat_ha.senders``. No body, and one that only names a
     server or a reason, mean that there is an alarm, as Heat's own policies take it. Keys that say
     nothing to a policy are ignored in alarms, because each release of Aodh may add some, and
-    refused beside ``action``, or a ``member`` without a state, because there they are a person's
-    typing errors.
+    refused beside ``action``, or a ``member`` without a state and without the form of a known
+    sender, because there they are a person's typing errors.
 
     :raises exceptions.Refused: what was wrong with which key.
     """
@@ -130,7 +133,11 @@ def parse(details: object, actions: type[ActionT], form: Form = ABOUT_A_MEMBER) 
 def _is_alarm(details: collections.abc.Mapping[str, object]) -> bool:
     if 'action' in details:
         return senders.has_own_action(details)
-    return 'member' not in details or senders.says_a_state(details)
+    return (
+        'member' not in details
+        or senders.says_a_state(details)
+        or senders.is_of_a_known_sender(details)
+    )
 
 
 def _is_list_of_checks(details: object) -> bool:
@@ -218,13 +225,20 @@ def _member(name: str | None) -> str | None:
 
 
 def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
-    alert = senders.read(body)
+    try:
+        alert = senders.read(body)
+    except RecursionError as exc:
+        # What Heat could just read and write may be too deep for what is done with it here.
+        raise exceptions.Refused(
+            'the body of the signal is nested too deeply', 'Send a flat JSON object'
+        ) from exc
     return Signal(
         member=alert.member,
         alarm_state=alert.state,
         reason=alert.reason,
         alarm=alert.name,
         is_repeat=alert.is_repeat,
+        host=alert.host,
     )
 
 
@@ -238,5 +252,6 @@ def _check_size(details: collections.abc.Mapping[str, object]) -> None:
     if size > MAX_BODY_BYTES:
         raise exceptions.Refused(
             f'the body of the signal has {size} bytes, more than {MAX_BODY_BYTES}',
-            'Send the name of the member only',
+            'Send fewer alerts in one body: group them by server. A program of your own needs to '
+            'send {"member": NAME} only',
         )

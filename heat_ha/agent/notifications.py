@@ -59,19 +59,25 @@ class Notifications:
         raw = reception.body_of(environ)
         if isinstance(raw, Answer):
             return raw
-        try:
-            sent = json.loads(raw)
-            told = sent['notification']
-        except (ValueError, RecursionError, KeyError, TypeError):
+        shown = _shown(raw)
+        if shown is None:
             return say(HTTPStatus.BAD_REQUEST, 'the body has no notification')
         found = self._received.post(SENDER, raw)
         if found.status is not HTTPStatus.ACCEPTED:
             return found
         # As Masakari answers. Nothing can be asked of it later, so it is not kept.
         state = 'new' if found.body['reports'] else 'ignored'
-        shown = {key: told.get(key) for key in ('type', 'hostname', 'generated_time', 'payload')}
         named = {'notification_uuid': str(uuid.uuid4()), 'status': state}
         return Answer(found.status, {'notification': shown | named, 'message': found.body})
+
+
+def _shown(raw: bytes) -> dict[str, Any] | None:
+    """What of a notification is in the answer to it; None for a body that is no notification."""
+    try:
+        told = json.loads(raw)['notification']
+        return {key: told.get(key) for key in ('type', 'hostname', 'generated_time', 'payload')}
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def version() -> dict[str, Any]:

@@ -57,6 +57,9 @@ class Reception:
             )
         except exceptions.Refused as exc:
             return self._refuse(sender, [str(exc)])
+        except RecursionError:
+            # What can just be parsed may be too deep for what is done with it.
+            return self._refuse(sender, ['the body is nested too deeply. Send a flat JSON object'])
         metrics.IGNORED.labels(sender).inc(len(found.ignored))
         arrived: list[dict[str, str]] = []
         wrong = list(found.refused)
@@ -112,7 +115,9 @@ def body_of(environ: Mapping[str, Any]) -> bytes | Answer:
         size = int(environ.get('CONTENT_LENGTH') or 0)
     except ValueError:
         return say(http.HTTPStatus.BAD_REQUEST, 'Content-Length is not a number')
-    if not 0 < size <= MAX_BODY_BYTES:
+    if size <= 0:
+        return say(http.HTTPStatus.BAD_REQUEST, 'the body is empty. Send a JSON object')
+    if size > MAX_BODY_BYTES:
         return say(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f'send 1 to {MAX_BODY_BYTES} bytes')
     raw: bytes = environ['wsgi.input'].read(size)
     return raw

@@ -2,6 +2,7 @@
 """Nova, as far as a failover needs it: bounded calls, answers as values."""
 
 import datetime
+import ipaddress
 import re
 from collections.abc import Collection
 from typing import Any
@@ -73,6 +74,27 @@ class Nova:
             str(server.id) for server in found if server.name.casefold() == name.casefold()
         )
 
+    def addressed(self, address: str) -> frozenset[str]:
+        """The ids of the project's servers that have this fixed address, in one network or more.
+
+        :raises exceptions.CouldNotAsk: Nova did not answer.
+        """
+        wanted = ipaddress.ip_address(address)
+        # Both find longer addresses as well: Nova looks for an expression, or has Neutron look for
+        # a part of an address, where an expression would find nothing.
+        by = {f'ip{"" if wanted.version == 4 else 6}': str(wanted)}
+        try:
+            found = self._client.servers.list(search_opts=by)
+        except _FAILURES as exc:
+            raise exceptions.CouldNotAsk(
+                'nova', f'servers with the address {wanted}', _short(exc)
+            ) from exc
+        return frozenset(
+            str(server.id)
+            for server in found
+            if str(wanted) in _fixed_addresses(getattr(server, 'addresses', None) or {})
+        )
+
     def deleted_server(self, server_id: str) -> cloud.Server:
         """Look at a server that Nova has deleted, for the host that it was on.
 
@@ -134,6 +156,15 @@ def _addresses(networks: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
     found = [a for network in networks.values() for a in network if a.get('addr')]
     found.sort(key=lambda a: a.get('OS-EXT-IPS:type') == 'floating')
     return tuple(str(a['addr']) for a in found)
+
+
+def _fixed_addresses(networks: dict[str, list[dict[str, Any]]]) -> frozenset[str]:
+    return frozenset(
+        str(a.get('addr'))
+        for network in networks.values()
+        for a in network
+        if a.get('OS-EXT-IPS:type') != 'floating'
+    )
 
 
 # It differs from one answer to the next, so that the same reason would look like news.

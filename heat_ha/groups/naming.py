@@ -5,12 +5,17 @@ A person, and many a monitoring system, knows a server by the name that Nova sho
 record does not have. The policies ask ``find`` before they act on a name.
 """
 
+import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from oslo_log import log as logging
 
 from heat_ha import exceptions, quoting
 from heat_ha.groups import model
 from heat_ha.groups.rules import members as rules
+
+LOG = logging.getLogger(__name__)
 
 
 class Names(Protocol):
@@ -18,6 +23,12 @@ class Names(Protocol):
 
     def named(self, name: str) -> frozenset[str]:
         """The ids of the project's servers of this name.
+
+        :raises exceptions.CouldNotAsk: Nova did not answer.
+        """
+
+    def addressed(self, address: str) -> frozenset[str]:
+        """The ids of the project's servers that have this fixed address.
 
         :raises exceptions.CouldNotAsk: Nova did not answer.
         """
@@ -50,3 +61,46 @@ def find(
             'Send the signal again, or name the member or the id of its server',
         ) from exc
     return rules.with_server(members, named, servers)
+
+
+def find_either(
+    members: Sequence[model.Member],
+    named: str | None,
+    host: str | None,
+    nova: Callable[[], Names],
+) -> model.Member | None:
+    """The member that a sender names, or that the host in an alert is; None without either.
+
+    :raises exceptions.Refused: as ``find``.
+    """
+    if named is not None:
+        return find(members, named, nova)
+    return None if host is None else find_host(members, host, nova)
+
+
+def find_host(
+    members: Sequence[model.Member], host: str, nova: Callable[[], Names]
+) -> model.Member | None:
+    """The one member that has a server of this name, or with this fixed address; else None.
+
+    A host in an alert may as well be a hypervisor, or who looked, so nothing is refused: without
+    a member the alarm is as one that names nobody. That holds also where Nova does not answer,
+    because an alarm must not get lost for what it need not have said.
+
+    :param nova: as for ``find``.
+    """
+    try:
+        if not _is_address(host):
+            return find(members, host, nova)
+        return rules.with_server(members, host, nova().addressed(host))
+    except (exceptions.Refused, exceptions.CouldNotAsk) as exc:
+        LOG.info('The host %s of an alarm tells nothing of a member: %s', host, exc)
+        return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

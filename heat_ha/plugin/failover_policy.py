@@ -179,18 +179,21 @@ class FailoverPolicy(
 
     def _with_member(self, signal):
         """The signal with the member that it means, where Nova alone knows what it names."""
-        if signal.member is None or signal.is_all_clear:
+        if signal.is_all_clear or (signal.member is None and signal.host is None):
             return signal
-        if not members.may_be_server_name(signal.member):
-            return signal
-        if arrival.is_known(record.read(self), signal.member):
+        if signal.member is not None and (
+            not members.may_be_server_name(signal.member)
+            or arrival.is_known(record.read(self), signal.member)
+        ):
             return signal
         try:
             seen = group_members.look(self._group()).members
         except exceptions.CouldNotAsk:
             # The decision under the lock says what follows.
             return signal
-        found = naming.find(seen, signal.member, lambda: clients.StackClients(self).nova)
+        found = naming.find_either(
+            seen, signal.member, signal.host, lambda: clients.StackClients(self).nova
+        )
         return signal if found is None else dataclasses.replace(signal, member=found.name)
 
     def _refused(self, exc):

@@ -121,11 +121,10 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
         count = self.properties[self.SCALING_ADJUSTMENT]
         if count is None or not sizes.is_count(count):
             raise exceptions.Refused(self._no_count(count))
-        named: tuple[str, ...] = ()
-        if signal.member is not None:
-            named = (self._named_member(group, signal.member),)
-        elif signal.is_repeat and self.properties[self.COOLDOWN] is None:
+        if signal.member is None and signal.is_repeat and self.properties[self.COOLDOWN] is None:
+            # Also where it has a host: that of a new member that is not up yet may be the same.
             self._hold_repeat_back(group)
+        named = self._named_members(group, signal)
         outcome = replacing.replace(
             group,
             requested_by=self.name,
@@ -149,10 +148,16 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
         if held_back is not None:
             raise exceptions.Refused(held_back)
 
-    def _named_member(self, group, name):
+    def _named_members(self, group, signal):
+        """The names of the members that the signal is about; none where it leaves that open."""
+        if signal.member is None and signal.host is None:
+            return ()
         seen = group_members.look(group)
-        found = naming.find(seen.members, name, lambda: clients.StackClients(self).nova)
-        return decide.named_member(seen, name if found is None else found.name).name
+        found = naming.find_either(
+            seen.members, signal.member, signal.host, lambda: clients.StackClients(self).nova
+        )
+        name = signal.member if found is None else found.name
+        return () if name is None else (decide.named_member(seen, name).name,)
 
     def _emit(self, text):
         LOG.info('Policy %s: %s', self.name, text)

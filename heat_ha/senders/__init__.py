@@ -17,7 +17,7 @@ from heat_ha.senders.model import AlarmState, Alert, Body, Sender
 from heat_ha.senders.monitors import maintenance
 from heat_ha.senders.others import says_a_state
 from heat_ha.senders.services import has_own_action
-from heat_ha.senders.table import SENDERS, read
+from heat_ha.senders.table import SENDERS, is_of_a_known_sender, read
 from heat_ha.senders.words import WORDS
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     'Body',
     'Sender',
     'has_own_action',
+    'is_of_a_known_sender',
     'lacks_data',
     'maintenance',
     'read',

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Prometheus Alertmanager posts, and Grafana, which has its form and an older one."""
 
+import re
+from collections.abc import Mapping
+
 from heat_ha import exceptions, quoting
 from heat_ha.senders import parts
 from heat_ha.senders.model import AlarmState, Alert, Body, Sender
@@ -15,8 +18,9 @@ TEST_ALERTS = ('TestAlert',)
 _TEST_RULE = 'Test notification'
 
 # kube-prometheus and OpenShift have alerts that fire as long as all is well: they show that alerts
-# arrive, or are there for other alerts.
-ALWAYS_FIRING = ('Watchdog', 'DeadMansSwitch', 'InfoInhibitor')
+# arrive, or are there for other alerts. Elsewhere the first kind has many a name like a switch.
+ALWAYS_FIRING = ('watchdog', 'infoinhibitor')
+_SWITCH = re.compile('deadm[ae]ns?(switch|snitch)')
 
 
 def lacks_data(labels: Body, annotations: object) -> bool:
@@ -43,7 +47,18 @@ def _alertmanager(sender: Sender, body: Body) -> list[Alert]:
     for key, words in (('status', sender), ('state', GRAFANA_LEGACY)):
         if body.get(key) is not None:
             words.state(body[key], key)
-    found = [_labelled_alert(sender, alert) for alert in alerts]
+    return _real([_labelled_alert(sender, alert) for alert in alerts])
+
+
+def _one_alert(sender: Sender, body: Body) -> list[Alert]:
+    return _real([_labelled_alert(sender, body)])
+
+
+def _real(found: list[Alert]) -> list[Alert]:
+    """Return the alerts without those that only try something out.
+
+    :raises exceptions.Refused: there are no others.
+    """
     real = [one for one in found if one.name not in TEST_ALERTS]
     if not real and any(one.state is AlarmState.ALARM for one in found):
         raise _test(found[0].name)
@@ -63,14 +78,26 @@ def _labelled_alert(sender: Sender, alert: Body) -> Alert:
     annotations = parts.mapping(alert.get('annotations'))
     if state is AlarmState.ALARM and lacks_data(labels, annotations):
         state = AlarmState.INSUFFICIENT_DATA
-    if labels.get('alertname') in ALWAYS_FIRING:
+    if _always_fires(labels):
         state = AlarmState.OK
     return Alert(
         state,
-        parts.labelled(labels),
+        *parts.named(labels),
         parts.text(labels, 'alertname'),
         parts.text(annotations, 'summary', 'description', 'message'),
     )
+
+
+def _always_fires(labels: Body) -> bool:
+    name = parts.spelled(labels.get('alertname'))
+    severity = labels.get('severity')
+    is_none = isinstance(severity, str) and severity.strip().lower() == 'none'
+    return is_none or name in ALWAYS_FIRING or _SWITCH.search(name) is not None
+
+
+def _is_one_alert(body: Body) -> bool:
+    labels = body.get('labels')
+    return 'status' in body and isinstance(labels, Mapping) and 'alertname' in labels
 
 
 def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
@@ -79,11 +106,12 @@ def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
     if name == _TEST_RULE and state is AlarmState.ALARM:
         raise _test(name)
     matches = parts.optional(body.get('evalMatches'), 'evalMatches')
-    named = [parts.labelled(parts.tags(match)) for match in matches] or [None]
-    if not any(named):
-        # Those of the rule itself.
-        named = [parts.labelled(parts.tags(body))]
-    return [Alert(state, server, name, reason) for server in named]
+    named = [parts.named(parts.tags(match)) for match in matches]
+    of_rule = parts.named(parts.tags(body))
+    if not any(one.member for one in named):
+        # A server is surer than a host, and a match than the rule.
+        named = [of_rule] if of_rule.member or not any(one.host for one in named) else named
+    return [Alert(state, *one, name, reason) for one in named]
 
 
 GRAFANA_LEGACY = Sender(
@@ -113,4 +141,12 @@ ALERTMANAGER = Sender(
     lambda body: 'alerts' in body,
     _alertmanager,
     'Send one body a server: group_by [server_id] in the route',
+)
+ONE_ALERT = Sender(
+    'One alert of Alertmanager or Grafana',
+    '``status``, and ``alertname`` in ``labels``',
+    _WORDS,
+    'a label of the alert',
+    _is_one_alert,
+    _one_alert,
 )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import parts
+from heat_ha.senders import others, parts
 from heat_ha.senders.model import Body
 
 
@@ -24,7 +24,8 @@ class Envelope:
 def opened(body: Body) -> Body:
     """Return what is in the envelope, or the body itself where there is none.
 
-    :raises exceptions.Refused: there is nothing in it that could be a body.
+    :raises exceptions.Refused: there is nothing in it that could be a body, or it says a state
+        and what is in it another one.
     """
     around = _around(body)
     if around is None:
@@ -43,7 +44,15 @@ def opened(body: Body) -> Body:
     if not found or _around(found) is not None:
         what = 'is empty' if not found else 'is an envelope again'
         raise exceptions.Refused(f'{where} {what}', 'Send the body in one envelope, or in none')
+    if others.says_a_state(body) and others.says_a_state(found):
+        raise exceptions.Refused(
+            f'{around.name} and {where} both have a state', 'Send the state in one of them'
+        )
     return found
+
+
+def _has_a_body(body: Body) -> bool:
+    return isinstance(body.get('body'), collections.abc.Mapping)
 
 
 def _around(body: Body) -> Envelope | None:
@@ -60,8 +69,8 @@ ENVELOPES = (
     ),
     Envelope(
         'Zaqar',
-        '``body`` that is an object',
+        '``body`` that is an object, with no state, occasion or flag beside it',
         'body',
-        lambda body: isinstance(body.get('body'), collections.abc.Mapping),
+        lambda body: _has_a_body(body) and not others.says_something(body),
     ),
 )

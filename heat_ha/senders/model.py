@@ -23,10 +23,15 @@ Words = Mapping[str, AlarmState]
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """A state, of which server (None where it names no one), and whether it was sent before."""
+    """A state, of which server (None where it names no one), and whether it was sent before.
+
+    ``host`` is what an alert that names no server has to say of one: a name that a guest may
+    have, or that of something else, such as a hypervisor or who looked.
+    """
 
     state: AlarmState
     member: str | None = None
+    host: str | None = None
     name: str = ''
     reason: str = ''
     is_repeat: bool = False

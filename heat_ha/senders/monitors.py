@@ -23,7 +23,7 @@ def _zabbix(sender: Sender, body: Body) -> list[Alert]:
         # Somebody acknowledged or commented a problem: it is the same one still.
         state = AlarmState.OK
     name, reason = parts.text(body, 'event_name'), parts.text(body, 'alert_message')
-    return [Alert(state, parts.server(body), name, reason)]
+    return [Alert(state, *parts.named(body), name, reason)]
 
 
 def maintenance(checks: list[Body]) -> Callable[[Body], bool]:
@@ -60,7 +60,7 @@ def _check(sender: Sender, check: Body, rests: bool) -> Alert:
     state = sender.state(check.get('Status'), 'Status of a check')
     server = parts.server(check, ('Node',))
     name, reason = parts.text(check, 'Name'), parts.text(check, 'Output')
-    return Alert(AlarmState.OK if rests else state, server, name, reason)
+    return Alert(AlarmState.OK if rests else state, server, name=name, reason=reason)
 
 
 def _pacemaker(sender: Sender, body: Body) -> list[Alert]:
@@ -77,15 +77,15 @@ def _kapacitor(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['level'], 'level')
     data = parts.object_of(body['data'], 'data')
     series = parts.optional(data.get('series'), 'series of the data')
-    named = [parts.labelled(parts.tags(one)) for one in series] or [None]
+    named = [parts.named(parts.tags(one)) for one in series] or [parts.Named()]
     name, reason = parts.text(body, 'id'), parts.text(body, 'message')
-    return [Alert(state, server, name, reason) for server in named]
+    return [Alert(state, *one, name, reason) for one in named]
 
 
 def _influxdb(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['_level'], '_level')
     name, reason = parts.text(body, '_check_name'), parts.text(body, '_message')
-    return [Alert(state, parts.labelled(body), name, reason)]
+    return [Alert(state, *parts.named(body), name, reason)]
 
 
 def _is_from_sensu(body: Body) -> bool:
@@ -95,19 +95,19 @@ def _is_from_sensu(body: Body) -> bool:
 def _sensu(sender: Sender, body: Body) -> list[Alert]:
     check, entity = (parts.object_of(body[key], key) for key in ('check', 'entity'))
     state = sender.state(check.get('status'), 'status of the check')
-    if check.get('state') == 'flapping' or parts.is_set(check.get('is_silenced')):
+    if check.get('state') == 'flapping' or parts.flag(check.get('is_silenced'), 'is_silenced'):
         state = AlarmState.OK
     about = parts.mapping(entity.get('metadata'))
-    named = parts.server(parts.mapping(about.get('labels'))) or parts.server(about, ('name',))
+    named = parts.labelled(parts.labels_of(about.get('labels'))) or parts.server(about, ('name',))
     name = parts.text(parts.mapping(check.get('metadata')), 'name')
-    return [Alert(state, named, name, parts.text(check, 'output'))]
+    return [Alert(state, named, name=name, reason=parts.text(check, 'output'))]
 
 
 ZABBIX = Sender(
     'Zabbix',
     '``event_value``',
     some('1', '0'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     lambda body: 'event_value' in body,
     _zabbix,
 )

@@ -13,11 +13,15 @@ from heat_ha.senders.words import WORDS, some
 _SERVER_TRAITS = ('instance_id', 'resource_id')
 
 
-def event_alert(state: AlarmState, body: Body, member: str | None = None) -> Alert:
+def event_alert(
+    state: AlarmState, body: Body, member: str | None = None, host: str | None = None
+) -> Alert:
     """Return what a body in the form of Aodh says."""
+    found = _server_of_event(body.get('reason_data')) or member
     return Alert(
         state,
-        _server_of_event(body.get('reason_data')) or member,
+        found,
+        None if found else host,
         parts.text(body, 'alarm_name'),
         parts.text(body, 'reason'),
         _is_repeat(body),
@@ -33,7 +37,9 @@ def _aodh(sender: Sender, body: Body) -> list[Alert]:
             'servers they are',
             'Send an alarm a server, or {"member": NAME}',
         )
-    return [event_alert(state, body)]
+    one = parts.mapping(sick[0]) if isinstance(sick, list) and len(sick) == 1 else {}
+    host = parts.host_name(one.get('address')) or parts.host_name(one.get('name'))
+    return [event_alert(state, body, host=host)]
 
 
 def _is_repeat(body: Body) -> bool:
@@ -67,10 +73,10 @@ def _monasca(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['state'], 'state')
     metrics = parts.optional(body.get('metrics'), 'metrics')
     named = [
-        parts.labelled(parts.object_of(m.get('dimensions') or {}, 'dimensions')) for m in metrics
-    ] or [None]
+        parts.named(parts.object_of(m.get('dimensions') or {}, 'dimensions')) for m in metrics
+    ] or [parts.Named()]
     name, reason = parts.text(body, 'alarm_name'), parts.text(body, 'message')
-    return [Alert(state, server, name, reason) for server in named]
+    return [Alert(state, *one, name, reason) for one in named]
 
 
 def _is_from_vitrage(body: Body) -> bool:
@@ -88,15 +94,13 @@ def _vitrage(sender: Sender, body: Body) -> list[Alert]:
             f'vitrage_type of the resource is {quoting.shown(kind)}',
             'Send alarms of servers only: a regex_filter of vitrage_type nova.instance',
         )
-    return [Alert(state, parts.server(resource, ('id',)), parts.text(payload, 'name'))]
+    server, name = parts.server(resource, ('id',)), parts.text(payload, 'name')
+    return [Alert(state, server, name=name)]
 
 
 def _wait_condition(sender: Sender, body: Body) -> list[Alert]:
-    return [
-        Alert(
-            sender.state(body['Status'], 'Status'), None, 'cfn-signal', parts.text(body, 'Reason')
-        )
-    ]
+    state = sender.state(body['Status'], 'Status')
+    return [Alert(state, name='cfn-signal', reason=parts.text(body, 'Reason'))]
 
 
 AODH = Sender(

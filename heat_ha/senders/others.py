@@ -18,20 +18,40 @@ STATE_KEYS = (
     'current_state', 'new_state', 'alarm_state', 'alert_state',
 )  # fmt: skip
 
+# Of the service beside those of its host, which say nothing then.
+_OF_A_SERVICE = ('servicestate', 'service_state')
+_OF_A_HOST = ('hoststate', 'host_state')
+
 # What is posted beside a state that may have been there before: an acknowledgement, the begin of a
 # downtime. Where it asks for nothing, the state does not either.
 OCCASION_KEYS = ('notification_type', 'notificationtype')
 
-# Flags with which the state asks for nothing, and those by which the body is only a test.
+# Flags with which the state asks for nothing, and those by which the body is only a test. Nagios
+# and Icinga count: a problem in two downtimes at once, an acknowledgement that stays.
+COUNTED_FLAGS = (
+    'downtime_depth', 'scheduled_downtime_depth', 'hostdowntime', 'servicedowntime',
+    'acknowledgement',
+)  # fmt: skip
 QUIET_FLAGS = (
     'acknowledged', 'acked', 'is_acknowledged', 'silenced', 'is_silenced', 'suppressed',
     'is_suppressed', 'muted', 'maintenance', 'in_maintenance', 'downtime', 'in_downtime',
-    'flapping', 'is_flapping', 'paused',
+    'flapping', 'is_flapping', 'paused', 'in_scheduled_downtime', 'problem_has_been_acknowledged',
+    *COUNTED_FLAGS,
 )  # fmt: skip
 TEST_FLAGS = ('test', 'is_test', 'testing', 'dry_run', 'drill')
 
-# Severities with which an alarm is over, whatever else is said of it.
+# Where Nagios and Icinga say that a state is SOFT, which is to be checked again before anybody is
+# told of it. The first that is there counts, as for a state.
+STATE_TYPE_KEYS = (
+    'servicestatetype', 'service_state_type', 'hoststatetype', 'host_state_type',
+    'statetype', 'state_type',
+)  # fmt: skip
+_SOFT = ('soft', '0')
+
+# Severities with which an alarm is over, whatever else is said of it, and those with which a body
+# without a state asks for nothing: all words that mean this for a state, and these.
 OVER = ('ok', 'normal', 'clear', 'cleared', 'resolved')
+HARMLESS = ('informational', 'information', 'notice', 'debug', 'none')
 
 SERVER_KEYS = (
     *parts.SERVER_KEYS,
@@ -39,7 +59,7 @@ SERVER_KEYS = (
 )  # fmt: skip
 
 # Objects with labels, which are surer than the name of a host, and lists of several servers.
-LABEL_KEYS = ('labels', 'tags', 'dimensions', 'details')
+LABEL_KEYS = ('labels', 'tags', 'dimensions', 'details', 'body')
 LIST_KEYS = ('servers', 'server_ids', 'instances', 'members', 'hosts', 'nodes', 'vms')
 
 # They say nothing of a state: with these alone a body is an alarm, as Heat's own policies take it.
@@ -48,7 +68,16 @@ SILENT_KEYS = ('alarm_id', 'alarm_name', 'severity', 'reason', 'reason_data', *S
 
 def says_a_state(body: Body) -> bool:
     """Whether a body has a key where a state may be."""
-    return any(str(key).lower() in (*STATE_KEYS, *OCCASION_KEYS) for key in body)
+    return _has_one_of(body, STATE_KEYS, OCCASION_KEYS)
+
+
+def says_something(body: Body) -> bool:
+    """Whether a body has a key for a state, or one that decides what a state asks for."""
+    return _has_one_of(body, STATE_KEYS, OCCASION_KEYS, QUIET_FLAGS, TEST_FLAGS)
+
+
+def _has_one_of(body: Body, *keys: Sequence[str]) -> bool:
+    return any(str(key).lower() in of for key in body for of in keys)
 
 
 def _folded(body: Body) -> Body:
@@ -67,31 +96,71 @@ def _folded(body: Body) -> Body:
     return found
 
 
-def _other(sender: Sender, body: Body) -> list[Alert]:
-    body = _folded(body)
-    if any(parts.is_set(body.get(key)) for key in TEST_FLAGS):
+def _other(sender: Sender, sent: Body) -> list[Alert]:
+    body = _folded(sent)
+    if says_a_state(body) and says_a_state(parts.mapping(body.get('body'))):
+        raise exceptions.Refused(
+            'the body and the object in it both have a state', 'Send the state in one of them'
+        )
+    if any(parts.flag(body.get(key), key) for key in TEST_FLAGS):
         raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
     said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]
     states = {sender.state(body[key], key) for key in said}
+    _refuse_another_state(sender, body)
+    severity = parts.text(body, 'severity').strip().lower()
+    is_over = severity in OVER
     if not said:
         _refuse_what_may_say_more(body)
         states = {AlarmState.ALARM}
-    is_over = parts.text(body, 'severity').strip().lower() in OVER
-    if is_over or any(parts.is_set(body.get(key)) for key in QUIET_FLAGS):
+        is_over = severity in HARMLESS or sender.words.get(severity) is AlarmState.OK
+    if _is_quiet(body) or is_over:
         states = {AlarmState.OK}
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
-    return [openstack.event_alert(state, body, named) for named in _servers(body)]
+    return [openstack.event_alert(state, body, named) for named in _servers(body, sent)]
 
 
-def _servers(body: Body) -> Sequence[str | None]:
+def _refuse_another_state(sender: Sender, body: Body) -> None:
+    """:raises exceptions.Refused: two keys have words for a state that mean different things.
+
+    One of them may be about something else, such as a state of before, or whether the body was
+    sent: nobody knows which. Words that the sender does not have are no states.
+    """
+    there = [key for key in STATE_KEYS if body.get(key) not in (None, '')]
+    if any(key in there for key in _OF_A_SERVICE):
+        there = [key for key in there if key not in _OF_A_HOST]
+    for key in there[1:]:
+        try:
+            state = sender.state(body[key], key)
+        except exceptions.Refused:
+            continue
+        if state is not sender.state(body[there[0]], there[0]):
+            raise exceptions.Refused(
+                f'{there[0]} is {quoting.shown(body[there[0]])} and {key} is '
+                f'{quoting.shown(body[key])}',
+                'Send one key for the state',
+            )
+
+
+def _is_quiet(body: Body) -> bool:
+    """Whether a state asks for nothing, or for nothing yet. All flags have to be understood."""
+    flags = [
+        (parts.counts if key in COUNTED_FLAGS else parts.flag)(body.get(key), key)
+        for key in QUIET_FLAGS
+    ]
+    kind = _first(body, STATE_TYPE_KEYS)
+    return any(flags) or (kind is not None and str(body[kind]).strip().lower() in _SOFT)
+
+
+def _servers(body: Body, sent: Body) -> Sequence[str | None]:
     """The servers that a body names, or None alone.
 
+    :param sent: the body with its keys as they were sent.
     :raises exceptions.Refused: one of them has no name.
     """
-    labels = [parts.mapping(body.get(key)) for key in LABEL_KEYS]
-    surest = parts.server(body) or next((one for of in labels if (one := parts.labelled(of))), None)
+    labels = [*(parts.labels_of(body.get(key)) for key in LABEL_KEYS), parts.resource(body)]
+    surest = parts.server(sent) or next((one for of in labels if (one := parts.labelled(of))), None)
     if surest is not None:
         return [surest]
     for key in LIST_KEYS:
@@ -102,8 +171,16 @@ def _servers(body: Body) -> Sequence[str | None]:
             raise exceptions.Refused(
                 f'{key} is {quoting.shown(found)}', 'Send "server_id" with the id of one server'
             )
+        if not all(name.strip() for name in found):
+            raise exceptions.Refused(
+                f'{key} has an empty name', 'Send "server_id" with the id of one server'
+            )
         return [quoting.within_length(name.strip(), key) for name in found]
-    return [parts.server(body, SERVER_KEYS)]
+    return [
+        parts.identified(sent, parts.SURER_ID_KEYS)
+        or parts.server(sent, SERVER_KEYS)
+        or parts.identified(sent)
+    ]
 
 
 def _first(body: Body, keys: Sequence[str]) -> str | None:
@@ -114,7 +191,8 @@ def _first(body: Body, keys: Sequence[str]) -> str | None:
 
 def _refuse_what_may_say_more(body: Body) -> None:
     """:raises exceptions.Refused: a key may hold a state, in words that are not known."""
-    more = [key for key in body if key not in (*SILENT_KEYS, *QUIET_FLAGS, *TEST_FLAGS)]
+    silent = {parts.spelled(key) for key in SERVER_KEYS}.union(SILENT_KEYS, QUIET_FLAGS, TEST_FLAGS)
+    more = [key for key in body if key not in silent and parts.spelled(key) not in silent]
     if more:
         raise exceptions.Refused(
             f'the body is of no known sender and has no state, but {quoting.shown(more[0])}',

@@ -3,7 +3,8 @@
 
 import collections.abc
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from heat_ha import exceptions, quoting
 from heat_ha.senders.model import Body
@@ -18,9 +19,22 @@ SERVER_KEYS = (
 )  # fmt: skip
 
 # They name a server only where they have an id: exporters also have others under these names.
-ID_KEYS = ('uuid', 'resource', 'id')
+SURER_ID_KEYS = ('uuid', 'resource')
+ID_KEYS = (*SURER_ID_KEYS, 'id')
+
+# What a guest may be called in them, the surest first. Just as often it is somebody else.
+HOST_KEYS = ('server', 'vm', 'vm_name', 'hostname', 'host_name', 'nodename', 'node', 'host')
+
+# How senders write that a flag is set, and that it is not.
+_SET = ('true', 't', 'yes', 'y', 'on', '1', 'active', 'enabled')
+_NOT_SET = (
+    'false', 'f', 'no', 'n', 'off', '0', '', 'none', 'null', 'n/a', 'na', 'inactive', 'disabled',
+)  # fmt: skip
 
 _ID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.IGNORECASE)
+
+
+_SPELLED_SERVER_KEYS = {key.replace('_', '') for key in SERVER_KEYS}
 
 
 def objects(value: object, key: str) -> list[Body]:
@@ -53,31 +67,122 @@ def mapping(value: object) -> Body:
     return value if isinstance(value, collections.abc.Mapping) else {}
 
 
+def spelled(key: object) -> str:
+    """Return a key as it is compared: ``serverId`` and ``Server-ID`` mean ``server_id``."""
+    return ''.join(character for character in str(key).lower() if character.isalnum())
+
+
 def server(names: Body, keys: Sequence[str] = SERVER_KEYS) -> str | None:
     """Return the server that labels name, None if they name none. An empty label is no label.
 
-    :raises exceptions.Refused: the name is not a text, or longer than any name.
+    :raises exceptions.Refused: the name is not a text, or longer than any name, or several keys
+        that are only spelled differently have different names.
     """
-    for key in keys:
-        value = names.get(key)
-        if value is None or value == '':
-            continue
+    for key, value in _said(names, keys):
         if not isinstance(value, str):
             raise exceptions.Refused(f'{key} is a {quoting.kind(value)}', 'Send a text')
         return quoting.within_length(value.strip(), key) or None
     return None
 
 
+def identified(names: Body, keys: Sequence[str] = ID_KEYS) -> str | None:
+    """Return the server that a key names only where it has an id, None without one."""
+    for key, value in _said(names, keys):
+        if isinstance(value, str) and _ID.fullmatch(value.strip()):
+            return quoting.within_length(value.strip(), key)
+    return None
+
+
 def labelled(labels: Body) -> str | None:
-    """Return the server that the labels of a metric name, as ``server`` and by ``ID_KEYS``."""
-    found = server(labels)
-    ids = (labels.get(key) for key in ID_KEYS)
-    return found or next((i for i in ids if isinstance(i, str) and _ID.fullmatch(i)), None)
+    """Return the server that labels name, as ``server`` and by ``ID_KEYS``.
+
+    An object under ``resource`` has labels as well.
+    """
+    inner = resource(labels)
+    return (
+        server(labels)
+        or server(inner)
+        or identified(labels, SURER_ID_KEYS)
+        or identified(inner)
+        or identified(labels)
+    )
+
+
+class Named(NamedTuple):
+    """What labels name: a server, else perhaps a host."""
+
+    member: str | None = None
+    host: str | None = None
+
+
+def named(*labels: Body) -> Named:
+    """Return the server that labels name, else what they say of a host; the first ones decide."""
+    if (found := next((one for of in labels if (one := labelled(of))), None)) is not None:
+        return Named(found)
+    return Named(host=next((one for of in labels if (one := host(of))), None))
+
+
+def host(names: Body) -> str | None:
+    """Return what may be the name or the address of a guest. It is no fault if there is none."""
+    for key in HOST_KEYS:
+        for sent, value in names.items():
+            if spelled(sent) == spelled(key) and (found := host_name(value)) is not None:
+                return found
+    return None
+
+
+def host_name(value: object) -> str | None:
+    """Return a text that may be the name or the address of a host, else None."""
+    text = value.strip() if isinstance(value, str) else ''
+    return text if 0 < len(text) <= quoting.MAX_NAME_LENGTH else None
+
+
+def resource(of: Body) -> Body:
+    """Return the object under ``resource``, {} where there is none."""
+    return next((mapping(value) for key, value in of.items() if spelled(key) == 'resource'), {})
+
+
+def labels_of(value: object) -> Body:
+    """Return labels: an object, or a list of texts such as ``server_id:ID``; {} without any.
+
+    :raises exceptions.Refused: a list names several servers under one key.
+    """
+    if not isinstance(value, list):
+        return mapping(value)
+    found: dict[str, str] = {}
+    for key, colon, said in (one.partition(':') for one in value if isinstance(one, str)):
+        if not colon:
+            continue
+        if found.setdefault(key, said) != said and spelled(key) in _SPELLED_SERVER_KEYS:
+            raise exceptions.Refused(
+                f'{quoting.shown(key)} is there twice', 'Send the labels of one server'
+            )
+    return found
 
 
 def tags(of: Body) -> Body:
     """Return the tags of something."""
-    return mapping(of.get('tags'))
+    return labels_of(of.get('tags'))
+
+
+def _said(names: Body, keys: Sequence[str]) -> Iterator[tuple[str, object]]:
+    """Each of the keys that has something, as it was sent, and what it has.
+
+    A key that is spelled as here is surer than any other spelling of it.
+    """
+    found: dict[str, list[str]] = {}
+    for sent, value in names.items():
+        if value is not None and value != '':
+            found.setdefault(spelled(sent), []).append(sent)
+    for key in keys:
+        those = found.get(spelled(key), [])
+        those = [key] if key in those else those
+        if any(names[sent] != names[those[0]] for sent in those[1:]):
+            raise exceptions.Refused(
+                f'{key} is there in several spellings', 'Send the name of one server'
+            )
+        if those:
+            yield quoting.shorten(str(those[0]), 60), names[those[0]]
 
 
 def pairs(value: object) -> Body:
@@ -98,8 +203,24 @@ def has(*keys: str) -> Callable[[Body], bool]:
     return lambda body: all(body.get(key) is not None for key in keys)
 
 
-def is_set(value: object) -> bool:
-    """Whether a flag is set, however its sender writes that it is not."""
-    if isinstance(value, str):
-        return value.strip().lower() not in ('', 'false', 'no', 'off', 'none', 'null', '0')
-    return bool(value)
+def flag(value: object, key: str) -> bool:
+    """Whether a flag is set, however its sender writes that.
+
+    :raises exceptions.Refused: it is neither set nor not set. Many a key of this name has
+        something else, such as how long a server was down, or the name of a check.
+    """
+    if value is None or value in ([], {}):
+        return False
+    word = str(value).strip().lower() if isinstance(value, (str, int)) else None
+    if word not in _SET and word not in _NOT_SET:
+        raise exceptions.Refused(f'{key} is {quoting.shown(value)}', 'Send true or false')
+    return word in _SET
+
+
+def counts(value: object, key: str) -> bool:
+    """Whether a flag is set whose sender counts: how many downtimes there are, for example.
+
+    :raises exceptions.Refused: as for any flag.
+    """
+    text = str(value).strip() if isinstance(value, (str, int)) else ''
+    return (text.isascii() and text.isdigit() and int(text) > 0) or flag(value, key)

@@ -28,7 +28,8 @@ def _pagerduty(sender: Sender, body: Body) -> list[Alert]:
         raise exceptions.Refused(
             "'pagey.ping' is a test of its sender, so nothing follows", 'It has arrived'
         )
-    return [Alert(sender.state(kind, 'event_type'), None, 'PagerDuty', parts.text(data, 'title'))]
+    state = sender.state(kind, 'event_type')
+    return [Alert(state, name='PagerDuty', reason=parts.text(data, 'title'))]
 
 
 def _pagerduty_of_old(sender: Sender, body: Body) -> list[Alert]:
@@ -38,22 +39,23 @@ def _pagerduty_of_old(sender: Sender, body: Body) -> list[Alert]:
         state = sender.state(one.get('event'), 'event of a message')
         # Of several messages about an incident the last one counts.
         key = parts.text(incident, 'id') or number
-        found[key] = Alert(state, None, 'PagerDuty', parts.text(incident, 'title'))
+        title = parts.text(incident, 'title')
+        found[key] = Alert(state, name='PagerDuty', reason=title)
     return list(found.values())
 
 
 def _pagerduty_event(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['event_action'], 'event_action')
     payload = parts.mapping(body.get('payload'))
-    named = parts.server(parts.mapping(payload.get('custom_details')))
-    return [Alert(state, named, parts.text(body, 'dedup_key'), parts.text(payload, 'summary'))]
+    named = parts.named(parts.mapping(payload.get('custom_details')))
+    return [Alert(state, *named, parts.text(body, 'dedup_key'), parts.text(payload, 'summary'))]
 
 
 def _opsgenie(sender: Sender, body: Body) -> list[Alert]:
     alert = parts.object_of(body['alert'], 'alert')
-    named = parts.server(parts.mapping(alert.get('details')))
+    named = parts.named(parts.mapping(alert.get('details')))
     state = sender.state(body['action'], 'action')
-    return [Alert(state, named, parts.text(alert, 'alias'), parts.text(alert, 'message'))]
+    return [Alert(state, *named, parts.text(alert, 'alias'), parts.text(alert, 'message'))]
 
 
 def _is_from_datadog(body: Body) -> bool:
@@ -67,7 +69,8 @@ def _datadog(sender: Sender, body: Body) -> list[Alert]:
             'Add "alert_transition": "$ALERT_TRANSITION" to the payload of the webhook',
         )
     state = sender.state(body['alert_transition'], 'alert_transition')
-    return [Alert(state, parts.server(body), parts.text(body, 'alert_title', 'title'))]
+    named = parts.named(body, parts.tags(body))
+    return [Alert(state, *named, parts.text(body, 'alert_title', 'title'))]
 
 
 def _uptime_kuma(sender: Sender, body: Body) -> list[Alert]:
@@ -79,21 +82,22 @@ def _uptime_kuma(sender: Sender, body: Body) -> list[Alert]:
     beat = parts.object_of(body['heartbeat'], 'heartbeat')
     monitor = parts.mapping(body['monitor'])
     state = sender.state(beat.get('status'), 'status of the heartbeat')
-    named = parts.server(parts.pairs(monitor.get('tags')))
-    return [Alert(state, named, parts.text(monitor, 'name'), parts.text(beat, 'msg'))]
+    # The monitor has an id of its own.
+    named = parts.named(parts.pairs(monitor.get('tags')), {'host': monitor.get('hostname')})
+    return [Alert(state, *named, parts.text(monitor, 'name'), parts.text(beat, 'msg'))]
 
 
 def _cloudwatch(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['NewStateValue'], 'NewStateValue')
     dimensions = parts.pairs(parts.mapping(body.get('Trigger')).get('Dimensions'))
-    named = parts.server(dimensions, (*parts.SERVER_KEYS, 'InstanceId'))
-    return [Alert(state, named, parts.text(body, 'AlarmName'), parts.text(body, 'NewStateReason'))]
+    named = parts.named(dimensions)
+    return [Alert(state, *named, parts.text(body, 'AlarmName'), parts.text(body, 'NewStateReason'))]
 
 
 def _victorops(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['message_type'], 'message_type')
     name, reason = parts.text(body, 'entity_id'), parts.text(body, 'state_message')
-    return [Alert(state, parts.server(body), name, reason)]
+    return [Alert(state, *parts.named(body), name, reason)]
 
 
 PAGERDUTY = Sender(
@@ -146,7 +150,7 @@ DATADOG = Sender(
     'Datadog',
     '``alert_transition``',
     some('triggered', 're-triggered', 'recovered', 'warn', 're-warn', 'no data', 're-no data'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     _is_from_datadog,
     _datadog,
 )
@@ -168,7 +172,7 @@ CLOUDWATCH = Sender(
     'CloudWatch',
     '``NewStateValue``',
     some('alarm', 'ok', 'insufficient_data'),
-    'a dimension, as labels, or ``InstanceId``',
+    'a dimension, as labels, such as ``InstanceId``',
     lambda body: 'NewStateValue' in body,
     _cloudwatch,
 )
@@ -176,7 +180,7 @@ VICTOROPS = Sender(
     'VictorOps',
     '``message_type`` and ``entity_id``',
     some('critical', 'warning', 'info', 'acknowledgement', 'recovery'),
-    '``server_id``',
+    '``server_id``, or another key, as labels',
     parts.has('message_type', 'entity_id'),
     _victorops,
 )

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, services
+from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, parts, services
 from heat_ha.senders.model import AlarmState, Alert, Body, Sender
 
 # The first row that recognises a body reads it.
@@ -13,6 +13,7 @@ SENDERS = (
     openstack.AODH,
     alertmanager.GRAFANA,
     alertmanager.ALERTMANAGER,
+    alertmanager.ONE_ALERT,
     alertmanager.GRAFANA_LEGACY,
     openstack.MONASCA,
     monitors.ZABBIX,
@@ -40,11 +41,31 @@ def read(body: Body) -> Alert:
 
     :raises exceptions.Refused: a known sender's body is not understood, has an unknown word for a
         state, or asks for something of several servers; an unknown one's says nothing of a state,
-        and has more than names and reasons.
+        and has more than names and reasons, or comes in an envelope.
     """
-    body = envelopes.opened(body)
-    sender = next(s for s in SENDERS if s.is_from(body))
-    return _as_one(sender.read(sender, body), sender)
+    inside = envelopes.opened(body)
+    sender = sender_of(inside)
+    if inside is not body and sender is others.OTHER and not others.says_a_state(inside):
+        # What tells of a server that has started names it as well.
+        raise exceptions.Refused(
+            'what is in the envelope is of no known sender and has no state',
+            'Send {"state": "alarm", "server_id": ID} in it, "ok" when it is over',
+        )
+    found = _as_one(sender.read(sender, inside), sender)
+    if sender is not others.OTHER and (member := parts.server(inside, ('member',))):
+        # Added by whoever wrote the body for one server.
+        return dataclasses.replace(found, member=member, host=None)
+    return found
+
+
+def is_of_a_known_sender(body: Body) -> bool:
+    """Whether a body has the form of one of the rows, and not of any body at all."""
+    return sender_of(body) is not others.OTHER
+
+
+def sender_of(body: Body) -> Sender:
+    """The first row that recognises a body; the last one recognises any."""
+    return next(s for s in SENDERS if s.is_from(body))
 
 
 def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
@@ -69,6 +90,8 @@ def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
                 + (' ...' if len(names) > 2 else ''),
                 sender.one_server,
             )
-        return asking[0]
+        hosts = {alert.host for alert in asking}
+        return asking[0] if len(hosts) == 1 else dataclasses.replace(asking[0], host=None)
     members = {alert.member for alert in alerts}
-    return alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
+    one = alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
+    return dataclasses.replace(one, host=None)

@@ -7,6 +7,7 @@ fake keeps, whoever asks for it.
 """
 
 import dataclasses
+import hashlib
 import random
 import threading
 from collections.abc import Collection, Iterable
@@ -14,6 +15,11 @@ from collections.abc import Collection, Iterable
 from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import HostState, ServerStatus, VolumeStatus
+
+
+def address_of(server: str) -> str:
+    """The address of a server, which its id decides."""
+    return f'10.{".".join(str(byte) for byte in hashlib.sha256(server.encode()).digest()[:3])}'
 
 
 @dataclasses.dataclass
@@ -126,7 +132,16 @@ class FakeCloud:
             if self._fails():
                 return cloud.Server(server_id, ServerStatus.COULD_NOT_ASK, detail='HTTP 503')
             status = self._servers.get(server_id, ServerStatus.GONE)
-            return cloud.Server(server_id, status, detail=status.value)
+            addresses = (address_of(server_id),) if status is not ServerStatus.GONE else ()
+            return cloud.Server(server_id, status, detail=status.value, addresses=addresses)
+
+    def named(self, name: str) -> frozenset[str]:
+        """The servers of this name, which is their id."""
+        return frozenset(server for server in self._servers if server == name)
+
+    def addressed(self, address: str) -> frozenset[str]:
+        """The servers with this address."""
+        return frozenset(server for server in self._servers if address_of(server) == address)
 
     def restart(self, server_id: str, action: str = 'reboot') -> None:
         """Let a person restart a server."""

@@ -66,6 +66,14 @@ class VolumeRules:
         assert cloud.cinder.volume(unknown).status is VolumeStatus.GONE
         assert cloud.nova.server(unknown).status is ServerStatus.GONE
 
+    def test_a_server_is_found_by_its_fixed_address_and_no_other_one_is(self, cloud):
+        server, another = cloud.servers
+        address = cloud.nova.server(server).addresses[0]
+        found = cloud.nova.addressed(address)
+        assert server in found and another not in found
+        for other in ('192.0.2.1', '2001:db8::1'):
+            assert cloud.nova.addressed(other) == frozenset()
+
     def test_a_free_volume_is_available_and_on_no_server(self, cloud):
         seen = cloud.cinder.volume(cloud.volume)
         assert (seen.status, seen.servers) == (VolumeStatus.AVAILABLE, frozenset())

@@ -97,6 +97,11 @@ class Clouds(clouds.FakeCloud):
     def named(self, name):
         return frozenset(s.name for s in self._folder.iterdir() if s.read_text() == name)
 
+    def addressed(self, address):
+        return frozenset(
+            s.name for s in self._folder.iterdir() if clouds.address_of(s.name) == address
+        )
+
     def all(self):
         return compute_hosts.HostTable({}, cloud.Host(cloud.HostState.UP, 'its host is up'))
 

@@ -3,6 +3,7 @@
 
 import pytest
 
+from heat_ha.testing import clouds
 from tests.plugin import volumes
 from tests.plugin.scaling import MEMBER, REPLACES, last_event, names, template
 
@@ -97,3 +98,66 @@ def test_a_name_of_a_server_outside_of_the_group_is_refused_as_foreign(engine, c
     status, reason = last_event(engine, stack, policy)
     assert status == 'SIGNAL_FAILED' and "'db' is " in reason, reason
     assert engine.members(stack).members == before.members
+
+
+def alert(**labels):
+    return {'alerts': [{'status': 'firing', 'labels': {'alertname': 'sick', **labels}}]}
+
+
+def hosts_of(cloud, member):
+    """What alerts say of the host of a member: its server's name, a full one, its address."""
+    name = cloud.name_of(member.servers[0])
+    address = clouds.address_of(member.servers[0])
+    sick = {'type': 'loadbalancer_member_health', 'unhealthy_members': [{'address': address}]}
+    return {
+        'name': alert(hostname=name),
+        'full name': alert(host=f'{name}.example.org'),
+        'address': alert(node=address),
+        'pool': {'alarm_id': 'a', 'current': 'alarm', 'reason_data': sick},
+    }
+
+
+SAID = pytest.mark.parametrize('said', ['name', 'full name', 'address', 'pool'])
+
+
+@SAID
+def test_a_scaling_policy_replaces_the_member_that_the_host_of_an_alert_is(engine, cloud, said):
+    stack = engine.create(template(REPLACES))
+    chosen = engine.members(stack).members[1]
+
+    engine.signal(stack, 'policy', hosts_of(cloud, chosen)[said])
+
+    after = names(engine, stack)
+    assert chosen.name not in after and len(after) == 3, last_event(engine, stack)
+
+
+@SAID
+def test_an_alert_about_the_host_of_a_standby_leaves_the_active_alone(engine, cloud, said):
+    stack = engine.create(volumes.with_failover())
+    standby, active = engine.members(stack).members[2], volumes.active(engine, stack)
+
+    engine.signal(stack, 'failover', hosts_of(cloud, standby)[said])
+
+    assert volumes.active(engine, stack) == active, volumes.texts(engine, stack)
+
+
+@pytest.mark.parametrize('said', [alert(host='compute-1'), alert(node='10.0.0.9:9100'), alert()])
+def test_an_alert_whose_host_is_no_member_is_about_whichever_is_found(engine, cloud, said):
+    stack = engine.create(volumes.with_failover(REPLACES))
+    oldest, active = names(engine, stack)[0], volumes.active(engine, stack)
+    assert oldest == active.member
+
+    engine.signal(stack, 'failover', said)
+    assert volumes.active(engine, stack).member != oldest
+
+    engine.signal(stack, 'policy', said)
+    assert oldest not in names(engine, stack), last_event(engine, stack)
+
+
+def test_a_host_that_several_members_may_be_is_about_whichever_is_found(engine, cloud):
+    stack = engine.create(template(REPLACES, member='member.yaml'), files=SAME_NAME)
+    oldest = names(engine, stack)[0]
+
+    engine.signal(stack, 'policy', alert(host='db'))
+
+    assert oldest not in names(engine, stack), last_event(engine, stack)

@@ -67,6 +67,11 @@ class Cloud(clouds.FakeCloud):
     def named(self, name):
         return frozenset(s.name for s in self._engine.servers.iterdir() if s.read_text() == name)
 
+    def addressed(self, address):
+        return frozenset(
+            s.name for s in self._engine.servers.iterdir() if clouds.address_of(s.name) == address
+        )
+
     def name_of(self, server):
         return (self._engine.servers / server).read_text()
 

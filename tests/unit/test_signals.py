@@ -191,6 +191,22 @@ def test_a_body_that_contains_itself_is_refused():
         parse(details)
 
 
+def test_a_body_that_is_too_large_is_answered_with_what_a_monitoring_system_can_do():
+    alerts = [{'status': 'firing', 'labels': {'server_id': SERVER, 'x': 'y' * 200}}] * 300
+    with pytest.raises(exceptions.Refused) as refused:
+        parse({'alerts': alerts})
+    assert 'bytes' in refused.value.reason and 'group them by server' in refused.value.remedy
+
+
+def test_a_body_that_is_too_deep_for_what_is_done_with_it_is_refused(monkeypatch):
+    def too_deep(body):
+        raise RecursionError
+
+    monkeypatch.setattr(signals.senders, 'read', too_deep)
+    with pytest.raises(exceptions.Refused, match='nested too deeply'):
+        parse({'state': 'alarm'})
+
+
 def test_a_body_of_the_allowed_size_is_read():
     filler = signals.MAX_BODY_BYTES - len(json.dumps({'alarm_id': ''}))
     assert parse({'alarm_id': 'x' * filler}) == signals.Signal()

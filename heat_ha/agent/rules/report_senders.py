@@ -305,7 +305,7 @@ def _epoch(value: object) -> float | None:
 
 
 def _nova(body: Body, settings: SenderSettings) -> Reading:
-    found = reports.of_notification(body['event_type'], body.get('payload'))
+    found = reports.of_notification(body['event_type'], body['payload'])
     if found is None:
         kind = quoting.shown(body['event_type'])
         return _only(Ignored(f'notification {kind}: it is not about forced_down of a nova-compute'))
@@ -388,12 +388,12 @@ SENDERS = (
     ),
     Sender(
         'Nova',
-        '``event_type``; usually from the bus',
+        '``event_type`` and ``payload``; usually from the bus',
         '``host``',
         '``service.update`` of a ``nova-compute`` with ``forced_down: true``',
         'never; ``forced_down: false`` ends the claim',
         'all other notifications',
-        lambda body: 'event_type' in body,
+        lambda body: 'event_type' in body and 'payload' in body,
         _nova,
     ),
     Sender(

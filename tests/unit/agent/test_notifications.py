@@ -125,7 +125,17 @@ def test_without_keystones_address_nothing_begins():
         keystone_tokens.guard(lambda environ, start: [], conf)
 
 
-@pytest.mark.parametrize('body', [{}, [], 3, {'host': 'c1', 'state': 'down'}])
+NO_NOTIFICATION = [
+    {},
+    [],
+    3,
+    {'host': 'c1', 'state': 'down'},
+    # Another row takes these for something else.
+    *({'notification': odd, 'alerts': []} for odd in ('x', 7, None, ['x'], True)),
+]
+
+
+@pytest.mark.parametrize('body', NO_NOTIFICATION)
 def test_only_notifications_are_taken_there(cloud, body):
     answer = cloud.monitor(cloud.token('service')).post('/notifications', json=body)
     assert answer.status_code == 400 and cloud.told == []

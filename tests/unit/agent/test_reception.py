@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import metrics, reception
+from heat_ha.agent import metrics, reception, web_server
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.report_table import Arrival
 from heat_ha.agent.rules import host_names
@@ -88,6 +88,25 @@ def test_a_body_that_is_not_understood_is_refused_with_the_reason(received, take
     answer = post(received, body)
     assert answer.status == 400 and answer.body['message'] and taken.told == []
     assert count(metrics.REFUSED, 'webhook', 'form') > before
+
+
+def test_a_body_that_is_too_deep_for_what_is_done_with_it_is_refused(received, taken, monkeypatch):
+    def too_deep(body, settings):
+        raise RecursionError
+
+    monkeypatch.setattr(reception.report_senders, 'read', too_deep)
+    answer = post(received, {'host': 'c1', 'state': 'down'})
+    assert answer.status == 400 and 'nested too deeply' in answer.body['message']
+    assert taken.told == []
+
+
+@pytest.mark.parametrize(
+    ('length', 'status'),
+    [('', 400), ('0', 400), ('-1', 400), ('x', 400), (str(web_server.MAX_BODY_BYTES + 1), 413)],
+)
+def test_a_body_that_is_empty_is_not_called_too_large(length, status):
+    answer = reception.body_of({'CONTENT_LENGTH': length})
+    assert (answer.status, 'empty' in answer.body['message']) == (status, length in ('', '0', '-1'))
 
 
 DOUBLED = [

@@ -55,6 +55,65 @@ def test_no_answer_is_not_taken_for_no_server(client):
         nova.Nova(None, None, 'public').named('db')
 
 
+ADDRESSES = {
+    '1': [('10.0.0.8', 'fixed'), ('192.0.2.8', 'floating')],
+    '2': [('10.0.0.80', 'fixed'), ('fd00::8', 'fixed')],
+    '3': [('10.0.0.8', 'fixed')],
+    '4': [('110.0.0.8', None), ('fd00::80', 'fixed')],
+    '5': [('10.0.018', 'fixed')],
+}
+
+
+def lists_addresses(client):
+    """Let Nova find a part of a fixed address, as Neutron does, and keep what it was asked."""
+    asked = []
+
+    def listed(addresses):
+        entries = [{'addr': a, 'OS-EXT-IPS:type': kind} for a, kind in addresses]
+        return {'net': [{k: v for k, v in one.items() if v} for one in entries], 'empty': []}
+
+    def find(search_opts):
+        asked.append(search_opts)
+        [part] = search_opts.values()
+        return [
+            types.SimpleNamespace(id=i, addresses=listed(those))
+            for i, those in ADDRESSES.items()
+            if any(part in address for address, _ in those)
+        ] + [types.SimpleNamespace(id='none yet')]
+
+    client.servers.list = find
+    return asked
+
+
+@pytest.mark.parametrize(
+    ('address', 'key', 'servers'),
+    [
+        ('10.0.0.8', 'ip', '13'),
+        ('10.0.0.80', 'ip', '2'),
+        ('110.0.0.8', 'ip', '4'),
+        ('10.0.0.1', 'ip', ''),
+        ('fd00::8', 'ip6', '2'),
+        ('FD00:0:0::8', 'ip6', '2'),
+        # Anybody may have given it to another server since.
+        ('192.0.2.8', 'ip', ''),
+    ],
+)
+def test_only_servers_with_this_whole_fixed_address_are_found(client, address, key, servers):
+    asked = lists_addresses(client)
+    assert nova.Nova(None, None, 'public').addressed(address) == frozenset(servers)
+    assert [list(one) for one in asked] == [[key]]
+
+
+# S2
+def test_no_answer_is_not_taken_for_no_server_with_an_address(client):
+    def fail(search_opts):
+        raise requests.ConnectionError('no route')
+
+    client.servers.list = fail
+    with pytest.raises(exceptions.CouldNotAsk, match='no route'):
+        nova.Nova(None, None, 'public').addressed('10.0.0.8')
+
+
 def deleted(client, listed):
     asked = []
 

@@ -48,6 +48,7 @@ def test_the_documented_keys_and_words_of_other_bodies_are_those_in_the_code():
             'State': others.STATE_KEYS,
             'Occasion': others.OCCASION_KEYS,
             'Asks for nothing': others.QUIET_FLAGS,
+            'Asks for nothing yet, if SOFT': others.STATE_TYPE_KEYS,
             'Test': others.TEST_FLAGS,
             'Server': others.SERVER_KEYS,
             'Labels': others.LABEL_KEYS,

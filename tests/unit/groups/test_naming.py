@@ -24,6 +24,12 @@ class Nova:
             raise exceptions.CouldNotAsk('nova', 'servers of a name', 'HTTP 503')
         return self._servers if name == 'db' else frozenset()
 
+    def addressed(self, address):
+        self.asked += 1
+        if self._is_silent:
+            raise exceptions.CouldNotAsk('nova', 'servers with the address', 'HTTP 503')
+        return self._servers if address in ('10.0.0.8', 'fd00::8') else frozenset()
+
 
 def test_a_member_is_found_by_the_name_of_its_server():
     assert naming.find(GROUP, 'db', Nova(['server-b', 'foreign'])).name == 'b'
@@ -59,3 +65,39 @@ def test_a_server_of_the_whole_name_decides_also_a_foreign_one():
 def test_a_nova_that_does_not_answer_makes_nobody_foreign():
     with pytest.raises(exceptions.Refused, match=r'could not be seen.*Send the signal again'):
         naming.find(GROUP, 'db', Nova(is_silent=True))
+
+
+HOSTS = pytest.mark.parametrize('host', ['db', 'db.example.org', '10.0.0.8', 'fd00::8'])
+
+
+@HOSTS
+def test_a_host_is_a_member_that_has_a_server_of_this_name_or_address(host):
+    assert naming.find_host(GROUP, host, Nova(['server-b', 'foreign'])).name == 'b'
+
+
+@HOSTS
+def test_a_host_that_may_be_several_members_or_none_tells_nothing(host):
+    for servers in (['server-a', 'server-b'], ['foreign'], []):
+        assert naming.find_host(GROUP, host, Nova(servers)) is None
+    for other in ('compute-1', '10.0.0.9', '10.0.0.8:9100', '::1', '10', 'x' * 255):
+        assert naming.find_host(GROUP, other, Nova(['server-b'])) is None
+
+
+@HOSTS
+def test_an_alarm_is_not_lost_because_nobody_can_tell_what_its_host_is(host):
+    assert naming.find_host(GROUP, host, Nova(is_silent=True)) is None
+
+
+def test_a_name_is_surer_than_a_host():
+    nova = Nova(['server-b'])
+    for named, host, expected in (('a', 'db', 'a'), (None, 'db', 'b'), ('db', 'x', 'b')):
+        assert naming.find_either(GROUP, named, host, nova).name == expected
+    assert naming.find_either(GROUP, 'foreign', 'db', nova) is None
+    assert naming.find_either(GROUP, None, None, nova) is None
+
+
+@pytest.mark.parametrize('host', ['b', 'ref-b', 'server-b'])
+def test_a_host_that_heat_knows_is_asked_of_nobody(host):
+    nova = Nova()
+    assert naming.find_host(GROUP, host, nova).name == 'b'
+    assert not nova.asked

@@ -36,11 +36,50 @@ def test_the_test_of_an_older_grafana_is_refused():
     assert_read({**body, 'state': 'ok'}, OK, None)
 
 
-@pytest.mark.parametrize('name', module.ALWAYS_FIRING)
+ALWAYS_FIRING = [
+    *module.ALWAYS_FIRING, 'Watchdog', 'InfoInhibitor', 'DeadMansSwitch', 'DeadManSwitch',
+    'dead-man-switch', 'Dead Mans Snitch', "Dead Man's Switch", 'DeadMansSnitch',
+    'PrometheusAlertmanagerE2eDeadManSwitch',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ALWAYS_FIRING)
 def test_an_alert_that_always_fires_asks_for_nothing_and_hides_nothing_else(name):
-    always = alert('firing', alertname=name, severity='none')
+    always = alert('firing', alertname=name, severity='critical')
     assert_read(alertmanager(always), OK, None)
+    assert_read(always, OK, None)
     assert_read(alertmanager(always, alert('firing', **NAMED)), ALARM, SERVER)
+
+
+def test_an_alert_without_any_severity_asks_for_nothing():
+    for severity in ('none', 'None', ' NONE '):
+        assert_read(alertmanager(alert('firing', severity=severity, **NAMED)), OK, SERVER)
+    for severity in ('critical', 'warning', 'info', '', None, 0, ['none']):
+        assert_read(alertmanager(alert('firing', severity=severity, **NAMED)), ALARM, SERVER)
+
+
+def test_an_alert_whose_name_is_only_similar_is_one():
+    for name in (
+        'HardwareWatchdogFired',
+        'SwitchDead',
+        'DeadMan',
+        'InfoInhibitorMissing',
+        '',
+        None,
+        7,
+    ):
+        assert_read(alertmanager(alert('firing', alertname=name, **NAMED)), ALARM, SERVER)
+
+
+def test_one_alert_by_itself_is_read_as_among_others():
+    assert_read(alert('firing', **NAMED), ALARM, SERVER)
+    assert_read(alert('resolved', **NAMED), OK, SERVER)
+    assert_read(alert('firing', alertname='DatasourceNoData', **NAMED), NO_DATA, SERVER)
+    why = {'annotations': {'grafana_state_reason': 'Error'}}
+    assert_read({**alert('firing', **NAMED), **why}, NO_DATA, SERVER)
+    assert_read(alert('firing', alertname='TestAlert'), REFUSED, 'is a test of its sender')
+    for status in ({'state': 'active'}, 'suppressed', None, 'down'):
+        assert_read({**alert('firing', **NAMED), 'status': status}, REFUSED, 'status of an alert')
 
 
 @pytest.mark.parametrize('reason', ['NoData', 'Error', 'NoData, KeepLast', 'Error, KeepLast'])
@@ -68,6 +107,12 @@ def test_a_label_that_often_has_something_else_names_a_server_only_by_an_id(key)
     for other in ('pods', '7', 'nova', f'{SERVER}/x', ''):
         assert_read(alertmanager(alert('firing', **{key: other})), ALARM, None)
     assert_read(alertmanager(alert('firing', **{key: OTHER, **NAMED})), ALARM, SERVER)
+    assert_read(alertmanager(alert('firing', **{key: SERVER.upper()})), ALARM, SERVER)
+
+
+def test_labels_about_one_server_in_two_forms_are_about_one():
+    alerts = (alert('firing', **NAMED), alert('firing', uuid=SERVER.upper()))
+    assert_read(alertmanager(*alerts), ALARM, SERVER)
 
 
 ODD = [
@@ -91,6 +136,7 @@ ODD = [
     ),
     (alertmanager(alert('firing', **NAMED), status=None), ALARM, SERVER),
     (alertmanager(alert('firing', **NAMED), status='test'), REFUSED, "status is 'test'"),
+    (alertmanager(alert('firing', resource={'id': SERVER, 'type': 'server'})), ALARM, SERVER),
     (grafana(alert('firing', **NAMED), state='pending'), ALARM, SERVER),
     (grafana_legacy('ok', evalMatches=None), OK, None),
     (grafana_legacy('alerting', tags=['a']), ALARM, None),

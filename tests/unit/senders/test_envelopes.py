@@ -22,6 +22,10 @@ BODIES = [
     (cloudwatch('OK'), OK, None),
     (cloudwatch('INSUFFICIENT_DATA'), NO_DATA, None),
     ({'state': 'alarm', **NAMED}, ALARM, SERVER),
+    # What tells of a server that has started or recovered names it as well.
+    (NAMED, REFUSED, 'in the envelope is of no known sender and has no state'),
+    ({**NAMED, 'reason': 'back to normal'}, REFUSED, 'has no state'),
+    ({'acknowledged': True, **NAMED}, REFUSED, 'has no state'),
     ({'text': 'x'}, REFUSED, 'is of no known sender'),
     ({'action': 'failover'}, REFUSED, 'is of no known sender'),
     ({}, REFUSED, 'is empty'),
@@ -57,3 +61,27 @@ def test_what_is_in_an_envelope_is_read_and_nothing_else(name, body, state, expe
 )
 def test_an_envelope_with_nothing_that_is_known_is_refused(body):
     assert_read(body, REFUSED, '')
+
+
+ANY_STATE = {'state': 'alarm', **NAMED}
+
+
+@pytest.mark.parametrize(
+    ('body', 'state', 'expected'),
+    [
+        # A body of one's own with an object under this key is no envelope.
+        ({'state': 'resolved', 'title': 'web-2 is back', 'body': NAMED}, OK, SERVER),
+        ({'STATUS': 'ok', 'body': {'reason': 'all checks pass'}}, OK, None),
+        ({'notification_type': 'RECOVERY', 'body': NAMED}, OK, SERVER),
+        ({'state': 'firing', 'acknowledged': True, 'body': {'host': 'web-2'}}, OK, None),
+        ({'acknowledged': True, 'body': NAMED}, REFUSED, "'body'"),
+        ({'test': True, 'body': ANY_STATE}, REFUSED, 'is a test'),
+        ({'state': 'alarm', 'body': NAMED}, ALARM, SERVER),
+        # Nobody knows which of the two is meant.
+        ({'state': 'ok', 'body': ANY_STATE}, REFUSED, 'both have a state'),
+        ({**cloudevent(ANY_STATE), 'status': 'ok'}, REFUSED, 'both have a state'),
+        ({**sns(ANY_STATE), 'state': 'ok'}, REFUSED, 'both have a state'),
+    ],
+)
+def test_what_is_said_around_an_object_is_not_passed_over(body, state, expected):
+    assert_read(body, state, expected)

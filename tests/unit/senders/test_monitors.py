@@ -63,6 +63,8 @@ ROWS = [
     (sensu(127, 'failing'), REFUSED, 'status of the check is 127'),
     (sensu(2, 'flapping'), OK, 'web-1'),
     (sensu(2, 'failing', is_silenced=True), OK, 'web-1'),
+    (sensu(2, 'failing', is_silenced='n'), ALARM, 'web-1'),
+    (sensu(2, 'failing', is_silenced='by me'), REFUSED, "is_silenced is 'by me'"),
     (influxdb('crit', **NAMED), ALARM, SERVER),
     (influxdb('crit', host='web-1'), ALARM, None),
     (influxdb('warn', **NAMED), OK, SERVER),

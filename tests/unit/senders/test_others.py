@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies of nobody that is known: what is no clear alarm is none."""
 
+import itertools
+
 import pytest
 
 from heat_ha.senders import others
+from heat_ha.senders.words import COMMON
 from tests.unit.sender_bodies import NAMED, OTHER, SERVER
-from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read, refusal
+from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read, parse, refusal
 from tests.unit.service_bodies import icinga_event, nagios, pingdom, uptimerobot
 
 WITHOUT_A_STATE = [
@@ -93,6 +96,67 @@ def test_labels_name_the_server_and_are_surer_than_a_host(key):
     assert_read({'state': 'alarm', key: {'server_id': 7}}, REFUSED, 'server_id')
 
 
+SPELLED = [
+    'serverId', 'server-id', 'Server_ID', 'server.id', 'SERVER ID', 'InstanceId', 'instance-id',
+    'resourceId', 'vmUuid', 'Server.Name',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('key', SPELLED)
+def test_only_letters_and_digits_of_a_key_for_a_server_are_compared(key):
+    assert_read({'state': 'down', key: SERVER, 'host': 'compute-1'}, ALARM, SERVER)
+    assert_read({key: SERVER}, ALARM, SERVER)
+    for labels in others.LABEL_KEYS:
+        assert_read({'state': 'down', labels.title(): {key: SERVER}}, ALARM, SERVER)
+    # Exactly as it is called here it is surer, and else nobody knows which one is meant.
+    assert_read({'state': 'down', key: OTHER, **NAMED}, ALARM, SERVER)
+    both = {'state': 'down', key: SERVER, f'{key}_': OTHER}
+    assert_read(both, REFUSED, 'in several spellings')
+    assert_read({**both, f'{key}_': SERVER}, ALARM, SERVER)
+
+
+@pytest.mark.parametrize('key', ['hostName', 'host.name', 'Host-Name', 'vmname', 'HOST'])
+def test_a_host_is_found_in_any_spelling(key):
+    assert_read({'state': 'down', key: 'web-1'}, ALARM, 'web-1')
+    assert_read({key: 'web-1'}, ALARM, 'web-1')
+
+
+def test_an_instance_is_never_a_server():
+    for key in ('instance', 'Instance', 'in.stance'):
+        assert_read({'state': 'down', key: SERVER, 'labels': {key: SERVER}}, ALARM, None)
+
+
+def test_an_id_names_the_server_also_beside_the_state():
+    host = {'host': 'compute-1'}
+    for key in ('uuid', 'resource', 'UUID', 'Resource'):
+        assert_read({'state': 'down', key: SERVER}, ALARM, SERVER)
+        assert_read({'state': 'down', key: SERVER, **host}, ALARM, SERVER)
+        assert_read({'state': 'down', key: 'x', **host}, ALARM, 'compute-1')
+        for surer in (NAMED, {'labels': NAMED}, {'servers': [SERVER]}):
+            assert_read({'state': 'down', key: OTHER, **surer}, ALARM, SERVER)
+        # It says nothing of a state, and may be that of anything.
+        assert_read({key: SERVER}, REFUSED, 'has no state')
+    assert_read({'state': 'down', 'id': SERVER}, ALARM, SERVER)
+    assert_read({'state': 'down', 'id': SERVER, **host}, ALARM, 'compute-1')
+    assert_read({'state': 'down', 'id': 7}, ALARM, None)
+
+
+def test_an_object_under_resource_has_labels():
+    for inside in (NAMED, {'id': SERVER, 'type': 'server'}, {'uuid': SERVER}):
+        assert_read({'state': 'down', 'resource': inside, 'host': 'compute-1'}, ALARM, SERVER)
+    assert_read({'state': 'down', 'resource': {'resource': NAMED}}, ALARM, SERVER)
+    assert_read({'state': 'down', 'resource': {'name': 'x'}, 'host': 'web-1'}, ALARM, 'web-1')
+
+
+@pytest.mark.parametrize('key', ['tags', 'labels', 'Tags'])
+def test_a_list_of_texts_has_labels(key):
+    assert_read({'state': 'down', key: ['env:prod', f'server_id:{SERVER}']}, ALARM, SERVER)
+    assert_read({'state': 'down', key: [f'Server-ID: {SERVER}', 'env:a', 'env:b']}, ALARM, SERVER)
+    assert_read({'state': 'down', key: ['server_id', 7, None, ':', 'x:']}, ALARM, None)
+    two = [f'server_id:{SERVER}', f'server_id:{OTHER}']
+    assert_read({'state': 'down', key: two}, REFUSED, "'server_id' is there twice")
+
+
 @pytest.mark.parametrize('key', others.LIST_KEYS)
 def test_a_list_names_one_server_or_is_refused(key):
     assert_read({'state': 'alarm', key: ['web-1']}, ALARM, 'web-1')
@@ -100,12 +164,22 @@ def test_a_list_names_one_server_or_is_refused(key):
     assert_read({'state': 'alarm', key: []}, ALARM, None)
     assert_read({'state': 'alarm', key: ['web-1', 'web-2']}, REFUSED, '2 different servers')
     assert_read({'state': 'ok', key: ['web-1', 'web-2']}, OK, None)
+    for empty in ([''], ['web-1', ''], [' \n']):
+        assert_read({'state': 'alarm', key: empty}, REFUSED, f'{key} has an empty name')
     for odd in ('web-1', {'id': 'web-1'}, [{'id': 'web-1'}], [7], 3):
         assert_read({'state': 'alarm', key: odd}, REFUSED, f'{key} is ')
 
 
-SET = (True, 1, 'true', 'Yes', '1', 'on', 'since noon', {'by': 'me'})
-NOT_SET = (False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {})
+SET = (True, 1, 'true', 'Yes', 'y', '1', 'on', 'T', 'Active', 'enabled')
+NOT_SET = (
+    False, 0, None, '', 'false', 'No', ' off ', '0', 'none', [], {},
+    'n', 'F', 'null', 'N/A', 'na', 'inactive', 'disabled',
+)  # fmt: skip
+# How long, how often, why, what is tested: keys of the same name have that elsewhere.
+NO_FLAG = (
+    'since noon', {'by': 'me'}, {'active': False}, ['x'], '5 minutes', '2 % [3 h 2 m]', -1, 1.5,
+    float('nan'), 'unacknowledged', 'conn', '$HOSTDOWNTIME$', '\u0661',
+)  # fmt: skip
 
 
 @pytest.mark.parametrize('flag', others.QUIET_FLAGS)
@@ -115,6 +189,54 @@ def test_a_flag_that_is_set_makes_a_state_ask_for_nothing(flag):
         assert_read({flag: value, **NAMED}, OK, SERVER)
     for value in NOT_SET:
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+    another = 'muted' if flag == 'acked' else 'acked'
+    for value in NO_FLAG:
+        refused = refusal({'state': 'down', flag: value, another: True, **NAMED})
+        assert refused.reason.startswith(f'{flag} is ')
+        assert refused.remedy == 'Send true or false'
+
+
+def test_a_number_sets_a_flag_only_where_its_sender_counts():
+    for flag in others.QUIET_FLAGS:
+        for number in (2, 300, '12'):
+            counts = flag in others.COUNTED_FLAGS
+            state, expected = (OK, SERVER) if counts else (REFUSED, f'{flag} is ')
+            assert_read({'state': 'down', flag: number, **NAMED}, state, expected)
+
+
+@pytest.mark.parametrize('key', others.STATE_TYPE_KEYS)
+def test_a_state_that_is_to_be_checked_again_asks_for_nothing_yet(key):
+    for value in ('SOFT', 'Soft', ' soft', 0, '0'):
+        assert_read({'state': 'down', key: value, **NAMED}, OK, SERVER)
+        assert_read({'state': 'down', key.upper(): value, **NAMED}, OK, SERVER)
+    for value in ('HARD', 1, '', None, 'x', [], {}):
+        assert_read({'state': 'down', key: value, **NAMED}, ALARM, SERVER)
+
+
+def test_two_keys_with_states_that_differ_are_refused_with_both():
+    for first, second in itertools.combinations(others.STATE_KEYS, 2):
+        for one, another in itertools.permutations(('alarm', 'ok', 'unknown'), 2):
+            body = {second: another, first: one, **NAMED}
+            if first.startswith('service') and second.startswith('host'):
+                assert parse(body).alarm_state is parse({'state': one}).alarm_state
+                continue
+            reason = refusal(body).reason
+            assert reason == f'{first} is {one!r} and {second} is {another!r}'
+        assert_read({first: 'alarm', second: 'firing', **NAMED}, ALARM, SERVER)
+        for unknown in ('delivered', '', None, 200, ['ok'], {'is': 'ok'}):
+            assert_read({first: 'alarm', second: unknown, **NAMED}, ALARM, SERVER)
+    # The second one of the two may be the state of a service as well.
+    both = {'hoststate': 'up', 'servicestate': '', 'service_state': 'down', **NAMED}
+    assert_read(both, ALARM, SERVER)
+    assert_read({**both, 'servicestate': 'ok'}, REFUSED, 'service_state')
+
+
+def test_without_a_state_a_severity_of_no_weight_asks_for_nothing():
+    over = [word for word, state in COMMON.items() if state is OK]
+    for severity in (*others.HARMLESS, *over, 'Warning', ' Recovery '):
+        assert_read({'severity': severity, 'alarm_name': 'x', **NAMED}, OK, SERVER)
+    for severity in (*others.HARMLESS, 'info', 'warning'):
+        assert_read({'severity': severity, 'state': 'alarm', **NAMED}, ALARM, SERVER)
 
 
 @pytest.mark.parametrize('state', [{}, {'state': 'problem'}])
@@ -131,6 +253,8 @@ def test_a_test_is_refused(flag):
         assert_read({'state': 'down', flag: value, **NAMED}, REFUSED, 'is a test')
     for value in NOT_SET:
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+    for value in NO_FLAG:
+        assert_read({'state': 'down', flag: value, **NAMED}, REFUSED, f'{flag} is ')
 
 
 @pytest.mark.parametrize('key', others.OCCASION_KEYS)
@@ -177,6 +301,23 @@ ROWS = [
     # A notification about a host has no service.
     ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '', 'HOSTNAME': 'web-1'}, ALARM, 'web-1'),
     ({'HOSTSTATE': 'DOWN', 'SERVICESTATE': '$SERVICESTATE$'}, REFUSED, 'SERVICESTATE'),
+    # The state of the service counts, so the type of it does.
+    (
+        {'SERVICESTATE': 'CRITICAL', 'SERVICESTATETYPE': 'HARD', 'HOSTSTATETYPE': 'SOFT'},
+        ALARM,
+        None,
+    ),
+    (
+        {'HOSTSTATE': 'DOWN', 'HOSTSTATETYPE': 'SOFT', 'SERVICESTATETYPE': '', 'HOSTNAME': 'web-1'},
+        OK,
+        'web-1',
+    ),
+    (
+        nagios('DOWN', 'PROBLEM', state_type='HARD', downtime_depth=0, acknowledgement=0),
+        ALARM,
+        SERVER,
+    ),
+    (nagios('DOWN', 'PROBLEM', downtime_depth=1, acknowledgement=0), OK, SERVER),
     # Numbers of Icinga's own, 0 of which is up.
     (icinga_event(0), REFUSED, 'state is 0'),
     (icinga_event(2), REFUSED, 'state is 2'),

@@ -5,7 +5,7 @@ import pytest
 
 from heat_ha.senders import services
 from tests.unit import service_bodies as bodies
-from tests.unit.sender_bodies import NAMED, SERVER
+from tests.unit.sender_bodies import NAMED, SERVER, zabbix
 from tests.unit.senders.reading import ALARM, NO_DATA, OK, REFUSED, assert_read
 
 # The row of the table, how a body is made with a word for the state, and whom it names.
@@ -78,7 +78,26 @@ ROWS = [
     (bodies.cloudwatch('ALARM', Host='x'), ALARM, None),
     (bodies.cloudwatch('INSUFFICIENT_DATA', **NAMED), NO_DATA, SERVER),
     ({**bodies.cloudwatch('ALARM'), 'Trigger': None}, ALARM, None),
+    (bodies.datadog(alert_transition='Triggered', tags=[f'server_id:{SERVER}']), ALARM, SERVER),
 ]
+
+# How each service that has keys of one's own is given one.
+LABELLED = {
+    "PagerDuty's events": lambda labels: bodies.pagerduty_event('trigger', **labels),
+    'Opsgenie': lambda labels: bodies.opsgenie('Create', details=labels),
+    'Datadog': lambda labels: bodies.datadog(alert_transition='Triggered', **labels),
+    'Uptime Kuma': lambda labels: bodies.uptime_kuma(0, *labels.items()),
+    'CloudWatch': lambda labels: bodies.cloudwatch('ALARM', **labels),
+    'VictorOps': lambda labels: bodies.victorops('CRITICAL', **labels),
+    'Zabbix': lambda labels: zabbix('1', server_id='', **labels),
+    'Sensu Go': lambda labels: bodies.sensu(2, 'failing', **labels),
+}
+
+
+@pytest.mark.parametrize('sender', LABELLED)
+def test_a_key_that_has_an_id_names_the_server_in_each_service(sender):
+    for key in ('uuid', 'UUID', 'resource', 'id', 'serverId', 'Instance-ID'):
+        assert_read(LABELLED[sender]({key: SERVER}), ALARM, SERVER)
 
 
 @pytest.mark.parametrize(('body', 'state', 'expected'), ROWS)

@@ -107,6 +107,10 @@ ROWS = [
         OK,
         None,
     ),
+    # One alert, as what stands in between sends it on.
+    ('One alert of Alertmanager or Grafana', alert('firing', **NAMED), ALARM, SERVER),
+    ('One alert of Alertmanager or Grafana', alert('firing'), ALARM, None),
+    ('One alert of Alertmanager or Grafana', alert('resolved', **NAMED), OK, SERVER),
     # Grafana.
     ('Grafana', grafana(alert('firing', **NAMED)), ALARM, SERVER),
     ('Grafana', grafana(alert('resolved', **NAMED)), OK, SERVER),
@@ -220,8 +224,10 @@ ROWS = [
     ('Any other', {'status': 200}, REFUSED, 'status is 200'),
     # What Heat's own policies read decides, whatever else a sender calls a status.
     ('Any other', {'state': 'alarm', 'status': 'burning'}, ALARM, None),
-    ('Any other', {'current': 'alarm', 'status': 'ok'}, ALARM, None),
-    ('Any other', {'current': 'ok', 'state': 'alarm'}, OK, None),
+    ('Any other', {'current': 'ok', 'state': 'resolved'}, OK, None),
+    # Unless it has a word for a state as well, for something else.
+    ('Any other', {'current': 'alarm', 'status': 'ok'}, REFUSED, "'alarm' and status is 'ok'"),
+    ('Any other', {'current': 'ok', 'state': 'alarm'}, REFUSED, "'ok' and state is 'alarm'"),
     ('Any other', {'server_id': 7}, REFUSED, 'server_id is a number'),
 ]
 
@@ -234,6 +240,31 @@ def test_what_each_sender_posts_is_read_as_it_means_it(sender, body, state, expe
         return
     signal = parse(body)
     assert (signal.action, signal.alarm_state, signal.member) == (None, state, expected)
+
+
+@pytest.mark.parametrize('member', ['web-7', f' {SERVER}\n', 'Web-7'])
+def test_a_member_beside_the_form_of_any_known_sender_is_whom_it_is_about(member):
+    for sender, body, state, _ in ROWS:
+        if state is REFUSED or sender == 'Any other':
+            continue
+        signal = parse({**body, 'member': member})
+        assert (signal.action, signal.alarm_state) == (None, state), sender
+        assert signal.member == member.strip(), sender
+        assert parse({**body, 'member': None}) == parse(body), sender
+        assert 'member is a number' in refusal({**body, 'member': 7}).reason, sender
+
+
+def test_a_member_takes_no_body_about_several_servers_for_one():
+    two = alertmanager(alert('firing', **NAMED), alert('firing', server_id=OTHER))
+    assert 'different servers' in refusal({**two, 'member': 'web-7'}).reason
+
+
+def test_a_member_and_a_reason_are_a_request_and_a_typing_error_beside_them_is_seen():
+    request = {'member': 'web-7', 'reason': 'by hand'}
+    signal = parse(request)
+    assert (signal.member, signal.reason, signal.alarm) == ('web-7', 'by hand', '')
+    for key in ('severity', 'acknowledged', 'reson'):
+        assert f'unknown key {key!r}' in refusal({**request, key: 'x'}).reason
 
 
 def test_each_sender_has_a_body_for_each_kind_of_state_that_it_has_a_word_for():

@@ -160,6 +160,13 @@ ROWS = [
     ('Pacemaker', pacemaker('lost', kind='resource'), IGNORED, 'resource'),
     ('Pacemaker', pacemaker('lost', kind='quorum'), REFUSED, "CRM_alert_kind is 'quorum'"),
     ('Nova', nova(True), DOWN, 'c1'),
+    # Without a payload it is nothing of Nova's, and a death is not passed over.
+    (
+        'Any other',
+        {'event_type': 'host.failed', 'host': 'c1', 'state': 'down'},
+        REFUSED,
+        "unknown key 'event_type'",
+    ),
     ('Nova', nova(False), SILENT, 'c1'),
     ('Nova', nova(True, binary='nova-conductor'), IGNORED, 'service.update'),
     ('Nova', nova('yes'), IGNORED, 'service.update'),

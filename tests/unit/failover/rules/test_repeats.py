@@ -55,6 +55,11 @@ def test_what_is_no_mere_repeat_is_never_held_back():
         assert not is_held(signal, seen(1, 2, 3)), signal
 
 
+def test_a_repeat_that_names_its_member_by_a_host_only_is_held_back():
+    assert is_held(signals.Signal(member='a', host='web-1', is_repeat=True), seen(1))
+    assert not is_held(signals.Signal(member='a', host='web-1'), seen(1))
+
+
 def test_an_active_that_is_seen_to_be_down_is_left_at_once():
     dead = [
         worlds.candidate('a', status=ServerStatus.SHUTOFF),
