@@ -105,6 +105,11 @@ class Driver(abc.ABC):
         """What the power control said of its machine when it was last asked for the power."""
         return model.Facts()
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether ``facts`` may say anything."""
+        return type(self).facts is not Driver.facts
+
     def close(self) -> None:  # noqa: B027  most power controls keep no session
         """Log out, where the power control keeps a session; called when a driver is done."""
 
