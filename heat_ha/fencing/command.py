@@ -41,6 +41,12 @@ class Command(driver.Driver):
             raise exceptions.Refused(f'host {host}: options must be a map')
         programs.check(host, pathlib.Path(str(settings['program'])).name, map(str, options))
         for key, value in options.items():
+            if not isinstance(value, (str, int)):
+                # Of 1.10 only 1.1 is left.
+                raise exceptions.Refused(
+                    f'host {host}: the value of the option {key!r} is no text and no whole number',
+                    'Put it in quotes',
+                )
             if len(f'{key}{value}.'.splitlines()) > 1:
                 raise exceptions.Refused(f'host {host}: the option {key!r} has more than one line')
 

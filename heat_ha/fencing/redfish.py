@@ -10,6 +10,7 @@ import sushy
 import sushy.exceptions
 from sushy import auth, connector
 
+from heat_ha import exceptions
 from heat_ha.fencing import driver, model
 from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
@@ -18,6 +19,9 @@ _FAILURES = (sushy.exceptions.SushyError, OSError)
 
 # Older releases of sushy give each request a minute, and cannot be told otherwise.
 _TAKES_A_TIMEOUT = 'default_request_timeout' in inspect.signature(connector.Connector).parameters
+
+# Of a setting that is a boolean or a path, what would be taken for a path and is none.
+_BOOLEANS = ('yes', 'no', 'on', 'off')
 
 # How a BMC answers a request that does not fit the state of the system.
 _CONFLICT = 409
@@ -32,6 +36,13 @@ class Redfish(driver.Driver):
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
+        verify = settings.get('verify', True)
+        is_path = isinstance(verify, str) and verify.casefold() not in _BOOLEANS
+        if not isinstance(verify, bool) and not is_path:
+            raise exceptions.Refused(
+                f'host {host}: verify is {verify!r}',
+                'It is true, false, or the path of a file with certificates',
+            )
         self._found: Any = None
         self._auth: Any = None
 

@@ -19,6 +19,7 @@ def levels(host: str, settings: Settings) -> tuple[tuple[Settings, ...], ...]:
 
     :raises exceptions.Refused: what is wrong with the form.
     """
+    _check_values(host, '', settings)
     if LEVELS not in settings:
         return ((settings,),)
     if other := sorted(str(key) for key in set(settings) - {LEVELS}):
@@ -29,6 +30,21 @@ def levels(host: str, settings: Settings) -> tuple[tuple[Settings, ...], ...]:
     if not isinstance(found, list) or not found:
         raise exceptions.Refused(f'levels of host {host} must be a list with at least one level')
     return tuple(_level(host, number, one) for number, one in enumerate(found, start=1))
+
+
+def _check_values(host: str, where: str, found: Any) -> None:
+    """A key without a value is none that was left out: it would become the text None."""
+    if found is None:
+        raise exceptions.Refused(
+            f'host {host}: {where} has no value',
+            'Leave the key out, or write its value; if it is the text null or ~, put it in quotes',
+        )
+    if isinstance(found, Mapping):
+        for key, value in found.items():
+            _check_values(host, str(key), value)
+    elif isinstance(found, list):
+        for value in found:
+            _check_values(host, where, value)
 
 
 def _level(host: str, number: int, found: Any) -> tuple[Settings, ...]:

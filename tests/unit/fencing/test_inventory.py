@@ -68,7 +68,7 @@ def test_a_default_that_switches_something_off_is_refused(settings, is_refused):
         ('hosts: {c1: {driver: none, driver: ipmi}}', "'driver' is there twice"),
         ('hosts: {}\nhosts: {}', "'hosts' is there twice"),
         ('hosts: {1: {driver: none}}', 'quotes'),
-        ('hosts: {on: {driver: none}}', 'quotes'),
+        ('hosts: {true: {driver: none}}', 'quotes'),
         ('hosts: {[a]: {driver: none}}', 'not valid YAML'),
         ('hosts: {c1: {levels: {driver: none}}}', 'levels of host c1'),
         ('default: {levels: []}', 'levels of host default'),
@@ -78,6 +78,50 @@ def test_a_default_that_switches_something_off_is_refused(settings, is_refused):
 def test_what_would_be_lost_or_mistaken_in_the_file_is_refused(text, why):
     with pytest.raises(exceptions.Refused, match=why):
         inventory.parse(text)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'key'),
+    [
+        ('{driver: none, timeout: }', 'timeout'),
+        ('{driver: ipmi, address: ~, username: u}', 'address'),
+        ('{driver: command, program: "true", options: {ip: pdu, plug: }}', 'plug'),
+        ('{driver: command, program: "true", options: {ip: pdu, plug: null}}', 'plug'),
+        ('{driver: command, program: "true", says_off: }', 'says_off'),
+        ('{levels: [{driver: command, program: "true", options: {plug: }}]}', 'plug'),
+        ('{levels: [[{driver: ipmi, address: a, username: u, password: }]]}', 'password'),
+    ],
+)
+def test_a_key_without_a_value_is_refused_by_the_names_of_the_host_and_the_key(settings, key):
+    for text in (f'hosts: {{c1: {settings}}}', f'default: {settings}'):
+        with pytest.raises(exceptions.Refused, match=rf'host \w+: {key} has no value.*in quotes'):
+            inventory.parse(text)
+
+
+@pytest.mark.parametrize(
+    ('value', 'is_refused'),
+    [
+        ('1:2', False), ('010', False), ('2_1', False), ('3', False), ('true', False),
+        ('off', False), ('"1.10"', False), ('1.10', True), ('[3]', True), ('{a: b}', True),
+    ],
+)  # fmt: skip
+def test_an_option_of_a_program_is_told_as_it_is_written(value, is_refused):
+    made = inventory.parse(f'hosts: {{c1: {COMMAND % f"ip: pdu, plug: {value}"}}}')
+    if is_refused:
+        with pytest.raises(exceptions.Refused, match=r"host c1: .*option 'plug'.*in quotes"):
+            made.check()
+    else:
+        told = str(made.driver('c1').settings['options']['plug'])
+        assert told.casefold() == value.strip('"')
+
+
+@pytest.mark.parametrize('value', ['yes', 'no', 'On', 'off', '1', '[a]'])
+def test_a_setting_that_is_true_or_false_is_not_another_word_for_it(value):
+    made = inventory.parse(
+        f'hosts: {{c1: {(REDFISH % ("https://b", "/1"))[:-1]}, verify: {value}}}}}'
+    )
+    with pytest.raises(exceptions.Refused, match='true, false, or'):
+        made.check()
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
