@@ -85,6 +85,12 @@ class Inventory:
             for host, levels in found.items()
         }
         entries.check_shared(targets)
+        entries.check_addresses(
+            {
+                host: [(one.address, one.is_one_machine) for level in levels for one in level]
+                for host, levels in found.items()
+            }
+        )
 
 
 def parse(text: str) -> Inventory:

@@ -49,8 +49,8 @@ class Redfish(driver.Driver):
     @property
     def target(self) -> tuple[str, ...]:
         """The service, and the system in it."""
-        system = str(self.settings['system']).rstrip('/')
-        return (self.name, driver.plain_address(str(self.settings['address'])), system)
+        system = str(self.settings['system']).strip('/')
+        return (self.name, self.address, f'/{system}')
 
     def _system(self) -> Any:
         """The system as the BMC shows it now."""

@@ -77,6 +77,27 @@ def check_default(name: str, is_power_control: bool) -> None:
         )
 
 
+def check_addresses(addresses: Mapping[str, Sequence[tuple[str, bool]]]) -> None:
+    """Where one machine has an address for itself, no other host may have a power control.
+
+    :param addresses: by host, of each driver its address, '' for none, and whether there is one
+        machine at it and no other. Behind other addresses there may be many, each by its own name.
+    :raises exceptions.Refused: two hosts have such an address.
+    """
+    owner = {
+        address: host
+        for host in sorted(addresses, reverse=True)
+        for address, is_one_machine in addresses[host]
+        if is_one_machine
+    }
+    for host in sorted(addresses):
+        for address, _is_one_machine in addresses[host]:
+            other = owner.get(address, host) if address else host
+            if other != host:
+                first, second = sorted((host, other))
+                raise _same(first, second, address)
+
+
 def check_shared(targets: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
     """No two hosts may name the same power control.
 
@@ -88,8 +109,12 @@ def check_shared(targets: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
         for target in targets[host]:
             other = owner.setdefault(target, host)
             if other != host:
-                raise exceptions.Refused(
-                    f'hosts {other} and {host} in the fencing file name the same power control '
-                    f'({" ".join(target)}), which would switch off one of them for the other',
-                    'Correct the entry that is wrong',
-                )
+                raise _same(other, host, ' '.join(target))
+
+
+def _same(one: str, other: str, what: str) -> exceptions.Refused:
+    return exceptions.Refused(
+        f'hosts {one} and {other} in the fencing file name the same power control ({what}), which '
+        'would switch off one of them for the other',
+        'Correct the entry that is wrong',
+    )

@@ -28,6 +28,21 @@ COMMAND = '{driver: command, program: "true", options: {%s}}'
         (COMMAND % '', COMMAND % '', True),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 4', False),
         (IPMI % 'bmc', f'{{levels: [{COMMAND % "plug: 1"}, {IPMI % "bmc"}]}}', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: PDU., plug: 3, ssl_insecure: 1', True),
+        (COMMAND % 'ip: pdu, switch: 1, plug: 3', COMMAND % 'ip: pdu, switch: 2, plug: 3', False),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu-2, plug: 3', False),
+        (COMMAND % 'ip: bmc, lanplus: 1', COMMAND % 'ip: BMC', True),
+        (IPMI % 'bmc', REDFISH % ('https://bmc', '/1'), True),
+        (IPMI % 'bmc', REDFISH % ('https://bmc-2', '/1'), False),
+        (IPMI % 'bmc, port: 6230', REDFISH % ('https://bmc', '/1'), False),
+        (IPMI % '127.0.0.1', REDFISH % ('http://127.0.0.1:8000', '/1'), False),
+        (IPMI % 'bmc', COMMAND % 'ip: bmc, lanplus: 1', True),
+        (IPMI % 'bmc', COMMAND % 'ip: bmc, plug: 1', False),
+        (IPMI % '"fd00::1"', IPMI % '"FD00:0::1"', True),
+        (IPMI % '"fd00::1"', IPMI % '"[fd00::1]"', True),
+        (IPMI % '"fd00::1"', REDFISH % ('"https://[fd00:0:0::1]/"', '/1'), True),
+        (IPMI % '"fd00::1"', IPMI % '"fd00::443"', False),
         ('{driver: none}', '{driver: none}', False),
         ('{driver: nova_forced_down}', '{driver: nova_forced_down}', False),
     ],
@@ -39,6 +54,26 @@ def test_two_hosts_with_one_power_control_are_refused(one, other, is_same):
             found.check()
     else:
         found.check()
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        '{driver: ipmi, username: u, address: [fd00::1]}',
+        '{driver: ipmi, username: u, address: 10}',
+        '{driver: redfish, system: /1, address: {a: b}}',
+        COMMAND % 'ip: 10, plug: 1',
+        COMMAND % 'ipaddr: true',
+    ],
+)
+def test_an_address_that_is_no_text_is_refused(settings):
+    with pytest.raises(exceptions.Refused, match=r'host c1: .*put it in quotes'):
+        inventory.parse(f'hosts: {{c1: {settings}}}').check()
+
+
+def test_several_drivers_of_one_host_may_have_one_address():
+    levels = f'[{IPMI % "bmc"}, {REDFISH % ("https://bmc", "/1")}]'
+    inventory.parse(f'hosts: {{c1: {{levels: {levels}}}}}').check()
 
 
 @pytest.mark.parametrize(
