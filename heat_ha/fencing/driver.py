@@ -184,6 +184,7 @@ def fence(
     *,
     timeout: float,
     now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> model.Proof:
     """Switch the host off and return once it is *seen* to be off, twice and some seconds apart.
@@ -191,21 +192,23 @@ def fence(
     OFF is sent always: a host that is off at one look may be in the middle of a restart.
 
     :param timeout: seconds, from the answer to OFF until the power must first be seen off.
+    :param now: the time that is written into the proof. It may be set to another one meanwhile.
+    :param monotonic: a clock that nobody sets, for all that is measured.
     :returns: the proof, with the time by ``now`` at which the power was last seen to be off.
     :raises NotFenced: that was not seen in time; the host may still write.
     """
     if not driver.is_power_control:
         return _by_word(driver, now)
     _switch_off(driver)
-    deadline = now() + timeout
+    deadline = monotonic() + timeout
     looks: list[model.Look] = []
     while True:
         power, detail = ask(driver)
-        looks.append(model.Look(now(), power, detail))
+        looks.append(model.Look(monotonic(), power, detail))
         following = power_off.next_look(looks, deadline, driver.apart)
         if isinstance(following, power_off.SeenOff):
             how = f'switched off: {detail}, seen again after {driver.apart:.0f} s'
-            return model.Proof(driver.name, how, looks[-1].at)
+            return model.Proof(driver.name, how, now())
         if isinstance(following, power_off.GiveUp):
             raise NotFenced(
                 f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '

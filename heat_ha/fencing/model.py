@@ -49,7 +49,10 @@ class Said:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """One look at the power of a host: when (Unix time), and what was seen, with its words."""
+    """One look at the power of a host: when, and what was seen, with its words.
+
+    ``at``: by the clock of whoever looks, the same for all looks that are compared.
+    """
 
     at: float
     power: Power

@@ -28,6 +28,7 @@ def fence(levels):
         levels,
         note=lambda *n: notes.append(n),
         now=lambda: next(times),
+        monotonic=lambda: next(times),
         pause=lambda _s: None,
     )
     return outcome, notes
