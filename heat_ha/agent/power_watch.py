@@ -49,8 +49,9 @@ class _Watched:
 class PowerWatch:
     """Asks the power controls that have proved a host to be off whether it still is.
 
-    Only these are asked: a fence may cut off the storage and leave the power on. An answer that is
-    not clear says nothing, and so does a person's word.
+    Only these are asked: a fence may cut off the storage and leave the power on, also one by a
+    driver of the same name on another level. An answer that is not clear says nothing, and so does
+    a person's word.
 
     :param now: the clock of the proofs, which may be of another agent. It may be set to another
         time, so it only tells how old a proof is that this agent has come upon.
@@ -97,7 +98,7 @@ class PowerWatch:
         if watched.is_answered or not watched.is_old or waited > LONGEST_LOOK:
             return False
         try:
-            return bool(self._fences.proved_by(host, proof.who))
+            return bool(self._fences.proved_by(host, proof))
         except exceptions.Refused:
             return False
 
@@ -121,7 +122,7 @@ class PowerWatch:
 
     def _ask(self, host: str, proof: model.Proof) -> None:
         try:
-            for one in self._fences.proved_by(host, proof.who):
+            for one in self._fences.proved_by(host, proof):
                 self._ask_one(host, one, proof)
         except exceptions.Refused:
             # Its next fence says what is wrong with its entry.

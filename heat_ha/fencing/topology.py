@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing a host by several drivers: in order, or all of some together."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -34,14 +35,18 @@ def fence(
         except driver.NotFenced as exc:
             failures.append(f'level {number}: {exc}' if len(levels) > 1 else str(exc))
             continue
-        if not failures:
-            return proof
-        return model.Proof(
-            proof.who, f'{proof.how} (before: {"; ".join(failures)[:150]})', proof.at
-        )
+        how = f'{proof.how} (before: {"; ".join(failures)[:150]})' if failures else proof.how
+        return dataclasses.replace(proof, how=how, level=_level_on_record(levels, number))
     raise driver.NotFenced(
         f'{"; ".join(failures)}. If it is certainly off: heat-ha-agent confirm {host} --by NAME'
     )
+
+
+def _level_on_record(levels: Sequence[Sequence[driver.Driver]], number: int) -> int:
+    """The level of a proof; 0 where its drivers' names say it, which older versions can read."""
+    names = {one.name for one in levels[number - 1]}
+    others = {one.name for n, level in enumerate(levels, 1) if n != number for one in level}
+    return number if names & others else 0
 
 
 def _all_of(

@@ -98,6 +98,24 @@ def test_only_what_gave_the_proof_and_clearly_shows_on_is_a_sign_of_life(first, 
     assert watched.seen_on('c2', given) == ''
 
 
+@pytest.mark.parametrize(
+    ('level', 'asked'),
+    [(1, (1, 0, 0)), (2, (0, 1, 0)), (3, (0, 0, 0)), (0, (1, 1, 0)), (9, (1, 1, 0))],
+)
+def test_of_two_levels_with_drivers_of_one_name_only_the_one_that_gave_the_proof_is_asked(
+    level, asked
+):
+    # The first may be a BMC that could not switch the host off, the second its storage.
+    bmc, storage = Bmc('command', model.Power.ON), Bmc('command', model.Power.OFF)
+    word = Bmc('nova_forced_down', model.Power.ON, is_power_control=False)
+    watched = watch(Fences((bmc,), (storage,), (word,)))
+    who = 'nova_forced_down by a' if level == 3 else 'command by a'
+    given = model.Proof(who, 'seen off twice', PROOF_AT, level)
+    watched.look('c1', given)
+    assert (bmc.asked, storage.asked, word.asked) == asked
+    assert bool(watched.seen_on('c1', given)) is bool(bmc.asked)
+
+
 @pytest.mark.parametrize('who', ['ada, by hand', 'nova_forced_down by agent-1', 'one', ''])
 def test_somebodys_word_is_not_held_against_a_power_control(who):
     # What a person says of a host whose BMC is broken must count.
