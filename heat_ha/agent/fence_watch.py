@@ -208,7 +208,9 @@ class FenceWatch:
         if age < 0:
             # The clock was set back.
             return True
-        if any(known == host for known, _number in (*self._contradicted, *self._misnamed)):
+        with self._guard:
+            wrong = {known for known, _number in (*self._contradicted, *self._misnamed)}
+        if host in wrong:
             return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
         is_off = any(one.power is model.Power.OFF for one in asked)
