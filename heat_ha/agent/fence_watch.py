@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from oslo_log import log as logging
 
+from heat_ha import exceptions
 from heat_ha.agent import metrics, service_table
 from heat_ha.fencing import inventory, model, survey
 from heat_ha.fencing.rules import findings
@@ -63,6 +64,14 @@ class FenceWatch:
         # then, or until the two were seen to go off and on together.
         self._contradicted: dict[tuple[str, int], findings.Finding] = {}
         self._agreements: dict[tuple[str, int], findings.Agreement] = {}
+        # Likewise whose name it gave, until it gives that of its own host.
+        self._misnamed: dict[tuple[str, int], findings.Finding] = {}
+        # Those that have clearly answered once.
+        self._reached: set[tuple[str, int]] = set()
+        # The thread of each host that is asked because it is about to be fenced.
+        self._urgent: dict[str, threading.Thread] = {}
+        # Answers are noted by the threads that ask.
+        self._guard = threading.RLock()
         self._logged: set[findings.Finding] = set()
         self._reminded_at = 0.0
 
@@ -85,22 +94,62 @@ class FenceWatch:
                     LOG.exception('the fences could not be asked')
 
     def wrong(self, host: str) -> str:
-        """Why the host may not be fenced by its entry; '' when nothing speaks against it."""
+        """Why the host may not be fenced by its entry; '' when nothing speaks against it.
+
+        A power control that was never reached is asked first whose machine it has. When it does not
+        answer within the time of one call, nothing speaks against it.
+        """
+        if limit := self._limit_of_a_first_look(host):
+            self._urgent_look(host).join(limit)
         return next((str(one) for one in _wrong(self.found()) if one.host == host), '')
+
+    def _limit_of_a_first_look(self, host: str) -> float:
+        """How many seconds a host's power controls may take to give a name; 0: not to be asked."""
+        if host not in self._fences.hosts:
+            return 0.0
+        try:
+            levels = self._fences.levels(host)
+        except exceptions.Refused:
+            # Its fence says what is wrong with its entry.
+            return 0.0
+        drivers = enumerate(one for level in levels for one in level)
+        unknown = [one for n, one in drivers if one.has_facts and (host, n) not in self._reached]
+        return max((one.timeout for one in unknown), default=0.0)
+
+    def _urgent_look(self, host: str) -> threading.Thread:
+        """Begin to ask the fences of one host at once, unless that is under way already."""
+        with self._guard:
+            running = self._urgent.get(host)
+            if running is not None and running.is_alive():
+                return running
+            made = threading.Thread(target=self._look_at, args=(host,), name='fences', daemon=True)
+            self._urgent[host] = made
+            made.start()
+            return made
+
+    def _look_at(self, host: str) -> None:
+        self._ask(host)
+        self._keep_names([host])
 
     def found(self) -> list[findings.Finding]:
         """All that was found about the answers of the fences."""
-        answers = [one for own in list(self._answers.values()) for one in own]
-        return [
-            *list(self._contradicted.values()),
-            *findings.of_answers(answers, self._table.services),
+        with self._guard:
+            answers = [one for own in self._answers.values() for one in own]
+            kept = [*self._contradicted.values(), *self._misnamed.values()]
+            misnamed = {host for host, _number in self._misnamed}
+        return kept + [
+            one
+            for one in findings.of_answers(answers, self._table.services)
+            if one.kind is not findings.Kind.NAME_OF_ANOTHER or one.host not in misnamed
         ]
 
     def look(self, pool: concurrent.futures.Executor) -> None:
         """Ask the fences that are due, and note what they answer."""
         due = [host for host in sorted(self._fences.hosts) if self._is_due(host)]
-        for host, own in zip(due, pool.map(self._ask, due), strict=True):
-            self._note(host, own)
+        # Each answer is noted when it comes: the slowest fence holds up none of the others.
+        for _done in pool.map(self._ask, due):
+            pass
+        self._keep_names(due)
         found = {*self.found(), *self._of_names()}
         for one in sorted(found - self._known(found), key=str):
             level = logging.WARNING if one.kind.weight is findings.Weight.NOTICE else logging.ERROR
@@ -123,11 +172,30 @@ class FenceWatch:
         """What the names of the entries mean beside Nova's list, where there are entries."""
         if not self._fences.hosts:
             return []
-        answers = [one for own in self._answers.values() for one in own]
+        with self._guard:
+            answers = [one for own in self._answers.values() for one in own]
         return findings.of_names(*survey.fenced(self._fences, answers), self._table.services)
 
-    def _ask(self, host: str) -> list[model.Answer]:
-        return survey.ask(host, self._fences, self._now)
+    def _ask(self, host: str) -> None:
+        own = survey.ask(host, self._fences, self._now)
+        with self._guard:
+            self._note(host, own)
+
+    def _keep_names(self, hosts: Iterable[str]) -> None:
+        """Keep in mind which of the fences that were asked gave the name of another host.
+
+        That stands until the fence clearly answers with the name of its own host. An answer without
+        a name, or none at all, says nothing about it (S2).
+        """
+        with self._guard:
+            # Once for all: the names of many hosts are many.
+            known = findings.Names({*self._fences.hosts, *self._table.services})
+            for host in hosts:
+                for number, answer in enumerate(self._answers.get(host, ())):
+                    if misnamed := findings.name_of_another(answer, known):
+                        self._misnamed[host, number] = misnamed
+                    elif findings.is_own_name(answer, known):
+                        self._misnamed.pop((host, number), None)
 
     def _is_due(self, host: str) -> bool:
         own = self._answers.get(host)
@@ -137,7 +205,12 @@ class FenceWatch:
         if not asked:
             return False
         age = self._now() - max(one.at for one in asked)
-        if any(known == host for known, _number in self._contradicted):
+        if age < 0:
+            # The clock was set back.
+            return True
+        with self._guard:
+            wrong = {known for known, _number in (*self._contradicted, *self._misnamed)}
+        if host in wrong:
             return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
         is_off = any(one.power is model.Power.OFF for one in asked)
@@ -153,6 +226,8 @@ class FenceWatch:
             labels = (host, str(answer.level), answer.driver)
             metrics.FENCE_REACHABLE.labels(*labels).set(answer.power is not model.Power.UNKNOWN)
             metrics.FENCE_ASKED.labels(*labels).set(answer.at)
+            if answer.power is not model.Power.UNKNOWN:
+                self._reached.add((host, number))
             self._compare((host, number), answer)
 
     def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:

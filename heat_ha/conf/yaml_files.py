@@ -1,13 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading YAML files that options name, strictly."""
 
+import re
 from typing import Any
 
 import yaml
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that is there twice: the first one would be lost without a word."""
+    """Reads what is not in quotes as it is written.
+
+    By the rules of YAML 1.1, 010 is 8, 1:2 is 62, 2_1 is 21 and off is false: an outlet of that
+    name would be another one. So only what nobody can mean otherwise is a number or a boolean here.
+    A key that is there twice is refused: the first one would be lost without a word.
+    """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}
+
+
+# By kind of value, how it looks, and with what it begins.
+_KINDS = {
+    'bool': ('true|True|TRUE|false|False|FALSE', 'tTfF'),
+    'int': ('-?(0|[1-9][0-9]*)', '-0123456789'),
+    'float': (r'-?(0|[1-9][0-9]*)\.[0-9]+', '-0123456789'),
+    'null': ('~|null|Null|NULL|', ['~', 'n', 'N', '']),
+    'merge': ('<<', '<'),
+}
+
+for _kind, (_form, _first) in _KINDS.items():
+    _Loader.add_implicit_resolver(
+        f'tag:yaml.org,2002:{_kind}', re.compile(f'^(?:{_form})$'), list(_first)
+    )
 
 
 def load(text: str) -> Any:

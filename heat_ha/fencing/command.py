@@ -9,14 +9,7 @@ from typing import Any
 from heat_ha import exceptions
 from heat_ha.fencing import driver, model, program
 from heat_ha.fencing.driver import Power
-from heat_ha.fencing.rules import answers, programs
-
-# Options that say how a program logs in and how long it waits, not which host it switches.
-_NOT_THE_TARGET = {
-    'username', 'login', 'password', 'passwd', 'password_script', 'passwd_script', 'identity_file',
-    'timeout', 'verbose', 'debug_file', 'power_wait', 'power_timeout', 'shell_timeout',
-    'login_timeout', 'delay', 'retry_on',
-}  # fmt: skip
+from heat_ha.fencing.rules import answers, programs, targets
 
 
 class Command(driver.Driver):
@@ -32,7 +25,8 @@ class Command(driver.Driver):
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
-        if shutil.which(str(settings['program'])) is None:
+        self._path = shutil.which(str(settings['program']))
+        if self._path is None:
             raise exceptions.Refused(
                 f'host {host}: the program {settings["program"]} is not installed'
             )
@@ -41,15 +35,27 @@ class Command(driver.Driver):
             raise exceptions.Refused(f'host {host}: options must be a map')
         programs.check(host, pathlib.Path(str(settings['program'])).name, map(str, options))
         for key, value in options.items():
+            if not isinstance(value, (str, int)):
+                # Of 1.10 only 1.1 is left.
+                raise exceptions.Refused(
+                    f'host {host}: the value of the option {key!r} is no text and no whole number',
+                    'Put it in quotes',
+                )
+            if targets.is_address(str(key)):
+                driver.check_address(host, str(key), value)
             if len(f'{key}{value}.'.splitlines()) > 1:
                 raise exceptions.Refused(f'host {host}: the option {key!r} has more than one line')
 
     @property
     def target(self) -> tuple[str, ...]:
-        """The program, and the options that tell it which host."""
-        options = self.settings.get('options') or {}
-        chosen = sorted(f'{k}={v}' for k, v in options.items() if k not in _NOT_THE_TARGET)
-        return (self.name, str(self.settings['program']), *chosen)
+        """The plug at an address, or the program and the options that tell it which host."""
+        found = targets.of_program(str(self._path), self.settings.get('options') or {})
+        return (self.name, *found)
+
+    @property
+    def address(self) -> str:
+        """Where a BMC is asked; of a power control with plugs many machines have one address."""
+        return targets.address_of_machine(self.settings.get('options') or {})
 
     def _call(self, action: str) -> model.Said:
         options = {**(self.settings.get('options') or {}), 'action': action}

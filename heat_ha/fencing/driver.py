@@ -17,7 +17,7 @@ import stevedore.exception
 
 from heat_ha import exceptions
 from heat_ha.fencing import model
-from heat_ha.fencing.rules import power_off
+from heat_ha.fencing.rules import power_off, targets
 
 NAMESPACE = 'heat_ha.fencing'
 
@@ -40,7 +40,8 @@ class Driver(abc.ABC):
 
     ``required`` and ``optional`` are the settings that the driver has in the fencing file.
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
-    is somebody's word, for which one look is enough. ``apart`` is how many seconds must be between
+    is somebody's word, for which one look is enough. ``is_one_machine``: at its address there is
+    one machine and no other. ``apart`` is how many seconds must be between
     the two looks that see the power off.
 
     :param host: the host as Nova knows it.
@@ -52,6 +53,7 @@ class Driver(abc.ABC):
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     is_power_control = True
+    is_one_machine = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -68,6 +70,8 @@ class Driver(abc.ABC):
                     f'host {host}: driver {self.name} has no setting {key!r}',
                     f'Known: {", ".join(sorted(known))}',
                 )
+        if 'address' in settings:
+            check_address(host, 'address', settings['address'])
         _check_timeout(host, settings)
         self.apart = _apart(host, settings.get('apart', self.apart))
 
@@ -99,11 +103,16 @@ class Driver(abc.ABC):
     @property
     def address(self) -> str:
         """Where the power control is asked, as it is compared; '' when it has no address."""
-        return plain_address(str(self.settings.get('address', '')))
+        return targets.plain_address(str(self.settings.get('address', '')))
 
     def facts(self) -> model.Facts:
         """What the power control said of its machine when it was last asked for the power."""
         return model.Facts()
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether ``facts`` may say anything."""
+        return type(self).facts is not Driver.facts
 
     def close(self) -> None:  # noqa: B027  most power controls keep no session
         """Log out, where the power control keeps a session; called when a driver is done."""
@@ -136,11 +145,12 @@ def load(host: str, settings: Mapping[str, Any]) -> Driver:
     return made
 
 
-def plain_address(address: str) -> str:
-    """An address as it is compared: without scheme, path, case and the port of https."""
-    rest = address.strip().casefold().partition('://')[2] or address.strip().casefold()
-    host = rest.split('/')[0].rpartition('@')[2]
-    return host.removesuffix(':443').rstrip('.')
+def check_address(host: str, key: str, value: Any) -> None:
+    """:raises exceptions.Refused: the address of a power control is no text."""
+    if not isinstance(value, str):
+        raise exceptions.Refused(
+            f'host {host}: {key} is {value!r}', 'An address is a text: put it in quotes'
+        )
 
 
 def _check_timeout(host: str, settings: Mapping[str, Any]) -> None:
@@ -174,6 +184,7 @@ def fence(
     *,
     timeout: float,
     now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> model.Proof:
     """Switch the host off and return once it is *seen* to be off, twice and some seconds apart.
@@ -181,21 +192,23 @@ def fence(
     OFF is sent always: a host that is off at one look may be in the middle of a restart.
 
     :param timeout: seconds, from the answer to OFF until the power must first be seen off.
+    :param now: the time that is written into the proof. It may be set to another one meanwhile.
+    :param monotonic: a clock that nobody sets, for all that is measured.
     :returns: the proof, with the time by ``now`` at which the power was last seen to be off.
     :raises NotFenced: that was not seen in time; the host may still write.
     """
     if not driver.is_power_control:
         return _by_word(driver, now)
     _switch_off(driver)
-    deadline = now() + timeout
+    deadline = monotonic() + timeout
     looks: list[model.Look] = []
     while True:
         power, detail = ask(driver)
-        looks.append(model.Look(now(), power, detail))
+        looks.append(model.Look(monotonic(), power, detail))
         following = power_off.next_look(looks, deadline, driver.apart)
         if isinstance(following, power_off.SeenOff):
             how = f'switched off: {detail}, seen again after {driver.apart:.0f} s'
-            return model.Proof(driver.name, how, looks[-1].at)
+            return model.Proof(driver.name, how, now())
         if isinstance(following, power_off.GiveUp):
             raise NotFenced(
                 f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '

@@ -9,7 +9,7 @@ import yaml
 
 from heat_ha import exceptions
 from heat_ha.conf import yaml_files
-from heat_ha.fencing import driver
+from heat_ha.fencing import driver, model
 from heat_ha.fencing.rules import entries
 
 _KEYS = ('default', 'hosts')
@@ -56,17 +56,25 @@ class Inventory:
         """
         return any(not one.is_power_control for one in self._named(host, who))
 
-    def proved_by(self, host: str, who: str) -> Drivers:
+    def proved_by(self, host: str, proof: model.Proof) -> Drivers:
         """The power controls of a host that have given a proof, none for a person's word.
 
-        :param who: of the proof: the drivers that gave it, and the agent.
+        Of a proof that has no level on record, or one that the host no longer has, they are told by
+        their names alone.
+
         :raises exceptions.Refused: the settings of the host are wrong.
         """
-        return tuple(one for one in self._named(host, who) if one.is_power_control)
+        named = self._named(host, proof.who, proof.level) or self._named(host, proof.who)
+        return tuple(one for one in named if one.is_power_control)
 
-    def _named(self, host: str, who: str) -> Drivers:
+    def _named(self, host: str, who: str, level: int = 0) -> Drivers:
         names = who.rpartition(' by ')[0].split(' and ')
-        return tuple(one for level in self.levels(host) for one in level if one.name in names)
+        return tuple(
+            one
+            for number, drivers in enumerate(self.levels(host), start=1)
+            for one in drivers
+            if one.name in names and level in (0, number)
+        )
 
     def settings(self, host: str) -> Mapping[str, Any]:
         """The settings of a host."""
@@ -85,6 +93,12 @@ class Inventory:
             for host, levels in found.items()
         }
         entries.check_shared(targets)
+        entries.check_addresses(
+            {
+                host: [(one.address, one.is_one_machine) for level in levels for one in level]
+                for host, levels in found.items()
+            }
+        )
 
 
 def parse(text: str) -> Inventory:

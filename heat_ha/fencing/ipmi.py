@@ -3,10 +3,12 @@
 
 from heat_ha.fencing import driver, model, program
 from heat_ha.fencing.driver import Power
-from heat_ha.fencing.rules import answers
+from heat_ha.fencing.rules import answers, targets
 
 # Ipmitool sends a request again so often when the BMC does not answer.
 RETRIES = 3
+
+USUAL_PORT = '623'
 
 
 class Ipmi(driver.Driver):
@@ -16,14 +18,20 @@ class Ipmi(driver.Driver):
     """
 
     name = 'ipmi'
+    is_one_machine = True
     required = ('address', 'username')
     optional = ('password', 'password_file', 'port', 'interface', 'cipher_suite')
 
     @property
     def target(self) -> tuple[str, ...]:
         """The BMC."""
-        port = str(self.settings.get('port', 623))
-        return (self.name, driver.plain_address(str(self.settings['address'])), port)
+        return (self.name, self.address)
+
+    @property
+    def address(self) -> str:
+        """Where the BMC is asked; its usual port need not be written."""
+        port = str(self.settings.get('port', USUAL_PORT))
+        return super().address if port == USUAL_PORT else targets.with_port(super().address, port)
 
     def _call(self, *words: str) -> model.Said:
         settings = self.settings
@@ -31,7 +39,7 @@ class Ipmi(driver.Driver):
         patience = max(3, round(self.timeout / (2 * RETRIES)))
         command = [
             'ipmitool', '-I', str(settings.get('interface', 'lanplus')),
-            '-H', str(settings['address']), '-p', str(settings.get('port', 623)),
+            '-H', str(settings['address']), '-p', str(settings.get('port', USUAL_PORT)),
             '-U', str(settings['username']), '-E', '-R', str(RETRIES), '-N', str(patience),
         ]  # fmt: skip
         if 'cipher_suite' in settings:

@@ -7,6 +7,8 @@ They are apart from the drivers, so that rules can hold them and import no I/O.
 import dataclasses
 import enum
 
+from heat_ha import serialization
+
 # The driver that takes Nova's mark ``forced_down`` for the word of whoever set it.
 BY_MARK = 'nova_forced_down'
 
@@ -21,11 +23,18 @@ class Power(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """Why the host cannot write any more: who fenced it, how, and when that was seen (UTC)."""
+    """Why the host cannot write any more: who fenced it, how, and when that was seen (UTC).
+
+    ``level``: which of the host's levels did, from 1, where another one has a driver of the same
+    name; else, and of older versions, 0.
+    """
+
+    FORM = serialization.Form(omits=('level',))
 
     who: str
     how: str
     at: float
+    level: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +58,10 @@ class Said:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """One look at the power of a host: when (Unix time), and what was seen, with its words."""
+    """One look at the power of a host: when, and what was seen, with its words.
+
+    ``at``: by the clock of whoever looks, the same for all looks that are compared.
+    """
 
     at: float
     power: Power

@@ -3,28 +3,110 @@
 
 import contextlib
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import sushy
 import sushy.exceptions
 from sushy import auth, connector
 
-from heat_ha.fencing import driver, model
+from heat_ha import exceptions
+from heat_ha.fencing import deadline, driver, model
 from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
+
+T = TypeVar('T')
 
 _FAILURES = (sushy.exceptions.SushyError, OSError)
 
 # Older releases of sushy give each request a minute, and cannot be told otherwise.
 _TAKES_A_TIMEOUT = 'default_request_timeout' in inspect.signature(connector.Connector).parameters
 
+# Of a setting that is a boolean or a path, what would be taken for a path and is none.
+_BOOLEANS = ('yes', 'no', 'on', 'off')
+
+# OFF is not sent: the BMC does not name it among what it can do, or names nothing at all.
+_NOT_OFFERED = (
+    sushy.exceptions.InvalidParameterValueError,
+    sushy.exceptions.MissingActionError,
+)
+
 # How a BMC answers a request that does not fit the state of the system.
 _CONFLICT = 409
 
 
+class _Connector(connector.Connector):  # type: ignore[misc]
+    """Begins no request but a logout once ``is_over``: an OFF that comes late hits a new start.
+
+    The library tries requests again by itself, for longer than the caller waits.
+    """
+
+    is_over = False
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        send = self._session.request
+
+        def request(method: str, url: str, **more: Any) -> Any:
+            if self.is_over and method != 'DELETE':
+                raise sushy.exceptions.ConnectionError(url=url, error='it was given up')
+            return send(method, url, **more)
+
+        self._session.request = request
+
+
+class _Login:
+    """A session with a BMC, and the system in it as it was last seen; None before."""
+
+    def __init__(self, settings: Mapping[str, Any], timeout: float, password: str) -> None:
+        self._settings = settings
+        user = settings.get('username'), password or None
+        self._auth = auth.SessionOrBasicAuth(*user)
+        patience = {'default_request_timeout': timeout} if _TAKES_A_TIMEOUT else {}
+        self._connector = _Connector(
+            settings['address'],
+            *user,
+            verify=settings.get('verify', True),
+            # One try for each look: the caller asks again until its own time is over.
+            server_side_retries=1,
+            **patience,
+        )
+        self.found: Any = None
+
+    def system(self) -> Any:
+        """The system as the BMC shows it now."""
+        if self.found is None:
+            address = self._settings['address']
+            root = sushy.Sushy(address, auth=self._auth, connector=self._connector)
+            self.found = root.get_system(self._settings['system'])
+        else:
+            self.found.refresh(force=True)
+        return self.found
+
+    def run(self, work: Callable[['_Login'], T]) -> T:
+        """Do something, and log out behind it when nobody waits for it any more."""
+        try:
+            return work(self)
+        finally:
+            if self._connector.is_over:
+                self.end()
+
+    def give_up(self) -> None:
+        """Let nothing follow the request that is under way."""
+        self._connector.is_over = True
+
+    def end(self) -> None:
+        """End the session: a BMC allows only a few at once. One that cannot be ended ends later."""
+        with contextlib.suppress(Exception):
+            self._auth.close()
+
+
 class Redfish(driver.Driver):
-    """A system of a Redfish service."""
+    """A system of a Redfish service.
+
+    The limit of the library is for each read, and a BMC may answer byte by byte. So a whole call is
+    given up after ``timeout``.
+    """
 
     name = 'redfish'
     required = ('address', 'system')
@@ -32,69 +114,78 @@ class Redfish(driver.Driver):
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
-        self._found: Any = None
-        self._auth: Any = None
+        verify = settings.get('verify', True)
+        is_path = isinstance(verify, str) and verify.casefold() not in _BOOLEANS
+        if not isinstance(verify, bool) and not is_path:
+            raise exceptions.Refused(
+                f'host {host}: verify is {verify!r}',
+                'It is true, false, or the path of a file with certificates',
+            )
+        self._login: _Login | None = None
 
     @property
     def target(self) -> tuple[str, ...]:
         """The service, and the system in it."""
-        system = str(self.settings['system']).rstrip('/')
-        return (self.name, driver.plain_address(str(self.settings['address'])), system)
+        system = str(self.settings['system']).strip('/')
+        return (self.name, self.address, f'/{system}')
 
-    def _system(self) -> Any:
-        """The system as the BMC shows it now."""
-        if self._found is None:
-            settings = self.settings
-            login = settings.get('username'), self.secret('password') or None
-            self.close()
-            self._auth = auth.SessionOrBasicAuth(*login)
-            patience = {'default_request_timeout': self.timeout} if _TAKES_A_TIMEOUT else {}
-            root = sushy.Sushy(
-                settings['address'],
-                auth=self._auth,
-                connector=connector.Connector(
-                    settings['address'],
-                    *login,
-                    verify=settings.get('verify', True),
-                    # One try for each look: the caller asks again until its own time is over.
-                    server_side_retries=1,
-                    **patience,
-                ),
-            )
-            self._found = root.get_system(settings['system'])
-        else:
-            self._found.refresh(force=True)
-        return self._found
+    def _call(self, work: Callable[[_Login], T]) -> T:
+        """Do something with the BMC. :raises deadline.Over: it took too long."""
+        if self._login is None:
+            self._login = _Login(self.settings, self.timeout, self.secret('password'))
+        login = self._login
+        try:
+            return deadline.call(lambda: login.run(work), self.timeout, ' '.join(self.target))
+        except deadline.Over:
+            login.give_up()
+            self._login = None
+            raise
 
     def power(self) -> tuple[Power, str]:
         """Ask the BMC."""
         try:
-            return answers.of_system(self._system().json)
+            return self._call(lambda login: answers.of_system(login.system().json))
         except Exception as exc:
             # Whatever a broken answer leads to in the library. The next look logs in again.
-            self._found = None
+            self.close()
             return Power.UNKNOWN, f'{type(exc).__name__}: {exc}'[:200]
 
     def facts(self) -> model.Facts:
         """The name that the operating system gave the BMC, and the UUID of the system."""
-        found = {} if self._found is None else self._found.json
+        system = None if self._login is None else self._login.found
+        found = {} if system is None else system.json
         texts = [found.get(key) for key in ('HostName', 'UUID')]
         return model.Facts(*(text if isinstance(text, str) else '' for text in texts))
 
     def close(self) -> None:
-        """End the session: a BMC allows only a few at once."""
-        if self._auth is not None:
-            with contextlib.suppress(*_FAILURES):
-                self._auth.close()
-        self._auth = self._found = None
+        """End the session."""
+        if self._login is not None:
+            with contextlib.suppress(deadline.Over):
+                self._call(_Login.end)
+        self._login = None
 
     def switch_off(self) -> None:
         """Cut the power without asking the operating system."""
         try:
-            self._system().reset_system(sushy.ResetType.FORCE_OFF)
+            self._call(self._force_off)
+        except deadline.Over as exc:
+            raise driver.NotFenced(f'the BMC of {self.host}: {exc}') from exc
         except _FAILURES as exc:
             is_conflict = getattr(exc, 'status_code', None) == _CONFLICT
             if is_conflict or answers.is_off_already(str(exc)):
                 return
-            self._found = None
+            self.close()
             raise driver.NotFenced(f'the BMC of {self.host} refused: {exc}'[:250]) from exc
+
+    def _force_off(self, login: _Login) -> None:
+        system = login.system()
+        try:
+            system.reset_system(sushy.ResetType.FORCE_OFF)
+        except _NOT_OFFERED as exc:
+            power, detail = answers.of_system(system.json)
+            if power is Power.OFF:
+                # Some BMCs offer only what can be done now. The looks that follow decide.
+                return
+            raise driver.NotFenced(
+                f'the BMC of {self.host} does not offer ForceOff, and shows {detail}'
+            ) from exc

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fencing a host by several drivers: in order, or all of some together."""
 
+import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +17,7 @@ def fence(
     *,
     note: Note = lambda _driver, _outcome: None,
     now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> model.Proof:
     """Try the levels in order, until all drivers of one have switched the host off.
@@ -24,42 +27,46 @@ def fence(
     :param note: told the name of each driver that was used, and ``done`` or ``failed``.
     :raises driver.NotFenced: no level succeeded; the host may still write.
     """
+    switch_off = functools.partial(driver.fence, now=now, monotonic=monotonic, pause=pause)
     failures = []
     for number, level in enumerate(levels, start=1):
         try:
-            proof = _all_of(level, note, now, pause)
+            proof = _all_of(level, note, switch_off)
         except driver.NotFenced as exc:
             failures.append(f'level {number}: {exc}' if len(levels) > 1 else str(exc))
             continue
-        if not failures:
-            return proof
-        return model.Proof(
-            proof.who, f'{proof.how} (before: {"; ".join(failures)[:150]})', proof.at
-        )
+        how = f'{proof.how} (before: {"; ".join(failures)[:150]})' if failures else proof.how
+        return dataclasses.replace(proof, how=how, level=_level_on_record(levels, number))
     raise driver.NotFenced(
         f'{"; ".join(failures)}. If it is certainly off: heat-ha-agent confirm {host} --by NAME'
     )
 
 
+def _level_on_record(levels: Sequence[Sequence[driver.Driver]], number: int) -> int:
+    """The level of a proof; 0 where its drivers' names say it, which older versions can read."""
+    names = {one.name for one in levels[number - 1]}
+    others = {one.name for n, level in enumerate(levels, 1) if n != number for one in level}
+    return number if names & others else 0
+
+
 def _all_of(
     level: Sequence[driver.Driver],
     note: Note,
-    now: Callable[[], float],
-    pause: Callable[[float], None],
+    switch_off: Callable[..., model.Proof],
 ) -> model.Proof:
     proofs = []
     for one in level:
         try:
-            proofs.append(driver.fence(one, timeout=one.timeout, now=now, pause=pause))
+            proofs.append(switch_off(one, timeout=one.timeout))
         except driver.NotFenced:
             note(one.name, 'failed')
             raise
         finally:
             one.close()
         note(one.name, 'done')
-    # The host is off since the last of them is.
+    # The host is off since the last of them is, also where the clock was set back meanwhile.
     return model.Proof(
         ' and '.join(proof.who for proof in proofs),
         ' and '.join(proof.how for proof in proofs),
-        max(proof.at for proof in proofs),
+        proofs[-1].at,
     )

@@ -78,7 +78,9 @@ CHASSIS = {'chassis power is on': Word.ON, 'chassis power is off': Word.OFF}
 
 # With this a BMC refuses to switch off what is off. That the power is off is seen by asking again.
 _OFF_ALREADY = re.compile(
-    r'not supported in (the )?present state|operation *for *system *state|already (powered )?off',
+    r'not supported in (the )?present state|operation *for *system *state|already (powered )?off'
+    r'|resource *(is *)?in *standby'
+    r'|because the (system|server|host) is (currently )?(powered )?off',
     re.IGNORECASE,
 )
 

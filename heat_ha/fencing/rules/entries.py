@@ -19,6 +19,7 @@ def levels(host: str, settings: Settings) -> tuple[tuple[Settings, ...], ...]:
 
     :raises exceptions.Refused: what is wrong with the form.
     """
+    _check_values(host, '', settings)
     if LEVELS not in settings:
         return ((settings,),)
     if other := sorted(str(key) for key in set(settings) - {LEVELS}):
@@ -29,6 +30,21 @@ def levels(host: str, settings: Settings) -> tuple[tuple[Settings, ...], ...]:
     if not isinstance(found, list) or not found:
         raise exceptions.Refused(f'levels of host {host} must be a list with at least one level')
     return tuple(_level(host, number, one) for number, one in enumerate(found, start=1))
+
+
+def _check_values(host: str, where: str, found: Any) -> None:
+    """A key without a value is none that was left out: it would become the text None."""
+    if found is None:
+        raise exceptions.Refused(
+            f'host {host}: {where} has no value',
+            'Leave the key out, or write its value; if it is the text null or ~, put it in quotes',
+        )
+    if isinstance(found, Mapping):
+        for key, value in found.items():
+            _check_values(host, str(key), value)
+    elif isinstance(found, list):
+        for value in found:
+            _check_values(host, where, value)
 
 
 def _level(host: str, number: int, found: Any) -> tuple[Settings, ...]:
@@ -61,6 +77,27 @@ def check_default(name: str, is_power_control: bool) -> None:
         )
 
 
+def check_addresses(addresses: Mapping[str, Sequence[tuple[str, bool]]]) -> None:
+    """Where one machine has an address for itself, no other host may have a power control.
+
+    :param addresses: by host, of each driver its address, '' for none, and whether there is one
+        machine at it and no other. Behind other addresses there may be many, each by its own name.
+    :raises exceptions.Refused: two hosts have such an address.
+    """
+    owner = {
+        address: host
+        for host in sorted(addresses, reverse=True)
+        for address, is_one_machine in addresses[host]
+        if is_one_machine
+    }
+    for host in sorted(addresses):
+        for address, _is_one_machine in addresses[host]:
+            other = owner.get(address, host) if address else host
+            if other != host:
+                first, second = sorted((host, other))
+                raise _same(first, second, address)
+
+
 def check_shared(targets: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
     """No two hosts may name the same power control.
 
@@ -72,8 +109,12 @@ def check_shared(targets: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
         for target in targets[host]:
             other = owner.setdefault(target, host)
             if other != host:
-                raise exceptions.Refused(
-                    f'hosts {other} and {host} in the fencing file name the same power control '
-                    f'({" ".join(target)}), which would switch off one of them for the other',
-                    'Correct the entry that is wrong',
-                )
+                raise _same(other, host, ' '.join(target))
+
+
+def _same(one: str, other: str, what: str) -> exceptions.Refused:
+    return exceptions.Refused(
+        f'hosts {one} and {other} in the fencing file name the same power control ({what}), which '
+        'would switch off one of them for the other',
+        'Correct the entry that is wrong',
+    )

@@ -167,7 +167,7 @@ def next_agreement(before: Agreement, power: Power, does: Reporting) -> Agreemen
     return _AGREEMENTS.get((before, power, does), before)
 
 
-class _Names:
+class Names:
     """Names of hosts by what they are found by, however many there are: the first one of each.
 
     ``whole``: without regard to upper and lower case; ``short``: without the domain as well.
@@ -190,7 +190,7 @@ def of_answers(
     :param services: Nova's hosts by name; None when Nova did not answer.
     """
     found = list(answers)
-    known = _Names({answer.host for answer in found} | set(services or ()))
+    known = Names({answer.host for answer in found} | set(services or ()))
     return [
         *(one for answer in found for one in _of_answer(answer, services or {}, known)),
         *_shared(found, Kind.SAME_SYSTEM, _system),
@@ -199,7 +199,7 @@ def of_answers(
 
 
 def _of_answer(
-    answer: Answer, services: Mapping[str, ComputeService], known: _Names
+    answer: Answer, services: Mapping[str, ComputeService], known: Names
 ) -> Iterable[Finding]:
     service = services.get(answer.host)
     if not answer.is_power_control:
@@ -208,12 +208,31 @@ def _of_answer(
         yield Finding(answer.host, Kind.NO_ANSWER, f'{answer.driver}: {answer.detail}')
     if answer.power is Power.OFF and service is not None and service.is_up:
         yield Finding(answer.host, Kind.OFF_WHILE_UP, f'{answer.driver}: {answer.detail}')
-    if other := _name_of_another(answer, known):
-        detail = f'{answer.driver}: HostName is {answer.host_name:.80}, which is host {other}'
-        yield Finding(answer.host, Kind.NAME_OF_ANOTHER, detail)
+    if misnamed := name_of_another(answer, known):
+        yield misnamed
 
 
-def _name_of_another(answer: Answer, known: _Names) -> str:
+def name_of_another(answer: Answer, known: Names) -> Finding | None:
+    """What it means when a BMC gives the name of another host; None when it gives none."""
+    other = _name_of_another(answer, known)
+    if not other:
+        return None
+    detail = f'{answer.driver}: HostName is {answer.host_name:.80}, which is host {other}'
+    return Finding(answer.host, Kind.NAME_OF_ANOTHER, detail)
+
+
+def is_own_name(answer: Answer, known: Names) -> bool:
+    """Whether a BMC clearly answered, and gives the name of the host whose entry names it.
+
+    A name that no host has, such as localhost, says nothing about that.
+    """
+    given = answer.host_name.strip().casefold()
+    is_same = bool(given) and _short(given) == _short(answer.host.casefold())
+    is_clear = answer.power is not Power.UNKNOWN
+    return is_clear and is_same and not _name_of_another(answer, known)
+
+
+def _name_of_another(answer: Answer, known: Names) -> str:
     """The other host whose name the BMC gives; '' when it is the right one, or nobody's."""
     given, own = answer.host_name.strip().casefold(), answer.host.casefold()
     if not given or given == own:
@@ -259,7 +278,7 @@ def of_names(
     found = [Finding(host, Kind.UNFENCED) for host, fences in sorted(listed.items()) if not fences]
     if services is None:
         return [*found, Finding('*', Kind.NOVA_NOT_ASKED)]
-    known = _Names(services)
+    known = Names(services)
     for host in sorted(set(listed) - set(services)):
         near = known.short.get(_short(host.casefold()))
         found.append(Finding(host, Kind.UNKNOWN_TO_NOVA, f'it has {near}' if near else ''))

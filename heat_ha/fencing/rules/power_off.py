@@ -43,8 +43,9 @@ def next_look(looks: Sequence[Look], deadline: float, apart: float = APART_SECON
     Invariant: a host is off only after two looks, at least ``apart`` seconds from each other, that
     saw it off, without one between them that saw anything else; both after OFF was sent.
 
-    :param looks: since OFF was first sent, the last one at the end; at least one.
-    :param deadline: Unix time by which the power must first be seen off.
+    :param looks: since OFF was first sent, the last one at the end; at least one. Their times are
+        of a clock that nobody sets: else a look could seem to be later than it is.
+    :param deadline: the time, by the same clock, by which the power must first be seen off.
     """
     last = looks[-1]
     if last.power is Power.OFF:
@@ -52,8 +53,8 @@ def next_look(looks: Sequence[Look], deadline: float, apart: float = APART_SECON
         span = last.at - run[0].at
         if len(run) > 1 and span >= apart:
             return SeenOff()
-        # Also after the deadline. A clock that was set back does not make the wait longer.
-        return LookAgain(min(apart, max(apart - span, 0.0)))
+        # Also after the deadline.
+        return LookAgain(max(apart - span, 0.0))
     if last.at >= deadline:
         return GiveUp(last.detail)
     was_off = any(look.power is Power.OFF for look in looks)

@@ -11,6 +11,9 @@ from heat_ha import exceptions
 _NOVA = 'it marks the host in Nova, and reports that mark as the power'
 _STORAGE = 'it shuts the host out of a storage; its guests and their addresses live on'
 _PORT = 'it disables a port of a switch; the guests of the host live on'
+_GROUPS = 'it changes the security groups of a machine, which goes on running'
+_HEURISTICS = 'it only decides whether, or when, another program fences'
+_WORD = "it takes a person's word; heat-ha-agent confirm does that"
 
 # By the name of the program, why it is no fence of a compute host. A program of another name, which
 # may call one of these, is the operator's own word for it.
@@ -22,19 +25,32 @@ NOT_THE_POWER: Mapping[str, str] = {
     'fence_brocade': _PORT,
     'fence_cisco_mds': _PORT,
     'fence_ifmib': _PORT,
+    'fence_mcdata': _PORT,
     'fence_sanbox2': _PORT,
-    'fence_heuristics_ping': 'it only looks whether other machines answer',
+    'fence_vixel': _PORT,
+    'fence_aws_vpc': _GROUPS,
+    'fence_aws_vpc_net': _GROUPS,
+    'fence_sbd': 'it leaves a message on a disk, and reports the message as the power',
+    'fence_nova': 'it reports a server in any state but ACTIVE as off, as one that is rebooted',
+    'fence_zvmip': 'it reports a machine that it does not find as off',
+    'fence_docker': 'it kills a container; what else runs on the host lives on',
+    'fence_heuristics_ping': _HEURISTICS,
+    'fence_heuristics_resource': _HEURISTICS,
     'fence_crosslink': 'it reports a host that does not answer a ping as off',
     'fence_kdump': 'it only waits for the message of a kernel that crashed',
-    'fence_ack_manual': "it takes a person's word; heat-ha-agent confirm does that",
+    'fence_ack_manual': _WORD,
+    'fence_manual': _WORD,
     'fence_dummy': 'it switches a file',
 }
 
 # The action is the driver's, under each of the names that programs have for it.
 _ACTIONS = frozenset({'action', 'option', 'operation'})
 
-# Even with the value 0, programs take it as given.
-_MISSING_AS_OFF = 'missing_as_off'
+# What counts as off with an option. Even with the value 0, some programs take it as given.
+_COUNTS_AS_OFF = {
+    'missing_as_off': 'a machine that is not found',
+    'network_fencing': 'a machine whose network is blocked',
+}
 
 
 def check(host: str, program: str, options: Iterable[str]) -> None:
@@ -53,8 +69,8 @@ def check(host: str, program: str, options: Iterable[str]) -> None:
         plain = option.strip().lower().replace('-', '_')
         if plain in _ACTIONS:
             raise exceptions.Refused(f'host {host}: options must be without the key {option!r}')
-        if plain == _MISSING_AS_OFF:
+        if what := _COUNTS_AS_OFF.get(plain):
             raise exceptions.Refused(
-                f'host {host}: with {option!r} a machine that is not found counts as off',
+                f'host {host}: with {option!r} {what} counts as off',
                 'Leave the option out',
             )

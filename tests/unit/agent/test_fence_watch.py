@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import concurrent.futures
+import threading
+import time
 import types
 
 import pytest
@@ -20,7 +22,10 @@ class World:
         self.up = dict.fromkeys(self.powers, True)
         self.reports = {}
         self.asked = []
-        entries = ', '.join(f'{host}: {{driver: redfish}}' for host in self.powers)
+        entries = ', '.join(
+            f'{host}: {{driver: redfish, address: "https://{host}", system: /1, timeout: 1}}'
+            for host in self.powers
+        )
         fences = inventory.parse(f'hosts: {{{entries}, c3: {{driver: nova_forced_down}}}}')
         monkeypatch.setattr(fence_watch.survey, 'ask', self.ask)
         self.watch = fence_watch.FenceWatch(fences, self, interval, lambda: self.at)
@@ -144,14 +149,100 @@ def test_a_host_that_was_started_between_two_looks_has_a_good_entry(monkeypatch)
     assert world.watch.wrong('c1') == ''
 
 
-def test_the_name_of_another_host_keeps_the_entry_from_being_used_until_it_is_mended(monkeypatch):
-    world = World(monkeypatch)
+@pytest.mark.parametrize('interval', [600.0, 0.0])
+@pytest.mark.parametrize(
+    ('name', 'power', 'is_over'),
+    [
+        ('c1', Power.ON, True),
+        ('C1.example.org', Power.OFF, True),
+        ('c1', Power.UNKNOWN, False),
+        ('', Power.ON, False),
+        ('', Power.OFF, False),
+        ('', Power.UNKNOWN, False),
+        ('localhost', Power.ON, False),
+        ('c2', Power.ON, False),
+    ],
+)
+def test_an_entry_that_names_another_host_is_used_again_only_once_it_names_its_own(
+    monkeypatch, interval, name, power, is_over
+):
+    world = World(monkeypatch, interval)
     world.names['c1'] = 'c2'
     world.look()
     assert 'HostName is c2' in world.watch.wrong('c1') and not world.watch.wrong('c2')
-    world.names['c1'] = 'c1'
-    world.look(600)
+    world.names['c1'], world.powers['c1'] = name, power
+    assert 'c1' in world.look(600)
+    assert (world.watch.wrong('c1') == '') is is_over
+    assert len([one for one in world.watch.found() if 'HostName' in one.detail]) == (not is_over)
+
+
+def test_a_power_control_that_no_survey_has_reached_is_asked_for_its_name_before_a_fence(
+    monkeypatch,
+):
+    world = World(monkeypatch)
+    world.names['c1'] = 'c2'
+    assert 'HostName is c2' in world.watch.wrong('c1') and world.asked == ['c1']
+    assert world.watch.wrong('c2') == '' and world.asked == ['c1', 'c2']
+    world.asked.clear()
+    assert world.watch.wrong('c1') and not world.watch.wrong('c2')
+    assert world.watch.wrong('c3') == world.watch.wrong('c9') == '' and world.asked == []
+
+
+def test_a_power_control_that_did_not_answer_yet_is_asked_again_before_a_fence(monkeypatch):
+    world = World(monkeypatch)
+    world.powers['c1'] = Power.UNKNOWN
+    world.look()
     assert world.watch.wrong('c1') == ''
+    world.names['c1'], world.powers['c1'] = 'c2', Power.ON
+    assert 'HostName is c2' in world.watch.wrong('c1')
+
+
+def test_a_power_control_without_an_answer_holds_a_fence_up_no_longer_than_one_call(monkeypatch):
+    world, answers = World(monkeypatch), threading.Event()
+
+    def ask(host, fences, now):
+        answers.wait(20)
+        return world.ask(host, fences, now)
+
+    monkeypatch.setattr(fence_watch.survey, 'ask', ask)
+    world.names['c1'] = 'c2'
+    began = time.monotonic()
+    assert world.watch.wrong('c1') == '' and 0.9 < time.monotonic() - began < 10
+    assert world.watch.wrong('c1') == ''
+    answers.set()
+    world.watch._urgent['c1'].join(20)
+    assert world.asked == ['c1'], 'one question is enough'
+    assert 'HostName is c2' in world.watch.wrong('c1')
+
+
+def test_a_slow_power_control_does_not_delay_what_the_others_answered(monkeypatch):
+    world, slow = World(monkeypatch), threading.Event()
+
+    def ask(host, fences, now):
+        if host == 'c1':
+            assert slow.wait(20)
+        return world.ask(host, fences, now)
+
+    monkeypatch.setattr(fence_watch.survey, 'ask', ask)
+    world.names['c2'] = 'c1'
+    with concurrent.futures.ThreadPoolExecutor() as pool, pool:
+        done = pool.submit(world.watch.look, pool)
+        try:
+            for _ in range(500):
+                if found := [str(one) for one in world.watch.found() if one.host == 'c2']:
+                    break
+                time.sleep(0.01)
+        finally:
+            slow.set()
+        done.result(20)
+    assert 'HostName is c1' in found[0]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_questions(monkeypatch):
+    world = World(monkeypatch)
+    world.at = 10_000.0
+    world.look()
+    assert world.look(-3600.0) == ['c1', 'c2']
 
 
 def test_what_is_found_is_logged_once_and_again_when_it_is_over(monkeypatch):

@@ -44,9 +44,15 @@ class Fences(inventory.Inventory):
 
 
 class Clock:
+    """The time; ``set_by``: by how much somebody has set it since."""
+
     now = PROOF_AT + 60.0
+    set_by = 0.0
 
     def __call__(self):
+        return self.now + self.set_by
+
+    def monotonic(self):
         return self.now
 
 
@@ -55,7 +61,8 @@ def proof(who):
 
 
 def watch(fences, clock=None, run=lambda call: call()):
-    return power_watch.PowerWatch(fences, now=clock or Clock(), run=run)
+    clock = clock or Clock()
+    return power_watch.PowerWatch(fences, now=clock, monotonic=clock.monotonic, run=run)
 
 
 SHOWN = [
@@ -89,6 +96,24 @@ def test_only_what_gave_the_proof_and_clearly_shows_on_is_a_sign_of_life(first, 
     assert (one.asked, two.asked) == ('one' in names, 'two' in names)
     assert (one.closed, two.closed) == (one.asked, two.asked)
     assert watched.seen_on('c2', given) == ''
+
+
+@pytest.mark.parametrize(
+    ('level', 'asked'),
+    [(1, (1, 0, 0)), (2, (0, 1, 0)), (3, (0, 0, 0)), (0, (1, 1, 0)), (9, (1, 1, 0))],
+)
+def test_of_two_levels_with_drivers_of_one_name_only_the_one_that_gave_the_proof_is_asked(
+    level, asked
+):
+    # The first may be a BMC that could not switch the host off, the second its storage.
+    bmc, storage = Bmc('command', model.Power.ON), Bmc('command', model.Power.OFF)
+    word = Bmc('nova_forced_down', model.Power.ON, is_power_control=False)
+    watched = watch(Fences((bmc,), (storage,), (word,)))
+    who = 'nova_forced_down by a' if level == 3 else 'command by a'
+    given = model.Proof(who, 'seen off twice', PROOF_AT, level)
+    watched.look('c1', given)
+    assert (bmc.asked, storage.asked, word.asked) == asked
+    assert bool(watched.seen_on('c1', given)) is bool(bmc.asked)
 
 
 @pytest.mark.parametrize('who', ['ada, by hand', 'nova_forced_down by agent-1', 'one', ''])
@@ -128,6 +153,40 @@ def test_it_asks_seldom_and_never_twice_at_once():
     clock.now += power_watch.EVERY / 2
     watched.look('c1', proof('one by a'))
     assert len(begun) == 2 and one.asked == 2
+
+
+@pytest.mark.parametrize('set_by', [-3600.0, -10.0, 10.0, 3600.0])
+def test_a_clock_that_is_set_neither_hides_a_power_that_is_on_nor_stops_the_looks(set_by):
+    clock, one = Clock(), Bmc('one', model.Power.OFF)
+    clock.now = PROOF_AT + 1
+    watched, given = watch(Fences((one,)), clock), proof('one by a')
+    watched.look('c1', given)
+    assert watched.seen_on('c1', given) == '' and one.asked == 1
+    clock.set_by, clock.now, one.shows = set_by, clock.now + power_watch.EVERY, model.Power.ON
+    watched.look('c1', given)
+    assert 'power as on' in watched.seen_on('c1', given) and one.asked == 2
+    watched.look('c1', given)
+    assert one.asked == 2, 'not more often either'
+
+
+def test_a_proof_that_seems_to_be_of_later_is_looked_at_before_it_is_relied_on():
+    clock, begun = Clock(), []
+    clock.set_by = -3600.0
+    watched = watch(Fences((Bmc('one', model.Power.OFF),)), clock, begun.append)
+    watched.look('c1', proof('one by another agent'))
+    assert watched.is_behind('c1', proof('one by another agent'))
+    begun.pop()()
+    assert not watched.is_behind('c1', proof('one by another agent'))
+
+
+def test_an_answer_that_comes_after_a_new_fence_says_nothing_against_that():
+    begun = []
+    watched = watch(Fences((Bmc('one', model.Power.ON),)), Clock(), begun.append)
+    watched.look('c1', proof('one by a'))
+    later = model.Proof('one by a', 'again', PROOF_AT + 120)
+    watched.look('c1', later)
+    begun.pop()()
+    assert watched.seen_on('c1', later) == ''
 
 
 def test_an_entry_that_is_wrong_is_left_to_the_next_fence():

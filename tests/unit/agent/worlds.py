@@ -192,8 +192,9 @@ def make(
     )  # fmt: skip
     made.monitor = monitor
     made._observer._power = power_watch.PowerWatch(
-        Fences(world), now=lambda: service.time.time(), run=lambda call: call()
-    )
+        Fences(world), now=lambda: service.time.time(), monotonic=lambda: service.time.time(),
+        run=lambda call: call(),
+    )  # fmt: skip
     return made
 
 
@@ -225,7 +226,9 @@ class Clock:
         monkeypatch.setattr(
             isolation, 'time', types.SimpleNamespace(time=lambda: self.now, monotonic=lambda: 0.0)
         )
-        fence = functools.partial(topology.fence, now=lambda: self.now, pause=lambda _seconds: None)
+        fence = functools.partial(
+            topology.fence, now=lambda: self.now, monotonic=lambda: self.now, pause=lambda _s: None
+        )
         monkeypatch.setattr(executor, 'topology', types.SimpleNamespace(fence=fence))
         self.dead = set()
         # Whether Nova writes what the hosts report.

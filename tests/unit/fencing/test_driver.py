@@ -45,14 +45,14 @@ class Clock:
 
 def fence(bmc, timeout=30):
     clock = Clock()
-    return driver.fence(bmc, timeout=timeout, now=clock.now, pause=clock.pause)
+    return driver.fence(bmc, timeout=timeout, now=clock.now, monotonic=clock.now, pause=clock.pause)
 
 
 @pytest.mark.parametrize('first', list(Power))
 def test_off_is_always_sent_and_the_power_seen_off_twice(first):
     bmc = Bmc(first, Power.OFF)
     clock = Clock()
-    proof = driver.fence(bmc, timeout=30, now=clock.now, pause=clock.pause)
+    proof = driver.fence(bmc, timeout=30, now=clock.now, monotonic=clock.now, pause=clock.pause)
     assert bmc.asked_off >= 1 and proof.who == 'fake' and 'switched off' in proof.how
     assert proof.at - 1000.0 >= driver.Driver.apart, 'the looks are some seconds apart'
 
@@ -62,6 +62,40 @@ def test_a_host_that_is_in_the_middle_of_a_restart_is_switched_off_again():
     assert 'switched off' in fence(bmc).how and bmc.asked_off == 2
     with pytest.raises(driver.NotFenced):
         fence(Bmc(*[Power.OFF, Power.ON] * 100))
+
+
+class Reset(Clock):
+    """A clock that is set to another time after some seconds; ``now`` shows it."""
+
+    def __init__(self, after, by):
+        super().__init__()
+        self.after, self.by = self.seconds + after, by
+
+    def monotonic(self):
+        return self.seconds
+
+    def now(self):
+        return self.seconds + (self.by if self.seconds >= self.after else 0.0)
+
+
+@pytest.mark.parametrize('by', [-3600.0, -3.0, 3.0, 3600.0])
+@pytest.mark.parametrize('after', [0.0, 2.0, 10.0])
+def test_a_clock_that_is_set_makes_a_fence_neither_longer_nor_shorter(after, by):
+    def took(*answers):
+        clock = Reset(after, by)
+        try:
+            proof = driver.fence(
+                Bmc(*answers), timeout=30, now=clock.now, monotonic=clock.monotonic,
+                pause=clock.pause,
+            )  # fmt: skip
+        except driver.NotFenced:
+            return clock.seconds - 1000.0
+        assert proof.at == clock.now()
+        return clock.seconds - 1000.0
+
+    assert took(Power.OFF) == driver.Driver.apart
+    assert took(Power.ON, Power.ON, Power.OFF) == 1.0 + driver.Driver.apart
+    assert took(Power.ON) == took(Power.UNKNOWN) == 30.0
 
 
 def test_an_error_of_a_driver_is_no_answer():

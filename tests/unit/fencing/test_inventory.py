@@ -28,6 +28,21 @@ COMMAND = '{driver: command, program: "true", options: {%s}}'
         (COMMAND % '', COMMAND % '', True),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 4', False),
         (IPMI % 'bmc', f'{{levels: [{COMMAND % "plug: 1"}, {IPMI % "bmc"}]}}', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: PDU., plug: 3, ssl_insecure: 1', True),
+        (COMMAND % 'ip: pdu, switch: 1, plug: 3', COMMAND % 'ip: pdu, switch: 2, plug: 3', False),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu-2, plug: 3', False),
+        (COMMAND % 'ip: bmc, lanplus: 1', COMMAND % 'ip: BMC', True),
+        (IPMI % 'bmc', REDFISH % ('https://bmc', '/1'), True),
+        (IPMI % 'bmc', REDFISH % ('https://bmc-2', '/1'), False),
+        (IPMI % 'bmc, port: 6230', REDFISH % ('https://bmc', '/1'), False),
+        (IPMI % '127.0.0.1', REDFISH % ('http://127.0.0.1:8000', '/1'), False),
+        (IPMI % 'bmc', COMMAND % 'ip: bmc, lanplus: 1', True),
+        (IPMI % 'bmc', COMMAND % 'ip: bmc, plug: 1', False),
+        (IPMI % '"fd00::1"', IPMI % '"FD00:0::1"', True),
+        (IPMI % '"fd00::1"', IPMI % '"[fd00::1]"', True),
+        (IPMI % '"fd00::1"', REDFISH % ('"https://[fd00:0:0::1]/"', '/1'), True),
+        (IPMI % '"fd00::1"', IPMI % '"fd00::443"', False),
         ('{driver: none}', '{driver: none}', False),
         ('{driver: nova_forced_down}', '{driver: nova_forced_down}', False),
     ],
@@ -39,6 +54,26 @@ def test_two_hosts_with_one_power_control_are_refused(one, other, is_same):
             found.check()
     else:
         found.check()
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        '{driver: ipmi, username: u, address: [fd00::1]}',
+        '{driver: ipmi, username: u, address: 10}',
+        '{driver: redfish, system: /1, address: {a: b}}',
+        COMMAND % 'ip: 10, plug: 1',
+        COMMAND % 'ipaddr: true',
+    ],
+)
+def test_an_address_that_is_no_text_is_refused(settings):
+    with pytest.raises(exceptions.Refused, match=r'host c1: .*put it in quotes'):
+        inventory.parse(f'hosts: {{c1: {settings}}}').check()
+
+
+def test_several_drivers_of_one_host_may_have_one_address():
+    levels = f'[{IPMI % "bmc"}, {REDFISH % ("https://bmc", "/1")}]'
+    inventory.parse(f'hosts: {{c1: {{levels: {levels}}}}}').check()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +103,7 @@ def test_a_default_that_switches_something_off_is_refused(settings, is_refused):
         ('hosts: {c1: {driver: none, driver: ipmi}}', "'driver' is there twice"),
         ('hosts: {}\nhosts: {}', "'hosts' is there twice"),
         ('hosts: {1: {driver: none}}', 'quotes'),
-        ('hosts: {on: {driver: none}}', 'quotes'),
+        ('hosts: {true: {driver: none}}', 'quotes'),
         ('hosts: {[a]: {driver: none}}', 'not valid YAML'),
         ('hosts: {c1: {levels: {driver: none}}}', 'levels of host c1'),
         ('default: {levels: []}', 'levels of host default'),
@@ -78,6 +113,50 @@ def test_a_default_that_switches_something_off_is_refused(settings, is_refused):
 def test_what_would_be_lost_or_mistaken_in_the_file_is_refused(text, why):
     with pytest.raises(exceptions.Refused, match=why):
         inventory.parse(text)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'key'),
+    [
+        ('{driver: none, timeout: }', 'timeout'),
+        ('{driver: ipmi, address: ~, username: u}', 'address'),
+        ('{driver: command, program: "true", options: {ip: pdu, plug: }}', 'plug'),
+        ('{driver: command, program: "true", options: {ip: pdu, plug: null}}', 'plug'),
+        ('{driver: command, program: "true", says_off: }', 'says_off'),
+        ('{levels: [{driver: command, program: "true", options: {plug: }}]}', 'plug'),
+        ('{levels: [[{driver: ipmi, address: a, username: u, password: }]]}', 'password'),
+    ],
+)
+def test_a_key_without_a_value_is_refused_by_the_names_of_the_host_and_the_key(settings, key):
+    for text in (f'hosts: {{c1: {settings}}}', f'default: {settings}'):
+        with pytest.raises(exceptions.Refused, match=rf'host \w+: {key} has no value.*in quotes'):
+            inventory.parse(text)
+
+
+@pytest.mark.parametrize(
+    ('value', 'is_refused'),
+    [
+        ('1:2', False), ('010', False), ('2_1', False), ('3', False), ('true', False),
+        ('off', False), ('"1.10"', False), ('1.10', True), ('[3]', True), ('{a: b}', True),
+    ],
+)  # fmt: skip
+def test_an_option_of_a_program_is_told_as_it_is_written(value, is_refused):
+    made = inventory.parse(f'hosts: {{c1: {COMMAND % f"ip: pdu, plug: {value}"}}}')
+    if is_refused:
+        with pytest.raises(exceptions.Refused, match=r"host c1: .*option 'plug'.*in quotes"):
+            made.check()
+    else:
+        told = str(made.driver('c1').settings['options']['plug'])
+        assert told.casefold() == value.strip('"')
+
+
+@pytest.mark.parametrize('value', ['yes', 'no', 'On', 'off', '1', '[a]'])
+def test_a_setting_that_is_true_or_false_is_not_another_word_for_it(value):
+    made = inventory.parse(
+        f'hosts: {{c1: {(REDFISH % ("https://b", "/1"))[:-1]}, verify: {value}}}}}'
+    )
+    with pytest.raises(exceptions.Refused, match='true, false, or'):
+        made.check()
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

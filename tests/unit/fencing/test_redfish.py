@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver against a small Redfish service that answers as BMCs do, in all their ways."""
 
+import concurrent.futures
 import http.server
 import json
 import threading
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from heat_ha.fencing import driver, model, redfish
+from heat_ha.fencing import deadline, driver, model, redfish
 from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
 
@@ -28,6 +29,8 @@ class Service(http.server.ThreadingHTTPServer):
         self.system = {'Id': '1', 'PowerState': 'On', 'HostName': 'c1', 'UUID': 'u-1', 'Boot': {}}
         self.types = ['On', 'ForceOff']
         self.seconds = 0.0
+        # Seconds between two bytes of an answer.
+        self.drip = 0.0
         self.refusal = None
         self.broken = None
         self.asked_off = 0
@@ -46,7 +49,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header('Content-Length', str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        for part in [data[n : n + 1] for n in range(len(data))] if self.server.drip else [data]:
+            time.sleep(self.server.drip)
+            self.wfile.write(part)
 
     def do_GET(self):
         time.sleep(self.server.seconds)
@@ -58,7 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.broken is not None:
             return self.answer(*self.server.broken)
         action = {'target': RESET, 'ResetType@Redfish.AllowableValues': self.server.types}
-        return self.answer(200, self.server.system | {'Actions': {'#ComputerSystem.Reset': action}})
+        actions = {} if self.server.types is None else {'#ComputerSystem.Reset': action}
+        return self.answer(200, self.server.system | {'Actions': actions})
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get('Content-Length', 0)))
@@ -121,6 +127,9 @@ def test_what_is_no_answer_of_a_system_is_unknown_and_the_next_one_counts(servic
         ((409, 'busy'), True),
         ((400, 'iLO.2.14.InvalidOperationForSystemState'), True),
         ((400, 'Server is already powered OFF.'), True),
+        ((400, 'Base.1.18.ResourceInStandby'), True),
+        ((400, 'The request could not be performed because the system is powered off.'), True),
+        ((400, 'ActionParameterNotSupported'), False),
         ((400, 'PropertyMissing'), False),
         ((401, 'x'), False),
         ((403, 'InsufficientPrivilege'), False),
@@ -141,11 +150,47 @@ def test_off_may_be_refused_only_because_nothing_is_on(service, refusal, is_fenc
         driver.fence(made, timeout=0.5)
 
 
-def test_a_bmc_that_cannot_switch_off_at_once_is_no_fence(service):
-    service.types = ['GracefulShutdown']
-    with pytest.raises(driver.NotFenced, match='refused'):
-        driver.fence(driver.load('c1', service.settings()), timeout=1)
-    assert service.asked_off == 0
+@pytest.mark.parametrize('types', [['GracefulShutdown'], ['On', 'PushPowerButton'], None], ids=str)
+@pytest.mark.parametrize('state', STATES, ids=repr)
+def test_a_bmc_that_does_not_offer_to_switch_off_is_a_fence_only_while_it_shows_off(
+    service, types, state
+):
+    service.types, service.system['PowerState'] = types, state
+    made = driver.load('c1', service.settings())
+    if state == 'Off':
+        assert 'switched off' in driver.fence(made, timeout=20).how
+        service.system['PowerState'] = 'On'
+    with pytest.raises(driver.NotFenced) as found:
+        driver.fence(made, timeout=1)
+    assert 'the BMC of c1 does not offer ForceOff, and shows' in str(found.value)
+    assert 'ResetType' not in str(found.value) and service.asked_off == 0
+
+
+def test_a_bmc_that_drips_holds_a_call_up_no_longer_than_its_timeout(service):
+    service.drip = 0.05
+    made = [driver.load('c1', service.settings(timeout=0.5)) for _ in range(3)]
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        assert {power for power, _detail in pool.map(lambda one: one.power(), made)} == {
+            Power.UNKNOWN
+        }
+    with pytest.raises(driver.NotFenced, match='no answer within'):
+        made[0].switch_off()
+    for one in made:
+        one.close()
+    assert time.monotonic() - began < 5
+    service.drip = 0.0
+    for thread in [thread for left in deadline._left.values() for thread in left]:
+        thread.join(20)
+    assert service.asked_off == 0, 'what was given up sends no OFF later'
+    assert made[0].power()[0] is Power.ON
+
+
+def test_several_requests_of_one_call_have_one_deadline(service):
+    service.seconds = 0.4
+    began = time.monotonic()
+    assert driver.load('c1', service.settings(timeout=0.6)).power()[0] is Power.UNKNOWN
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.skipif(not redfish._TAKES_A_TIMEOUT, reason='older releases of sushy wait a minute')

@@ -3,7 +3,8 @@ import itertools
 
 import pytest
 
-from heat_ha.fencing import driver, topology
+from heat_ha import serialization
+from heat_ha.fencing import driver, model, topology
 from heat_ha.fencing.driver import Power
 
 
@@ -28,6 +29,7 @@ def fence(levels):
         levels,
         note=lambda *n: notes.append(n),
         now=lambda: next(times),
+        monotonic=lambda: next(times),
         pause=lambda _s: None,
     )
     return outcome, notes
@@ -48,12 +50,28 @@ def test_a_host_is_fenced_when_all_drivers_of_one_level_have_fenced_it_and_only_
             continue
         proof, notes = fence(levels)
         first = whole.index(True)
+        assert proof.level == 0, 'the names tell'
         assert proof.who == ' and '.join(one.name for one in levels[first])
         assert ('before: level 1' in proof.how) == (first > 0)
         assert all(not one.asked_off for level in levels[first + 1 :] for one in level)
         assert [n for n, outcome in notes if outcome == 'done'][-len(levels[first]) :] == [
             one.name for one in levels[first]
         ]
+
+
+@pytest.mark.parametrize('working', [1, 2, 3])
+def test_the_proof_has_its_level_where_another_one_has_a_driver_of_the_same_name(working):
+    names = ['a', 'b', 'a']
+    proof, _ = fence([[Bmc(name, n == working)] for n, name in enumerate(names, start=1)])
+    assert (proof.who, proof.level) == (names[working - 1], 0 if working == 2 else working)
+    record = serialization.encode(proof)
+    assert ('level' in record) is (working != 2)
+    assert serialization.decode(model.Proof, record, 'a proof') == proof
+
+
+def test_a_proof_of_an_older_version_has_no_level():
+    old = {'who': 'a by agent-1', 'how': 'seen off', 'at': 1.0}
+    assert serialization.decode(model.Proof, old, 'a proof').level == 0
 
 
 def test_the_proof_counts_from_when_the_last_of_several_was_seen_off():

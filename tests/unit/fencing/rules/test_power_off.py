@@ -46,11 +46,6 @@ def test_nothing_is_waited_for_without_end():
             assert at < 30.0 + 3 * APART, powers
 
 
-def test_a_clock_that_is_set_back_does_not_make_the_pause_longer():
-    looks = [Look(10_000.0, Power.OFF, ''), Look(0.0, Power.OFF, '')]
-    assert power_off.next_look(looks, 20_000.0) == power_off.LookAgain(APART)
-
-
 def test_off_is_sent_again_when_the_host_came_on_after_it():
     looks = [Look(0.0, Power.OFF, ''), Look(1.0, Power.ON, '')]
     assert power_off.next_look(looks, 30.0).is_off_due

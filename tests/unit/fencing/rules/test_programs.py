@@ -8,7 +8,8 @@ from heat_ha.fencing.rules import programs
 # Of fence-agents: what cuts the power of a machine.
 POWER = [
     'fence_ipmilan', 'fence_idrac', 'fence_ilo4', 'fence_redfish', 'fence_apc_snmp', 'fence_virsh',
-    'fence_xvm', 'fence_vmware_rest', 'fence_sbd', 'fence_eaton_snmp', 'fence_of_ours',
+    'fence_xvm', 'fence_vmware_rest', 'fence_vmware_soap', 'fence_vmware_vcloud', 'fence_vmware',
+    'fence_aws', 'fence_openstack', 'fence_ironic', 'fence_eaton_snmp', 'fence_of_ours',
 ]  # fmt: skip
 
 
@@ -18,6 +19,17 @@ def test_a_program_that_does_not_cut_the_power_is_refused_with_the_reason(progra
         programs.check('c1', program, [])
     text = str(found.value)
     assert 'host c1' in text and programs.NOT_THE_POWER[program] in text and 'Name a prog' in text
+
+
+@pytest.mark.parametrize(
+    'program',
+    [
+        'fence_sbd', 'fence_nova', 'fence_aws_vpc_net', 'fence_heuristics_resource', 'fence_dummy',
+        'fence_kdump', 'fence_compute', 'fence_evacuate', 'fence_ack_manual', 'fence_zvmip',
+    ],
+)  # fmt: skip
+def test_what_reports_something_else_than_the_power_as_off_is_among_them(program):
+    assert program in programs.NOT_THE_POWER
 
 
 @pytest.mark.parametrize('program', POWER)
@@ -31,6 +43,7 @@ def test_a_program_that_cuts_the_power_is_taken(program):
         ('action', 'without the key'), ('ACTION', 'without the key'), ('option', 'without the key'),
         (' operation', 'without the key'), ('missing_as_off', 'counts as off'),
         ('missing-as-off', 'counts as off'), ('Missing_As_Off', 'counts as off'),
+        ('network-fencing', 'network is blocked counts as off'),
     ],
 )  # fmt: skip
 def test_an_option_that_changes_what_is_asked_or_what_off_means_is_refused(option, why):
