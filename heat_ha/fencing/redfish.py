@@ -11,6 +11,7 @@ import sushy.exceptions
 from sushy import auth, connector
 
 from heat_ha import exceptions
+from heat_ha.conf import words
 from heat_ha.fencing import deadline, driver, model
 from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
@@ -21,9 +22,6 @@ _FAILURES = (sushy.exceptions.SushyError, OSError)
 
 # Older releases of sushy give each request a minute, and cannot be told otherwise.
 _TAKES_A_TIMEOUT = 'default_request_timeout' in inspect.signature(connector.Connector).parameters
-
-# Of a setting that is a boolean or a path, what would be taken for a path and is none.
-_BOOLEANS = ('yes', 'no', 'on', 'off')
 
 # OFF is not sent: the BMC does not name it among what it can do, or names nothing at all.
 _NOT_OFFERED = (
@@ -66,7 +64,7 @@ class _Login:
         self._connector = _Connector(
             settings['address'],
             *user,
-            verify=settings.get('verify', True),
+            verify=words.boolean(settings.get('verify', True)),
             # One try for each look: the caller asks again until its own time is over.
             server_side_retries=1,
             **patience,
@@ -114,9 +112,8 @@ class Redfish(driver.Driver):
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         super().__init__(host, settings)
-        verify = settings.get('verify', True)
-        is_path = isinstance(verify, str) and verify.casefold() not in _BOOLEANS
-        if not isinstance(verify, bool) and not is_path:
+        verify = words.boolean(settings.get('verify', True))
+        if not isinstance(verify, (bool, str)):
             raise exceptions.Refused(
                 f'host {host}: verify is {verify!r}',
                 'It is true, false, or the path of a file with certificates',

@@ -94,7 +94,7 @@ def find_host(
             return find(members, host, nova)
         return rules.with_server(members, host, nova().addressed(host))
     except (exceptions.Refused, exceptions.CouldNotAsk) as exc:
-        LOG.info('The host %s of an alarm tells nothing of a member: %s', host, exc)
+        LOG.info('The host %s of an alarm shows no member: %s', host, exc)
         return None
 
 

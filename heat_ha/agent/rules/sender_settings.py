@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from heat_ha import exceptions, quoting
+from heat_ha.conf import words
 
 # Not ``instance``: that is the address of the exporter, which may run on another host.
 HOST_LABELS = ('hostname', 'host')
@@ -58,7 +59,7 @@ def _one(where: str, settings: object) -> SenderSettings:
         raise exceptions.Refused(
             f'{where} in the senders file has the unknown key {quoting.shown(unknown[0])}', _known()
         )
-    lost = settings.get('lost_is_down', False)
+    lost = words.boolean(settings.get('lost_is_down', False))
     if not isinstance(lost, bool):
         raise exceptions.Refused(
             f'lost_is_down of {where} is a {quoting.kind(lost)}', 'Write true or false'

@@ -38,7 +38,7 @@ def test_what_an_operator_writes_is_read():
         ({'am': {'down_alerts': [{}]}}, 'down_alerts of sender am has {}'),
         ({'am': {'down_alerts': ['']}}, "has ''"),
         ({'am': {'down_alerts': [{'level': 1}]}}, "has {'level': 1}"),
-        ({'am': {'lost_is_down': 'no'}}, 'lost_is_down of sender am is a text'),
+        ({'am': {'lost_is_down': 'nope'}}, 'lost_is_down of sender am is a text'),
     ],
 )
 def test_what_is_wrong_is_named(found, reason):

@@ -151,6 +151,7 @@ def policies(store, monkeypatch):  # noqa: F811
         states_of=lambda numbers: {n: made.states[n] for n in numbers if n in made.states},
     )
     monkeypatch.setattr(dispatcher, 'policy_index', index)
+
     def is_on(server, _host):
         if made.is_on is None:
             raise exceptions.CouldNotAsk('nova', server, '500')
