@@ -180,7 +180,7 @@ class Observation:
     * ``rescues_left``: policies that are not at their end; None before they were looked up.
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
     * ``looked_at``: when Nova was asked for what ``service`` shows.
-    * ``newest``: the youngest of all hosts' reports, by the clock that wrote it.
+    * ``newest``: the youngest report of all hosts that are up, by the clock that wrote it.
     * ``life``: what was seen of the host after the proof of its fence; '' for no sign of life.
     * ``unclear``: why it is not known whether the host lived after that; '' when it is.
     * ``can_fence``: whether the agent itself switches this host off.

@@ -42,8 +42,9 @@ class Moment:
 
     @functools.cached_property
     def newest(self) -> float:
-        """The youngest of the hosts' reports, by Nova's clock; infinity where there is none."""
-        written = [one.heartbeat_at for one in self.services.values() if one.heartbeat_at]
+        """The youngest report of a host that is up, by Nova's clock; infinity without one."""
+        living = [one for one in self.services.values() if one.is_up]
+        written = [one.heartbeat_at for one in living if one.heartbeat_at is not None]
         return max(written, default=float('inf'))
 
     @functools.cached_property

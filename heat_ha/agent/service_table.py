@@ -51,7 +51,7 @@ class ServiceTable:
                 # Another thread looked later, and was answered before. What this look saw would be
                 # taken for a change, and the same heartbeat would count again after it.
                 return
-            is_first = not self._services
+            is_first = not self._written
             self._last_look = number
             # No look that was answered in between has shown it: it may be as old as that.
             seen = heartbeats.Heartbeat(self._looked_at, time.time())

@@ -65,8 +65,8 @@ class Silences:
         if shown_since == float('-inf') or self._is_silence(host, shown_since, moment):
             return ''
         return (
-            'Nova did not show the host for a while, as when the database of its cell does not '
-            f'answer, and has shown it again for {moment.now - shown_since:.0f} s'
+            f'Nova shows the host for {moment.now - shown_since:.0f} s only: it is new, or the '
+            f'database of its cell did not answer. It must be silent for {self._enough:.0f} s'
         )
 
     def _is_silence(self, host: str, since: float, moment: Moment) -> bool:

@@ -38,7 +38,8 @@ class Command(driver.Driver):
             if not isinstance(value, (str, int)):
                 # Of 1.10 only 1.1 is left.
                 raise exceptions.Refused(
-                    f'host {host}: the value of the option {key!r} is neither a text nor a whole number',
+                    f'host {host}: the value of the option {key!r} is neither a text nor a whole '
+                    'number',
                     'Put it in quotes',
                 )
             if targets.is_address(str(key)):

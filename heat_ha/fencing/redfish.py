@@ -11,10 +11,9 @@ import sushy.exceptions
 from sushy import auth, connector
 
 from heat_ha import exceptions
-from heat_ha.conf import words
 from heat_ha.fencing import deadline, driver, model
 from heat_ha.fencing.driver import Power
-from heat_ha.fencing.rules import answers
+from heat_ha.fencing.rules import answers, words
 
 T = TypeVar('T')
 

@@ -23,6 +23,16 @@ ALWAYS_FIRING = ('watchdog', 'infoinhibitor')
 _SWITCH = re.compile('deadm[ae]ns?(switch|snitch)')
 
 
+# What an alert of Alertmanager has, and one of Grafana beside that.
+_OF_AN_ALERT = (
+    'status', 'labels', 'annotations', 'startsAt', 'endsAt', 'generatorURL', 'fingerprint',
+    'updatedAt', 'receivers', 'values', 'valueString', 'silenceURL', 'dashboardURL', 'panelURL',
+    'imageURL', 'orgId',
+    # Added for us.
+    'member',
+)  # fmt: skip
+
+
 def lacks_data(labels: Body, annotations: object) -> bool:
     """Whether an alert of Grafana fires because its rule could not be evaluated.
 
@@ -78,7 +88,7 @@ def _labelled_alert(sender: Sender, alert: Body) -> Alert:
     annotations = parts.mapping(alert.get('annotations'))
     if state is AlarmState.ALARM and lacks_data(labels, annotations):
         state = AlarmState.INSUFFICIENT_DATA
-    if _always_fires(labels):
+    if always_fires(labels):
         state = AlarmState.OK
     return Alert(
         state,
@@ -88,7 +98,8 @@ def _labelled_alert(sender: Sender, alert: Body) -> Alert:
     )
 
 
-def _always_fires(labels: Body) -> bool:
+def always_fires(labels: Body) -> bool:
+    """Whether an alert fires as long as all is well, by its name or its severity."""
     name = parts.spelled(labels.get('alertname'))
     severity = labels.get('severity')
     is_none = isinstance(severity, str) and severity.strip().lower() == 'none'
@@ -96,8 +107,12 @@ def _always_fires(labels: Body) -> bool:
 
 
 def _is_one_alert(body: Body) -> bool:
-    labels = body.get('labels')
-    return 'status' in body and isinstance(labels, Mapping) and 'alertname' in labels
+    labels, status = body.get('labels'), body.get('status')
+    if not isinstance(labels, Mapping) or 'alertname' not in labels:
+        return False
+    # What says more beside its labels, or has another word, was written by somebody else.
+    is_whole = all(key in _OF_AN_ALERT for key in body)
+    return is_whole and isinstance(status, str) and status.strip().lower() in _WORDS
 
 
 def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:

@@ -51,6 +51,12 @@ def opened(body: Body) -> Body:
     return found
 
 
+def is_of_a_program(body: Body) -> bool:
+    """Whether what is in an envelope is as a program of somebody's own has written it."""
+    around = _around(body)
+    return around is not None and around.body_at == 'body'
+
+
 def _has_a_body(body: Body) -> bool:
     return isinstance(body.get('body'), collections.abc.Mapping)
 

@@ -23,7 +23,7 @@ def _zabbix(sender: Sender, body: Body) -> list[Alert]:
         # Somebody acknowledged or commented a problem: it is the same one still.
         state = AlarmState.OK
     name, reason = parts.text(body, 'event_name'), parts.text(body, 'alert_message')
-    return [Alert(state, *parts.named(body), name, reason)]
+    return [Alert(state, *parts.named_beside(body), name, reason)]
 
 
 def maintenance(checks: list[Body]) -> Callable[[Body], bool]:

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import openstack, parts
+from heat_ha.senders import alertmanager, openstack, parts
 from heat_ha.senders.model import AlarmState, Alert, Body, Sender
 from heat_ha.senders.words import COMMON
 
@@ -18,8 +18,7 @@ STATE_KEYS = (
     'current_state', 'new_state', 'alarm_state', 'alert_state',
 )  # fmt: skip
 
-# Of the service beside those of its host, which say nothing then.
-_OF_A_SERVICE = ('servicestate', 'service_state')
+# Of the host of a service; beside another state they say nothing.
 _OF_A_HOST = ('hoststate', 'host_state')
 
 # What is posted beside a state that may have been there before: an acknowledgement, the begin of a
@@ -46,7 +45,7 @@ STATE_TYPE_KEYS = (
     'servicestatetype', 'service_state_type', 'hoststatetype', 'host_state_type',
     'statetype', 'state_type',
 )  # fmt: skip
-_SOFT = ('soft', '0')
+_SOFT = ('soft', '0', '0.0')
 
 # Severities with which an alarm is over, whatever else is said of it, and those with which a body
 # without a state asks for nothing: all words that mean this for a state, and these.
@@ -118,7 +117,12 @@ def _other(sender: Sender, sent: Body) -> list[Alert]:
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
-    return [openstack.event_alert(state, body, named) for named in _servers(body, sent)]
+    # Most often that of the event, so it counts only where a member has it.
+    maybe = parts.identified(sent, ('id',))
+    return [
+        openstack.event_alert(state, body, named, None if named else maybe)
+        for named in _servers(body, sent)
+    ]
 
 
 def _refuse_another_state(sender: Sender, body: Body) -> None:
@@ -128,7 +132,7 @@ def _refuse_another_state(sender: Sender, body: Body) -> None:
     sent: nobody knows which. Words that the sender does not have are no states.
     """
     there = [key for key in STATE_KEYS if body.get(key) not in (None, '')]
-    if any(key in there for key in _OF_A_SERVICE):
+    if there and there[0] not in _OF_A_HOST:
         there = [key for key in there if key not in _OF_A_HOST]
     for key in there[1:]:
         try:
@@ -150,7 +154,8 @@ def _is_quiet(body: Body) -> bool:
         for key in QUIET_FLAGS
     ]
     kind = _first(body, STATE_TYPE_KEYS)
-    return any(flags) or (kind is not None and str(body[kind]).strip().lower() in _SOFT)
+    is_soft = kind is not None and str(body[kind]).strip().lower() in _SOFT
+    return any(flags) or is_soft or alertmanager.always_fires(parts.mapping(body.get('labels')))
 
 
 def _servers(body: Body, sent: Body) -> Sequence[str | None]:
@@ -176,11 +181,8 @@ def _servers(body: Body, sent: Body) -> Sequence[str | None]:
                 f'{key} has an empty name', 'Send "server_id" with the id of one server'
             )
         return [quoting.within_length(name.strip(), key) for name in found]
-    return [
-        parts.identified(sent, parts.SURER_ID_KEYS)
-        or parts.server(sent, SERVER_KEYS)
-        or parts.identified(sent)
-    ]
+    # Who names a host as well has put the id of something else there.
+    return [parts.server(sent, SERVER_KEYS) or parts.identified(sent, parts.SURER_ID_KEYS)]
 
 
 def _first(body: Body, keys: Sequence[str]) -> str | None:

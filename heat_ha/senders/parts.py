@@ -25,6 +25,9 @@ ID_KEYS = (*SURER_ID_KEYS, 'id')
 # What a guest may be called in them, the surest first. Just as often it is somebody else.
 HOST_KEYS = ('server', 'vm', 'vm_name', 'hostname', 'host_name', 'nodename', 'node', 'host')
 
+# Beside one of these, all the others are somebody else.
+_TARGET_KEYS = ('url', 'target', 'destination')
+
 # How senders write that a flag is set, and that it is not.
 _SET = ('true', 't', 'yes', 'y', 'on', '1', 'active', 'enabled')
 _NOT_SET = (
@@ -79,8 +82,11 @@ def server(names: Body, keys: Sequence[str] = SERVER_KEYS) -> str | None:
         that are only spelled differently have different names.
     """
     for key, value in _said(names, keys):
-        if not isinstance(value, str):
+        if not isinstance(value, str) and key in keys:
             raise exceptions.Refused(f'{key} is a {quoting.kind(value)}', 'Send a text')
+        if not isinstance(value, str):
+            # In another spelling it may be something of the sender's own.
+            continue
         return quoting.within_length(value.strip(), key) or None
     return None
 
@@ -122,8 +128,17 @@ def named(*labels: Body) -> Named:
     return Named(host=next((one for of in labels if (one := host(of))), None))
 
 
+def named_beside(body: Body) -> Named:
+    """Return what a body names that has more than labels: an id may be that of the event there."""
+    found = server(body)
+    return Named(found) if found is not None else Named(host=host(body) or identified(body))
+
+
 def host(names: Body) -> str | None:
     """Return what may be the name or the address of a guest. It is no fault if there is none."""
+    if any(spelled(sent) in _TARGET_KEYS for sent in names):
+        # It is the host of who has looked.
+        return None
     for key in HOST_KEYS:
         for sent, value in names.items():
             if spelled(sent) == spelled(key) and (found := host_name(value)) is not None:
@@ -211,7 +226,7 @@ def flag(value: object, key: str) -> bool:
     """
     if value is None or value in ([], {}):
         return False
-    word = str(value).strip().lower() if isinstance(value, (str, int)) else None
+    word = _word(value)
     if word not in _SET and word not in _NOT_SET:
         raise exceptions.Refused(f'{key} is {quoting.shown(value)}', 'Send true or false')
     return word in _SET
@@ -222,5 +237,17 @@ def counts(value: object, key: str) -> bool:
 
     :raises exceptions.Refused: as for any flag.
     """
-    text = str(value).strip() if isinstance(value, (str, int)) else ''
-    return (text.isascii() and text.isdigit() and int(text) > 0) or flag(value, key)
+    text = _word(value) or ''
+    if text.isascii() and text.isdigit():
+        return int(text) > 0
+    if isinstance(value, str) and text not in _SET:
+        # Who has done it, or a macro that was not filled in.
+        return False
+    return flag(value, key)
+
+
+def _word(value: object) -> str | None:
+    """A text or a number as it is compared: Icinga writes 1 as 1.0."""
+    if not isinstance(value, (str, int, float)):
+        return None
+    return str(value).strip().lower().removesuffix('.0')

@@ -69,7 +69,9 @@ def _datadog(sender: Sender, body: Body) -> list[Alert]:
             'Add "alert_transition": "$ALERT_TRANSITION" to the payload of the webhook',
         )
     state = sender.state(body['alert_transition'], 'alert_transition')
-    named = parts.named(body, parts.tags(body))
+    named, tagged = parts.named_beside(body), parts.named(parts.tags(body))
+    if named.member is None and (tagged.member is not None or named.host is None):
+        named = tagged
     return [Alert(state, *named, parts.text(body, 'alert_title', 'title'))]
 
 
@@ -97,7 +99,7 @@ def _cloudwatch(sender: Sender, body: Body) -> list[Alert]:
 def _victorops(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['message_type'], 'message_type')
     name, reason = parts.text(body, 'entity_id'), parts.text(body, 'state_message')
-    return [Alert(state, *parts.named(body), name, reason)]
+    return [Alert(state, *parts.named_beside(body), name, reason)]
 
 
 PAGERDUTY = Sender(

@@ -45,7 +45,12 @@ def read(body: Body) -> Alert:
     """
     inside = envelopes.opened(body)
     sender = sender_of(inside)
-    if inside is not body and sender is others.OTHER and not others.says_a_state(inside):
+    is_named = 'member' in inside and envelopes.is_of_a_program(body)
+    if (
+        inside is not body
+        and sender is others.OTHER
+        and not (others.says_a_state(inside) or is_named)
+    ):
         # What tells of a server that has started names it as well.
         raise exceptions.Refused(
             'what is in the envelope is of no known sender and has no state',

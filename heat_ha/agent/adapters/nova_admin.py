@@ -72,11 +72,14 @@ class NovaAdmin:
     def is_on(self, server: str, host: str) -> bool:
         """Whether a server is on a host, by the record of the server itself.
 
-        Nova asks its cell for it, and does not answer when that does not.
+        Nova asks its cell for it, and does not answer when that does not. It still shows one that
+        was deleted and may be restored, which its lists leave out.
 
         :raises CouldNotAsk: no answer.
         """
         found = self._ask(f'server {server}', lambda c: _living(c, server))
+        if getattr(found, 'OS-EXT-STS:vm_state', None) in ('soft-delete', 'deleted'):
+            return False
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) == host
 
     def arriving(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keystoneauth1 import exceptions as keystone_exceptions
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_log import log as logging
@@ -260,6 +261,9 @@ class RescueNova:
 
 
 def _cause_of(exc: Exception) -> model.Cause:
+    if isinstance(exc, keystone_exceptions.Unauthorized):
+        # Keystone does not take the credential itself.
+        return model.Cause.FORBIDDEN
     code = getattr(exc, 'code', 0) or getattr(exc, 'http_status', 0)
     return causes.of_answer(code if isinstance(code, int) else 0, str(exc))
 

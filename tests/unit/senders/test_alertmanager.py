@@ -78,8 +78,27 @@ def test_one_alert_by_itself_is_read_as_among_others():
     why = {'annotations': {'grafana_state_reason': 'Error'}}
     assert_read({**alert('firing', **NAMED), **why}, NO_DATA, SERVER)
     assert_read(alert('firing', alertname='TestAlert'), REFUSED, 'is a test of its sender')
-    for status in ({'state': 'active'}, 'suppressed', None, 'down'):
-        assert_read({**alert('firing', **NAMED), 'status': status}, REFUSED, 'status of an alert')
+    for status in ({'state': 'active'}, None):
+        assert_read({**alert('firing', **NAMED), 'status': status}, REFUSED, 'status is ')
+
+
+@pytest.mark.parametrize(
+    ('more', 'state', 'expected'),
+    [
+        ({'status': 'CRITICAL'}, ALARM, SERVER),
+        ({'status': 'suppressed'}, OK, SERVER),
+        ({'server_id': OTHER}, ALARM, OTHER),
+        ({'host': 'web-1', 'labels': {'alertname': 'x'}}, ALARM, 'web-1'),
+        ({'test': True}, REFUSED, 'is a test'),
+        ({'silenced': True}, OK, SERVER),
+        ({'acknowledged': 'yes'}, OK, SERVER),
+        ({'severity': 'ok'}, OK, SERVER),
+        ({'state': 'ok'}, REFUSED, 'Send one key for the state'),
+        ({'labels': {'alertname': 'Watchdog', **NAMED}, 'server': 'web-1'}, OK, SERVER),
+    ],
+)
+def test_what_says_more_than_an_alert_does_is_nobodys_that_is_known(more, state, expected):
+    assert_read({**alert('firing', **NAMED), **more}, state, expected)
 
 
 @pytest.mark.parametrize('reason', ['NoData', 'Error', 'NoData, KeepLast', 'Error, KeepLast'])

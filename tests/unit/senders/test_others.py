@@ -130,13 +130,15 @@ def test_an_id_names_the_server_also_beside_the_state():
     host = {'host': 'compute-1'}
     for key in ('uuid', 'resource', 'UUID', 'Resource'):
         assert_read({'state': 'down', key: SERVER}, ALARM, SERVER)
-        assert_read({'state': 'down', key: SERVER, **host}, ALARM, SERVER)
+        # There it may as well be that of the event.
+        assert_read({'state': 'down', key: SERVER, **host}, ALARM, 'compute-1')
         assert_read({'state': 'down', key: 'x', **host}, ALARM, 'compute-1')
         for surer in (NAMED, {'labels': NAMED}, {'servers': [SERVER]}):
             assert_read({'state': 'down', key: OTHER, **surer}, ALARM, SERVER)
         # It says nothing of a state, and may be that of anything.
         assert_read({key: SERVER}, REFUSED, 'has no state')
-    assert_read({'state': 'down', 'id': SERVER}, ALARM, SERVER)
+    assert_read({'state': 'down', 'id': SERVER}, ALARM, None)
+    assert parse({'state': 'down', 'id': SERVER}).host == SERVER, 'where a member has it'
     assert_read({'state': 'down', 'id': SERVER, **host}, ALARM, 'compute-1')
     assert_read({'state': 'down', 'id': 7}, ALARM, None)
 
@@ -191,9 +193,27 @@ def test_a_flag_that_is_set_makes_a_state_ask_for_nothing(flag):
         assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
     another = 'muted' if flag == 'acked' else 'acked'
     for value in NO_FLAG:
+        if flag in others.COUNTED_FLAGS and isinstance(value, str):
+            # Who has acknowledged it, or a macro that was not filled in.
+            assert_read({'state': 'down', flag: value, **NAMED}, ALARM, SERVER)
+            continue
         refused = refusal({'state': 'down', flag: value, another: True, **NAMED})
         assert refused.reason.startswith(f'{flag} is ')
         assert refused.remedy == 'Send true or false'
+
+
+def test_icinga_writes_whole_numbers_with_a_point():
+    body = {'host_name': 'web-1', 'state': 'CRITICAL', 'host_state': 'UP', 'state_type': 1.0,
+            'downtime_depth': 0.0, 'acknowledgement': 0.0, 'is_flapping': '0.0'}  # fmt: skip
+    assert_read(body, ALARM, 'web-1')
+    for key, value in (('state_type', 0.0), ('downtime_depth', 1.0), ('is_flapping', 1.0)):
+        assert_read({**body, key: value}, OK, 'web-1')
+
+
+@pytest.mark.parametrize('key', ['instanceId', 'vmId', 'resource-ID', 'Server Id'])
+def test_a_number_in_another_spelling_is_the_senders_own(key):
+    assert_read({'state': 'alarm', key: 7, 'host': 'web-1'}, ALARM, 'web-1')
+    assert_read({'state': 'alarm', key: 7}, ALARM, None)
 
 
 def test_a_number_sets_a_flag_only_where_its_sender_counts():
@@ -217,7 +237,7 @@ def test_two_keys_with_states_that_differ_are_refused_with_both():
     for first, second in itertools.combinations(others.STATE_KEYS, 2):
         for one, another in itertools.permutations(('alarm', 'ok', 'unknown'), 2):
             body = {second: another, first: one, **NAMED}
-            if first.startswith('service') and second.startswith('host'):
+            if second.startswith('host') and not first.startswith('host'):
                 assert parse(body).alarm_state is parse({'state': one}).alarm_state
                 continue
             reason = refusal(body).reason

@@ -100,3 +100,9 @@ def test_the_one_unhealthy_member_of_a_pool_has_an_address_else_a_name():
 def test_a_host_in_a_body_of_ones_own_is_a_name_of_a_server():
     assert of({'state': 'alarm', 'host': 'web-1'}) == ('web-1', None)
     assert of({'state': 'alarm', 'labels': {'host': 'web-1'}}) == (None, None)
+
+
+@pytest.mark.parametrize('key', ['url', 'target', 'destination', 'URL'])
+def test_the_host_of_who_has_looked_is_nobody(key):
+    assert parts.host({'host': 'web-2'}) == 'web-2'
+    assert parts.host({'host': 'web-2', key: 'http://10.0.0.5'}) is None

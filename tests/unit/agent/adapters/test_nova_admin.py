@@ -142,3 +142,14 @@ def test_of_several_records_of_a_host_the_one_that_shows_most_life_counts(
     client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: records))
     monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
     assert nova_admin.NovaAdmin(None).compute_services()['c1'].service_id == 'lively'
+
+
+@pytest.mark.parametrize('vm_state', ['active', 'error', 'soft-delete', 'deleted'])
+def test_a_server_that_was_deleted_and_may_be_restored_is_nowhere(monkeypatch, vm_state):
+    shown = types.SimpleNamespace(
+        id='s', **{'OS-EXT-SRV-ATTR:host': 'c1', 'OS-EXT-STS:vm_state': vm_state}
+    )
+    client = types.SimpleNamespace(servers=types.SimpleNamespace(get=lambda _name: shown))
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    is_there = vm_state in ('active', 'error')
+    assert nova_admin.NovaAdmin('one').is_on('s', 'c1') is is_there

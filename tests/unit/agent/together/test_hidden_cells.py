@@ -79,3 +79,29 @@ def test_a_host_that_died_meanwhile_is_fenced_once_it_would_have_reported(passes
     world.is_hidden = False
     go_on(60)
     assert fenced(world) == {'c2'}
+
+
+def test_who_was_dead_long_before_the_agent_began_is_left_alone(passes):
+    """No host reports at first, so the youngest report is as old as the dead host."""
+    world = World(2)
+    go_on = passes(world)
+    long_ago = world.time() - 10 * 86400
+    world.services = {
+        host: dataclasses.replace(world.services[host], heartbeat_at=long_ago, is_up=False)
+        for host in ('c1', 'c2', 'c3')
+    }
+    world.dead = {'c1'}
+    go_on(120)
+    assert not fenced(world)
+
+
+def test_a_cell_that_is_all_of_the_cloud_may_be_hidden_too(passes):
+    world = World(3)
+    world.services = {host: world.services[host] for host in world.edge}
+    go_on = passes(world)
+    go_on(120)
+    world.is_hidden = True
+    go_on(94)
+    world.is_hidden = False
+    go_on(60)
+    assert not fenced(world)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words in files of settings. Pure."""
+"""Words in files of settings: of this domain, and of those above it. Pure."""
 
 # What people write for a boolean, as YAML 1.1 has it. Where a name may stand it is one.
 _WORDS = {'yes': True, 'on': True, 'no': False, 'off': False}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from heat_ha.conf import words
+from heat_ha.fencing.rules import words
 
 
 @pytest.mark.parametrize(
