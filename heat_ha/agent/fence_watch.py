@@ -64,7 +64,7 @@ class FenceWatch:
         # then, or until the two were seen to go off and on together.
         self._contradicted: dict[tuple[str, int], findings.Finding] = {}
         self._agreements: dict[tuple[str, int], findings.Agreement] = {}
-        # Likewise whose name it gave, until it gives that of its own host.
+        # Likewise whose name it gave, until it gives that of its own host, or nobody has the name.
         self._misnamed: dict[tuple[str, int], findings.Finding] = {}
         # Those that have clearly answered once.
         self._reached: set[tuple[str, int]] = set()
@@ -185,11 +185,17 @@ class FenceWatch:
         """Keep in mind which of the fences that were asked gave the name of another host.
 
         That stands until the fence clearly answers with the name of its own host. An answer without
-        a name, or none at all, says nothing about it (S2).
+        a name, or none at all, says nothing about it (S2). It also ends when the other host is
+        neither in the fencing file nor in Nova: then there is no such machine to switch off.
         """
+        services = self._table.services
         with self._guard:
             # Once for all: the names of many hosts are many.
-            known = findings.Names({*self._fences.hosts, *self._table.services})
+            known = findings.Names({*self._fences.hosts, *services})
+            # Without any host Nova's list was not read, and says nothing about who is gone.
+            for fence, kept in list(self._misnamed.items() if services else ()):
+                if kept.other not in services and kept.other not in self._fences.hosts:
+                    del self._misnamed[fence]
             for host in hosts:
                 for number, answer in enumerate(self._answers.get(host, ())):
                     if misnamed := findings.name_of_another(answer, known):

@@ -12,7 +12,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
 
     By the rules of YAML 1.1, 010 is 8, 1:2 is 62, 2_1 is 21 and off is false: an outlet of that
     name would be another one. So only what nobody can mean otherwise is a number or a boolean here.
-    A key that is there twice is refused: the first one would be lost without a word.
+    A key that is there twice is refused: the first one would be lost without a word. What ``<<``
+    merges is there to be overridden.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}
@@ -26,6 +27,8 @@ _KINDS = {
     'null': ('~|null|Null|NULL|', ['~', 'n', 'N', '']),
     'merge': ('<<', '<'),
 }
+
+_MERGE = 'tag:yaml.org,2002:merge'
 
 for _kind, (_form, _first) in _KINDS.items():
     _Loader.add_implicit_resolver(
@@ -43,7 +46,10 @@ def load(text: str) -> Any:
 
 
 def _map(loader: Any, node: Any) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _value in node.value]
+    keys = [
+        key.value if key.tag == _MERGE else loader.construct_object(key, deep=True)
+        for key, _value in node.value
+    ]
     if doubled := [key for key in keys if keys.count(key) > 1]:
         raise yaml.constructor.ConstructorError(
             None, None, f'the key {doubled[0]!r} is there twice', node.start_mark

@@ -35,7 +35,10 @@ class Command(driver.Driver):
             raise exceptions.Refused(f'host {host}: options must be a map')
         programs.check(host, pathlib.Path(str(settings['program'])).name, map(str, options))
         for key, value in options.items():
-            if not isinstance(value, (str, int)):
+            if targets.is_secret(str(key)):
+                driver.check_secret(host, str(key), value)
+            is_seconds = isinstance(value, float) and targets.may_have_a_fraction(str(key))
+            if not isinstance(value, (str, int)) and not is_seconds:
                 # Of 1.10 only 1.1 is left.
                 raise exceptions.Refused(
                     f'host {host}: the value of the option {key!r} is neither a text nor a whole '

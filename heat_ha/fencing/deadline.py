@@ -9,8 +9,8 @@ from heat_ha import exceptions
 
 T = TypeVar('T')
 
-# Calls of one power control that were given up and have not ended. Each one has a thread, so no
-# more are begun until one of them ends.
+# Calls of one power control that have not ended, whether they were given up or not. Each one has a
+# thread, so no more are begun until one of them ends.
 MOST_LEFT = 4
 
 _guard = threading.Lock()
@@ -43,19 +43,21 @@ class _Call(threading.Thread, Generic[T]):
 def call(work: Callable[[], T], seconds: float, whom: str) -> T:
     """Do something and wait for it at most so many seconds.
 
-    :param whom: who is called; of those that do not end, there are only ``MOST_LEFT`` for each.
+    :param whom: who is called; for each of them there are only ``MOST_LEFT`` calls at once.
     :raises Over: it has not ended, or was not begun because others have not.
     """
+    made = _Call(work)
     with _guard:
         running = [thread for thread in _left.get(whom, ()) if thread.is_alive()]
         _left[whom] = running
-    if len(running) >= MOST_LEFT:
-        raise Over(f'{len(running)} calls of before have not ended')
-    made = _Call(work)
-    made.start()
+        if len(running) >= MOST_LEFT:
+            raise Over(f'{len(running)} calls of before have not ended')
+        # Counted from its start: callers that come at once must not all find room.
+        made.start()
+        running.append(made)
     made.join(seconds)
     if not made.is_alive():
+        with _guard:
+            _left[whom] = [thread for thread in _left[whom] if thread is not made]
         return made.result()
-    with _guard:
-        _left.setdefault(whom, []).append(made)
     raise Over(f'no answer within {seconds:g} s')

@@ -16,6 +16,7 @@ import stevedore.driver
 import stevedore.exception
 
 from heat_ha import exceptions
+from heat_ha.conf import words
 from heat_ha.fencing import model
 from heat_ha.fencing.rules import power_off, targets
 
@@ -38,7 +39,8 @@ class NotFenced(exceptions.HaError):
 class Driver(abc.ABC):
     """Switches one host off.
 
-    ``required`` and ``optional`` are the settings that the driver has in the fencing file.
+    ``required`` and ``optional`` are the settings that the driver has in the fencing file, and
+    ``numbers`` those of them that are numbers.
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
     is somebody's word, for which one look is enough. ``is_one_machine``: at its address there is
     one machine and no other. ``apart`` is how many seconds must be between
@@ -52,6 +54,7 @@ class Driver(abc.ABC):
     name: str
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     is_power_control = True
     is_one_machine = False
     apart = power_off.APART_SECONDS
@@ -59,6 +62,8 @@ class Driver(abc.ABC):
 
     def __init__(self, host: str, settings: Mapping[str, Any]) -> None:
         self.host = host
+        numbers = {*self.numbers, 'timeout', 'apart'}
+        settings = {k: words.number(v) if k in numbers else v for k, v in settings.items()}
         self.settings = settings
         known = {*self.required, *self.optional, 'driver', 'timeout', 'apart'}
         for key in self.required:
@@ -72,6 +77,8 @@ class Driver(abc.ABC):
                 )
         if 'address' in settings:
             check_address(host, 'address', settings['address'])
+        for key in ('username', 'password'):
+            check_secret(host, key, settings.get(key, ''))
         _check_timeout(host, settings)
         self.apart = _apart(host, settings.get('apart', self.apart))
 
@@ -150,6 +157,15 @@ def check_address(host: str, key: str, value: Any) -> None:
     if not isinstance(value, str):
         raise exceptions.Refused(
             f'host {host}: {key} is {value!r}', 'An address is a text: put it in quotes'
+        )
+
+
+def check_secret(host: str, key: str, value: Any) -> None:
+    """:raises exceptions.Refused: what logs in is not known as it was written, as of 1.10."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        # Without the value: the log has no passwords.
+        raise exceptions.Refused(
+            f'host {host}: {key} is neither a text nor a whole number', 'Put it in quotes'
         )
 
 

@@ -21,6 +21,7 @@ class Ipmi(driver.Driver):
     is_one_machine = True
     required = ('address', 'username')
     optional = ('password', 'password_file', 'port', 'interface', 'cipher_suite')
+    numbers = ('port', 'cipher_suite')
 
     @property
     def target(self) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ import sushy.exceptions
 from sushy import auth, connector
 
 from heat_ha import exceptions
+from heat_ha.conf import words
 from heat_ha.fencing import deadline, driver, model
 from heat_ha.fencing.driver import Power
-from heat_ha.fencing.rules import answers, words
+from heat_ha.fencing.rules import answers
 
 T = TypeVar('T')
 
@@ -68,29 +69,41 @@ class _Login:
             server_side_retries=1,
             **patience,
         )
+        self._root: Any = None
+        self._is_running = False
         self.found: Any = None
 
-    def system(self) -> Any:
+    def enter(self) -> None:
+        """Log in."""
+        address = self._settings['address']
+        self._root = sushy.Sushy(address, auth=self._auth, connector=self._connector)
+
+    def look(self) -> Any:
         """The system as the BMC shows it now."""
         if self.found is None:
-            address = self._settings['address']
-            root = sushy.Sushy(address, auth=self._auth, connector=self._connector)
-            self.found = root.get_system(self._settings['system'])
+            self.found = self._root.get_system(self._settings['system'])
         else:
             self.found.refresh(force=True)
         return self.found
 
     def run(self, work: Callable[['_Login'], T]) -> T:
         """Do something, and log out behind it when nobody waits for it any more."""
+        self._is_running = True
         try:
             return work(self)
         finally:
+            # In this order, and in ``give_up`` the other way round, one of the two sees the other.
+            self._is_running = False
             if self._connector.is_over:
                 self.end()
 
-    def give_up(self) -> None:
-        """Let nothing follow the request that is under way."""
+    def give_up(self) -> bool:
+        """Let nothing follow the request that is under way.
+
+        :returns: whether none is: it has ended just now, and nobody logs out behind it.
+        """
         self._connector.is_over = True
+        return not self._is_running
 
     def end(self) -> None:
         """End the session: a BMC allows only a few at once. One that cannot be ended ends later."""
@@ -101,8 +114,9 @@ class _Login:
 class Redfish(driver.Driver):
     """A system of a Redfish service.
 
-    The limit of the library is for each read, and a BMC may answer byte by byte. So a whole call is
-    given up after ``timeout``.
+    The limit of the library is for each read, and a BMC may answer byte by byte. So a login, a look
+    and a reset are each given up after ``timeout``, each with all of its requests. All of them as
+    one call would shut out a BMC that takes its time for each request.
     """
 
     name = 'redfish'
@@ -126,21 +140,32 @@ class Redfish(driver.Driver):
         return (self.name, self.address, f'/{system}')
 
     def _call(self, work: Callable[[_Login], T]) -> T:
-        """Do something with the BMC. :raises deadline.Over: it took too long."""
+        """Do something with the BMC, after a login where there is none.
+
+        :raises deadline.Over: one of the two took too long.
+        """
         if self._login is None:
-            self._login = _Login(self.settings, self.timeout, self.secret('password'))
-        login = self._login
+            login = _Login(self.settings, self.timeout, self.secret('password'))
+            self._limited(login, _Login.enter)
+            self._login = login
+        return self._limited(self._login, work)
+
+    def _limited(self, login: _Login, work: Callable[[_Login], T]) -> T:
+        whom = ' '.join(self.target)
         try:
-            return deadline.call(lambda: login.run(work), self.timeout, ' '.join(self.target))
+            return deadline.call(lambda: login.run(work), self.timeout, whom)
         except deadline.Over:
-            login.give_up()
             self._login = None
+            if login.give_up():
+                # Nobody waits for it: the time of this call is over.
+                with contextlib.suppress(deadline.Over):
+                    deadline.call(login.end, 0.0, whom)
             raise
 
     def power(self) -> tuple[Power, str]:
         """Ask the BMC."""
         try:
-            return self._call(lambda login: answers.of_system(login.system().json))
+            return self._call(lambda login: answers.of_system(login.look().json))
         except Exception as exc:
             # Whatever a broken answer leads to in the library. The next look logs in again.
             self.close()
@@ -157,12 +182,13 @@ class Redfish(driver.Driver):
         """End the session."""
         if self._login is not None:
             with contextlib.suppress(deadline.Over):
-                self._call(_Login.end)
+                self._limited(self._login, _Login.end)
         self._login = None
 
     def switch_off(self) -> None:
         """Cut the power without asking the operating system."""
         try:
+            self._call(_Login.look)
             self._call(self._force_off)
         except deadline.Over as exc:
             raise driver.NotFenced(f'the BMC of {self.host}: {exc}') from exc
@@ -174,7 +200,7 @@ class Redfish(driver.Driver):
             raise driver.NotFenced(f'the BMC of {self.host} refused: {exc}'[:250]) from exc
 
     def _force_off(self, login: _Login) -> None:
-        system = login.system()
+        system = login.found
         try:
             system.reset_system(sushy.ResetType.FORCE_OFF)
         except _NOT_OFFERED as exc:

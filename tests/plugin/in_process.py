@@ -11,6 +11,7 @@ and what was waiting in its memory is lost. The parent is then an engine that fi
 
 import contextlib
 import datetime
+import importlib.metadata
 import os
 import pathlib
 import sqlite3
@@ -58,6 +59,10 @@ def _remote(exc):
     """Let an exception look as it does when it has come over the bus."""
     text = rpc_common.serialize_remote_exception((type(exc), exc, exc.__traceback__))
     return rpc_common.deserialize_remote_exception(text, ['heat.common.exception'])
+
+
+# The first release that was seen to run without eventlet here.
+HEAT_ON_THREADS = 27
 
 
 class Engine(schedule.Schedule, stand_ins.ServerFolder):
@@ -310,9 +315,8 @@ def _engine():
 
 
 def _keeps_connections():
-    """Whether connections are used again; of a Heat on eventlet, a fork that does so waits."""
-    patcher = sys.modules.get('eventlet.patcher')
-    return patcher is None or not patcher.is_monkey_patched('thread')
+    """Whether connections are used again. On eventlet an engine that was forked waits for ever."""
+    return int(importlib.metadata.version('openstack-heat').split('.')[0]) >= HEAT_ON_THREADS
 
 
 def _keep_connections(engine):

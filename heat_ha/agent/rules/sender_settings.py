@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from heat_ha import exceptions, quoting
-from heat_ha.fencing.rules import words
+from heat_ha.conf import words
 
 # Not ``instance``: that is the address of the exporter, which may run on another host.
 HOST_LABELS = ('hostname', 'host')

@@ -47,7 +47,7 @@ class Kind(enum.Enum):
     """A kind of finding, with its weight and what it means."""
 
     OFF_WHILE_REPORTING = Weight.WRONG, 'its power is off, and it goes on reporting to Nova'
-    NAME_OF_ANOTHER = Weight.WRONG, 'the BMC gives the name of another host'
+    NAME_OF_ANOTHER = Weight.WRONG, 'the BMC gave the name of another host'
     NO_ANSWER = Weight.PROBLEM, 'the fence cannot be asked, or its answer is not clear'
     OFF_WHILE_UP = Weight.PROBLEM, 'its power is off, and Nova shows it as up'
     SAME_SYSTEM = (
@@ -73,11 +73,15 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something about the entry of one host. ``detail``: what was seen; '' where nothing more."""
+    """Something about the entry of one host.
+
+    ``detail``: what was seen; '' where nothing more. ``other``: the one whose name was given.
+    """
 
     host: str
     kind: Kind
     detail: str = ''
+    other: str = ''
 
     def __str__(self) -> str:
         more = f' ({self.detail})' if self.detail else ''
@@ -218,7 +222,7 @@ def name_of_another(answer: Answer, known: Names) -> Finding | None:
     if not other:
         return None
     detail = f'{answer.driver}: HostName is {answer.host_name:.80}, which is host {other}'
-    return Finding(answer.host, Kind.NAME_OF_ANOTHER, detail)
+    return Finding(answer.host, Kind.NAME_OF_ANOTHER, detail, other)
 
 
 def is_own_name(answer: Answer, known: Names) -> bool:

@@ -30,6 +30,17 @@ _NOT_THE_TARGET = {
     'telnet_path', 'timeout', 'tls1.0', 'use_sudo', 'username', 'verbose', 'verbose_level',
 }  # fmt: skip
 
+# Of these, the ones that are texts, and those that are secret or a name to log in with.
+_SECRETS = {
+    'community', 'hexadecimal_kg', 'login', 'passwd', 'password', 'snmp_priv_passwd', 'username',
+}  # fmt: skip
+_TEXTS = {*_SECRETS, 'cmd_prompt', 'command_prompt', 'separator', 'snmp_version'}
+
+# What tells a program of fence-agents: what its options mean is known.
+_FENCE_AGENTS = 'fence_'
+
+_UUID = re.compile(r'[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}', re.IGNORECASE)
+
 # Ports that need not be written: of https and of IPMI.
 _USUAL_PORTS = ('443', '623')
 
@@ -76,11 +87,25 @@ def is_address(option: str) -> bool:
     return _plain_name(option) in _ADDRESSES
 
 
+def is_secret(option: str) -> bool:
+    """Whether an option of a program logs in."""
+    return _plain_name(option) in _SECRETS
+
+
+def may_have_a_fraction(option: str) -> bool:
+    """Whether an option may be such a number as 0.5: it is no text, and does not tell the host."""
+    return _plain_name(option) in _NOT_THE_TARGET - _TEXTS
+
+
 def of_program(program: str, options: Mapping[Any, Any]) -> tuple[str, ...]:
     """What a program switches off: the plug at an address, or what all of its options say.
 
+    Of a program that is not of fence-agents, any option may tell which host it switches.
+
     :param program: where it is.
     """
+    if not program.rpartition('/')[2].startswith(_FENCE_AGENTS):
+        return (program, *_all_options(options))
     plain = _plain_options(options)
     address, plug = (plain.get(names[0], '') for names in (_ADDRESSES, _PLUGS))
     if address and plug:
@@ -100,15 +125,31 @@ def address_of_machine(options: Mapping[Any, Any]) -> str:
     return address if port in ('', *_USUAL_PORTS) else with_port(address, port)
 
 
+def _all_options(options: Mapping[Any, Any]) -> list[str]:
+    """All options but those of the connection, as they are written."""
+    return sorted(
+        f'{key}={plain_address(str(value)) if is_address(key) else value}'
+        for key, value in options.items()
+        if _plain_name(key) not in _NOT_THE_TARGET
+    )
+
+
 def _plain_name(option: Any) -> str:
     return str(option).strip().casefold().replace('-', '_')
 
 
 def _plain_options(options: Mapping[Any, Any]) -> dict[str, str]:
     """The options by their usual names; of several names for one, the first that has a value."""
-    found = {_plain_name(key): str(value).strip().casefold() for key, value in options.items()}
+    found = {_plain_name(key): _plain_value(key, value) for key, value in options.items()}
     for names in (_ADDRESSES, _PLUGS):
         values = [value for name in names if (value := found.pop(name, ''))]
         if values:
             found[names[0]] = plain_address(values[0]) if names is _ADDRESSES else values[0]
     return found
+
+
+def _plain_value(option: Any, value: Any) -> str:
+    """A value as it is compared. VM1 and vm1 are two plugs; a UUID is the same in any case."""
+    plain = str(value).strip()
+    is_name = _plain_name(option) in _PLUGS and not _UUID.fullmatch(plain)
+    return plain if is_name else plain.casefold()

@@ -176,6 +176,22 @@ def test_an_entry_that_names_another_host_is_used_again_only_once_it_names_its_o
     assert len([one for one in world.watch.found() if 'HostName' in one.detail]) == (not is_over)
 
 
+@pytest.mark.parametrize('name', ['c9', '', 'localhost'])
+def test_the_name_of_a_host_that_is_nowhere_any_more_says_nothing(monkeypatch, name):
+    world = World(monkeypatch)
+    world.names['c1'], world.up['c9'] = 'c9', True
+    world.look()
+    assert 'gave the name of another host' in world.watch.wrong('c1')
+    world.names['c1'], hosts = name, dict(world.up)
+    world.up.clear()
+    world.look(600)
+    assert world.watch.wrong('c1'), 'Nova did not say that it is gone'
+    world.up.update(hosts)
+    del world.up['c9']
+    world.look(600)
+    assert world.watch.wrong('c1') == ''
+
+
 def test_a_power_control_that_no_survey_has_reached_is_asked_for_its_name_before_a_fence(
     monkeypatch,
 ):

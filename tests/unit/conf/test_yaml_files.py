@@ -37,5 +37,16 @@ def test_a_key_that_is_there_twice_is_refused():
         yaml_files.load('{a: 1, a: 2}')
 
 
+@pytest.mark.parametrize(
+    'merged', ['<<: *x, q: 2', 'q: 2, <<: *x', '<<: [*x], q: 2', '<<: [*y, *x]']
+)
+def test_a_map_may_be_merged_into_another_one(merged):
+    text = f'{{a: &x {{p: 1, q: 1}}, b: &y {{q: 2}}, c: {{{merged}}}}}'
+    assert yaml_files.load(text)['c'] == {'p': 1, 'q': 2}
+    for twice, name in (('q: 2, q: 3', 'q'), ('<<: *x', '<<')):
+        with pytest.raises(yaml.YAMLError, match=f"'{name}' is there twice"):
+            yaml_files.load(f'{{a: &x {{p: 1}}, c: {{<<: *x, {twice}}}}}')
+
+
 def test_other_loaders_of_yaml_are_left_as_they_are():
     assert yaml.safe_load('{a: 010, b: off}') == {'a': 8, 'b': False}

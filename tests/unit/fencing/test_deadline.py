@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import threading
 import time
 
@@ -37,3 +38,28 @@ def test_what_does_not_end_is_given_up_and_few_of_one_are_left_at_once():
     for thread in deadline._left['slow']:
         thread.join(20)
     assert deadline.call(lambda: 2, 20, 'slow') == 2
+
+
+def test_callers_that_come_at_once_leave_no_more_than_a_few_either():
+    ends, begun = threading.Event(), []
+
+    def work():
+        begun.append(1)
+        ends.wait(20)
+
+    def caller():
+        with contextlib.suppress(deadline.Over):
+            deadline.call(work, 0.5, 'crowded')
+
+    callers = [threading.Thread(target=caller) for _ in range(20)]
+    try:
+        for thread in callers:
+            thread.start()
+        for thread in callers:
+            thread.join(20)
+        assert len(begun) == deadline.MOST_LEFT
+    finally:
+        ends.set()
+    for thread in deadline._left['crowded']:
+        thread.join(20)
+    assert deadline.call(lambda: 1, 20, 'crowded') == 1 and not deadline._left['crowded']

@@ -108,14 +108,14 @@ def test_an_error_of_a_driver_is_no_answer():
         fence(Broken(Power.OFF))
 
 
-@pytest.mark.parametrize('apart', ['5', -1, 61, True, None, [5]], ids=repr)
+@pytest.mark.parametrize('apart', ['five', -1, 61, True, None, [5]], ids=repr)
 def test_looks_that_are_apart_by_no_number_of_seconds_are_refused(apart):
     assert driver.load('c1', {'driver': 'none', 'apart': 7}).apart == 7.0
     with pytest.raises(exceptions.Refused, match='apart'):
         driver.load('c1', {'driver': 'none', 'apart': apart})
 
 
-@pytest.mark.parametrize('timeout', ['5', 0, -1, True, None, float('inf'), [5]], ids=repr)
+@pytest.mark.parametrize('timeout', ['five', 0, -1, True, None, float('inf'), [5]], ids=repr)
 def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout):
     with pytest.raises(exceptions.Refused, match='timeout'):
         driver.load('c1', {'driver': 'none', 'timeout': timeout})

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.fencing import inventory
+from heat_ha.fencing import command, inventory
 
 REDFISH = '{driver: redfish, address: %s, system: %s}'
 IPMI = '{driver: ipmi, username: u, address: %s}'
@@ -28,7 +30,7 @@ COMMAND = '{driver: command, program: "true", options: {%s}}'
         (COMMAND % '', COMMAND % '', True),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 4', False),
         (IPMI % 'bmc', f'{{levels: [{COMMAND % "plug: 1"}, {IPMI % "bmc"}]}}', True),
-        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', True),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', False),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: PDU., plug: 3, ssl_insecure: 1', True),
         (COMMAND % 'ip: pdu, switch: 1, plug: 3', COMMAND % 'ip: pdu, switch: 2, plug: 3', False),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu-2, plug: 3', False),
@@ -69,6 +71,66 @@ def test_two_hosts_with_one_power_control_are_refused(one, other, is_same):
 def test_an_address_that_is_no_text_is_refused(settings):
     with pytest.raises(exceptions.Refused, match=r'host c1: .*put it in quotes'):
         inventory.parse(f'hosts: {{c1: {settings}}}').check()
+
+
+@pytest.mark.parametrize(
+    ('options', 'is_same'),
+    [('ipaddr: pdu, port: 3', True), ('ip: pdu, plug: 3, any: 1', True), ('plug: 3', False)],
+)
+def test_what_an_option_of_fence_agents_means_is_known(monkeypatch, options, is_same):
+    monkeypatch.setattr(command.shutil, 'which', lambda name: f'/usr/sbin/{name}')
+    one, other = (
+        f'{{driver: command, program: {name}, options: {{{own}}}}}'
+        for name, own in (('fence_apc', 'ip: pdu, plug: 3'), ('fence_apc_snmp', options))
+    )
+    found = inventory.parse(f'hosts: {{c1: {one}, c2: {other}}}')
+    with pytest.raises(exceptions.Refused) if is_same else contextlib.nullcontext():
+        found.check()
+
+
+@pytest.mark.parametrize(
+    ('settings', 'key'),
+    [
+        (IPMI % 'a, password: 1.10', 'password'),
+        ('{driver: ipmi, address: a, username: true}', 'username'),
+        (REDFISH % ('a', '/1, password: [x]'), 'password'),
+        (COMMAND % 'ip: a, password: 1.10', 'password'),
+        (COMMAND % 'ip: a, login: true', 'login'),
+    ],
+)
+def test_what_logs_in_and_is_not_known_as_it_was_written_is_refused(settings, key):
+    with pytest.raises(exceptions.Refused, match=f'host c1: {key} is neither.*in quotes') as found:
+        inventory.parse(f'hosts: {{c1: {settings}}}').check()
+    assert '1.1' not in str(found.value), 'it is a secret'
+
+
+def test_a_password_may_be_a_whole_number_or_look_like_one():
+    for written in ('123', '"1.10"', '0123', 'on'):
+        made = inventory.parse(f'hosts: {{c1: {IPMI % f"a, password: {written}"}}}').driver('c1')
+        assert made.secret('password') == written.strip('"')
+
+
+@pytest.mark.parametrize(
+    ('written', 'seconds'),
+    [('+30', 30.0), ('0x1e', 30.0), ('.5', 0.5), ('5.', 5.0), ('1.5', 1.5), ('"7"', 7.0)],
+)
+def test_a_setting_that_is_a_number_is_read_as_one(written, seconds):
+    made = inventory.parse(
+        f'hosts: {{c1: {IPMI % f"a, timeout: {written}, apart: {written}, port: +623"}}}'
+    ).driver('c1')
+    assert made.timeout == made.apart == seconds and made.address == 'a'
+
+
+@pytest.mark.parametrize('option', ['power_wait', 'delay', 'shell-timeout'])
+def test_an_option_that_is_a_time_may_have_a_fraction(option):
+    inventory.parse(f'hosts: {{c1: {COMMAND % f"ip: a, {option}: 0.5"}}}').check()
+
+
+def test_entries_may_have_what_they_share_in_one_place():
+    shared = f'&shared {IPMI % "a"}'
+    found = inventory.parse(f'hosts: {{c1: {shared}, c2: {{<<: *shared, address: b}}}}')
+    found.check()
+    assert [found.driver(host).address for host in ('c1', 'c2')] == ['a', 'b']
 
 
 def test_several_drivers_of_one_host_may_have_one_address():

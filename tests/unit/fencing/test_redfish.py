@@ -14,6 +14,7 @@ from heat_ha.fencing.driver import Power
 from heat_ha.fencing.rules import answers
 
 SYSTEM = '/redfish/v1/Systems/1'
+SESSIONS = '/redfish/v1/SessionService/Sessions'
 RESET = f'{SYSTEM}/Actions/ComputerSystem.Reset'
 STATES = [*answers.POWER_STATES, None, '', 'Reset', 'off']
 
@@ -34,6 +35,9 @@ class Service(http.server.ThreadingHTTPServer):
         self.refusal = None
         self.broken = None
         self.asked_off = 0
+        # Those that are open; None where the service has none, as where basic authentication does.
+        self.sessions = None
+        self.logins = 0
 
     def settings(self, **more):
         address = f'http://127.0.0.1:{self.server_port}'
@@ -44,9 +48,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, body):
+    def answer(self, status, body, headers=()):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
+        for key, value in dict(headers).items():
+            self.send_header(key, value)
         self.send_header('Content-Length', str(len(data)))
         self.end_headers()
         for part in [data[n : n + 1] for n in range(len(data))] if self.server.drip else [data]:
@@ -69,6 +75,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get('Content-Length', 0)))
         time.sleep(self.server.seconds)
+        if self.path == SESSIONS and self.server.sessions is not None:
+            self.server.logins += 1
+            where = f'{SESSIONS}/{self.server.logins}'
+            self.server.sessions.add(where)
+            return self.answer(201, {}, {'X-Auth-Token': 't', 'Location': where})
         if self.path != RESET:
             return self.answer(404, {})
         self.server.asked_off += 1
@@ -76,6 +87,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, text = self.server.refusal
             return self.answer(status, {'error': {'code': 'x', 'message': text}})
         self.server.system['PowerState'] = 'Off'
+        return self.answer(204, b'')
+
+    def do_DELETE(self):
+        self.server.sessions.discard(self.path)
         return self.answer(204, b'')
 
 
@@ -214,3 +229,26 @@ def test_the_bmc_says_whose_machine_it_has(service):
     made.close()
     made.close()
     assert made.power()[0] is Power.ON
+
+
+def test_a_bmc_that_takes_most_of_the_timeout_for_its_login_is_a_fence_with_one_login(service):
+    service.sessions, service.seconds = set(), 0.4
+    made = driver.load('c1', service.settings(timeout=1.1))
+    assert 'switched off' in driver.fence(made, timeout=20).how
+    made.close()
+    assert service.logins == 1 and not service.sessions
+
+
+def test_a_call_that_ends_right_when_it_is_given_up_leaves_no_session(service, monkeypatch):
+    service.sessions = set()
+    made, call = driver.load('c1', service.settings()), deadline.call
+    assert made.power()[0] is Power.ON and service.sessions
+
+    def late(work, seconds, whom):
+        call(work, 20, whom)
+        if seconds:
+            raise deadline.Over('it has ended since')
+
+    monkeypatch.setattr(deadline, 'call', late)
+    assert made.power()[0] is Power.UNKNOWN
+    assert not service.sessions

@@ -35,7 +35,7 @@ SAME = {'ip': 'pdu', 'plug': '3'}
     ids=str,
 )  # fmt: skip
 def test_a_plug_at_an_address_is_one_thing_however_it_is_spelled(options):
-    assert targets.of_program('/sbin/fence_a', options) == targets.of_program('/sbin/b', SAME)
+    assert targets.of_program('/sbin/fence_a', options) == targets.of_program('/sbin/fence_b', SAME)
     assert targets.address_of_machine(options) == ''
 
 
@@ -44,18 +44,20 @@ def test_a_plug_at_an_address_is_one_thing_however_it_is_spelled(options):
     [
         {'ip': 'pdu', 'plug': 4}, {'ip': 'pdu-2', 'plug': 3}, {**SAME, 'switch': 2},
         {**SAME, 'ipport': 8443}, {**SAME, 'systems_uri': '/x'}, {'ip': 'pdu'}, {'plug': 3}, {},
+        {**SAME, 'plug': 'VM1'},
     ],
     ids=str,
 )  # fmt: skip
 def test_another_plug_is_another_thing(options):
-    assert targets.of_program('/sbin/a', options) != targets.of_program('/sbin/a', SAME)
+    assert targets.of_program('/sbin/fence_a', options) != targets.of_program('/sbin/fence_a', SAME)
 
 
 def test_without_a_plug_the_program_and_its_options_tell_which_host():
-    one = targets.of_program('/sbin/a', {'ip': 'bmc', 'lanplus': 1, 'verbose': 1})
-    assert one == targets.of_program('/sbin/a', {'ipaddr': 'BMC'})
-    assert one != targets.of_program('/sbin/b', {'ip': 'bmc'})
-    assert targets.of_program('/sbin/a', {'x': 1}) != targets.of_program('/sbin/a', {'x': 2})
+    one = targets.of_program('/sbin/fence_a', {'ip': 'bmc', 'lanplus': 1, 'verbose': 1})
+    assert one == targets.of_program('/sbin/fence_a', {'ipaddr': 'BMC'})
+    assert one != targets.of_program('/sbin/fence_b', {'ip': 'bmc'})
+    one, other = (targets.of_program('/sbin/fence_a', {'x': number}) for number in (1, 2))
+    assert one != other
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,34 @@ def test_without_a_plug_the_program_and_its_options_tell_which_host():
 )  # fmt: skip
 def test_a_bmc_is_one_machine_at_its_address(options, address):
     assert targets.address_of_machine(options) == address
+
+
+def test_names_of_machines_differ_by_case_and_uuids_do_not():
+    def told(plug):
+        return targets.of_program('/sbin/fence_virsh', {'ip': 'hv', 'plug': plug})
+
+    assert told('VM1') != told('vm1')
+    for uuid in ('4c4c4544-0043-3510-8052-b4c04f4e3132', '4c4c45440043351080 52b4c04f4e3132'):
+        plain = uuid.replace(' ', '')
+        assert told(plain) == told(plain.upper())
+
+
+@pytest.mark.parametrize(
+    ('more', 'is_same'),
+    [
+        ({'password': 'p', 'power-wait': 1}, True), ({'ip': 'PDU.'}, True),
+        ({'zone': 'a'}, False), ({'Plug': 4}, False), ({'port': 4}, False), ({'plug': 4}, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_of_a_program_of_the_operator_any_option_may_tell_which_host(more, is_same):
+    one, other = (targets.of_program('/sbin/ours', found) for found in (SAME, SAME | more))
+    assert (one == other) is is_same
+    assert one != targets.of_program('/sbin/other', SAME)
+
+
+def test_only_what_is_no_text_and_tells_no_host_may_have_a_fraction():
+    assert all(map(targets.may_have_a_fraction, ('power_wait', 'delay', 'Power-Timeout')))
+    assert not any(
+        map(targets.may_have_a_fraction, ('plug', 'ip', 'password', 'login', 'switch', 'ours'))
+    )
