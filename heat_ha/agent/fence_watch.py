@@ -35,6 +35,13 @@ RETAINED = 16
 # each fence to be asked only at the start.
 AGAIN = 600.0
 
+# Seconds for which Nova must not have shown a host before it counts as gone: it leaves the hosts of
+# a cell out while the cell's database does not answer.
+GONE_AFTER = 86400.0
+
+# A first look logs in, asks, and logs out, each within the time of one call.
+CALLS_OF_A_LOOK = 3
+
 # Seconds after which an entry that is wrong is named again.
 REMIND = 3600.0
 
@@ -66,6 +73,8 @@ class FenceWatch:
         self._agreements: dict[tuple[str, int], findings.Agreement] = {}
         # Likewise whose name it gave, until it gives that of its own host, or nobody has the name.
         self._misnamed: dict[tuple[str, int], findings.Finding] = {}
+        # When Nova last showed each host.
+        self._shown: dict[str, float] = {}
         # Those that have clearly answered once.
         self._reached: set[tuple[str, int]] = set()
         # The thread of each host that is asked because it is about to be fenced.
@@ -97,7 +106,7 @@ class FenceWatch:
         """Why the host may not be fenced by its entry; '' when nothing speaks against it.
 
         A power control that was never reached is asked first whose machine it has. When it does not
-        answer within the time of one call, nothing speaks against it.
+        answer within the time of its calls, nothing speaks against it.
         """
         if limit := self._limit_of_a_first_look(host):
             self._urgent_look(host).join(limit)
@@ -114,7 +123,8 @@ class FenceWatch:
             return 0.0
         drivers = enumerate(one for level in levels for one in level)
         unknown = [one for n, one in drivers if one.has_facts and (host, n) not in self._reached]
-        return max((one.timeout for one in unknown), default=0.0)
+        # They are asked one after the other.
+        return sum(CALLS_OF_A_LOOK * one.timeout for one in unknown)
 
     def _urgent_look(self, host: str) -> threading.Thread:
         """Begin to ask the fences of one host at once, unless that is under way already."""
@@ -185,16 +195,20 @@ class FenceWatch:
         """Keep in mind which of the fences that were asked gave the name of another host.
 
         That stands until the fence clearly answers with the name of its own host. An answer without
-        a name, or none at all, says nothing about it (S2). It also ends when the other host is
-        neither in the fencing file nor in Nova: then there is no such machine to switch off.
+        a name, or none at all, says nothing about it (S2). It also ends when the other host has
+        been neither in the fencing file nor in Nova for long: then there is no such machine.
         """
-        services = self._table.services
+        services, now = self._table.services, self._now()
         with self._guard:
+            if services:
+                # Without any host Nova's list was not read, and says nothing about who is gone.
+                self._shown.update(dict.fromkeys(services, now))
+                self._shown = {h: at for h, at in self._shown.items() if now - at < GONE_AFTER}
+            there = {*self._fences.hosts, *self._shown}
             # Once for all: the names of many hosts are many.
-            known = findings.Names({*self._fences.hosts, *services})
-            # Without any host Nova's list was not read, and says nothing about who is gone.
-            for fence, kept in list(self._misnamed.items() if services else ()):
-                if kept.other not in services and kept.other not in self._fences.hosts:
+            known = findings.Names(there)
+            for fence, kept in list(self._misnamed.items()):
+                if kept.other not in there:
                     del self._misnamed[fence]
             for host in hosts:
                 for number, answer in enumerate(self._answers.get(host, ())):

@@ -14,8 +14,10 @@ def boolean(value: object) -> object:
 
 # Numbers as YAML 1.1 has them. One that begins with 0 is to the base 8 there, which hardly anybody
 # means, so it is none here.
-_WHOLE = re.compile(r'[-+]?(0|[1-9][0-9_]*|0x[0-9a-f]+|0b[01]+)', re.IGNORECASE)
-_FRACTION = re.compile(r'[-+]?([0-9]+\.[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?', re.IGNORECASE)
+_WHOLE = re.compile(r'[-+]?(0|[1-9][0-9_]{0,30}|0x[0-9a-f]{1,30}|0b[01]{1,60})', re.IGNORECASE)
+_FRACTION = re.compile(
+    r'[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30})(e[-+]?[0-9]{1,3})?', re.IGNORECASE
+)
 
 
 def number(value: object) -> object:

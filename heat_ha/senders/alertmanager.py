@@ -2,7 +2,6 @@
 """What Prometheus Alertmanager posts, and Grafana, which has its form and an older one."""
 
 import re
-from collections.abc import Mapping
 
 from heat_ha import exceptions, quoting
 from heat_ha.senders import parts
@@ -21,16 +20,6 @@ _TEST_RULE = 'Test notification'
 # arrive, or are there for other alerts. Elsewhere the first kind has many a name like a switch.
 ALWAYS_FIRING = ('watchdog', 'infoinhibitor')
 _SWITCH = re.compile('deadm[ae]ns?(switch|snitch)')
-
-
-# What an alert of Alertmanager has, and one of Grafana beside that.
-_OF_AN_ALERT = (
-    'status', 'labels', 'annotations', 'startsAt', 'endsAt', 'generatorURL', 'fingerprint',
-    'updatedAt', 'receivers', 'values', 'valueString', 'silenceURL', 'dashboardURL', 'panelURL',
-    'imageURL', 'orgId',
-    # Added for us.
-    'member',
-)  # fmt: skip
 
 
 def lacks_data(labels: Body, annotations: object) -> bool:
@@ -60,7 +49,7 @@ def _alertmanager(sender: Sender, body: Body) -> list[Alert]:
     return _real([_labelled_alert(sender, alert) for alert in alerts])
 
 
-def _one_alert(sender: Sender, body: Body) -> list[Alert]:
+def one_alert(sender: Sender, body: Body) -> list[Alert]:
     return _real([_labelled_alert(sender, body)])
 
 
@@ -106,15 +95,6 @@ def always_fires(labels: Body) -> bool:
     return is_none or name in ALWAYS_FIRING or _SWITCH.search(name) is not None
 
 
-def _is_one_alert(body: Body) -> bool:
-    labels, status = body.get('labels'), body.get('status')
-    if not isinstance(labels, Mapping) or 'alertname' not in labels:
-        return False
-    # What says more beside its labels, or has another word, was written by somebody else.
-    is_whole = all(key in _OF_AN_ALERT for key in body)
-    return is_whole and isinstance(status, str) and status.strip().lower() in _WORDS
-
-
 def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
     state = sender.state(body['state'], 'state')
     name, reason = parts.text(body, 'ruleName', 'title'), parts.text(body, 'message')
@@ -138,11 +118,11 @@ GRAFANA_LEGACY = Sender(
     _grafana_legacy,
     'Send one server an alert: a rule for each',
 )
-_WORDS = some('firing', 'resolved')
+WORDS = some('firing', 'resolved')
 GRAFANA = Sender(
     'Grafana',
     '``alerts`` and ``orgId``',
-    _WORDS,
+    WORDS,
     'a label of the alert',
     lambda body: 'alerts' in body and 'orgId' in body,
     _alertmanager,
@@ -151,17 +131,9 @@ GRAFANA = Sender(
 ALERTMANAGER = Sender(
     'Prometheus Alertmanager',
     '``alerts``',
-    _WORDS,
+    WORDS,
     'a label of the alert',
     lambda body: 'alerts' in body,
     _alertmanager,
     'Send one body a server: group_by [server_id] in the route',
-)
-ONE_ALERT = Sender(
-    'One alert of Alertmanager or Grafana',
-    '``status``, and ``alertname`` in ``labels``',
-    _WORDS,
-    'a label of the alert',
-    _is_one_alert,
-    _one_alert,
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies that an operator or a program of their own writes, and those of nobody that is known."""
 
+import collections.abc
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
@@ -18,7 +19,8 @@ STATE_KEYS = (
     'current_state', 'new_state', 'alarm_state', 'alert_state',
 )  # fmt: skip
 
-# Of the host of a service; beside another state they say nothing.
+# Of a service, and of its host, which says nothing beside that.
+_OF_A_SERVICE = ('servicestate', 'service_state')
 _OF_A_HOST = ('hoststate', 'host_state')
 
 # What is posted beside a state that may have been there before: an acknowledgement, the begin of a
@@ -117,12 +119,10 @@ def _other(sender: Sender, sent: Body) -> list[Alert]:
     # What asks for the least counts.
     order = (AlarmState.OK, AlarmState.INSUFFICIENT_DATA, AlarmState.ALARM)
     state = next(one for one in order if one in states)
+    servers = _servers(body, sent)
     # Most often that of the event, so it counts only where a member has it.
-    maybe = parts.identified(sent, ('id',))
-    return [
-        openstack.event_alert(state, body, named, None if named else maybe)
-        for named in _servers(body, sent)
-    ]
+    maybe = None if any(servers) else parts.identified(sent, ('id',))
+    return [openstack.event_alert(state, body, named, maybe) for named in servers]
 
 
 def _refuse_another_state(sender: Sender, body: Body) -> None:
@@ -132,7 +132,7 @@ def _refuse_another_state(sender: Sender, body: Body) -> None:
     sent: nobody knows which. Words that the sender does not have are no states.
     """
     there = [key for key in STATE_KEYS if body.get(key) not in (None, '')]
-    if there and there[0] not in _OF_A_HOST:
+    if there and _goes_before_the_host(sender, body, there[0]):
         there = [key for key in there if key not in _OF_A_HOST]
     for key in there[1:]:
         try:
@@ -145,6 +145,13 @@ def _refuse_another_state(sender: Sender, body: Body) -> None:
                 f'{quoting.shown(body[key])}',
                 'Send one key for the state',
             )
+
+
+def _goes_before_the_host(sender: Sender, body: Body, key: str) -> bool:
+    """Whether a state is of a service, or of whatever asks for something, beside that of a host."""
+    if key in _OF_A_HOST:
+        return False
+    return key in _OF_A_SERVICE or sender.state(body[key], key) is not AlarmState.OK
 
 
 def _is_quiet(body: Body) -> bool:
@@ -202,6 +209,27 @@ def _refuse_what_may_say_more(body: Body) -> None:
         )
 
 
+def _is_one_alert(body: Body) -> bool:
+    """Whether it is one alert of Alertmanager, and says nothing more that is read here."""
+    labels, status = body.get('labels'), body.get('status')
+    if not isinstance(labels, collections.abc.Mapping) or 'alertname' not in labels:
+        return False
+    rest = {key: value for key, value in body.items() if key not in ('status', 'labels', 'member')}
+    says_more = says_something(rest) or _has_one_of(
+        rest, ('severity',), SERVER_KEYS, LABEL_KEYS, LIST_KEYS, STATE_TYPE_KEYS
+    )
+    word = status.strip().lower() if isinstance(status, str) else ''
+    return word in alertmanager.WORDS and not says_more
+
+
+ONE_ALERT = Sender(
+    'One alert of Alertmanager or Grafana',
+    '``status``, and ``alertname`` in ``labels``',
+    alertmanager.WORDS,
+    'a label of the alert',
+    _is_one_alert,
+    alertmanager.one_alert,
+)
 OTHER = Sender(
     'Any other',
     '``state`` and the like, see below',

@@ -25,7 +25,7 @@ ID_KEYS = (*SURER_ID_KEYS, 'id')
 # What a guest may be called in them, the surest first. Just as often it is somebody else.
 HOST_KEYS = ('server', 'vm', 'vm_name', 'hostname', 'host_name', 'nodename', 'node', 'host')
 
-# Beside one of these, all the others are somebody else.
+# What was looked at, in labels.
 _TARGET_KEYS = ('url', 'target', 'destination')
 
 # How senders write that a flag is set, and that it is not.
@@ -125,7 +125,13 @@ def named(*labels: Body) -> Named:
     """Return the server that labels name, else what they say of a host; the first ones decide."""
     if (found := next((one for of in labels if (one := labelled(of))), None)) is not None:
         return Named(found)
-    return Named(host=next((one for of in labels if (one := host(of))), None))
+    # Beside what was looked at, the host is the one that has looked.
+    own = [of for of in labels if not _has_target(of)]
+    return Named(host=next((one for of in own if (one := host(of))), None))
+
+
+def _has_target(labels: Body) -> bool:
+    return any(spelled(key) in _TARGET_KEYS and host_name(labels[key]) for key in labels)
 
 
 def named_beside(body: Body) -> Named:
@@ -136,9 +142,6 @@ def named_beside(body: Body) -> Named:
 
 def host(names: Body) -> str | None:
     """Return what may be the name or the address of a guest. It is no fault if there is none."""
-    if any(spelled(sent) in _TARGET_KEYS for sent in names):
-        # It is the host of who has looked.
-        return None
     for key in HOST_KEYS:
         for sent, value in names.items():
             if spelled(sent) == spelled(key) and (found := host_name(value)) is not None:
@@ -239,7 +242,7 @@ def counts(value: object, key: str) -> bool:
     """
     text = _word(value) or ''
     if text.isascii() and text.isdigit():
-        return int(text) > 0
+        return text.strip('0') != ''
     if isinstance(value, str) and text not in _SET:
         # Who has done it, or a macro that was not filled in.
         return False

@@ -13,7 +13,7 @@ SENDERS = (
     openstack.AODH,
     alertmanager.GRAFANA,
     alertmanager.ALERTMANAGER,
-    alertmanager.ONE_ALERT,
+    others.ONE_ALERT,
     alertmanager.GRAFANA_LEGACY,
     openstack.MONASCA,
     monitors.ZABBIX,
@@ -45,7 +45,7 @@ def read(body: Body) -> Alert:
     """
     inside = envelopes.opened(body)
     sender = sender_of(inside)
-    is_named = 'member' in inside and envelopes.is_of_a_program(body)
+    is_named = envelopes.is_of_a_program(body) and parts.server(inside, ('member',)) is not None
     if (
         inside is not body
         and sender is others.OTHER

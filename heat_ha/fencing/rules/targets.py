@@ -104,15 +104,26 @@ def of_program(program: str, options: Mapping[Any, Any]) -> tuple[str, ...]:
 
     :param program: where it is.
     """
-    if not program.rpartition('/')[2].startswith(_FENCE_AGENTS):
-        return (program, *_all_options(options))
     plain = _plain_options(options)
     address, plug = (plain.get(names[0], '') for names in (_ADDRESSES, _PLUGS))
+    if not program.rpartition('/')[2].startswith(_FENCE_AGENTS):
+        if address and plug:
+            # As a program of fence-agents, where nothing else tells two plugs apart.
+            used = {_first_of(names, options) for names in (_ADDRESSES, _PLUGS)}
+            rest = {k: v for k, v in options.items() if _plain_name(k) not in used}
+            return (address, f'plug={plug}', *_all_options(rest))
+        return (program, *_all_options(options))
     if address and plug:
         parts = (f'{key}={plain[key]}' for key in sorted(_PARTS & set(plain)))
         return (address, f'plug={plug}', *parts)
     chosen = sorted(f'{key}={value}' for key, value in plain.items() if key not in _NOT_THE_TARGET)
     return (program, *chosen)
+
+
+def _first_of(names: tuple[str, ...], options: Mapping[Any, Any]) -> str:
+    """By which of several names for one thing the options have it."""
+    there = {_plain_name(key) for key, value in options.items() if str(value).strip()}
+    return next((name for name in names if name in there), '')
 
 
 def address_of_machine(options: Mapping[Any, Any]) -> str:
@@ -128,7 +139,7 @@ def address_of_machine(options: Mapping[Any, Any]) -> str:
 def _all_options(options: Mapping[Any, Any]) -> list[str]:
     """All options but those of the connection, as they are written."""
     return sorted(
-        f'{key}={plain_address(str(value)) if is_address(key) else value}'
+        f'{key}={plain_address(str(value)) if is_address(key) else str(value).strip()}'
         for key, value in options.items()
         if _plain_name(key) not in _NOT_THE_TARGET
     )

@@ -189,6 +189,8 @@ def test_the_name_of_a_host_that_is_nowhere_any_more_says_nothing(monkeypatch, n
     world.up.update(hosts)
     del world.up['c9']
     world.look(600)
+    assert world.watch.wrong('c1'), 'its cell may be hidden'
+    world.look(90000)
     assert world.watch.wrong('c1') == ''
 
 

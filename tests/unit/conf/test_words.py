@@ -27,3 +27,8 @@ def test_a_boolean_may_be_written_as_yaml_has_it(value, meant):
 def test_a_number_may_be_written_as_yaml_has_it(value, meant):
     found = words.number(value)
     assert found == meant and type(found) is type(meant)
+
+
+@pytest.mark.parametrize('text', ['1' * 5000, '1.' + '1' * 5000, '0x' + 'f' * 5000])
+def test_a_number_that_no_setting_has_is_a_text(text):
+    assert words.number(text) == text

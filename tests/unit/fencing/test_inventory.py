@@ -30,7 +30,7 @@ COMMAND = '{driver: command, program: "true", options: {%s}}'
         (COMMAND % '', COMMAND % '', True),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu, plug: 4', False),
         (IPMI % 'bmc', f'{{levels: [{COMMAND % "plug: 1"}, {IPMI % "bmc"}]}}', True),
-        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', False),
+        (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ipaddr: pdu, port: 3', True),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: PDU., plug: 3, ssl_insecure: 1', True),
         (COMMAND % 'ip: pdu, switch: 1, plug: 3', COMMAND % 'ip: pdu, switch: 2, plug: 3', False),
         (COMMAND % 'ip: pdu, plug: 3', COMMAND % 'ip: pdu-2, plug: 3', False),

@@ -95,6 +95,10 @@ def test_one_alert_by_itself_is_read_as_among_others():
         ({'severity': 'ok'}, OK, SERVER),
         ({'state': 'ok'}, REFUSED, 'Send one key for the state'),
         ({'labels': {'alertname': 'Watchdog', **NAMED}, 'server': 'web-1'}, OK, SERVER),
+        # What Grafana adds says nothing.
+        ({'labels': {'alertname': 'DatasourceNoData'}, 'ruleUID': 'x'}, NO_DATA, None),
+        ({'labels': {'alertname': 'TestAlert'}, 'externalURL': 'x'}, REFUSED, 'is a test'),
+        ({'embeddedImage': 'x', 'values': {'A': 1}}, ALARM, SERVER),
     ],
 )
 def test_what_says_more_than_an_alert_does_is_nobodys_that_is_known(more, state, expected):

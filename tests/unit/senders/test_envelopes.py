@@ -89,5 +89,7 @@ def test_what_is_said_around_an_object_is_not_passed_over(body, state, expected)
 
 def test_a_program_may_name_a_member_in_its_message():
     assert_read({'body': {'member': 'web-1', 'reason': 'x'}, 'ttl': 60}, ALARM, 'web-1')
+    for nobody in ('', None):
+        assert_read({'body': {'member': nobody, 'reason': 'x'}}, REFUSED, '')
     # What tells of events does not ask for anything by naming one.
     assert_read(cloudevent({'member': 'web-1'}), REFUSED, 'has no state')

@@ -237,7 +237,8 @@ def test_two_keys_with_states_that_differ_are_refused_with_both():
     for first, second in itertools.combinations(others.STATE_KEYS, 2):
         for one, another in itertools.permutations(('alarm', 'ok', 'unknown'), 2):
             body = {second: another, first: one, **NAMED}
-            if second.startswith('host') and not first.startswith('host'):
+            is_beside = second.startswith('host') and not first.startswith('host')
+            if is_beside and (one != 'ok' or first.startswith('service')):
                 assert parse(body).alarm_state is parse({'state': one}).alarm_state
                 continue
             reason = refusal(body).reason
@@ -246,6 +247,9 @@ def test_two_keys_with_states_that_differ_are_refused_with_both():
         for unknown in ('delivered', '', None, 200, ['ok'], {'is': 'ok'}):
             assert_read({first: 'alarm', second: unknown, **NAMED}, ALARM, SERVER)
     # The second one of the two may be the state of a service as well.
+    for occasion in ({}, {'notification_type': 'PROBLEM'}):
+        body = {'status': 'ok', 'hoststate': 'DOWN', **occasion, **NAMED}
+        assert_read(body, REFUSED, "status is 'ok' and hoststate is 'DOWN'")
     both = {'hoststate': 'up', 'servicestate': '', 'service_state': 'down', **NAMED}
     assert_read(both, ALARM, SERVER)
     assert_read({**both, 'servicestate': 'ok'}, REFUSED, 'service_state')
@@ -379,3 +383,7 @@ def test_what_an_operator_writes_is_read_as_it_is_meant_or_refused(body, state, 
 def test_where_the_sender_cannot_be_known_the_refusal_names_the_key():
     assert "'text'" in refusal({'server_id': SERVER, 'text': 'x'}).reason
     assert OTHER not in str(refusal({'id': OTHER}))
+
+
+def test_an_odd_id_beside_a_name_is_nobodys():
+    assert_read({'state': 'alarm', 'server': 'web-1', 'Id': SERVER, 'ID': OTHER}, ALARM, 'web-1')

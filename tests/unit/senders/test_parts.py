@@ -104,5 +104,7 @@ def test_a_host_in_a_body_of_ones_own_is_a_name_of_a_server():
 
 @pytest.mark.parametrize('key', ['url', 'target', 'destination', 'URL'])
 def test_the_host_of_who_has_looked_is_nobody(key):
-    assert parts.host({'host': 'web-2'}) == 'web-2'
-    assert parts.host({'host': 'web-2', key: 'http://10.0.0.5'}) is None
+    assert parts.named({'host': 'web-2', key: ''}) == (None, 'web-2')
+    assert parts.named({'host': 'web-2', key: 'http://10.0.0.5'}) == (None, None)
+    # In a body it is most often where a person finds more.
+    assert parts.named_beside({'host': 'web-2', key: 'http://monitor'}) == (None, 'web-2')

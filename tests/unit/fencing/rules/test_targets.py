@@ -94,7 +94,13 @@ def test_names_of_machines_differ_by_case_and_uuids_do_not():
 def test_of_a_program_of_the_operator_any_option_may_tell_which_host(more, is_same):
     one, other = (targets.of_program('/sbin/ours', found) for found in (SAME, SAME | more))
     assert (one == other) is is_same
-    assert one != targets.of_program('/sbin/other', SAME)
+
+
+def test_of_any_two_programs_the_same_plug_at_an_address_is_one():
+    assert targets.of_program('/sbin/ours', SAME) == targets.of_program('/sbin/other', SAME)
+    assert targets.of_program('/sbin/ours', SAME) == targets.of_program('/sbin/fence_a', SAME)
+    alone = {'plug': 3}
+    assert targets.of_program('/sbin/ours', alone) != targets.of_program('/sbin/other', alone)
 
 
 def test_only_what_is_no_text_and_tells_no_host_may_have_a_fraction():
