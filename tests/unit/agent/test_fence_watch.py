@@ -215,7 +215,7 @@ def test_a_power_control_that_did_not_answer_yet_is_asked_again_before_a_fence(m
     assert 'HostName is c2' in world.watch.wrong('c1')
 
 
-def test_a_power_control_without_an_answer_holds_a_fence_up_no_longer_than_one_call(monkeypatch):
+def test_a_power_control_without_an_answer_holds_a_fence_up_no_longer_than_its_calls(monkeypatch):
     world, answers = World(monkeypatch), threading.Event()
 
     def ask(host, fences, now):
@@ -225,7 +225,9 @@ def test_a_power_control_without_an_answer_holds_a_fence_up_no_longer_than_one_c
     monkeypatch.setattr(fence_watch.survey, 'ask', ask)
     world.names['c1'] = 'c2'
     began = time.monotonic()
-    assert world.watch.wrong('c1') == '' and 0.9 < time.monotonic() - began < 10
+    assert world.watch.wrong('c1') == ''
+    # A BMC that is slow, but answers each call in time, must not be fenced unchecked.
+    assert 2.9 < time.monotonic() - began < 10
     assert world.watch.wrong('c1') == ''
     answers.set()
     world.watch._urgent['c1'].join(20)
