@@ -103,7 +103,9 @@ def _other(sender: Sender, sent: Body) -> list[Alert]:
         raise exceptions.Refused(
             'the body and the object in it both have a state', 'Send the state in one of them'
         )
-    if any(parts.flag(body.get(key), key) for key in TEST_FLAGS):
+    labels = parts.mapping(body.get('labels'))
+    is_test = labels.get('alertname') in alertmanager.TEST_ALERTS
+    if any(parts.flag(body.get(key), key) for key in TEST_FLAGS) or is_test:
         raise exceptions.Refused('the body is a test, so nothing follows', 'It has arrived')
     said = [key for keys in (STATE_KEYS, OCCASION_KEYS) if (key := _first(body, keys))]
     states = {sender.state(body[key], key) for key in said}
@@ -114,6 +116,9 @@ def _other(sender: Sender, sent: Body) -> list[Alert]:
         _refuse_what_may_say_more(body)
         states = {AlarmState.ALARM}
         is_over = severity in HARMLESS or sender.words.get(severity) is AlarmState.OK
+    if alertmanager.lacks_data(labels, body.get('annotations')):
+        # Written around an alert of Grafana by somebody who had more to say.
+        states |= {AlarmState.INSUFFICIENT_DATA}
     if _is_quiet(body) or is_over:
         states = {AlarmState.OK}
     # What asks for the least counts.

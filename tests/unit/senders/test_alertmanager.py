@@ -95,6 +95,13 @@ def test_one_alert_by_itself_is_read_as_among_others():
         ({'severity': 'ok'}, OK, SERVER),
         ({'state': 'ok'}, REFUSED, 'Send one key for the state'),
         ({'labels': {'alertname': 'Watchdog', **NAMED}, 'server': 'web-1'}, OK, SERVER),
+        ({'labels': {'alertname': 'DatasourceNoData'}, 'host': 'web-1'}, NO_DATA, 'web-1'),
+        (
+            {'annotations': {'grafana_state_reason': 'Error'}, 'server_id': OTHER},
+            NO_DATA,
+            OTHER,
+        ),
+        ({'labels': {'alertname': 'TestAlert'}, 'host': 'web-1'}, REFUSED, 'is a test'),
         # What Grafana adds says nothing.
         ({'labels': {'alertname': 'DatasourceNoData'}, 'ruleUID': 'x'}, NO_DATA, None),
         ({'labels': {'alertname': 'TestAlert'}, 'externalURL': 'x'}, REFUSED, 'is a test'),
