@@ -17,7 +17,7 @@ from heat_ha.agent.observation import Situation
 from heat_ha.agent.rules import decide
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
-from heat_ha.fencing import inventory, topology
+from heat_ha.fencing import inventory, let_in, topology
 from heat_ha.fencing.nova_forced_down import NovaForcedDown
 
 LOG = logging.getLogger(__name__)
@@ -137,9 +137,12 @@ class StepExecutor:
         self._rescues.signal_due(incident, found.plan)
         return False
 
-    def _reopen(self, found: Situation, _step: decide.Reopen) -> bool:
+    def _reopen(self, found: Situation, step: decide.Reopen) -> bool:
         service = found.observation.service
         assert service is not None
+        if step.is_clean:
+            # Before Nova gives it servers, which need their storage.
+            let_in.let_in(found.host, self._fences)
         self._nova.reopen(service)
         self._table.refresh()
         return True

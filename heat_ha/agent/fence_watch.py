@@ -248,7 +248,9 @@ class FenceWatch:
             metrics.FENCE_ASKED.labels(*labels).set(answer.at)
             if answer.power is not model.Power.UNKNOWN:
                 self._reached.add((host, number))
-            self._compare((host, number), answer)
+            if answer.cuts_power:
+                # A host whose storage is fenced may report.
+                self._compare((host, number), answer)
 
     def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:
         """Compare what a fence answered with what its host reports."""

@@ -141,4 +141,5 @@ class PowerWatch:
             one.close()
         if power is model.Power.ON:
             LOG.info('host=%s driver=%s is on after its fence: %s', host, one.name, detail)
-            self._on[host] = (proof.at, f'{one.name} shows its power as on: {detail}')
+            what = 'shows its power as on' if one.cuts_power else 'does not fence it any more'
+            self._on[host] = (proof.at, f'{one.name} {what}: {detail}')

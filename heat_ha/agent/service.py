@@ -18,6 +18,7 @@ from heat_ha.agent import (
     decision_log,
     dispatcher,
     executor,
+    fence_renewal,
     fence_watch,
     isolation,
     metrics,
@@ -99,6 +100,7 @@ class Agent:
             power=power_watch.PowerWatch(fences),
         )  # fmt: skip
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
+        self._renewal = fence_renewal.FenceRenewal(fences)
         steps = executor.StepExecutor(
             settings.name, nova, store, fences, self._table, rescues, self._watch.wrong
         )
@@ -197,6 +199,7 @@ class Agent:
         self._table.refresh()
         services = self._table.services
         incidents = self._observer.incidents()
+        self._renewal.look(incidents)
         now = time.time()
         self._reports.expire(services, now)
         self._monitor.update(services)

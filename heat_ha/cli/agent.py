@@ -3,8 +3,8 @@
 
 Without a verb it works until it gets a signal to end. ``show`` lists the hosts that failed.
 ``release`` and ``drop`` decide about what is held back for a person, and ``end`` ends an incident.
-``confirm`` takes a person's word that a host is off. ``check`` asks everything that a rescue needs,
-before a host fails.
+``confirm`` takes a person's word that a host is off, and ``unfence`` that one may have its storage
+back. ``check`` asks everything that a rescue needs, before a host fails.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from heat_ha import exceptions
+from heat_ha import exceptions, serialization
 from heat_ha.conf import agent as options
 from heat_ha.conf import nova_hosts
 
@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 
 # What a person decides about a host.
 BY_HAND = ('release', 'drop', 'end', 'confirm')
-VERBS = ('run', 'show', *BY_HAND, 'check')
+VERBS = ('run', 'show', *BY_HAND, 'unfence', 'check')
 
 _CLI = [
     cfg.StrOpt(
@@ -40,7 +40,8 @@ _CLI = [
         choices=VERBS,
         help='show: list the hosts that failed; release, drop: decide about one that is held back; '
         'end: do nothing more about one, in whatever phase it is, until it is back; '
-        'confirm: say that one is switched off, where its fence fails; check: ask all fences, and '
+        'confirm: say that one is switched off, where its fence fails; unfence: give one its '
+        'storage back on which no old guest runs; check: ask all fences, and '
         'compare the fencing file with what Nova shows.',
     ),
     cfg.StrOpt(
@@ -48,9 +49,11 @@ _CLI = [
         positional=True,
         required=False,
         default='',
-        help='The host; needed for release, drop, end and confirm.',
+        help='The host; needed for release, drop, end, confirm and unfence.',
     ),
-    cfg.StrOpt('by', default='', help='Who decides, which is kept; needed for confirm.'),
+    cfg.StrOpt(
+        'by', default='', help='Who decides, which is kept; needed for confirm and unfence.'
+    ),
 ]
 
 
@@ -73,6 +76,8 @@ def main() -> int:
             return _run(conf)
         if conf.verb == 'check':
             return _check(conf[options.GROUP])
+        if conf.verb == 'unfence':
+            return _unfence(conf[options.GROUP], conf.failed_host, conf.by)
         return _by_hand(conf.verb, conf.failed_host, conf.by)
     except exceptions.HaError as exc:
         print(f'heat-ha-agent: {exc}', file=sys.stderr)
@@ -324,6 +329,24 @@ def _check(own: Any) -> int:
 
     fences = inventory.read(own.fencing_file)
     return agent_check.run(fences, _services, lambda: credential.rights(heat_rpc.region()))
+
+
+def _unfence(own: Any, host: str, by: str) -> int:
+    """Give a host its storage back, by a person's word that no old guest runs on it."""
+    from heat_ha.agent import model
+    from heat_ha.agent.adapters import store as agent_store
+    from heat_ha.agent.rules import by_hand
+    from heat_ha.fencing import inventory, let_in
+
+    entry = _store().all(agent_store.INCIDENT).get(host)
+    found = entry and serialization.decode(model.Incident, entry.value, f'the incident of {host}')
+    by_hand.check_unfence(found, host, by)
+    count = let_in.let_in(host, inventory.read(own.fencing_file))
+    if not count:
+        raise exceptions.Refused(f'host {host} has no fence in its storage (driver ceph)')
+    LOG.warning('host=%s was given its storage back by=%s', host, by)
+    print(f'{host}: may use its storage')
+    return 0
 
 
 def _by_hand(verb: str, host: str, by: str = '') -> int:

@@ -42,9 +42,10 @@ class Driver(abc.ABC):
     ``required`` and ``optional`` are the settings that the driver has in the fencing file, and
     ``numbers`` those of them that are numbers.
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
-    is somebody's word, for which one look is enough. ``is_one_machine``: at its address there is
-    one machine and no other. ``apart`` is how many seconds must be between
-    the two looks that see the power off.
+    is somebody's word, for which one look is enough. ``cuts_power`` is False for a driver that
+    fences in the storage, OFF being "it cannot write": its host may run on, and report.
+    ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
+    seconds must be between the two looks that see the power off.
 
     :param host: the host as Nova knows it.
     :param settings: the host's entry in the fencing file.
@@ -56,6 +57,7 @@ class Driver(abc.ABC):
     optional: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     is_power_control = True
+    cuts_power = True
     is_one_machine = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
@@ -120,6 +122,15 @@ class Driver(abc.ABC):
     def has_facts(self) -> bool:
         """Whether ``facts`` may say anything."""
         return type(self).facts is not Driver.facts
+
+    def keep_off(self) -> None:  # noqa: B027  power that is off stays off
+        """Renew what ends by itself, where a fence does; called while the host must stay off."""
+
+    def let_in(self) -> None:  # noqa: B027  a host that was switched off is switched on by others
+        """Take back what keeps a living host from its storage, once nothing is left on it.
+
+        :raises exceptions.HaError: that was not done; again is harmless.
+        """
 
     def close(self) -> None:  # noqa: B027  most power controls keep no session
         """Log out, where the power control keeps a session; called when a driver is done."""

@@ -90,6 +90,7 @@ class Answer:
     detail: str
     at: float
     is_power_control: bool = True
+    cuts_power: bool = True
     host_name: str = ''
     uuid: str = ''
     address: str = ''

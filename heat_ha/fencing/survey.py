@@ -47,7 +47,8 @@ def _answer(host: str, level: int, made: driver.Driver, now: Callable[[], float]
         made.close()
     return model.Answer(
         host, level, made.name, power, detail, now(),
-        host_name=facts.host_name, uuid=facts.uuid, address=made.address,
+        cuts_power=made.cuts_power, host_name=facts.host_name, uuid=facts.uuid,
+        address=made.address,
     )  # fmt: skip
 
 

@@ -26,6 +26,28 @@ _INSTEAD = {
 }
 
 
+# Phases in which a host may write nothing: it is relied on, or nobody has looked at what is on it.
+_KEPT_FENCED = frozenset(
+    {Phase.CONFIRMED, Phase.FENCED, Phase.RESCUING, Phase.DONE, Phase.QUARANTINED}
+)
+
+
+def check_unfence(incident: Incident | None, host: str, by: str) -> None:
+    """Whether a person may give a host its storage back.
+
+    :raises exceptions.Refused: the name is none, or its servers are being rescued, or may have been
+        while it is still gone: the old ones may run on it and would write again.
+    """
+    names.of_person(by)
+    if incident is not None and incident.phase in _KEPT_FENCED:
+        raise exceptions.Refused(
+            f'host {host} is {incident.phase.value}: servers of its run elsewhere by now, or may '
+            'soon, and the old ones on it would write to the same volumes',
+            'It is given its storage back once it is back and nothing is left on it. Where the '
+            f'agent shall do no more about it, first: heat-ha-agent end {host}',
+        )
+
+
 def confirmed(
     incident: Incident, service: cloud.ComputeService | None, by: str, now: float
 ) -> Incident:

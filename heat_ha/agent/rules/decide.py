@@ -94,7 +94,12 @@ class Rescue(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Reopen(Step):
-    """Let a host that is back, and clean, take servers again."""
+    """Let a host that is back take servers again.
+
+    ``is_clean``: nothing is left on it, so that it may use its storage again as well.
+    """
+
+    is_clean: bool = False
 
 
 def next_step(observation: Observation, settings: Settings) -> Step:
@@ -428,7 +433,7 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
             ', …' if len(observation.leftovers) > 3 else ''
         )
         return Wait(f'{len(observation.leftovers)} leftovers: {shown}')
-    return Reopen('nothing is left on it')
+    return Reopen('nothing is left on it', is_clean=True)
 
 
 def _held_for_operator(observation: Observation, incident: Incident, settings: Settings) -> Step:

@@ -50,6 +50,11 @@ class Kind(enum.Enum):
     NAME_OF_ANOTHER = Weight.WRONG, 'the BMC gave the name of another host'
     NO_ANSWER = Weight.PROBLEM, 'the fence cannot be asked, or its answer is not clear'
     OFF_WHILE_UP = Weight.PROBLEM, 'its power is off, and Nova shows it as up'
+    FENCED_WHILE_UP = (
+        Weight.PROBLEM,
+        'its storage is fenced, and Nova shows it as up. When no old guest runs on it: '
+        'heat-ha-agent unfence HOST --by NAME',
+    )
     SAME_SYSTEM = (
         Weight.PROBLEM,
         'the BMC gives the identifier (UUID) of the system of another host',
@@ -211,7 +216,8 @@ def _of_answer(
     if answer.power is Power.UNKNOWN:
         yield Finding(answer.host, Kind.NO_ANSWER, f'{answer.driver}: {answer.detail}')
     if answer.power is Power.OFF and service is not None and service.is_up:
-        yield Finding(answer.host, Kind.OFF_WHILE_UP, f'{answer.driver}: {answer.detail}')
+        kind = Kind.OFF_WHILE_UP if answer.cuts_power else Kind.FENCED_WHILE_UP
+        yield Finding(answer.host, kind, f'{answer.driver}: {answer.detail}')
     if misnamed := name_of_another(answer, known):
         yield misnamed
 

@@ -150,7 +150,8 @@ def registered():
 
 def whole(of):
     """The least that a driver must be told; the only program among it must be there."""
-    return {key: 'true' if key == 'program' else 'http://127.0.0.1' for key in of.required}
+    known = {'program': 'true', 'addresses': '127.0.0.1'}
+    return {key: known.get(key, 'http://127.0.0.1') for key in of.required}
 
 
 @pytest.mark.parametrize(('name', 'of'), registered().items())

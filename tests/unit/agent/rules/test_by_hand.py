@@ -45,3 +45,23 @@ def test_a_host_that_reports_is_not_off_whoever_says_so():
 def test_a_confirmation_without_a_name_is_refused(name):
     with pytest.raises(exceptions.Refused, match='--by NAME'):
         by_hand.confirmed(incident(Phase.CONFIRMED), DOWN, name, 2000.0)
+
+
+@pytest.mark.parametrize('phase', [*Phase, None])
+def test_a_host_whose_servers_may_run_elsewhere_is_not_given_its_storage_back(phase):
+    found = None if phase is None else incident(phase)
+    is_kept = phase in {
+        Phase.CONFIRMED, Phase.FENCED, Phase.RESCUING, Phase.DONE, Phase.QUARANTINED,
+    }  # fmt: skip
+    if not is_kept:
+        by_hand.check_unfence(found, 'c1', 'Ada')
+        return
+    with pytest.raises(exceptions.Refused, match='first: heat-ha-agent end c1'):
+        by_hand.check_unfence(found, 'c1', 'Ada')
+    # The way out that it names works.
+    by_hand.check_unfence(decide.ended(found, 'Ada', 2000.0), 'c1', 'Ada')
+
+
+def test_nobody_gives_a_host_its_storage_back_without_a_name():
+    with pytest.raises(exceptions.Refused, match='--by NAME'):
+        by_hand.check_unfence(None, 'c1', '')

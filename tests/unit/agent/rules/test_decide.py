@@ -146,6 +146,8 @@ def test_the_rules_hold_in_every_state(phase):
         if isinstance(step, decide.Reopen):
             is_clean = phase is Phase.QUARANTINED and seen.leftovers == ()
             assert is_clean or is_let_in_by_others(seen), seen
+            # What keeps it from its storage is taken back only then.
+            assert step.is_clean is (is_clean and seen.service.is_forced_down), seen
 
 
 def is_let_in_by_others(seen):

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renewing fences that end by themselves, for as long as their hosts have not been let in again."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from heat_ha.agent.model import Incident
+from heat_ha.fencing import inventory, let_in, model
+
+# Seconds between two rounds: several within half of the shortest time that a fence may hold.
+EVERY = 600.0
+
+
+def _in_a_thread(call: Callable[[], None]) -> None:
+    threading.Thread(target=call, name='renewal', daemon=True).start()
+
+
+class FenceRenewal:
+    """Has the fences of all open incidents renewed: those of a host that was dropped, too.
+
+    :param monotonic: a clock that nobody sets.
+    :param run: begins a call and does not wait for it.
+    """
+
+    def __init__(
+        self,
+        fences: inventory.Inventory,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        run: Callable[[Callable[[], None]], None] = _in_a_thread,
+    ) -> None:
+        self._fences = fences
+        self._monotonic = monotonic
+        self._run = run
+        self._began = float('-inf')
+        self._is_running = threading.Lock()
+
+    def look(self, incidents: Mapping[str, Incident]) -> None:
+        """Begin a round, unless one was begun a moment ago or goes on; waits for nothing."""
+        now = self._monotonic()
+        if now - self._began < EVERY or not self._is_running.acquire(blocking=False):
+            return
+        self._began = now
+        held = {i.host: i.proof for i in incidents.values() if i.is_open and i.proof is not None}
+        self._run(lambda: self._renew(held))
+
+    def _renew(self, held: Mapping[str, model.Proof]) -> None:
+        try:
+            for host, proof in held.items():
+                let_in.keep_off(host, proof, self._fences)
+        finally:
+            self._is_running.release()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Giving a host its storage back, and renewing the fence of one that must not have it."""
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.fencing import driver, inventory, model
+
+LOG = logging.getLogger(__name__)
+
+
+def in_storage(host: str, fences: inventory.Inventory) -> inventory.Drivers:
+    """The fences of a host that leave it on and cut it off from its storage.
+
+    :raises exceptions.Refused: its settings are wrong.
+    """
+    found = (one for level in fences.levels(host) for one in level)
+    return tuple(one for one in found if one.is_power_control and not one.cuts_power)
+
+
+def let_in(host: str, fences: inventory.Inventory) -> int:
+    """Let a host use its storage again. Nothing of before may be left on it.
+
+    :returns: how many fences were taken back; done again, it is harmless.
+    :raises exceptions.HaError: one of them was not.
+    """
+    found = in_storage(host, fences)
+    for one in found:
+        try:
+            one.let_in()
+        finally:
+            one.close()
+        LOG.info('host=%s driver=%s lets it use its storage again', host, one.name)
+    return len(found)
+
+
+def keep_off(host: str, proof: model.Proof, fences: inventory.Inventory) -> None:
+    """Renew the fences that have given a proof, where they end by themselves."""
+    try:
+        found = fences.proved_by(host, proof)
+    except exceptions.Refused as exc:
+        LOG.warning('host=%s its fence is not renewed: %s', host, exc)
+        return
+    for one in found:
+        _keep_off(host, one)
+
+
+def _keep_off(host: str, one: driver.Driver) -> None:
+    try:
+        one.keep_off()
+    except Exception as exc:
+        # It holds for some time yet, and is tried again before that is over.
+        LOG.warning('host=%s driver=%s its fence is not renewed: %s', host, one.name, exc)
+    finally:
+        one.close()

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which fences are renewed, and when."""
+
+import pytest
+
+from heat_ha.agent import fence_renewal
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.fencing import inventory, let_in, model
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def renewed(monkeypatch):
+    found = []
+    monkeypatch.setattr(let_in, 'keep_off', lambda host, _proof, _fences: found.append(host))
+    return found
+
+
+def incident(phase, proof=True):
+    made = model.Proof('ceph by a1', 'x', 1.0) if proof else None
+    return Incident(phase.value, phase, 1.0, 'down', 1.0, made)
+
+
+def test_the_fence_of_each_host_is_renewed_that_was_not_let_in(renewed):
+    made = fence_renewal.FenceRenewal(inventory.parse(''), run=lambda call: call())
+    made.look({phase.value: incident(phase) for phase in Phase})
+    assert renewed == [phase.value for phase in Phase if phase is not Phase.CLOSED]
+
+
+def test_a_host_without_a_proof_has_nothing_to_renew(renewed):
+    made = fence_renewal.FenceRenewal(inventory.parse(''), run=lambda call: call())
+    made.look({'suspect': incident(Phase.SUSPECT, proof=False)})
+    assert renewed == []
+
+
+def test_a_round_is_begun_after_some_minutes_and_never_beside_another(renewed):
+    clock, calls = Clock(), []
+    made = fence_renewal.FenceRenewal(inventory.parse(''), monotonic=clock, run=calls.append)
+    found = {'done': incident(Phase.DONE)}
+    made.look(found)
+    clock.now = fence_renewal.EVERY + 1
+    made.look(found)
+    assert len(calls) == 1
+    calls[0]()
+    clock.now += 1
+    made.look(found)
+    assert len(calls) == 2
+    calls[1]()
+    made.look(found)
+    assert len(calls) == 2 and renewed == ['done', 'done']
