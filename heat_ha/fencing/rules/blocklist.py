@@ -52,18 +52,28 @@ def client_at(address: str) -> str:
 
 
 def parse(text: str) -> list[Entry]:
-    """Read what ``osd blocklist ls`` answers as JSON.
+    """Read what ``osd blocklist ls`` answers as JSON: two lists, one right after the other.
+
+    The second one has the entries for ranges of addresses.
 
     :raises exceptions.CouldNotAsk: it is something else, of which nothing is known (S2).
     """
+    found, rest = [], text.strip()
     try:
-        found = json.loads(text)
-        return [
-            Entry(one['addr'], datetime.datetime.strptime(one['until'], _UNTIL).timestamp())
-            for one in found
-        ]
+        while rest:
+            listed, end = json.JSONDecoder().raw_decode(rest)
+            found += [_entry(one) for one in listed]
+            rest = rest[end:].lstrip()
     except (ValueError, TypeError, KeyError) as exc:
         raise exceptions.CouldNotAsk('ceph', 'its blocklist', quoting.shorten(text, 100)) from exc
+    if not text.strip():
+        raise exceptions.CouldNotAsk('ceph', 'its blocklist', 'an empty answer')
+    return found
+
+
+def _entry(listed: Any) -> Entry:
+    until = datetime.datetime.strptime(listed['until'], _UNTIL)
+    return Entry(listed['addr'], until.timestamp())
 
 
 def refused(addresses: Sequence[str], entries: Sequence[Entry]) -> list[str]:

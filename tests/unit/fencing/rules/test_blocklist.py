@@ -16,7 +16,7 @@ DURATION = 7200.0
 LISTED = (
     '[{"addr":"10.78.0.11:0/0","until":"2026-11-28T17:00:00.500000+0000"},'
     '{"addr":"10.78.0.12:0/3126","until":"2026-11-28T17:10:00.000000+0000"},'
-    '{"addr":"[fd00::1]:0/0","until":"2026-11-28T18:00:00.000000+0100"}]'
+    '{"addr":"[fd00::1]:0/0","until":"2026-11-28T18:00:00.000000+0100"}][]'
 )
 
 
@@ -28,14 +28,15 @@ def test_what_ceph_lists_is_read_with_the_time_at_which_it_ends():
     found = blocklist.parse(LISTED)
     assert [one.client for one in found] == ['10.78.0.11:0/0', '10.78.0.12:0/3126', '[fd00::1]:0/0']
     assert found[0].until - found[2].until == 0.5
-    assert blocklist.parse('[]') == []
+    for text in ('[]', '[][]', '[]\n[]\n'):
+        assert blocklist.parse(text) == []
 
 
 @pytest.mark.parametrize(
     'text',
     [
         '', 'listed 0 entries', '{}x', 'null', '{"addr": "a"}', '[{"addr": "10.0.0.1:0/0"}]',
-        '[{"addr": "10.0.0.1:0/0", "until": "tomorrow"}]', '[1]', '"x"',
+        '[{"addr": "10.0.0.1:0/0", "until": "tomorrow"}]', '[1]', '"x"', '[][', '[]x', '5',
     ],
 )  # fmt: skip
 def test_another_answer_says_nothing(text):
