@@ -23,6 +23,9 @@ T = TypeVar('T')
 # are all down for some time, because nobody renews it then.
 DEFAULT_DURATION, SHORTEST_DURATION = 7 * 86400.0, 3600.0
 
+# What it is asked for when a host is let in.
+REMOVAL = 'the removal of its entries'
+
 DEFAULT_CONF, DEFAULT_USER = '/etc/ceph/ceph.conf', 'heat-ha'
 
 try:
@@ -35,7 +38,8 @@ class Ceph(driver.Driver):
     """The blocklist of a Ceph cluster.
 
     ``addresses``: all that the host has on the network of the storage. The user needs
-    ``mon 'profile rbd'`` or ``mon 'allow command "osd blocklist"'``, and ``allow r``.
+    ``mon 'allow r, allow command "osd blocklist"'``; ``profile rbd`` may add an entry, and not
+    remove it (tried with 16.2.15).
     """
 
     name = 'ceph'
@@ -100,11 +104,9 @@ class Ceph(driver.Driver):
             left = blocklist.refused(self._addresses, self._entries())
         except Exception as exc:
             self.close()
-            raise exceptions.CouldNotAsk('ceph', 'to let the host in', f'{exc}'[:200]) from exc
+            raise exceptions.CouldNotAsk('ceph', REMOVAL, f'{exc}'[:200]) from exc
         if left:
-            raise exceptions.CouldNotAsk(
-                'ceph', 'to let the host in', f'it still refuses {", ".join(left)}'
-            )
+            raise exceptions.CouldNotAsk('ceph', REMOVAL, f'it still refuses {", ".join(left)}')
 
     def close(self) -> None:
         """Leave the cluster."""
