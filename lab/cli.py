@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lab import apart, boot, layout, ports, problems, processes, regions, services, status, up
 from lab.progress import Progress
+from lab.service import Service
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -187,7 +188,7 @@ def _clean(block: ports.Ports, _options: argparse.Namespace) -> None:
     print('Removed .lab')
 
 
-def _chosen(block: ports.Ports, names: Sequence[str]) -> list[services.Service]:
+def _chosen(block: ports.Ports, names: Sequence[str]) -> list[Service]:
     """Return the named services in the order of the table."""
     table = services.table(block)
     unknown = set(names) - {service.name for service in table}

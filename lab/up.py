@@ -23,6 +23,7 @@ from lab import (
     services,
 )
 from lab.progress import Progress
+from lab.service import Service
 
 _MAPPING_PATIENCE_SECONDS = 60
 
@@ -75,7 +76,7 @@ def reload(block: ports.Ports) -> None:
     progress.summary()
 
 
-def _stop_heat(block: ports.Ports) -> list[services.Service]:
+def _stop_heat(block: ports.Ports) -> list[Service]:
     """Stop Heat's programs, which have loaded an older heat-ha, and return them.
 
     Those that died are among them: the older heat-ha may have been the reason.
@@ -112,7 +113,7 @@ def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
             time.sleep(0.5)
 
 
-def _say_where(progress: Progress, table: Sequence[services.Service]) -> None:
+def _say_where(progress: Progress, table: Sequence[Service]) -> None:
     memory = sum(processes.look(service.name).memory_kib for service in table)
     shown = layout.CLOUDS.relative_to(layout.ROOT)
     progress.say('')
