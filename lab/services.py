@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 
 from lab import broker, database, layout, ports, readiness, regions
+from lab.real import kind
+from lab.real import services as real_services
 from lab.service import Service, program
 
 
@@ -15,7 +17,7 @@ def table(block: ports.Ports) -> list[Service]:
         services += _of_region(region, block)
     services += _alarming(block)
     services += _options(block)
-    return services
+    return real_services.with_real(services, block) if kind.is_real() else services
 
 
 def of_regions(services: list[Service], keys: set[str]) -> list[Service]:

@@ -23,19 +23,28 @@ from lab import (
     services,
 )
 from lab.progress import Progress
+from lab.real import ceph, kind, names, seeding
+from lab.real import packages as real_packages
+from lab.real.addresses import HOSTS
 from lab.service import Service
 
 _MAPPING_PATIENCE_SECONDS = 60
 
 
-def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
-    """Install, configure, start and fill what is missing of the wanted regions."""
+def run(block: ports.Ports, wanted: Sequence[regions.Region], *, real: bool = False) -> None:
+    """Install, configure, start and fill what is missing of the wanted regions.
+
+    :param real: whether with real guests.
+    """
     progress = Progress()
     _check_socket_path()
     layout.make_folders()
     packages.install(progress)
+    if real:
+        real_packages.install(progress)
     is_heat_ha_new = plugin.install(progress)
     ports.settle(block)
+    _choose_kind(block, real)
     apart.end(block, starts_heat=False)
     golden.restore(progress, block, wanted)
     config.write_all(block)
@@ -53,6 +62,10 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
         schemas.sync(progress, block, wanted)
         boot.start_all(progress, [by_name['keystone']])
         seed.identity(progress, block)
+    if real:
+        # Cinder looks for its pool when it starts.
+        boot.start_all(progress, [by_name[name] for name in names.CEPH])
+        ceph.make_pools()
     boot.start_all(progress, table)
     if is_new:
         seed.shared(progress, block)
@@ -60,7 +73,10 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
             seed.region(progress, block, region)
     # Also where only a second region is new: nothing asks for a network then.
     seed.wake_network(block)
-    _wait_for_hosts(wanted)
+    if real:
+        seeding.fill(progress, block)
+    for region in wanted:
+        _wait_for_hosts(region, HOSTS if real else region.computes)
     if is_new:
         golden.save(progress, block, wanted)
     progress.summary()
@@ -100,17 +116,29 @@ def _check_socket_path() -> None:
         )
 
 
-def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
+def _choose_kind(block: ports.Ports, real: bool) -> None:
+    """Bring the data of the wanted kind of lab to the front.
+
+    :raises problems.Problem: when a lab of the other kind runs.
+    """
+    if kind.is_real() == real:
+        return
+    if any(processes.look(service.name).group for service in services.table(block)):
+        raise problems.Problem('a lab of the other kind runs', 'stop it: python3 -m lab down')
+    kind.become(real, block.base)
+    layout.make_folders()
+
+
+def _wait_for_hosts(region: regions.Region, hosts: Sequence[str]) -> None:
     """Wait until Nova can schedule to each host: its scheduler looks every ten seconds."""
     deadline = time.monotonic() + _MAPPING_PATIENCE_SECONDS
-    for region in wanted:
-        while not seed.hosts_are_mapped(region):
-            if time.monotonic() > deadline:
-                raise problems.Problem(
-                    f"Nova's scheduler did not find the hosts of {region.name}",
-                    f'look at {layout.log_of(f"nova-scheduler-{region.key}")}',
-                )
-            time.sleep(0.5)
+    while not seed.hosts_are_mapped(region, hosts):
+        if time.monotonic() > deadline:
+            raise problems.Problem(
+                f"Nova's scheduler did not find the hosts of {region.name}",
+                f'look at {layout.log_of(f"nova-scheduler-{region.key}")}',
+            )
+        time.sleep(0.5)
 
 
 def _say_where(progress: Progress, table: Sequence[Service]) -> None:
