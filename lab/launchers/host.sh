@@ -20,5 +20,17 @@ for place in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; 
     mkdir -p "$folder$place" "$place"
     mount --bind "$folder$place" "$place"
 done
+# libvirt wants the user and the group to be there, though its configuration names others. A package
+# that would make them has services for the machine itself.
+for table in passwd group; do
+    cp "/etc/$table" "/run/$table"
+done
+grep -q '^libvirt-qemu:' /run/passwd ||
+    echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/run/passwd
+grep -q '^libvirt-qemu:' /run/group || echo 'libvirt-qemu:x:64055:' >>/run/group
+grep -q '^kvm:' /run/group || echo 'kvm:x:64056:' >>/run/group
+for table in passwd group; do
+    mount --bind "/run/$table" "/etc/$table"
+done
 echo "$name is up"
 exec sleep infinity

@@ -11,6 +11,7 @@ def collect(block: ports.Ports) -> dict[str, object]:
     plan = Plan(block.base)
     return {
         'image': images.IMAGE,
+        'images': list(images.command_lines()),
         'flavor': seeding.FLAVOR,
         'volume_type': seeding.VOLUME_TYPE,
         'virt_type': virtualization.known().value,

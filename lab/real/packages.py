@@ -10,6 +10,7 @@ from lab.real import images, kernel, neutron, paths, virtualization
 
 # A program or file that the package brings, and the package.
 DEBIAN = {
+    '/sbin/ip': 'iproute2',
     '/usr/bin/ceph-mon': 'ceph-mon',
     '/usr/bin/ceph-osd': 'ceph-osd',
     '/usr/bin/ceph-mgr': 'ceph-mgr',
@@ -61,7 +62,8 @@ def install(progress: Progress) -> None:
 
 
 def _missing() -> list[str]:
-    found = [name for file, name in DEBIAN.items() if not os.path.exists(file)]
+    files = {**DEBIAN, **images.needed()}
+    found = [name for file, name in files.items() if not os.path.exists(file)]
     # Two packages have this program, and in an initramfs it cannot have libraries.
     if not _is_static(_BUSYBOX):
         found.append('busybox-static')
