@@ -15,6 +15,8 @@ from lab.real.addresses import HOSTS, Link, Plan
 
 _NAMESPACES = pathlib.Path('/run/netns')
 _SWITCH = 'switch'
+# The state of a socket in /proc/net/tcp.
+_LISTEN = '0A'
 
 Command = tuple[str, ...]
 
@@ -118,6 +120,15 @@ def pids(plan: Plan, host: str) -> list[int]:
     """Return all processes in a host's namespace; none when it has no power."""
     listed = _ip('netns', 'pids', plan.namespace(host))
     return [int(line) for line in listed.stdout.split()] if listed.returncode == 0 else []
+
+
+def listens(namespace: str, port: int) -> bool:
+    """Tell whether somebody in a namespace listens on a port."""
+    rows = _ip('netns', 'exec', namespace, 'cat', '/proc/net/tcp').stdout.splitlines()[1:]
+    fields = [row.split() for row in rows]
+    return any(
+        field[3] == _LISTEN and int(field[1].rpartition(':')[2], 16) == port for field in fields
+    )
 
 
 def is_there(plan: Plan) -> bool:

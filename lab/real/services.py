@@ -17,7 +17,7 @@ _VIRSH_SECONDS = 30
 def with_real(plain: Sequence[Service], block: ports.Ports) -> list[Service]:
     """Return the table of the tier: the plain one, adapted, and what only the tier has."""
     plan = Plan(block.base)
-    return [*_ceph(plan), *map(_adapted, plain), _relay(), *_hosts(plan)]
+    return [*_ceph(plan), *map(_adapted, plain), _relay(block, plan), *_hosts(block, plan)]
 
 
 def _adapted(service: Service) -> Service:
@@ -94,26 +94,27 @@ def _switch_on(plan: Plan, host: str) -> None:
     network.plug_in(plan, host)
 
 
-def _relay() -> Service:
+def _relay(block: ports.Ports, plan: Plan) -> Service:
     """Return what leads the hosts to the control plane, see ``relays``."""
+    bus = block.of('rabbitmq')
     return Service(
         name=names.RELAY,
         command=('haproxy', '-db', '-f', str(paths.RELAY_CONF)),
-        ready=lambda _since: True,
+        ready=lambda _since: network.listens(plan.middle(Link.MANAGEMENT), bus),
         # It makes the network.
         needs=('ceph-mon',),
         region=regions.ONE.key,
     )
 
 
-def _hosts(plan: Plan) -> list[Service]:
-    return [service for host in HOSTS for service in _host(plan, host)]
+def _hosts(block: ports.Ports, plan: Plan) -> list[Service]:
+    return [service for host in HOSTS for service in _host(block, plan, host)]
 
 
-def _host(plan: Plan, host: str) -> list[Service]:
+def _host(block: ports.Ports, plan: Plan, host: str) -> list[Service]:
     """Return a host: what keeps it, its relay, libvirtd and an unmodified nova-compute."""
     keeper, relay, libvirtd, compute = names.of_host(host)
-    key = regions.ONE.key
+    key, bus = regions.ONE.key, block.of('rabbitmq')
     nova = layout.ETC / key / 'nova' / 'nova.conf'
     files = ('--config-file', str(nova), '--config-file', str(paths.compute_conf_of(host)))
     return [
@@ -132,7 +133,7 @@ def _host(plan: Plan, host: str) -> list[Service]:
         Service(
             name=relay,
             command=_inside(host, 'haproxy', '-db', '-f', str(paths.relay_conf_of(host))),
-            ready=lambda _since: True,
+            ready=lambda _since: network.listens(plan.namespace(host), bus),
             needs=(keeper, names.RELAY),
             region=key,
         ),

@@ -3,10 +3,12 @@ import signal
 
 import pytest
 
+from lab import processes
 from lab.real import network, power
 from lab.real.addresses import Plan
 
 PLAN = Plan(27000)
+STOPPED = processes.State.STOPPED
 
 
 class Machine:
@@ -19,6 +21,9 @@ class Machine:
         monkeypatch.setattr(network, 'unplug', lambda *_: self.history.append('namespace'))
         monkeypatch.setattr(power.os, 'kill', self.kill)
         monkeypatch.setattr(power.processes, 'stop', lambda names, _: self.history.append(names))
+        # A lab may run in this checkout.
+        monkeypatch.setattr(power.processes, 'look', lambda _: processes.Seen(STOPPED))
+        monkeypatch.setattr(power.processes, 'forget', lambda _: None)
         monkeypatch.setattr(power, '_GUESTS_SECONDS', 0.05)
         monkeypatch.setattr(power, '_LOOK_EVERY_SECONDS', 0.01)
 
