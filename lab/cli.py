@@ -62,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         '--link', choices=[link.value for link in Link], help='which one; otherwise all'
     )
-    added = verb('heal', _heal, 'Put all links of a host with real guests back.')
-    added.add_argument('host', choices=HOSTS)
+    added = verb('heal', _heal, 'Put all links of hosts with real guests back.')
+    added.add_argument('hosts', nargs='+', metavar='HOST', choices=HOSTS)
     verb('reload', _reload, "Install heat-ha again and restart Heat's engines and APIs.")
     verb('apart', _apart, "Start Barbican, and give RegionTwo's Heat a Keystone of its own.")
     verb('together', _together, 'End what apart has begun.')
@@ -183,14 +183,22 @@ def _restart(block: ports.Ports, options: argparse.Namespace) -> None:
 
 
 def _cut(block: ports.Ports, options: argparse.Namespace) -> None:
+    _need_real_hosts()
     links = [link for link in Link if options.link in (None, link.value)]
     network.cut(Plan(block.base), options.host, links)
     print(f'{options.host} is cut from: {", ".join(link.value for link in links)}')
 
 
 def _heal(block: ports.Ports, options: argparse.Namespace) -> None:
-    network.heal(Plan(block.base), options.host)
-    print(f'{options.host} has all its links')
+    _need_real_hosts()
+    for host in options.hosts:
+        network.heal(Plan(block.base), host)
+        print(f'{host} has all its links')
+
+
+def _need_real_hosts() -> None:
+    if not kind.is_real():
+        raise problems.Problem('this lab has no hosts with links', 'start one: make lab-real')
 
 
 def _reload(block: ports.Ports, _options: argparse.Namespace) -> None:

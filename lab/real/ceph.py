@@ -130,24 +130,35 @@ def make_pools() -> None:
 
 def monitor_answers() -> bool:
     """Tell whether the monitor takes commands."""
-    return bool(_status())
+    return bool(_ask('status'))
 
 
-def manager_is_active() -> bool:
-    """Tell whether the manager works: before that pools seem to have no room."""
-    status = _status()
-    return bool(status and status['mgrmap']['available'])
+def manager_is_active(pid: int | None) -> bool:
+    """Tell whether this process is the manager that works, and has seen the disk.
+
+    Before that pools seem to have no room. What the monitor remembers of an earlier process does
+    not count; an address of Ceph has the process's id in it.
+    """
+    manager, status = _ask('mgr', 'dump'), _ask('status')
+    if not (manager and status):
+        return False
+    nonces = {address['nonce'] for address in manager['active_addrs']['addrvec']}
+    has_seen_disk = status['pgmap']['bytes_total'] > 0 or status['osdmap']['num_up_osds'] == 0
+    return bool(manager['available'] and pid in nonces and has_seen_disk)
 
 
-def disk_is_up() -> bool:
-    """Tell whether the disk takes data."""
-    status = _status()
-    return bool(status and status['osdmap']['num_up_osds'] == 1)
+def disk_is_up(pid: int | None) -> bool:
+    """Tell whether this process is the disk's that takes data."""
+    found = _ask('osd', 'dump')
+    return any(
+        disk['up'] and disk['public_addr'].endswith(f'/{pid}') for disk in found.get('osds', ())
+    )
 
 
-def _status() -> dict[str, Any]:
+def _ask(*what: str) -> dict[str, Any]:
+    """Return what the monitor says; nothing when it does not answer."""
     try:
-        found: dict[str, Any] = json.loads(ceph('status', '--format', 'json', seconds=15))
+        found: dict[str, Any] = json.loads(ceph(*what, '--format', 'json', seconds=15))
     except problems.Problem:
         return {}
     return found

@@ -6,7 +6,7 @@ import functools
 import subprocess
 from collections.abc import Sequence
 
-from lab import layout, ports, readiness, regions
+from lab import layout, ports, processes, readiness, regions
 from lab.real import ceph, names, network, paths, power
 from lab.real.addresses import HOSTS, Link, Plan
 from lab.service import Service, program
@@ -53,7 +53,7 @@ def _ceph(plan: Plan) -> list[Service]:
             Service(
                 name='ceph-osd',
                 command=('ceph-osd', '-i', '0'),
-                ready=lambda _since: ceph.disk_is_up(),
+                ready=lambda _since: ceph.disk_is_up(processes.look('ceph-osd').group),
                 needs=('ceph-mon',),
                 prepare=functools.partial(ceph.prepare_disk, plan),
             ),
@@ -63,7 +63,7 @@ def _ceph(plan: Plan) -> list[Service]:
             Service(
                 name='ceph-mgr',
                 command=('ceph-mgr', '-i', 'a'),
-                ready=lambda _since: ceph.manager_is_active(),
+                ready=lambda _since: ceph.manager_is_active(processes.look('ceph-mgr').group),
                 needs=('ceph-mon',),
                 prepare=ceph.prepare_manager,
             ),

@@ -81,3 +81,41 @@ def test_a_command_that_finds_no_monitor_ends(monkeypatch):
 
 def _never(command, timeout, **_):
     raise ceph.subprocess.TimeoutExpired(command, timeout)
+
+
+@pytest.mark.parametrize(
+    ('pid', 'available', 'size', 'up', 'wanted'),
+    [
+        (7, True, 10, 1, True),
+        (7, True, 0, 0, True),
+        # The disk is there, and the manager has not heard of it yet.
+        (7, True, 0, 1, False),
+        (7, False, 10, 1, False),
+        # What is remembered of the process before.
+        (8, True, 10, 1, False),
+        (None, True, 10, 1, False),
+    ],
+)
+def test_a_manager_is_active_when_it_is_this_one_and_knows_the_disk(
+    monkeypatch, pid, available, size, up, wanted
+):
+    answers = {
+        ('mgr', 'dump'): {'available': available, 'active_addrs': {'addrvec': [{'nonce': 7}]}},
+        ('status',): {'pgmap': {'bytes_total': size}, 'osdmap': {'num_up_osds': up}},
+    }
+    monkeypatch.setattr(ceph, '_ask', lambda *what: answers[what])
+    assert ceph.manager_is_active(pid) is wanted
+
+
+def test_a_disk_is_up_when_it_is_this_process_s(monkeypatch):
+    disk = {'up': 1, 'public_addr': '10.78.14.1:6801/678'}
+    monkeypatch.setattr(ceph, '_ask', lambda *_: {'osds': [disk]})
+    assert ceph.disk_is_up(678)
+    assert not ceph.disk_is_up(78) and not ceph.disk_is_up(None)
+    disk['up'] = 0
+    assert not ceph.disk_is_up(678)
+
+
+def test_without_an_answer_nothing_is_ready(monkeypatch):
+    monkeypatch.setattr(ceph, '_ask', lambda *_: {})
+    assert not ceph.disk_is_up(7) and not ceph.manager_is_active(7) and not ceph.monitor_answers()
