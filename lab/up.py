@@ -121,9 +121,8 @@ def _choose_kind(block: ports.Ports, real: bool) -> None:
 
     :raises problems.Problem: when a lab of the other kind runs.
     """
-    if kind.is_real() == real:
-        return
-    if any(processes.look(service.name).group for service in services.table(block)):
+    runs = any(processes.look(service.name).group for service in services.table(block))
+    if kind.is_real() != real and runs:
         raise problems.Problem('a lab of the other kind runs', 'stop it: python3 -m lab down')
     kind.become(real, block.base)
     layout.make_folders()
