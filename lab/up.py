@@ -39,12 +39,14 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region], *, real: bool = Fa
     progress = Progress()
     _check_socket_path()
     layout.make_folders()
+    _refuse_other_kind(block, real)
     packages.install(progress)
     if real:
         real_packages.install(progress)
     is_heat_ha_new = plugin.install(progress)
     ports.settle(block)
-    _choose_kind(block, real)
+    kind.become(real, block.base)
+    layout.make_folders()
     apart.end(block, starts_heat=False)
     golden.restore(progress, block, wanted)
     config.write_all(block)
@@ -116,16 +118,14 @@ def _check_socket_path() -> None:
         )
 
 
-def _choose_kind(block: ports.Ports, real: bool) -> None:
-    """Bring the data of the wanted kind of lab to the front.
+def _refuse_other_kind(block: ports.Ports, real: bool) -> None:
+    """Refuse to start one kind of lab while the other one runs.
 
-    :raises problems.Problem: when a lab of the other kind runs.
+    :raises problems.Problem: it does.
     """
     runs = any(processes.look(service.name).group for service in services.table(block))
     if kind.is_real() != real and runs:
         raise problems.Problem('a lab of the other kind runs', 'stop it: python3 -m lab down')
-    kind.become(real, block.base)
-    layout.make_folders()
 
 
 def _wait_for_hosts(region: regions.Region, hosts: Sequence[str]) -> None:

@@ -32,5 +32,6 @@ grep -q '^kvm:' /run/group || echo 'kvm:x:64056:' >>/run/group
 for table in passwd group; do
     mount --bind "/run/$table" "/etc/$table"
 done
+mount --bind "$folder/etc/hosts" /etc/hosts
 echo "$name is up"
 exec sleep infinity

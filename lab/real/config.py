@@ -66,8 +66,15 @@ def _write_host(host: str, block: ports.Ports, plan: Plan, common: dict[str, str
     secret = etc / 'secrets' / own['fsid']
     _put(secret.with_suffix('.xml'), filling.fill('libvirt-secret.xml', own))
     _put(secret.with_suffix('.base64'), ceph.key_of(f'client.{ceph.CLIENT}'))
+    _put(paths.of_host(host) / 'etc' / 'hosts', _names(plan))
     paths.instances_of(host).mkdir(parents=True, exist_ok=True)
     _put(paths.compute_conf_of(host), _compute(host, plan, own))
+
+
+def _names(plan: Plan) -> str:
+    """Return the addresses of the hosts' names: libvirt looks up that of its own host."""
+    lines = [f'{plan.host(host, Link.MANAGEMENT)} {host}' for host in HOSTS]
+    return '\n'.join(['127.0.0.1 localhost', *lines]) + '\n'
 
 
 def _compute(host: str, plan: Plan, own: dict[str, str]) -> str:

@@ -117,7 +117,11 @@ def test_a_host_that_loses_its_power_takes_its_guest_along_and_boots_without_it(
         _until_nova_says(admin, 'r3', 'down')
     _until_nova_says(admin, 'r3', 'up')
     waiting.until(
-        lambda: admin.compute.get_server(server).status == 'SHUTOFF', 'Nova sees no guest', every=1
+        lambda: admin.compute.get_server(server).status == 'SHUTOFF',
+        'Nova sees no guest',
+        # It looks a minute after its start.
+        seconds=120,
+        every=1,
     )
     admin.compute.start_server(server)
     real_hosts.until_active(admin, server)
