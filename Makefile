@@ -31,7 +31,7 @@ FILES_AT_ONCE = 5
 
 # What `make test` runs on the lab. Most of a test's time is waiting, so several use it at once,
 # but for those that disturb others or count what is there.
-ON_LAB = functional and not thorough and not regions
+ON_LAB = functional and not thorough and not regions and not real
 AT_ONCE = 3
 
 NAME ?=
@@ -40,7 +40,7 @@ SEED ?=
 
 -include lab/lab.mk
 
-.PHONY: help dev unit engine lint test functional thorough regions matrix docs demo bench chaos wheel clean
+.PHONY: help dev unit engine lint test functional thorough regions real matrix docs demo bench chaos wheel clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -76,12 +76,17 @@ functional: dev ## Start the lab, run the functional tests on it, stop it.
 	exit $$failed
 
 thorough: dev lab-one ## Run the functional tests that take minutes, on the real cloud.
-	$(BIN)/pytest -m 'functional and thorough' --durations=15 tests/functional
+	$(BIN)/pytest -m 'functional and thorough and not real' --durations=15 tests/functional
 
 regions: dev ## Start the lab, cut its regions from one another in every way, stop it.
 	trap '$(SUBMAKE) lab-down' EXIT; \
 	$(SUBMAKE) lab; \
 	$(BIN)/pytest -m functional --durations=15 tests/functional/test_remote_stack*.py
+
+# Guests without KVM take their time.
+real: export HEAT_HA_PATIENCE ?= 2
+real: dev lab-real ## Start the lab with real guests, and run the functional tests that need them.
+	$(BIN)/pytest -m 'functional and real' --durations=15 tests/functional
 
 matrix: $(RELEASES:%=matrix-%) ## Run the unit and plugin tests on each Heat of RELEASES.
 

@@ -27,7 +27,7 @@ from typing import Any
 import rich.console
 import rich.table
 
-from lab import database, layout, ports, regions, services
+from lab import database, layout, ports, regions, service
 from lab.client import access, agents
 
 # So many senders, since one does not get to the whole rate.
@@ -204,7 +204,7 @@ def lookup(resources: int, servers: int, say: Any) -> dict[str, Any]:
             heat = layout.ETC / regions.ONE.key / 'heat' / 'heat.conf'
             done = subprocess.run(
                 [_HEAT_MANAGE, f'--config-file={heat}', f'--config-file={own.name}', 'db_sync'],
-                env=services.base_environment(),
+                env=service.base_environment(),
                 capture_output=True,
                 text=True,
                 timeout=300,

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from lab import beside, broker, database, layout, ports, processes, regions, services
+from lab import beside, broker, database, layout, ports, processes, regions, service
 from lab.client import access, waiting
 
 # The addresses of the lab's block behind those of its regions.
@@ -159,7 +159,7 @@ def running(cloud: Any, own: Mapping[str, Any]) -> Iterator[Masakari]:
     :param own: settings that are to differ from its defaults.
     """
     _configure(own)
-    environment = services.base_environment()
+    environment = service.base_environment()
     environment['PATH'] = f'{FOLDER}/venv/bin:{environment["PATH"]}'
     try:
         for name in SERVICES:

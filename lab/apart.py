@@ -19,6 +19,7 @@ from lab import (
     services,
 )
 from lab.progress import Progress
+from lab.service import Service
 
 _OWN = f'keystone-{regions.TWO.key}'
 _BARBICAN = 'barbican-api'
@@ -58,7 +59,7 @@ def end(block: ports.Ports, *, starts_heat: bool = True) -> None:
         processes.stop([service.name for service in _heat(block)], seconds=4)
 
 
-def _heat(block: ports.Ports) -> list[services.Service]:
+def _heat(block: ports.Ports) -> list[Service]:
     return [
         service
         for service in services.table(block)

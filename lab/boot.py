@@ -11,8 +11,9 @@ import signal
 import time
 from collections.abc import Sequence
 
-from lab import layout, ports, problems, processes, services
+from lab import layout, ports, problems, processes
 from lab.progress import Progress
+from lab.service import Service, environment
 
 # Twice the cores and one: a program that is loaded still waits for its first sign of life.
 PARALLEL = int(os.environ.get('LAB_PARALLEL', '5'))
@@ -20,7 +21,7 @@ PATIENCE_SECONDS = float(os.environ.get('LAB_PATIENCE', '180'))
 _LOOK_EVERY_SECONDS = 0.2
 
 
-def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
+def start_all(progress: Progress, wanted: Sequence[Service]) -> None:
     """Start what of ``wanted`` does not run, and return when all of it works.
 
     What runs already is looked at too: an earlier command may have been ended while it started.
@@ -43,12 +44,10 @@ def start_all(progress: Progress, wanted: Sequence[services.Service]) -> None:
         _start_in_order(progress, wanted, missing)
 
 
-def _start_in_order(
-    progress: Progress, wanted: Sequence[services.Service], missing: Sequence[str]
-) -> None:
+def _start_in_order(progress: Progress, wanted: Sequence[Service], missing: Sequence[str]) -> None:
     waiting = list(wanted)
     names = {service.name for service in waiting}
-    running: dict[concurrent.futures.Future[float], services.Service] = {}
+    running: dict[concurrent.futures.Future[float], Service] = {}
     ready: set[str] = set()
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         while waiting or running:
@@ -71,14 +70,15 @@ def _start_in_order(
                     progress.step(f'{service.name} ready', seconds)
 
 
-def _bring_up(service: services.Service) -> float:
+def _bring_up(service: Service) -> float:
     """Start one service unless it runs, wait until it works, and return the seconds that it took.
 
     :raises problems.Problem: when it dies or does not get ready in time.
     """
     begin = time.monotonic()
     if not processes.is_alive(service.name):
-        processes.start(service.name, service.command, services.environment(service))
+        service.prepare()
+        processes.start(service.name, service.command, environment(service))
     log = layout.log_of(service.name)
     while not _is_ready(service):
         if not processes.is_alive(service.name):
@@ -97,12 +97,12 @@ def _bring_up(service: services.Service) -> float:
     return time.monotonic() - begin
 
 
-def _is_ready(service: services.Service) -> bool:
+def _is_ready(service: Service) -> bool:
     since = processes.started_at(service.name)
     return since is not None and service.ready(since)
 
 
-def _refuse_taken_port(service: services.Service) -> None:
+def _refuse_taken_port(service: Service) -> None:
     if service.port is None:
         return
     holder = ports.holder(service.port)

@@ -10,10 +10,14 @@ import base64
 import hashlib
 import json
 import pathlib
-import string
 from collections.abc import Mapping
 
-from lab import layout, ports, regions
+from lab import filling, layout, ports, regions
+from lab.real import config as real_config
+from lab.real import kind
+
+# What the tier with real guests has otherwise.
+_PLAIN = {'mechanism_driver': 'fake_agent', 'volume_backends': 'fake', 'rbd_backend': ''}
 
 AGENTS_POLICY = layout.ROOT / 'etc' / 'heat_ha' / 'rabbitmq_policy.json.sample'
 
@@ -48,7 +52,9 @@ def write_all(block: ports.Ports) -> None:
         home.mkdir(exist_ok=True)
         (home / f'{name}.conf').write_text((layout.ETC / name / f'{name}.conf').read_text())
     _make_data_folders()
-    layout.CLOUDS.write_text(_fill('clouds.yaml', common))
+    if kind.is_real():
+        real_config.write_all(block)
+    layout.CLOUDS.write_text(filling.fill('clouds.yaml', common))
 
 
 def _write_region(region: regions.Region, block: ports.Ports, common: Mapping[str, str]) -> None:
@@ -69,7 +75,7 @@ def _write_region(region: regions.Region, block: ports.Ports, common: Mapping[st
         for_heat = {**own, 'keystone_url': block.url('keystone', region.key)}
     _write(f'{region.key}/heat/heat.conf', 'heat.conf', for_heat, user='heat')
     _write(f'{region.key}/nova/policy.yaml', 'nova-policy.yaml', own)
-    rescue_login = _fill('_login.conf', {**own, 'user': 'heat-ha-rescue'}).rstrip()
+    rescue_login = filling.fill('_login.conf', {**own, 'user': 'heat-ha-rescue'}).rstrip()
     with_rescue = {**own, 'rescue_login': rescue_login}
     _write(f'{region.key}/heat/heat_ha.conf', 'heat_ha.conf', with_rescue, user='heat-ha')
     for host in region.computes:
@@ -100,6 +106,7 @@ def _common(block: ports.Ports) -> dict[str, str]:
         'bus_one': regions.bus_url(block, regions.ONE.key),
         'bus_two': regions.bus_url(block, regions.TWO.key),
         'plugin_dirs': ','.join(plugin_dirs),
+        **(real_config.for_shared(block) if kind.is_real() else _PLAIN),
     }
 
 
@@ -108,15 +115,10 @@ def _write(target: str, template: str, values: Mapping[str, str], user: str = ''
     values = dict(values)
     if user:
         values['user'] = user
-        values['service_login'] = _fill('_login.conf', values).rstrip()
-        values['authtoken'] = _fill('_authtoken.conf', values)
-        values['service_user'] = _fill('_service_user.conf', values)
-    _put(target, _fill(template, values))
-
-
-def _fill(template: str, values: Mapping[str, str]) -> str:
-    text = (layout.TEMPLATES / template).read_text()
-    return string.Template(text).substitute(values)
+        values['service_login'] = filling.fill('_login.conf', values).rstrip()
+        values['authtoken'] = filling.fill('_authtoken.conf', values)
+        values['service_user'] = filling.fill('_service_user.conf', values)
+    _put(target, filling.fill(template, values))
 
 
 def _put(target: str, text: str) -> None:

@@ -4,11 +4,13 @@
 import json
 
 from lab import layout, ports, regions, seed, services
+from lab.real import facts as real_facts
+from lab.real import kind
 
 
 def write(block: ports.Ports) -> None:
     """Write addresses, paths and names."""
-    facts = {
+    facts: dict[str, object] = {
         'port_base': block.base,
         'checkout': str(layout.ROOT),
         'venv': str(layout.VENV),
@@ -50,4 +52,6 @@ def write(block: ports.Ports) -> None:
             for service in services.table(block)
         },
     }
+    if kind.is_real():
+        facts['real'] = real_facts.collect(block)
     layout.ENV_JSON.write_text(json.dumps(facts, indent=2) + '\n')

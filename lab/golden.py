@@ -3,20 +3,25 @@
 
 The copy is taken once, at the end of the first ``up``, while MariaDB is frozen for the blink that
 it takes. It is what a crash at that moment would have left, from which InnoDB recovers by itself.
+Ceph, where the lab has it, is frozen too and recovers likewise. Each kind of lab has a copy.
 """
 
 import contextlib
+import pathlib
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from lab import database, layout, ports, processes, regions, stamps
+from lab import database, layout, ports, problems, processes, regions, stamps
 from lab.progress import Progress
+from lab.real import kind, names
 
 # The image, the keys that made the tokens and passwords readable, and the marks of what is done.
 _FOLDERS = ('mariadb', 'stamps', 'keystone', 'glance')
+# The disk of Ceph, and what Nova's hosts know of themselves.
+_REAL_FOLDER = 'real'
 # InnoDB writes its log once a second here (innodb_flush_log_at_trx_commit = 0), and the kernel
 # finishes writes that it has begun.
 _SETTLE_SECONDS = 2.0
@@ -24,7 +29,9 @@ _SETTLE_SECONDS = 2.0
 
 def key(block: ports.Ports) -> str:
     """Return the hash of what decides what is in an empty cloud's databases."""
-    made_from = ('constraints.txt', 'schemas.py', 'seed.py', 'regions.py')
+    made_from = ['constraints.txt', 'schemas.py', 'seed.py', 'regions.py']
+    if kind.is_real():
+        made_from += ['real/addresses.py', 'real/ceph.py', 'real/neutron.py', 'real/seeding.py']
     return stamps.digest(str(block.base), *(layout.SOURCES / name for name in made_from))
 
 
@@ -36,12 +43,12 @@ def restore(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Reg
         return
     with progress.phase('Databases from the golden copy'):
         # The database folder comes last: its presence means that all is there.
-        for name in reversed(_FOLDERS):
+        for name in reversed(_folders()):
             target = layout.DATA / name
             making = layout.DATA / f'{name}.making'
             shutil.rmtree(making, ignore_errors=True)
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(found[0] / name, making)
+            _copy(found[0] / name, making)
             making.rename(target)
 
 
@@ -52,15 +59,37 @@ def save(progress: Progress, block: ports.Ports, wanted: Sequence[regions.Region
         return
     making = layout.GOLDEN / 'making'
     with progress.phase('Golden copy of the databases'):
-        shutil.rmtree(layout.GOLDEN, ignore_errors=True)
-        with _still_database():
-            for name in _FOLDERS:
-                shutil.copytree(layout.DATA / name, making / name)
+        _forget_others(_suffix(wanted))
+        making.mkdir(parents=True)
+        with _still_database(), _still_ceph():
+            for name in _folders():
+                _copy(layout.DATA / name, making / name)
         making.rename(target)
 
 
 def _suffix(wanted: Sequence[regions.Region]) -> str:
-    return '-'.join(region.key for region in wanted)
+    return '-'.join([region.key for region in wanted] + ['real'] * kind.is_real())
+
+
+def _folders() -> tuple[str, ...]:
+    return (*_FOLDERS, _REAL_FOLDER) if kind.is_real() else _FOLDERS
+
+
+def _forget_others(suffix: str) -> None:
+    """Remove what an earlier try has left, and all copies of this kind of lab."""
+    shutil.rmtree(layout.GOLDEN / 'making', ignore_errors=True)
+    is_real = suffix.endswith('-real')
+    for copy in layout.GOLDEN.glob('*'):
+        if copy.name.endswith('-real') == is_real:
+            shutil.rmtree(copy)
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy a folder; what is a hole in a file stays one."""
+    command = ['cp', '-a', '--sparse=always', str(source), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise problems.Problem(f'{source} could not be copied', 'free some disk', done.stderr)
 
 
 def _is_used(wanted: Sequence[regions.Region]) -> bool:
@@ -68,6 +97,19 @@ def _is_used(wanted: Sequence[regions.Region]) -> bool:
     tables = ('heat_{}.stack', 'nova_{}.instances', 'cinder_{}.volumes')
     names = [table.format(region.key) for region in wanted for table in tables]
     return any(database.query(f'SELECT 1 FROM {name} LIMIT 1') for name in names)
+
+
+@contextlib.contextmanager
+def _still_ceph() -> Iterator[None]:
+    """Let Ceph write nothing, where there is one."""
+    running = [name for name in names.CEPH if processes.is_alive(name)]
+    try:
+        for name in running:
+            processes.send(name, signal.SIGSTOP)
+        yield
+    finally:
+        for name in running:
+            processes.send(name, signal.SIGCONT)
 
 
 @contextlib.contextmanager

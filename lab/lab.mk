@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # The lab's targets; the Makefile at the top includes this file. SERVICE names one service or more,
-# as `make lab-status` shows them.
+# as `make lab-status` shows them; r1, r2 and r3 are whole hosts with real guests.
 
 LAB = python3 -m lab
 ONE_SERVICE = $(or $(SERVICE),$(error say which, for instance: make $@ SERVICE=nova-compute-c1))
+ONE_HOST = $(or $(HOST),$(error say which, for instance: make $@ HOST=r1))
 
-.PHONY: lab lab-one lab-down lab-status lab-start lab-stop lab-kill lab-freeze lab-thaw \
-	lab-restart lab-reload lab-apart lab-together lab-logs lab-reset lab-clean
+.PHONY: lab lab-one lab-real lab-cut lab-heal lab-down lab-status lab-start lab-stop lab-kill \
+	lab-freeze lab-thaw lab-restart lab-reload lab-apart lab-together lab-logs lab-reset lab-clean
 
 lab: ## Start the lab, a small real OpenStack cloud in two regions.
 	@$(LAB) up
 
 lab-one: ## Start the lab with its first region only.
 	@$(LAB) up --region one
+
+lab-real: ## Start the lab's first region with real guests on Ceph, which takes root.
+	@$(LAB) up --real
+
+lab-cut: ## Cut HOST=r1 of the lab with real guests off, or only LINK=management|storage.
+	@$(LAB) cut $(ONE_HOST) $(if $(LINK),--link $(LINK))
+
+lab-heal: ## Put the links of HOST=r1 back.
+	@$(LAB) heal $(ONE_HOST)
 
 lab-down: ## Stop the lab and keep its data.
 	@$(LAB) down

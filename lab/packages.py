@@ -38,16 +38,20 @@ def install(progress: Progress) -> None:
             f'only {free:.1f} GiB of disk are free at {layout.LAB}',
             f'free some: the lab needs {_WANTED_FREE_GIB} GiB',
         )
-    missing = _missing_debian_packages()
-    if missing:
-        with progress.phase(f'Debian packages: {" ".join(missing)}'):
-            _install_debian(missing)
+    install_debian(progress, _missing_debian_packages())
     wanted = _wanted_environment()
     is_there = (layout.VENV / 'bin' / 'python').exists()
     if not (is_there and stamps.is_set(layout.STAMPS, 'venv', wanted)):
         with progress.phase('Python environment (one, for all services)'):
             _make_environment(progress)
         stamps.put(layout.STAMPS, 'venv', wanted)
+
+
+def install_debian(progress: Progress, missing: list[str]) -> None:
+    """Install these Debian packages; nothing when there are none."""
+    if missing:
+        with progress.phase(f'Debian packages: {" ".join(missing)}'):
+            _install_debian(missing)
 
 
 def uv(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:

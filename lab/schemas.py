@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from lab import database, layout, ports, problems, regions, services, stamps
+from lab import database, layout, ports, problems, regions, service, stamps
 from lab.progress import Progress
 
 # Two cores; the third fills the pauses in which another one waits for the database.
@@ -168,7 +168,7 @@ def _manage(program: str, *arguments: str) -> None:
     """Run a service's own tool."""
     done = subprocess.run(
         [str(layout.VENV / 'bin' / program), *arguments],
-        env=services.base_environment(),
+        env=service.base_environment(),
         cwd=layout.HOME,
         capture_output=True,
         text=True,

@@ -97,10 +97,10 @@ def _version() -> str:
     return stamps.digest(layout.SOURCES / 'seed.py', layout.SOURCES / 'regions.py')
 
 
-def hosts_are_mapped(which: regions.Region) -> bool:
-    """Tell whether Nova's scheduler has found all compute hosts of the region."""
+def hosts_are_mapped(which: regions.Region, hosts: Sequence[str]) -> bool:
+    """Tell whether Nova's scheduler has found these compute hosts of the region."""
     found = database.query(f'SELECT host FROM nova_api_{which.key}.host_mappings')
-    return {row[0] for row in found} >= set(which.computes)
+    return {row[0] for row in found} >= set(hosts)
 
 
 class _Identity:

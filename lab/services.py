@@ -1,32 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of what runs: each service's command, its needs, and how one sees that it works."""
 
-import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from lab import broker, database, layout, ports, readiness, regions
-
-
-@dataclasses.dataclass(frozen=True)
-class Service:
-    """One program of the lab. ``name`` is also the name of its records and of its log.
-
-    ``region`` is None for what both regions share. ``stop_seconds`` is how long it may take to end
-    by itself. Heat's and Nova's programs sign off at once and then wait for threads that never end;
-    the database gets long enough to end in order. ``is_option`` is set for what ``up`` does not
-    start.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    ready: readiness.Check
-    needs: tuple[str, ...] = ()
-    region: str | None = None
-    port: int | None = None
-    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    stop_seconds: float = 4.0
-    is_option: bool = False
+from lab.real import kind
+from lab.real import services as real_services
+from lab.service import Service, program
 
 
 def table(block: ports.Ports) -> list[Service]:
@@ -36,7 +17,7 @@ def table(block: ports.Ports) -> list[Service]:
         services += _of_region(region, block)
     services += _alarming(block)
     services += _options(block)
-    return services
+    return real_services.with_real(services, block) if kind.is_real() else services
 
 
 def of_regions(services: list[Service], keys: set[str]) -> list[Service]:
@@ -48,32 +29,12 @@ def of_regions(services: list[Service], keys: set[str]) -> list[Service]:
     ]
 
 
-def base_environment() -> dict[str, str]:
-    """Return the environment of every program: nothing is taken over from the caller's."""
-    return {
-        'PATH': f'{layout.VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        'HOME': str(layout.HOME),
-        'TMPDIR': str(layout.TMP),
-        'LANG': 'C.UTF-8',
-        'PYTHONUNBUFFERED': '1',
-    }
-
-
-def environment(service: Service) -> dict[str, str]:
-    """Return the whole environment of a service."""
-    return {**base_environment(), **service.environment}
-
-
-def _bin(name: str) -> str:
-    return str(layout.VENV / 'bin' / name)
-
-
 def _uwsgi(
     module: str, port: int, arguments: str = '', processes: int = 1, threads: int = 4
 ) -> tuple[str, ...]:
     """Return the command that serves one WSGI application."""
     command = [
-        _bin('uwsgi'),
+        program('uwsgi'),
         f'--http-socket={ports.ADDRESS}:{port}',
         f'--home={layout.VENV}',
         *([f'--module={module}:application'] if module else []),
@@ -223,7 +184,7 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
     return [
         Service(
             name=f'nova-conductor-{key}',
-            command=(_bin('nova-conductor'), *files),
+            command=(program('nova-conductor'), *files),
             ready=readiness.nova_service(key, 'nova-conductor', f'nova-{key}'),
             # It asks Placement for its version when it starts, and ends without an answer.
             needs=('rabbitmq', f'placement-{key}'),
@@ -246,7 +207,7 @@ def _nova(region: regions.Region, block: ports.Ports) -> list[Service]:
         ),
         Service(
             name=f'nova-scheduler-{key}',
-            command=(_bin('nova-scheduler'), *files),
+            command=(program('nova-scheduler'), *files),
             ready=readiness.nova_service(key, 'nova-scheduler', f'nova-{key}'),
             needs=('rabbitmq', f'placement-{key}'),
             region=key,
@@ -261,7 +222,7 @@ def _nova_compute(region: regions.Region, host: str) -> Service:
     files = _config_files(folder / 'nova.conf', folder / f'{host}.conf')
     return Service(
         name=f'nova-compute-{host}',
-        command=(_bin('python'), launcher, *files),
+        command=(program('python'), launcher, *files),
         ready=readiness.nova_service(key, 'nova-compute', host),
         needs=(f'nova-conductor-{key}', f'placement-{key}'),
         region=key,
@@ -287,14 +248,14 @@ def _cinder(region: regions.Region, block: ports.Ports) -> list[Service]:
         ),
         Service(
             name=f'cinder-scheduler-{key}',
-            command=(_bin('cinder-scheduler'), *files),
+            command=(program('cinder-scheduler'), *files),
             ready=readiness.cinder_service(key, 'cinder-scheduler', f'cinder-{key}'),
             needs=('mariadb', 'rabbitmq'),
             region=key,
         ),
         Service(
             name=f'cinder-volume-{key}',
-            command=(_bin('cinder-volume'), *files),
+            command=(program('cinder-volume'), *files),
             ready=readiness.cinder_service(key, 'cinder-volume', f'cinder-{key}@fake'),
             needs=('mariadb', 'rabbitmq'),
             region=key,
@@ -328,7 +289,7 @@ def _heat(region: regions.Region, block: ports.Ports) -> list[Service]:
             Service(
                 name=engine,
                 command=(
-                    _bin('heat-engine'),
+                    program('heat-engine'),
                     *files,
                     '--config-file',
                     str(folder / f'{engine}.conf'),
@@ -356,26 +317,26 @@ def _alarming(block: ports.Ports) -> list[Service]:
         ),
         Service(
             name='aodh-evaluator',
-            command=(_bin('aodh-evaluator'), *file),
+            command=(program('aodh-evaluator'), *file),
             ready=readiness.log_says('aodh-evaluator', 'initiating evaluation cycle'),
             needs=('mariadb', 'rabbitmq'),
         ),
         Service(
             name='aodh-listener',
-            command=(_bin('aodh-listener'), *file),
+            command=(program('aodh-listener'), *file),
             ready=listens('alarm.all.sample'),
             needs=('mariadb', 'rabbitmq'),
         ),
         Service(
             name='aodh-notifier',
-            command=(_bin('aodh-notifier'), *file),
+            command=(program('aodh-notifier'), *file),
             ready=listens('alarming.sample'),
             needs=('mariadb', 'rabbitmq'),
         ),
         Service(
             name='ceilometer-notification',
             command=(
-                _bin('ceilometer-agent-notification'),
+                program('ceilometer-agent-notification'),
                 '--config-file',
                 str(layout.ETC / 'ceilometer' / 'ceilometer.conf'),
             ),

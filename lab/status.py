@@ -4,6 +4,8 @@
 import json
 
 from lab import layout, ports, processes, services
+from lab.real import kind, network
+from lab.real.addresses import Plan
 
 _HEAD = ('SERVICE', 'STATE', 'PID', 'PORT', 'MEMORY', 'LOG')
 
@@ -54,4 +56,7 @@ def as_table(block: ports.Ports) -> str:
     running = sum(fact['state'] == 'running' for fact in facts)
     memory = sum(int(str(fact['memory_mib'])) for fact in facts)
     lines.append(f'{running} of {len(facts)} services run, {memory / 1024:.1f} GiB of memory')
+    if kind.is_real():
+        cut = network.cut_links(Plan(block.base))
+        lines += [f'{host} is cut from its {link.value}' for host, link in cut]
     return '\n'.join(lines)

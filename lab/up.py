@@ -23,18 +23,30 @@ from lab import (
     services,
 )
 from lab.progress import Progress
+from lab.real import ceph, kind, names, seeding
+from lab.real import packages as real_packages
+from lab.real.addresses import HOSTS
+from lab.service import Service
 
 _MAPPING_PATIENCE_SECONDS = 60
 
 
-def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
-    """Install, configure, start and fill what is missing of the wanted regions."""
+def run(block: ports.Ports, wanted: Sequence[regions.Region], *, real: bool = False) -> None:
+    """Install, configure, start and fill what is missing of the wanted regions.
+
+    :param real: whether with real guests.
+    """
     progress = Progress()
     _check_socket_path()
     layout.make_folders()
+    _refuse_other_kind(block, real)
     packages.install(progress)
+    if real:
+        real_packages.install(progress)
     is_heat_ha_new = plugin.install(progress)
     ports.settle(block)
+    kind.become(real, block.base)
+    layout.make_folders()
     apart.end(block, starts_heat=False)
     golden.restore(progress, block, wanted)
     config.write_all(block)
@@ -52,6 +64,10 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
         schemas.sync(progress, block, wanted)
         boot.start_all(progress, [by_name['keystone']])
         seed.identity(progress, block)
+    if real:
+        # Cinder looks for its pool when it starts.
+        boot.start_all(progress, [by_name[name] for name in names.CEPH])
+        ceph.make_pools()
     boot.start_all(progress, table)
     if is_new:
         seed.shared(progress, block)
@@ -59,7 +75,10 @@ def run(block: ports.Ports, wanted: Sequence[regions.Region]) -> None:
             seed.region(progress, block, region)
     # Also where only a second region is new: nothing asks for a network then.
     seed.wake_network(block)
-    _wait_for_hosts(wanted)
+    if real:
+        seeding.fill(progress, block)
+    for region in wanted:
+        _wait_for_hosts(region, HOSTS if real else region.computes)
     if is_new:
         golden.save(progress, block, wanted)
     progress.summary()
@@ -75,7 +94,7 @@ def reload(block: ports.Ports) -> None:
     progress.summary()
 
 
-def _stop_heat(block: ports.Ports) -> list[services.Service]:
+def _stop_heat(block: ports.Ports) -> list[Service]:
     """Stop Heat's programs, which have loaded an older heat-ha, and return them.
 
     Those that died are among them: the older heat-ha may have been the reason.
@@ -99,20 +118,29 @@ def _check_socket_path() -> None:
         )
 
 
-def _wait_for_hosts(wanted: Sequence[regions.Region]) -> None:
+def _refuse_other_kind(block: ports.Ports, real: bool) -> None:
+    """Refuse to start one kind of lab while the other one runs.
+
+    :raises problems.Problem: it does.
+    """
+    runs = any(processes.look(service.name).group for service in services.table(block))
+    if kind.is_real() != real and runs:
+        raise problems.Problem('a lab of the other kind runs', 'stop it: python3 -m lab down')
+
+
+def _wait_for_hosts(region: regions.Region, hosts: Sequence[str]) -> None:
     """Wait until Nova can schedule to each host: its scheduler looks every ten seconds."""
     deadline = time.monotonic() + _MAPPING_PATIENCE_SECONDS
-    for region in wanted:
-        while not seed.hosts_are_mapped(region):
-            if time.monotonic() > deadline:
-                raise problems.Problem(
-                    f"Nova's scheduler did not find the hosts of {region.name}",
-                    f'look at {layout.log_of(f"nova-scheduler-{region.key}")}',
-                )
-            time.sleep(0.5)
+    while not seed.hosts_are_mapped(region, hosts):
+        if time.monotonic() > deadline:
+            raise problems.Problem(
+                f"Nova's scheduler did not find the hosts of {region.name}",
+                f'look at {layout.log_of(f"nova-scheduler-{region.key}")}',
+            )
+        time.sleep(0.5)
 
 
-def _say_where(progress: Progress, table: Sequence[services.Service]) -> None:
+def _say_where(progress: Progress, table: Sequence[Service]) -> None:
     memory = sum(processes.look(service.name).memory_kib for service in table)
     shown = layout.CLOUDS.relative_to(layout.ROOT)
     progress.say('')
