@@ -118,7 +118,7 @@ class Agent:
             self._add(source, parsed, parsed.host)
             return
         try:
-            self.take(source, parsed)
+            self._add(source, parsed, self._host_of(source, parsed))
         except exceptions.Refused as exc:
             LOG.debug('source=%s %s', source, exc)
 
@@ -126,17 +126,29 @@ class Agent:
         """Take what somebody reports who waits for an answer.
 
         :raises exceptions.Refused: the name of the host means none of Nova's, or several.
-        :raises exceptions.CouldNotAsk: Nova's hosts are not known yet.
+        :raises exceptions.CouldNotAsk: Nova's hosts are not known yet, or it does not show this one
+            now.
         """
         services = self._table.services
         if not services:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
+        host = self._host_of(source, parsed)
+        if host not in services:
+            raise exceptions.CouldNotAsk('nova', f'host {host}', 'it does not show it now')
+        return self._add(source, parsed, host)
+
+    def _host_of(self, source: str, parsed: reports.ParsedReport) -> str:
+        """Nova's name of the host that is meant. :raises exceptions.Refused: see ``match``."""
+        # What was the name of one host a moment ago does not mean another one now (S2).
+        known = self._table.remembered()
+        if source == sources.NovaNotifications.name:
+            # Nova writes its own names.
+            known &= {parsed.host}
         try:
-            host = host_names.match(parsed.host, services)
+            return host_names.match(parsed.host, known)
         except exceptions.Refused:
             metrics.REFUSED.labels(source, 'host').inc()
             raise
-        return self._add(source, parsed, host)
 
     def _add(self, source: str, parsed: reports.ParsedReport, host: str) -> report_table.Arrival:
         metrics.REPORTS.labels(source, parsed.claimed.value).inc()
