@@ -158,6 +158,21 @@ def test_an_agent_with_a_name_that_means_something_else_does_not_start(monkeypat
             agent._run(conf)
 
 
+@pytest.mark.parametrize('start', [agent._run, agent._check])
+@pytest.mark.parametrize(
+    'line', ['[heat_ha_agent]\nsettle =', '[heat_ha_agent]\nproof_valid = nan',
+             '[heat_ha_agent]\npoll_interval = inf', '[heat_ha_agent]\nstorm_period = an hour',
+             '[heat_ha_rescue]\nmark_settle ='],
+)  # fmt: skip
+def test_a_number_that_a_round_would_stumble_over_is_refused_at_the_start(tmp_path, line, start):
+    (tmp_path / 'agent.conf').write_text(line + '\n')
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf(['--config-file', str(tmp_path / 'agent.conf')])
+    with pytest.raises(exceptions.Refused, match=line.partition('\n')[2].split()[0]):
+        start(conf)
+
+
 def test_turns_of_an_earlier_failure_are_left_as_they_are(store):
     put(store, Phase.DROPPED, ('deferred',))
     entry = store.get(agent_store.RESCUE, 'c1')
