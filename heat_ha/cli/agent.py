@@ -274,7 +274,7 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
         store,
         fences,
         report_table.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
-        isolation.IsolationMonitor(heat_rpc.ping),
+        isolation.IsolationMonitor(heat_rpc.ping, settings.poll_interval),
         dispatcher.Dispatcher(
             store, nova, liveness, settings.limits, own.servers_at_once, own.servers_per_destination
         ),
