@@ -212,7 +212,7 @@ class Dispatcher:
         past = [
             one
             for entry in self._store.all(agent_store.RESCUE).values()
-            for one in dispatch_rules.past_of(_dispatches_of(entry))
+            for one in dispatch_rules.past_of(_counted(entry))
         ]
         own = {n: (p.protection.max_rescues, p.protection.period) for n, p in policies.items()}
         return dispatch_rules.guarded(dispatches, own, past, self._limits, time.time())
@@ -269,3 +269,9 @@ def _dispatches_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispat
         dispatch_rules.Dispatches, entry.value, 'the list of policies of a failed host'
     )
     return list(found.rows)
+
+
+def _counted(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
+    """The policies of any host, as far as the storm guard counts them, also of a newer version."""
+    known = serialization.pruned(dispatch_rules.Dispatches, entry.value)
+    return _dispatches_of(entry._replace(value=known))

@@ -208,7 +208,8 @@ class Agent:
         """Look at all hosts once. :returns: seconds until the next look."""
         self._table.refresh()
         services = self._table.services
-        incidents = self._observer.incidents()
+        recorded = self._observer.recorded()
+        incidents = recorded.incidents
         now = time.time()
         self._reports.expire(services, now)
         self._monitor.update(services)
@@ -216,7 +217,9 @@ class Agent:
         _count(incidents)
         pause = self._settings.poll_interval
         moment = self._observer.moment(incidents, now)
-        for host in sorted(set(services) | set(incidents)):
+        for host, why in recorded.unreadable.items():
+            self._log.line(host, f'host={host} is left alone: {why}', logging.WARNING)
+        for host in sorted((set(services) | set(incidents)) - set(recorded.unreadable)):
             observed = self._observer.observe(host, moment)
             step = decide.next_step(observed, self._settings.host)
             phase, age = None, float('inf')
