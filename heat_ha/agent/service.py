@@ -38,8 +38,8 @@ from heat_ha.fencing import inventory
 
 LOG = logging.getLogger(__name__)
 
-# Hosts that are worked on at once; fencing waits for a BMC most of the time.
-WORKERS = 8
+# Hosts that are worked on at once; and how many may wait for power controls or engines besides.
+WORKERS, SLOW_WORKERS = 8, 32
 
 # Seconds between two rounds at least, however often a sender reports something new.
 SHORTEST_PAUSE = 0.2
@@ -182,12 +182,16 @@ class Agent:
     def run(self) -> None:
         """Look at the hosts again and again until ``stop``."""
         self._watch.start()
-        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        # The second one ends first: it hands work over to the first one.
+        with (
+            concurrent.futures.ThreadPoolExecutor(SLOW_WORKERS, 'slow') as slow,
+            concurrent.futures.ThreadPoolExecutor(WORKERS, 'quick') as quick,
+        ):
             while not self._is_over:
                 started = time.monotonic()
                 self._wake.clear()
                 try:
-                    pause = self.round(pool)
+                    pause = self.round(quick, slow)
                     self._finished_at = time.monotonic()
                 except Exception as exc:
                     # A round that could not be finished decides nothing (S2).
@@ -204,8 +208,17 @@ class Agent:
         self._watch.stop()
         self._wake.set()
 
-    def round(self, pool: concurrent.futures.Executor) -> float:
-        """Look at all hosts once. :returns: seconds until the next look."""
+    def round(
+        self,
+        pool: concurrent.futures.Executor,
+        slow: concurrent.futures.Executor | None = None,
+    ) -> float:
+        """Look at all hosts once.
+
+        :param slow: for steps that may wait for long; by default they are done in ``pool``.
+        :returns: seconds until the next look.
+        """
+        pools = worker.Pools(pool, slow or pool)
         self._table.refresh()
         services = self._table.services
         recorded = self._observer.recorded()
@@ -231,7 +244,7 @@ class Agent:
             if isinstance(step, decide.Wait) and not has_to_look:
                 self._log.decision(host, observed.incident, step)
                 continue
-            self._worker.start(pool, host)
+            self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
         return pause
 
