@@ -45,6 +45,12 @@ def put(store, phase, turns=()):
         store.put(agent_store.RESCUE, 'c1', {'opened': 1000.0, 'rows': rows}, 0)
 
 
+def put_turns(store, turn):
+    entry = store.get(agent_store.RESCUE, 'c1')
+    rows = [row | {'turn': turn} for row in entry.value['rows']]
+    store.put(agent_store.RESCUE, 'c1', entry.value | {'rows': rows}, entry.version)
+
+
 def now(store):
     rescues = store.get(agent_store.RESCUE, 'c1')
     turns = [row['turn'] for row in rescues.value['rows']] if rescues.value else []
@@ -81,6 +87,23 @@ def test_only_rescues_that_are_held_back_are_released_or_dropped(store, verb, ph
     put(store, Phase.DONE, ('done', 'deferred'))
     assert agent._by_hand(verb, 'c1') == 0
     assert now(store) == (phase, ['done', turn])
+
+
+@pytest.mark.parametrize('phase', Phase)
+def test_what_is_released_is_what_somebody_will_signal(store, phase):
+    put(store, phase, ('deferred',))
+    is_over = phase in (Phase.QUARANTINED, Phase.CLOSED, Phase.DROPPED)
+    if is_over:
+        with pytest.raises(exceptions.Refused, match=f'c1 is {phase.value}, so nobody rescues'):
+            agent._by_hand('release', 'c1')
+        assert now(store) == (phase.value, ['deferred'])
+    else:
+        assert agent._by_hand('release', 'c1') == 0
+        assert now(store)[1] == ['waiting']
+    # What was held back may be dropped in each phase.
+    put_turns(store, 'deferred')
+    assert agent._by_hand('drop', 'c1') == 0
+    assert now(store)[1] == ['dropped']
 
 
 @pytest.mark.parametrize('verb', ['release', 'drop'])
