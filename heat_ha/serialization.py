@@ -82,6 +82,25 @@ def decode(kind: type[T], found: Any, what: str) -> T:
     return value
 
 
+def pruned(kind: Any, found: Any) -> Any:
+    """Leave out the fields, at every depth, that this version does not know.
+
+    For what is only counted: what is left must never be carried on or written.
+    """
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if found is None:
+        return None
+    if origin in (typing.Union, types.UnionType):
+        return pruned(_not_none(args), found)
+    if origin is tuple and args[-1] is Ellipsis and isinstance(found, (list, tuple)):
+        return [pruned(args[0], one) for one in found]
+    if not dataclasses.is_dataclass(kind) or not isinstance(found, collections.abc.Mapping):
+        return found
+    keys = _form(kind).keys
+    hints = {keys.get(field.name, field.name): hint for field, hint in _fields(kind)}
+    return {key: pruned(hints[key], one) for key, one in found.items() if key in hints}
+
+
 class _Unknown(ValueError):
     """What was found, with the field in which it was."""
 

@@ -34,13 +34,13 @@ class DecisionLog:
         if self.line(host, line) and kind != 'wait':
             metrics.DECISIONS.labels(kind).inc()
 
-    def line(self, about: str, text: str) -> bool:
+    def line(self, about: str, text: str, level: int = logging.INFO) -> bool:
         """Log a line about a host or the agent. :returns: whether it differs from the last one."""
         with self._guard:
             if self._last.get(about) == text:
                 return False
             self._last[about] = text
-        LOG.info('%s', text)
+        LOG.log(level, '%s', text)
         return True
 
     def last(self, about: str) -> str:

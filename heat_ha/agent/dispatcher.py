@@ -69,6 +69,8 @@ class Dispatcher:
         self._empty = empty_answers.EmptyAnswers()
         # Servers that were seen to have left their host, by host and opening of its incident.
         self._left: dict[str, tuple[float, set[str]]] = {}
+        # Why the record of a policy is not understood in full, by its number, as it was last told.
+        self._unclear: dict[int, str] = {}
 
     def unfinished(
         self, incident: Incident, services: Mapping[str, ComputeService]
@@ -212,7 +214,7 @@ class Dispatcher:
         past = [
             one
             for entry in self._store.all(agent_store.RESCUE).values()
-            for one in dispatch_rules.past_of(_dispatches_of(entry))
+            for one in dispatch_rules.past_of(_counted(entry))
         ]
         own = {n: (p.protection.max_rescues, p.protection.period) for n, p in policies.items()}
         return dispatch_rules.guarded(dispatches, own, past, self._limits, time.time())
@@ -221,6 +223,11 @@ class Dispatcher:
         self, dispatches: Sequence[dispatch_rules.PolicyDispatch]
     ) -> dict[int, dispatch_rules.PolicyState]:
         found = policy_index.states_of([d.number for d in dispatches])
+        for one in dispatches:
+            why = found[one.number].unclear if one.number in found else ''
+            if why and why != self._unclear.get(one.number):
+                self._unclear[one.number] = why
+                LOG.warning('policy=%s stack=%s %s', one.name, one.stack_name, why)
         return {
             number: dispatch_rules.PolicyState(
                 is_at_work=bool(s.engine) and self._liveness.is_alive(s.engine), rescues=s.rescues
@@ -269,3 +276,9 @@ def _dispatches_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispat
         dispatch_rules.Dispatches, entry.value, 'the list of policies of a failed host'
     )
     return list(found.rows)
+
+
+def _counted(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:
+    """The policies of any host, as far as the storm guard counts them, also of a newer version."""
+    known = serialization.pruned(dispatch_rules.Dispatches, entry.value)
+    return _dispatches_of(entry._replace(value=known))

@@ -12,7 +12,8 @@ from heat_ha.cloud import model as cloud
 # missing.
 PING_EVERY, PING_LIMIT = 5.0, 5
 
-# Seconds for which the last answer of a service counts.
+# Seconds for which the last answer of a service counts, at least. Of one that is asked more seldom,
+# it counts until the next one may have come.
 VALID = 20.0
 
 
@@ -32,10 +33,14 @@ class IsolationMonitor:
     """What of the cloud answered this agent, and when.
 
     :param ping: raises HaError when no engine answers over the broker.
+    :param poll_interval: seconds between two looks at the hosts; the engines are not asked more
+        often than that, and answer after the look that asks them.
     """
 
-    def __init__(self, ping: Callable[[int], None]) -> None:
+    def __init__(self, ping: Callable[[int], None], poll_interval: float = 0.0) -> None:
         self._ping = ping
+        self._nova_valid = max(VALID, poll_interval + PING_LIMIT)
+        self._broker_valid = max(VALID, 2 * poll_interval + PING_LIMIT)
         self._nova_at = self._broker_at = float('-inf')
         self._nova_why = self._broker_why = 'it was not asked yet'
         self._quorum = ''
@@ -53,7 +58,7 @@ class IsolationMonitor:
 
     def has_nova(self) -> bool:
         """Whether Nova has answered lately, so that its answer still counts."""
-        return time.monotonic() - self._nova_at < VALID
+        return time.monotonic() - self._nova_at < self._nova_valid
 
     def update(self, services: Mapping[str, cloud.ComputeService]) -> None:
         """Ask the engines over the broker, and count the hosts."""
@@ -85,6 +90,6 @@ class IsolationMonitor:
         """Why the agent may begin nothing; '' when it may."""
         if not self.has_nova():
             return f'cut off from Nova: {self._nova_why}'
-        if time.monotonic() - self._broker_at > VALID:
+        if time.monotonic() - self._broker_at > self._broker_valid:
             return f'cut off from the broker or all engines: {self._broker_why}'
         return self._quorum

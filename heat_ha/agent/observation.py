@@ -9,13 +9,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from heat_ha import exceptions, serialization
+from heat_ha import exceptions
 from heat_ha.agent import (
     dispatcher,
     empty_answers,
     isolation,
     model,
     power_watch,
+    recorded,
     report_table,
     service_table,
     silences,
@@ -109,13 +110,9 @@ class Observer:
         """Ask these sources whether they have a problem."""
         self._sources = found
 
-    def incidents(self) -> dict[str, Incident]:
-        """All incidents on record, by host. :raises exceptions.Unreadable: of a newer version."""
-        found = self._store.all(agent_store.INCIDENT)
-        return {
-            host: serialization.decode(Incident, entry.value, f'the incident of host {host}')
-            for host, entry in found.items()
-        }
+    def recorded(self) -> recorded.Recorded:
+        """All incidents on record."""
+        return recorded.read(self._store.all(agent_store.INCIDENT), time.time())
 
     def situation(self, host: str) -> Situation:
         """Read all that the next step for a host depends on; the caller has the host's lock.
@@ -123,7 +120,10 @@ class Observer:
         :raises exceptions.HaError: something that matters could not be read.
         """
         entry = self._store.get(agent_store.INCIDENT, host)
-        found = self.observe(host, self.moment(self.incidents(), time.time()))
+        known = self.recorded()
+        if why := known.unreadable.get(host):
+            raise exceptions.HaError(why)
+        found = self.observe(host, self.moment(known.incidents, time.time()))
         self._look_at_power(found.incident)
         if self.needs_audit(found):
             found = dataclasses.replace(found, leftovers=self._leftovers(found))

@@ -40,7 +40,7 @@ class Reception:
     """Reads bodies, and hands over what they report.
 
     :param take: takes one report. :raises exceptions.Refused: its host is unknown;
-        :raises exceptions.CouldNotAsk: no host is known yet.
+        :raises exceptions.CouldNotAsk: its host is not known yet, or not shown now.
     :param settings: how a sender's bodies are read, by its name.
     """
 
@@ -64,16 +64,19 @@ class Reception:
         arrived: list[dict[str, str]] = []
         wrong = list(found.refused)
         metrics.REFUSED.labels('webhook', 'form').inc(len(wrong))
+        unasked = ''
         for one in found.reports:
             try:
                 arrival = self._take(dataclasses.replace(one, sender=sender))
             except exceptions.Refused as exc:
                 wrong.append(str(exc))
             except exceptions.CouldNotAsk as exc:
-                # Nothing of it is lost: the sender sends it again.
-                return say(http.HTTPStatus.SERVICE_UNAVAILABLE, f'{exc}. Send it again')
+                unasked = unasked or str(exc)
             else:
                 arrived.append({'host': one.host, 'says': one.claimed.value, 'is': arrival.value})
+        if unasked:
+            # Nothing of it is lost: the sender sends all of it again, which repeats the rest.
+            return say(http.HTTPStatus.SERVICE_UNAVAILABLE, f'{unasked}. Send it again')
         if wrong and not arrived and not found.ignored:
             return self._refuse(sender, wrong, is_counted=True)
         if wrong:

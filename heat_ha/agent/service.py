@@ -39,8 +39,8 @@ from heat_ha.fencing import inventory
 
 LOG = logging.getLogger(__name__)
 
-# Hosts that are worked on at once; fencing waits for a BMC most of the time.
-WORKERS = 8
+# Hosts that are worked on at once; and how many may wait for power controls or engines besides.
+WORKERS, SLOW_WORKERS = 8, 32
 
 # Seconds between two rounds at least, however often a sender reports something new.
 SHORTEST_PAUSE = 0.2
@@ -120,7 +120,7 @@ class Agent:
             self._add(source, parsed, parsed.host)
             return
         try:
-            self.take(source, parsed)
+            self._add(source, parsed, self._host_of(source, parsed))
         except exceptions.Refused as exc:
             LOG.debug('source=%s %s', source, exc)
 
@@ -128,17 +128,29 @@ class Agent:
         """Take what somebody reports who waits for an answer.
 
         :raises exceptions.Refused: the name of the host means none of Nova's, or several.
-        :raises exceptions.CouldNotAsk: Nova's hosts are not known yet.
+        :raises exceptions.CouldNotAsk: Nova's hosts are not known yet, or it does not show this one
+            now.
         """
         services = self._table.services
         if not services:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
+        host = self._host_of(source, parsed)
+        if host not in services:
+            raise exceptions.CouldNotAsk('nova', f'host {host}', 'it does not show it now')
+        return self._add(source, parsed, host)
+
+    def _host_of(self, source: str, parsed: reports.ParsedReport) -> str:
+        """Nova's name of the host that is meant. :raises exceptions.Refused: see ``match``."""
+        # What was the name of one host a moment ago does not mean another one now (S2).
+        known = self._table.remembered()
+        if source == sources.NovaNotifications.name:
+            # Nova writes its own names.
+            known &= {parsed.host}
         try:
-            host = host_names.match(parsed.host, services)
+            return host_names.match(parsed.host, known)
         except exceptions.Refused:
             metrics.REFUSED.labels(source, 'host').inc()
             raise
-        return self._add(source, parsed, host)
 
     def _add(self, source: str, parsed: reports.ParsedReport, host: str) -> report_table.Arrival:
         metrics.REPORTS.labels(source, parsed.claimed.value).inc()
@@ -172,12 +184,16 @@ class Agent:
     def run(self) -> None:
         """Look at the hosts again and again until ``stop``."""
         self._watch.start()
-        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        # The second one ends first: it hands work over to the first one.
+        with (
+            concurrent.futures.ThreadPoolExecutor(SLOW_WORKERS, 'slow') as slow,
+            concurrent.futures.ThreadPoolExecutor(WORKERS, 'quick') as quick,
+        ):
             while not self._is_over:
                 started = time.monotonic()
                 self._wake.clear()
                 try:
-                    pause = self.round(pool)
+                    pause = self.round(quick, slow)
                     self._finished_at = time.monotonic()
                 except Exception as exc:
                     # A round that could not be finished decides nothing (S2).
@@ -194,11 +210,21 @@ class Agent:
         self._watch.stop()
         self._wake.set()
 
-    def round(self, pool: concurrent.futures.Executor) -> float:
-        """Look at all hosts once. :returns: seconds until the next look."""
+    def round(
+        self,
+        pool: concurrent.futures.Executor,
+        slow: concurrent.futures.Executor | None = None,
+    ) -> float:
+        """Look at all hosts once.
+
+        :param slow: for steps that may wait for long; by default they are done in ``pool``.
+        :returns: seconds until the next look.
+        """
+        pools = worker.Pools(pool, slow or pool)
         self._table.refresh()
         services = self._table.services
-        incidents = self._observer.incidents()
+        recorded = self._observer.recorded()
+        incidents = recorded.incidents
         self._renewal.look(incidents)
         now = time.time()
         self._reports.expire(services, now)
@@ -207,7 +233,9 @@ class Agent:
         _count(incidents)
         pause = self._settings.poll_interval
         moment = self._observer.moment(incidents, now)
-        for host in sorted(set(services) | set(incidents)):
+        for host, why in recorded.unreadable.items():
+            self._log.line(host, f'host={host} is left alone: {why}', logging.WARNING)
+        for host in sorted((set(services) | set(incidents)) - set(recorded.unreadable)):
             observed = self._observer.observe(host, moment)
             step = decide.next_step(observed, self._settings.host)
             phase, age = None, float('inf')
@@ -219,7 +247,7 @@ class Agent:
             if isinstance(step, decide.Wait) and not has_to_look:
                 self._log.decision(host, observed.incident, step)
                 continue
-            self._worker.start(pool, host)
+            self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
         return pause
 

@@ -13,6 +13,10 @@ from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.rules import heartbeats
 from heat_ha.cloud import model as cloud
 
+# Seconds for which a host that Nova shows no more is still one of Nova's hosts: its cell's database
+# may not answer, and what was sent about it may be on the way.
+REMEMBERED = 86400.0
+
 
 class ServiceTable:
     """The nova-compute service of each host. Threads write and read it.
@@ -30,6 +34,7 @@ class ServiceTable:
         self._heartbeats: dict[str, collections.deque[heartbeats.Heartbeat]] = {}
         self._written: dict[str, heartbeats.Heartbeat] = {}
         self._shown_since: dict[str, float] = {}
+        self._shown_at: dict[str, float] = {}
         self._looked_at = float('-inf')
 
     def refresh(self) -> None:
@@ -66,6 +71,7 @@ class ServiceTable:
                 if before is not None and heartbeats.is_heartbeat(before, service):
                     own = collections.deque[heartbeats.Heartbeat](maxlen=heartbeats.RETAINED)
                     self._heartbeats.setdefault(host, own).append(seen)
+            self._shown_at |= dict.fromkeys(found, seen.seen)
             self._services = dict(found)
 
     def note_one(self, service: cloud.ComputeService) -> None:
@@ -78,6 +84,17 @@ class ServiceTable:
     def services(self) -> Mapping[str, cloud.ComputeService]:
         """All hosts as Nova last showed them; never changed in place."""
         return self._services
+
+    def remembered(self) -> frozenset[str]:
+        """The names of all hosts that Nova shows, or has shown within the last day."""
+        now = time.time()
+        with self._guard:
+            self._shown_at = {
+                host: at
+                for host, at in self._shown_at.items()
+                if host in self._services or now - at <= REMEMBERED
+            }
+            return frozenset(self._shown_at)
 
     def heartbeat_times(self) -> dict[str, tuple[float, ...]]:
         """When the last heartbeats of each host were seen, the oldest first."""

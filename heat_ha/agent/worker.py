@@ -6,6 +6,7 @@ Whatever was decided is decided again under the lock, from what is on record the
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,21 @@ LOG = logging.getLogger(__name__)
 
 # Seconds before a host is worked on again after something failed: at first, and at most.
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
+
+# Steps that wait for somebody who may not answer: a power control, or an engine.
+SLOW_STEPS = (decide.Fence, decide.Rescue)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pools:
+    """Threads for work on hosts. Steps that are slow have their own, and keep no other waiting."""
+
+    quick: concurrent.futures.Executor
+    slow: concurrent.futures.Executor
+
+    def of(self, step: decide.Step) -> concurrent.futures.Executor:
+        """The pool in which a step is executed."""
+        return self.slow if isinstance(step, SLOW_STEPS) else self.quick
 
 
 class HostWorker:
@@ -53,19 +69,32 @@ class HostWorker:
         """Begin no further step; what is under way is on record."""
         self._is_over = True
 
-    def start(self, pool: concurrent.futures.Executor, host: str) -> None:
-        """Work on a host in a thread of the pool, unless one does or it waits after a failure."""
+    def start(self, pools: Pools, host: str, step: decide.Step) -> None:
+        """Work on a host in another thread, unless one does or it waits after a failure.
+
+        :param step: what it probably begins with.
+        """
         with self._guard:
             if host in self._busy or time.monotonic() < self._backoffs.get(host, (0.0, 0.0))[0]:
                 return
             self._busy.add(host)
-        pool.submit(self._work, host)
+        self._submit(pools, host, step)
 
-    def _work(self, host: str) -> None:
+    def _submit(self, pools: Pools, host: str, step: decide.Step) -> None:
+        pool = pools.of(step)
+        pool.submit(self._work, pools, host, pool is pools.slow)
+
+    def _work(self, pools: Pools, host: str, may_be_slow: bool) -> None:
+        slow = None
         try:
             with self._locked(host) as is_mine:
-                while is_mine and not self._is_over and self.step(host):
-                    pass
+                while is_mine and not self._is_over:
+                    found, step = self._next_step(host)
+                    if pools.of(step) is pools.slow and not may_be_slow:
+                        slow = step
+                        break
+                    if not self._steps.execute(found, step):
+                        break
             self._backoffs.pop(host, None)
         except agent_store.Changed as exc:
             LOG.info('host=%s %s: looking again', host, exc)
@@ -75,15 +104,22 @@ class HostWorker:
             LOG.exception('host=%s failed unexpectedly', host)
             self._back_off(host, str(exc))
         finally:
-            with self._guard:
-                self._busy.discard(host)
+            if slow is None:
+                with self._guard:
+                    self._busy.discard(host)
+        if slow is not None:
+            # The lock is free meanwhile; what is done is decided again under it.
+            self._submit(pools, host, slow)
 
     def step(self, host: str) -> bool:
         """Observe, decide, then act; the caller has the lock. :returns: whether to go on."""
+        return self._steps.execute(*self._next_step(host))
+
+    def _next_step(self, host: str) -> tuple[observation.Situation, decide.Step]:
         found = self._observer.situation(host)
         step = decide.next_step(found.observation, self._settings)
         self._log.decision(host, found.observation.incident, step)
-        return self._steps.execute(found, step)
+        return found, step
 
     @contextlib.contextmanager
     def _locked(self, host: str) -> Iterator[bool]:

@@ -23,7 +23,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, serialization
 from heat_ha.conf import agent as options
-from heat_ha.conf import nova_hosts
+from heat_ha.conf import checks, nova_hosts
 
 LOG = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def main() -> int:
         if conf.verb == 'run':
             return _run(conf)
         if conf.verb == 'check':
-            return _check(conf[options.GROUP])
+            return _check(conf)
         if conf.verb == 'unfence':
             return _unfence(conf[options.GROUP], conf.failed_host, conf.by)
         return _by_hand(conf.verb, conf.failed_host, conf.by)
@@ -122,10 +122,19 @@ def _store() -> Any:
     return store
 
 
+def _check_options(conf: Any) -> None:
+    """Check what a round or a fence would meet later. :raises exceptions.Refused: an option."""
+    options.register(conf)
+    conf.register_opts(nova_hosts.OPTIONS, group=nova_hosts.RESCUE)
+    checks.check(conf, options.GROUP, options.OPTIONS)
+    checks.check(conf, nova_hosts.RESCUE, nova_hosts.OPTIONS)
+
+
 def _settings(conf: Any, own: Any) -> Any:
     from heat_ha.agent import model, service
     from heat_ha.agent.rules import confirmation, storm
 
+    _check_options(conf)
     return service.Settings(
         name=own.name or socket.gethostname(),
         host=model.Settings(
@@ -270,7 +279,7 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
         store,
         fences,
         report_table.ReportTable(own.report_valid, [sources.NovaNotifications.name]),
-        isolation.IsolationMonitor(heat_rpc.ping),
+        isolation.IsolationMonitor(heat_rpc.ping, settings.poll_interval),
         dispatcher.Dispatcher(
             store, nova, liveness, settings.limits, own.servers_at_once, own.servers_per_destination
         ),
@@ -320,14 +329,15 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
     gmr.TextGuruMeditation.setup_autorun(_Version(), conf=conf)
 
 
-def _check(own: Any) -> int:
+def _check(conf: Any) -> int:
     """Ask everything that a rescue needs. :returns: the exit status."""
     from heat_ha.agent.adapters import credential
     from heat_ha.cli import agent_check
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
-    fences = inventory.read(own.fencing_file)
+    _check_options(conf)
+    fences = inventory.read(conf[options.GROUP].fencing_file)
     return agent_check.run(fences, _services, lambda: credential.rights(heat_rpc.region()))
 
 

@@ -22,6 +22,9 @@ ATTEMPTS, PAUSE = 10, 0.3
 
 Services = Callable[[], Mapping[str, ComputeService]]
 
+# In these nobody signals policies any more, before the host fails again.
+_OVER = (model.Phase.QUARANTINED, model.Phase.CLOSED, model.Phase.DROPPED)
+
 # The turns of policies that are not at their end.
 _OPEN_TURNS = ('waiting', 'signalled', 'deferred')
 
@@ -91,7 +94,7 @@ def _end(store: Any, host: str, entry: Any, rescues: Any, by: str) -> str:
 def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, by: str) -> str:
     """Release or drop what the storm guard holds back of a host. :returns: its phase then.
 
-    :raises exceptions.Refused: nothing is held back.
+    :raises exceptions.Refused: nothing is held back, or nobody would signal it.
     """
     old = serialization.decode(model.Incident, entry.value, f'the incident of host {host}')
     now = time.time()
@@ -99,6 +102,12 @@ def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, b
     state = DispatchState.WAITING if is_release else DispatchState.DROPPED
     held = (DispatchState.DEFERRED.value,)
     changed = _with_turns(rescues.value, held, state) if rescues else None
+    if is_release and old.phase in _OVER and rescues and changed != rescues.value:
+        raise exceptions.Refused(
+            f'host {host} is {old.phase.value}, so nobody rescues its servers any more',
+            f'Look whether they run (heat-ha-agent show {host}), and evacuate those that do not by '
+            f'hand; heat-ha-agent drop {host} takes them off the list',
+        )
     if is_release and new == old and changed and _has_turns(changed, ('waiting', 'signalled')):
         # None is open in this phase, but those that are released now, or before an interruption.
         new = decide.with_more_rescues(old, by, now)

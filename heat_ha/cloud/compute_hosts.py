@@ -122,7 +122,7 @@ class Hosts:
             client = client_for(self._region, group=self._group)
             if client is None:
                 return HostTable({}, _unknown(NO_CREDENTIAL), cloud.Sight.NO_CREDENTIAL)
-            services = client.services.list(binary='nova-compute')
+            services = without_overtaken(client.services.list(binary='nova-compute'))
             now, settle = clock.epoch(), nova_hosts.mark_settle(cfg.CONF, self._group)
             heard = _heard_of_all(services)
         except FAILURES as exc:
@@ -147,6 +147,29 @@ _BY_LIFE = (
     cloud.HostState.DOWN,
     cloud.HostState.CONFIRMED_DOWN,
 )
+
+
+def without_overtaken(services: Iterable[Any]) -> list[Any]:
+    """Leave out records of a host that heat-ha's mark on another record of it has overtaken.
+
+    A host has several where it was moved to another cell and left one behind, which nobody marks.
+    The mark follows a fence of the machine itself. So a record that is down, and was not written
+    since, neither takes the mark back nor shows life.
+    """
+    services = list(services)
+    marks: dict[str, float] = {}
+    for one in services:
+        at = cloud.time_of_mark(getattr(one, 'disabled_reason', None)) if one.forced_down else None
+        if at is not None:
+            marks[one.host] = max(at, marks.get(one.host, at))
+    return [one for one in services if not _is_overtaken(one, marks.get(one.host))]
+
+
+def _is_overtaken(service: Any, marked: float | None) -> bool:
+    if marked is None or service.forced_down or service.state == 'up':
+        return False
+    written = seconds(getattr(service, 'updated_at', None))
+    return written is None or written <= marked + cloud.CLOCKS_APART
 
 
 def _unknown(detail: str) -> cloud.Host:

@@ -7,6 +7,9 @@ from oslo_config import cfg
 
 GROUP = 'heat_ha_agent'
 
+# As many fences of a host are kept on record: a higher limit would never be reached.
+MAX_FENCES = 20
+
 OPTIONS = [
     cfg.StrOpt(
         'name',
@@ -92,6 +95,7 @@ OPTIONS = [
         'fences_per_incident',
         default=3,
         min=1,
+        max=MAX_FENCES,
         help='How many times a host is fenced in one incident. Each sign of life after a fence '
         'leads to another one, before anything else is done. A host that lives after so many is '
         'held back for a person: its entry in the fencing file may be that of another host.',
@@ -146,6 +150,7 @@ OPTIONS = [
         'storm_per_host',
         default=3,
         min=0,
+        max=MAX_FENCES,
         help='How many times one host may be fenced within storm_period, over all its incidents; '
         '0: no limit. A host that returns and fails again and again is for a person to look at. A '
         'fence that only renews the proof of the same failure is not counted.',

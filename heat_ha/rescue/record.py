@@ -11,7 +11,8 @@ import operator
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from heat_ha import serialization
+from heat_ha import exceptions, serialization
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud import resource_data
 from heat_ha.rescue import model
 
@@ -62,6 +63,37 @@ def progress_of(data: Mapping[str, str]) -> dict[str, model.Progress]:
         for key, text in data.items()
         if key.startswith(SERVER)
     }
+
+
+def understood_of(data: Mapping[str, str]) -> tuple[dict[str, model.Progress], str]:
+    """The rescues on record, by server id, as far as they are understood; for who does none.
+
+    What a newer version has added is left out. A rescue that is not understood all the same is at
+    work (S2).
+
+    :returns: with them why one of them is not understood in full; '' when all are.
+    """
+    found: dict[str, model.Progress] = {}
+    why = ''
+    for key, text in data.items():
+        if not key.startswith(SERVER):
+            continue
+        server = key.removeprefix(SERVER)
+        try:
+            found |= progress_of({key: text})
+        except exceptions.Unreadable as exc:
+            why = why or str(exc)
+            found[server] = _as_understood(server, text)
+    return found, why
+
+
+def _as_understood(server: str, text: str) -> model.Progress:
+    try:
+        known = serialization.pruned(model.Progress, json.loads(text))
+        return serialization.decode(model.Progress, known, 'the rescue of a server')
+    except (exceptions.Unreadable, ValueError):
+        before = model.Server(server, cloud.ServerStatus.COULD_NOT_ASK)
+        return model.Progress(server, server, before, state=model.State.RUNNING)
 
 
 def read(resource: Any) -> dict[str, model.Progress]:

@@ -190,3 +190,22 @@ def test_a_field_that_is_omitted_is_written_only_when_it_says_something_new():
     for value, plain in ((Grown(), {'old': 1}), (Grown(1, 'x'), {'old': 1, 'new': 'x'})):
         assert serialization.encode(value) == plain
         assert serialization.decode(Grown, plain, 'it') == value
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
+def test_without_what_is_not_known_a_record_of_a_later_version_has_all_that_is(path):
+    kind = KINDS[path.stem.split('-')[0]]
+    plain = json.loads(path.read_text())
+
+    def later(found):
+        if isinstance(found, dict):
+            return {key: later(one) for key, one in found.items()} | {'later': [{'a': 1}]}
+        return [later(one) for one in found] if isinstance(found, list) else found
+
+    known = serialization.pruned(kind, plain)
+    pruned = serialization.pruned(kind, later(plain))
+    assert set(pruned) == set(known) <= set(plain)
+    rows = {'opened': 1.0, 'rows': [{'number': 1, 'later': 1}], 'later': 1}
+    assert serialization.pruned(dispatch_rules.Dispatches, rows) == {
+        'opened': 1.0, 'rows': [{'number': 1}],
+    }  # fmt: skip

@@ -42,7 +42,7 @@ class NovaAdmin:
     def compute_services(self) -> dict[str, cloud.ComputeService]:
         """All hosts with what Nova shows of them. :raises CouldNotAsk: no answer."""
         found = self._ask('its hosts', lambda c: c.services.list(binary='nova-compute'))
-        services = [_compute_service(s) for s in found]
+        services = [_compute_service(s) for s in compute_hosts.without_overtaken(found)]
         # Of several records of one host, the one that shows most life counts: the last of these.
         services.sort(key=lambda s: (s.is_up, not s.is_forced_down, s.heartbeat_at or 0.0))
         return {s.host: s for s in services}

@@ -162,10 +162,14 @@ def any_policy() -> tuple[str, str, str, str] | None:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """How far a policy is. ``engine`` is the one at work, '' for none."""
+    """How far a policy is. ``engine`` is the one at work, '' for none.
+
+    ``unclear``: why its record is not understood in full; '' when it is.
+    """
 
     engine: str
     rescues: Mapping[str, model.Progress]
+    unclear: str = ''
 
 
 def states_of(numbers: Collection[int]) -> dict[int, State]:
@@ -189,7 +193,7 @@ def states_of(numbers: Collection[int]) -> dict[int, State]:
     return {
         row.id: State(
             ((row.rsrc_metadata or {}).get(record.MARK) or {}).get('engine', ''),
-            record.progress_of(data[row.id]),
+            *record.understood_of(data[row.id]),
         )
         for row in marks
     }

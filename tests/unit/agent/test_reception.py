@@ -25,6 +25,8 @@ class Taken:
     def __call__(self, one):
         if not self.hosts:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
+        if one.host == 'hidden':
+            raise exceptions.CouldNotAsk('nova', 'host hidden', 'it does not show it now')
         self.told.append((one.sender, host_names.match(one.host, self.hosts), one.claimed))
         return self.arrival
 
@@ -185,6 +187,13 @@ def test_before_the_hosts_are_known_the_sender_is_asked_to_send_it_again(receive
     taken.hosts = ()
     answer = post(received, {'host': 'c1', 'state': 'down'})
     assert answer.status == 503 and 'Send it again' in answer.body['message']
+
+
+def test_a_host_that_nova_does_not_show_now_takes_no_other_part_along(received, taken):
+    body = alertmanager(dead(host='c1'), dead(host='hidden'), dead(host='c2.example.org'))
+    answer = post(received, body)
+    assert answer.status == 503 and 'host hidden' in answer.body['message']
+    assert [host for _sender, host, _claimed in taken.told] == ['c1', 'c2.example.org']
 
 
 def test_an_answer_lists_no_more_than_a_person_reads(received):

@@ -436,7 +436,7 @@ def test_an_agent_that_finishes_no_round_says_so(store, monkeypatch):
     assert agent.health() == ''
     agent._finished_at -= service.LONGEST_ROUND + 5
     assert 'no round has been finished for 65 s' in agent.health()
-    monkeypatch.setattr(agent, 'round', lambda pool: agent.stop() or 0.0)
+    monkeypatch.setattr(agent, 'round', lambda quick, slow: agent.stop() or 0.0)
     agent.run()
     assert agent.health() == ''
 

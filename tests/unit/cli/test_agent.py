@@ -45,6 +45,12 @@ def put(store, phase, turns=()):
         store.put(agent_store.RESCUE, 'c1', {'opened': 1000.0, 'rows': rows}, 0)
 
 
+def put_turns(store, turn):
+    entry = store.get(agent_store.RESCUE, 'c1')
+    rows = [row | {'turn': turn} for row in entry.value['rows']]
+    store.put(agent_store.RESCUE, 'c1', entry.value | {'rows': rows}, entry.version)
+
+
 def now(store):
     rescues = store.get(agent_store.RESCUE, 'c1')
     turns = [row['turn'] for row in rescues.value['rows']] if rescues.value else []
@@ -81,6 +87,23 @@ def test_only_rescues_that_are_held_back_are_released_or_dropped(store, verb, ph
     put(store, Phase.DONE, ('done', 'deferred'))
     assert agent._by_hand(verb, 'c1') == 0
     assert now(store) == (phase, ['done', turn])
+
+
+@pytest.mark.parametrize('phase', Phase)
+def test_what_is_released_is_what_somebody_will_signal(store, phase):
+    put(store, phase, ('deferred',))
+    is_over = phase in (Phase.QUARANTINED, Phase.CLOSED, Phase.DROPPED)
+    if is_over:
+        with pytest.raises(exceptions.Refused, match=f'c1 is {phase.value}, so nobody rescues'):
+            agent._by_hand('release', 'c1')
+        assert now(store) == (phase.value, ['deferred'])
+    else:
+        assert agent._by_hand('release', 'c1') == 0
+        assert now(store)[1] == ['waiting']
+    # What was held back may be dropped in each phase.
+    put_turns(store, 'deferred')
+    assert agent._by_hand('drop', 'c1') == 0
+    assert now(store)[1] == ['dropped']
 
 
 @pytest.mark.parametrize('verb', ['release', 'drop'])
@@ -156,6 +179,21 @@ def test_an_agent_with_a_name_that_means_something_else_does_not_start(monkeypat
         monkeypatch.setattr(agent.socket, 'gethostname', lambda: 'hand')
         with pytest.raises(exceptions.Refused, match=r'Set name in \[heat_ha_agent\]'):
             agent._run(conf)
+
+
+@pytest.mark.parametrize('start', [agent._run, agent._check])
+@pytest.mark.parametrize(
+    'line', ['[heat_ha_agent]\nsettle =', '[heat_ha_agent]\nproof_valid = nan',
+             '[heat_ha_agent]\npoll_interval = inf', '[heat_ha_agent]\nstorm_period = an hour',
+             '[heat_ha_rescue]\nmark_settle ='],
+)  # fmt: skip
+def test_a_number_that_a_round_would_stumble_over_is_refused_at_the_start(tmp_path, line, start):
+    (tmp_path / 'agent.conf').write_text(line + '\n')
+    conf = cfg.ConfigOpts()
+    options.register(conf)
+    conf(['--config-file', str(tmp_path / 'agent.conf')])
+    with pytest.raises(exceptions.Refused, match=line.partition('\n')[2].split()[0]):
+        start(conf)
 
 
 def test_turns_of_an_earlier_failure_are_left_as_they_are(store):

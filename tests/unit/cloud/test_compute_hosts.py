@@ -187,3 +187,29 @@ def test_a_record_of_yesterday_does_not_hide_that_of_a_host_that_may_live(
     monkeypatch.setattr(compute_hosts.clock, 'epoch', lambda: NOW)
     monkeypatch.setattr(compute_hosts.nova_hosts, 'mark_settle', lambda *_args: 15.0)
     assert table(monkeypatch, client)(SERVER).state is found
+
+
+# S1
+@pytest.mark.parametrize('order', [1, -1], ids=['stale first', 'stale last'])
+@pytest.mark.parametrize(
+    ('after', 'state', 'found'),
+    [
+        (-9999, 'down', HostState.CONFIRMED_DOWN),
+        (cloud.CLOCKS_APART + 1, 'down', HostState.DOWN),
+        (-9999, 'up', HostState.UP),
+    ],
+)
+def test_a_record_that_our_mark_on_another_one_has_overtaken_says_nothing(
+    monkeypatch, order, after, state, found
+):
+    marked = NOW - 600
+    mark = {'forced_down': True, 'disabled_reason': cloud.reason_of_mark('off', marked)}
+    stale = {'forced_down': False, 'disabled_reason': None}
+    records = [
+        types.SimpleNamespace(host='c1', state=s, updated_at=time_text(at), **record)
+        for s, at, record in ((state, marked + after, stale), ('down', marked, mark))
+    ][::order]
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: records))
+    monkeypatch.setattr(compute_hosts.clock, 'epoch', lambda: NOW)
+    monkeypatch.setattr(compute_hosts.nova_hosts, 'mark_settle', lambda *_args: 15.0)
+    assert table(monkeypatch, client)(SERVER).state is found

@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from heat_ha import exceptions, serialization
 from heat_ha.cloud import resource_data
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.rescue import model, record
@@ -45,3 +46,20 @@ def test_what_ended_long_ago_of_a_server_that_is_gone_is_dropped(policy, state, 
     record.drop_old(policy, ['s0'] if is_protected else ['other'], NOW)
     is_kept = is_protected or not state.is_final or age <= record.KEPT
     assert bool(record.read(policy)) is is_kept
+
+
+def test_a_rescue_that_is_not_understood_hides_no_other_one_and_is_at_work(policy):
+    record.write(policy, progress('s0'))
+    newer = serialization.encode(progress('s1')) | {'newer': {'a': 1}}
+    policy.data_set(record.SERVER + 's1', serialization.compact(newer))
+    for number, odd in enumerate(('{"state":"new"}', '{', '[]', 'null', '""'), start=2):
+        policy.data_set(f'{record.SERVER}s{number}', odd)
+    with pytest.raises(exceptions.Unreadable):
+        record.read(policy)
+    found, why = record.understood_of(policy.data() | {record.HISTORY: 'x'})
+    assert "unknown field 'newer'" in why
+    assert {s: one.state.value for s, one in found.items() if one.state.is_final} == {
+        's0': 'done', 's1': 'done',
+    }  # fmt: skip
+    assert sorted(found) == [f's{number}' for number in range(7)]
+    assert record.understood_of({}) == ({}, '')

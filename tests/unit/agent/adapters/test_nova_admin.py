@@ -144,6 +144,40 @@ def test_of_several_records_of_a_host_the_one_that_shows_most_life_counts(
     assert nova_admin.NovaAdmin(None).compute_services()['c1'].service_id == 'lively'
 
 
+@pytest.mark.parametrize('order', [1, -1], ids=['stale first', 'stale last'])
+@pytest.mark.parametrize(
+    ('stale', 'counts'),
+    [
+        ({'updated_at': '2024-11-27T22:00:00.000000'}, 'marked'),
+        ({'updated_at': None}, 'marked'),
+        ({'updated_at': '2025-11-27T22:00:30.000000'}, 'marked'),
+        # It was written after the mark, or is still called up.
+        ({'updated_at': '2025-11-27T22:00:31.000000'}, 'stale'),
+        ({'state': 'up'}, 'stale'),
+        # Of others nobody knows when they marked the host.
+        ({}, 'stale'),
+    ],
+)
+def test_a_stale_record_of_a_host_does_not_take_back_the_mark_on_its_other_one(
+    monkeypatch, stale, counts, order
+):
+    shown = {
+        'host': 'c1', 'state': 'down', 'disabled_reason': None, 'forced_down': False,
+        'updated_at': '2025-11-27T21:00:00.000000', 'status': 'enabled',
+    }  # fmt: skip
+    mark = {
+        'forced_down': True, 'status': 'disabled', 'updated_at': '2025-11-27T22:00:00.000000',
+        'disabled_reason': 'heat-ha: redfish: off' + AT if stale else 'burnt',
+    }  # fmt: skip
+    records = [
+        types.SimpleNamespace(**shown | {'id': name} | changes)
+        for name, changes in (('stale', stale), ('marked', mark))
+    ][::order]
+    client = types.SimpleNamespace(services=types.SimpleNamespace(list=lambda binary: records))
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    assert nova_admin.NovaAdmin(None).compute_services()['c1'].service_id == counts
+
+
 @pytest.mark.parametrize('vm_state', ['active', 'error', 'soft-delete', 'deleted'])
 def test_a_server_that_was_deleted_and_may_be_restored_is_nowhere(monkeypatch, vm_state):
     shown = types.SimpleNamespace(

@@ -5,6 +5,10 @@ import dataclasses
 
 import pytest
 
+from heat_ha import exceptions
+from heat_ha.agent import service_table
+from heat_ha.agent.model import Claimed
+from heat_ha.agent.rules import reports
 from tests.unit.agent import worlds
 from tests.unit.agent.worlds import store  # noqa: F401
 
@@ -105,3 +109,37 @@ def test_a_cell_that_is_all_of_the_cloud_may_be_hidden_too(passes):
     world.is_hidden = False
     go_on(60)
     assert not fenced(world)
+
+
+@pytest.mark.parametrize('is_shown_again', [True, False])
+def test_the_name_of_a_host_that_nova_does_not_show_now_means_no_other_host(
+    store,  # noqa: F811
+    monkeypatch,
+    is_shown_again,
+):
+    world = worlds.World(hosts=6)
+    other = 'c1.cell2.example'
+    world.services[other] = dataclasses.replace(world.services.pop('c6'), host=other)
+    world.power[other] = 'on'
+    clock = worlds.Clock(monkeypatch, world)
+    agent = worlds.make(world, store, confirm=('webhook', 'nova_notifications'))
+    clock.tick(agent, 30)
+    hidden = world.services.pop('c1')
+    clock.dead = {'c1'}
+    clock.tick(agent, 1)
+    for name in ('c1', 'C1:9100'):
+        with pytest.raises(exceptions.CouldNotAsk, match='host c1'):
+            agent.take('webhook', reports.ParsedReport(name, Claimed.DOWN))
+    agent.report('nova_notifications', reports.ParsedReport('c1', Claimed.DOWN))
+    agent.report('nova_notifications', reports.ParsedReport('c1.cell2', Claimed.DOWN))
+    if is_shown_again:
+        world.services['c1'] = hidden
+    clock.tick(agent, 60)
+    # What Nova itself has said of the host counts as soon as it is shown again.
+    assert worlds.phase(store, other) is None
+    assert world.tried == (['c1'] if is_shown_again else [])
+    # After a day it is one of Nova's hosts no longer.
+    monkeypatch.setattr(service_table, 'REMEMBERED', 30.0)
+    agent.take('webhook', reports.ParsedReport('c1', Claimed.UP))
+    assert agent._reports.has('c1') is is_shown_again
+    assert agent._reports.has(other) is not is_shown_again

@@ -9,12 +9,14 @@ import pytest
 
 from heat_ha import exceptions, serialization
 from heat_ha.agent import dispatcher, empty_answers, engines
+from heat_ha.agent.adapters import policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import decide, dispatch_rules, storm
 from heat_ha.cloud import heat_rpc
 from heat_ha.fencing import driver, inventory
 from heat_ha.fencing import model as fencing
+from heat_ha.rescue import record
 from heat_ha.rescue.model import Progress, Server, ServerStatus
 from heat_ha.rescue.model import State as RescueState
 from tests.unit.agent.worlds import World, make, phase, rounds, store  # noqa: F401
@@ -172,7 +174,7 @@ def policies(store, monkeypatch):  # noqa: F811
 def ended(server):
     before = Server(server, ServerStatus.ACTIVE)
     progress = Progress(server, server, before, state=RescueState.DONE, ended=2000.0)
-    return types.SimpleNamespace(engine='', rescues={server: progress})
+    return policy_index.State('', {server: progress})
 
 
 def test_looking_for_what_is_left_sends_and_writes_nothing(policies, store):  # noqa: F811
@@ -262,3 +264,18 @@ def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa
     agent._worker.step('c1')
     # It is fenced anew.
     assert policies.sent == [] and phase(store, 'c1') == 'fenced' and world.power['c1'] == 'off'
+
+
+def test_a_policy_whose_record_is_not_understood_keeps_no_other_one_waiting(policies, caplog):
+    odd = {record.SERVER + 's2': '{"server":"s2","state":"of a newer version"}'}
+    policies.states = {2: policy_index.State('', *record.understood_of(odd))}
+    for _ in range(3):
+        plan = policies.dispatcher.unfinished(policies.incident, {})
+        policies.dispatcher.signal_due(policies.incident, plan)
+    assert sorted(policies.sent) == ['p1', 'p2']
+    told = [r for r in caplog.records if 'policy=p2' in r.getMessage() and r.levelname == 'WARNING']
+    assert len(told) == 1 and 'the rescue of a server' in told[0].getMessage()
+    # Where its server is says nothing about its rescue.
+    policies.states[1], policies.on_host = ended('s1'), set()
+    plan = policies.dispatcher.unfinished(policies.incident, {})
+    assert {d.name: d.state.value for d in plan.dispatches} == {'p1': 'done', 'p2': 'signalled'}
