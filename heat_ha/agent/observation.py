@@ -157,9 +157,7 @@ class Observer:
 
     def moment(self, incidents: Mapping[str, Incident], now: float) -> Moment:
         """All hosts as they are now, beside the incidents on record."""
-        return Moment(
-            incidents, now, self._table, self._limits.domains, self._down_without_incident
-        )
+        return Moment(incidents, now, self._table, self._limits, self._down_unsettled)
 
     def observe(self, host: str, moment: Moment) -> model.Observation:
         """Observe a host without asking any service: from what was last seen and reported."""
@@ -274,15 +272,30 @@ class Observer:
             silent_since if living and living <= outlived else float('inf'),
         )
 
-    def _down_without_incident(self, moment: Moment) -> list[str]:
+    def _down_unsettled(self, moment: Moment) -> list[str]:
+        """The hosts that are down by the sources, and that the guard does not count by incident.
+
+        One that has been suspected for longer than the period of the guard is as new to it as one
+        without an incident.
+        """
         incidents, now = moment.incidents, moment.now
-        return [
-            host
-            for host, service in moment.services.items()
+        since = now - self._limits.period
+        found = []
+        for host, service in moment.services.items():
+            incident = incidents.get(host)
+            is_suspect = (
+                incident is not None
+                and incident.phase is Phase.SUSPECT
+                and incident.opened <= since
+            )
+            if incident is not None and incident.is_open and not is_suspect:
+                continue
             # Most hosts are healthy: nobody claims anything else of them.
-            if (not service.is_up or self._reports.has(host))
-            and (host not in incidents or not incidents[host].is_open)
-            and not service.is_in_maintenance
-            and not decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
-            and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
-        ]
+            if service.is_in_maintenance or (service.is_up and not self._reports.has(host)):
+                continue
+            is_old = decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
+            if is_old and not is_suspect:
+                continue
+            if self._judge(host, incident, now).verdict is Verdict.DOWN:
+                found.append(host)
+        return found
