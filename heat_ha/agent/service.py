@@ -198,7 +198,8 @@ class Agent:
         services = self._table.services
         incidents = self._observer.incidents()
         now = time.time()
-        self._reports.expire(services, now)
+        if services:
+            self._reports.expire(services, now)
         self._monitor.update(
             services, heartbeats.long_silent(services, self._settings.host.old_silence)
         )
