@@ -22,6 +22,9 @@ from heat_ha.fencing.nova_forced_down import NovaForcedDown
 
 LOG = logging.getLogger(__name__)
 
+# Whoever claims that the host is down when one of these begins goes on record with it.
+_WITH_SOURCES = frozenset({Phase.CONFIRMED, Phase.DEFERRED})
+
 
 class StepExecutor:
     """Does what was decided about a host whose lock the caller has.
@@ -83,8 +86,9 @@ class StepExecutor:
             new = Incident(found.host, step.phase, now, step.reason, now, fences=fences)
         else:
             new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
-        if observation.judgement.agreed and step.phase in (Phase.CONFIRMED, Phase.DEFERRED):
-            new = dataclasses.replace(new, agreed=tuple(sorted(observation.judgement.agreed)))
+        agreed = tuple(sorted(observation.judgement.agreed))
+        if step.phase is Phase.SUSPECT or (agreed and step.phase in _WITH_SOURCES):
+            new = dataclasses.replace(new, agreed=agreed)
         if step.phase is Phase.DEFERRED:
             metrics.HELD_BACK.inc()
             LOG.warning(

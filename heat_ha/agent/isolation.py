@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from heat_ha import exceptions
 from heat_ha.cloud import model as cloud
@@ -17,12 +17,20 @@ PING_EVERY, PING_LIMIT = 5.0, 5
 VALID = 20.0
 
 
-def quorum_problem(services: Mapping[str, cloud.ComputeService]) -> str:
+def quorum_problem(
+    services: Mapping[str, cloud.ComputeService], left_alone: Collection[str] = ()
+) -> str:
     """Why this agent may be cut off, by the number of hosts that are up; '' otherwise.
 
     Hosts that are marked as down, or that an operator disabled, are not expected to be up.
+
+    :param left_alone: further hosts that are not: they died long ago.
     """
-    expected = [s for s in services.values() if not s.is_forced_down and not s.is_in_maintenance]
+    expected = [
+        service
+        for host, service in services.items()
+        if not (service.is_forced_down or service.is_in_maintenance or host in left_alone)
+    ]
     up = sum(s.is_up for s in expected)
     if expected and up * 2 < len(expected):
         return f'only {up} of {len(expected)} hosts are up: this agent may be cut off'
@@ -60,9 +68,11 @@ class IsolationMonitor:
         """Whether Nova has answered lately, so that its answer still counts."""
         return time.monotonic() - self._nova_at < self._nova_valid
 
-    def update(self, services: Mapping[str, cloud.ComputeService]) -> None:
-        """Ask the engines over the broker, and count the hosts."""
-        self._quorum = quorum_problem(services)
+    def update(
+        self, services: Mapping[str, cloud.ComputeService], left_alone: Collection[str] = ()
+    ) -> None:
+        """Ask the engines over the broker, and count the hosts; see :func:`quorum_problem`."""
+        self._quorum = quorum_problem(services, left_alone)
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):
             self._pinged_at = time.monotonic()
             # Without a broker its client waits for long.

@@ -62,13 +62,15 @@ class Verdict(enum.Enum):
 class Judgement:
     """A verdict with its reason. ``agreed``: of DOWN, the sources that themselves claim it.
 
-    ``is_certain``: one of those is declared to be certain.
+    ``is_certain``: one of those is declared to be certain. ``is_denied``: a source that claimed it
+    when the host was suspected claims it no longer, and says so.
     """
 
     verdict: Verdict
     reason: str
     agreed: frozenset[str] = frozenset()
     is_certain: bool = False
+    is_denied: bool = False
 
 
 class Phase(enum.Enum):
@@ -91,7 +93,8 @@ class Incident:
 
     ``fences``: when the host was fenced because it had failed, also in its earlier incidents, the
     oldest first. A fence that only renews the proof of a failure is not among them.
-    ``agreed``: the sources that themselves claimed it to be down when that was believed.
+    ``agreed``: the sources that themselves claimed it to be down when that was suspected or
+    believed; a suspect without any was not down any more when that was last looked at.
     """
 
     FORM = serialization.Form(always=('proof',), omits=('fences', 'agreed'))

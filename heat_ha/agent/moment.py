@@ -17,6 +17,7 @@ class Moment:
 
     :param incidents: all on record, by host.
     :param now: Unix time.
+    :param limits: of the storm guard.
     :param find_down: finds the hosts that ``down`` has.
     """
 
@@ -25,14 +26,14 @@ class Moment:
         incidents: Mapping[str, Incident],
         now: float,
         table: service_table.ServiceTable,
-        domains: storm.Domains,
+        limits: storm.Limits,
         find_down: Callable[['Moment'], list[str]],
     ) -> None:
         self.incidents = incidents
         self.now = now
         self.services = table.services
         self._table = table
-        self._domains = domains
+        self._limits = limits
         self._find_down = find_down
 
     @functools.cached_property
@@ -49,12 +50,16 @@ class Moment:
 
     @functools.cached_property
     def expected(self) -> frozenset[str]:
-        """The hosts that should give heartbeats."""
+        """The hosts that should give heartbeats.
+
+        Who was dead before the period of the storm guard, and is neither marked nor disabled, says
+        nothing about what fails now.
+        """
         return frozenset(
             host
             for host, service in self.services.items()
             if not (service.is_in_maintenance or service.is_forced_down)
-        )
+        ) - heartbeats.long_silent(self.services, self._limits.period)
 
     @functools.cached_property
     def on_time(self) -> frozenset[str]:
@@ -63,10 +68,10 @@ class Moment:
 
     @functools.cached_property
     def down(self) -> list[str]:
-        """Hosts that the sources show as down and that have no open incident yet."""
+        """Hosts that are down by the sources, without an open incident or suspected for long."""
         return self._find_down(self)
 
     @functools.cached_property
     def domains(self) -> Mapping[str, frozenset[str]]:
         """The hosts of each failure domain, by its name."""
-        return self._domains.of({host: one.zone for host, one in self.services.items()})
+        return self._limits.domains.of({host: one.zone for host, one in self.services.items()})

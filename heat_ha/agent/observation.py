@@ -57,6 +57,9 @@ class _Others:
 # While an incident is in one of these, other hosts may keep it from going on.
 _HELD_BY_OTHERS = frozenset({Phase.SUSPECT, Phase.CONFIRMED})
 
+# What a source says that claims a host to be down no longer.
+_TAKEN_BACK = frozenset({model.Claimed.UP, model.Claimed.RESOLVED, model.Claimed.SILENT})
+
 # In these a proof allows what is done.
 _RELY_ON_PROOF = frozenset({Phase.FENCED, Phase.RESCUING})
 
@@ -157,9 +160,7 @@ class Observer:
 
     def moment(self, incidents: Mapping[str, Incident], now: float) -> Moment:
         """All hosts as they are now, beside the incidents on record."""
-        return Moment(
-            incidents, now, self._table, self._limits.domains, self._down_without_incident
-        )
+        return Moment(incidents, now, self._table, self._limits, self._down_unsettled)
 
     def observe(self, host: str, moment: Moment) -> model.Observation:
         """Observe a host without asking any service: from what was last seen and reported."""
@@ -239,12 +240,26 @@ class Observer:
         claims = self._reports.claims(
             host, service, problems, now, since, self._table.last_heartbeat(host)
         )
-        if incident is not None and incident.is_believed:
+        if incident is None or not (incident.is_believed or incident.phase is Phase.SUSPECT):
+            return confirmation.judge(self._rule, claims)
+        is_denied = any(claims.get(s) in _TAKEN_BACK for s in incident.agreed)
+        if incident.is_believed or self._is_remembered(incident, now):
             # Who has fallen silent since has not taken it back. Who has resolved it has, unless the
             # host is fenced already: then its sender may have forgotten.
-            gone = {None} if incident.phase is Phase.CONFIRMED else {None, model.Claimed.RESOLVED}
+            gone = {None, model.Claimed.RESOLVED} if incident.phase in _RELY_ON_PROOF else {None}
             claims |= {s: model.Claimed.DOWN for s in incident.agreed if claims.get(s) in gone}
-        return confirmation.judge(self._rule, claims)
+        return dataclasses.replace(confirmation.judge(self._rule, claims), is_denied=is_denied)
+
+    def _is_remembered(self, suspect: Incident, now: float) -> bool:
+        """Whether what sources claimed of a suspect stands while they are silent.
+
+        Another agent may have their reports, or one that was restarted since. But what is as old as
+        a report that counts no longer is nothing against heartbeats.
+        """
+        if self._reports.is_valid(suspect.changed, now):
+            return True
+        sent = self._table.heartbeats_since(suspect.host, suspect.changed)
+        return sent < decide.HEARTBEATS_TO_RETURN
 
     def _others(self, incident: Incident, moment: Moment) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""
@@ -274,15 +289,29 @@ class Observer:
             silent_since if living and living <= outlived else float('inf'),
         )
 
-    def _down_without_incident(self, moment: Moment) -> list[str]:
+    def _down_unsettled(self, moment: Moment) -> list[str]:
+        """The hosts that are down by the sources, and that the guard does not count by incident.
+
+        One that has been suspected for longer than the period of the guard is as new to it as one
+        without an incident.
+        """
         incidents, now = moment.incidents, moment.now
-        return [
-            host
-            for host, service in moment.services.items()
+        since = now - self._limits.period
+        found = []
+        for host, service in moment.services.items():
+            incident = incidents.get(host)
+            is_suspect = _is_suspect_since(incident, since)
+            if incident is not None and incident.is_open and not is_suspect:
+                continue
             # Most hosts are healthy: nobody claims anything else of them.
-            if (not service.is_up or self._reports.has(host))
-            and (host not in incidents or not incidents[host].is_open)
-            and not service.is_in_maintenance
-            and not decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
-            and self._judge(host, incidents.get(host), now).verdict is Verdict.DOWN
-        ]
+            is_healthy = service.is_up and not self._reports.has(host)
+            is_old = decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
+            if service.is_in_maintenance or ((is_healthy or is_old) and not is_suspect):
+                continue
+            if self._judge(host, incident, now).verdict is Verdict.DOWN:
+                found.append(host)
+        return found
+
+
+def _is_suspect_since(incident: Incident | None, at: float) -> bool:
+    return incident is not None and incident.phase is Phase.SUSPECT and incident.opened <= at

@@ -19,6 +19,9 @@ MAX_THINGS = 50
 # Longer than any sender retries.
 KEPT = 86400.0
 
+# Seconds for which reports about a host are kept that Nova does not show.
+HIDDEN_FOR = 3600.0
+
 
 class Arrival(enum.Enum):
     """What a report that arrives is, beside what is known."""
@@ -40,6 +43,8 @@ class ReportTable:
         self._lasting = frozenset(lasting)
         self._guard = threading.Lock()
         self._reports: dict[str, dict[tuple[str, str, str], model.Report]] = {}
+        # When Nova was last seen to have each host.
+        self._shown: dict[str, float] = {}
 
     def add(self, report: model.Report) -> Arrival:
         """Take a report, unless it is late. :returns: whether it claims anything new."""
@@ -98,8 +103,15 @@ class ReportTable:
             return sorted({r.source for r in found if r.claimed is Claimed.UP and r.at > since})
 
     def expire(self, hosts: Collection[str], now: float) -> None:
-        """Drop reports that are old, or about hosts that Nova does not have: senders may lie."""
+        """Drop reports that are old, or about hosts that Nova does not have: senders may lie.
+
+        A host of which Nova is silent for a while is not gone: its cell may not answer.
+
+        :param hosts: those that Nova has shown just now.
+        """
         with self._guard:
+            known = {h: at for h, at in self._shown.items() if now - at <= HIDDEN_FOR}
+            self._shown = known | dict.fromkeys(hosts, now)
             self._reports = {
                 host: {
                     key: r
@@ -107,11 +119,15 @@ class ReportTable:
                     if self._counts(r, now) or now - r.at <= KEPT
                 }
                 for host, of_host in self._reports.items()
-                if host in hosts
+                if host in self._shown
             }
 
+    def is_valid(self, at: float, now: float) -> bool:
+        """Whether a report of that time counts, if it is not of a source whose reports last."""
+        return now - at <= self._valid
+
     def _counts(self, report: model.Report, now: float) -> bool:
-        return report.source in self._lasting or now - report.at <= self._valid
+        return report.source in self._lasting or self.is_valid(report.at, now)
 
     def __len__(self) -> int:
         return sum(len(of_host) for of_host in self._reports.values())

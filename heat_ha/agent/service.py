@@ -34,7 +34,7 @@ from heat_ha.agent import (
 from heat_ha.agent.adapters import nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
-from heat_ha.agent.rules import confirmation, decide, host_names, reports, storm
+from heat_ha.agent.rules import confirmation, decide, heartbeats, host_names, reports, storm
 from heat_ha.fencing import inventory
 
 LOG = logging.getLogger(__name__)
@@ -227,8 +227,11 @@ class Agent:
         incidents = recorded.incidents
         self._renewal.look(incidents)
         now = time.time()
-        self._reports.expire(services, now)
-        self._monitor.update(services)
+        if services:
+            self._reports.expire(services, now)
+        self._monitor.update(
+            services, heartbeats.long_silent(services, self._settings.host.old_silence)
+        )
         metrics.ISOLATED.set(bool(self._monitor.problem()))
         _count(incidents)
         pause = self._settings.poll_interval

@@ -31,8 +31,9 @@ TRANSITIONS: dict[Phase | None, frozenset[Phase]] = {
     # The host has had no incident, or that one is over.
     None: frozenset({Phase.SUSPECT}),
     Phase.CLOSED: frozenset({Phase.SUSPECT}),
-    # It was down for a moment only, an operator disabled it, or too many hosts failed at once.
-    Phase.SUSPECT: frozenset({Phase.CONFIRMED, Phase.CLOSED, Phase.DEFERRED}),
+    # It was down for a moment only, is down once more, an operator disabled it, or too many hosts
+    # failed at once.
+    Phase.SUSPECT: frozenset({Phase.SUSPECT, Phase.CONFIRMED, Phase.CLOSED, Phase.DEFERRED}),
     # It may come back by itself until it is fenced.
     Phase.CONFIRMED: frozenset({Phase.FENCED, Phase.CLOSED, Phase.DEFERRED}),
     # It is rescued, unless it shows signs of life: then it is fenced again, or held for a person.
@@ -219,13 +220,27 @@ def _suspect(observation: Observation, incident: Incident, settings: Settings) -
     if _is_in_maintenance(observation):
         return Enter('an operator has disabled its nova-compute meanwhile', Phase.CLOSED)
     if observation.judgement.verdict is Verdict.UNKNOWN:
-        return Wait(observation.judgement.reason)
+        return _break(observation, incident)
+    if observation.judgement.agreed and not incident.agreed:
+        return Enter(f'down again: {observation.judgement.reason}', Phase.SUSPECT)
     left = settings.settle - (observation.now - _down_since(observation, incident))
     if left > 0 and not _is_marked(observation) and not observation.judgement.is_certain:
         return Wait(f'down for less than {settings.settle:.0f} s', left)
     if hold := _hold(observation, incident, settings):
         return hold
     return Enter(observation.judgement.reason, Phase.CONFIRMED)
+
+
+def _break(observation: Observation, incident: Incident) -> Step:
+    """Choose what becomes of a suspect that is not down any more, without being up for certain."""
+    reason = observation.judgement.reason
+    if _is_back(observation, incident):
+        return Enter(f'it lives: {reason}', Phase.CLOSED)
+    is_known = observation.service is not None
+    if is_known and incident.agreed and observation.judgement.is_denied:
+        # On record, so that the time in which it must be down begins again, whoever looks next.
+        return Enter(reason, Phase.SUSPECT)
+    return Wait(reason)
 
 
 def pause(phase: Phase | None, step: Step, age: float, longest: float) -> float:
@@ -247,12 +262,12 @@ def _is_marked(observation: Observation) -> bool:
 
 
 def _down_since(observation: Observation, incident: Incident) -> float:
-    """Since when the host has been down without a break.
+    """Since when the host has been down without a break: each break enters the phase again.
 
     Nova shows a host as down after a long silence. That silence counts where all other hosts have
     reported meanwhile. Otherwise Nova itself may have been late.
     """
-    return min(incident.opened, observation.outlived_since)
+    return min(incident.changed, observation.outlived_since)
 
 
 def _confirmed(observation: Observation, incident: Incident, settings: Settings) -> Step:
@@ -453,7 +468,7 @@ def _held_for_operator(observation: Observation, incident: Incident, settings: S
 
 
 def _is_back(observation: Observation, incident: Incident) -> bool:
-    """Whether a host that a person was to decide about lives, and Nova uses it.
+    """Whether a host that is suspected, or that a person was to decide about, lives in use by Nova.
 
     One that was fenced must be seen to live. Where no source says anything, its heartbeats do.
     """

@@ -229,6 +229,27 @@ def outlived(
     return frozenset(host for host in living if beats[host][-OUTLIVED_BY] > silent_since)
 
 
+def long_silent(services: Mapping[str, ComputeService], seconds: float) -> frozenset[str]:
+    """The hosts that are down, and have been for so long that nobody expects heartbeats of them.
+
+    One that has never sent a heartbeat is among them. All times are of Nova's clock: whoever's
+    clock was set makes no host silent.
+
+    Invariant: while no host is up, none is among them. Then nobody could be heard.
+
+    :param seconds: between its last heartbeat and the youngest one of those that are up.
+    """
+    written = [s.heartbeat_at for s in services.values() if s.is_up and s.heartbeat_at is not None]
+    if not written:
+        return frozenset()
+    before = max(written) - seconds
+    return frozenset(
+        host
+        for host, service in services.items()
+        if not service.is_up and (service.heartbeat_at is None or service.heartbeat_at < before)
+    )
+
+
 def silent_since(own: Sequence[float], written: float | None) -> float:
     """When a host sent its last heartbeat, at the latest; infinity when that is unknown.
 

@@ -155,7 +155,7 @@ def _together(
     if host not in opened:
         return {host} | down_now
     near = {h for h, at in opened.items() if abs(at - opened[host]) <= limits.together_seconds}
-    return near | down_now
+    return near | (down_now - set(opened))
 
 
 def doubt(
@@ -189,12 +189,18 @@ def doubt(
 def failed(
     host: str, incidents: Iterable[Incident], down_now: Iterable[str], limits: Limits, now: float
 ) -> set[str]:
-    """The hosts that count as failed."""
+    """The hosts that count as failed.
+
+    One that is held back counts from then on: the others that failed with it, and about which the
+    guard says something later, are as many as before.
+    """
+    since = now - limits.period
     recent = {
         i.host
         for i in incidents
-        if (i.phase not in _NOT_COUNTED and i.opened > now - limits.period)
-        or any(at > now - limits.period for at in i.fences)
+        if (i.phase not in _NOT_COUNTED and i.opened > since)
+        or (i.phase is Phase.DEFERRED and i.changed > since)
+        or any(at > since for at in i.fences)
     }
     return recent | set(down_now) | {host}
 

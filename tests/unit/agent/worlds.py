@@ -11,7 +11,7 @@ import types
 import pytest
 import sqlalchemy
 
-from heat_ha import exceptions
+from heat_ha import exceptions, serialization
 from heat_ha.agent import (
     dispatcher,
     executor,
@@ -247,3 +247,42 @@ class Clock:
                 if host in self.dead and self.now - last >= 12:
                     self.world.down(host)
             rounds(agent, self.world, 1)
+
+
+class Scene:
+    """A cloud whose hosts report, with the time, and an agent that has begun to look at it.
+
+    :param silent: by host that is down, the seconds for which it has been silent.
+    """
+
+    def __init__(self, monkeypatch, store, hosts=6, silent=types.MappingProxyType({}), **how):
+        self.store = store
+        self.world = World(hosts)
+        self.world.servers = {host: {f's-{host}'} for host in self.world.services}
+        self.clock = Clock(monkeypatch, self.world)
+        self.clock.now = 10_000_000.0
+        for host, mark in self.world.services.items():
+            at = self.clock.now - silent.get(host, 2.0)
+            self.world.services[host] = dataclasses.replace(
+                mark, is_up=host not in silent, heartbeat_at=at
+            )
+        self.clock.dead |= set(silent)
+        self.agent = make(self.world, store, **{'settle': 5.0, **how})
+
+    def tick(self, seconds):
+        self.clock.tick(self.agent, seconds)
+
+    def phase(self, host):
+        return phase(self.store, host)
+
+    def on_record(self, host, phase, ago, **more):
+        """Put an incident of so many seconds ago on record."""
+        at = self.clock.now - ago
+        made = model.Incident(host, phase, at, 'down', at, **{'agreed': ('services_api',), **more})
+        self.store.put('incident', host, serialization.encode(made), 0)
+
+
+@pytest.fixture
+def begin(monkeypatch, store):
+    """Begin a scene."""
+    return functools.partial(Scene, monkeypatch, store)

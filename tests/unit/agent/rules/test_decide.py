@@ -57,6 +57,7 @@ MATTERS = {
         'isolation': ('', 'cut off'), 'storm': ('', 'storm'), 'doubt': ('', 'unheard'),
         'changed': (NOW - 60, NOW - 1), 'trusted_since': (NOW - 60, NOW - 1),
         'outlived_since': (NOW - 20, NOW - 3, float('inf')), 'is_certain': (False, True),
+        'heartbeats': BEATS[1:], 'agreed': ((), ('webhook',)), 'is_denied': (False, True),
     },
     Phase.CONFIRMED: {
         'isolation': ('', 'cut off'), 'storm': ('', 'storm'), 'doubt': ('', 'unheard'),
@@ -101,11 +102,15 @@ def seen_as(phase, verdict, shown, given):
     if 'written' in given:
         written = given.pop('written')
         shown = shown and dataclasses.replace(shown, heartbeat_at=written)
+    agreed = given.pop('agreed', ())
     known = phase and model.Incident(
         'c1', phase, changed, 'services_api: down', changed, given.pop('proof', None),
-        given.pop('by', ''), (changed,) * given.pop('fences', 0),
+        given.pop('by', ''), (changed,) * given.pop('fences', 0), agreed,
     )  # fmt: skip
-    judgement = model.Judgement(verdict, 'said', frozenset(), given.pop('is_certain', False))
+    judgement = model.Judgement(
+        verdict, 'said', frozenset({'webhook'} if verdict is Verdict.DOWN else ()),
+        given.pop('is_certain', False), given.pop('is_denied', False),
+    )  # fmt: skip
     return model.Observation('c1', known, judgement, shown, NOW, **given)
 
 
@@ -113,7 +118,7 @@ def test_all_that_may_be_seen_is_walked():
     counts = {phase: sum(1 for _ in all_seen(phase)) for phase in MATTERS}
     assert set(counts) == {None, *Phase}
     assert counts[Phase.FENCED] == 28800 and counts[Phase.RESCUING] == 172800
-    assert sum(counts.values()) == 225750
+    assert sum(counts.values()) == 326550
 
 
 # S1, S6
@@ -171,10 +176,16 @@ def assert_may_enter(seen, phase):
     is_marked = seen.service is not None and seen.service.is_forced_down
     if phase is Phase.CONFIRMED and seen.incident.phase is Phase.SUSPECT:
         assert not seen.isolation and not seen.storm and not seen.doubt, seen
-        down_since = min(seen.incident.opened, seen.outlived_since)
+        assert seen.incident.agreed, seen
+        down_since = min(seen.incident.changed, seen.outlived_since)
         is_sure = is_marked or seen.judgement.is_certain
         assert is_sure or NOW - down_since >= SETTINGS.settle, seen
         assert NOW - seen.trusted_since >= SETTINGS.settle, seen
+    if phase is Phase.SUSPECT and seen.incident is not None and seen.incident.is_open:
+        # A break begins, or is over.
+        is_down = seen.judgement.verdict is Verdict.DOWN
+        assert is_down is not bool(seen.incident.agreed), seen
+        assert is_down or seen.judgement.is_denied, seen
     if phase is Phase.RESCUING:
         assert is_marked, seen
         assert_proved(seen)

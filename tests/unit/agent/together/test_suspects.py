@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that is suspected: what still counts of what was said, and what ends it."""
+
+import dataclasses
+
+import pytest
+
+from heat_ha.agent import service
+from heat_ha.agent.model import Claimed, Phase
+from heat_ha.agent.rules import reports
+from tests.unit.agent.worlds import begin, make, rounds, store  # noqa: F401
+
+BOTH = ('services_api+webhook',)
+EITHER = ('services_api', 'webhook')
+
+
+def said(claimed, **more):
+    return reports.ParsedReport('c1', claimed, sender='m', thing='t', **more)
+
+
+def show(scene, *, up):
+    mark = scene.world.services['c1']
+    scene.world.services['c1'] = dataclasses.replace(mark, is_up=up)
+
+
+def cut_off(scene, is_cut):
+    scene.world.broker = not is_cut
+    if is_cut:
+        scene.agent.monitor._broker_at = float('-inf')
+
+
+# S6
+@pytest.mark.parametrize('up', [3, 300])
+def test_a_host_that_was_up_in_between_must_be_down_for_all_of_settle_again(begin, up):  # noqa: F811
+    scene = begin(confirm=BOTH, settle=60.0)
+    scene.tick(30)
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    show(scene, up=False)
+    scene.tick(55)
+    assert scene.phase('c1') == 'suspect'
+    # The alert goes on firing.
+    show(scene, up=True)
+    for _ in range(up):
+        scene.tick(1)
+        scene.agent.take('webhook', said(Claimed.DOWN))
+    show(scene, up=False)
+    scene.tick(50)
+    assert scene.phase('c1') == 'suspect' and scene.world.tried == []
+
+
+def test_a_suspect_that_goes_on_reporting_is_no_suspect_any_more(begin):  # noqa: F811
+    scene = begin(confirm=BOTH, settle=60.0)
+    scene.tick(30)
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    show(scene, up=False)
+    scene.tick(3)
+    assert scene.phase('c1') == 'suspect'
+    show(scene, up=True)
+    for _ in range(20):
+        scene.tick(1)
+        scene.agent.take('webhook', said(Claimed.DOWN))
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+@pytest.mark.parametrize('confirm', [('webhook',), BOTH])
+def test_a_report_that_nobody_takes_back_is_acted_on_after_the_agent_was_cut_off(
+    begin,  # noqa: F811
+    confirm,
+):
+    scene = begin(confirm=confirm)
+    scene.tick(30)
+    scene.clock.dead.add('c1')
+    scene.tick(14)
+    cut_off(scene, True)
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(400)
+    assert scene.phase('c1') == 'suspect'
+    cut_off(scene, False)
+    scene.tick(60)
+    assert scene.phase('c1') == 'done'
+
+
+def test_an_old_report_is_not_believed_about_a_host_that_lives(begin):  # noqa: F811
+    scene = begin(confirm=('webhook',))
+    scene.tick(30)
+    cut_off(scene, True)
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(400)
+    cut_off(scene, False)
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+@pytest.mark.parametrize('confirm', [('webhook',), BOTH])
+def test_an_agent_that_is_restarted_goes_on_from_the_report_on_record(begin, confirm):  # noqa: F811
+    scene = begin(confirm=confirm, settle=20.0)
+    scene.tick(30)
+    scene.clock.dead.add('c1')
+    scene.tick(14)
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(1)
+    assert scene.phase('c1') == 'suspect'
+    scene.agent = make(scene.world, scene.store, settle=20.0, confirm=confirm)
+    scene.tick(60)
+    assert scene.phase('c1') == 'done'
+
+
+def test_a_report_counts_for_an_agent_that_has_not_received_it(begin):  # noqa: F811
+    scene = begin(confirm=EITHER)
+    other = make(
+        scene.world, scene.store, settle=5.0, confirm=EITHER, locks=scene.agent._worker._locks
+    )
+
+    def both(seconds):
+        for _ in range(seconds):
+            scene.tick(1)
+            rounds(other, scene.world, 1)
+
+    both(30)
+    scene.clock.dead.add('c1')
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    both(1)
+    assert scene.phase('c1') == 'suspect'
+    both(60)
+    assert scene.phase('c1') == 'done'
+
+
+def test_what_its_own_source_takes_back_is_a_false_alarm(begin):  # noqa: F811
+    scene = begin(confirm=EITHER, settle=20.0)
+    scene.tick(30)
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    scene.tick(1)
+    assert scene.phase('c1') == 'suspect'
+    scene.agent.take('webhook', said(Claimed.UP))
+    scene.tick(1)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+@pytest.mark.parametrize('at', [0, 20])
+def test_a_cell_that_is_hidden_for_one_look_costs_no_report(begin, at):  # noqa: F811
+    scene = begin(confirm=BOTH)
+    scene.tick(30)
+    scene.clock.dead.add('c1')
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(at)
+    hidden = scene.world.services.pop('c1')
+    scene.tick(1)
+    scene.world.services = {'c1': hidden, **scene.world.services}
+    scene.tick(60)
+    assert scene.phase('c1') == 'done'
+
+
+def test_what_is_reported_before_novas_first_answer_counts(begin):  # noqa: F811
+    scene = begin(confirm=('nova_notifications',))
+    scene.clock.dead.add('c1')
+    scene.world.can_ask = False
+    scene.agent.report('nova_notifications', said(Claimed.DOWN))
+    scene.tick(2)
+    scene.world.can_ask = True
+    scene.tick(60)
+    assert scene.phase('c1') == 'done'
+
+
+def test_what_nova_does_not_show_for_long_takes_no_room(begin):  # noqa: F811
+    scene = begin(confirm=BOTH)
+    scene.tick(1)
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    del scene.world.services['c1']
+    scene.tick(2)
+    assert len(scene.agent._reports) == 1
+    scene.clock.now += service.report_table.HIDDEN_FOR
+    scene.tick(1)
+    assert len(scene.agent._reports) == 0
+
+
+def test_a_suspect_of_an_older_version_must_be_down_for_all_of_settle_again(begin):  # noqa: F811
+    scene = begin(silent={'c1': 100.0}, confirm=('services_api',), settle=20.0)
+    scene.on_record('c1', Phase.SUSPECT, 15.0, agreed=())
+    scene.tick(10)
+    assert scene.phase('c1') == 'suspect'
+    scene.tick(30)
+    assert scene.phase('c1') == 'done'
