@@ -173,9 +173,8 @@ class PolicyWork:
         """The signal as it would be kept; None for one that its sender can send again."""
         if signal.action not in _KEPT:
             return None
-        about = admission.about(signal.member) or model.MemberServer(
-            signal.member or '', signal.member or ''
-        )
+        called = signal.member or ''
+        about = admission.about(signal.member) or model.MemberServer(called, called)
         return model.Remembered(
             member=about.member,
             server=about.server,
@@ -184,6 +183,7 @@ class PolicyWork:
             requested_by=requested_by,
             reason=signal.reason,
             chained=chained,
+            named=called if called != about.server else '',
         )
 
     def _keep(

@@ -94,19 +94,24 @@ def together(before: model.Remembered, one: model.Remembered) -> model.Remembere
     asked for about an earlier server of the member is over with that.
     """
     early, late = sorted((before, one), key=lambda each: each.came)
-    if early.server != late.server:
+    if early.server != late.server and early.named != late.member:
         return late
     wishes = [each.chained for each in (late, early) if each.chained is not None]
     return dataclasses.replace(
         late,
         chained=max(wishes, key=lambda wish: wish.count, default=None),
         is_named=late.is_named or early.is_named,
+        named=late.named or early.named,
     )
 
 
 def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
     both = together(known, one)
-    return (both.came, both.chained, both.is_named) != (one.came, one.chained, one.is_named)
+    return (both.came, *_wishes(both)) != (one.came, *_wishes(one))
+
+
+def _wishes(one: model.Remembered) -> tuple[object, ...]:
+    return (one.chained, one.is_named, one.named)
 
 
 def _text(one: model.Remembered) -> str:

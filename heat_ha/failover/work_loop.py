@@ -211,9 +211,7 @@ class WorkLoop:
             if one not in self._signals.read():
                 # Another thread was faster.
                 return True
-            signal = signals.Signal[model.Action](
-                member=one.server if one.is_named else None, reason=one.reason
-            )
+            signal = signals.Signal[model.Action](member=arrival.name_in(one), reason=one.reason)
             answer = self._decide(
                 signal,
                 one.chained,

@@ -83,6 +83,7 @@ WISHES = [
     ({'chained': TWO}, {'chained': ONE}, {'chained': TWO}),
     ({'chained': ONE}, {'chained': TWO}, {'chained': TWO}),
     ({'server': 'gone'}, PLAIN, PLAIN),
+    ({'server': 'gone', 'named': 'a'}, PLAIN, {'named': 'a'}),
 ]
 
 
