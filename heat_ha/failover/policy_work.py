@@ -29,7 +29,7 @@ from heat_ha.failover import (
     remembered,
     work_loop,
 )
-from heat_ha.failover.rules import arrival, later, work
+from heat_ha.failover.rules import arrival, later, room, work
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class PolicyWork:
                     kept=kept,
                 )
         except exceptions.Stopped as exc:
-            is_news = not is_quiet or exc.reason != before
+            is_news = not is_quiet or room.bounded(exc.reason) != before
             if is_news:
                 raise
             raise exceptions.StillStopped(exc.reason, exc.remedy) from exc

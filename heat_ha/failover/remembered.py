@@ -14,6 +14,7 @@ from typing import Any
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
+from heat_ha.failover.rules import room
 
 KEY = 'ha_signal:'
 
@@ -115,7 +116,8 @@ def _wishes(one: model.Remembered) -> tuple[object, ...]:
 
 
 def _text(one: model.Remembered) -> str:
-    return serialization.compact(serialization.encode(one))
+    brief = dataclasses.replace(one, why=room.bounded(one.why))
+    return serialization.compact(serialization.encode(brief))
 
 
 def _of(text: str) -> model.Remembered:

@@ -115,6 +115,13 @@ def test_what_an_earlier_signal_asks_for_besides_is_not_over_with_the_later_one(
     assert signals.read() == ()
 
 
+def test_what_a_signal_waits_for_takes_little_room_however_many_members_it_names():
+    policy = Policy()
+    remembered.RememberedSignals(policy).keep(kept('a', why='w' * 100_000))
+    [(_key, text)] = policy.rows
+    assert len(text) < 3000
+
+
 def test_other_entries_of_the_policy_are_no_signals():
     policy = Policy()
     policy.data_set('ha_record', '{}')
