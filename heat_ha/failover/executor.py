@@ -21,7 +21,7 @@ from heat_ha.cloud import clients, clock
 from heat_ha.cloud import model as cloud
 from heat_ha.failover import handoff_steps, model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import graph, hook
+from heat_ha.failover.rules import graph, hook, room
 
 LOG = logging.getLogger(__name__)
 
@@ -209,7 +209,8 @@ class PlanExecutor:
         return True
 
     def _done(self, name: str, reason: str, seconds: float) -> None:
-        step = self._mark(name, state=StepState.DONE, reason=reason, seconds=round(seconds, 3))
+        kept = room.bounded(reason)
+        step = self._mark(name, state=StepState.DONE, reason=kept, seconds=round(seconds, 3))
         LOG.info('plan %s: %s is done after %.2f s: %s', self.plan.plan_id, name, seconds, reason)
         if step.kind is StepKind.ATTACH and all(
             s.state is StepState.DONE for s in self.plan.steps if s.kind is StepKind.ATTACH
@@ -222,7 +223,7 @@ class PlanExecutor:
             LOG.exception('plan %s: %s failed', self.plan.plan_id, name)
             remedy = 'The log of the engine has the details; send the signal resume to go on'
             exc = exceptions.Stopped(f'{name} failed: {exc}', remedy)
-        step = self._mark(name, state=StepState.FAILED, reason=str(exc))
+        step = self._mark(name, state=StepState.FAILED, reason=room.bounded(str(exc)))
         LOG.warning('plan %s: %s stopped: %s', self.plan.plan_id, name, exc)
         if not isinstance(exc, exceptions.LeaveOff):
             self._unreported.append(step)

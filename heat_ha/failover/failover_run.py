@@ -30,7 +30,7 @@ from heat_ha.failover import (
 )
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import outcome, suspicion, ways_out, work
+from heat_ha.failover.rules import outcome, room, suspicion, ways_out, work
 
 DELETING = 'ha_deleting'
 
@@ -115,10 +115,7 @@ class FailoverRun:
         decided: fence_wait.Look | None = None
         refused: set[str] = set()
         old = findings.server_and_host(plan.old)
-        # At its end nothing may be refused: everything is moved by then.
-        record.check_room(
-            outcome.at_end(self._held.value, plan, ()), SPARE_A_STEP * len(plan.steps)
-        )
+        self._check_room(plan)
         if plan.is_moved:
             # Nothing moves: what it is for is follow-up work, which is on record with its end.
             self.begun(plan)
@@ -155,6 +152,16 @@ class FailoverRun:
         seconds = time.monotonic() - self._accepted_at
         return f'{events.goal(plan)}: done after {seconds:.1f} s'
 
+    def _check_room(self, plan: model.Plan) -> None:
+        """See that a plan of which nothing was done yet fits on record until its end.
+
+        :raises Refused: it does not.
+        """
+        if ways_out.has_begun(plan) or ways_out.has_begun(self._held.value.plan):
+            return
+        at_end = outcome.at_end(self._held.value, plan, ())
+        record.check_room(at_end, SPARE_A_STEP * len(plan.steps))
+
     def _report_other(self, plan: model.Plan, other: model.Plan) -> None:
         failed = plan.new.member if plan.new else ''
         self._events.progress(f'{failed} cannot take over, so {events.goal(other)}', other)
@@ -168,8 +175,8 @@ class FailoverRun:
         self._held.write(
             plan=plan,
             state=state,
-            reason=exc.reason,
-            remedy=exc.remedy,
+            reason=room.bounded(exc.reason),
+            remedy=room.bounded(exc.remedy),
             retries=known.retries + 1,
             retry_due=work.at(clock.now(), work.retry_pause(known.retries)),
         )

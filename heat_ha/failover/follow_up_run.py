@@ -28,7 +28,7 @@ from heat_ha.failover import (
     remembered,
     retention,
 )
-from heat_ha.failover.rules import outcome, ways_out, work
+from heat_ha.failover.rules import outcome, room, ways_out, work
 
 LOG = logging.getLogger(__name__)
 
@@ -161,7 +161,9 @@ class FollowUpRun:
     def _put_off(self, exc: exceptions.HaError, seconds: float) -> None:
         """Try it later, because it waits for somebody else; that is no failure."""
         due = work.at(clock.now(), seconds)
-        self._claim.give_up(dataclasses.replace(self._wanted, due=due, reason=str(exc)))
+        self._claim.give_up(
+            dataclasses.replace(self._wanted, due=due, reason=room.bounded(str(exc)))
+        )
 
     def _failed(self, exc: exceptions.Stopped) -> None:
         tries = self._wanted.tries + 1
@@ -171,11 +173,11 @@ class FollowUpRun:
             self._wanted,
             tries=tries,
             due=work.at(clock.now(), pause),
-            reason=exc.reason,
+            reason=room.bounded(exc.reason),
             remedy=remedy,
         )
         is_ours = self._claim.give_up(changed)
-        if is_ours and work.is_reported(tries, exc.reason != self._wanted.reason):
+        if is_ours and work.is_reported(tries, changed.reason != self._wanted.reason):
             names = events.names(self._wanted.plan.replaces)
             intro = f'{names} could not be replaced (try {tries}, again in {pause:.0f} s): '
             # The whole reason is in ``pending``.

@@ -392,7 +392,7 @@ class Remembered:
     ``member`` and ``server`` are what it is about, ``is_named`` whether it has named that itself:
     else it is about the active of the time when it came, ``came`` (UTC). ``tries`` is how often it
     was decided that it has to wait, ``due`` when it is decided again (UTC, empty for at once) and
-    ``why`` what it waits for.
+    ``why`` what it waits for. ``named`` is what it has called the member, empty for its server.
     """
 
     FORM = serialization.Form(omits_defaults=True)
@@ -407,6 +407,7 @@ class Remembered:
     tries: int = 0
     due: str = ''
     why: str = ''
+    named: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -470,10 +471,9 @@ class Observation:
     ``never_moved`` says of each thing that no policy may hand over why, and what to do instead;
     ``is_overtaken`` whether a failover began between the signal and its turn. ``asks_old_host`` is
     whether Heat's update takes something from the old active that its host has to give up, such as
-    a port. ``held_by`` has for
-    each thing that is handed over the servers that have it, None where that is not known.
-    ``others_at`` has the same for what Heat hands over, such as ports and addresses, while a plan
-    is open and after one was dropped; None where Heat did not come to its end.
+    a port. ``held_by`` has for each thing that is handed over the servers that have it, None where
+    that is not known. ``others_at`` has the same for what Heat hands over, such as ports and
+    addresses, while a plan is open and after one was dropped; None where Heat did not end it.
     """
 
     record: Record

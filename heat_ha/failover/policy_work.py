@@ -29,7 +29,7 @@ from heat_ha.failover import (
     remembered,
     work_loop,
 )
-from heat_ha.failover.rules import arrival, later, work
+from heat_ha.failover.rules import arrival, later, room, work
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class PolicyWork:
                     kept=kept,
                 )
         except exceptions.Stopped as exc:
-            is_news = not is_quiet or exc.reason != before
+            is_news = not is_quiet or room.bounded(exc.reason) != before
             if is_news:
                 raise
             raise exceptions.StillStopped(exc.reason, exc.remedy) from exc
@@ -173,9 +173,8 @@ class PolicyWork:
         """The signal as it would be kept; None for one that its sender can send again."""
         if signal.action not in _KEPT:
             return None
-        about = admission.about(signal.member) or model.MemberServer(
-            signal.member or '', signal.member or ''
-        )
+        called = signal.member or ''
+        about = admission.about(signal.member) or model.MemberServer(called, called)
         return model.Remembered(
             member=about.member,
             server=about.server,
@@ -184,6 +183,7 @@ class PolicyWork:
             requested_by=requested_by,
             reason=signal.reason,
             chained=chained,
+            named=called if called != about.server else '',
         )
 
     def _keep(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
+from heat_ha.failover.rules import room
 
 RECORD, HISTORY, DEFINITION = 'ha_record', 'ha_history', 'ha_definition'
 
@@ -89,13 +90,18 @@ def check_room(record: model.Record, spare: int) -> None:
 
     :raises Refused: there is not.
     """
-    _text(record, ' ' * spare)
+    _text(record, spare)
 
 
-def _text(record: model.Record, spare: str = '') -> str:
-    text = serialization.compact(serialization.encode(record))
+def _text(record: model.Record, spare: int = 0) -> str:
+    """The record as a text, without what can be left out where it takes too much room."""
+    text = ''
+    for one in room.briefer(record):
+        text = serialization.compact(serialization.encode(one))
+        if resource_data.size_of(text) + spare <= resource_data.MAX_BYTES:
+            return text
     resource_data.check_size(
-        text + spare, 'the plan takes', 'Hand over fewer things with one policy'
+        text + ' ' * spare, 'the plan takes', 'Hand over fewer things with one policy'
     )
     return text
 

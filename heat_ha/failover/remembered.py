@@ -2,10 +2,11 @@
 """Signals that are kept until they can be decided, where every engine finds them.
 
 Each is an entry of its own in the policy's data, by the member that it is about. So whoever has a
-signal can keep it without the policy's lock, and nothing is lost when two do so at once: what they
-write about one member means the same.
+signal can keep it without the policy's lock, and nothing is lost when two do so at once: of two
+signals about one member, the later one stays, with what the earlier one asks for besides.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
+from heat_ha.failover.rules import room
 
 KEY = 'ha_signal:'
 
@@ -40,7 +42,7 @@ class RememberedSignals:
         return among(resource_data.fresh(self._policy))
 
     def keep(self, one: model.Remembered) -> None:
-        """Keep a signal, in the place of an earlier one about the same member; a later one stays.
+        """Keep a signal, together with what another one about the same member asks for.
 
         :raises Refused: there are too many.
         """
@@ -49,7 +51,11 @@ class RememberedSignals:
             raise exceptions.Refused(
                 f'{len(others)} signals wait already', 'Send it again when some are decided'
             )
-        self._put(one, one)
+        while True:
+            before = resource_data.fresh(self._policy).get(_key(one))
+            both = one if before is None else together(_of(before), one)
+            if self._swap(one, before, both):
+                return
 
     def put_off(self, one: model.Remembered, changed: model.Remembered) -> None:
         """Keep a signal as it is now, unless another one about the member has come since."""
@@ -62,24 +68,56 @@ class RememberedSignals:
             pass
 
     def _put(self, one: model.Remembered, after: model.Remembered | None) -> bool:
-        """Replace what is on record about the member, if that did not come later than ``one``.
+        """Replace what is on record about the member, if ``one`` has all that it asks for.
 
         :returns: whether something was changed.
         """
-        key = _key(one)
-        text = None if after is None else _text(after)
         while True:
-            before = resource_data.fresh(self._policy).get(key)
+            before = resource_data.fresh(self._policy).get(_key(one))
             if before is None and after is None:
                 return False
-            if before is not None and _of(before).came > one.came:
+            if before is not None and _asks_for_more(_of(before), one):
                 return False
-            if compare_and_set.swap(self._policy, key, before, text):
+            if self._swap(one, before, after):
                 return True
+
+    def _swap(
+        self, one: model.Remembered, before: str | None, after: model.Remembered | None
+    ) -> bool:
+        text = None if after is None else _text(after)
+        return before == text or compare_and_set.swap(self._policy, _key(one), before, text)
+
+
+def together(before: model.Remembered, one: model.Remembered) -> model.Remembered:
+    """What two signals about one member ask for: the later one, with what it lacks of the other.
+
+    Invariant: a wish to replace the member, and that it was named, are never lost (S3). What was
+    asked for about an earlier server of the member is over with that.
+    """
+    early, late = sorted((before, one), key=lambda each: each.came)
+    if early.server != late.server and early.named != late.member:
+        return late
+    wishes = [each.chained for each in (late, early) if each.chained is not None]
+    return dataclasses.replace(
+        late,
+        chained=max(wishes, key=lambda wish: wish.count, default=None),
+        is_named=late.is_named or early.is_named,
+        named=late.named or early.named,
+    )
+
+
+def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
+    both = together(known, one)
+    return (both.came, *_wishes(both)) != (one.came, *_wishes(one))
+
+
+def _wishes(one: model.Remembered) -> tuple[object, ...]:
+    return (one.chained, one.is_named, one.named)
 
 
 def _text(one: model.Remembered) -> str:
-    return serialization.compact(serialization.encode(one))
+    brief = dataclasses.replace(one, why=room.bounded(one.why))
+    return serialization.compact(serialization.encode(brief))
 
 
 def _of(text: str) -> model.Remembered:

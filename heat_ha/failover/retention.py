@@ -8,7 +8,7 @@ from typing import Any
 from heat_ha import exceptions
 from heat_ha.cloud import clock
 from heat_ha.failover import events, held_record, model, record
-from heat_ha.failover.rules import suspicion, work
+from heat_ha.failover.rules import room, suspicion, work
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
 from heat_ha.groups.adapters import failure_masks
@@ -70,7 +70,9 @@ class Retention:
         except exceptions.TryAgain as exc:
             # Somebody else changes the group, which is no failure.
             due = work.at(clock.now(), AFTER_OTHERS)
-            self._change(retained, dataclasses.replace(retained, due=due, reason=str(exc)))
+            self._change(
+                retained, dataclasses.replace(retained, due=due, reason=room.bounded(str(exc)))
+            )
         except exceptions.HaError as exc:
             self._failed(retained, getattr(exc, 'reason', str(exc)))
         else:
@@ -106,11 +108,11 @@ class Retention:
             retained,
             tries=tries,
             due=work.at(clock.now(), pause),
-            reason=reason,
+            reason=room.bounded(reason),
             remedy=REMEDY,
         )
         self._change(retained, changed)
-        if work.is_reported(tries, reason != retained.reason):
+        if work.is_reported(tries, changed.reason != retained.reason):
             name = events.names([retained.member])
             intro = (
                 f'{name} was kept and could not be removed (try {tries}, again in {pause:.0f} s): '

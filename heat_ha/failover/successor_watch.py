@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from heat_ha import exceptions, signals
 from heat_ha.failover import events, model, remembered
-from heat_ha.failover.rules import decide, work
+from heat_ha.failover.rules import arrival, decide, work
 
 # Seconds between two decisions about the same signal: each takes a look at the group.
 LOOK_EVERY = 10.0
@@ -56,9 +56,7 @@ class SuccessorWatch:
         seen = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=plan))
         for one in left:
             self._look_at = time.monotonic() + LOOK_EVERY
-            signal = signals.Signal[model.Action](
-                member=one.server if one.is_named else None, reason=one.reason
-            )
+            signal = signals.Signal[model.Action](member=arrival.name_in(one), reason=one.reason)
             if isinstance(decide.answer(signal, seen), decide.Start):
                 raise exceptions.Stopped(
                     f'{one.member}, the successor, was reported sick meanwhile',

@@ -28,7 +28,7 @@ from heat_ha.failover import (
     reminding,
     retention,
 )
-from heat_ha.failover.rules import arrival, later, work
+from heat_ha.failover.rules import arrival, later, room, work
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
@@ -211,9 +211,7 @@ class WorkLoop:
             if one not in self._signals.read():
                 # Another thread was faster.
                 return True
-            signal = signals.Signal[model.Action](
-                member=one.server if one.is_named else None, reason=one.reason
-            )
+            signal = signals.Signal[model.Action](member=arrival.name_in(one), reason=one.reason)
             answer = self._decide(
                 signal,
                 one.chained,
@@ -275,7 +273,7 @@ class WorkLoop:
             one, tries=one.tries + 1, due=work.at(now, pause), why=answer.why
         )
         self._signals.put_off(one, changed)
-        if answer.why != one.why:
+        if room.bounded(answer.why) != one.why:
             self._events.progress(f'the signal about {one.member} waits: {answer.why}')
         return False
 

@@ -161,6 +161,45 @@ def test_a_failover_leaves_the_failed_update_of_the_active_alone(engine, cloud):
     del loaded
 
 
+def test_a_signal_that_names_a_member_to_which_an_update_has_given_another_server_is_not_lost(
+    engine, cloud
+):
+    chained = """
+adjustment_type: replace_oldest
+auto_scaling_policy_id: {get_resource: failover}
+scaling_adjustment: 1
+"""
+    old, new = (
+        volumes.with_failover(
+            chained,
+            member=f'OS::Nova::Server, properties: {{image: {image}}}',
+            group=ROLLING.format(0, 1),
+        )
+        for image in ('old', 'new')
+    )
+    stack = engine.create(old)
+    first = names(engine, stack)[0]
+    sent = []
+
+    def before_sleep():
+        loaded = engine.stack(stack)
+        policy = loaded['failover']
+        if sent or not lease.is_held_by_living(loaded.context, policy.resource_id):
+            return
+        on_record = {one.member: one.server for one in volumes.known(engine, stack).seen}
+        now = servers(engine, stack).get(first)
+        if now and on_record.get(first) not in now:
+            sent.append(now)
+            engine.call('resource_signal', stack, 'policy', {'member': first})
+
+    engine.before_sleep = before_sleep
+    engine.update(stack, new)
+    engine.before_sleep = None
+    engine.run()
+    assert sent and first not in names(engine, stack)
+    is_well(engine, cloud, stack)
+
+
 def test_pauses_count_only_where_there_is_something_to_change(engine, cloud):
     group = 'rolling_updates: {max_batch_size: 1, pause_time: 1200}\n'
     stack = engine.create(pinned('old', group=group, size=4))

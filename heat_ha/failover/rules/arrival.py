@@ -80,6 +80,15 @@ def is_of_another(one: model.Remembered, now: model.Record) -> bool:
     return (now.active.server if now.active is not None else '') != one.server
 
 
+def name_in(one: model.Remembered) -> str | None:
+    """What a kept signal calls the member that it is about; None where it names none.
+
+    Invariant: it is what the sender has called it. An update may give the member another server
+    while the signal waits, and the record may have been late with that when the signal came.
+    """
+    return (one.named or one.server) if one.is_named else None
+
+
 def about(known: model.Record, named: str | None) -> model.MemberServer | None:
     """The member that a signal means, as far as it is on record; the active where none is named."""
     if named is None:

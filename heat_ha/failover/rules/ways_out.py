@@ -24,6 +24,13 @@ def is_open(record: model.Record) -> bool:
     return record.plan is not None and not record.plan.is_moved
 
 
+def has_begun(plan: model.Plan | None) -> bool:
+    """Whether something was done of a plan that is not at its end."""
+    if plan is None or plan.is_moved:
+        return False
+    return any(s.state is not StepState.PENDING for s in plan.steps)
+
+
 def with_successor(
     plan: model.Plan, seen: model.Observation, new: model.MemberServer, *, is_sick: bool = False
 ) -> model.Plan:

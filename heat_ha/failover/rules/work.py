@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import hook, ways_out
+from heat_ha.failover.rules import arrival, hook, ways_out
 
 # Seconds for which a thread of an engine waits without having anything to do; then the agent, or
 # the next signal, takes up what is left.
@@ -153,7 +153,8 @@ def is_about_successor(one: model.Remembered, plan: model.Plan) -> bool:
     Invariant: such a signal is decided in every state of the plan: by who carries the plan, and as
     soon as nobody does (``next_work``).
     """
-    return plan.new is not None and plan.new.server == one.server
+    new = plan.new
+    return new is not None and (one.server == new.server or arrival.name_in(one) == new.member)
 
 
 def _expired(record: model.Record, now: datetime.datetime) -> tuple[model.Retained, ...]:

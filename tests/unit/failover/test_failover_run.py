@@ -23,7 +23,7 @@ from heat_ha.failover import (
     record,
 )
 from heat_ha.failover.model import StepState
-from heat_ha.failover.rules import decide, outcome
+from heat_ha.failover.rules import decide, outcome, ways_out
 from heat_ha.groups import model as groups
 from heat_ha.testing import clouds
 from tests.unit.failover import worlds
@@ -292,6 +292,80 @@ def test_a_plan_that_would_outgrow_its_record_is_refused_before_anything_is_done
     with pytest.raises(exceptions.Refused, match='the plan takes'):
         made.run(plan, None, findings, None, is_taken_up=False)
     assert policy.moments == [{}]
+
+
+@pytest.mark.parametrize('how', ['resumed', 'to another successor'])
+def test_a_plan_that_has_begun_is_not_refused_for_its_size(ending, how):
+    candidates = [worlds.candidate(name) for name in 'abc']
+    volumes = [f'{number:036}' for number in range(72)]
+    world = worlds.seen(candidates, volumes=volumes, chained=CHAINED)
+    plan = decide.answer(signals.Signal(), world).plan
+    policy = Data()
+    record.check_room(
+        outcome.at_end(model.Record(active=plan.old), plan, ()),
+        failover_run.SPARE_A_STEP * len(plan.steps),
+    )
+    done = [
+        dataclasses.replace(
+            s, state=StepState.DONE, started=plan.created, seconds=1.234, reason='r' * 60
+        )
+        for s in plan.steps[:-2]
+    ]
+    left = [
+        dataclasses.replace(s, state=StepState.FAILED, started=plan.created, reason='r' * 5000)
+        for s in plan.steps[-2:]
+    ]
+    begun = dataclasses.replace(plan, steps=(*done, *left))
+    made = ending(policy, begun)
+    made._stop(begun, model.State.STOPPED, exceptions.Stopped('r' * 40_000, 'm' * 5000))
+    known = record.record_of(policy.data())
+    assert known.state is model.State.STOPPED and known.reason and known.remedy
+    if how == 'resumed':
+        goes_on = known.plan
+        assert [s.state for s in goes_on.steps] == [s.state for s in begun.steps]
+    else:
+        seen = dataclasses.replace(world, record=known)
+        goes_on = ways_out.with_successor(known.plan, seen, worlds.holder('c'))
+    executed = []
+
+    class Executor:
+        def __init__(self, plan, *_args):
+            self.plan = plan
+
+        def run(self):
+            executed.append(self.plan)
+            steps = tuple(dataclasses.replace(s, state=StepState.DONE) for s in self.plan.steps)
+            return dataclasses.replace(self.plan, steps=steps)
+
+    with mock.patch.object(executor, 'PlanExecutor', Executor):
+        findings = types.SimpleNamespace(
+            looks={},
+            observed=mock.Mock(candidates=()),
+            server_and_host=lambda _one: None,
+            has_all_moved=False,
+        )
+        assert 'done' in made.run(goes_on, None, findings, None, is_taken_up=how == 'resumed')
+    assert executed == [goes_on]
+
+
+@pytest.mark.parametrize('size', [300, 1000])
+def test_a_failover_of_a_large_group_is_carried_out(ending, size):
+    names = [f'{number:012x}' for number in range(size)]
+    candidates = [
+        dataclasses.replace(one, server=dataclasses.replace(one.server, host='h' * 60))
+        for one in map(worlds.candidate, names)
+    ]
+    world = worlds.seen(candidates, active=names[0], chained=CHAINED)
+    plan = decide.answer(signals.Signal(), world).plan
+    members = tuple(model.MemberServer(name, f'{name:>036}') for name in names)
+    known = model.Record(active=plan.old, plan=plan, seen=members, seen_rows='rows')
+    policy = Data()
+    record.check_room(outcome.at_end(known, plan, ()), failover_run.SPARE_A_STEP * len(plan.steps))
+    record.write(policy, known)
+    found = record.record_of(policy.data())
+    assert (found.plan.new, found.plan.old) == (plan.new, plan.old)
+    assert {names[0], plan.new.member} <= set(found.plan.considered)
+    assert bool(found.seen) == (size == 300), 'the next look lists the members'
 
 
 def test_what_is_left_of_a_large_failover_takes_little_room():

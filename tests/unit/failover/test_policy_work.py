@@ -59,7 +59,19 @@ def test_a_signal_about_another_member_than_the_failover_under_way_is_kept_and_d
     change(made, plan=moved(RUNNING), state=model.State.READY, active=worlds.holder('b'))
     made.lock.busy, made.answers = None, ['done']
     made._loop.go_on(waits=True)
-    assert made.decided == [('server-b', CHAINED, False)] and kept(made) == ()
+    assert made.decided == [(member, CHAINED, False)] and kept(made) == ()
+
+
+@pytest.mark.parametrize(('member', 'on_record'), [('b', 'b'), ('server-b', ''), (None, '')])
+def test_a_kept_signal_is_decided_by_what_its_sender_called_the_member(made, member, on_record):
+    made.answers = [exceptions.TryAgain('Heat updates the group'), 'done']
+    made.handle(signals.Signal(member=member), CHAINED, 'alarm')
+    [one] = kept(made)
+    assert one.named == on_record, 'a version before reads what needs no more than the server'
+    # The update has given the member another server.
+    change(made, seen=(worlds.holder('a'), model.MemberServer('b', 'server-of-now')))
+    made._loop.go_on(waits=True)
+    assert [named for named, *_rest in made.decided] == [member, member]
 
 
 def test_a_signal_about_the_same_member_joins(made):

@@ -71,6 +71,57 @@ def test_what_is_kept_is_bounded_and_a_signal_about_a_known_member_is_never_turn
     assert len(signals.read()) == remembered.MOST
 
 
+EARLY, LATE_TIME = '2026-01-01T00:00:01+00:00', '2026-01-01T00:00:09+00:00'
+ONE, TWO = (groups.Chained('replace', count, groups.Order.CREATE_FIRST) for count in (1, 2))
+PLAIN = {'chained': None, 'is_named': False}
+
+# What the earlier and the later signal ask for, and both together.
+WISHES = [
+    ({}, PLAIN, {}),
+    (PLAIN, {}, {}),
+    ({'chained': ONE}, {'chained': None}, {'chained': ONE}),
+    ({'chained': TWO}, {'chained': ONE}, {'chained': TWO}),
+    ({'chained': ONE}, {'chained': TWO}, {'chained': TWO}),
+    ({'server': 'gone'}, PLAIN, PLAIN),
+    ({'server': 'gone', 'named': 'a'}, PLAIN, {'named': 'a'}),
+]
+
+
+@pytest.mark.parametrize(('early', 'late', 'both'), WISHES)
+@pytest.mark.parametrize('late_is_first', [False, True])
+def test_two_signals_about_a_member_are_kept_with_all_that_they_ask_for(
+    early, late, both, late_is_first
+):
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    two = [kept('a', EARLY, **early), kept('a', LATE_TIME, **late)]
+    for one in reversed(two) if late_is_first else two:
+        signals.keep(one)
+    assert signals.read() == (kept('a', LATE_TIME, **both),)
+
+
+@pytest.mark.parametrize('is_put_off', [False, True])
+def test_what_an_earlier_signal_asks_for_besides_is_not_over_with_the_later_one(is_put_off):
+    signals = remembered.RememberedSignals(Policy())
+    one = kept('a', LATE_TIME, chained=None)
+    signals.keep(one)
+    signals.keep(kept('a', EARLY))
+    if is_put_off:
+        signals.put_off(one, dataclasses.replace(one, tries=1))
+    else:
+        signals.forget(one)
+    assert signals.read() == (kept('a', LATE_TIME),)
+    signals.forget(signals.read()[0])
+    assert signals.read() == ()
+
+
+def test_what_a_signal_waits_for_takes_little_room_however_many_members_it_names():
+    policy = Policy()
+    remembered.RememberedSignals(policy).keep(kept('a', why='w' * 100_000))
+    [(_key, text)] = policy.rows
+    assert len(text) < 3000
+
+
 def test_other_entries_of_the_policy_are_no_signals():
     policy = Policy()
     policy.data_set('ha_record', '{}')

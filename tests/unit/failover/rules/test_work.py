@@ -79,6 +79,19 @@ def test_nothing_on_record_is_left_out():
     assert seen == set(typing.get_args(work.Work)) - {work.Expire}
 
 
+def test_a_signal_is_about_the_successor_by_its_server_or_by_the_name_that_its_sender_gave_it():
+    def about(member, server, *, is_named=True, named=''):
+        one = model.Remembered(member, server, is_named, EARLIER, 'alarm', named=named)
+        return work.is_about_successor(one, PLAN)
+
+    assert PLAN.new == worlds.holder('b')
+    assert about('b', 'server-b') and about('b', 'server-b', is_named=False)
+    # The record was late: the member has had another server.
+    assert about('b', 'server-of-then', named='b') and about('b', 'b')
+    assert not about('b', 'server-of-then') and not about('b', 'server-of-then', is_named=False)
+    assert not about('c', 'server-c', named='c')
+
+
 def test_a_plan_that_stopped_is_tried_again_unless_a_person_has_to_say_so():
     for step, is_paused, is_locked, due in itertools.product(
         PLAN.steps, (False, True), (False, True), DUES
