@@ -10,7 +10,7 @@ from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import watched_group
-from tests.plugin import test_rolling_updates, volumes
+from tests.plugin import scaling, test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
 from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
 
@@ -183,3 +183,22 @@ def test_a_group_is_loaded_with_the_definition_that_an_update_has_given_it(engin
     images = [one._get_resource_definition().render_hot() for one in (group, now)]
     assert [image['properties']['image'] for image in images] == ['old', 'new']
     del loaded
+
+
+ONE_SERVER = scaling.MEMBER.partition('outputs:')[0]
+TWO_SERVERS = ONE_SERVER + '  sidecar: {type: OS::Nova::Server}\n'
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_an_active_whose_member_gets_a_second_server_keeps_the_volume(engine, cloud, size):
+    """Which of the two may be the active is not known; that is no reason to take it away."""
+    text = volumes.with_failover(member='member.yaml', size=size)
+    stack = engine.create(text, files={'member.yaml': ONE_SERVER})
+    before = volumes.active(engine, stack)
+
+    engine.update(stack, text, files={'member.yaml': TWO_SERVERS})
+
+    assert len(servers(engine, stack)[before.member]) == 2
+    assert volumes.active(engine, stack) == before
+    assert cloud.holder('v1') == before.server and not cloud.requests[1:]
+    assert not any('is the active now' in text for text in volumes.texts(engine, stack))
