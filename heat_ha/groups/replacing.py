@@ -396,6 +396,7 @@ def _finish_what_was_left(group: Any, requested_by: str, emit: Emit) -> None:
                     # Once only, and without new pairs: which member is the active, and has to
                     # stay, is not known here.
                     keep = run_series.as_asked(())
+                    left = run_series.within_max_size(group, left)
                     ReplacementRun(group, held, left, keep, emit, always).carry_out()
         except exceptions.HaError as exc:
             emit(f'the replacement that was interrupted could not be ended: {exc}')

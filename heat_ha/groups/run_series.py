@@ -49,6 +49,11 @@ def is_only_removing(group: Any, left: model.Replacement, keep: Keep) -> bool:
     return decide.is_only_removing(seen, left, group_members.rolling(group), keep())
 
 
+def within_max_size(group: Any, left: model.Replacement) -> model.Replacement:
+    """What is on record, as far as the group may still have so many members."""
+    return pairs.within(left, group.properties[group.MAX_SIZE])
+
+
 class RunSeries:
     """Carries intents out under the lease of a group, each in one run or several."""
 
@@ -72,7 +77,8 @@ class RunSeries:
             f'resuming the replacement of {names_of(left.victims)} that {left.requested_by} began '
             f'at {left.since}'
         )
-        return self.in_runs(pairs.resumed(left, keep()), keep, is_needed)
+        left = within_max_size(self.group, pairs.resumed(left, keep()))
+        return self.in_runs(left, keep, is_needed)
 
     def settle(self, left: model.Replacement, keep: Keep) -> model.Outcome | None:
         """Carry out what an earlier run left, so that another replacement can go on record.

@@ -12,7 +12,6 @@ from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha import exceptions
 from heat_ha.cloud import clock, lease, nested_stack, resource_data
-from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import failover_run, held_record, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
@@ -158,12 +157,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
             return None
         first, observed = first_active.choose(self)
         candidates = observed.candidates
-        servers = {
-            c.server.server
-            for c in candidates
-            if c.server is not None and c.server.status is not ServerStatus.GONE
-        }
-        is_left = found.active is None or found.active.server not in servers
+        is_left = found.active is None or standbys.is_gone(found.active, candidates)
         if is_left:
             # The update itself removed the active member, so the oldest healthy one follows.
             first_active.follow(self, held, first)

@@ -187,6 +187,19 @@ def test_with_delete_first_the_next_signal_replaces_what_failed(engine):
     in_order(engine, stack)
 
 
+def test_what_failed_is_not_tried_again_beyond_a_lower_max_size(engine):
+    stack = engine.create(template(DELETES_FIRST))
+    (engine.servers / 'no-valid-host').touch()
+    engine.signal(stack, 'policy')
+    (engine.servers / 'no-valid-host').unlink()
+    engine.update(stack, template(DELETES_FIRST, size=2, most=2))
+    assert len(names(engine, stack)) == 2
+
+    engine.signal(stack, 'policy')
+
+    assert len(names(engine, stack)) == len(engine.servers_there()) == 2
+
+
 def test_what_cannot_be_deleted_is_deleted_by_the_next_signal(engine):
     stack = engine.create(template())
     oldest = engine.members(stack).members[0]

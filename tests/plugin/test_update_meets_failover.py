@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stack update that comes to the group while a failover has to add a member to it."""
 
+import time
+from unittest import mock
+
 import pytest
 from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.failover import work_loop
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import watched_group
-from tests.plugin import test_rolling_updates, volumes
+from tests.plugin import scaling, test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
 from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
 
@@ -222,3 +226,63 @@ def test_a_group_is_loaded_with_the_definition_that_an_update_has_given_it(engin
     images = [one._get_resource_definition().render_hot() for one in (group, now)]
     assert [image['properties']['image'] for image in images] == ['old', 'new']
     del loaded
+
+
+ONE_SERVER = scaling.MEMBER.partition('outputs:')[0]
+TWO_SERVERS = ONE_SERVER + '  sidecar: {type: OS::Nova::Server}\n'
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_an_active_whose_member_gets_a_second_server_keeps_the_volume(engine, cloud, size):
+    """Which of the two may be the active is not known; that is no reason to take it away."""
+    text = volumes.with_failover(member='member.yaml', size=size)
+    stack = engine.create(text, files={'member.yaml': ONE_SERVER})
+    before = volumes.active(engine, stack)
+
+    engine.update(stack, text, files={'member.yaml': TWO_SERVERS})
+
+    assert len(servers(engine, stack)[before.member]) == 2
+    assert volumes.active(engine, stack) == before
+    assert cloud.holder('v1') == before.server and not cloud.requests[1:]
+    assert not any('is the active now' in text for text in volumes.texts(engine, stack))
+
+
+# --- a group that is parked, and what was left to do --------------------------------------------
+
+CHAINED = """
+adjustment_type: replace_oldest
+auto_scaling_policy_id: {get_resource: failover}
+scaling_adjustment: 1
+"""
+
+
+def parked(text):
+    """The template with the group's sizes at 0."""
+    for name, size in (('min_size', 1), ('desired_capacity', 3), ('max_size', 4)):
+        assert f'{name}: {size}' in text
+        text = text.replace(f'{name}: {size}', f'{name}: 0')
+    return text
+
+
+@pytest.fixture
+def impatient(engine, monkeypatch):
+    """Let a thread that has nothing to do end soon, on the engine's clock."""
+    own_clock = mock.Mock(wraps=time, sleep=engine.sleep, monotonic=engine.monotonic)
+    monkeypatch.setattr(work_loop, 'time', own_clock)
+    monkeypatch.setattr(work_loop.work, 'PATIENCE', 1.0)
+
+
+@pytest.mark.usefixtures('impatient')
+def test_what_a_failover_has_left_builds_no_server_in_a_group_that_is_parked(engine, cloud):
+    text = volumes.with_failover(CHAINED + 'replacement_order: delete_first\n')
+    stack = engine.create(text)
+    (engine.servers / 'no-valid-host').touch()
+    engine.signal(stack, 'policy')
+    (engine.servers / 'no-valid-host').unlink()
+    assert volumes.known(engine, stack).follow_ups, 'its new member had no host'
+    engine.update(stack, parked(text))
+    assert names(engine, stack) == []
+
+    engine.signal(stack, 'failover', {'action': 'resume'})
+
+    assert names(engine, stack) == [] and not engine.servers_there()

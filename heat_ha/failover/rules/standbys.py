@@ -20,6 +20,21 @@ def is_active(member: groups.Member, active: model.MemberServer | None) -> bool:
     return not member.servers or active.server in member.servers
 
 
+def is_gone(active: model.MemberServer, candidates: Iterable[model.Candidate]) -> bool:
+    """Whether the active's server is in the group no longer, or does not exist any more.
+
+    A server that was not looked at counts as there (S2): of a member with several servers, none is
+    where its template does not say which one may be the active.
+    """
+    for candidate in candidates:
+        server = candidate.server
+        if server is None and active.server in candidate.member.servers:
+            return False
+        if server is not None and server.server == active.server:
+            return server.status is ServerStatus.GONE
+    return True
+
+
 def going(record: model.Record) -> frozenset[str]:
     """The members that are being replaced, or are to be once an earlier try is repeated."""
     return frozenset(name for one in record.follow_ups for name in one.plan.replaces)

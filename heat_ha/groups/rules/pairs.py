@@ -76,6 +76,15 @@ def resumed(
     return dataclasses.replace(left, pairs=pairs)
 
 
+def within(left: model.Replacement, max_size: int) -> model.Replacement:
+    """What an earlier run left, for a group that may have been given a lower limit since.
+
+    Invariant: nobody is made beyond what the template allows now; a group with a limit of 0 is
+    parked and stays empty.
+    """
+    return dataclasses.replace(left, size=min(left.size, max_size))
+
+
 def still_open(
     seen: model.Group,
     wanted: model.Replacement,

@@ -55,3 +55,17 @@ def test_a_member_with_another_server_than_the_actives_is_not_the_active():
     assert not standbys.is_active(same, None)
     candidate = worlds.candidate('a', servers=('server-new',))
     assert standbys.limitation(candidate, active, ()) is None
+
+
+def test_the_actives_server_is_gone_only_where_that_was_seen():
+    active = worlds.holder('a')
+    several = worlds.member('a', servers=('server-a', 'sidecar'))
+    unclear = model.Candidate(several, None, 'it has 2 servers')
+    assert not standbys.is_gone(active, [unclear]), 'not looked at is not gone'
+    assert standbys.is_gone(active, [])
+    for status in cloud.ServerStatus:
+        seen = worlds.candidate('a', status=status)
+        assert standbys.is_gone(active, [seen]) is (status is cloud.ServerStatus.GONE), status
+    # Its template says now that the other one may be the active.
+    other = model.Candidate(several, cloud.Server('sidecar', cloud.ServerStatus.ACTIVE))
+    assert standbys.is_gone(active, [other])

@@ -165,3 +165,14 @@ def test_a_request_is_for_the_members_that_it_names_and_else_for_what_none_has_o
     assert pairs.for_request(left, ()) == left
     found = pairs.for_request(left, ('b', 'c')).pairs
     assert [p.is_overtaken for p in found] == [True, False, False]
+
+
+def test_what_is_left_is_carried_out_within_a_limit_that_was_lowered_since():
+    for most in range(5):
+        heat = worlds.Heat('a', 'b', 'c')
+        wanted = worlds.wanted_for(worlds.DELETE_FIRST, 1)
+        # The engine died when the victim was gone, and an update made the group smaller.
+        heat.members = [m for m in heat.members if m.name != worlds.PAIRS[0][0]][:most]
+        run = worlds.Run(heat, pairs.within(wanted, most), model.Rolling())
+        run.to_the_end()
+        assert len(heat.members) == min(most, 3), (most, run.steps)
