@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check a volume against the consoles of the guests that wrote to it.
+
+For instance::
+
+    python -m lab.real.checker --volume ID --ceph-conf CEPH.CONF --console one.log two.log
+    python -m lab.real.checker --volume ID --file volume.raw --console one.log
+
+The exit code is 0 when all is well, 1 when something is wrong, 2 when it could not be read.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from lab.real.checker import consoles, images, records, report
+
+POOL = 'volumes'
+
+
+def check(volume: str, content: bytes, texts: list[str]) -> report.Report:
+    """Check a volume.
+
+    :param volume: its id.
+    :param content: what the volume holds, with records on it or in a file system.
+    :param texts: what is on each console, read before the volume was.
+    :raises images.Unreadable: when the file system has no file of records.
+    """
+    lines = [line for text in texts for line in consoles.parse(text)]
+    if images.is_ext4(content):
+        content = images.records_in_ext4(content)
+    return report.decide(records.parse(content), consoles.sessions(lines, volume))
+
+
+def describe(found: report.Report) -> list[str]:
+    """Put a report into sentences, for a person."""
+    lines = [f'{found.count} records']
+    for run in found.runs:
+        seconds = (run.last_t - run.first_t) / 1000
+        lines.append(f'{run.writer} wrote {run.first} to {run.last} in {seconds:.1f} s')
+    for each in found.interruptions:
+        lines.append(f'{each.milliseconds / 1000:.1f} s from {each.old} to {each.new}')
+    for doubt in found.unknown:
+        where = 'on the volume' if doubt.is_there else 'not on the volume'
+        lines.append(f'{doubt.writer} does not know of {doubt.seq}, which is {where}')
+    for writer in found.without_console:
+        lines.append(f'{writer} has no console: whether it lost records is not known')
+    return [*lines, *(f'FAULT: {fault}' for fault in found.faults)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read, decide, print. :returns: the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--volume', required=True, help='its id')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--file', type=pathlib.Path, help='the volume as a plain file')
+    source.add_argument('--ceph-conf', help='where Ceph is; the image is volumes/volume-ID')
+    parser.add_argument('--user', default='cinder', help='for Ceph')
+    parser.add_argument('--console', type=pathlib.Path, nargs='*', default=[])
+    options = parser.parse_args(arguments)
+    try:
+        texts = [path.read_text(errors='replace') for path in options.console]
+        if options.file:
+            content = images.read_file(options.file)
+        else:
+            image = f'volume-{options.volume}'
+            content = images.read_rbd(options.ceph_conf, POOL, image, options.user)
+        found = check(options.volume, content, texts)
+    except (images.Unreadable, OSError) as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    print('\n'.join(describe(found)))
+    return 1 if found.faults else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
