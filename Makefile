@@ -31,7 +31,7 @@ FILES_AT_ONCE = 5
 
 # What `make test` runs on the lab. Most of a test's time is waiting, so several use it at once,
 # but for those that disturb others or count what is there.
-ON_LAB = functional and not thorough and not regions
+ON_LAB = functional and not thorough and not regions and not real
 AT_ONCE = 3
 
 NAME ?=

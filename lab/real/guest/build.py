@@ -39,7 +39,8 @@ COMMAND_LINE_FILES = f'{COMMAND_LINE} guest.kind=files'
 ROOT_BYTES = 2**20
 
 _BUSYBOX = 'busybox-static'
-_PROGRAMS = ('jq', 'mke2fs', 'e2fsck')
+# Each with its name in the guest: busybox's shell takes its own mke2fs before a program of that name.
+_PROGRAMS = {'jq': 'jq', 'mke2fs': 'mkfs.ext4', 'e2fsck': 'e2fsck'}
 # What a recorder of raw volumes needs, and what may come while it writes: the network, the config
 # drive as a CD on IDE or SCSI or as a disk, the power button.
 _FIRST = ('virtio_pci', 'virtio_blk')
@@ -105,13 +106,14 @@ def _put_programs(tree: pathlib.Path, busybox: pathlib.Path) -> None:
     for name in debian.run([programs / 'busybox', '--list'], 'busybox does not run').split():
         if not (programs / name).exists():
             (programs / name).symlink_to('busybox')
-    for program in _PROGRAMS:
-        (programs / program).unlink(missing_ok=True)
-        for path in debian.with_libraries(program):
-            # Libraries stay where the loader looks for them.
-            target = programs / path.name if path.name == program else tree / path.relative_to('/')
+    for program, name in _PROGRAMS.items():
+        path, *libraries = debian.with_libraries(program)
+        shutil.copy(path, programs / name)
+        for library in libraries:
+            # Where the loader looks for it.
+            target = tree / library.relative_to('/')
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+            shutil.copy(library, target)
     source = FILES / 'recorder.c'
     debian.run(
         ['gcc', '-static', '-O2', '-s', '-Wall', '-Werror', '-o', programs / 'recorder', source],

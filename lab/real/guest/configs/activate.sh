@@ -10,7 +10,7 @@ stop-recorder || true
 umount -l "$mount_point" 2> /dev/null || true
 device=$(wait-for-volume "${volume:-}" 60)
 if [ "$(head -c 65536 "$device" | tr -d '\000' | wc -c)" = 0 ]; then
-    mke2fs -q -t ext4 -E nodiscard "$device"
+    mkfs.ext4 -q -E nodiscard "$device"
 fi
 # 1 means that it was not clean and is now.
 e2fsck -p "$device" || [ $? -eq 1 ]
