@@ -226,7 +226,7 @@ def make_config_drive(
 def _command(images: build.Images, uuid: str, command_line: str) -> Sequence[str]:
     return [
         'qemu-system-x86_64',
-        *('-machine', 'pc,accel=tcg'),
+        *('-machine', 'pc', '-accel', 'tcg,tb-size=32'),
         *('-m', str(MEMORY_MB), '-smp', '1', '-display', 'none', '-nodefaults', '-uuid', uuid),
         *('-kernel', str(images.kernel), '-initrd', str(images.initramfs)),
         *('-append', command_line),
