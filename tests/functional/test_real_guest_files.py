@@ -64,11 +64,11 @@ class HeatStandIn(http.server.ThreadingHTTPServer):
 
     def deploy_to(self, guest, name, script, **inputs):
         """Let a guest run a script; return its answer."""
-        inputs |= {
+        inputs = {
             'deploy_signal_transport': 'CFN_SIGNAL',
             'deploy_signal_id': f'{self.base}/v1/signal/{name}?Signature=x%3D',
             'deploy_signal_verb': 'POST',
-        }
+        } | inputs
         self.deployments.setdefault(guest.uuid, []).append(
             {
                 'id': f'id-of-{name}',
@@ -103,7 +103,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             catalog = [{'type': 'orchestration', 'endpoints': [endpoint]}]
             self._answer(201, {'token': {'catalog': catalog}}, {'X-Subject-Token': 'a-token'})
         else:
-            self.server.answers[self.path.split('/')[-1].split('?')[0]] = body
+            place = self.path.removesuffix('/signal').split('?')[0]
+            self.server.answers[place.split('/')[-1]] = body
             self._answer(200, {})
 
     def do_PUT(self):
@@ -233,31 +234,43 @@ def test_power_cut_leaves_a_file_system_that_the_next_one_mends(make_guest, heat
     assert not found.faults and len(found.runs) == 2
 
 
-def test_script_that_fails_is_answered_with_its_code_and_words(make_guest, heat):
-    guest, _ = make_guest()
-    with guest:
-        answer = heat.deploy_to(
-            guest,
-            'odd',
-            '#!/bin/sh\necho "$one"\necho why >&2\necho 7 > $heat_outputs_path.result\nexit 3\n',
-            one='it\'s "two"\nlines',
-        )
+@pytest.fixture
+def guest(make_guest):
+    with make_guest()[0] as guest:
+        yield guest
+
+
+def test_answers_of_scripts_reach_heat(guest, heat):
+    answer = heat.deploy_to(
+        guest,
+        'odd',
+        '#!/bin/sh\necho "$one"\necho why >&2\necho 7 > $heat_outputs_path.result\nexit 3\n',
+        one='it\'s "two"\nlines',
+        work='a name that the agent has too',
+    )
     assert answer == {
         'deploy_stdout': 'it\'s "two"\nlines\n',
         'deploy_stderr': 'why\n',
         'deploy_status_code': 3,
         'result': '7',
     }
-
-
-def test_heartbeat_is_sent_to_a_wait_condition(make_guest, heat):
-    guest, _ = make_guest()
-    with guest:
-        answer = heat.deploy_to(
-            guest,
-            'beat',
-            '#!/bin/sh\nset -e\necho "{}" > body\nrequest PUT "$heartbeat_url" body\n',
-            heartbeat_url=f'{heat.base}/v1/waitcondition/one?Signature=x%3D',
-        )
-        assert answer['deploy_status_code'] == 0, answer
+    # A heartbeat, as a wait condition takes it, and the answer through Heat's API.
+    answer = heat.deploy_to(
+        guest,
+        'beat',
+        '#!/bin/sh\nset -e\necho "{}" > body\nrequest PUT "$heartbeat_url" body\n',
+        heartbeat_url=f'{heat.base}/v1/waitcondition/one?Signature=x%3D',
+        deploy_signal_transport='HEAT_SIGNAL',
+        deploy_auth_url=f'{heat.base}/v3',
+        deploy_user_id='a-user',
+        deploy_password='a $ecret "word"',
+        deploy_project_id='a-project',
+        deploy_stack_id='run/2222',
+        deploy_resource_name='beat',
+    )
+    assert answer['deploy_status_code'] == 0, answer
     assert "PUT /v1/waitcondition/one?Signature=x%3D ''" in heat.asked
+    assert '/stacks/run/2222/resources/beat/signal' in heat.asked
+    # Each was run once.
+    time.sleep(5)
+    assert guest.console().count('agent: runs ') == 2

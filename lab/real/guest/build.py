@@ -39,8 +39,8 @@ COMMAND_LINE_FILES = f'{COMMAND_LINE} guest.kind=files'
 ROOT_BYTES = 2**20
 
 _BUSYBOX = 'busybox-static'
-# Each with its name in the guest. One called mke2fs would not be run: busybox has its own, which its
-# shell takes first.
+# Each with its name in the guest. One called mke2fs would not be run: busybox has its own, and its
+# shell takes that first.
 _PROGRAMS = {'jq': 'jq', 'mke2fs': 'mkfs.ext4', 'e2fsck': 'e2fsck'}
 # What a recorder of raw volumes needs, and what may come while it writes: the network, the config
 # drive as a CD on IDE or SCSI or as a disk, the power button.

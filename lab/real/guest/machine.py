@@ -6,6 +6,7 @@ attaches them. Two machines may have one file: nothing keeps them from both writ
 """
 
 import contextlib
+import errno
 import json
 import pathlib
 import signal
@@ -16,6 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from lab.real.checker import consoles
 from lab.real.guest import build
 
 MEMORY_MB = 128
@@ -115,20 +117,28 @@ class Machine:
             time.sleep(0.1)
         return time.monotonic() - began
 
-    def attach(self, volume: pathlib.Path, serial: str) -> None:
-        """Attach a file as a disk; ``serial`` is the volume's id, of which 20 characters count."""
-        disk = {'driver': 'file', 'filename': str(volume), 'locking': 'off'}
-        node = f'node-{serial[:20]}'
+    def attach(self, volume: pathlib.Path, serial: str, *, failing_writes: int = 0) -> None:
+        """Attach a file as a disk.
+
+        :param serial: the volume's id, of which 20 characters count.
+        :param failing_writes: how many writes get an error before the first that succeeds.
+        """
+        disk: dict[str, Any] = {'driver': 'file', 'filename': str(volume), 'locking': 'off'}
+        if failing_writes:
+            error = {'event': 'none', 'iotype': 'write', 'errno': errno.EIO, 'once': True}
+            errors = [error] * failing_writes
+            disk = {'driver': 'blkdebug', 'image': disk, 'inject-error': errors}
+        name = serial[: consoles.SERIAL_LENGTH]
+        node = f'node-{name}'
         self.qmp.execute('blockdev-add', driver='raw', file=disk, **{'node-name': node})
-        self.qmp.execute(
-            'device_add', driver='virtio-blk-pci', drive=node, id=serial[:20], serial=serial[:20]
-        )
+        self.qmp.execute('device_add', driver='virtio-blk-pci', drive=node, id=name, serial=name)
 
     def detach(self, serial: str) -> None:
         """Take a disk away, as Nova does it: ask the guest, and wait until it has let go."""
-        self.qmp.execute('device_del', id=serial[:20])
-        self.qmp.wait_for_event('DEVICE_DELETED', device=serial[:20])
-        self.qmp.execute('blockdev-del', **{'node-name': f'node-{serial[:20]}'})
+        name = serial[: consoles.SERIAL_LENGTH]
+        self.qmp.execute('device_del', id=name)
+        self.qmp.wait_for_event('DEVICE_DELETED', device=name)
+        self.qmp.execute('blockdev-del', **{'node-name': f'node-{name}'})
 
 
 class Qmp:

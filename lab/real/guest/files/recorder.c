@@ -6,6 +6,7 @@
  *   recorder file PATH NAME   into a file, until SIGTERM; NAME is the volume in the reports
  *   recorder health           a CGI answer: 200 unless a volume is there and is not written to
  *   recorder writing          a CGI answer: 200 only while every volume is written to
+ *   recorder config-drive     print the device of the config drive and its file system's type
  *
  * Record n has 512 bytes at the offset n * 512. It is written every 100 ms; each write is on the
  * disk when it returns. At its start the recorder looks for the last good record and goes on with
@@ -23,6 +24,7 @@
  *   gone   the device is gone while seq was being written (pending=1) or between two writes
  *   stop   SIGTERM; all from first up to seq - 1 were acknowledged
  *   full   there is no room for seq
+ *   taken  a file system is on the volume, so nothing is written to it
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -273,16 +276,39 @@ static void record(struct target *target, int flags) {
     }
 }
 
-/* Whether something else than records is on the device: a file system, or a config drive. */
-static int is_taken(const char *path) {
+/* Return what else than records is on a device: the type of a file system, with which it can be
+ * mounted, or NULL. It is read past the page cache: reading through it would let a write of the
+ * recorder fail that comes at the same time. */
+static const char *type_on(const char *path, int *is_config_drive) {
     static char start[36864] __attribute__((aligned(4096)));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
     memset(start, 0, sizeof start);
     ssize_t length = fd < 0 ? -1 : read(fd, start, sizeof start);
     if (fd >= 0) close(fd);
-    if (length < 0) return 0;
-    return !memcmp(start + 32769, "CD001", 5) || !memcmp(start + 1080, "\x53\xef", 2) ||
-           !memcmp(start + 54, "FAT", 3) || !memcmp(start + 82, "FAT", 3);
+    if (length < 0) return NULL;
+    *is_config_drive = 1;
+    if (!memcmp(start + 32769, "CD001", 5)) {
+        *is_config_drive = !strncasecmp(start + 32808, "config-2", 8);
+        return "iso9660";
+    }
+    if (!memcmp(start + 54, "FAT", 3) || !memcmp(start + 82, "FAT", 3)) {
+        *is_config_drive = !strncasecmp(start + (start[54] == 'F' ? 43 : 71), "config-2", 8);
+        return "vfat";
+    }
+    *is_config_drive = 0;
+    return memcmp(start + 1080, "\x53\xef", 2) ? NULL : "ext4";
+}
+
+/* Print where the config drive is, and its type. */
+static int find_config_drive(void) {
+    char path[NAME] = "/dev/sr0";
+    for (char letter = 'a'; letter <= 'z'; letter++) {
+        int is_config_drive = 0;
+        const char *type = type_on(path, &is_config_drive);
+        if (type && is_config_drive) return printf("%s %s\n", path, type) < 0;
+        snprintf(path, sizeof path, "/dev/vd%c", letter);
+    }
+    return 1;
 }
 
 /* Fill in what is known of an attached device. Return 0 when it is none of ours. */
@@ -316,7 +342,8 @@ static void record_volumes(void) {
             for (int i = 0; i < DEVICES; i++) is_known |= !strcmp(known[i], target.sequence);
             if (is_known || access(target.path, F_OK)) continue;
             strcpy(known[turn++ % DEVICES], target.sequence);
-            if (is_taken(target.path)) {
+            int is_config_drive;
+            if (type_on(target.path, &is_config_drive)) {
                 report(&target, "taken", "first=-1 seq=-1");
             } else if (!fork()) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -375,6 +402,7 @@ int main(int count, char **words) {
     learn();
     if (!strcmp(mode, "health")) return answer(0);
     if (!strcmp(mode, "writing")) return answer(1);
+    if (!strcmp(mode, "config-drive")) return find_config_drive();
     if (!strcmp(mode, "volumes")) record_volumes();
     if (!strcmp(mode, "file") && count == 4) {
         struct target target = {.room = -1};
@@ -383,6 +411,6 @@ int main(int count, char **words) {
         sigaction(SIGTERM, &action, NULL);
         record(&target, O_CREAT);
     }
-    fprintf(stderr, "usage: recorder volumes | file PATH NAME | health | writing\n");
+    fprintf(stderr, "usage: recorder volumes | file PATH NAME | health | writing | config-drive\n");
     return 2;
 }
