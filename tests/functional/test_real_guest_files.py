@@ -204,7 +204,7 @@ def test_scripts_of_heat_hand_a_file_system_over(make_guest, heat, volume):
         assert ask(port, 'health')[0] == 200
         old.detach(VOLUME)
         new.attach(volume, VOLUME)
-        answer = heat.deploy_to(new, 'activate-new', ACTIVATE, **MOUNTED_AT)
+        answer = heat.deploy_to(new, 'activate-new', ACTIVATE, volume=VOLUME, **MOUNTED_AT)
         assert answer['deploy_status_code'] == 0, answer
         new.wait_for('event=start')
         new.wait_for('event=ack', after=new.console().index('event=start'))

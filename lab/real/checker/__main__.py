@@ -12,24 +12,38 @@ The exit code is 0 when all is well, 1 when something is wrong, 2 when it could 
 import argparse
 import pathlib
 import sys
+from collections.abc import Mapping
 
 from lab.real.checker import consoles, images, records, report
 
 POOL = 'volumes'
+# Milliseconds: a report takes its time from the guest to the host's file.
+COMPARED_TOLERANCE = 200
 
 
-def check(volume: str, content: bytes, texts: list[str]) -> report.Report:
+def check(
+    volume: str,
+    content: bytes,
+    texts: list[str],
+    clock_offsets: Mapping[str, int] | None = None,
+) -> report.Report:
     """Check a volume.
 
     :param volume: its id.
     :param content: what the volume holds, with records on it or in a file system.
     :param texts: what is on each console, read before the volume was.
+    :param clock_offsets: see :func:`report.decide`.
     :raises images.Unreadable: when the file system has no file of records.
     """
     lines = [line for text in texts for line in consoles.parse(text)]
     if images.is_ext4(content):
         content = images.records_in_ext4(content)
-    return report.decide(records.parse(content), consoles.sessions(lines, volume))
+    told = consoles.sessions(lines, volume)
+    # When the clocks were compared, they do not differ by seconds.
+    tolerance = report.CLOCK_TOLERANCE if clock_offsets is None else COMPARED_TOLERANCE
+    return report.decide(
+        records.parse(content), told, clock_offsets=clock_offsets, tolerance=tolerance
+    )
 
 
 def describe(found: report.Report) -> list[str]:
@@ -40,6 +54,13 @@ def describe(found: report.Report) -> list[str]:
         lines.append(f'{run.writer} wrote {run.first} to {run.last} in {seconds:.1f} s')
     for each in found.interruptions:
         lines.append(f'{each.milliseconds / 1000:.1f} s from {each.old} to {each.new}')
+        if each.until_acknowledged is not None:
+            lines[-1] += f', {each.until_acknowledged / 1000:.1f} s until a write was acknowledged'
+    if found.longest_pause is not None:
+        pause = found.longest_pause
+        lines.append(
+            f'the longest pause is {pause.milliseconds / 1000:.1f} s, before {pause.before}'
+        )
     for doubt in found.unknown:
         where = 'on the volume' if doubt.is_there else 'not on the volume'
         lines.append(f'{doubt.writer} does not know of {doubt.seq}, which is {where}')

@@ -41,6 +41,8 @@ class Session:
     :ivar unknown: numbers whose write failed, or was under way at the end, and of which the
         console does not say that they were acknowledged later.
     :ivar errors: how many writes failed.
+    :ivar first_acknowledged_at: when the first write was acknowledged by the guest's clock, in
+        milliseconds since 1970; None where the console does not say.
     """
 
     writer: records.Writer
@@ -48,6 +50,7 @@ class Session:
     acknowledged: int
     unknown: tuple[int, ...]
     errors: int
+    first_acknowledged_at: int | None
 
 
 def parse(text: str) -> list[Line]:
@@ -88,8 +91,11 @@ def sessions(lines: Iterable[Line], volume: str) -> list[Session]:
 def _session(lines: list[Line]) -> Session:
     acknowledged = lines[0].first - 1
     failed: set[int] = set()
+    first_acknowledged_at = None
     for line in lines:
         if line.event == 'ack':
+            if line.seq == line.first and first_acknowledged_at is None:
+                first_acknowledged_at = line.t
             acknowledged = max(acknowledged, line.seq)
         else:
             acknowledged = max(acknowledged, line.seq - 1)
@@ -101,6 +107,7 @@ def _session(lines: list[Line]) -> Session:
         acknowledged=acknowledged,
         unknown=tuple(sorted(seq for seq in failed if seq > acknowledged)),
         errors=sum(line.event == 'err' for line in lines),
+        first_acknowledged_at=first_acknowledged_at,
     )
 
 

@@ -29,13 +29,27 @@ class Run:
 class Interruption:
     """From the last record of one run to the first of the next.
 
+    A record has the time when its write began. Of a write that had to wait, for instance for a
+    dead client's lock, only the console says when it ended.
+
     :ivar milliseconds: by the guests' clocks; below zero when the new one began before the old
         one ended.
+    :ivar until_acknowledged: milliseconds until the first write of the new one was acknowledged:
+        how long nobody could write. None where the new one's console does not say.
     """
 
     old: records.Writer
     new: records.Writer
     first_of_new: int
+    milliseconds: int
+    until_acknowledged: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause:
+    """How long no record was begun before the one with the number ``before``, by whomever."""
+
+    before: int
     milliseconds: int
 
 
@@ -79,6 +93,7 @@ class Report:
     """What is on a volume and what the guests say of it.
 
     :ivar runs: in the order of the numbers.
+    :ivar longest_pause: between two records that follow each other; None for less than two.
     :ivar gaps: ranges of places without a record, before the last record.
     :ivar bad: places with something that is no record, or with a wrong checksum.
     :ivar misplaced: places whose record has another number.
@@ -92,6 +107,7 @@ class Report:
     count: int
     runs: tuple[Run, ...]
     interruptions: tuple[Interruption, ...]
+    longest_pause: Pause | None
     gaps: tuple[Range, ...]
     bad: tuple[Range, ...]
     misplaced: tuple[Range, ...]
@@ -168,10 +184,8 @@ def decide(
     return Report(
         count=len(found.records),
         runs=runs,
-        interruptions=tuple(
-            Interruption(old.writer, new.writer, new.first, new.first_t - old.last_t)
-            for old, new in itertools.pairwise(runs)
-        ),
+        interruptions=_interruptions(runs, told, offsets),
+        longest_pause=_longest_pause(list(in_place.values()), offsets),
         gaps=records.ranges(found.blank),
         bad=records.ranges(found.bad),
         misplaced=records.ranges(misplaced),
@@ -204,6 +218,32 @@ def _runs(found: list[records.Record], offsets: Mapping[str, int]) -> tuple[Run,
             )
         )
     return tuple(runs)
+
+
+def _interruptions(
+    runs: Sequence[Run], told: Sequence[consoles.Session], offsets: Mapping[str, int]
+) -> tuple[Interruption, ...]:
+    acknowledged_at = {
+        (session.writer, session.first): session.first_acknowledged_at
+        for session in told
+        if session.first_acknowledged_at is not None
+    }
+    found = []
+    for old, new in itertools.pairwise(runs):
+        moment = acknowledged_at.get((new.writer, new.first))
+        until = None
+        if moment is not None:
+            until = moment - offsets.get(new.writer.by, 0) - old.last_t
+        found.append(
+            Interruption(old.writer, new.writer, new.first, new.first_t - old.last_t, until)
+        )
+    return tuple(found)
+
+
+def _longest_pause(found: list[records.Record], offsets: Mapping[str, int]) -> Pause | None:
+    times = [(record.seq, record.t - offsets.get(record.writer.by, 0)) for record in found]
+    pauses = [Pause(seq, t - before) for (_, before), (seq, t) in itertools.pairwise(times)]
+    return max(pauses, key=lambda pause: pause.milliseconds, default=None)
 
 
 def _doubled(found: records.Found) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab import stamps
+from lab import problems, stamps
 from lab.real.guest import debian, modules
 
 FILES = pathlib.Path(__file__).parent / 'files'
@@ -74,6 +74,12 @@ def build(folder: pathlib.Path) -> Images:
 
     :raises lab.problems.Problem: when a package or a program cannot be had.
     """
+    missing = [package for program, package in NEEDED.items() if not os.path.exists(program)]
+    if missing:
+        raise problems.Problem(
+            f'the guest cannot be built without {", ".join(missing)}',
+            f'apt-get install --no-install-recommends {" ".join(missing)}',
+        )
     folder.mkdir(parents=True, exist_ok=True)
     images = Images(folder / 'vmlinuz', folder / 'initramfs.gz', folder / 'root.raw')
     package = debian.kernel_package()

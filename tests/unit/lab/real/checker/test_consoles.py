@@ -11,10 +11,12 @@ def sessions(*lines):
 def test_acknowledged_is_what_the_last_report_says():
     (session,) = sessions(
         line('start', first=5, seq=5),
+        line('ack', first=5, seq=5, slowest=3, t=77),
         line('ack', first=5, seq=9, slowest=3),
         line('ack', first=5, seq=19, slowest=3),
     )
     assert (session.first, session.acknowledged, session.unknown) == (5, 19, ())
+    assert session.first_acknowledged_at == 77
 
 
 def test_error_means_that_those_before_were_acknowledged_and_this_one_is_unknown():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
 import subprocess
+import sys
+import types
 
 import pytest
 
@@ -25,6 +27,64 @@ def test_file_is_read_without_the_blank_at_its_end(tmp_path):
 def test_volume_that_is_not_there_is_unreadable(tmp_path):
     with pytest.raises(images.Unreadable):
         images.read_file(tmp_path / 'none')
+
+
+class Image:
+    """What is used of an image in Ceph's bindings."""
+
+    content = bytes(3000) + b'one' + bytes(9 * 2**20) + b'two' + bytes(4 * 2**20)
+
+    def __init__(self, context, name, read_only=False):
+        assert (context, name, read_only) == ('volumes', 'volume-1', True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        pass
+
+    def size(self):
+        return len(self.content)
+
+    def diff_iterate(self, offset, length, _from_snapshot, take):
+        take(0, 4096, True)
+        take(4096, 4096, False)
+        take(8192, length - 8192, True)
+
+    def read(self, offset, length):
+        assert length <= 4 * 2**20
+        return self.content[offset : offset + length]
+
+
+def test_image_in_ceph_is_read_where_it_was_written(monkeypatch):
+    class Cluster(Image):
+        def __init__(self, **_options):
+            pass
+
+        def open_ioctx(self, pool):
+            return Context(pool)
+
+    class Context:
+        def __init__(self, pool):
+            self.pool = pool
+
+        def __enter__(self):
+            return self.pool
+
+        def __exit__(self, *_exc):
+            pass
+
+    rados = types.SimpleNamespace(Rados=Cluster, Error=OSError)
+    monkeypatch.setitem(sys.modules, 'rados', rados)
+    monkeypatch.setitem(sys.modules, 'rbd', types.SimpleNamespace(Image=Image, Error=OSError))
+    content = images.read_rbd('/a/ceph.conf', 'volumes', 'volume-1')
+    assert content == Image.content.rstrip(b'\0')
+
+
+def test_without_ceph_an_image_is_unreadable(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rados', None)
+    with pytest.raises(images.Unreadable, match='no bindings'):
+        images.read_rbd('/a/ceph.conf', 'volumes', 'volume-1')
 
 
 @needs_e2fsprogs

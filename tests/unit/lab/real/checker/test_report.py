@@ -28,6 +28,22 @@ def test_handover_has_no_faults_and_says_how_long_nobody_wrote():
     assert [each.milliseconds for each in found.interruptions] == [4100]
 
 
+def test_first_write_that_has_to_wait_counts_until_it_is_acknowledged():
+    told = line('ack', by=NEW, first=5, seq=5, t=1_024_400)
+    (found,) = decide(HANDED_OVER, told).interruptions
+    assert (found.milliseconds, found.until_acknowledged) == (100, 24_000)
+    (found,) = decide(HANDED_OVER, told, clock_offsets={NEW: 1000}).interruptions
+    assert (found.milliseconds, found.until_acknowledged) == (-900, 23_000)
+    (found,) = decide(HANDED_OVER).interruptions
+    assert found.until_acknowledged is None
+
+
+def test_longest_pause_is_found_within_a_run_as_well():
+    content = written.volume(*[OLD] * 3) + sector(3, t=1_009_000) + sector(4, t=1_009_100)
+    assert decide(content).longest_pause == report.Pause(3, 8800)
+    assert decide(sector(0)).longest_pause is None
+
+
 def test_every_acknowledged_record_is_there_or_reported_as_lost():
     # Each sector of three may hold what the old wrote, the new wrote, or nothing.
     for writers in itertools.product((OLD, NEW, None), repeat=3):
