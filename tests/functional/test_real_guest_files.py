@@ -234,6 +234,24 @@ def test_power_cut_leaves_a_file_system_that_the_next_one_mends(make_guest, heat
     assert not found.faults and len(found.runs) == 2
 
 
+def test_volume_that_was_taken_without_being_asked_is_used_again_later(make_guest, heat, volume):
+    (old, _), (new, _) = make_guest(), make_guest()
+    with old, new:
+        for turn, guest in enumerate((old, new, old)):
+            guest.wait_for('agent: asks Heat')
+            guest.attach(volume, VOLUME)
+            began = len(guest.console())
+            answer = heat.deploy_to(guest, f'activate-{turn}', ACTIVATE, **MOUNTED_AT)
+            assert answer['deploy_status_code'] == 0, answer
+            guest.wait_for('event=ack', after=began)
+            if turn < 2:
+                guest.detach(VOLUME)
+        texts = [old.console(), new.console()]
+        found = checker.check(VOLUME, volume.read_bytes(), texts)
+    assert not found.faults
+    assert [run.writer.by for run in found.runs] == [old.uuid, new.uuid, old.uuid]
+
+
 @pytest.fixture
 def guest(make_guest):
     with make_guest()[0] as guest:

@@ -14,7 +14,7 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
-from lab.real.checker import consoles, images, records, report
+from lab.real.checker import console_files, consoles, images, records, report
 
 POOL = 'volumes'
 # Milliseconds: a report takes its time from the guest to the host's file.
@@ -39,11 +39,11 @@ def check(
     if images.is_ext4(content):
         content = images.records_in_ext4(content)
     told = consoles.sessions(lines, volume)
-    # When the clocks were compared, they do not differ by seconds.
-    tolerance = report.CLOCK_TOLERANCE if clock_offsets is None else COMPARED_TOLERANCE
-    return report.decide(
-        records.parse(content), told, clock_offsets=clock_offsets, tolerance=tolerance
-    )
+    found = records.parse(content)
+    # Clocks that were compared do not differ by seconds.
+    all_compared = {record.writer.by for record in found.records} <= set(clock_offsets or {})
+    tolerance = COMPARED_TOLERANCE if all_compared else report.CLOCK_TOLERANCE
+    return report.decide(found, told, clock_offsets=clock_offsets, tolerance=tolerance)
 
 
 def describe(found: report.Report) -> list[str]:
@@ -78,15 +78,22 @@ def main(arguments: list[str] | None = None) -> int:
     source.add_argument('--ceph-conf', help='where Ceph is; the image is volumes/volume-ID')
     parser.add_argument('--user', default='cinder', help='for Ceph')
     parser.add_argument('--console', type=pathlib.Path, nargs='*', default=[])
+    parser.add_argument(
+        '--compare-clocks',
+        action='store_true',
+        help='by the time of the last write to each console, a file that its host writes',
+    )
     options = parser.parse_args(arguments)
     try:
-        texts = [path.read_text(errors='replace') for path in options.console]
+        read = [console_files.read(path) for path in options.console]
+        offsets = {by: ahead for _, each in read for by, ahead in each.items()}
         if options.file:
             content = images.read_file(options.file)
         else:
             image = f'volume-{options.volume}'
             content = images.read_rbd(options.ceph_conf, POOL, image, options.user)
-        found = check(options.volume, content, texts)
+        texts = [text for text, _ in read]
+        found = check(options.volume, content, texts, offsets if options.compare_clocks else None)
     except (images.Unreadable, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2

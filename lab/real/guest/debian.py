@@ -59,11 +59,13 @@ def unpack(packages: Iterable[str], folder: pathlib.Path) -> pathlib.Path:
     for each in (downloads, unfinished):
         shutil.rmtree(each, ignore_errors=True)
         each.mkdir(parents=True)
-    run(
-        ['apt-get', 'download', '-q', *names],
-        f'Debian packages could not be downloaded: {" ".join(names)}',
-        cwd=downloads,
-    )
+    download = ['apt-get', 'download', '-q', *names]
+    try:
+        run(download, 'a Debian package was refused', cwd=downloads)
+    except problems.Problem:
+        # The machine's lists are old, or were never fetched.
+        run(['apt-get', 'update', '-q'], 'the package lists could not be fetched')
+        run(download, f'Debian packages were refused: {" ".join(names)}', cwd=downloads)
     for package in downloads.glob('*.deb'):
         run(['dpkg', '-x', package, unfinished], f'{package.name} could not be unpacked')
     shutil.rmtree(downloads)

@@ -129,3 +129,11 @@ def test_command_says_by_its_exit_code_what_it_found(tmp_path, capsys):
     assert 'FAULT: 11111111/b1 had 5 to 9 acknowledged; there is what' in capsys.readouterr().out
     volume.unlink()
     assert checker.main(arguments) == 2
+
+
+def test_clocks_that_were_compared_leave_less_tolerance():
+    early = sector(0, OLD, t=1_000_000) + sector(1, NEW, t=999_000)
+    assert not checker.check(written.VOLUME, early, []).faults
+    assert checker.check(written.VOLUME, early, [], {OLD: 0, NEW: 0}).faults
+    # Of one of the two nothing is known.
+    assert not checker.check(written.VOLUME, early, [], {OLD: 0}).faults

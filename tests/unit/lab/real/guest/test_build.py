@@ -3,6 +3,7 @@ import gzip
 import os
 import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -29,3 +30,12 @@ def test_every_program_of_the_guest_may_be_executed():
     for path in [build.FILES / 'init', *files]:
         assert path.stat().st_mode & stat.S_IXUSR, path
         assert path.read_text().startswith('#!/bin/sh\n# SPDX-License-Identifier'), path
+
+
+@pytest.mark.skipif(shutil.which('shellcheck') is None, reason='there is no shellcheck')
+def test_programs_of_the_guest_have_no_known_traps_of_the_shell():
+    scripts = [build.FILES / 'init', *(build.FILES / 'bin').iterdir(), *build.CONFIGS.iterdir()]
+    done = subprocess.run(
+        ['shellcheck', *scripts], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not done.stdout
