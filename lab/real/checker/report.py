@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from lab.real.checker import consoles, records
 
-# Milliseconds by which two guests' clocks may differ. A guest's clock starts from a clock of whole
-# seconds, which itself starts from the host's, cut to whole seconds.
-CLOCK_TOLERANCE = 2000
+# Milliseconds by which two guests' clocks may differ. A guest keeps its clock with its firmware's,
+# which starts with the guest from the host's, cut to whole seconds.
+CLOCK_TOLERANCE = 1500
 
 Range = tuple[int, int]
 

@@ -6,6 +6,7 @@
  *   recorder file PATH NAME   into a file, until SIGTERM; NAME is the volume in the reports
  *   recorder health           a CGI answer: 200 unless a volume is there and is not written to
  *   recorder writing          a CGI answer: 200 only while every volume is written to
+ *   recorder clock            keep the clock with the firmware's, for ever
  *   recorder config-drive     print the device of the config drive and its file system's type
  *
  * Record n has 512 bytes at the offset n * 512. It is written every 100 ms; each write is on the
@@ -30,6 +31,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -37,8 +39,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +51,9 @@ enum { SECTOR = 512, WINDOW = 2048, NAME = 64, LINE = 400, DEVICES = 26 };
 
 static const long long INTERVAL_MS = 100;
 static const long long STALE_MS = 3000;
+static const long long CLOCK_PAUSE_MS = 5000;
+/* How exactly the moment of a step has to be known. */
+static const long long CLOCK_DOUBT_MS = 40;
 static const char STATES[] = "/run/recorder";
 
 struct target {
@@ -382,6 +389,36 @@ static int answer(int must_write) {
     return 0;
 }
 
+/* Return the firmware's clock in seconds since 1970. */
+static long long read_firmware_clock(int fd) {
+    struct rtc_time read = {0};
+    if (ioctl(fd, RTC_RD_TIME, &read)) return -1;
+    struct tm parts = {.tm_sec = read.tm_sec, .tm_min = read.tm_min, .tm_hour = read.tm_hour,
+                       .tm_mday = read.tm_mday, .tm_mon = read.tm_mon, .tm_year = read.tm_year};
+    return timegm(&parts);
+}
+
+/* Keep the clock with the firmware's. On an emulated processor that gets little time, the kernel
+ * measures its own clock's speed wrongly by up to some percent; the firmware's runs with the
+ * host's. It counts whole seconds, so what is looked for is the moment at which it steps. */
+static void keep_clock(void) {
+    for (;; usleep(CLOCK_PAUSE_MS * 1000)) {
+        int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+        long long first = fd < 0 ? -1 : read_firmware_clock(fd), seconds = first, last = 0;
+        while (seconds == first && first >= 0) {
+            last = now_ms(CLOCK_MONOTONIC);
+            usleep(5000);
+            seconds = read_firmware_clock(fd);
+        }
+        if (fd >= 0) close(fd);
+        long long doubt = now_ms(CLOCK_MONOTONIC) - last;
+        if (seconds < 0 || doubt > CLOCK_DOUBT_MS) continue;
+        long long ahead = now_ms(CLOCK_REALTIME) - seconds * 1000;
+        struct timeval moment = {seconds, doubt / 2 * 1000};
+        if (llabs(ahead) > CLOCK_DOUBT_MS && settimeofday(&moment, NULL)) perror("clock");
+    }
+}
+
 /* Learn who this guest is, and how often it is to report. */
 static void learn(void) {
     char text[512], *found;
@@ -402,6 +439,7 @@ int main(int count, char **words) {
     learn();
     if (!strcmp(mode, "health")) return answer(0);
     if (!strcmp(mode, "writing")) return answer(1);
+    if (!strcmp(mode, "clock")) keep_clock();
     if (!strcmp(mode, "config-drive")) return find_config_drive();
     if (!strcmp(mode, "volumes")) record_volumes();
     if (!strcmp(mode, "file") && count == 4) {
@@ -411,6 +449,6 @@ int main(int count, char **words) {
         sigaction(SIGTERM, &action, NULL);
         record(&target, O_CREAT);
     }
-    fprintf(stderr, "usage: recorder volumes | file PATH NAME | health | writing | config-drive\n");
+    fprintf(stderr, "usage: recorder volumes | file PATH NAME | health | writing | clock | config-drive\n");
     return 2;
 }
