@@ -123,7 +123,7 @@ def test_two_writers_are_called_out(images, volume):
         other.wait_for('seq=39 ')
         one.wait_for('seq=49 ')
         found = read(volume, one, other)
-    assert found.twice
+    assert found.acknowledged_twice
     assert found.lost_count > 5
     # Without the consoles, nothing would say that writes were lost.
     assert not checker.check(VOLUME, volume.read_bytes(), []).lost

@@ -38,12 +38,12 @@ def check(
     lines = [line for text in texts for line in consoles.parse(text)]
     if images.is_ext4(content):
         content = images.records_in_ext4(content)
-    told = consoles.sessions(lines, volume)
+    reported = consoles.sessions(lines, volume)
     found = records.parse(content)
     # Clocks that were compared do not differ by seconds.
     all_compared = {record.writer.by for record in found.records} <= set(clock_offsets or {})
     tolerance = COMPARED_TOLERANCE if all_compared else report.CLOCK_TOLERANCE
-    return report.decide(found, told, clock_offsets=clock_offsets, tolerance=tolerance)
+    return report.decide(found, reported, clock_offsets=clock_offsets, tolerance=tolerance)
 
 
 def describe(found: report.Report) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guests say on their consoles: which of their writes were acknowledged."""
+"""What the guests report on their consoles: which of their writes were acknowledged."""
 
 import dataclasses
 import re
@@ -37,9 +37,10 @@ class Session:
     """What one recorder had acknowledged, from one attachment of a volume to its end.
 
     :ivar first: the number with which it began.
-    :ivar acknowledged: the last number of which the console says so; ``first`` - 1 for none.
-    :ivar unknown: numbers whose write failed, or was under way at the end, and of which the
-        console does not say that they were acknowledged later.
+    :ivar acknowledged: the last number that was acknowledged by the console; ``first`` - 1 for
+        none.
+    :ivar unknown: numbers whose write failed, or was under way at the end, and was not
+        acknowledged later.
     :ivar errors: how many writes failed.
     :ivar first_acknowledged_at: when the first write was acknowledged by the guest's clock, in
         milliseconds since 1970; None where the console does not say.
@@ -76,7 +77,7 @@ def parse(text: str) -> list[Line]:
 
 
 def sessions(lines: Iterable[Line], volume: str) -> list[Session]:
-    """List what each recorder said of one volume, given by its id or serial number.
+    """List what each recorder reported of one volume, given by its id or serial number.
 
     A session whose ``start`` is not on the console, since the console was cut, is known from its
     other reports.

@@ -57,7 +57,7 @@ class Pause:
 class Lost:
     """Writes that were acknowledged, and whose records are not on the volume.
 
-    :ivar instead: who wrote the records that are there; None where there is none.
+    :ivar instead: the writer of the records that are there; None where there is none.
     """
 
     writer: records.Writer
@@ -67,7 +67,7 @@ class Lost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Twice:
+class AcknowledgedTwice:
     """Numbers that two writers had acknowledged, each for a record of its own."""
 
     one: records.Writer
@@ -90,7 +90,7 @@ class Unknown:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What is on a volume and what the guests say of it.
+    """What is on a volume, compared with what the guests reported.
 
     :ivar runs: in the order of the numbers.
     :ivar longest_pause: between two records that follow each other; None for less than two.
@@ -114,7 +114,7 @@ class Report:
     doubled: tuple[int, ...]
     intrusions: tuple[Run, ...]
     lost: tuple[Lost, ...]
-    twice: tuple[Twice, ...]
+    acknowledged_twice: tuple[AcknowledgedTwice, ...]
     unknown: tuple[Unknown, ...]
     without_console: tuple[records.Writer, ...]
     tolerance: int = CLOCK_TOLERANCE
@@ -154,51 +154,51 @@ class Report:
             *(
                 f'{each.one} and {each.other} both had {_range((each.first, each.last))}'
                 ' acknowledged'
-                for each in self.twice
+                for each in self.acknowledged_twice
             ),
         )
 
 
 def decide(
     found: records.Found,
-    told: Sequence[consoles.Session],
+    reported: Sequence[consoles.Session],
     *,
     clock_offsets: Mapping[str, int] | None = None,
     tolerance: int = CLOCK_TOLERANCE,
 ) -> Report:
-    """Compare what a volume holds with what the guests say of it.
+    """Compare what a volume holds with what the guests reported.
 
-    Invariant: a record that a console says was acknowledged is on the volume, written by that
+    Invariant: a record that was acknowledged, by its console, is on the volume, written by that
     guest in that boot, or it is reported as lost.
 
-    :param told: of this volume only; read after the volume was, it may name records that came
-        later, which would count as lost. So read the consoles first.
+    :param reported: of this volume only. Read the consoles before the volume: read after it, they
+        may name later records, which would count as lost.
     :param clock_offsets: milliseconds by which a server's clock is ahead, per server id.
     :param tolerance: milliseconds by which two clocks may still differ.
     """
     offsets = clock_offsets or {}
     in_place = {record.seq: record for record in found.records if record.seq == record.place}
     runs = _runs(list(in_place.values()), offsets)
-    told_writers = {session.writer for session in told}
+    reporting = {session.writer for session in reported}
     misplaced = [record.place for record in found.records if record.seq != record.place]
     return Report(
         count=len(found.records),
         runs=runs,
-        interruptions=_interruptions(runs, told, offsets),
+        interruptions=_interruptions(runs, reported, offsets),
         longest_pause=_longest_pause(list(in_place.values()), offsets),
         gaps=records.ranges(found.blank),
         bad=records.ranges(found.bad),
         misplaced=records.ranges(misplaced),
         doubled=_doubled(found),
-        intrusions=_intrusions(runs, told),
-        lost=tuple(itertools.chain.from_iterable(_lost(session, in_place) for session in told)),
-        twice=_twice(told),
+        intrusions=_intrusions(runs, reported),
+        lost=tuple(itertools.chain.from_iterable(_lost(session, in_place) for session in reported)),
+        acknowledged_twice=_twice(reported),
         unknown=tuple(
             Unknown(session.writer, seq, _is_its(in_place.get(seq), session))
-            for session in told
+            for session in reported
             for seq in session.unknown
         ),
-        without_console=tuple(sorted({run.writer for run in runs} - told_writers)),
+        without_console=tuple(sorted({run.writer for run in runs} - reporting)),
         tolerance=tolerance,
     )
 
@@ -221,11 +221,11 @@ def _runs(found: list[records.Record], offsets: Mapping[str, int]) -> tuple[Run,
 
 
 def _interruptions(
-    runs: Sequence[Run], told: Sequence[consoles.Session], offsets: Mapping[str, int]
+    runs: Sequence[Run], reported: Sequence[consoles.Session], offsets: Mapping[str, int]
 ) -> tuple[Interruption, ...]:
     acknowledged_at = {
         (session.writer, session.first): session.first_acknowledged_at
-        for session in told
+        for session in reported
         if session.first_acknowledged_at is not None
     }
     found = []
@@ -256,10 +256,10 @@ def _doubled(found: records.Found) -> tuple[int, ...]:
     return tuple(sorted(doubled))
 
 
-def _intrusions(runs: Sequence[Run], told: Sequence[consoles.Session]) -> tuple[Run, ...]:
+def _intrusions(runs: Sequence[Run], reported: Sequence[consoles.Session]) -> tuple[Run, ...]:
     """List the runs that begin in the middle of a session: another writer came between."""
-    begun = {(session.writer, session.first) for session in told}
-    writers = {session.writer for session in told}
+    begun = {(session.writer, session.first) for session in reported}
+    writers = {session.writer for session in reported}
     return tuple(
         run for run in runs if run.writer in writers and (run.writer, run.first) not in begun
     )
@@ -288,13 +288,13 @@ def _lost(session: consoles.Session, in_place: Mapping[int, records.Record]) -> 
     return lost
 
 
-def _twice(told: Sequence[consoles.Session]) -> tuple[Twice, ...]:
+def _twice(reported: Sequence[consoles.Session]) -> tuple[AcknowledgedTwice, ...]:
     found = []
-    for one, other in itertools.combinations(told, 2):
+    for one, other in itertools.combinations(reported, 2):
         first = max(one.first, other.first)
         last = min(one.acknowledged, other.acknowledged)
         if first <= last:
-            found.append(Twice(one.writer, other.writer, first, last))
+            found.append(AcknowledgedTwice(one.writer, other.writer, first, last))
     return tuple(found)
 
 

@@ -42,8 +42,8 @@ _BUSYBOX = 'busybox-static'
 # Each with its name in the guest. One called mke2fs would not be run: busybox has its own, and its
 # shell takes that first.
 _PROGRAMS = {'jq': 'jq', 'mke2fs': 'mkfs.ext4', 'e2fsck': 'e2fsck'}
-# What a recorder of raw volumes needs, and what may come while it writes: the network, the config
-# drive as a CD on IDE or SCSI or as a disk, the power button.
+# The first are needed by a recorder of raw volumes. The others may come while it writes: for the
+# network, the config drive (a CD on IDE or SCSI, or a disk), and the power button.
 _FIRST = ('virtio_pci', 'virtio_blk')
 _SECOND = (
     'virtio_net',

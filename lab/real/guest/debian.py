@@ -18,7 +18,7 @@ _LIBRARY = re.compile(r'(/\S+) \(0x')
 def run(command: Sequence[str | os.PathLike[str]], what: str, **options: object) -> str:
     """Run a program and return what it prints.
 
-    :param what: the step, for whoever reads that it failed.
+    :param what: a sentence for the case that it fails.
     :raises problems.Problem: with the end of what the program wrote to its standard error.
     """
     try:

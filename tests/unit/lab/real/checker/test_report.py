@@ -8,8 +8,8 @@ from tests.unit.lab.real.checker.written import NEW, OLD, line, sector
 
 
 def decide(content, *lines, **options):
-    told = consoles.sessions(consoles.parse(''.join(lines)), written.VOLUME)
-    return report.decide(records.parse(content), told, **options)
+    reported = consoles.sessions(consoles.parse(''.join(lines)), written.VOLUME)
+    return report.decide(records.parse(content), reported, **options)
 
 
 def acknowledged(by, first, last):
@@ -17,22 +17,22 @@ def acknowledged(by, first, last):
 
 
 HANDED_OVER = written.volume(*[OLD] * 5, *[NEW] * 5)
-BOTH_TOLD = (acknowledged(OLD, 0, 4), acknowledged(NEW, 5, 9))
+BOTH_REPORTED = (acknowledged(OLD, 0, 4), acknowledged(NEW, 5, 9))
 
 
 def test_handover_has_no_faults_and_says_how_long_nobody_wrote():
     late = b''.join(sector(seq, NEW, 1_004_000 + 100 * seq) for seq in range(5, 10))
-    found = decide(written.volume(*[OLD] * 5) + late, *BOTH_TOLD)
+    found = decide(written.volume(*[OLD] * 5) + late, *BOTH_REPORTED)
     assert found.faults == ()
     assert [(run.first, run.last) for run in found.runs] == [(0, 4), (5, 9)]
     assert [each.milliseconds for each in found.interruptions] == [4100]
 
 
 def test_first_write_that_has_to_wait_counts_until_it_is_acknowledged():
-    told = line('ack', by=NEW, first=5, seq=5, t=1_024_400)
-    (found,) = decide(HANDED_OVER, told).interruptions
+    reported = line('ack', by=NEW, first=5, seq=5, t=1_024_400)
+    (found,) = decide(HANDED_OVER, reported).interruptions
     assert (found.milliseconds, found.until_acknowledged) == (100, 24_000)
-    (found,) = decide(HANDED_OVER, told, clock_offsets={NEW: 1000}).interruptions
+    (found,) = decide(HANDED_OVER, reported, clock_offsets={NEW: 1000}).interruptions
     assert (found.milliseconds, found.until_acknowledged) == (-900, 23_000)
     (found,) = decide(HANDED_OVER).interruptions
     assert found.until_acknowledged is None
@@ -59,7 +59,7 @@ def test_two_writers_in_step_are_called_out_by_their_consoles_alone():
     both = (acknowledged(OLD, 0, 9), acknowledged(NEW, 5, 9))
     found = decide(content, *both)
     assert [(lost.first, lost.last, lost.instead.by) for lost in found.lost] == [(5, 9, NEW)]
-    assert [(each.first, each.last) for each in found.twice] == [(5, 9)]
+    assert [(each.first, each.last) for each in found.acknowledged_twice] == [(5, 9)]
     # The volume looks like a handover.
     assert decide(content).faults == ()
 
@@ -72,8 +72,8 @@ def test_writer_that_goes_on_where_it_did_not_begin_is_an_intrusion():
 
 def test_same_guest_may_take_the_volume_again():
     content = written.volume(OLD, OLD, NEW, OLD)
-    told = acknowledged(OLD, 0, 1), acknowledged(NEW, 2, 2), acknowledged(OLD, 3, 3)
-    assert decide(content, *told).faults == ()
+    reported = acknowledged(OLD, 0, 1), acknowledged(NEW, 2, 2), acknowledged(OLD, 3, 3)
+    assert decide(content, *reported).faults == ()
 
 
 def test_failed_write_is_unknown_and_no_fault_wherever_its_record_is():
@@ -113,7 +113,7 @@ def test_writer_without_a_console_is_named():
     assert found.faults == ()
 
 
-def test_empty_volume_of_which_nobody_speaks_is_well():
+def test_empty_volume_without_reports_is_well():
     found = decide(bytes(4096))
     assert found.count == 0 and found.faults == ()
 
@@ -122,7 +122,7 @@ def test_command_says_by_its_exit_code_what_it_found(tmp_path, capsys):
     volume, console = tmp_path / 'volume', tmp_path / 'console'
     volume.write_bytes(HANDED_OVER)
     arguments = ['--volume', written.VOLUME, '--file', str(volume), '--console', str(console)]
-    console.write_text(''.join(BOTH_TOLD))
+    console.write_text(''.join(BOTH_REPORTED))
     assert checker.main(arguments) == 0
     console.write_text(acknowledged(OLD, 0, 9))
     assert checker.main(arguments) == 1
