@@ -22,6 +22,7 @@ def collect(block: ports.Ports) -> dict[str, object]:
             'pools': list(ceph.POOLS),
             'namespace': plan.middle(Link.STORAGE),
         },
+        'network': seeding.NETWORK,
         'hosts': {
             host: {
                 'namespace': plan.namespace(host),
