@@ -23,6 +23,8 @@ def collect(block: ports.Ports) -> dict[str, object]:
             'namespace': plan.middle(Link.STORAGE),
         },
         'network': seeding.NETWORK,
+        # Where a guest finds Keystone and Heat, at their ports.
+        'gateway': plan.server(Link.GUESTS),
         'hosts': {
             host: {
                 'namespace': plan.namespace(host),

@@ -58,7 +58,7 @@ def whole():
 def test_a_guest_runs_on_each_host(servers):
     for host, server in servers.items():
         real_hosts.until_printed(host, server, server)
-        assert len(real_hosts.guests(host)) == 1
+        assert real_hosts.guests(host)
 
 
 def test_a_port_of_a_server_is_bound_to_a_tap_device(admin, servers):
@@ -144,7 +144,7 @@ def test_a_host_that_loses_its_power_takes_its_guest_along_and_boots_without_it(
     admin.compute.start_server(server)
     real_hosts.until_active(admin, server)
     real_hosts.until_printed('r3', server, server)
-    assert len(real_hosts.guests('r3')) == 1
+    assert real_hosts.guests('r3')
 
 
 def test_guests_outlive_libvirtd_and_nova_compute(admin, servers):
