@@ -17,7 +17,12 @@ from lab.real import config as real_config
 from lab.real import kind
 
 # What the tier with real guests has otherwise.
-_PLAIN = {'mechanism_driver': 'fake_agent', 'volume_backends': 'fake', 'rbd_backend': ''}
+_PLAIN = {
+    'mechanism_driver': 'fake_agent',
+    'volume_backends': 'fake',
+    'rbd_backend': '',
+    'checked_networks': '10.20.0.0/16',
+}
 
 AGENTS_POLICY = layout.ROOT / 'etc' / 'heat_ha' / 'rabbitmq_policy.json.sample'
 

@@ -18,7 +18,7 @@ lab-one: ## Start the lab with its first region only.
 lab-real: ## Start the lab's first region with real guests on Ceph, which takes root.
 	@$(LAB) up --real
 
-lab-cut: ## Cut HOST=r1 of the lab with real guests off, or only LINK=management|storage.
+lab-cut: ## Cut HOST=r1 with real guests off, or LINK=management|storage|guests of it.
 	@$(LAB) cut $(ONE_HOST) $(if $(LINK),--link $(LINK))
 
 lab-heal: ## Put the links of HOST=r1 back.

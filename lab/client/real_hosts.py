@@ -27,14 +27,16 @@ def names() -> tuple[str, ...]:
     return tuple(facts()['hosts'])
 
 
-def start_server(cloud: Any, host: str, network: str = 'private', image: str = '') -> str:
+def start_server(cloud: Any, host: str, network: str = '', image: str = '') -> str:
     """Ask for a server on a certain host, which only an admin may choose. :return: its id."""
     made = cloud.compute.create_server(
         name=f'real-{host}-{uuid.uuid4().hex[:6]}',
         image_id=cloud.image.find_image(image or facts()['image']).id,
         flavor_id=cloud.compute.find_flavor(facts()['flavor']).id,
-        networks=[{'uuid': cloud.network.find_network(network).id}],
+        networks=[{'uuid': cloud.network.find_network(network or facts()['network']).id}],
         availability_zone=f'nova:{host}',
+        # The guest finds its address there.
+        config_drive=True,
     )
     return str(made.id)
 
@@ -94,7 +96,7 @@ def _namespace(pid: int) -> str:
 
 @contextlib.contextmanager
 def cut(host: str, link: str = '') -> Iterator[None]:
-    """A host without a link (management, storage), or without both; it has them after the body."""
+    """A host without a link (management, storage, guests) or without all, during the body."""
     hosts.run_lab('cut', host, *(['--link', link] if link else []))
     try:
         yield

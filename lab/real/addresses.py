@@ -2,7 +2,7 @@
 """The names of the tier's namespaces and links, and every address in them.
 
 All of them follow from the lab's block of ports, so that two labs run side by side. Only the root
-namespace is shared by both, so only the network of the storage must differ; the other one does
+namespace is shared by both, so only the networks that it reaches must differ; the other one does
 too, which is easier to read in a trace.
 """
 
@@ -18,13 +18,17 @@ _NETWORKS = 256
 
 
 class Link(enum.Enum):
-    """What a host is connected with: for the API and the message bus, and for Ceph."""
+    """What a host is connected with: for the API and the message bus, for Ceph, for its guests."""
 
     MANAGEMENT = 'management'
     STORAGE = 'storage'
+    GUESTS = 'guests'
 
 
-_SECOND_BYTE = {Link.MANAGEMENT: 77, Link.STORAGE: 78}
+_SECOND_BYTE = {Link.MANAGEMENT: 77, Link.STORAGE: 78, Link.GUESTS: 79}
+_MIDDLES = {Link.MANAGEMENT: 'core', Link.STORAGE: 'ceph', Link.GUESTS: 'out'}
+# The networks that the root namespace is in, as a client: for Cinder, and for Heat's health checks.
+OWN_LINKS = {Link.STORAGE: 'sto', Link.GUESTS: 'out'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Plan:
 
     def middle(self, link: Link) -> str:
         """Name the namespace with a link's switch, and with the servers that it leads to."""
-        return self.prefix + {Link.MANAGEMENT: 'core', Link.STORAGE: 'ceph'}[link]
+        return self.prefix + _MIDDLES[link]
 
     def namespace(self, host: str) -> str:
         """Name the namespace of a host."""
@@ -51,23 +55,26 @@ class Plan:
         """All namespaces of the lab."""
         return (*(self.middle(link) for link in Link), *(self.namespace(host) for host in HOSTS))
 
-    @property
-    def own_link(self) -> str:
-        """Name the root namespace's link to the storage; Linux takes 15 characters at most."""
-        return f'{self.prefix}sto'
+    def own_link(self, link: Link) -> str:
+        """Name the root namespace's own end of a link; Linux takes 15 characters at most."""
+        return self.prefix + OWN_LINKS[link]
 
     def network(self, link: Link) -> str:
         """Return a link's network."""
         return f'{self._address(link, 0)}/24'
 
     def server(self, link: Link) -> str:
-        """Return where the control plane is, as seen by a host, or where Ceph is."""
+        """Return where the control plane is, as seen by a host or by a guest, or where Ceph is."""
         return self._address(link, 1)
 
+    def own_address(self, link: Link) -> str:
+        """Return the address of the root namespace in a network that it is in."""
+        return self._address(link, 2)
+
     @property
-    def own_address(self) -> str:
-        """Return the address of the root namespace in the network of the storage."""
-        return self._address(Link.STORAGE, 2)
+    def guests(self) -> tuple[str, str]:
+        """Return the first and the last address that a guest may get."""
+        return self._address(Link.GUESTS, 50), self._address(Link.GUESTS, 250)
 
     def host(self, name: str, link: Link) -> str:
         """Return the address of a host."""

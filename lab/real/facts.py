@@ -22,6 +22,9 @@ def collect(block: ports.Ports) -> dict[str, object]:
             'pools': list(ceph.POOLS),
             'namespace': plan.middle(Link.STORAGE),
         },
+        'network': seeding.NETWORK,
+        # Where a guest finds Keystone and Heat, at their ports.
+        'gateway': plan.server(Link.GUESTS),
         'hosts': {
             host: {
                 'namespace': plan.namespace(host),

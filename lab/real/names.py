@@ -5,7 +5,7 @@ CEPH = ('ceph-mon', 'ceph-osd', 'ceph-mgr')
 RELAY = 'relay'
 
 # In the order in which they are started.
-_ON_HOST = ('host', 'relay', 'libvirtd', 'nova-compute')
+_ON_HOST = ('host', 'relay', 'ports', 'libvirtd', 'nova-compute')
 
 
 def of_host(host: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 
 from lab import problems
-from lab.real.addresses import HOSTS, Link, Plan
+from lab.real.addresses import HOSTS, OWN_LINKS, Link, Plan
 
 _NAMESPACES = pathlib.Path('/run/netns')
 _SWITCH = 'switch'
@@ -34,32 +34,45 @@ def middle_commands(plan: Plan) -> list[Command]:
             (*inside, 'address', 'add', f'{plan.server(link)}/24', 'dev', _SWITCH),
             (*inside, 'link', 'set', _SWITCH, 'up'),
         ]
-    ceph = plan.middle(Link.STORAGE)
-    return [
-        *found,
-        ('link', 'add', plan.own_link, 'type', 'veth', 'peer', 'root', 'netns', ceph),
-        ('-n', ceph, 'link', 'set', 'root', 'master', _SWITCH, 'up'),
-        ('address', 'add', f'{plan.own_address}/24', 'dev', plan.own_link),
-        ('link', 'set', plan.own_link, 'up'),
-    ]
+    for link in OWN_LINKS:
+        middle, own = plan.middle(link), plan.own_link(link)
+        found += [
+            ('link', 'add', own, 'type', 'veth', 'peer', 'root', 'netns', middle),
+            ('-n', middle, 'link', 'set', 'root', 'master', _SWITCH, 'up'),
+            ('address', 'add', f'{plan.own_address(link)}/24', 'dev', own),
+            ('link', 'set', own, 'up'),
+        ]
+    return found
 
 
 def host_commands(plan: Plan, host: str) -> list[Command]:
     """Return what makes a host's namespace and connects it with both switches."""
     name = plan.namespace(host)
     inside = ('-n', name)
-    found: list[Command] = [('netns', 'add', name), (*inside, 'link', 'set', 'lo', 'up')]
+    found: list[Command] = [
+        ('netns', 'add', name),
+        (*inside, 'link', 'set', 'lo', 'up'),
+        (*inside, 'link', 'add', _SWITCH, 'type', 'bridge'),
+        (*inside, 'link', 'set', _SWITCH, 'up'),
+    ]
     for link in Link:
         own, hardware = link.value, plan.hardware(host, link)
         middle = plan.middle(link)
         peer = ('peer', 'name', host, 'netns', middle)
         found += [
             (*inside, 'link', 'add', own, 'address', hardware, 'type', 'veth', *peer),
-            (*inside, 'address', 'add', f'{plan.host(host, link)}/24', 'dev', own),
+            (*inside, *_use(plan, host, link)),
             (*inside, 'link', 'set', own, 'up'),
             ('-n', middle, 'link', 'set', host, 'master', _SWITCH, 'up'),
         ]
     return found
+
+
+def _use(plan: Plan, host: str, link: Link) -> Command:
+    """Return what a host does with its end of a link: the guests' is on a switch of the host."""
+    if link is Link.GUESTS:
+        return ('link', 'set', link.value, 'master', _SWITCH)
+    return ('address', 'add', f'{plan.host(host, link)}/24', 'dev', link.value)
 
 
 def make_middle(plan: Plan) -> None:
@@ -68,14 +81,15 @@ def make_middle(plan: Plan) -> None:
     :raises problems.Problem: when Linux refuses something, for instance without being root.
     """
     middles = [plan.middle(link) for link in Link]
-    if _is_there(plan.own_link) and all((_NAMESPACES / name).exists() for name in middles):
+    ends = all(_is_there(plan.own_link(link)) for link in OWN_LINKS)
+    if ends and all((_NAMESPACES / name).exists() for name in middles):
         return
     remove(plan)
     _run(middle_commands(plan))
 
 
 def plug_in(plan: Plan, host: str) -> None:
-    """Give a host that has no power its namespace and both links."""
+    """Give a host that has no power its namespace and its links."""
     unplug(plan, host)
     _run(host_commands(plan, host))
 
@@ -140,7 +154,7 @@ def remove(plan: Plan) -> None:
     """Remove all namespaces and links of this lab; nothing runs in them any more."""
     for host in HOSTS:
         unplug(plan, host)
-    _run([('link', 'delete', plan.own_link)], may_fail=True)
+    _run([('link', 'delete', plan.own_link(link)) for link in OWN_LINKS], may_fail=True)
     for link in Link:
         _run([('netns', 'delete', plan.middle(link))], may_fail=True)
 

@@ -28,6 +28,8 @@ DEBIAN = {
     '/usr/lib/x86_64-linux-gnu/qemu/block-rbd.so': 'qemu-block-extra',
     '/usr/bin/qemu-img': 'qemu-utils',
     '/usr/sbin/haproxy': 'haproxy',
+    # With it Nova makes config drives.
+    '/usr/bin/genisoimage': 'genisoimage',
     '/usr/bin/cpio': 'cpio',
 }
 _BUSYBOX = pathlib.Path('/bin/busybox')

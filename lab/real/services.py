@@ -112,8 +112,8 @@ def _hosts(block: ports.Ports, plan: Plan) -> list[Service]:
 
 
 def _host(block: ports.Ports, plan: Plan, host: str) -> list[Service]:
-    """Return a host: what keeps it, its relay, libvirtd and an unmodified nova-compute."""
-    keeper, relay, libvirtd, compute = names.of_host(host)
+    """Return a host: what keeps it, relay, ports, libvirtd and an unmodified nova-compute."""
+    keeper, relay, taps, libvirtd, compute = names.of_host(host)
     key, bus = regions.ONE.key, block.of('rabbitmq')
     nova = layout.ETC / key / 'nova' / 'nova.conf'
     files = ('--config-file', str(nova), '--config-file', str(paths.compute_conf_of(host)))
@@ -138,6 +138,13 @@ def _host(block: ports.Ports, plan: Plan, host: str) -> list[Service]:
             region=key,
         ),
         Service(
+            name=taps,
+            command=_inside(host, '/bin/sh', str(paths.LAUNCHERS / 'ports.sh')),
+            ready=lambda _since: True,
+            needs=(keeper,),
+            region=key,
+        ),
+        Service(
             name=libvirtd,
             command=_inside(
                 *(host, 'libvirtd', '-f', '/etc/libvirt/libvirtd.conf'),
@@ -151,7 +158,7 @@ def _host(block: ports.Ports, plan: Plan, host: str) -> list[Service]:
             name=compute,
             command=_inside(host, program('nova-compute'), *files),
             ready=readiness.nova_service(key, 'nova-compute', host),
-            needs=(relay, libvirtd, *names.CEPH, f'nova-conductor-{key}', f'placement-{key}'),
+            needs=(relay, taps, libvirtd, *names.CEPH, f'nova-conductor-{key}', f'placement-{key}'),
             region=key,
         ),
     ]

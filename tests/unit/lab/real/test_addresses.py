@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lab.real.addresses import HOSTS, Link, Plan
+from lab.real.addresses import HOSTS, OWN_LINKS, Link, Plan
 
 BASES = (1024, 21000, 24000, 27000, 65000)
 
@@ -12,9 +12,9 @@ BASES = (1024, 21000, 24000, 27000, 65000)
 @pytest.mark.parametrize('base', BASES)
 def test_no_address_is_given_twice_and_each_is_in_its_network(base):
     plan = Plan(base)
-    own = {Link.STORAGE: [plan.own_address], Link.MANAGEMENT: []}
     for link in Link:
-        found = [plan.server(link), *own[link], *(plan.host(host, link) for host in HOSTS)]
+        own = [plan.own_address(link)] if link in OWN_LINKS else []
+        found = [plan.server(link), *own, *(plan.host(host, link) for host in HOSTS)]
         network = ipaddress.ip_network(plan.network(link))
         assert len(set(found)) == len(found)
         assert all(ipaddress.ip_address(address) in network for address in found)
@@ -23,15 +23,18 @@ def test_no_address_is_given_twice_and_each_is_in_its_network(base):
 @pytest.mark.parametrize('base', BASES)
 def test_names_of_namespaces_hold_the_base_and_links_are_short_enough(base):
     plan = Plan(base)
-    assert len(plan.namespaces) == len(set(plan.namespaces)) == 5
-    assert all(str(base) in name for name in (*plan.namespaces, plan.own_link))
-    assert len(plan.own_link) <= 15
+    assert len(plan.namespaces) == len(set(plan.namespaces)) == 6
+    own = [plan.own_link(link) for link in OWN_LINKS]
+    assert all(str(base) in name for name in (*plan.namespaces, *own))
+    assert all(len(name) <= 15 for name in own)
 
 
 def test_two_labs_share_neither_name_nor_network():
     for one, other in itertools.combinations(map(Plan, BASES), 2):
-        assert not {*one.namespaces, one.own_link} & {*other.namespaces, other.own_link}
-        assert one.network(Link.STORAGE) != other.network(Link.STORAGE)
+        assert not set(one.namespaces) & set(other.namespaces)
+        for link in OWN_LINKS:
+            assert one.own_link(link) != other.own_link(link)
+            assert one.network(link) != other.network(link)
 
 
 def test_each_link_has_a_hardware_address_of_its_own():

@@ -22,7 +22,7 @@ def test_a_namespace_is_added_before_anything_is_put_into_it():
 def test_a_host_has_one_end_of_each_link_and_the_switch_the_other():
     commands = network.host_commands(PLAN, 'r2')
     made = [command for command in commands if 'veth' in command]
-    assert [command[command.index('add') + 1] for command in made] == ['management', 'storage']
+    assert [command[command.index('add') + 1] for command in made] == [link.value for link in Link]
     for command, link in zip(made, Link, strict=True):
         assert command[:2] == ('-n', 'lab27000-r2')
         assert command[-4:] == ('name', 'r2', 'netns', PLAN.middle(link))
@@ -30,7 +30,7 @@ def test_a_host_has_one_end_of_each_link_and_the_switch_the_other():
         assert plugged in commands
 
 
-def test_in_the_root_namespace_there_is_one_link_and_it_has_no_route_but_to_the_storage():
+def test_the_root_namespace_has_links_to_the_storage_and_to_the_guests_only():
     in_root = [command for command in network.middle_commands(PLAN) if command[0] != '-n']
     assert [command for command in in_root if command[0] != 'netns'] == [
         (
@@ -39,8 +39,11 @@ def test_in_the_root_namespace_there_is_one_link_and_it_has_no_route_but_to_the_
             'lab27000-sto',
             *['type', 'veth', 'peer', 'root', 'netns', 'lab27000-ceph'],
         ),
-        ('address', 'add', f'{PLAN.own_address}/24', 'dev', 'lab27000-sto'),
+        ('address', 'add', f'{PLAN.own_address(Link.STORAGE)}/24', 'dev', 'lab27000-sto'),
         ('link', 'set', 'lab27000-sto', 'up'),
+        ('link', 'add', 'lab27000-out', 'type', 'veth', 'peer', 'root', 'netns', 'lab27000-out'),
+        ('address', 'add', f'{PLAN.own_address(Link.GUESTS)}/24', 'dev', 'lab27000-out'),
+        ('link', 'set', 'lab27000-out', 'up'),
     ]
 
 

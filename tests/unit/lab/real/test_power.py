@@ -52,7 +52,7 @@ def test_guests_are_asked_to_end_after_the_services_and_before_the_links_go(monk
     power.shut_down(PLAN, 'r1')
     assert not machine.pids
     asked = [machine.history.index((pid, signal.SIGTERM)) for pid in (1, 2)]
-    assert machine.history[0] == ['nova-compute-r1', 'libvirtd-r1', 'relay-r1']
+    assert machine.history[0] == ['nova-compute-r1', 'libvirtd-r1', 'ports-r1', 'relay-r1']
     assert 0 < min(asked) < max(asked) < machine.history.index('links')
     assert ((2, signal.SIGKILL) in machine.history) == bool(stubborn)
 
