@@ -85,6 +85,7 @@ class StepExecutor:
             new = dataclasses.replace(old, phase=step.phase, reason=step.reason, changed=now)
         if observation.judgement.agreed and step.phase in (Phase.CONFIRMED, Phase.DEFERRED):
             new = dataclasses.replace(new, agreed=tuple(sorted(observation.judgement.agreed)))
+        self._put(found, new)
         if step.phase is Phase.DEFERRED:
             metrics.HELD_BACK.inc()
             LOG.warning(
@@ -92,7 +93,6 @@ class StepExecutor:
                 'release, drop or end it',
                 found.host, step.reason, found.host,
             )  # fmt: skip
-        self._put(found, new)
         return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
     def _fence(self, found: Situation, step: decide.Fence) -> bool:
