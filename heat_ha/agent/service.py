@@ -88,6 +88,8 @@ class Agent:
         self._resumes = resumes
         self._wake = threading.Event()
         self._is_over = False
+        # All on record, as the last round has read them.
+        self._incidents: Mapping[str, Incident] = {}
         self._finished_at = time.monotonic()
         self._log = decision_log.DecisionLog(settings.name)
         self._table = service_table.ServiceTable(nova, monitor)
@@ -174,10 +176,13 @@ class Agent:
 
     def hosts(self) -> dict[str, str]:
         """What was last decided about each host, or what Nova shows of it; for a person."""
-        return {
-            host: self._log.last(host) or ('up' if service.is_up else 'down')
-            for host, service in sorted(self._table.services.items())
-        } | {'this agent': self._monitor.problem() or 'not cut off'}
+        services = self._table.services
+        hidden = {h for h, one in self._incidents.items() if one.is_open} - set(services)
+        shown = {host: 'up' if one.is_up else 'down' for host, one in services.items()}
+        shown |= dict.fromkeys(hidden, 'it has an incident, and Nova does not show it')
+        return {host: self._log.last(host) or shown[host] for host in sorted(shown)} | {
+            'this agent': self._monitor.problem() or 'not cut off'
+        }
 
     def run(self) -> None:
         """Look at the hosts again and again until ``stop``."""
@@ -222,7 +227,7 @@ class Agent:
         self._table.refresh()
         services = self._table.services
         recorded = self._observer.recorded()
-        incidents = recorded.incidents
+        incidents = self._incidents = recorded.incidents
         now = time.time()
         self._reports.expire(services, now)
         self._monitor.update(services)
