@@ -108,9 +108,21 @@ class Application:
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request. HEAD is answered as GET is, without the body."""
+        if environ.get('REQUEST_METHOD') != 'HEAD':
+            return self._respond(environ, start)
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        body = self._respond(
+            {**environ, 'REQUEST_METHOD': 'GET'}, lambda *answer: begun.append(answer)
+        )
+        [(status, headers)] = begun
+        others = [(name, value) for name, value in headers if name.lower() != 'content-length']
+        start(status, [*others, ('Content-Length', str(sum(map(len, body))))])
+        return []
+
+    def _respond(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         path, method = _path(environ), str(environ.get('REQUEST_METHOD'))
-        if path == ('metrics',) and method in ('GET', 'HEAD'):
+        if path == ('metrics',) and method == 'GET':
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
         try:

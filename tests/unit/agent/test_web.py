@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's HTTP address, over HTTP, with friends, strangers and enemies."""
 
+import contextlib
+import http.client
 import json
 import random
 import threading
@@ -64,6 +66,24 @@ def test_a_sender_is_known_by_its_token(address, told):
     assert post(address, {'host': 'c1', 'state': 'down'}) == 202
     [one] = told
     assert one.sender == 'pacemaker' and (one.host, one.claimed) == ('c1', Claimed.DOWN)
+
+
+@pytest.mark.parametrize(
+    'path', ['/healthz', '/metrics', '/v1', '/v1/hosts', '/v1/reports', '/v1/notifications', '/no']
+)
+def test_head_is_answered_as_get_is_without_the_body(address, path):
+    found = {}
+    # Over one connection: a body would be taken for the beginning of the next answer.
+    connection = http.client.HTTPConnection(address.removeprefix('http://'), timeout=10)
+    with contextlib.closing(connection):
+        for method in ('HEAD', 'GET', 'HEAD', 'HEAD', 'GET'):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+            length = answer.getheader('Content-Length')
+            kind = answer.getheader('Content-Type')
+            assert found.setdefault('of all', (answer.status, kind)) == (answer.status, kind)
+            assert bool(body) is (method == 'GET') and int(length) > 0
 
 
 @pytest.mark.parametrize('token', [None, '', 'wrong', TOKEN[:-1], TOKEN + 'x', 'ä'])
