@@ -8,7 +8,7 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -88,6 +88,7 @@ class Agent:
         self._resumes = resumes
         self._wake = threading.Event()
         self._is_over = False
+        self._are_domains_checked = False
         # All on record, as the last round has read them.
         self._incidents: Mapping[str, Incident] = {}
         self._finished_at = time.monotonic()
@@ -235,6 +236,9 @@ class Agent:
         _count(incidents)
         pause = self._settings.poll_interval
         moment = self._observer.moment(incidents, now)
+        if services and not self._are_domains_checked:
+            self._are_domains_checked = True
+            _warn_of_empty(moment.domains)
         for host, why in recorded.unreadable.items():
             self._log.line(host, f'host={host} is left alone: {why}', logging.WARNING)
         for host in sorted((set(services) | set(incidents)) - set(recorded.unreadable)):
@@ -252,6 +256,13 @@ class Agent:
             self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
         return pause
+
+
+def _warn_of_empty(domains: Mapping[str, Collection[str]]) -> None:
+    """Say which failure domains of ``storm_domains`` have no host, and so no effect."""
+    for name, hosts in domains.items():
+        if not hosts:
+            LOG.warning('storm_domains: none of the hosts that Nova shows now is in %r', name)
 
 
 def _count(incidents: Mapping[str, Incident]) -> None:

@@ -31,13 +31,14 @@ Environ = Mapping[str, Any]
 def read_tokens(path: str, option: str = 'tokens_file') -> dict[str, str]:
     """The tokens by the name of who has them.
 
-    :raises exceptions.Refused: the file cannot be read, or has a line of another form.
+    :raises exceptions.Refused: the file cannot be read, or has a line of another form, or one that
+        could never have an effect.
     """
     if not path:
         return {}
-    found = {}
+    found: dict[str, str] = {}
     try:
-        with open(path) as stream:
+        with open(path, encoding='utf-8-sig') as stream:
             lines = [line.strip() for line in stream]
     except (OSError, UnicodeDecodeError) as exc:
         raise exceptions.Refused(f'{option} cannot be read: {exc}') from exc
@@ -48,6 +49,15 @@ def read_tokens(path: str, option: str = 'tokens_file') -> dict[str, str]:
         if not name or len(token) < 16:
             raise exceptions.Refused(
                 f'a line of {option} is not NAME:TOKEN', 'A token has 16 characters or more'
+            )
+        if name != name.strip() or token != token.strip() or not token.isascii():
+            raise exceptions.Refused(
+                f'the line of {name.strip()!r} in {option} has a token that no request can have',
+                'Write NAME:TOKEN without spaces around the colon, and the token in ASCII',
+            )
+        if name in found or token in found.values():
+            raise exceptions.Refused(
+                f'{option} has the name {name!r}, or its token, twice', 'Keep one of the lines'
             )
         found[name] = token
     return found

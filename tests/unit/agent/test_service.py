@@ -430,23 +430,6 @@ def test_a_host_is_found_by_the_name_that_its_monitor_has(store):
     assert phase(store, 'c1') == 'done' and world.power['c2'] == 'on'
 
 
-def test_a_failed_host_is_shown_to_operators_although_nova_does_not_show_it(store):
-    world = World(hosts=6)
-    agent = make(world, store)
-    rounds(agent, world, 1)
-    world.fails = True
-    world.down('c1')
-    rounds(agent, world)
-    del world.services['c1']
-    rounds(agent, world, 2)
-    assert list(agent.hosts()) == ['c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'this agent']
-    assert 'host=c1 ' in agent.hosts()['c1']
-    # An agent that has not seen it fail shows it as well.
-    other = make(world, store)
-    rounds(other, world, 1)
-    assert 'host=c1 ' in other.hosts()['c1']
-
-
 def test_an_agent_that_finishes_no_round_says_so(store, monkeypatch):
     world = World()
     agent = make(world, store)

@@ -153,6 +153,31 @@ def test_a_wrong_file_of_tokens_is_refused(tmp_path, line):
         web.read_tokens(str(tmp_path / 'tokens'))
 
 
+@pytest.mark.parametrize(
+    ('lines', 'named'),
+    [
+        ('a: ' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a :' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a:tök' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a:' + 'x' * 20 + '\na:' + 'y' * 20, "the name 'a', or its token, twice"),
+        ('a:' + 'x' * 20 + '\nb:' + 'x' * 20, "the name 'b', or its token, twice"),
+    ],
+)
+def test_a_token_that_could_never_be_used_is_refused(tmp_path, lines, named):
+    (tmp_path / 'tokens').write_text(lines + '\n')
+    with pytest.raises(exceptions.Refused, match=named):
+        web.read_tokens(str(tmp_path / 'tokens'))
+
+
+def test_each_token_that_is_taken_is_known_again(tmp_path):
+    lines = '\ufeffa:' + 'x' * 20 + '\n  my host:a token of mine:1  \n\n#b:c\n'
+    (tmp_path / 'tokens').write_text(lines, encoding='utf-8')
+    found = web.read_tokens(str(tmp_path / 'tokens'))
+    assert list(found) == ['a', 'my host']
+    for name, token in found.items():
+        assert web.bearer(f'Bearer {token}', found) == name
+
+
 class Counter:
     """What an operator decides about the hosts c1 and fd00::1."""
 
