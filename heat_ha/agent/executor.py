@@ -89,6 +89,7 @@ class StepExecutor:
         agreed = tuple(sorted(observation.judgement.agreed))
         if step.phase is Phase.SUSPECT or (agreed and step.phase in _WITH_SOURCES):
             new = dataclasses.replace(new, agreed=agreed)
+        self._put(found, new)
         if step.phase is Phase.DEFERRED:
             metrics.HELD_BACK.inc()
             LOG.warning(
@@ -96,7 +97,6 @@ class StepExecutor:
                 'release, drop or end it',
                 found.host, step.reason, found.host,
             )  # fmt: skip
-        self._put(found, new)
         return step.phase in (Phase.SUSPECT, Phase.CONFIRMED, Phase.RESCUING)
 
     def _fence(self, found: Situation, step: decide.Fence) -> bool:

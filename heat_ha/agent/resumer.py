@@ -7,7 +7,7 @@ does, and for regions of RemoteStacks with something pending.
 
 import concurrent.futures
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -30,6 +30,9 @@ POLL_SECONDS, RESUME_AGAIN_AFTER = 2.0, 10.0
 # look.
 SYNC_AGAIN_AFTER, MAX_SYNCS = 5.0, 20
 
+# Seconds after which a look begins no further signal: one that nobody answers takes half a minute.
+LOOK_SECONDS = 15.0
+
 # Seconds between two times that the engines are made ready for a rescue. Nova checks a token again
 # that it has not seen for five minutes (keystonemiddleware's token_cache_time).
 PREPARE_EVERY = 240.0
@@ -43,6 +46,15 @@ _Addressee = policy_index.Unfinished | pending_regions.Pending
 
 def _key(of: _Addressee) -> _Key:
     return of.stack_id, of.name
+
+
+def _in_time(due: Iterable[_Key]) -> Iterator[_Key]:
+    """Those of a look that it has the time for; the next look begins with the others."""
+    until = time.monotonic() + LOOK_SECONDS
+    for key in due:
+        if time.monotonic() > until:
+            return
+        yield key
 
 
 class Resumer:
@@ -109,17 +121,19 @@ class Resumer:
 
         :param is_unchanged: whether an earlier signal, if there was one, has changed nothing.
         """
-        key, in_vain = _key(to), is_unchanged
+        key, in_vain, is_answered = _key(to), is_unchanged, True
         try:
             heat_rpc.signal(to.project, to.stack_name, to.stack_id, to.name, {'action': action})
             outcome, reason = 'sent', ''
         except heat_rpc.SignalRefused as exc:
             outcome, reason, in_vain = 'refused', str(exc), True
         except Exception as exc:
-            # No engine answered, which says nothing about this one.
-            outcome, reason, in_vain = 'failed', str(exc), False
+            outcome, reason, is_answered = 'failed', str(exc), False
         metrics.SIGNALS.labels(action, outcome).inc()
-        pause = turns.signalled(key, time.monotonic(), in_vain=in_vain)
+        if is_answered:
+            pause = turns.signalled(key, time.monotonic(), in_vain=in_vain)
+        else:
+            pause = turns.unanswered(key, time.monotonic())
         if reason:
             LOG.warning(
                 'signal=%s resource=%s stack=%s %s, again in %.0f s: %s',
@@ -136,11 +150,11 @@ class Resumer:
         for key, plan in plans.items():
             if self._records.get(key, plan.record) != plan.record:
                 self._resumes.moved_on(key)
-        for key in self._resumes.due(plans, time.monotonic()):
+        for key in _in_time(self._resumes.due(plans, time.monotonic())):
             try:
                 self._resume(plans[key], services)
             except Exception as exc:
-                pause = self._resumes.signalled(key, time.monotonic(), in_vain=True)
+                pause = self._resumes.unanswered(key, time.monotonic())
                 metrics.SIGNALS.labels('resume', 'failed').inc()
                 LOG.warning('policy=%s again in %.0f s: %s', plans[key].name, pause, exc)
 
@@ -202,7 +216,7 @@ class Resumer:
     def _sync_all(self) -> None:
         """Signal those that have waited longest to send their regions what is pending."""
         found = {_key(one): one for one in pending_regions.pending()}
-        for key in self._syncs.due(found, time.monotonic())[:MAX_SYNCS]:
+        for key in _in_time(self._syncs.due(found, time.monotonic())[:MAX_SYNCS]):
             one, is_new = found[key], self._syncs.is_new(key)
             # A region that is cut off stays pending, and is to be served when it is back.
             if self._signal(self._syncs, one, 'sync', is_unchanged=False) and is_new:

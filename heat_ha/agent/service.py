@@ -8,7 +8,7 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -89,6 +89,9 @@ class Agent:
         self._resumes = resumes
         self._wake = threading.Event()
         self._is_over = False
+        self._are_domains_checked = False
+        # All on record, as the last round has read them.
+        self._incidents: Mapping[str, Incident] = {}
         self._finished_at = time.monotonic()
         self._log = decision_log.DecisionLog(settings.name)
         self._table = service_table.ServiceTable(nova, monitor)
@@ -176,10 +179,13 @@ class Agent:
 
     def hosts(self) -> dict[str, str]:
         """What was last decided about each host, or what Nova shows of it; for a person."""
-        return {
-            host: self._log.last(host) or ('up' if service.is_up else 'down')
-            for host, service in sorted(self._table.services.items())
-        } | {'this agent': self._monitor.problem() or 'not cut off'}
+        services = self._table.services
+        hidden = {h for h, one in self._incidents.items() if one.is_open} - set(services)
+        shown = {host: 'up' if one.is_up else 'down' for host, one in services.items()}
+        shown |= dict.fromkeys(hidden, 'it has an incident, and Nova does not show it')
+        return {host: self._log.last(host) or shown[host] for host in sorted(shown)} | {
+            'this agent': self._monitor.problem() or 'not cut off'
+        }
 
     def run(self) -> None:
         """Look at the hosts again and again until ``stop``."""
@@ -224,7 +230,7 @@ class Agent:
         self._table.refresh()
         services = self._table.services
         recorded = self._observer.recorded()
-        incidents = recorded.incidents
+        incidents = self._incidents = recorded.incidents
         self._renewal.look(incidents)
         now = time.time()
         if services:
@@ -236,6 +242,9 @@ class Agent:
         _count(incidents)
         pause = self._settings.poll_interval
         moment = self._observer.moment(incidents, now)
+        if services and not self._are_domains_checked:
+            self._are_domains_checked = True
+            _warn_of_empty(moment.domains)
         for host, why in recorded.unreadable.items():
             self._log.line(host, f'host={host} is left alone: {why}', logging.WARNING)
         for host in sorted((set(services) | set(incidents)) - set(recorded.unreadable)):
@@ -253,6 +262,13 @@ class Agent:
             self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
         return pause
+
+
+def _warn_of_empty(domains: Mapping[str, Collection[str]]) -> None:
+    """Say which failure domains of ``storm_domains`` have no host, and so no effect."""
+    for name, hosts in domains.items():
+        if not hosts:
+            LOG.warning('storm_domains: none of the hosts that Nova shows now is in %r', name)
 
 
 def _count(incidents: Mapping[str, Incident]) -> None:

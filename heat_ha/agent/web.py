@@ -31,13 +31,14 @@ Environ = Mapping[str, Any]
 def read_tokens(path: str, option: str = 'tokens_file') -> dict[str, str]:
     """The tokens by the name of who has them.
 
-    :raises exceptions.Refused: the file cannot be read, or has a line of another form.
+    :raises exceptions.Refused: the file cannot be read, or has a line of another form, or one that
+        could never have an effect.
     """
     if not path:
         return {}
-    found = {}
+    found: dict[str, str] = {}
     try:
-        with open(path) as stream:
+        with open(path, encoding='utf-8-sig') as stream:
             lines = [line.strip() for line in stream]
     except (OSError, UnicodeDecodeError) as exc:
         raise exceptions.Refused(f'{option} cannot be read: {exc}') from exc
@@ -48,6 +49,15 @@ def read_tokens(path: str, option: str = 'tokens_file') -> dict[str, str]:
         if not name or len(token) < 16:
             raise exceptions.Refused(
                 f'a line of {option} is not NAME:TOKEN', 'A token has 16 characters or more'
+            )
+        if name != name.strip() or token != token.strip() or not token.isascii():
+            raise exceptions.Refused(
+                f'the line of {name.strip()!r} in {option} has a token that no request can have',
+                'Write NAME:TOKEN without spaces around the colon, and the token in ASCII',
+            )
+        if name in found or token in found.values():
+            raise exceptions.Refused(
+                f'{option} has the name {name!r}, or its token, twice', 'Keep one of the lines'
             )
         found[name] = token
     return found
@@ -108,9 +118,21 @@ class Application:
         self._metrics = prometheus_client.make_wsgi_app(registry)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request. HEAD is answered as GET is, without the body."""
+        if environ.get('REQUEST_METHOD') != 'HEAD':
+            return self._respond(environ, start)
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        body = self._respond(
+            {**environ, 'REQUEST_METHOD': 'GET'}, lambda *answer: begun.append(answer)
+        )
+        [(status, headers)] = begun
+        others = [(name, value) for name, value in headers if name.lower() != 'content-length']
+        start(status, [*others, ('Content-Length', str(sum(map(len, body))))])
+        return []
+
+    def _respond(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         path, method = _path(environ), str(environ.get('REQUEST_METHOD'))
-        if path == ('metrics',) and method in ('GET', 'HEAD'):
+        if path == ('metrics',) and method == 'GET':
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
         try:

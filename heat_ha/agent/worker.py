@@ -7,6 +7,7 @@ Whatever was decided is decided again under the lock, from what is on record the
 import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ LOG = logging.getLogger(__name__)
 # Seconds before a host is worked on again after something failed: at first, and at most.
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 
+# The longest name of a lock that MySQL takes; tooz hands it over as it is.
+LONGEST_LOCK = 64
+
 # Steps that wait for somebody who may not answer: a power control, or an engine.
 SLOW_STEPS = (decide.Fence, decide.Rescue)
 
@@ -38,6 +42,18 @@ class Pools:
     def of(self, step: decide.Step) -> concurrent.futures.Executor:
         """The pool in which a step is executed."""
         return self.slow if isinstance(step, SLOW_STEPS) else self.quick
+
+
+def lock_of(host: str) -> bytes:
+    """The name of the lock of a host, for all drivers of tooz.
+
+    Invariant: no two hosts have one name. A name that fits stays as earlier versions have it, so
+    that they share the lock during an upgrade.
+    """
+    name = f'heat-ha-host-{host}'.encode()
+    if len(name) <= LONGEST_LOCK:
+        return name
+    return f'heat-ha-long-{hashlib.sha256(host.encode()).hexdigest()[:48]}'.encode()
 
 
 class HostWorker:
@@ -123,7 +139,7 @@ class HostWorker:
 
     @contextlib.contextmanager
     def _locked(self, host: str) -> Iterator[bool]:
-        lock = self._locks.get_lock(f'heat-ha-host-{host}'.encode())
+        lock = self._locks.get_lock(lock_of(host))
         if not lock.acquire(blocking=False):
             yield False
             return

@@ -12,6 +12,7 @@ import getpass
 import json
 import logging as standard_logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -175,11 +176,14 @@ def _run(conf: Any) -> int:
         web_server,
     )
     from heat_ha.agent.rules import names
+    from heat_ha.cli import agent_options
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
     own = conf[options.GROUP]
     settings = _settings(conf, own)
+    for sentence in agent_options.pointless(own):
+        LOG.warning('%s', sentence)
     names.check_agent(settings.name)
     fences = inventory.read(own.fencing_file)
     fences.check()
@@ -189,8 +193,7 @@ def _run(conf: Any) -> int:
     places = web_server.places(own.listen, own.port)
     operators = web.read_tokens(own.operators_file, 'operators_file')
     heat_rpc.setup()
-    locks = _locks(own.coordination_url, settings.name)
-    locks.start(start_heart=True)
+    locks = _started_locks(own.coordination_url, settings.name)
     agent = _agent(settings, own, fences, locks)
     _report_on_demand(conf, agent)
     found = sources.load(own.sources, agent.report)
@@ -254,6 +257,25 @@ def _locks(url: str, name: str) -> Any:
     except (RuntimeError, coordination.ToozError) as exc:
         remedy = 'Use file://, etcd3+http://, redis:// or mysql://'
         raise exceptions.Refused(f'coordination_url {url}: {exc}', remedy) from exc
+
+
+def _started_locks(url: str, name: str) -> Any:
+    """What gives the locks, once it works. :raises Refused: it does not, or see ``_locks``."""
+    made = _locks(url, name)
+    try:
+        made.start(start_heart=True)
+    except Exception as exc:
+        # Each driver has errors of its own, some of them without a text.
+        why = str(exc).strip() or type(exc).__name__
+        raise exceptions.Refused(
+            f'coordination_url {_PASSWORD.sub("//", url)} does not work: {why}',
+            'See whether it answers from this machine, or may be written by this user',
+        ) from exc
+    return made
+
+
+# The name and password in a URL.
+_PASSWORD = re.compile('//[^/@]*@')
 
 
 def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
@@ -332,11 +354,13 @@ def _report_on_demand(conf: Any, agent: Any) -> None:
 def _check(conf: Any) -> int:
     """Ask everything that a rescue needs. :returns: the exit status."""
     from heat_ha.agent.adapters import credential
-    from heat_ha.cli import agent_check
+    from heat_ha.cli import agent_check, agent_options
     from heat_ha.cloud import heat_rpc
     from heat_ha.fencing import inventory
 
     _check_options(conf)
+    for sentence in agent_options.pointless(conf[options.GROUP]):
+        print(sentence)
     fences = inventory.read(conf[options.GROUP].fencing_file)
     return agent_check.run(fences, _services, lambda: credential.rights(heat_rpc.region()))
 

@@ -5,6 +5,7 @@ The first sees the state of compute hosts. The second is for requests that Nova 
 administrator: an engine evacuates with it, and the agent lists servers and marks hosts as down.
 """
 
+import math
 from typing import Any
 
 from keystoneauth1 import loading
@@ -12,6 +13,8 @@ from oslo_config import cfg
 
 GROUP = 'heat_ha_nova'
 RESCUE = 'heat_ha_rescue'
+
+MARK_SETTLE = 15.0
 
 OPTIONS = [
     cfg.StrOpt(
@@ -21,7 +24,7 @@ OPTIONS = [
     ),
     cfg.FloatOpt(
         'mark_settle',
-        default=15.0,
+        default=MARK_SETTLE,
         min=0,
         help='Seconds for which the record of a host in Nova must not have been written, before '
         'forced_down that others have set is believed. nova-compute goes on writing it while it '
@@ -41,9 +44,13 @@ def register(conf: Any, group: str = GROUP) -> None:
 
 
 def mark_settle(conf: Any, group: str) -> float:
-    """How long a mark of others must have settled, in seconds."""
+    """How long a mark of others must have settled, in seconds.
+
+    An engine cannot refuse to start over it, so what is no number counts as the default.
+    """
     conf.register_opts(OPTIONS, group=group)
-    return float(conf[group].mark_settle)
+    found = conf[group].mark_settle
+    return MARK_SETTLE if found is None or math.isnan(found) else float(found)
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:

@@ -28,6 +28,7 @@ def world(monkeypatch):
         if stack_id in made.refuses:
             raise heat_rpc.SignalRefused('heat', 'a signal', 'HTTP 400: the stack is suspended')
         if stack_id in made.silent:
+            made.now += made.limit
             raise exceptions.CouldNotAsk('heat', 'a signal', 'no engine')
 
     monkeypatch.setattr(heat_rpc, 'signal', signal)
@@ -36,7 +37,7 @@ def world(monkeypatch):
     monkeypatch.setattr(policy_index, 'unfinished_failovers', lambda: list(made.plans))
     monkeypatch.setattr(policy_index, 'any_policy', lambda: ('p', 's0', 'id0', 'rescue'))
     monkeypatch.setattr(pending_regions, 'pending', lambda: list(made.parts))
-    made.services = {}
+    made.services, made.limit = {}, 0.0
     made.resumer = resumer.Resumer(
         types.SimpleNamespace(host_of={'old': 'c1'}.get),
         types.SimpleNamespace(get_lock=lambda _name: threading.Lock()),
@@ -149,6 +150,25 @@ def test_a_paused_policy_is_left_alone(world):
 def test_a_plan_whose_engines_do_not_answer_keeps_its_pace(world):
     world.plans, world.silent = [left_plan()], {'id'}
     assert len(world.rounds(600)) == 60
+
+
+def test_stacks_whose_signals_nobody_answers_hold_up_nobody_else(world):
+    bad = [f'bad{n}' for n in range(20)]
+    world.silent, world.limit = set(bad), 30.0
+    world.plans = [left_plan(one) for one in bad] + [left_plan('good', 'stopped')]
+    world.parts = [
+        *(pending_regions.Pending('remote', one, 's', 'p', ('B',)) for one in bad), *parts(1)
+    ]  # fmt: skip
+    # Each has its first turn; from then on the good ones come first in each look.
+    world.rounds(60)
+    assert {stack for _action, stack in world.sent} == {*bad, 'good', 'id0'}
+    began, before = world.now, len(world.sent)
+    world.rounds(60)
+    found = [stack for _action, stack in world.sent[before:]]
+    for one in ('good', 'id0'):
+        assert found.count(one) >= (world.now - began) / 70
+    # No bad one is forgotten.
+    assert {*bad} <= set(found)
 
 
 def test_the_engines_are_made_ready_now_and_then_where_there_is_a_policy(world, monkeypatch):

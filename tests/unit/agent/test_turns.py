@@ -45,3 +45,20 @@ def test_what_is_done_is_forgotten():
     made.signalled('a', 0.0, in_vain=True)
     assert made.due([], 1.0) == []
     assert made.due(['a'], 1.0) == ['a'] and made.is_new('a')
+
+
+def test_who_is_not_answered_while_others_are_comes_last_and_ever_more_seldom():
+    made = turns.Turns(PAUSE)
+    found = []
+    for now in (100.0, 200.0, 300.0, 400.0):
+        found.append(made.unanswered('dead', now))
+        made.signalled('good', now + 1, in_vain=False)
+    assert found == [10, 10, 20, 40]
+    assert made.due(['dead', 'good'], 1000.0) == ['good', 'dead']
+
+
+def test_while_nobody_is_answered_all_keep_their_pace():
+    made = turns.Turns(PAUSE)
+    made.signalled('other', 0.0, in_vain=False)
+    assert [made.unanswered('a', now) for now in (100.0, 200.0, 300.0)] == [PAUSE] * 3
+    assert made.due(['a'], 310.0) == ['a']

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's HTTP address, over HTTP, with friends, strangers and enemies."""
 
+import contextlib
+import http.client
 import json
 import random
 import threading
@@ -64,6 +66,24 @@ def test_a_sender_is_known_by_its_token(address, told):
     assert post(address, {'host': 'c1', 'state': 'down'}) == 202
     [one] = told
     assert one.sender == 'pacemaker' and (one.host, one.claimed) == ('c1', Claimed.DOWN)
+
+
+@pytest.mark.parametrize(
+    'path', ['/healthz', '/metrics', '/v1', '/v1/hosts', '/v1/reports', '/v1/notifications', '/no']
+)
+def test_head_is_answered_as_get_is_without_the_body(address, path):
+    found = {}
+    # Over one connection: a body would be taken for the beginning of the next answer.
+    connection = http.client.HTTPConnection(address.removeprefix('http://'), timeout=10)
+    with contextlib.closing(connection):
+        for method in ('HEAD', 'GET', 'HEAD', 'HEAD', 'GET'):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+            length = answer.getheader('Content-Length')
+            kind = answer.getheader('Content-Type')
+            assert found.setdefault('of all', (answer.status, kind)) == (answer.status, kind)
+            assert bool(body) is (method == 'GET') and int(length) > 0
 
 
 @pytest.mark.parametrize('token', [None, '', 'wrong', TOKEN[:-1], TOKEN + 'x', 'ä'])
@@ -131,6 +151,31 @@ def test_a_wrong_file_of_tokens_is_refused(tmp_path, line):
     (tmp_path / 'tokens').write_text(f'# a comment\n{line}\n')
     with pytest.raises(exceptions.Refused, match='tokens_file'):
         web.read_tokens(str(tmp_path / 'tokens'))
+
+
+@pytest.mark.parametrize(
+    ('lines', 'named'),
+    [
+        ('a: ' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a :' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a:tök' + 'x' * 20, "line of 'a' in tokens_file"),
+        ('a:' + 'x' * 20 + '\na:' + 'y' * 20, "the name 'a', or its token, twice"),
+        ('a:' + 'x' * 20 + '\nb:' + 'x' * 20, "the name 'b', or its token, twice"),
+    ],
+)
+def test_a_token_that_could_never_be_used_is_refused(tmp_path, lines, named):
+    (tmp_path / 'tokens').write_text(lines + '\n')
+    with pytest.raises(exceptions.Refused, match=named):
+        web.read_tokens(str(tmp_path / 'tokens'))
+
+
+def test_each_token_that_is_taken_is_known_again(tmp_path):
+    lines = '\ufeffa:' + 'x' * 20 + '\n  my host:a token of mine:1  \n\n#b:c\n'
+    (tmp_path / 'tokens').write_text(lines, encoding='utf-8')
+    found = web.read_tokens(str(tmp_path / 'tokens'))
+    assert list(found) == ['a', 'my host']
+    for name, token in found.items():
+        assert web.bearer(f'Bearer {token}', found) == name
 
 
 class Counter:

@@ -94,3 +94,14 @@ def test_a_step_that_may_wait_for_long_is_never_executed_in_the_quick_pool(store
     assert kinds >= {decide.Enter, decide.Fence, decide.MarkDown, decide.Rescue}
     assert {pool for step, pool in where if step in worker.SLOW_STEPS} == {'slow'}
     assert {pool for _step, pool in where} == {'slow', 'quick'}
+
+
+def test_the_lock_of_a_host_has_a_name_that_each_driver_takes():
+    hosts = ['c1', 'c' * 51, 'c' * 52, 'c' * 53, 'c' * 254 + 'd', 'c' * 255, 'ö' * 26, 'ö' * 25]
+    found = {host: worker.lock_of(host) for host in hosts}
+    assert all(len(name) <= worker.LONGEST_LOCK for name in found.values())
+    assert len(set(found.values())) == len(hosts)
+    assert found['c1'] == b'heat-ha-host-c1'
+    # As before, where the name was short enough.
+    kept = [host for host, name in found.items() if name == b'heat-ha-host-' + host.encode()]
+    assert kept == ['c1', 'c' * 51, 'ö' * 25]

@@ -126,3 +126,13 @@ def test_a_missing_library_for_locks_is_named_with_the_remedy(monkeypatch):
     monkeypatch.delitem(sys.modules, 'tooz.drivers.redis', raising=False)
     with pytest.raises(exceptions.Refused, match=r'redis.*Install tooz with the extra'):
         agent._locks('redis://r:6379', 'agent-1')
+
+
+@pytest.mark.parametrize(
+    'url', ['file://', 'mysql://heat:secret@127.0.0.1:9/heat', 'etcd3+http://127.0.0.1:9']
+)
+def test_locks_that_do_not_work_are_refused_with_the_url_and_without_its_password(url):
+    pytest.importorskip(BY_HAND.get(url.split(':')[0], 'tooz'))
+    with pytest.raises(exceptions.Refused, match=r'not work: [^ .]') as told:
+        agent._started_locks(url, 'agent-1')
+    assert 'secret' not in str(told.value) and url.split('@')[-1] in str(told.value)

@@ -169,6 +169,17 @@ def test_how_long_a_mark_must_settle_is_an_option_of_both_credentials():
 
 
 # S1
+@pytest.mark.parametrize(
+    ('text', 'seconds'), [('', 15.0), ('nan', 15.0), ('inf', float('inf')), ('0', 0.0), ('7', 7.0)]
+)
+def test_a_mark_settles_as_by_default_where_the_option_is_no_number(tmp_path, text, seconds):
+    (tmp_path / 'heat.conf').write_text(f'[heat_ha_nova]\nmark_settle = {text}\n')
+    conf = cfg.ConfigOpts()
+    conf(['--config-file', str(tmp_path / 'heat.conf')])
+    assert nova_hosts.mark_settle(conf, nova_hosts.GROUP) == seconds
+
+
+# S1
 @pytest.mark.parametrize('order', [1, -1], ids=['live first', 'live last'])
 @pytest.mark.parametrize(
     ('state', 'forced', 'found'),

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import dispatcher, empty_answers, engines
+from heat_ha.agent import dispatcher, empty_answers, engines, metrics
 from heat_ha.agent.adapters import policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
@@ -126,6 +126,27 @@ def test_a_step_that_nobody_executes_is_an_error(store):  # noqa: F811
     agent = make(World(), store)
     with pytest.raises(TypeError, match='Dance'):
         executor_of(agent).execute(agent._observer.situation('c1'), Dance('x'))
+
+
+def test_a_host_is_counted_as_held_back_once_that_is_on_record(store, monkeypatch, caplog):  # noqa: F811
+    world = World(hosts=5)
+    agent = make(world, store)
+    rounds(agent, world, 1)
+    world.down('c1', 'c2')
+    put, left = store.put, [3]
+
+    def overtaken(kind, name, value, version):
+        if value.get('phase') == 'deferred' and left[0]:
+            left[0] -= 1
+            raise agent_store.Changed('another agent wrote')
+        return put(kind, name, value, version)
+
+    monkeypatch.setattr(store, 'put', overtaken)
+    before = metrics.HELD_BACK._value.get()
+    rounds(agent, world)
+    assert left == [0] and phase(store, 'c1') == phase(store, 'c2') == 'deferred'
+    assert metrics.HELD_BACK._value.get() == before + 2
+    assert sum('is held back for a person' in r.getMessage() for r in caplog.records) == 2
 
 
 @pytest.fixture
