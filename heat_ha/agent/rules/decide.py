@@ -102,10 +102,10 @@ def next_step(observation: Observation, settings: Settings) -> Step:
     """Choose the one step that brings the host's incident closer to its end.
 
     Invariants: a host is fenced only when the sources agree that it is down, this agent is not
-    cut off and has not been for a while, and the storm guard or an operator let it pass. A host
-    that an operator has disabled is not fenced. The host is marked in Nova, and policies are
-    signalled, only with a proof of the fence on record that is young, and after which the host has
-    shown no sign of life.
+    cut off and has not been for a while, Nova shows the host, and the storm guard or an operator
+    let it pass. A host that an operator has disabled is not fenced. The host is marked in Nova, and
+    policies are signalled, only with a proof of the fence on record that is young, and after which
+    the host has shown no sign of life.
     """
     step = _of_phase(observation, settings)
     incident = observation.incident
@@ -291,6 +291,9 @@ def _hold(observation: Observation, incident: Incident, settings: Settings) -> S
     """What keeps a host that is down from being fenced; None when nothing does."""
     if observation.isolation:
         return Wait(observation.isolation)
+    if observation.service is None:
+        # Its cell may not answer, or an operator has removed it: then nothing is left to rescue.
+        return Wait('Nova does not show the host now')
     left = settings.settle - (observation.now - observation.trusted_since)
     if left > 0:
         # The hosts may still suffer from what cut the agent off.
