@@ -4,7 +4,7 @@
 import concurrent.futures
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from oslo_log import log as logging
 
@@ -87,14 +87,12 @@ class Dispatcher:
         dispatches = self._find_policies(incident.host, on_host) if is_new else known
         states = self._states(dispatches)
         on_host |= self._left_out(incident, dispatch_rules.missing(dispatches, on_host, states))
+        opened = incident.opened
+        host_ids = {d.project: compute_hosts.host_id(d.project, incident.host) for d in dispatches}
+        over = dispatch_rules.ended(dispatches, on_host, states, opened, host_ids)
+        bound = self._bound(dispatches, services, over)
         dispatches, due = dispatch_rules.advance(
-            dispatches,
-            on_host,
-            states,
-            incident.opened,
-            time.time(),
-            self._bound(dispatches, services),
-            {d.project: compute_hosts.host_id(d.project, incident.host) for d in dispatches},
+            dispatches, on_host, states, opened, time.time(), bound, host_ids
         )
         return DispatchPlan(
             tuple(dispatches),
@@ -183,9 +181,10 @@ class Dispatcher:
         self,
         dispatches: Sequence[dispatch_rules.PolicyDispatch],
         services: Mapping[str, ComputeService],
+        over: Collection[str] = frozenset(),
     ) -> int:
         waiting = sum(d.state is dispatch_rules.DispatchState.WAITING for d in dispatches)
-        under_way = dispatch_rules.under_way(dispatches)
+        under_way = dispatch_rules.under_way(dispatches, over)
         is_free = not waiting or (waiting == 1 and not under_way)
         if is_free or not self._per_destination:
             # The first policy of all is signalled in any case, so there is no need to ask Nova.
