@@ -284,7 +284,7 @@ class Observer:
         living = expected - failed
         return _Others(
             storm.of_hosts(host, known, moment.down, *rest, moment.domains),
-            storm.doubt(host, known, moment.down, unheard, *rest)
+            storm.doubt(host, known, moment.down, unheard, *rest, moment.domains)
             or self._silences.hidden(host, shown_since, moment),
             silent_since if living and living <= outlived else float('inf'),
         )
