@@ -137,7 +137,8 @@ class Observer:
         except exceptions.HaError as exc:
             # What ends the incident, or stops it, does not depend on its rescues.
             return Situation(host, entry, found, problem=exc)
-        return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
+        found = dataclasses.replace(found, rescues_left=plan.left, rescues_held=plan.held)
+        return Situation(host, entry, found, plan)
 
     def _leftovers(self, observation: model.Observation) -> tuple[str, ...] | None:
         """What is left on a host that is back; None while it is not certain that nothing is."""

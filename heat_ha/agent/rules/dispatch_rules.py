@@ -266,6 +266,15 @@ def refused(dispatch: PolicyDispatch, reason: str) -> PolicyDispatch:
     )
 
 
+def unanswered(dispatch: PolicyDispatch) -> PolicyDispatch:
+    """Do not count a signal that no engine answered as one in vain: it says nothing of the policy.
+
+    The first ones count all the same, so that others come first: an engine may answer to those.
+    """
+    fewer = max(min(dispatch.in_vain, PATIENCE), dispatch.in_vain - 1)
+    return dataclasses.replace(dispatch, in_vain=fewer)
+
+
 def bound(
     under_way: Collection[str],
     arriving: Mapping[str, str],
@@ -313,6 +322,11 @@ def under_way(
 def left(dispatches: Iterable[PolicyDispatch]) -> int:
     """How many policies are not at their end."""
     return sum(d.state in (DispatchState.WAITING, DispatchState.SIGNALLED) for d in dispatches)
+
+
+def held(dispatches: Iterable[PolicyDispatch]) -> list[PolicyDispatch]:
+    """The policies that are held back for a person."""
+    return [d for d in dispatches if d.state is DispatchState.DEFERRED]
 
 
 def past_of(dispatches: Iterable[PolicyDispatch]) -> list[storm.PastRescue]:

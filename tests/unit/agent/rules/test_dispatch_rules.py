@@ -225,6 +225,14 @@ def test_a_policy_that_refuses_lets_others_pass_and_is_given_up_in_the_end():
     assert not dispatch_rules.left(rows)
 
 
+@pytest.mark.parametrize('in_vain', range(dispatch_rules.GIVE_UP_AFTER + 1))
+def test_a_signal_that_no_engine_answered_leads_to_no_giving_up(in_vain):
+    found = dispatch_rules.unanswered(row(1, in_vain=in_vain)).in_vain
+    assert found < dispatch_rules.GIVE_UP_AFTER
+    # The first ones let others pass, and then it is as before the signal.
+    assert found == (in_vain if in_vain <= dispatch_rules.PATIENCE else in_vain - 1)
+
+
 @pytest.mark.parametrize('max_concurrent', [1, 8, 100])
 def test_a_policy_that_nobody_takes_up_is_signalled_ever_more_seldom(max_concurrent):
     rows, sent = through([row(1, 4, 9), row(2, 4)], 7200, max_concurrent=max_concurrent)
