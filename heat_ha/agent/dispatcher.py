@@ -4,7 +4,7 @@
 import concurrent.futures
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from oslo_log import log as logging
 
@@ -27,6 +27,7 @@ class DispatchPlan:
     ``dispatches`` has all policies, and goes on record before ``due``, some of them, are signalled.
     ``version`` is that of the record that was read. ``is_recorded`` says whether the record has
     the same dispatches already, ``is_new`` whether it is absent or of an earlier incident.
+    ``newly_held`` are those that are held back for a person, and are not on record as such.
     """
 
     dispatches: tuple[dispatch_rules.PolicyDispatch, ...]
@@ -35,6 +36,12 @@ class DispatchPlan:
     is_new: bool
     is_recorded: bool
     servers_on_host: int
+    newly_held: tuple[dispatch_rules.PolicyDispatch, ...] = ()
+
+    @property
+    def held(self) -> int:
+        """How many policies are held back for a person."""
+        return len(dispatch_rules.held(self.dispatches))
 
     @property
     def left(self) -> int:
@@ -84,19 +91,18 @@ class Dispatcher:
         on_host = set(self._nova.servers_on(incident.host))
         is_new = entry is agent_store.ABSENT or entry.value['opened'] != incident.opened
         known = [] if is_new else _dispatches_of(entry)
+        held = {d.number for d in dispatch_rules.held(known)}
         if is_new:
             self._check_empty(incident, on_host)
         dispatches = self._find_policies(incident.host, on_host) if is_new else known
         states = self._states(dispatches)
         on_host |= self._left_out(incident, dispatch_rules.missing(dispatches, on_host, states))
+        opened = incident.opened
+        host_ids = {d.project: compute_hosts.host_id(d.project, incident.host) for d in dispatches}
+        over = dispatch_rules.ended(dispatches, on_host, states, opened, host_ids)
+        bound = self._bound(dispatches, services, over)
         dispatches, due = dispatch_rules.advance(
-            dispatches,
-            on_host,
-            states,
-            incident.opened,
-            time.time(),
-            self._bound(dispatches, services),
-            {d.project: compute_hosts.host_id(d.project, incident.host) for d in dispatches},
+            dispatches, on_host, states, opened, time.time(), bound, host_ids
         )
         return DispatchPlan(
             tuple(dispatches),
@@ -105,6 +111,7 @@ class Dispatcher:
             is_new,
             is_recorded=not is_new and dispatches == known,
             servers_on_host=len(on_host),
+            newly_held=tuple(d for d in dispatch_rules.held(dispatches) if d.number not in held),
         )
 
     def _check_empty(self, incident: Incident, on_host: set[str]) -> None:
@@ -142,9 +149,10 @@ class Dispatcher:
         :raises store.Changed: another agent wrote since the plan was made; nothing was sent.
         """
         version = self.record(incident, plan)
-        refused = self._signal_all(incident, plan.due)
-        if refused:
-            self._record_refusals(incident, plan, refused, version)
+        changed = self._signal_all(incident, plan.due)
+        if changed:
+            rows = [changed.get(d.number, d) for d in plan.dispatches]
+            self._put(incident, rows, version)
 
     def record(self, incident: Incident, plan: DispatchPlan) -> int:
         """Put on record how far the policies are, where that has changed.
@@ -162,8 +170,16 @@ class Dispatcher:
                 plan.servers_on_host,
                 sum(len(d.servers) for d in plan.dispatches),
                 len(plan.dispatches),
-                sum(d.state is dispatch_rules.DispatchState.DEFERRED for d in plan.dispatches),
+                plan.held,
             )
+        if plan.newly_held:
+            one = plan.newly_held[0]
+            LOG.warning(
+                'host=%s %d policies are held back for a person, among them policy=%s stack=%s: '
+                '%s. Look at it: heat-ha-agent show %s; then release, drop or end it',
+                incident.host, len(plan.newly_held), one.name, one.stack_name, one.reason,
+                incident.host,
+            )  # fmt: skip
         return version
 
     def _put(
@@ -172,22 +188,14 @@ class Dispatcher:
         value = serialization.encode(dispatch_rules.Dispatches(incident.opened, tuple(rows)))
         return self._store.put(agent_store.RESCUE, incident.host, value, version).version
 
-    def _record_refusals(
-        self, incident: Incident, plan: DispatchPlan, why: Mapping[int, str], version: int
-    ) -> None:
-        rows = [
-            dispatch_rules.refused(d, why[d.number]) if d.number in why else d
-            for d in plan.dispatches
-        ]
-        self._put(incident, rows, version)
-
     def _bound(
         self,
         dispatches: Sequence[dispatch_rules.PolicyDispatch],
         services: Mapping[str, ComputeService],
+        over: Collection[str] = frozenset(),
     ) -> int:
         waiting = sum(d.state is dispatch_rules.DispatchState.WAITING for d in dispatches)
-        under_way = dispatch_rules.under_way(dispatches)
+        under_way = dispatch_rules.under_way(dispatches, over)
         is_free = not waiting or (waiting == 1 and not under_way)
         if is_free or not self._per_destination:
             # The first policy of all is signalled in any case, so there is no need to ask Nova.
@@ -237,17 +245,19 @@ class Dispatcher:
 
     def _signal_all(
         self, incident: Incident, dispatches: Sequence[dispatch_rules.PolicyDispatch]
-    ) -> dict[int, str]:
-        """Signal policies. :returns: by the number of each that has refused, the reason."""
+    ) -> dict[int, dispatch_rules.PolicyDispatch]:
+        """Signal policies. :returns: by number, those that are not as the plan has them now."""
         body = {'action': 'rescue', 'reason': f'the host failed; {incident.reason}'[:200]}
         if not dispatches:
             return {}
         with concurrent.futures.ThreadPoolExecutor(min(8, len(dispatches))) as pool:
-            answers = pool.map(lambda d: self._signal(incident.host, d, body), dispatches)
-            return {d.number: why for d, why in zip(dispatches, answers, strict=True) if why}
+            after = pool.map(lambda d: self._signal(incident.host, d, body), dispatches)
+            return {d.number: d for old, d in zip(dispatches, after, strict=True) if d != old}
 
-    def _signal(self, host: str, to: dispatch_rules.PolicyDispatch, body: dict[str, str]) -> str:
-        """Signal one policy. :returns: why it was refused; '' when it was not."""
+    def _signal(
+        self, host: str, to: dispatch_rules.PolicyDispatch, body: dict[str, str]
+    ) -> dispatch_rules.PolicyDispatch:
+        """Signal one policy. :returns: how far the agent is with it after that."""
         try:
             heat_rpc.signal(to.project, to.stack_name, to.stack_id, to.name, body)
         except heat_rpc.SignalRefused as exc:
@@ -257,18 +267,18 @@ class Dispatcher:
                     'host=%s signal=rescue policy=%s stack=%s refused, others come first: %s',
                     host, to.name, to.stack_name, exc,
                 )  # fmt: skip
-            return str(exc)
+            return dispatch_rules.refused(to, str(exc))
         except exceptions.HaError as exc:
-            # The next round sends it again.
+            # A later round sends it again.
             metrics.SIGNALS.labels('rescue', 'failed').inc()
             LOG.warning('host=%s signal=rescue policy=%s failed: %s', host, to.name, exc)
-            return ''
+            return dispatch_rules.unanswered(to)
         metrics.SIGNALS.labels('rescue', 'sent').inc()
         LOG.info(
             'host=%s signal=rescue policy=%s stack=%s servers=%d',
             host, to.name, to.stack_name, len(to.servers),
         )  # fmt: skip
-        return ''
+        return to
 
 
 def _dispatches_of(entry: agent_store.Entry) -> list[dispatch_rules.PolicyDispatch]:

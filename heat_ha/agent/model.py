@@ -181,6 +181,7 @@ class Observation:
     * ``outlived_since``: when the host sent its last heartbeat, at the latest, if every host that
       does not count as failed has outlived it, and Nova's list is among the sources that agree.
     * ``rescues_left``: policies that are not at their end; None before they were looked up.
+    * ``rescues_held``: policies that are held back for a person.
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
     * ``looked_at``: when Nova was asked for what ``service`` shows.
     * ``newest``: the youngest report of all hosts that are up, by the clock that wrote it.
@@ -210,3 +211,4 @@ class Observation:
     is_word: bool = False
     is_settled: bool = False
     turn: str = ''
+    rescues_held: int = 0

@@ -137,7 +137,8 @@ class Observer:
         except exceptions.HaError as exc:
             # What ends the incident, or stops it, does not depend on its rescues.
             return Situation(host, entry, found, problem=exc)
-        return Situation(host, entry, dataclasses.replace(found, rescues_left=plan.left), plan)
+        found = dataclasses.replace(found, rescues_left=plan.left, rescues_held=plan.held)
+        return Situation(host, entry, found, plan)
 
     def _leftovers(self, observation: model.Observation) -> tuple[str, ...] | None:
         """What is left on a host that is back; None while it is not certain that nothing is."""
@@ -284,7 +285,7 @@ class Observer:
         living = expected - failed
         return _Others(
             storm.of_hosts(host, known, moment.down, *rest, moment.domains),
-            storm.doubt(host, known, moment.down, unheard, *rest)
+            storm.doubt(host, known, moment.down, unheard, *rest, moment.domains)
             or self._silences.hidden(host, shown_since, moment),
             silent_since if living and living <= outlived else float('inf'),
         )

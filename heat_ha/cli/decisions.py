@@ -138,10 +138,10 @@ def _has_turns(value: dict[str, Any], states: tuple[str, ...]) -> bool:
 
 def _with_turns(value: dict[str, Any], old: tuple[str, ...], new: Any) -> dict[str, Any]:
     """The record of rescues with the policies of some states in another one."""
+    # Why one was held back is no reason any more once it is released.
+    changes = {'turn': new.value} | ({'reason': ''} if new is DispatchState.WAITING else {})
     rows = [
-        {key: row[key] for key in row if key != 'in_vain'} | {'turn': new.value}
-        if row['turn'] in old
-        else row
+        {key: row[key] for key in row if key != 'in_vain'} | changes if row['turn'] in old else row
         for row in value['rows']
     ]
     return value | {'rows': rows}

@@ -47,6 +47,9 @@ TRANSITIONS: dict[Phase | None, frozenset[Phase]] = {
     Phase.QUARANTINED: frozenset({Phase.CLOSED}),
 }
 
+# What the reason of an incident that is done says where a person has yet to decide.
+HELD = 'held back for a person'
+
 # Phases in which nothing is waited for: the host is dead, and all that can be done is done.
 _AT_REST = frozenset({Phase.DONE, Phase.DROPPED, Phase.CLOSED})
 
@@ -107,20 +110,23 @@ def next_step(observation: Observation, settings: Settings) -> Step:
     """Choose the one step that brings the host's incident closer to its end.
 
     Invariants: a host is fenced only when the sources agree that it is down, this agent is not
-    cut off and has not been for a while, and the storm guard or an operator let it pass. A host
-    that an operator has disabled is not fenced. The host is marked in Nova, and policies are
-    signalled, only with a proof of the fence on record that is young, and after which the host has
-    shown no sign of life.
+    cut off and has not been for a while, Nova shows the host, and the storm guard or an operator
+    let it pass. A host that an operator has disabled is not fenced. The host is marked in Nova, and
+    policies are signalled, only with a proof of the fence on record that is young, and after which
+    the host has shown no sign of life.
     """
     step = _of_phase(observation, settings)
     incident = observation.incident
-    if incident is None or incident.phase in _AT_REST or not isinstance(step, Wait):
+    if incident is None or not isinstance(step, Wait):
+        return step
+    is_held = incident.phase is Phase.DEFERRED or _has_held(incident)
+    if incident.phase in _AT_REST and not is_held:
         return step
     hours = int((observation.now - incident.changed) // REMIND_AFTER)
     if hours < 1:
         return step
     ways = f'release, drop or end {incident.host}'
-    if incident.phase is not Phase.DEFERRED:
+    if not is_held:
         ways = f'end {incident.host}'
     reason = f'{step.reason} (for {hours} h; a person may decide: heat-ha-agent {ways})'
     return dataclasses.replace(step, reason=reason)
@@ -170,7 +176,12 @@ def _again(incident: Incident, by: str, now: float) -> Incident:
 
 
 def dropped(incident: Incident, by: str, now: float) -> Incident:
-    """Let a deferred incident rest until its host is back; any other one stays as it is."""
+    """Let a deferred incident, or its policies that are held back, rest until its host is back.
+
+    Any other one stays as it is.
+    """
+    if _has_held(incident):
+        return dataclasses.replace(incident, reason=f'no rescue is left: dropped by {by}')
     if incident.phase is not Phase.DEFERRED:
         return incident
     return _at_rest(incident, f'dropped by {by}', now)
@@ -181,6 +192,11 @@ def ended(incident: Incident, by: str, now: float) -> Incident:
     if incident.phase in (Phase.CLOSED, Phase.DROPPED):
         return incident
     return _at_rest(incident, f'ended by {by}', now)
+
+
+def _has_held(incident: Incident) -> bool:
+    """Whether all is done but what a person has yet to decide about."""
+    return incident.phase is Phase.DONE and HELD in incident.reason
 
 
 def _at_rest(incident: Incident, reason: str, now: float) -> Incident:
@@ -296,6 +312,9 @@ def _hold(observation: Observation, incident: Incident, settings: Settings) -> S
     """What keeps a host that is down from being fenced; None when nothing does."""
     if observation.isolation:
         return Wait(observation.isolation)
+    if observation.service is None:
+        # Its cell may not answer, or an operator has removed it: then nothing is left to rescue.
+        return Wait('Nova does not show the host now')
     left = settings.settle - (observation.now - observation.trusted_since)
     if left > 0:
         # The hosts may still suffer from what cut the agent off.
@@ -400,7 +419,8 @@ def _rescuing(observation: Observation, incident: Incident, settings: Settings) 
     if not observation.service.is_forced_down:
         return _let_in_again(observation, incident, 'an operator has unset forced_down')
     if observation.rescues_left == 0:
-        return Enter('no rescue is left', Phase.DONE)
+        held = observation.rescues_held
+        return Enter(f'no rescue is left{f"; policies {HELD}: {held}" if held else ""}', Phase.DONE)
     if observation.isolation:
         return Wait(observation.isolation)
     if stop := _not_proved(observation, incident, settings):
@@ -433,7 +453,7 @@ def _done(observation: Observation, incident: Incident) -> Step:
         return _let_in_again(observation, incident, 'an operator has unset forced_down')
     if observation.heartbeats >= HEARTBEATS_TO_RETURN:
         return Enter('its nova-compute sends heartbeats again', Phase.QUARANTINED)
-    return Wait('it stays fenced')
+    return Wait(f'it stays fenced: {incident.reason}' if _has_held(incident) else 'it stays fenced')
 
 
 def _quarantined(observation: Observation, incident: Incident) -> Step:

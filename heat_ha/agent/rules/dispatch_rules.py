@@ -20,6 +20,10 @@ PATIENCE, LONGEST_PAUSE = 3, 300.0
 # After so many signals in vain a policy is given up until a person releases it: about 25 minutes.
 GIVE_UP_AFTER = 12
 
+# Seconds without a first signal to any policy after which one for which there is not enough room
+# lets those with fewer servers pass. A rescue may take hours.
+OVERTAKE_AFTER = 300.0
+
 
 class DispatchState(enum.Enum):
     """How far the agent is with one policy."""
@@ -142,6 +146,22 @@ def is_ended(
     return server not in on_host
 
 
+def ended(
+    dispatches: Iterable[PolicyDispatch],
+    on_host: Collection[str],
+    states: Mapping[int, PolicyState],
+    opened: float,
+    host_ids: Mapping[str, str],
+) -> frozenset[str]:
+    """The servers for which nothing is left to do; see :func:`is_ended` and :func:`advance`."""
+    return frozenset(
+        server
+        for d in dispatches
+        for server in d.servers
+        if is_ended(server, on_host, states.get(d.number), opened, host_ids.get(d.project, ''))
+    )
+
+
 def missing(
     dispatches: Sequence[PolicyDispatch],
     on_host: Collection[str],
@@ -169,35 +189,38 @@ def advance(
 ) -> tuple[list[PolicyDispatch], list[PolicyDispatch]]:
     """Bring the dispatches up to date, and choose which of them to signal now.
 
-    Invariants: servers whose policies are signalled and not done are at most ``max_concurrent``,
-    except for a single policy that has more. A policy that no engine takes up does not keep
-    another one waiting for longer than its first ``PATIENCE`` signals, and is given up in the end.
+    Invariants: servers whose policies are signalled, and that are not done, are at most
+    ``max_concurrent``, except for a single policy that has more. A policy that no engine takes up
+    does not keep another one waiting for longer than its first ``PATIENCE`` signals, and is given
+    up in the end. One that there is no room for does so for ``OVERTAKE_AFTER`` seconds.
 
     :param host_ids: by project, what Nova shows it for the host.
     :returns: all dispatches, and those to signal.
     """
+    over = ended(dispatches, on_host, states, opened, host_ids)
     updated = []
     for dispatch in in_order(dispatches):
         is_open = dispatch.state in (DispatchState.WAITING, DispatchState.SIGNALLED)
-        state = states.get(dispatch.number)
-        here = host_ids.get(dispatch.project, '')
-        if is_open and all(is_ended(s, on_host, state, opened, here) for s in dispatch.servers):
-            dispatch = dataclasses.replace(
-                dispatch, state=DispatchState.DONE, reason=_outcome(dispatch, state)
-            )
+        if is_open and over.issuperset(dispatch.servers):
+            outcome = _outcome(dispatch, states.get(dispatch.number))
+            dispatch = dataclasses.replace(dispatch, state=DispatchState.DONE, reason=outcome)
         updated.append(dispatch)
     before, updated = updated, [_still_due(d, states.get(d.number), now) for d in updated]
     chosen = [d for old, d in zip(before, updated, strict=True) if d.last_signal != old.last_signal]
-    under_way = sum(len(d.servers) for d in updated if d.state is DispatchState.SIGNALLED)
+    busy = len(under_way(updated, over))
+    last = max((d.first_signal for d in updated), default=0.0)
+    may_overtake = last > 0 and now - last > OVERTAKE_AFTER
     waiting = [d for d in updated if d.state is DispatchState.WAITING]
     # Those that are signalled in vain come last, and only when their pause is over.
     for dispatch in sorted(waiting, key=lambda d: d.in_vain >= PATIENCE):
         if dispatch.in_vain and now - dispatch.last_signal < dispatch.pause:
             continue
-        if under_way and under_way + len(dispatch.servers) > max_concurrent:
+        if busy and busy + len(dispatch.servers) > max_concurrent:
+            if may_overtake:
+                continue
             # A less important policy does not overtake.
             break
-        under_way += len(dispatch.servers)
+        busy += len(dispatch.servers)
         chosen.append(
             dataclasses.replace(
                 dispatch,
@@ -243,6 +266,15 @@ def refused(dispatch: PolicyDispatch, reason: str) -> PolicyDispatch:
     )
 
 
+def unanswered(dispatch: PolicyDispatch) -> PolicyDispatch:
+    """Do not count a signal that no engine answered as one in vain: it says nothing of the policy.
+
+    The first ones count all the same, so that others come first: an engine may answer to those.
+    """
+    fewer = max(min(dispatch.in_vain, PATIENCE), dispatch.in_vain - 1)
+    return dataclasses.replace(dispatch, in_vain=fewer)
+
+
 def bound(
     under_way: Collection[str],
     arriving: Mapping[str, str],
@@ -274,16 +306,27 @@ def bound(
     return min(per_host, placed + room)
 
 
-def under_way(dispatches: Iterable[PolicyDispatch]) -> set[str]:
-    """The servers whose policies are signalled and not done."""
+def under_way(
+    dispatches: Iterable[PolicyDispatch], over: Collection[str] = frozenset()
+) -> set[str]:
+    """The servers whose policies are signalled, without those for which nothing is left to do."""
     return {
-        server for d in dispatches if d.state is DispatchState.SIGNALLED for server in d.servers
+        server
+        for d in dispatches
+        if d.state is DispatchState.SIGNALLED
+        for server in d.servers
+        if server not in over
     }
 
 
 def left(dispatches: Iterable[PolicyDispatch]) -> int:
     """How many policies are not at their end."""
     return sum(d.state in (DispatchState.WAITING, DispatchState.SIGNALLED) for d in dispatches)
+
+
+def held(dispatches: Iterable[PolicyDispatch]) -> list[PolicyDispatch]:
+    """The policies that are held back for a person."""
+    return [d for d in dispatches if d.state is DispatchState.DEFERRED]
 
 
 def past_of(dispatches: Iterable[PolicyDispatch]) -> list[storm.PastRescue]:

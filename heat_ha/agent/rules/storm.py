@@ -166,12 +166,15 @@ def doubt(
     all_hosts: int,
     limits: Limits,
     now: float,
+    domains: Mapping[str, Collection[str]] = types.MappingProxyType({}),
 ) -> str:
     """Whose heartbeats must be waited for; '' when the missing ones do not matter.
 
     Of hosts that fail together, one is seen down before the others, by up to an interval of
-    reports. So hosts that have sent no heartbeat since count as failed until they send one.
+    reports. So hosts that have sent no heartbeat since count as failed until they send one, for
+    every limit that may be reached in one moment.
 
+    :param domains: by the name of a failure domain, its hosts.
     :param unheard: hosts that should have sent a heartbeat since this one was seen down.
     """
     found = failed(host, incidents, down_now, limits, now)
@@ -179,11 +182,32 @@ def doubt(
     is_little = len(found | missing) <= _allowed(all_hosts, limits)
     # All that are missing would have fallen silent together with this one.
     is_apart = not limits.together or len(missing) < limits.together
-    if not missing or (is_little and is_apart):
+    if is_little and is_apart:
+        # They matter only together with this one.
+        missing = _missing_in_domains(host, found, missing, limits, domains)
+    if not missing:
         return ''
     return (
         f'not sure yet: {len(missing)} other hosts have sent no heartbeat since ({_names(missing)})'
     )
+
+
+def _missing_in_domains(
+    host: str,
+    found: set[str],
+    missing: set[str],
+    limits: Limits,
+    domains: Mapping[str, Collection[str]],
+) -> set[str]:
+    """Those that are missing in a failure domain of a host of which too many would have failed."""
+    if not limits.per_domain:
+        return set()
+    return {
+        one
+        for hosts in domains.values()
+        if host in hosts and len((found | missing).intersection(hosts)) > limits.per_domain
+        for one in missing.intersection(hosts)
+    }
 
 
 def failed(

@@ -9,6 +9,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+# What is added to a reason where an operator has looked at it, and lets nobody begin.
+DROPPED = '; an operator has dropped it until its host is back'
+
 
 class Level(enum.Enum):
     """What a limit of the storm guard is about. ``of_owner``: the template sets it."""
@@ -53,6 +56,8 @@ def why_refused(reason: str, is_asked_for: bool) -> str:
         return ''
     if level.of_owner:
         return f'{reason}. Look at it, then signal {{"action": "rescue"}}'
+    if reason.endswith(DROPPED):
+        return f'{reason}. Ask the operator'
     return f'{reason}. Ask the operator to release it'
 
 
@@ -60,6 +65,8 @@ def of_policy(
     incidents: Mapping[str, Any], rescues: Mapping[str, Any], number: int
 ) -> dict[str, str]:
     """Which servers of a policy are held back, with the reason.
+
+    What an operator drops is not released by that: the limit of the storm guard still holds.
 
     :param incidents, rescues: what the agent has on record, by host. A newer agent may have more
         there, and what is not understood holds nothing back.
@@ -72,6 +79,11 @@ def of_policy(
         if is_over or incident.get('opened') != rescue.get('opened'):
             continue
         for row in rescue.get('rows', ()):
-            if row.get('number') == number and row.get('turn') == 'deferred':
-                found |= {server: row.get('reason', '') for server in row.get('servers', ())}
+            reason = row.get('reason', '')
+            if row.get('turn') == 'dropped' and level_of(reason):
+                reason += DROPPED
+            elif row.get('turn') != 'deferred':
+                continue
+            if row.get('number') == number:
+                found |= dict.fromkeys(row.get('servers', ()), reason)
     return found

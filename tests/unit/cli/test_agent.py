@@ -33,13 +33,13 @@ def store(tmp_path, monkeypatch):
     engine.dispose()
 
 
-def put(store, phase, turns=()):
+def put(store, phase, turns=(), reason=''):
     proof = fencing.Proof('fake', 'switched off', 1000.0)
     incident = Incident('c1', phase, 1000.0, 'down', 1000.0, proof)
     store.put(agent_store.INCIDENT, 'c1', serialization.encode(incident), 0)
     if turns:
         rows = [
-            {'name': f'p{n}', 'stack_name': 's', 'servers': [], 'reason': '', 'turn': turn}
+            {'name': f'p{n}', 'stack_name': 's', 'servers': [], 'reason': reason, 'turn': turn}
             for n, turn in enumerate(turns)
         ]
         store.put(agent_store.RESCUE, 'c1', {'opened': 1000.0, 'rows': rows}, 0)
@@ -104,6 +104,14 @@ def test_what_is_released_is_what_somebody_will_signal(store, phase):
     put_turns(store, 'deferred')
     assert agent._by_hand('drop', 'c1') == 0
     assert now(store)[1] == ['dropped']
+
+
+@pytest.mark.parametrize(('verb', 'reason'), [('release', ''), ('drop', 'too many')])
+def test_why_a_rescue_was_held_back_is_kept_unless_it_is_released(store, verb, reason):
+    put(store, Phase.DONE, ('deferred',), 'too many')
+    assert agent._by_hand(verb, 'c1') == 0
+    [row] = store.get(agent_store.RESCUE, 'c1').value['rows']
+    assert row['reason'] == reason
 
 
 @pytest.mark.parametrize('verb', ['release', 'drop'])

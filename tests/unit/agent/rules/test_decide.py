@@ -139,7 +139,7 @@ def test_the_rules_hold_in_every_state(phase):
                 assert not seen.doubt or seen.incident.released_by, seen
                 assert not seen.turn, seen
                 assert NOW - seen.trusted_since >= SETTINGS.settle, seen
-                assert seen.service is None or not seen.service.is_in_maintenance, seen
+                assert seen.service is not None and not seen.service.is_in_maintenance, seen
         if isinstance(step, (decide.MarkDown, decide.Rescue)):
             assert phase is (
                 Phase.FENCED if isinstance(step, decide.MarkDown) else Phase.RESCUING
@@ -176,6 +176,7 @@ def assert_may_enter(seen, phase):
     is_marked = seen.service is not None and seen.service.is_forced_down
     if phase is Phase.CONFIRMED and seen.incident.phase is Phase.SUSPECT:
         assert not seen.isolation and not seen.storm and not seen.doubt, seen
+        assert seen.service is not None, seen
         assert seen.incident.agreed, seen
         down_since = min(seen.incident.changed, seen.outlived_since)
         is_sure = is_marked or seen.judgement.is_certain

@@ -66,6 +66,26 @@ def test_a_policy_with_more_servers_than_may_be_under_way_is_signalled_alone():
     assert [r.number for r in chosen] == [1]
 
 
+def test_a_server_that_is_done_takes_no_room_while_others_of_its_policy_are_not():
+    rows, _chosen = advance([row(1, 8, 9), row(2, 7)])
+    done = {f's1-{n}': progress(f's1-{n}', model.State.DONE) for n in range(7)}
+    states = {1: PolicyState(True, done | {'s1-7': progress('s1-7', model.State.RUNNING, 0.0)})}
+    on_host = {'s1-7', *row(2, 7).servers}
+    rows, chosen = advance(rows, states=states, on_host=on_host)
+    assert [r.number for r in chosen] == [2]
+    over = dispatch_rules.ended(rows, on_host, states, OPENED, HOST_IDS)
+    assert dispatch_rules.under_way(rows, over) == on_host
+
+
+@pytest.mark.parametrize('seconds', [dispatch_rules.OVERTAKE_AFTER, 7200.0])
+def test_a_policy_that_there_is_no_room_for_keeps_others_waiting_for_some_minutes(seconds):
+    rows, _chosen = advance([row(1, 5, 9), row(2, 6, 5), row(3, 2), row(4, 1), row(5, 1)])
+    states = {1: PolicyState(True, {'s1-0': progress('s1-0', model.State.RUNNING, 0.0)})}
+    rows, chosen = advance(rows, states=states, now=NOW + seconds)
+    is_over = seconds > dispatch_rules.OVERTAKE_AFTER
+    assert [r.number for r in chosen] == ([4, 5] if is_over else []), 'and of these, in their order'
+
+
 @pytest.mark.parametrize('seed', range(200))
 def test_all_policies_get_their_turn_and_never_too_many_servers_are_under_way(seed):
     rng = random.Random(seed)
@@ -203,6 +223,14 @@ def test_a_policy_that_refuses_lets_others_pass_and_is_given_up_in_the_end():
     [given_up] = [r for r in rows if r.number == 1]
     assert given_up.state is DispatchState.DEFERRED and 'HTTP 400' in given_up.reason
     assert not dispatch_rules.left(rows)
+
+
+@pytest.mark.parametrize('in_vain', range(dispatch_rules.GIVE_UP_AFTER + 1))
+def test_a_signal_that_no_engine_answered_leads_to_no_giving_up(in_vain):
+    found = dispatch_rules.unanswered(row(1, in_vain=in_vain)).in_vain
+    assert found < dispatch_rules.GIVE_UP_AFTER
+    # The first ones let others pass, and then it is as before the signal.
+    assert found == (in_vain if in_vain <= dispatch_rules.PATIENCE else in_vain - 1)
 
 
 @pytest.mark.parametrize('max_concurrent', [1, 8, 100])

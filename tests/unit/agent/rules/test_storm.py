@@ -157,6 +157,22 @@ def test_two_hosts_of_one_failure_domain_are_a_storm_where_one_may_fail(texts, z
     assert bool(found) is is_held and (not found or 'level domain' in found)
 
 
+@pytest.mark.parametrize(
+    ('per_domain', 'incidents', 'is_doubt'),
+    [(0, (), False), (1, (), True), (2, (), False), (2, (failed('c3'),), True)],
+)
+def test_before_the_others_of_a_failure_domain_were_heard_the_first_one_is_in_doubt(
+    per_domain, incidents, is_doubt
+):
+    domains = {'rack': ['c1', 'c2', 'c3'], 'other': ['c4', 'c5', 'c6']}
+    limits = storm.Limits(per_domain=per_domain, together=0)
+    found = storm.doubt(
+        'c1', [failed('c1'), *incidents], (), ['c2', 'c4'], 60, limits, NOW, domains
+    )
+    assert bool(found) is is_doubt
+    assert not found or ('c2' in found and 'c4' not in found)
+
+
 @pytest.mark.parametrize('text', ['rack1', 'rack1=', '=c1', ' = '])
 def test_a_domain_without_a_name_or_without_hosts_is_refused(text):
     with pytest.raises(exceptions.Refused, match='storm_domains'):

@@ -8,11 +8,12 @@ import types
 import pytest
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import dispatcher, empty_answers, engines, metrics
+from heat_ha.agent import dispatcher, empty_answers, engines, metrics, model
 from heat_ha.agent.adapters import policy_index
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.model import Incident, Phase
 from heat_ha.agent.rules import decide, dispatch_rules, storm
+from heat_ha.cli import decisions
 from heat_ha.cloud import heat_rpc
 from heat_ha.fencing import driver, inventory
 from heat_ha.fencing import model as fencing
@@ -275,6 +276,63 @@ def test_a_list_without_the_hosts_cell_ends_no_rescue(policies, store):  # noqa:
     policies.is_on = set()
     agent._worker.step('c1')
     assert phase(store, 'c1') == 'done'
+
+
+def signalled_for(policies, monkeypatch, seconds):
+    """Signal whoever is due in each second, until nobody is left; what was due."""
+    clock = types.SimpleNamespace(now=time.time())
+    monkeypatch.setattr(dispatcher, 'time', types.SimpleNamespace(
+        time=lambda: clock.now, monotonic=lambda: clock.now
+    ))  # fmt: skip
+    due = []
+    for _ in range(seconds):
+        plan = policies.dispatcher.unfinished(policies.incident, {})
+        if not plan.left:
+            break
+        policies.dispatcher.signal_due(policies.incident, plan)
+        due += [(clock.now, d.name) for d in plan.due]
+        clock.now += 1
+    return due
+
+
+def test_a_policy_that_is_given_up_is_shown_to_a_person_until_one_decides(
+    policies,
+    store,  # noqa: F811
+    monkeypatch,
+    caplog,
+):
+    signalled_for(policies, monkeypatch, 1800)
+    world = World()
+    agent = with_real_dispatcher(world, store, policies.dispatcher)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(policies.incident), 0)
+    agent._worker.step('c1')
+    told = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    assert len(told) == 1 and 'heat-ha-agent show c1' in told[0] and 'given up' in told[0]
+    done = agent._observer.incidents()['c1']
+    assert done.phase is Phase.DONE and 'held back for a person: 2' in done.reason
+    seen = dataclasses.replace(agent._observer.situation('c1').observation, incident=done)
+    for hours in (0, 3):
+        step = decide.next_step(
+            dataclasses.replace(seen, now=done.changed + 3601 * hours), model.Settings()
+        )
+        assert 'held back for a person: 2' in step.reason
+        assert ('heat-ha-agent release, drop or end c1' in step.reason) is bool(hours)
+    assert decisions.decided(store, 'drop', 'c1', 'Ada', dict) == 'done'
+    known = agent._observer.incidents()['c1']
+    seen = dataclasses.replace(seen, incident=known, now=done.changed + 7300.0)
+    assert decide.next_step(seen, model.Settings()).reason == 'it stays fenced'
+
+
+def test_signals_that_no_engine_answers_give_no_policy_up(policies, store, monkeypatch):  # noqa: F811
+    def fails(*_given):
+        raise exceptions.CouldNotAsk('heat', 'a signal', 'no engine answers')
+
+    monkeypatch.setattr(heat_rpc, 'signal', fails)
+    due = signalled_for(policies, monkeypatch, 1800)
+    plan = policies.dispatcher.unfinished(policies.incident, {})
+    assert plan.left == 2 and not plan.held
+    # As soon as one answers, each is signalled.
+    assert {name for at, name in due if at > due[-1][0] - 10} == {'p1', 'p2'}
 
 
 def test_without_a_proof_on_record_nobody_is_signalled(policies, store):  # noqa: F811

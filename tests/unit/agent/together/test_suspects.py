@@ -180,3 +180,15 @@ def test_a_suspect_of_an_older_version_must_be_down_for_all_of_settle_again(begi
     assert scene.phase('c1') == 'suspect'
     scene.tick(30)
     assert scene.phase('c1') == 'done'
+
+
+@pytest.mark.parametrize('by', ['', 'ann'])
+def test_a_host_that_nova_does_not_show_is_not_switched_off(begin, by):  # noqa: F811
+    scene = begin(silent={'c1': 100.0})
+    scene.on_record('c1', Phase.CONFIRMED, 90.0, released_by=by)
+    removed = scene.world.services.pop('c1')
+    scene.tick(30)
+    assert scene.phase('c1') == 'confirmed' and scene.world.tried == []
+    scene.world.services = {'c1': removed, **scene.world.services}
+    scene.tick(30)
+    assert scene.phase('c1') == 'done'

@@ -58,6 +58,19 @@ def test_only_what_is_held_back_in_an_incident_that_is_open_counts():
         assert found == ({'s1': 'why', 's2': 'why'} if is_held else {})
 
 
+# S6
+@pytest.mark.parametrize('level', list(Level))
+def test_what_an_operator_has_dropped_is_not_released_by_that(level):
+    row = {'number': 7, 'turn': 'dropped', 'servers': ['s1'], 'reason': reason_of(level)}
+    found = held_back.of_policy(
+        {'c1': {'phase': 'done', 'opened': 1.0}}, {'c1': {'opened': 1.0, 'rows': [row]}}, 7
+    )
+    assert held_back.level_of(found['s1']) is level
+    assert held_back.why_refused(found['s1'], is_asked_for=False)
+    by_name = held_back.why_refused(found['s1'], is_asked_for=True)
+    assert bool(by_name) is not level.of_owner and 'release' not in by_name
+
+
 @pytest.mark.parametrize('odd', [{}, {'rows': [{}]}, {'opened': 1.0}])
 def test_what_a_newer_agent_wrote_otherwise_holds_nothing_back(odd):
     assert held_back.of_policy({'c1': {'opened': 1.0}}, {'c1': odd}, 7) == {}
