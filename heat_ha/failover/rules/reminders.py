@@ -87,4 +87,4 @@ def is_due(since: str, now: datetime.datetime) -> bool:
 
     :param since: when a person was reminded last, or the waiting was seen first (UTC).
     """
-    return work.age(since, now) >= EVERY
+    return work.apart(since, now) >= EVERY

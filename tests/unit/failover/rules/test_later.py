@@ -142,6 +142,12 @@ def test_the_alarm_of_an_active_that_is_down_waits_for_the_end_of_the_cooldown()
         assert isinstance(decide.answer(ALARM, world), decide.Refuse), 'a person should look'
 
 
+def test_a_signal_in_a_long_cooldown_is_decided_now_and_then():
+    world = worlds.seen((worlds.candidate('a', ServerStatus.SHUTOFF), worlds.candidate('b')))
+    found = later.after_cooldown('cooldown', 86_400.0, world)
+    assert found.due_in == later.LONGEST_WAIT and found.until > 86_400
+
+
 def test_pauses_grow_and_stay_well_below_a_minute():
     pauses = [later.pause(tries) for tries in range(1000)]
     assert pauses == sorted(pauses) and pauses[0] <= 2.0 and pauses[-1] <= 20.0
