@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import graph, ways_out, work
+from heat_ha.failover.rules import arrival, graph, ways_out, work
 from heat_ha.groups.adapters import members as group_members
 
 
@@ -21,7 +21,7 @@ def reason(found: model.Record, waiting: Sequence[model.Remembered]) -> str:
     """The attribute ``reason``: why the policy is not ready, and what to do about it."""
     if found.reason:
         return f'{found.reason}. {found.remedy}'
-    parts = [f'the signal about {one.member} waits: {one.why}' for one in waiting]
+    parts = [f'the signal about {arrival.subject(one)} waits: {one.why}' for one in waiting]
     for one in found.follow_ups:
         names = ', '.join(one.plan.replaces)
         if one.reason:

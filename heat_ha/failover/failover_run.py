@@ -232,7 +232,7 @@ class FailoverRun:
     def _check_wanted(self) -> Mapping[str, str]:
         data = resource_data.fresh(self._policy)
         waits_since = data.get(MAKE_WAY, '')
-        if self._makes_way and waits_since and work.age(waits_since, clock.now()) < WAY_FOR:
+        if self._makes_way and waits_since and work.apart(waits_since, clock.now()) < WAY_FOR:
             raise exceptions.Stopped('a person has sent a signal meanwhile', 'It comes next')
         if DELETING in data:
             raise exceptions.Stopped(

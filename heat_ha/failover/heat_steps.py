@@ -203,7 +203,7 @@ class HeatSteps:
         stay = beside.keep()
         named = tuple(name for name in step.target.split(',') if name not in stay)
         if not named:
-            return f'{step.target} stays: it is the active'
+            return f'{step.target} stays: it is the active, or is kept for a look'
         added = plan_builder.added(plan)
         outcome = replacing.replace(
             self._group,

@@ -5,6 +5,7 @@ import dataclasses
 
 from heat_ha.failover import model
 from heat_ha.groups import model as groups
+from heat_ha.groups.rules import cooldowns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,6 @@ class Options:
         """The limits of a signal, with the longer cooldown of the policies that it goes through."""
         if chained is None:
             return self.limits
-        longest = max(self.limits.cooldown, chained.cooldown or 0.0)
+        longest = max(self.limits.cooldown, cooldowns.bounded(chained.cooldown))
         holds_repeats = self.limits.holds_repeats and chained.cooldown is None
         return dataclasses.replace(self.limits, cooldown=longest, holds_repeats=holds_repeats)

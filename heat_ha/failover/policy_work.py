@@ -195,7 +195,7 @@ class PolicyWork:
         due = '' if pause is None else work.at(clock.now(), pause)
         self._signals.keep(dataclasses.replace(kept, why=why, due=due))
         self._follows = _Follows.ALL
-        return f'the signal about {kept.member} is kept and decided again: {why}'
+        return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'
 
     def _acquire(
         self, signal: signals.Signal[model.Action], admission: admissions.Admission

@@ -221,7 +221,7 @@ class WorkLoop:
                 one,
             )
         except exceptions.Refused as exc:
-            intro = f'the signal about {events.names([one.member])} of {one.came}: '
+            intro = f'the signal about {events.names([arrival.subject(one)])} of {one.came}: '
             self._report(events.of_error(intro, exc))
             answer = ''
         except exceptions.Stopped as exc:
@@ -263,7 +263,7 @@ class WorkLoop:
         now = clock.now()
         age = work.age(one.came, now)
         if age > answer.until:
-            name, until = events.names([one.member]), f'{answer.until:.0f} s'
+            name, until = events.names([arrival.subject(one)]), f'{answer.until:.0f} s'
             intro = f'the signal about {name} of {one.came} was not decided within {until}: '
             self._report(events.with_remedy(intro, answer.why, 'Send it again if it still holds'))
             self._signals.forget(one)
@@ -274,7 +274,8 @@ class WorkLoop:
         )
         self._signals.put_off(one, changed)
         if room.bounded(answer.why) != one.why:
-            self._events.progress(f'the signal about {one.member} waits: {answer.why}')
+            text = f'the signal about {arrival.subject(one)} waits: {answer.why}'
+            self._events.progress(text)
         return False
 
     def _report(self, text: str) -> None:

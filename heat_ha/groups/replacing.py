@@ -33,7 +33,7 @@ from heat_ha.groups.replacement_run import (
     never,
     nothing,
 )
-from heat_ha.groups.rules import decide, pairs
+from heat_ha.groups.rules import cooldowns, decide, pairs
 from heat_ha.groups.rules.result import names_of
 
 LOG = logging.getLogger(__name__)
@@ -433,5 +433,4 @@ def _choose(group: Any, seen: model.Group, request: _Request) -> tuple[model.Mem
 
 
 def _cooldown(group: Any, given: float | None) -> float:
-    wanted = group.properties[group.COOLDOWN] if given is None else given
-    return float(wanted or 0)
+    return cooldowns.bounded(group.properties[group.COOLDOWN] if given is None else given)

@@ -24,6 +24,8 @@ def apply(policy, held, lock):
         quiesce_hook=options.quiesce_hook,
         activate_hook=options.activate_hook,
         on_dead_host=options.on_dead_host,
+        quiesce=options.quiesce,
+        keep_seconds=options.keep_seconds,
     )
     plan = ways_out.updated(found.plan, update)
     record.replace_definition(policy, wanted, lock)

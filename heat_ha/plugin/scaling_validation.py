@@ -82,7 +82,8 @@ class ScalingValidation(
         """Refuse what the group's own figures do not allow, as far as they are known by now."""
         count = self.properties[self.SCALING_ADJUSTMENT]
         largest = given.known(group, group.MAX_SIZE)
-        if count is None or largest is None:
+        if count is None or not largest:
+            # Unknown yet; or the group is parked, and each signal is refused until it is not.
             return
         most = sizes.most_replaced(largest, active_stays=active_stays)
         if count > most:

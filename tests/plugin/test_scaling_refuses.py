@@ -206,6 +206,21 @@ def test_bad_properties_are_an_error_of_validation(engine, kind):
     assert what in engine.refusal(template(policy, more=more))
 
 
+@pytest.mark.parametrize('count', [1, 3])
+def test_a_group_on_which_a_policy_acts_can_be_parked(engine, count):
+    text = template(REPLACES.replace('adjustment: 1', f'adjustment: {count}'))
+    stack = engine.create(text)
+    parked = text.replace('min_size: 1', 'min_size: 0').replace('max_size: 4', 'max_size: 0')
+    engine.update(stack, parked.replace('desired_capacity: 3', 'desired_capacity: 0'))
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE' and servers(engine, stack) == {}
+
+    engine.signal(stack, 'policy')
+
+    assert last_event(engine, stack)[0] == 'SIGNAL_FAILED' and servers(engine, stack) == {}
+    engine.update(stack, text)
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE' and len(servers(engine, stack)) == 3
+
+
 def test_two_policies_in_a_loop_are_named(engine):
     policy = REPLACES.replace('group_id: {get_resource: group}', 'policy_id: other')
     more = 'other:\n  type: OS::Heat::ScalingPolicy\n  properties:\n' + textwrap.indent(

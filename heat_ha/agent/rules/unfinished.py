@@ -7,6 +7,7 @@ up waiting, or the time of the next try has come.
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -89,27 +90,44 @@ def _wanted(
     if state == 'waiting_for_fence' and is_fence_over():
         return Wanted('resume', 'its host is confirmed down, or back')
     failed = {s.get('kind') for s in plan.get('steps', ()) if s.get('state') == 'failed'}
-    if state == 'stopped' and not failed & _HOOKS and _is_due(record.get('retry_due', ''), now):
+    if (
+        state == 'stopped'
+        and not failed & _HOOKS
+        and work.is_due(record.get('retry_due', ''), now, work.LONGEST_RETRY)
+    ):
         return Wanted('retry', 'it stopped')
-    successor = (plan.get('new') or {}).get('server')
-    about_it = [one for one in signals if successor and one.get('server') == successor]
-    if state != 'ready' and any(_is_due(s.get('due') or s['came'], now, GRACE) for s in about_it):
+    about_it = [one for one in signals if _is_about(one, plan.get('new') or {})]
+    if state != 'ready' and any(_is_signal_due(one, now) for one in about_it):
         return Wanted('retry', 'a signal about the successor is kept')
     is_over = state == 'ready'
-    if is_over and any(_is_due(one.get('due') or one['came'], now, GRACE) for one in signals):
+    if is_over and any(_is_signal_due(one, now) for one in signals):
         return Wanted('retry', 'a signal is kept')
     for left in record.get('follow_ups', ()):
         due = left.get('due', '')
         is_claimed = work.is_claimed(left.get('engine', ''), due, now, is_alive)
-        if _is_due(due, now) and not is_claimed:
+        if work.is_due(due, now) and not is_claimed:
             return Wanted('retry', 'something is left to replace')
     kept = record.get('kept', ())
-    if is_over and any(_is_due(one.get('due') or one['until'], now) for one in kept):
+    if is_over and any(
+        work.is_due(one['due'], now)
+        if one.get('due')
+        else work.is_due(one['until'], now, longest=math.inf)
+        for one in kept
+    ):
         return Wanted('retry', 'a member was kept long enough')
     return None
 
 
-def _is_due(time: str, now: datetime.datetime, grace: float = 0.0) -> bool:
-    if not time:
-        return True
-    return datetime.datetime.fromisoformat(time) + datetime.timedelta(seconds=grace) <= now
+def _is_about(signal: Mapping[str, Any], successor: Mapping[str, Any]) -> bool:
+    """Whether a kept signal is about the successor, as ``work.is_about_successor`` has it."""
+    if not successor:
+        return False
+    names = [signal.get('server')]
+    if signal.get('is_named'):
+        names.append(signal.get('named'))
+    return any(name in (successor['server'], successor['member']) for name in names if name)
+
+
+def _is_signal_due(signal: Mapping[str, Any], now: datetime.datetime) -> bool:
+    since = now - datetime.timedelta(seconds=GRACE)
+    return work.is_due(signal.get('due') or signal['came'], since)

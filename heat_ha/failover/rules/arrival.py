@@ -89,6 +89,11 @@ def name_in(one: model.Remembered) -> str | None:
     return (one.named or one.server) if one.is_named else None
 
 
+def subject(one: model.Remembered) -> str:
+    """What a kept signal is about, in words; there may have been no active when it came."""
+    return one.member or 'the active'
+
+
 def about(known: model.Record, named: str | None) -> model.MemberServer | None:
     """The member that a signal means, as far as it is on record; the active where none is named."""
     if named is None:

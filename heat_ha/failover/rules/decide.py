@@ -448,6 +448,8 @@ def _replace_standby(
 ) -> Start | Refuse:
     if named.name in standbys.going(seen.record):
         return Refuse(f'member {named.name} is being replaced already, so this signal joins it')
+    if named.name in standbys.leaving(seen.record):
+        return Refuse(f'member {named.name} is kept for a look only, and another is in its place')
     if seen.chained is None:
         return Refuse(
             f'member {named.name} is a standby: nothing moves, and only a '

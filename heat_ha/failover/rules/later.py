@@ -26,6 +26,9 @@ FOR_A_STANDBY = 86_400.0
 # found well within a minute.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0
 
+# Seconds after which it is decided again at the latest.
+LONGEST_WAIT = 900.0
+
 _DOWN = frozenset({cloud.HostState.DOWN, cloud.HostState.CONFIRMED_DOWN})
 
 
@@ -98,10 +101,13 @@ def cooldown_left(
 
 
 def after_cooldown(reason: str, seconds: float, seen: model.Observation) -> Remember | None:
-    """What becomes of an alarm in the cooldown: it waits for its end if the active is down."""
+    """What becomes of an alarm in the cooldown: it waits for its end if the active is down.
+
+    It is decided again in between, so that no clock that is set back has it wait for longer.
+    """
     if not active_is_unwell(seen):
         return None
-    return Remember(reason, until=seconds + FOR_HEAT, due_in=seconds + 0.1)
+    return Remember(reason, until=seconds + FOR_HEAT, due_in=min(seconds + 0.1, LONGEST_WAIT))
 
 
 def without_successor(reason: str, seen: model.Observation) -> Remember | None:

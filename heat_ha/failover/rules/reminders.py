@@ -31,7 +31,7 @@ import datetime
 from collections.abc import Sequence
 
 from heat_ha.failover import model
-from heat_ha.failover.rules import ways_out, work
+from heat_ha.failover.rules import arrival, ways_out, work
 
 # Seconds between two reminders.
 EVERY = 3600.0
@@ -78,7 +78,8 @@ def waits(record: model.Record, waiting: Sequence[model.Remembered]) -> tuple[Wa
         found.append(Wait(f'{kept.member} is not removed yet: {kept.reason}', remedy))
     for signal in waiting:
         remedy = 'Mend that; the signal ends by itself within a day'
-        found.append(Wait(f'the signal about {signal.member} waits: {signal.why}', remedy))
+        text = f'the signal about {arrival.subject(signal)} waits: {signal.why}'
+        found.append(Wait(text, remedy))
     return tuple(found)
 
 
@@ -87,4 +88,4 @@ def is_due(since: str, now: datetime.datetime) -> bool:
 
     :param since: when a person was reminded last, or the waiting was seen first (UTC).
     """
-    return work.age(since, now) >= EVERY
+    return work.apart(since, now) >= EVERY

@@ -40,6 +40,11 @@ def going(record: model.Record) -> frozenset[str]:
     return frozenset(name for one in record.follow_ups for name in one.plan.replaces)
 
 
+def leaving(record: model.Record) -> frozenset[str]:
+    """The members that go, now or once they were looked at: others are in their places already."""
+    return going(record) | {one.member for one in record.retained}
+
+
 def limitation(
     candidate: model.Candidate,
     active: model.MemberServer | None,

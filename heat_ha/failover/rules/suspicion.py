@@ -131,6 +131,9 @@ def seen(record: model.Record, candidates: Sequence[model.Candidate], now: str) 
     found = []
     for name in record.suspects:
         one = known.get(name) or model.Suspicion(name, now)
+        if datetime.datetime.fromisoformat(one.since) > datetime.datetime.fromisoformat(now):
+            # The clock that wrote it was ahead, or this one was set back.
+            one = dataclasses.replace(one, since=now)
         candidate = by_name.get(name)
         if candidate is not None and candidate.server is not None:
             server = one.server or candidate.server.server

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import plan_builder, standbys, suspicion
+from heat_ha.failover.rules import plan_builder, plan_changes, standbys, suspicion
 
 # Characters of a name that are shown in a way out.
 MAX_SHOWN = 60
@@ -263,6 +263,8 @@ class PlanUpdate:
     quiesce_hook: model.Hook | None
     activate_hook: model.Hook | None
     on_dead_host: model.OnDeadHost
+    quiesce: model.Quiesce
+    keep_seconds: float
 
 
 def updated(plan: model.Plan, seen: PlanUpdate) -> model.Plan:
@@ -277,14 +279,12 @@ def updated(plan: model.Plan, seen: PlanUpdate) -> model.Plan:
         else s
         for s in plan.steps
     )
-    return dataclasses.replace(
-        plan,
-        steps=steps,
-        revision=seen.revision,
-        quiesce_hook=seen.quiesce_hook if plan.quiesce_hook else None,
-        activate_hook=seen.activate_hook if plan.activate_hook else None,
-        on_dead_host=seen.on_dead_host,
+    plan = dataclasses.replace(
+        plan, steps=steps, revision=seen.revision, on_dead_host=seen.on_dead_host
     )
+    plan = plan_changes.with_quiesce(plan, seen.quiesce)
+    plan = plan_changes.with_hooks(plan, seen.quiesce_hook, seen.activate_hook)
+    return plan_changes.with_retention(plan, seen.keep_seconds)
 
 
 def with_plan(record: model.Record, plan: model.Plan) -> model.Record:

@@ -7,6 +7,7 @@ may wait for them.
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from heat_ha.failover import model
@@ -104,7 +105,7 @@ def next_work(
     if due:
         return DecideAgain(due[0])
     may_retry = may_be_retried(record) and not is_locked
-    if may_retry and is_due(record.retry_due, now):
+    if may_retry and is_due(record.retry_due, now, LONGEST_RETRY):
         return Retry()
     left = () if record.is_paused else record.follow_ups
     ready = [o for o in left if is_due(o.due, now) and o.plan.plan_id not in not_now]
@@ -173,7 +174,9 @@ def expired(
     """
     newest = max((r.until for r in retained), default='')
     return tuple(
-        r for r in retained if (r.until != newest or is_due(r.until, now)) and is_due(r.due, now)
+        r
+        for r in retained
+        if (r.until != newest or is_due(r.until, now, longest=math.inf)) and is_due(r.due, now)
     )
 
 
@@ -208,9 +211,23 @@ def retry_pause(tries: int) -> float:
     return min(FIRST_RETRY * 1.5 ** min(tries, 20), LONGEST_RETRY)
 
 
-def is_due(due: str, now: datetime.datetime) -> bool:
-    """Whether a time on record has come; an empty one has."""
-    return not due or datetime.datetime.fromisoformat(due) <= now
+def is_due(due: str, now: datetime.datetime, longest: float = LONGEST_AGAIN) -> bool:
+    """Whether a time on record has come; an empty one has.
+
+    Invariant: nothing waits much longer than it may be put off. A time that is further ahead was
+    written by an engine whose clock was ahead, or this one's was set back.
+
+    :param longest: seconds for which it is put off at most.
+    """
+    if not due:
+        return True
+    ahead = (datetime.datetime.fromisoformat(due) - now).total_seconds()
+    return ahead <= 0 or ahead > 2 * longest
+
+
+def apart(time: str, now: datetime.datetime) -> float:
+    """Seconds between now and a time on record, whichever clock is ahead."""
+    return abs((now - datetime.datetime.fromisoformat(time)).total_seconds())
 
 
 def is_claimed(
@@ -226,9 +243,9 @@ def is_claimed(
     """
     if not engine or not due:
         return False
-    if not is_due(due, now):
+    if not is_due(due, now, CLAIMED_FOR):
         return True
-    return age(due, now) < CLAIMED_FOR and is_alive(engine)
+    return apart(due, now) < CLAIMED_FOR and is_alive(engine)
 
 
 def _until(times: Iterable[str], now: datetime.datetime) -> float:

@@ -16,8 +16,8 @@ class MarkEvidence:
     """What can be seen around a mark: times in seconds before now.
 
     ``is_holder_alive`` is None where the mark has no trace of who set it. ``changed_ago`` is
-    the age of the last change of the nested stack's members, ``seen_for`` how long the very same
-    mark has been seen.
+    the age of the last change of the nested stack's members, negative where its clock was ahead,
+    ``seen_for`` how long the very same mark has been seen.
     """
 
     mark: model.Mark | None
@@ -55,7 +55,10 @@ def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
 
     A mark without a trace counts as left over when the nested stack has been at rest, and the
     same mark in place, for ``UNTRACED_MARK_SECONDS``; a nested stack that is in progress for
-    longer than its timeout is at rest, for then Heat has stopped working on it.
+    longer than its timeout is at rest, for then Heat has stopped working on it. A change that is
+    still to come tells nothing; what is seen from here does.
+
+    Invariant: who looks on for ``UNTRACED_MARK_SECONDS`` knows it.
     """
     if seen.mark is None:
         return Free()
@@ -68,7 +71,8 @@ def who_holds(seen: MarkEvidence) -> Free | Held | Unclear:
         )
     if seen.is_nested_in_progress and seen.changed_ago <= seen.timeout:
         return Held('it is being scaled')
-    rest = UNTRACED_MARK_SECONDS - min(seen.changed_ago, seen.seen_for)
+    changed_ago = seen.changed_ago if seen.changed_ago >= 0 else seen.seen_for
+    rest = UNTRACED_MARK_SECONDS - min(changed_ago, seen.seen_for)
     if rest > 0:
         return Unclear('it is marked as being scaled, but nothing happens', rest)
     return Free(

@@ -446,5 +446,6 @@ def test_what_is_only_tried_again_makes_way_for_a_person(ending, is_quiet):
             made.still_wanted()
     else:
         made.still_wanted()
-    policy.data_set(failover_run.MAKE_WAY, '2020-01-01T00:00:00+00:00')
-    made.still_wanted()
+    for of_another_time in ('2020-01-01T00:00:00+00:00', '2220-01-01T00:00:00+00:00'):
+        policy.data_set(failover_run.MAKE_WAY, of_another_time)
+        made.still_wanted()

@@ -11,6 +11,7 @@ import pytest
 
 from heat_ha import exceptions, signals
 from heat_ha.failover import (
+    attributes,
     controller,
     events,
     failover_run,
@@ -20,7 +21,7 @@ from heat_ha.failover import (
     remembered,
     work_loop,
 )
-from heat_ha.failover.rules import later, work
+from heat_ha.failover.rules import later, reminders, work
 from tests.unit.failover import worlds
 from tests.unit.failover.policies import CHAINED, RUNNING, change, kept
 from tests.unit.failover.rules.test_outcome import moved
@@ -99,6 +100,19 @@ def test_a_signal_that_cannot_be_decided_is_decided_again_until_it_can(made):
     assert [(one.member, one.is_named) for one in kept(made)] == [('a', False)]
     made._loop.go_on(waits=True)
     assert len(made.decided) == 6 and kept(made) == () and made.clock[0] < 60
+
+
+def test_a_signal_that_comes_while_nobody_is_active_is_about_the_active_in_words(made):
+    change(made, active=None)
+    made.answers = [later.Remember('no standby', until=100.0)] * 1000
+    kept_text = made.handle(signals.Signal(), None, 'alarm')
+    [one] = kept(made)
+    assert 'about the active waits' in attributes.reason(model.Record(), (one,))
+    assert 'about the active waits' in reminders.waits(model.Record(), (one,))[-1].reason
+    made._loop.go_on(waits=True)
+    texts = [kept_text, *(args[2] for args in made.policy.events)]
+    assert len([text for text in texts if 'signal about the active' in text]) >= 2
+    assert not [text for text in texts if 'about  ' in text]
 
 
 def test_an_alarm_that_named_nobody_is_not_about_an_active_that_came_later(made):

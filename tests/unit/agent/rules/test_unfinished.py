@@ -21,6 +21,8 @@ SIGNALS = {
     'one that nobody took': (({'came': at(-60)},), True),
     'one that is due later': (({'came': at(-60), 'due': at(30)},), False),
     'one that was due': (({'came': at(-60), 'due': at(-30)},), True),
+    'one of a clock ahead': (({'came': at(18_000)},), True),
+    'one put off by a clock ahead': (({'came': at(-60), 'due': at(18_000)},), True),
 }
 FOLLOW_UPS = {
     'none': ((), False),
@@ -30,12 +32,15 @@ FOLLOW_UPS = {
     'one whose engine lives': (({'due': at(-1), 'engine': 'living'},), False),
     'one whose engine is dead': (({'due': at(-1), 'engine': 'dead'},), True),
     'one that its living engine forgot': (({'due': at(-61), 'engine': 'living'},), True),
+    'one of a clock ahead': (({'due': at(18_000), 'engine': 'living'},), True),
 }
 KEPT = {
     'none': ((), False),
     'later': (({'until': at(9)},), False),
+    'much later': (({'until': at(18_000)},), False),
     'now': (({'until': at(-9)},), True),
     'again later': (({'until': at(-9), 'due': at(9)},), False),
+    'again by a clock ahead': (({'until': at(-99), 'due': at(18_000)},), True),
     'again now': (({'until': at(-99), 'due': at(-9)},), True),
 }
 STATES = ('ready', 'running', 'waiting_for_fence', 'stopped')
@@ -67,11 +72,11 @@ def test_what_is_due_is_asked_for_unless_a_living_engine_is_at_it():
             is_over = state == 'ready'
             is_due = FOLLOW_UPS[left][1] or (is_over and (SIGNALS[signals][1] or KEPT[kept][1]))
             assert (found is not None and found.action == 'retry') is is_due, (signals, left, kept)
-    assert count == 4 * 5 * 7 * 5 * 8
+    assert count == 4 * 7 * 8 * 7 * 8
 
 
 def test_a_stopped_plan_is_tried_again_when_that_is_due():
-    for due, is_due in (('', True), (at(-1), True), (at(1), False)):
+    for due, is_due in (('', True), (at(-1), True), (at(1), False), (at(90), True)):
         record = {'state': 'stopped', 'retry_due': due}
         found = unfinished.wanted(
             record, (), NOW, is_locked=False, is_alive=bool, is_fence_over=lambda: False
@@ -94,8 +99,8 @@ def test_a_signal_about_the_successor_waits_for_no_plan(state):
     plan = {'new': {'member': 'b', 'server': 'server-b'}, 'steps': [hook]}
     record = {'state': state, 'plan': plan, 'retry_due': at(30)}
 
-    def found(server, came):
-        kept = ({'server': server, 'came': at(came)},)
+    def found(server, came, **changes):
+        kept = ({'server': server, 'came': at(came), **changes},)
         return unfinished.wanted(
             record, kept, NOW, is_locked=False, is_alive=lambda _: False,
             is_fence_over=lambda: False,
@@ -104,3 +109,5 @@ def test_a_signal_about_the_successor_waits_for_no_plan(state):
     assert found('server-b', -60).action == ('resume' if state == 'running' else 'retry')
     if state != 'running':
         assert found('server-c', -60) is None and found('server-b', -1) is None
+        assert found('server-of-then', -60, named='b', is_named=True).action == 'retry'
+        assert found('server-of-then', -60, named='c', is_named=True) is None

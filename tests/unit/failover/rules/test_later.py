@@ -9,8 +9,8 @@ import pytest
 
 from heat_ha import signals
 from heat_ha.cloud.model import HostState, ServerStatus
-from heat_ha.failover import model
-from heat_ha.failover.rules import decide, later
+from heat_ha.failover import model, options
+from heat_ha.failover.rules import decide, later, work
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -140,6 +140,30 @@ def test_the_alarm_of_an_active_that_is_down_waits_for_the_end_of_the_cooldown()
         flapping = dataclasses.replace(limits, max_failovers=1, period=60)
         world = dataclasses.replace(world, limits=flapping)
         assert isinstance(decide.answer(ALARM, world), decide.Refuse), 'a person should look'
+
+
+def test_a_signal_in_a_long_cooldown_is_decided_now_and_then():
+    world = worlds.seen((worlds.candidate('a', ServerStatus.SHUTOFF), worlds.candidate('b')))
+    found = later.after_cooldown('cooldown', 86_400.0, world)
+    assert found.due_in == later.LONGEST_WAIT and found.until > 86_400
+
+
+@pytest.mark.parametrize('figure', [10.0**12, float('inf'), float('nan'), 1e300])
+def test_no_figure_of_a_policy_in_front_loses_the_alarm_of_an_active_that_is_down(figure):
+    wanted = options.Options(
+        model.Limits(), model.Quiesce.NONE, model.OnDeadHost.WAIT, fencing_timeout=1
+    )
+    chained = groups.Chained('front', 1, groups.Order.CREATE_FIRST, figure)
+    world = worlds.seen(
+        (worlds.candidate('a', ServerStatus.SHUTOFF), worlds.candidate('b')),
+        limits=wanted.limits_with(chained),
+        past_failovers=(worlds.NOW - datetime.timedelta(seconds=20),),
+    )
+    found = decide.answer(ALARM, world)
+    if isinstance(found, later.Remember):
+        assert work.at(worlds.NOW, found.due_in) and found.until < float('inf')
+    else:
+        assert isinstance(found, decide.Start) and figure != figure
 
 
 def test_pauses_grow_and_stay_well_below_a_minute():

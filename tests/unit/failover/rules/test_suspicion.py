@@ -141,6 +141,15 @@ def test_a_suspect_of_the_version_before_counts_from_the_first_look_on():
     assert cleared_by(known, candidate(), suspicion.Shown(checked_at=later)) is not None
 
 
+def test_a_suspect_of_a_clock_that_was_ahead_counts_from_the_first_look_on():
+    ahead = (SINCE + datetime.timedelta(hours=5)).isoformat()
+    known = record(dataclasses.replace(SUSPECT, since=ahead))
+    known = suspicion.seen(known, [candidate()], SINCE.isoformat())
+    assert known.suspicions == (SUSPECT,)
+    again = suspicion.Shown(restarted=cloud.Restart('reboot', AFTER))
+    assert cleared_by(known, candidate(), again) and not cleared_by(known, candidate())
+
+
 def test_who_is_not_a_suspect_is_not_asked_about():
     found = [candidate(), worlds.candidate('a', host_state=HostState.UP)]
     assert [one.member for one, _ in suspicion.to_ask_about(record(), found, ())] == ['b']

@@ -271,7 +271,9 @@ def test_an_old_active_that_is_not_seen_to_be_well_gets_nothing_back_by_itself()
 def test_an_update_takes_volumes_out_of_the_plan_and_brings_hooks_that_are_new():
     plan = stopped_at('attach:v1')
     new = dataclasses.replace(HOOK, config='c2')
-    update = ways_out.PlanUpdate('r2', frozenset({'v1'}), None, new, model.OnDeadHost.WAIT)
+    update = ways_out.PlanUpdate(
+        'r2', frozenset({'v1'}), None, new, model.OnDeadHost.WAIT, model.Quiesce.STOP, 0.0
+    )
     found = ways_out.updated(plan, update)
     for step in found.steps:
         if step.target == 'v1':

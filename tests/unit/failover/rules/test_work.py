@@ -6,9 +6,11 @@ import datetime
 import itertools
 import typing
 
+import pytest
+
 from heat_ha import signals
 from heat_ha.failover import model
-from heat_ha.failover.rules import decide, work
+from heat_ha.failover.rules import decide, later, work
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 from tests.unit.failover.rules.test_outcome import moved
@@ -202,6 +204,43 @@ def test_no_claim_counts_for_long_that_is_not_put_off():
         found = work.is_claimed(engine, due, worlds.NOW, lambda _, is_alive=is_alive: is_alive)
         is_of_late = age is not None and (age < 0 or (age < work.CLAIMED_FOR and is_alive))
         assert found is (bool(engine) and is_of_late), (engine, age, is_alive)
+
+
+HOURS_AHEAD = (worlds.NOW + datetime.timedelta(hours=5)).isoformat()
+WRITTEN_AHEAD = {
+    'a signal': ({}, kept('a', HOURS_AHEAD), work.DecideAgain),
+    'a plan that stopped': (
+        {'plan': PLAN, 'state': model.State.STOPPED, 'retry_due': HOURS_AHEAD}, None, work.Retry
+    ),
+    'a follow-up': ({'follow_ups': (follow_up(HOURS_AHEAD),)}, None, work.CarryOut),
+    'a removal': (
+        {'retained': (model.Retained('c', 'server-c', EARLIER, due=HOURS_AHEAD),)}, None,
+        work.Expire,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('what', WRITTEN_AHEAD)
+def test_what_was_put_off_by_a_clock_that_was_ahead_is_due(what):
+    changes, signal, kind = WRITTEN_AHEAD[what]
+    record = model.Record(active=worlds.holder('b'), **changes)
+    waiting = (signal,) if signal else ()
+    assert isinstance(work.next_work(record, waiting, worlds.NOW, 0.0, is_locked=False), kind)
+    # Whatever clock comes next, it is not put off for longer than by this one.
+    for longest in (work.LONGEST_RETRY, later.LONGEST_WAIT, work.LONGEST_AGAIN):
+        assert not work.is_due(work.at(worlds.NOW, longest), worlds.NOW, longest)
+        assert work.is_due(work.at(worlds.NOW, 2 * longest + 1), worlds.NOW, longest)
+
+
+def test_a_member_is_retained_for_as_long_as_the_template_says():
+    known = model.Retained('c', 'server-c', HOURS_AHEAD)
+    assert work.expired((known,), worlds.NOW) == ()
+
+
+@pytest.mark.parametrize('hours', [-5, 5])
+def test_no_claim_of_a_clock_that_is_far_off_counts(hours):
+    due = (worlds.NOW + datetime.timedelta(hours=hours)).isoformat()
+    assert not work.is_claimed('other', due, worlds.NOW, lambda _: True)
 
 
 def test_what_an_engine_is_at_is_not_due_at_once_because_a_person_asks():

@@ -47,6 +47,16 @@ def test_a_dead_engines_mark_is_stale_at_once():
             assert isinstance(marks.who_holds(seen), marks.Free), seen
 
 
+def test_who_looks_on_for_a_minute_knows_of_a_mark_whatever_the_clocks_say():
+    for ahead in (1.0, 59.0, 7200.0):
+        for seen_for in (0.0, 59.0, 60.0):
+            seen = evidence(mark=model.Mark(), changed_ago=-ahead, seen_for=seen_for)
+            verdict = marks.who_holds(seen)
+            assert isinstance(verdict, marks.Free) is (seen_for >= 60), seen
+            if isinstance(verdict, marks.Unclear):
+                assert 0 < verdict.seconds <= 60, seen
+
+
 def test_a_mark_without_a_trace_is_stale_only_after_a_minute_of_rest():
     for seen in all_evidence():
         if seen.is_holder_alive is not None:
