@@ -10,11 +10,13 @@ from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.cloud.model import HostState
 from heat_ha.failover import work_loop
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import watched_group
-from tests.plugin import scaling, test_rolling_updates, volumes
+from heat_ha.testing import clouds
+from tests.plugin import scaling, stand_ins, test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
 from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
 
@@ -247,3 +249,50 @@ def test_what_a_failover_has_left_builds_no_server_in_a_group_that_is_parked(eng
     engine.signal(stack, 'failover', {'action': 'resume'})
 
     assert names(engine, stack) == [] and not engine.servers_there()
+
+
+# --- a host that dies while the template changes the group ---------------------------------------
+
+
+@pytest.fixture
+def dying(cloud, monkeypatch):
+    """Let the host of a server fall silent; its guest goes on, though Nova forgets the server."""
+
+    def fall_silent(server):
+        cloud.all = lambda: clouds._Hosts(cloud)
+        cloud.let_die(server)
+        was = cloud.deleted
+
+        def deleted(gone):
+            was(gone)
+            if cloud._is_dead(gone) and cloud.host.state is HostState.DOWN:
+                held = [name for name, v in cloud._volumes.items() if v.server == gone]
+                cloud._written.update(dict.fromkeys(held, gone))
+
+        monkeypatch.setattr(stand_ins.Server, 'deleted', staticmethod(deleted))
+
+    return fall_silent
+
+
+def test_an_alarm_brings_the_volume_from_a_dead_host_that_a_rolling_update_has_met(
+    engine, cloud, dying
+):
+    """The update asks for a switchover, which may not delete the server: the alarm may."""
+
+    def text(image):
+        member = f'OS::Nova::Server, properties: {{image: {image}}}'
+        wanted = {'properties': 'fencing_timeout: 0', 'group': ROLLING.format(0, 1)}
+        return volumes.with_failover(CHAINED, member=member, **wanted)
+
+    stack = engine.create(text('old'))
+    active = volumes.active(engine, stack)
+    dying(active.server)
+    cloud.confirm()
+    engine.update(stack, text('new'))
+    assert volumes.known(engine, stack).state.value == 'waiting_for_fence'
+    assert cloud.holder('v1') == active.server
+
+    engine.signal(stack, 'policy', {'member': active.server})
+
+    assert cloud.holder('v1') == volumes.active(engine, stack).server != active.server
+    assert active.server not in engine.servers_there()

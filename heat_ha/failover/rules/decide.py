@@ -222,6 +222,7 @@ def _with_open_plan(
         return Refuse(_foreign_name(signal.member, seen))
     is_to_old = signal.member is not None and _is(signal.member, plan.old, seen)
     is_to_new = signal.member is not None and _is(signal.member, plan.new, seen)
+    means_old = is_to_old or (signal.member is None and seen.record.active == plan.old)
     if signal.member is None and seen.record.active == plan.new:
         # It has everything, and is seen to be down all the same.
         is_to_new = later.active_is_unwell(seen)
@@ -234,6 +235,10 @@ def _with_open_plan(
             return _back(signal, seen, plan)
         case model.Action.SWITCHOVER if signal.member is not None and not is_to_new:
             return _to_another(signal, seen, plan)
+        case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
+            plan, seen.chained
+        ):
+            return Start(ways_out.as_failover(plan, seen, signal.reason))
         case None | model.Action.FAILOVER if is_to_new:
             # The successor itself is sick.
             found, _reasons = ways_out.others(plan, seen)

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import plan_builder, standbys, suspicion
+from heat_ha.failover.rules import plan_builder, replaced, standbys, suspicion
+from heat_ha.groups import model as groups
 
 # Characters of a name that are shown in a way out.
 MAX_SHOWN = 60
@@ -73,6 +74,37 @@ def _replaces(plan: model.Plan, new: model.MemberServer, *, is_sick: bool) -> tu
     if names and is_sick and plan.new is not None:
         names = (*names, plan.new.member)
     return tuple(name for name in names if name != new.member)
+
+
+def becomes_failover(plan: model.Plan, chained: groups.Chained | None) -> bool:
+    """Whether an alarm about who the plan takes from asks for more than the plan does.
+
+    :param chained: what the alarm wants replaced afterwards.
+    """
+    if plan.old is None or plan.old == plan.new:
+        return False
+    is_wish = plan.cause is model.Cause.SWITCHOVER
+    return is_wish or (chained is not None and plan.chained is None)
+
+
+def as_failover(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
+    """The same plan, after an alarm said that who it takes from is sick.
+
+    Invariant: no step is done again, and the successor stays. What the alarm's policy wants is
+    replaced, which says also whether a server on a dead host may go (S8).
+    """
+    names = replaced.after_failover(seen, plan.old, plan.new)
+    if plan_builder.added(plan):
+        # One member was made, so one goes.
+        names = names[:1]
+    changed = dataclasses.replace(
+        plan,
+        cause=model.Cause.FAILOVER,
+        reason=reason or plan.reason,
+        requested_by=seen.requested_by,
+        created=seen.now.isoformat(timespec='milliseconds'),
+    )
+    return plan_builder.with_replacement(changed, seen, names)
 
 
 def others(

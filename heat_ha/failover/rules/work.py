@@ -140,11 +140,22 @@ def is_other_due(
 
 
 def _is_decidable(one: model.Remembered, record: model.Record, is_open: bool) -> bool:
-    """Whether a signal can be decided: while a plan is open, only one about its successor."""
+    """Whether a signal can be decided: while a plan is open, only one that may change it."""
     if record.is_paused:
         return False
     plan = record.plan
-    return not is_open or plan is None or is_about_successor(one, plan)
+    if not is_open or plan is None:
+        return True
+    return is_about_successor(one, plan) or _is_about_old(one, plan, record.active)
+
+
+def _is_about_old(
+    one: model.Remembered, plan: model.Plan, active: model.MemberServer | None
+) -> bool:
+    """Whether a kept signal says of who the plan takes from what the plan does not know."""
+    is_meant = plan.old is not None and plan.old.server == one.server
+    is_meant = is_meant and (one.is_named or active == plan.old)
+    return is_meant and ways_out.becomes_failover(plan, one.chained)
 
 
 def is_about_successor(one: model.Remembered, plan: model.Plan) -> bool:
