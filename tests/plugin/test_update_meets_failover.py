@@ -14,7 +14,7 @@ from heat_ha.cloud.model import HostState
 from heat_ha.failover import work_loop
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
-from heat_ha.plugin import watched_group
+from heat_ha.plugin import volume_attachment, watched_group
 from heat_ha.testing import clouds
 from tests.plugin import scaling, stand_ins, test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
@@ -296,3 +296,47 @@ def test_an_alarm_brings_the_volume_from_a_dead_host_that_a_rolling_update_has_m
 
     assert cloud.holder('v1') == volumes.active(engine, stack).server != active.server
     assert active.server not in engine.servers_there()
+
+
+GROWS = """
+grow:
+  type: OS::Heat::ScalingPolicy
+  properties:
+    adjustment_type: change_in_capacity
+    auto_scaling_group_id: {get_resource: group}
+    scaling_adjustment: 2
+"""
+
+
+# S1
+@pytest.mark.parametrize('comes_back', ['by an update', 'by a signal'])
+@pytest.mark.usefixtures('impatient')
+def test_a_parked_group_gives_no_volume_out_before_the_silent_host_is_known_to_be_dead(
+    engine, cloud, dying, monkeypatch, comes_back
+):
+    monkeypatch.setattr(volume_attachment, 'LIMIT', 0.3)
+    text = volumes.with_failover(more=GROWS, properties='fencing_timeout: 0')
+    stack = engine.create(text)
+    active = volumes.active(engine, stack)
+    dying(active.server)
+    engine.update(stack, parked(text))
+    assert names(engine, stack) == [] and volumes.active(engine, stack) is None
+    assert volumes.known(engine, stack).left_with == (active,)
+
+    def come_back():
+        if comes_back == 'by an update':
+            engine.update(stack, text)
+        else:
+            engine.signal(stack, 'failover', {'action': 'failover'})
+
+    if comes_back == 'by a signal':
+        engine.update(stack, parked(text).replace('max_size: 0', 'max_size: 4'))
+        engine.signal(stack, 'grow')
+    come_back()
+    assert cloud.holder('v1') is None and not cloud.violations
+
+    cloud.confirm()
+    come_back()
+
+    assert is_well(engine, cloud, stack) != active
+    assert volumes.known(engine, stack).left_with == (), 'that host is asked for no more'

@@ -48,11 +48,6 @@ def state(record: model.Record, *, has_signals: bool = False) -> model.State:
     return model.State.READY if is_complete else model.State.INCOMPLETE
 
 
-def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
-    """The record after another member became the active one without a failover."""
-    return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
-
-
 def left_at_its_end(record: model.Record) -> model.Plan | None:
     """The plan whose engine died after the failover was over and before that was on record."""
     plan = record.plan
