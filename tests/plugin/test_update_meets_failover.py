@@ -12,6 +12,7 @@ from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import lease, nested_stack, resource_data
 from heat_ha.cloud.model import HostState
 from heat_ha.failover import work_loop
+from heat_ha.failover.rules import retry
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
 from heat_ha.plugin import volume_attachment, watched_group
@@ -340,3 +341,37 @@ def test_a_parked_group_gives_no_volume_out_before_the_silent_host_is_known_to_b
 
     assert is_well(engine, cloud, stack) != active
     assert volumes.known(engine, stack).left_with == (), 'that host is asked for no more'
+
+
+GROUP_2 = """
+group2:
+  type: OS::Heat::AutoScalingGroup
+  properties: {min_size: 1, desired_capacity: 2, max_size: 4, resource: {type: OS::Nova::Server}}
+"""
+
+
+@pytest.mark.usefixtures('impatient')
+def test_a_failover_that_stopped_goes_on_in_the_group_that_the_template_names_now(
+    engine, cloud, monkeypatch
+):
+    for name in ('REFUSED_FOR', 'CONFLICT_FOR'):
+        monkeypatch.setattr(retry, name, 0.2)
+    text = volumes.with_failover(more=GROUP_2)
+    stack = engine.create(text)
+    active = volumes.active(engine, stack)
+    standbys = {s for (s,) in servers(engine, stack).values()} - {active.server}
+    cloud.refused |= standbys
+    cloud.shut_off.add(active.server)
+    engine.signal(stack, 'failover')
+    assert volumes.known(engine, stack).state.value == 'stopped'
+    cloud.refused.clear()
+    before, policy, after = text.partition('FailoverPolicy')
+    after = after.replace('get_resource: group}', 'get_resource: group2}', 1)
+    engine.update(stack, before + policy + after)
+
+    engine.signal(stack, 'failover', {'action': 'resume'})
+
+    known = volumes.known(engine, stack)
+    there = {m.name: m.servers for m in engine.members(stack, 'group2').members}
+    assert known.state.value == 'ready' and there[known.active.member] == (known.active.server,)
+    assert cloud.holder('v1') == known.active.server

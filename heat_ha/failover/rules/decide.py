@@ -249,18 +249,22 @@ def _with_open_plan(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',
                 until=later.FOR_HEAT,
             )
-    return _go_on(seen, plan)
+    return _go_on(signal, seen, plan)
 
 
-def _go_on(seen: model.Observation, plan: model.Plan) -> Start | GoOn:
-    """Go on with the plan; one that cannot make its successor takes a member that is well again.
-
-    The one that it has made is its successor anyway.
-    """
-    found = ways_out.others(plan, seen)[0] if plan.new is None else ()
-    if not found or found[0].member == plan_builder.added(plan):
+def _go_on(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> Answer:
+    """Go on with the plan; where its successor is not in the group, another one takes over."""
+    if ways_out.has_successor(plan, seen):
         return GoOn(plan)
-    return Start(ways_out.with_successor(plan, seen, found[0]))
+    found, _reasons = ways_out.others(plan, seen)
+    if found:
+        return Start(ways_out.with_successor(plan, seen, found[0]))
+    why = 'the successor is not in the group any more, and nobody else can take over'
+    if signal.action is model.Action.RETRY:
+        return Change(work.put_off(seen.record, seen.now), why)
+    return later.Remember(why, until=later.FOR_HEAT)
 
 
 def _back(

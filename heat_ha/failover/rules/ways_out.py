@@ -122,6 +122,18 @@ def others(
     return tuple(one for one in found if one.member not in tried), reasons
 
 
+def has_successor(plan: model.Plan, seen: model.Observation) -> bool:
+    """Whether who is to take over is in the group, or is to be made.
+
+    One that cannot be made takes a member that is well again; the one that the plan has made is its
+    successor anyway. An update may have named another group meanwhile.
+    """
+    if plan.new is not None:
+        return any(standbys.is_active(c.member, plan.new) for c in seen.candidates)
+    found, _reasons = others(plan, seen)
+    return not found or found[0].member == plan_builder.added(plan)
+
+
 def after_refusal(
     plan: model.Plan,
     seen: model.Observation,

@@ -218,6 +218,12 @@ def retry_pause(tries: int) -> float:
     return min(FIRST_RETRY * 1.5 ** min(tries, 20), LONGEST_RETRY)
 
 
+def put_off(record: model.Record, now: datetime.datetime) -> model.Record:
+    """The record of a stopped plan that could not be tried again now."""
+    due = at(now, retry_pause(record.retries))
+    return dataclasses.replace(record, retries=record.retries + 1, retry_due=due)
+
+
 def is_due(due: str, now: datetime.datetime) -> bool:
     """Whether a time on record has come; an empty one has."""
     return not due or datetime.datetime.fromisoformat(due) <= now

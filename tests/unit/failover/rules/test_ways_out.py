@@ -405,3 +405,30 @@ def test_of_a_plan_that_made_a_member_just_the_old_active_is_replaced():
     seen = worlds.seen(GROUP, record=record, chained=two)
     found = decide.answer(signals.Signal(member='a'), seen).plan
     assert found.replaces == ('a',) and found.chained == two
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_a_plan_whose_successor_left_the_group_goes_on_to_one_of_the_group(name):
+    """An update of the stack may name another group, or have changed the successor's server."""
+    other_group = tuple(worlds.candidate(name) for name in 'de')
+    new_server = (GROUP[0], worlds.candidate('b', servers=('other',)), GROUP[2])
+    for candidates, wanted in ((other_group, 'd'), (new_server, 'c')):
+        seen = stopped_world(name, candidates=candidates)
+        for action in (model.Action.RESUME, model.Action.RETRY):
+            found = decide.answer(signals.Signal(action), seen)
+            if isinstance(found, decide.Refuse):
+                assert action is model.Action.RETRY, 'a config is run again by a person only'
+                continue
+            assert (
+                found.plan.new == worlds.holder(wanted) and worlds.holder('b') in found.plan.tried
+            )
+            detached = [s for s in found.plan.steps if s.kind is StepKind.DETACH]
+            assert all(s.state is StepState.PENDING for s in detached)
+    sick = tuple(worlds.candidate(name, status=ServerStatus.ERROR) for name in 'de')
+    seen = stopped_world(name, candidates=sick)
+    found = decide.answer(signals.Signal(model.Action.RESUME), seen)
+    assert isinstance(found, later.Remember) and 'is not in the group' in found.why
+    again = decide.answer(signals.Signal(model.Action.RETRY), seen)
+    if not isinstance(again, decide.Refuse):
+        assert isinstance(again, decide.Change) and again.record.plan == seen.record.plan
+        assert again.record.retry_due > worlds.NOW.isoformat(), 'not again and again at once'
