@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stack update that comes to the group while a failover has to add a member to it."""
 
+import datetime
 import time
 from unittest import mock
 
@@ -9,9 +10,9 @@ from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
-from heat_ha.cloud import lease, nested_stack, resource_data
+from heat_ha.cloud import clock, lease, nested_stack, resource_data
 from heat_ha.cloud.model import HostState
-from heat_ha.failover import work_loop
+from heat_ha.failover import remembered, work_loop
 from heat_ha.failover.rules import retry
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
@@ -375,3 +376,35 @@ def test_a_failover_that_stopped_goes_on_in_the_group_that_the_template_names_no
     there = {m.name: m.servers for m in engine.members(stack, 'group2').members}
     assert known.state.value == 'ready' and there[known.active.member] == (known.active.server,)
     assert cloud.holder('v1') == known.active.server
+
+
+# --- a stack that is suspended in the middle ------------------------------------------------------
+
+
+@pytest.mark.usefixtures('impatient')
+def test_a_signal_that_was_kept_when_the_stack_was_suspended_is_decided_after_it_is_resumed(
+    engine, cloud, monkeypatch
+):
+    stack = engine.create(volumes.with_failover())
+    cloud.shut_off = {server for (server,) in servers(engine, stack).values()}
+    suspended = []
+
+    def suspend_once():
+        if remembered.among(engine.stack(stack)['failover'].data()) and not suspended:
+            suspended.append(True)
+            engine.call('stack_suspend', stack)
+
+    engine.before_sleep = suspend_once
+    engine.signal(stack, 'failover')
+    engine.before_sleep = None
+    engine.run()
+    assert engine.state(stack)[0] == 'SUSPEND_COMPLETE'
+    active = volumes.active(engine, stack)
+    cloud.shut_off = {active.server}
+    a_minute_later = clock.now() + datetime.timedelta(minutes=1)
+    monkeypatch.setattr(work_loop, 'clock', mock.Mock(wraps=clock, now=lambda: a_minute_later))
+
+    engine.call('stack_resume', stack)
+    engine.run()
+
+    assert is_well(engine, cloud, stack) != active

@@ -124,6 +124,15 @@ def next_work(
     return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
 
 
+def is_anything_left(record: model.Record, waiting: Sequence[model.Remembered]) -> bool:
+    """Whether something is on record that an engine can do without a person, now or later."""
+    if record.is_paused:
+        return False
+    is_fenced_later = ways_out.is_open(record) and record.state is model.State.WAITING_FOR_FENCE
+    is_left = waiting or record.follow_ups or hindered(record)
+    return bool(is_left) or is_fenced_later or may_be_retried(record)
+
+
 def is_other_due(
     record: model.Record,
     waiting: Sequence[model.Remembered],

@@ -221,3 +221,21 @@ def test_an_alarm_that_was_kept_while_a_switchover_ran_is_decided_once_that_has_
                 seen = worlds.seen(group, record=record, chained=chained)
                 signal = signals.Signal(member='a' if is_named else None)
                 assert isinstance(decide.answer(signal, seen), decide.Start)
+
+
+def test_something_is_left_wherever_an_engine_would_do_or_wait_for_something():
+    for waiting, follow_ups, (plan, state), is_paused in itertools.product(
+        WAITING, FOLLOW_UPS, PLANS, (False, True)
+    ):
+        record = model.Record(
+            plan=plan, state=state, follow_ups=follow_ups, is_paused=is_paused,
+            active=worlds.holder('a'),
+        )  # fmt: skip
+        step = work.next_work(record, waiting, worlds.NOW, 0.0, is_locked=False)
+        is_left = work.is_anything_left(record, waiting)
+        if isinstance(step, work.Nothing):
+            assert not is_left
+        elif not is_paused:
+            assert is_left
+    waits = model.Record(plan=PLAN, state=model.State.WAITING_FOR_FENCE)
+    assert work.is_anything_left(waits, ())
