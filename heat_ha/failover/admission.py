@@ -53,12 +53,12 @@ class Admission:
         return arrival.about(self._at_arrival, named)
 
     def acquire(
-        self, named: str | None, *, is_person: bool = False
+        self, named: str | None, *, is_person: bool = False, is_chained: bool = False
     ) -> arrival.Join | arrival.Keep | None:
         """Take the lock; wait for those that only look at the group.
 
         :param named: what the signal calls the member that it means, None where it names none.
-        :param is_person: see :func:`arrival.when_busy`.
+        :param is_person: see :func:`arrival.when_busy`; so is ``is_chained``.
         :returns: None with the lock, else why the signal does not get it.
         """
         began = time.monotonic()
@@ -77,6 +77,7 @@ class Admission:
                 str(busy),
                 named,
                 is_person=is_person,
+                is_chained=is_chained,
             )
             match step:
                 case arrival.Join():

@@ -98,7 +98,7 @@ class PolicyWork:
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
             admission.refuse_foreign(signal.member)
         kept = self._to_keep(signal, chained, requested_by, admission)
-        hindrance = self._acquire(signal, admission)
+        hindrance = self._acquire(signal, admission, is_chained=chained is not None)
         self._follows = _Follows.WHAT_IS_DUE
         if isinstance(hindrance, arrival.Join) and signal.action in _KEPT:
             raise exceptions.Refused(f'{hindrance.reason}, so this signal joins it')
@@ -198,14 +198,18 @@ class PolicyWork:
         return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'
 
     def _acquire(
-        self, signal: signals.Signal[model.Action], admission: admissions.Admission
+        self,
+        signal: signals.Signal[model.Action],
+        admission: admissions.Admission,
+        *,
+        is_chained: bool,
     ) -> arrival.Join | arrival.Keep | None:
         """Take the lock; what is only tried again makes way for who waits for an answer."""
         is_person = signal.action in _OF_A_PERSON
         if is_person and self._lock.owner() is not None:
             self._policy.data_set(failover_run.MAKE_WAY, clock.now_text())
         try:
-            return admission.acquire(signal.member, is_person=is_person)
+            return admission.acquire(signal.member, is_person=is_person, is_chained=is_chained)
         finally:
             if is_person:
                 self._policy.data_delete(failover_run.MAKE_WAY)

@@ -322,6 +322,13 @@ def ask_if_signals_wait(policy: Any) -> None:
         ask_to_go_on(policy)
 
 
+def ask_if_anything_is_left(policy: Any) -> None:
+    """Have an engine go on with all that is on record, after the stack was suspended."""
+    data = resource_data.fresh(policy)
+    if work.is_anything_left(record.record_of(data), remembered.among(data)):
+        ask_to_go_on(policy)
+
+
 def ask_to_look(policy: Any) -> None:
     """Have an engine see, after an action of the stack, what was repaired."""
     known = record.read(policy)

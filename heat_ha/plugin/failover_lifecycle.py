@@ -215,6 +215,13 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         signal_responder.SignalResponder.handle_resume(self)
         stack_resource.StackResource.handle_resume(self)
 
+    def check_resume_complete(self, token):
+        done = super().check_resume_complete(token)
+        if done:
+            # Whoever waited for something to do has left, and no signal came through since.
+            work_loop.ask_if_anything_is_left(self)
+        return done
+
     def handle_delete(self):
         if self.resource_id is not None:
             # A running failover sees this before its next step and leaves off.

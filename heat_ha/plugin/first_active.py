@@ -13,7 +13,7 @@ from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.failover import events, held_record, hook_runner, model, observation, record
 from heat_ha.failover.adapters import hook_inputs
-from heat_ha.failover.rules import decide, standbys
+from heat_ha.failover.rules import outcome, standbys
 from heat_ha.plugin import failover_options, predecessors
 
 LOG = logging.getLogger(__name__)
@@ -42,15 +42,15 @@ def is_activated(policy, run):
     if run is None:
         return True
     try:
-        outcome = run.step()
+        ended = run.step()
     except exceptions.CouldNotAsk as exc:
         LOG.info('%s', exc)
         return False
     except exceptions.Stopped as exc:
         raise _not_activated(exc) from exc
-    if outcome is None:
+    if ended is None:
         return False
-    policy._add_event(policy.action, policy.IN_PROGRESS, f'activate: {outcome}')
+    policy._add_event(policy.action, policy.IN_PROGRESS, f'activate: {ended}')
     return True
 
 
@@ -85,7 +85,7 @@ def follow(policy, held, first):
     :param held: the policy's record; ``first`` is the oldest healthy member, None without one.
     """
     known = held.value
-    found = decide.with_active(known, first)
+    found = outcome.with_active(known, first)
     if first is not None and found.state is model.State.READY:
         # It may say that the group had no member.
         found = dataclasses.replace(found, reason='', remedy='')
@@ -102,10 +102,11 @@ def follow(policy, held, first):
 
 
 def has_all(policy, lock):
-    """Put on record that the update has brought to the active what a dropped plan had left."""
+    """Put on record that the update has brought all to the active, whoever had it before."""
     held = held_record.HeldRecord(policy, lock)
     held.read()
-    if held.value.left_over:
+    known = held.value
+    if known.active is not None and (known.left_over or known.left_with):
         held.write(left_over=(), left_with=())
 
 

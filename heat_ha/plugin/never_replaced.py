@@ -44,6 +44,10 @@ class NeverReplaced(resource.Resource):
         """Stand alone for the thing; see ``predecessors.take_over``."""
         return predecessors.take_over(self, self.CONNECTS)
 
+    def left_with(self):
+        """The servers that may still have the thing by the record of the policy above it."""
+        return predecessors.left_with(self)
+
     def stands_for_nothing(self):
         """Whether there is nothing to delete: it never had the thing, or another one has it."""
         if self.resource_id is None or self.has_passed_on():

@@ -16,6 +16,7 @@ waited for by the one that would take its volume for attached.
 import json
 import time
 
+from heat.objects import resource as resource_object
 from heat.objects import stack as stack_object
 from oslo_log import log as logging
 
@@ -68,6 +69,22 @@ def take_over(resource, connects):
         LOG.info('%s: %s', resource.name, text)
         resource._add_event(resource.action, resource.IN_PROGRESS, text)
     return settled, holders
+
+
+def left_with(resource):
+    """Who may have what the policy above hands over, beside who is to have it: ids of servers.
+
+    One that was the active until its group was parked is on no attachment any more.
+    """
+    stack = resource.stack
+    while stack.owner_id is not None:
+        above = resource_object.Resource.get_all_active_by_stack(resource.context, stack.owner_id)
+        for row in above.values():
+            data = {entry.key: entry.value for entry in row.data or ()}
+            if row.name == stack.parent_resource_name and record.RECORD in data:
+                return frozenset(one.server for one in record.record_of(data).left_with)
+        stack = stack_object.Stack.get_by_id(resource.context, stack.owner_id)
+    return frozenset()
 
 
 def is_there(resource, connects):

@@ -120,7 +120,10 @@ class HandoffVolumeAttachment(never_replaced.NeverReplaced, volume.CinderVolumeA
 
     def _handoff_to(self, server):
         """:param server: the one that is to have the volume, None for nobody."""
-        others = frozenset(self.values_of(self.INSTANCE_ID)) - {server}
+        others = frozenset(self.values_of(self.INSTANCE_ID))
+        if server is not None:
+            # What is to be free may stay with whom it was left.
+            others = (others | self.left_with()) - {server}
         services = self._services()
         return _Handoff(
             handoff_volume.VolumeDriver(services),

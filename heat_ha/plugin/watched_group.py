@@ -16,7 +16,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, lease
 from heat_ha.failover import events, held_record, model, observation, record
-from heat_ha.failover.rules import decide, standbys, ways_out
+from heat_ha.failover.rules import outcome, standbys, ways_out
 from heat_ha.groups.adapters import store as group_store
 from heat_ha.plugin import failover_policy
 
@@ -201,7 +201,7 @@ class _Handover:
         with lease.Lock(self._policy.context, self._policy.resource_id) as lock:
             held = held_record.HeldRecord(self._policy, lock)
             held.read()
-            found = decide.with_active(held.value, None)
+            found = outcome.with_active(held.value, None)
             held.put(
                 dataclasses.replace(
                     found,

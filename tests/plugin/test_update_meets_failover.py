@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stack update that comes to the group while a failover has to add a member to it."""
 
+import datetime
 import time
 from unittest import mock
 
@@ -9,12 +10,15 @@ from heat.engine import resource as heat_resource
 from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
-from heat_ha.cloud import lease, nested_stack, resource_data
-from heat_ha.failover import work_loop
+from heat_ha.cloud import clock, lease, nested_stack, resource_data
+from heat_ha.cloud.model import HostState
+from heat_ha.failover import remembered, work_loop
+from heat_ha.failover.rules import retry
 from heat_ha.groups import model, replacing
 from heat_ha.groups.adapters import store
-from heat_ha.plugin import watched_group
-from tests.plugin import scaling, test_rolling_updates, volumes
+from heat_ha.plugin import volume_attachment, watched_group
+from heat_ha.testing import clouds
+from tests.plugin import scaling, stand_ins, test_rolling_updates, volumes
 from tests.plugin.scaling import names, servers
 from tests.plugin.test_spared_active import ROLLING, cloud, is_well, pinned
 
@@ -286,3 +290,160 @@ def test_what_a_failover_has_left_builds_no_server_in_a_group_that_is_parked(eng
     engine.signal(stack, 'failover', {'action': 'resume'})
 
     assert names(engine, stack) == [] and not engine.servers_there()
+
+
+# --- a host that dies while the template changes the group ---------------------------------------
+
+
+@pytest.fixture
+def dying(cloud, monkeypatch):
+    """Let the host of a server fall silent; its guest goes on, though Nova forgets the server."""
+
+    def fall_silent(server):
+        cloud.all = lambda: clouds._Hosts(cloud)
+        cloud.let_die(server)
+        was = cloud.deleted
+
+        def deleted(gone):
+            was(gone)
+            if cloud._is_dead(gone) and cloud.host.state is HostState.DOWN:
+                held = [name for name, v in cloud._volumes.items() if v.server == gone]
+                cloud._written.update(dict.fromkeys(held, gone))
+
+        monkeypatch.setattr(stand_ins.Server, 'deleted', staticmethod(deleted))
+
+    return fall_silent
+
+
+def test_an_alarm_brings_the_volume_from_a_dead_host_that_a_rolling_update_has_met(
+    engine, cloud, dying
+):
+    """The update asks for a switchover, which may not delete the server: the alarm may."""
+
+    def text(image):
+        member = f'OS::Nova::Server, properties: {{image: {image}}}'
+        wanted = {'properties': 'fencing_timeout: 0', 'group': ROLLING.format(0, 1)}
+        return volumes.with_failover(CHAINED, member=member, **wanted)
+
+    stack = engine.create(text('old'))
+    active = volumes.active(engine, stack)
+    dying(active.server)
+    cloud.confirm()
+    engine.update(stack, text('new'))
+    assert volumes.known(engine, stack).state.value == 'waiting_for_fence'
+    assert cloud.holder('v1') == active.server
+
+    engine.signal(stack, 'policy', {'member': active.server})
+
+    assert cloud.holder('v1') == volumes.active(engine, stack).server != active.server
+    assert active.server not in engine.servers_there()
+
+
+GROWS = """
+grow:
+  type: OS::Heat::ScalingPolicy
+  properties:
+    adjustment_type: change_in_capacity
+    auto_scaling_group_id: {get_resource: group}
+    scaling_adjustment: 2
+"""
+
+
+# S1
+@pytest.mark.parametrize('comes_back', ['by an update', 'by a signal'])
+@pytest.mark.usefixtures('impatient')
+def test_a_parked_group_gives_no_volume_out_before_the_silent_host_is_known_to_be_dead(
+    engine, cloud, dying, monkeypatch, comes_back
+):
+    monkeypatch.setattr(volume_attachment, 'LIMIT', 0.3)
+    text = volumes.with_failover(more=GROWS, properties='fencing_timeout: 0')
+    stack = engine.create(text)
+    active = volumes.active(engine, stack)
+    dying(active.server)
+    engine.update(stack, parked(text))
+    assert names(engine, stack) == [] and volumes.active(engine, stack) is None
+    assert volumes.known(engine, stack).left_with == (active,)
+
+    def come_back():
+        if comes_back == 'by an update':
+            engine.update(stack, text)
+        else:
+            engine.signal(stack, 'failover', {'action': 'failover'})
+
+    if comes_back == 'by a signal':
+        engine.update(stack, parked(text).replace('max_size: 0', 'max_size: 4'))
+        engine.signal(stack, 'grow')
+    come_back()
+    assert cloud.holder('v1') is None and not cloud.violations
+
+    cloud.confirm()
+    come_back()
+
+    assert is_well(engine, cloud, stack) != active
+    assert volumes.known(engine, stack).left_with == (), 'that host is asked for no more'
+
+
+GROUP_2 = """
+group2:
+  type: OS::Heat::AutoScalingGroup
+  properties: {min_size: 1, desired_capacity: 2, max_size: 4, resource: {type: OS::Nova::Server}}
+"""
+
+
+@pytest.mark.usefixtures('impatient')
+def test_a_failover_that_stopped_goes_on_in_the_group_that_the_template_names_now(
+    engine, cloud, monkeypatch
+):
+    for name in ('REFUSED_FOR', 'CONFLICT_FOR'):
+        monkeypatch.setattr(retry, name, 0.2)
+    text = volumes.with_failover(more=GROUP_2)
+    stack = engine.create(text)
+    active = volumes.active(engine, stack)
+    standbys = {s for (s,) in servers(engine, stack).values()} - {active.server}
+    cloud.refused |= standbys
+    cloud.shut_off.add(active.server)
+    engine.signal(stack, 'failover')
+    assert volumes.known(engine, stack).state.value == 'stopped'
+    cloud.refused.clear()
+    before, policy, after = text.partition('FailoverPolicy')
+    after = after.replace('get_resource: group}', 'get_resource: group2}', 1)
+    engine.update(stack, before + policy + after)
+
+    engine.signal(stack, 'failover', {'action': 'resume'})
+
+    known = volumes.known(engine, stack)
+    there = {m.name: m.servers for m in engine.members(stack, 'group2').members}
+    assert known.state.value == 'ready' and there[known.active.member] == (known.active.server,)
+    assert cloud.holder('v1') == known.active.server
+
+
+# --- a stack that is suspended in the middle ------------------------------------------------------
+
+
+@pytest.mark.usefixtures('impatient')
+def test_a_signal_that_was_kept_when_the_stack_was_suspended_is_decided_after_it_is_resumed(
+    engine, cloud, monkeypatch
+):
+    stack = engine.create(volumes.with_failover())
+    cloud.shut_off = {server for (server,) in servers(engine, stack).values()}
+    suspended = []
+
+    def suspend_once():
+        if remembered.among(engine.stack(stack)['failover'].data()) and not suspended:
+            suspended.append(True)
+            engine.call('stack_suspend', stack)
+
+    engine.before_sleep = suspend_once
+    engine.signal(stack, 'failover')
+    engine.before_sleep = None
+    engine.run()
+    assert engine.state(stack)[0] == 'SUSPEND_COMPLETE'
+    active = volumes.active(engine, stack)
+    cloud.shut_off = {active.server}
+    a_minute_later = clock.now() + datetime.timedelta(minutes=1)
+    monkeypatch.setattr(work_loop, 'clock', mock.Mock(wraps=clock, now=lambda: a_minute_later))
+
+    engine.call('stack_resume', stack)
+    engine.run()
+
+    assert is_well(engine, cloud, stack) != active

@@ -29,6 +29,7 @@ def attachment(cloud):
     found.resource_id = 'v1'
     found._services = lambda: cloud
     found.take_over = lambda: (True, frozenset())
+    found.left_with = frozenset
     return found
 
 
@@ -194,6 +195,22 @@ def test_a_volume_that_is_free_because_nova_deleted_alone_waits_for_the_host(
     handoff.deadline = 1.0
     with pytest.raises(exception.ResourceInError, match=r'does not answer.*set --down'):
         attachment._advance(handoff)
+    assert cloud.requests == []
+    cloud.confirm()
+    carried(attachment, attachment._handoff_to('new'))
+    assert cloud.holder('v1') == 'new' and not cloud.violations
+
+
+def test_a_free_volume_is_not_given_out_while_the_host_of_who_was_active_once_is_silent(
+    cloud, attachment
+):
+    """A group that was parked: no attachment names who had the volume, the policy's record does."""
+    cloud.let_die('old')
+    cloud.owner_deletes('old')
+    attachment.values_of = lambda _name: {'new'}
+    attachment.left_with = lambda: frozenset({'old'})
+    handoff = attachment._handoff_to('new')
+    assert not any(attachment._advance(handoff) for _ in range(20))
     assert cloud.requests == []
     cloud.confirm()
     carried(attachment, attachment._handoff_to('new'))

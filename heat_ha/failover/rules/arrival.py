@@ -47,6 +47,7 @@ def when_busy(
     named: str | None,
     *,
     is_person: bool = False,
+    is_chained: bool = False,
 ) -> TryAgain | Join | Keep:
     """What a signal does that found the lock taken.
 
@@ -60,14 +61,17 @@ def when_busy(
     :param named: what the sender calls the member that it means, None where it names none.
     :param is_person: whether somebody waits for its answer: it is never taken for a part of what
         runs, which makes way for it where it is only tried again.
+    :param is_chained: whether it wants replaced what it is about: then a failover that replaces
+        nobody is less than it asks for.
     """
     if _is_under_way(now) and now.plan is not None:
         if is_person:
             return TryAgain() if waited < PATIENCE else Keep(f'a failover runs ({owner})')
-        is_for_old = now.plan.cause is model.Cause.FAILOVER
+        replaces_too = now.plan.chained is not None or not is_chained
+        is_for_old = now.plan.cause is model.Cause.FAILOVER and replaces_too
         if is_for_old and (named is None or _names(named, now.plan.old)):
             return Join(f'a failover of this group is running already ({owner})')
-        return Keep('a failover of this group, which is not about that member, is not over')
+        return Keep('a failover of this group, which does not do what it asks for, is not over')
     if is_overtaken(at_arrival, now) and named is None:
         return Join('a failover of this group changed the active after this signal came')
     if waited < PATIENCE:

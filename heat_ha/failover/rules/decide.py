@@ -48,11 +48,6 @@ def state(record: model.Record, *, has_signals: bool = False) -> model.State:
     return model.State.READY if is_complete else model.State.INCOMPLETE
 
 
-def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
-    """The record after another member became the active one without a failover."""
-    return dataclasses.replace(record, active=active, epoch=record.epoch + 1)
-
-
 def left_at_its_end(record: model.Record) -> model.Plan | None:
     """The plan whose engine died after the failover was over and before that was on record."""
     plan = record.plan
@@ -222,6 +217,7 @@ def _with_open_plan(
         return Refuse(_foreign_name(signal.member, seen))
     is_to_old = signal.member is not None and _is(signal.member, plan.old, seen)
     is_to_new = signal.member is not None and _is(signal.member, plan.new, seen)
+    means_old = is_to_old or (signal.member is None and seen.record.active == plan.old)
     if signal.member is None and seen.record.active == plan.new:
         # It has everything, and is seen to be down all the same.
         is_to_new = later.active_is_unwell(seen)
@@ -234,6 +230,10 @@ def _with_open_plan(
             return _back(signal, seen, plan)
         case model.Action.SWITCHOVER if signal.member is not None and not is_to_new:
             return _to_another(signal, seen, plan)
+        case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
+            plan, seen.chained
+        ):
+            return Start(ways_out.as_failover(plan, seen, signal.reason))
         case None | model.Action.FAILOVER if is_to_new:
             # The successor itself is sick.
             found, _reasons = ways_out.others(plan, seen)
@@ -249,18 +249,22 @@ def _with_open_plan(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',
                 until=later.FOR_HEAT,
             )
-    return _go_on(seen, plan)
+    return _go_on(signal, seen, plan)
 
 
-def _go_on(seen: model.Observation, plan: model.Plan) -> Start | GoOn:
-    """Go on with the plan; one that cannot make its successor takes a member that is well again.
-
-    The one that it has made is its successor anyway.
-    """
-    found = ways_out.others(plan, seen)[0] if plan.new is None else ()
-    if not found or found[0].member == plan_builder.added(plan):
+def _go_on(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> Answer:
+    """Go on with the plan; where its successor is not in the group, another one takes over."""
+    if ways_out.has_successor(plan, seen):
         return GoOn(plan)
-    return Start(ways_out.with_successor(plan, seen, found[0]))
+    found, _reasons = ways_out.others(plan, seen)
+    if found:
+        return Start(ways_out.with_successor(plan, seen, found[0]))
+    why = 'the successor is not in the group any more, and nobody else can take over'
+    if signal.action is model.Action.RETRY:
+        return Change(work.put_off(seen.record, seen.now), why)
+    return later.Remember(why, until=later.FOR_HEAT)
 
 
 def _back(

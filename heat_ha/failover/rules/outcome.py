@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on record after a plan: the record at its end, and its line in the history."""
+"""What is on record after a plan, or another change of the active: the record and the history."""
 
 import dataclasses
 from collections.abc import Collection
@@ -7,6 +7,16 @@ from collections.abc import Collection
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import suspicion
+
+
+def with_active(record: model.Record, active: model.MemberServer | None) -> model.Record:
+    """The record after another member, or none, became the active one without a failover.
+
+    Invariant: who was it may have what is handed over until an update or a failover is done (S1).
+    """
+    ends = (*record.left_with, record.active)
+    left = tuple(dict.fromkeys(one for one in ends if one and one != active))
+    return dataclasses.replace(record, active=active, epoch=record.epoch + 1, left_with=left)
 
 
 def at_end(record: model.Record, plan: model.Plan, present: Collection[str]) -> model.Record:

@@ -98,6 +98,26 @@ def build(
     return _plan(task, reason, steps, tried)
 
 
+def with_replacement(plan: model.Plan, seen: model.Observation, replaces: Names) -> model.Plan:
+    """The plan with its steps as they are, and what is to be replaced once it is over.
+
+    :param replaces: names of the members that are to be replaced, if there is a policy for it.
+    """
+    made = bool(added(plan))
+    task = _Task(seen, plan.cause, plan.old, plan.new, replaces, has_added=made)
+    steps = tuple(s for s in plan.steps if not s.is_follow_up)
+    ends = (StepKind.HAND_OVER, StepKind.ACTIVATE)
+    last = tuple(s.name for s in steps if s.kind in ends)
+    shutdown = _shut_off_retained(task, last)
+    replacement = _replace(task, tuple(s.name for s in shutdown) or last)
+    return dataclasses.replace(
+        plan,
+        steps=(*steps, *shutdown, *replacement),
+        chained=seen.chained,
+        keep_seconds=seen.keep_seconds if task.retains_old else 0.0,
+    )
+
+
 def added(plan: model.Plan) -> str:
     """The name of the member that was made for the failover, or is to be; '' for none.
 

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import plan_builder, plan_changes, standbys, suspicion
+from heat_ha.failover.rules import plan_builder, plan_changes, replaced, standbys, suspicion
+from heat_ha.groups import model as groups
 
 # Characters of a name that are shown in a way out.
 MAX_SHOWN = 60
@@ -82,6 +83,37 @@ def _replaces(plan: model.Plan, new: model.MemberServer, *, is_sick: bool) -> tu
     return tuple(name for name in names if name != new.member)
 
 
+def becomes_failover(plan: model.Plan, chained: groups.Chained | None) -> bool:
+    """Whether an alarm about who the plan takes from asks for more than the plan does.
+
+    :param chained: what the alarm wants replaced afterwards.
+    """
+    if plan.old is None or plan.old == plan.new:
+        return False
+    is_wish = plan.cause is model.Cause.SWITCHOVER
+    return is_wish or (chained is not None and plan.chained is None)
+
+
+def as_failover(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
+    """The same plan, after an alarm said that who it takes from is sick.
+
+    Invariant: no step is done again, and the successor stays. What the alarm's policy wants is
+    replaced, which says also whether a server on a dead host may go (S8).
+    """
+    names = replaced.after_failover(seen, plan.old, plan.new)
+    if plan_builder.added(plan):
+        # One member was made, so one goes.
+        names = names[:1]
+    changed = dataclasses.replace(
+        plan,
+        cause=model.Cause.FAILOVER,
+        reason=reason or plan.reason,
+        requested_by=seen.requested_by,
+        created=seen.now.isoformat(timespec='milliseconds'),
+    )
+    return plan_builder.with_replacement(changed, seen, names)
+
+
 def others(
     plan: model.Plan, seen: model.Observation, refused: Collection[str] = ()
 ) -> tuple[tuple[model.MemberServer, ...], dict[str, str]]:
@@ -95,6 +127,18 @@ def others(
     tried = {*refused, *((plan.new.member,) if plan.new else ())}
     reasons |= dict.fromkeys(tried, 'it did not get what it was to take over')
     return tuple(one for one in found if one.member not in tried), reasons
+
+
+def has_successor(plan: model.Plan, seen: model.Observation) -> bool:
+    """Whether who is to take over is in the group, or is to be made.
+
+    One that cannot be made takes a member that is well again; the one that the plan has made is its
+    successor anyway. An update may have named another group meanwhile.
+    """
+    if plan.new is not None:
+        return any(standbys.is_active(c.member, plan.new) for c in seen.candidates)
+    found, _reasons = others(plan, seen)
+    return not found or found[0].member == plan_builder.added(plan)
 
 
 def after_refusal(

@@ -125,6 +125,15 @@ def next_work(
     return Pause(max(min(_until(times, now), LOOK_EVERY), 0.2))
 
 
+def is_anything_left(record: model.Record, waiting: Sequence[model.Remembered]) -> bool:
+    """Whether something is on record that an engine can do without a person, now or later."""
+    if record.is_paused:
+        return False
+    is_fenced_later = ways_out.is_open(record) and record.state is model.State.WAITING_FOR_FENCE
+    is_left = waiting or record.follow_ups or hindered(record)
+    return bool(is_left) or is_fenced_later or may_be_retried(record)
+
+
 def is_other_due(
     record: model.Record,
     waiting: Sequence[model.Remembered],
@@ -141,11 +150,22 @@ def is_other_due(
 
 
 def _is_decidable(one: model.Remembered, record: model.Record, is_open: bool) -> bool:
-    """Whether a signal can be decided: while a plan is open, only one about its successor."""
+    """Whether a signal can be decided: while a plan is open, only one that may change it."""
     if record.is_paused:
         return False
     plan = record.plan
-    return not is_open or plan is None or is_about_successor(one, plan)
+    if not is_open or plan is None:
+        return True
+    return is_about_successor(one, plan) or _is_about_old(one, plan, record.active)
+
+
+def _is_about_old(
+    one: model.Remembered, plan: model.Plan, active: model.MemberServer | None
+) -> bool:
+    """Whether a kept signal says of who the plan takes from what the plan does not know."""
+    is_meant = plan.old is not None and plan.old.server == one.server
+    is_meant = is_meant and (one.is_named or active == plan.old)
+    return is_meant and ways_out.becomes_failover(plan, one.chained)
 
 
 def is_about_successor(one: model.Remembered, plan: model.Plan) -> bool:
@@ -209,6 +229,12 @@ def has_failed_hook(plan: model.Plan) -> bool:
 def retry_pause(tries: int) -> float:
     """Seconds until a stopped plan is tried again, well below a minute."""
     return min(FIRST_RETRY * 1.5 ** min(tries, 20), LONGEST_RETRY)
+
+
+def put_off(record: model.Record, now: datetime.datetime) -> model.Record:
+    """The record of a stopped plan that could not be tried again now."""
+    due = at(now, retry_pause(record.retries))
+    return dataclasses.replace(record, retries=record.retries + 1, retry_due=due)
 
 
 def is_due(due: str, now: datetime.datetime, longest: float = LONGEST_AGAIN) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from heat_ha.failover import model
 from heat_ha.failover.rules import arrival, decide
+from heat_ha.groups import model as groups
 from heat_ha.signals import Signal
 from tests.unit.failover import worlds
 
@@ -108,3 +109,13 @@ def test_a_signal_about_nobody_is_not_of_another_while_nobody_is_active():
     kept = model.Remembered('', '', is_named=False, came='', requested_by='policy')
     assert not arrival.is_of_another(kept, model.Record())
     assert arrival.is_of_another(kept, model.Record(active=worlds.holder('a')))
+
+
+def test_an_alarm_joins_a_failover_that_replaces_nobody_only_if_it_has_nobody_replaced_either():
+    chained = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
+    for of_plan, is_chained in itertools.product((None, chained), (False, True)):
+        plan = dataclasses.replace(A_PLAN, chained=of_plan)
+        running = model.Record(plan=plan, state=model.State.RUNNING, active=A_PLAN.old)
+        found = arrival.when_busy(running, running, 0.0, 'x', 'server-a', is_chained=is_chained)
+        is_more = is_chained and of_plan is None
+        assert isinstance(found, arrival.Keep if is_more else arrival.Join)

@@ -80,3 +80,13 @@ def test_the_end_of_a_plan_is_ready_and_says_who_was_active_before():
     assert (ended.plan, ended.previous) == (plan, worlds.holder('a'))
     standby = dataclasses.replace(plan, cause=model.Cause.REPLACE_STANDBY)
     assert outcome.at_end(known, standby, ()).previous == worlds.holder('z')
+
+
+# S1
+def test_who_was_active_before_a_change_without_a_failover_is_not_forgotten():
+    a, b = worlds.holder('a'), worlds.holder('b')
+    parked = outcome.with_active(model.Record(epoch=1, active=a), None)
+    assert (parked.active, parked.epoch, parked.left_with) == (None, 2, (a,))
+    again = outcome.with_active(parked, b)
+    assert (again.active, again.left_with) == (b, (a,))
+    assert outcome.with_active(outcome.with_active(again, None), a).left_with == (b,)

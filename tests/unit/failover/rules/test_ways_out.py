@@ -339,3 +339,98 @@ def test_who_got_nothing_an_hour_ago_is_tried_again_when_the_plan_is():
     returned = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=back))
     found = ways_out.after_refusal(back, returned, {'a'})
     assert found.new == worlds.holder('b')
+
+
+def stopped_without_replacement(name, cause):
+    """A plan that replaces nobody, stopped at this step."""
+    alone = dataclasses.replace(world(), chained=None)
+    action = model.Action.SWITCHOVER if cause is model.Cause.SWITCHOVER else None
+    plan = decide.answer(signals.Signal(action), alone).plan
+    states = {s.name: s.state for s in stopped_at(name).steps}
+    steps = tuple(dataclasses.replace(s, state=states[s.name]) for s in plan.steps)
+    seen = stopped_world(name)
+    plan = dataclasses.replace(plan, steps=steps)
+    assert plan.cause is cause and not plan.replaces
+    return dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=plan))
+
+
+# S3, S8
+@pytest.mark.parametrize('cause', [model.Cause.FAILOVER, model.Cause.SWITCHOVER])
+@pytest.mark.parametrize('name', MOVES)
+def test_an_alarm_about_who_an_open_plan_takes_from_has_that_one_replaced(name, cause):
+    seen = stopped_without_replacement(name, cause)
+    before = seen.record.plan
+    names = ['a', 'server-a', *([None] if seen.record.active == before.old else [])]
+    for named in names:
+        found = decide.answer(signals.Signal(member=named, reason='dead'), seen)
+        assert isinstance(found, decide.Start), named
+        plan = found.plan
+        assert plan.cause is model.Cause.FAILOVER and plan.replaces == ('a',)
+        assert (plan.chained, plan.old, plan.new) == (CHAINED, before.old, before.new)
+        assert plan.plan_id == before.plan_id and plan.may_delete('server-a')
+        moves = [s for s in plan.steps if not s.is_follow_up]
+        assert moves == [s for s in before.steps if not s.is_follow_up], 'nothing is done again'
+        assert plan.steps == with_states(PLAN, plan.steps).steps, 'as if it had begun so'
+        # The same alarm again asks for nothing more.
+        again = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=plan))
+        assert decide.answer(signals.Signal(member=named), again) == decide.GoOn(plan)
+    # A person who asks for the switchover again, and what only goes on, change nothing of it.
+    for action in (model.Action.RESUME, model.Action.RETRY):
+        found = decide.answer(signals.Signal(action), seen)
+        assert not isinstance(found, decide.Start)
+
+
+def with_states(plan, steps):
+    states = {s.name: (s.state, s.reason) for s in steps}
+    return dataclasses.replace(
+        plan,
+        steps=tuple(
+            dataclasses.replace(s, state=states[s.name][0], reason=states[s.name][1])
+            for s in plan.steps
+        ),
+    )
+
+
+def test_what_replaces_nobody_is_not_changed_by_an_alarm_that_has_nobody_replaced_either():
+    seen = stopped_without_replacement('attach:v1', model.Cause.FAILOVER)
+    plain = dataclasses.replace(seen, chained=None)
+    assert decide.answer(signals.Signal(), plain) == decide.GoOn(seen.record.plan)
+
+
+def test_of_a_plan_that_made_a_member_just_the_old_active_is_replaced():
+    cold = worlds.seen((GROUP[0],), chained=None)
+    plan = decide.answer(signals.Signal(), cold).plan
+    made = [dataclasses.replace(s, state=StepState.DONE) for s in plan.steps[:1]]
+    plan = dataclasses.replace(plan, steps=(*made, *plan.steps[1:]), new=worlds.holder('b'))
+    record = model.Record(epoch=1, active=plan.old, plan=plan, state=model.State.STOPPED)
+    two = dataclasses.replace(CHAINED, count=2)
+    seen = worlds.seen(GROUP, record=record, chained=two)
+    found = decide.answer(signals.Signal(member='a'), seen).plan
+    assert found.replaces == ('a',) and found.chained == two
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_a_plan_whose_successor_left_the_group_goes_on_to_one_of_the_group(name):
+    """An update of the stack may name another group, or have changed the successor's server."""
+    other_group = tuple(worlds.candidate(name) for name in 'de')
+    new_server = (GROUP[0], worlds.candidate('b', servers=('other',)), GROUP[2])
+    for candidates, wanted in ((other_group, 'd'), (new_server, 'c')):
+        seen = stopped_world(name, candidates=candidates)
+        for action in (model.Action.RESUME, model.Action.RETRY):
+            found = decide.answer(signals.Signal(action), seen)
+            if isinstance(found, decide.Refuse):
+                assert action is model.Action.RETRY, 'a config is run again by a person only'
+                continue
+            assert (
+                found.plan.new == worlds.holder(wanted) and worlds.holder('b') in found.plan.tried
+            )
+            detached = [s for s in found.plan.steps if s.kind is StepKind.DETACH]
+            assert all(s.state is StepState.PENDING for s in detached)
+    sick = tuple(worlds.candidate(name, status=ServerStatus.ERROR) for name in 'de')
+    seen = stopped_world(name, candidates=sick)
+    found = decide.answer(signals.Signal(model.Action.RESUME), seen)
+    assert isinstance(found, later.Remember) and 'is not in the group' in found.why
+    again = decide.answer(signals.Signal(model.Action.RETRY), seen)
+    if not isinstance(again, decide.Refuse):
+        assert isinstance(again, decide.Change) and again.record.plan == seen.record.plan
+        assert again.record.retry_due > worlds.NOW.isoformat(), 'not again and again at once'

@@ -250,3 +250,44 @@ def test_what_an_engine_is_at_is_not_due_at_once_because_a_person_asks():
 
 def test_ages_are_never_negative():
     assert work.age(LATER, worlds.NOW) == 0.0 and work.age(EARLIER, worlds.NOW) == 3.0
+
+
+def test_an_alarm_that_was_kept_while_a_switchover_ran_is_decided_once_that_has_stopped():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plain = dataclasses.replace(PLAN, chained=None)
+    wish = dataclasses.replace(plain, cause=model.Cause.SWITCHOVER)
+    for plan, chained, is_named in itertools.product(
+        (PLAN, plain, wish), (None, CHAINED), (False, True)
+    ):
+        for active in (plan.old, plan.new):
+            record = model.Record(
+                epoch=1, active=active, plan=plan, state=model.State.WAITING_FOR_FENCE
+            )
+            one = dataclasses.replace(kept('a'), is_named=is_named, chained=chained)
+            step = work.next_work(record, (one,), worlds.NOW, 0.0, is_locked=False)
+            asks_for_more = plan is wish or (plan is plain and chained is not None)
+            is_due = asks_for_more and (is_named or active == plan.old)
+            assert isinstance(step, work.DecideAgain if is_due else work.Leave)
+            if is_due:
+                # And that is the end of it: it does not come here again and again.
+                seen = worlds.seen(group, record=record, chained=chained)
+                signal = signals.Signal(member='a' if is_named else None)
+                assert isinstance(decide.answer(signal, seen), decide.Start)
+
+
+def test_something_is_left_wherever_an_engine_would_do_or_wait_for_something():
+    for waiting, follow_ups, (plan, state), is_paused in itertools.product(
+        WAITING, FOLLOW_UPS, PLANS, (False, True)
+    ):
+        record = model.Record(
+            plan=plan, state=state, follow_ups=follow_ups, is_paused=is_paused,
+            active=worlds.holder('a'),
+        )  # fmt: skip
+        step = work.next_work(record, waiting, worlds.NOW, 0.0, is_locked=False)
+        is_left = work.is_anything_left(record, waiting)
+        if isinstance(step, work.Nothing):
+            assert not is_left
+        elif not is_paused:
+            assert is_left
+    waits = model.Record(plan=PLAN, state=model.State.WAITING_FOR_FENCE)
+    assert work.is_anything_left(waits, ())
