@@ -308,7 +308,7 @@ def test_a_policy_that_is_given_up_is_shown_to_a_person_until_one_decides(
     agent._worker.step('c1')
     told = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
     assert len(told) == 1 and 'heat-ha-agent show c1' in told[0] and 'given up' in told[0]
-    done = agent._observer.incidents()['c1']
+    done = agent._observer.recorded().incidents['c1']
     assert done.phase is Phase.DONE and 'held back for a person: 2' in done.reason
     seen = dataclasses.replace(agent._observer.situation('c1').observation, incident=done)
     for hours in (0, 3):
@@ -318,7 +318,7 @@ def test_a_policy_that_is_given_up_is_shown_to_a_person_until_one_decides(
         assert 'held back for a person: 2' in step.reason
         assert ('heat-ha-agent release, drop or end c1' in step.reason) is bool(hours)
     assert decisions.decided(store, 'drop', 'c1', 'Ada', dict) == 'done'
-    known = agent._observer.incidents()['c1']
+    known = agent._observer.recorded().incidents['c1']
     seen = dataclasses.replace(seen, incident=known, now=done.changed + 7300.0)
     assert decide.next_step(seen, model.Settings()).reason == 'it stays fenced'
 
