@@ -34,6 +34,8 @@ _USERS: dict[str, dict[str, str]] = {
     'client.admin': {'mon': 'allow *', 'osd': 'allow *', 'mgr': 'allow *'},
     # With this profile librbd may put the dead holder of a lock on the blocklist.
     f'client.{CLIENT}': {'mon': 'profile rbd', 'osd': _PROFILE},
+    # The agent of heat-ha fences hosts, and reads no data.
+    'client.heat-ha': {'mon': 'allow r, allow command \\"osd blocklist\\"'},
 }
 
 
