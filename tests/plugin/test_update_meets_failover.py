@@ -11,6 +11,7 @@ from heat.objects import resource as resource_object
 
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import clock, lease, nested_stack, resource_data
+from heat_ha.cloud import model as cloud_model
 from heat_ha.cloud.model import HostState
 from heat_ha.failover import remembered, work_loop
 from heat_ha.failover.rules import retry
@@ -206,6 +207,29 @@ scaling_adjustment: 1
     engine.run()
     assert sent and first not in names(engine, stack)
     is_well(engine, cloud, stack)
+
+
+def test_a_shutdown_that_nova_refuses_is_taken_out_by_an_update_of_the_template(
+    engine, cloud, monkeypatch
+):
+    text = volumes.with_failover(properties='quiesce: {server_action: stop}')
+    stack = engine.create(text)
+    old = volumes.active(engine, stack)
+    answer = cloud_model.Reply.REFUSED, 'the server is paused'
+    monkeypatch.setattr(cloud, 'stop', lambda _server: answer)
+    monkeypatch.setattr(retry, 'REFUSED_FOR', 0.2)
+    monkeypatch.setattr(work_loop.WorkLoop, 'go_on', lambda *_args, **_kw: None)
+    engine.signal(stack, 'failover')
+    known = volumes.known(engine, stack)
+    assert known.state.value == 'stopped' and 'paused' in known.reason
+    engine.signal(stack, 'failover', {'action': 'resume'})
+    assert cloud.holder('v1') == old.server
+
+    engine.update(stack, text.replace('quiesce: {server_action: stop}', ''))
+    assert engine.state(stack)[0] == 'UPDATE_COMPLETE'
+    engine.signal(stack, 'failover', {'action': 'resume'})
+
+    assert is_well(engine, cloud, stack) != old
 
 
 def test_pauses_count_only_where_there_is_something_to_change(engine, cloud):
