@@ -183,6 +183,7 @@ class Observation:
     * ``rescues_left``: policies that are not at their end; None before they were looked up.
     * ``rescues_held``: policies that are held back for a person.
     * ``leftovers``: guests left on a host that is back; None before they were looked up.
+    * ``is_audited``: whether they are looked up, so that the agent lets the host in.
     * ``looked_at``: when Nova was asked for what ``service`` shows.
     * ``newest``: the youngest report of all hosts that are up, by the clock that wrote it.
     * ``life``: what was seen of the host after the proof of its fence; '' for no sign of life.
@@ -212,3 +213,4 @@ class Observation:
     is_settled: bool = False
     turn: str = ''
     rescues_held: int = 0
+    is_audited: bool = True

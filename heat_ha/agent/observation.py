@@ -187,6 +187,7 @@ class Observer:
             newest=moment.newest,
             turn=self._turn(incident, incidents, now),
             is_settled=self._silences.is_settled(host, incident, moment),
+            is_audited=self._audits,
             **self._since_proof(host, incident, moment),
         )
 
@@ -306,7 +307,7 @@ class Observer:
                 continue
             # Most hosts are healthy: nobody claims anything else of them.
             is_healthy = service.is_up and not self._reports.has(host)
-            is_old = decide.is_old_silence(service, self._old_silence, min(now, moment.newest))
+            is_old = heartbeats.is_old_silence(service, self._old_silence, min(now, moment.newest))
             if service.is_in_maintenance or ((is_healthy or is_old) and not is_suspect):
                 continue
             if self._judge(host, incident, now).verdict is Verdict.DOWN:

@@ -8,7 +8,7 @@ next one starts from what is on record and what it observes.
 import dataclasses
 
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
-from heat_ha.agent.rules import names
+from heat_ha.agent.rules import heartbeats, names
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -210,19 +210,13 @@ def _unknown_host(observation: Observation, settings: Settings) -> Step:
         return Wait(observation.judgement.reason)
     # The agent's own clock may be ahead of Nova's.
     now = min(observation.now, observation.newest)
-    if is_old_silence(observation.service, settings.old_silence, now):
+    if heartbeats.is_old_silence(observation.service, settings.old_silence, now):
         # It was dead before anybody watched it. Who wants it fenced all the same marks it.
         return Wait(
-            'it has been silent for too long to have failed just now; forced_down, set again, '
-            'makes it a failure'
+            'it has been silent for too long to have failed just now, or has never reported; '
+            'forced_down, set again, makes it a failure'
         )
     return Enter(observation.judgement.reason, Phase.SUSPECT)
-
-
-def is_old_silence(service: cloud.ComputeService | None, old_silence: float, now: float) -> bool:
-    """Whether a host has been silent, and nobody has marked it, for so many seconds."""
-    written = service.heartbeat_at if service is not None else None
-    return written is not None and now - written > old_silence
 
 
 def _is_in_maintenance(observation: Observation) -> bool:
@@ -461,6 +455,8 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
         return Wait('Nova does not show the host now')
     if not observation.service.is_forced_down:
         return _let_in_again(observation, incident, 'Nova uses it again')
+    if not observation.is_audited:
+        return Wait('reopen_when_clean is off: unset forced_down to let it in')
     if observation.leftovers is None:
         return Wait('it is not certain yet that nothing is left on it')
     if observation.leftovers:

@@ -229,6 +229,18 @@ def outlived(
     return frozenset(host for host in living if beats[host][-OUTLIVED_BY] > silent_since)
 
 
+def is_old_silence(service: ComputeService | None, old_silence: float, now: float) -> bool:
+    """Whether a host has been silent, and nobody has marked it, for so many seconds.
+
+    One that has never reported has nothing that could be rescued. Any mark writes its record.
+    """
+    if service is None:
+        return False
+    if service.heartbeat_at is None:
+        return not (service.is_up or service.is_forced_down)
+    return now - service.heartbeat_at > old_silence
+
+
 def long_silent(services: Mapping[str, ComputeService], seconds: float) -> frozenset[str]:
     """The hosts that are down, and have been for so long that nobody expects heartbeats of them.
 

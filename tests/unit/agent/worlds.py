@@ -38,7 +38,12 @@ class World:
 
     def __init__(self, hosts=3):
         names = [f'c{number}' for number in range(1, hosts + 1)]
-        self.services = {h: cloud.ComputeService(h, f'id-{h}', True, False, False) for h in names}
+        # Nova's clock at the last look.
+        self.beats = time.time() - 1000
+        self.services = {
+            h: cloud.ComputeService(h, f'id-{h}', True, False, False, heartbeat_at=self.beats)
+            for h in names
+        }
         self.power = dict.fromkeys(self.services, 'on')
         self.servers = {'c1': {'s1', 's2'}}
         self.done = []
@@ -49,8 +54,6 @@ class World:
         self.silent = set()
         self.fails = False
         self.tried = []
-        # Nova's clock at the last look.
-        self.beats = time.time() - 1000
         self.reports_by_itself = True
         self.time = time.time
 
@@ -233,6 +236,8 @@ class Clock:
         self.dead = set()
         # Whether Nova writes what the hosts report.
         self.are_written = True
+        for host, mark in world.services.items():
+            world.services[host] = dataclasses.replace(mark, heartbeat_at=0.0)
         world.reports_by_itself = False
         world.time = ours.time
 

@@ -90,3 +90,12 @@ def test_who_was_silent_long_before_the_others_is_not_expected_to_be_heard():
 def test_while_nobody_is_heard_nobody_was_silent_before_the_others():
     services = {host: service_of(host, 400 * DAY) for host in first(2)}
     assert not heartbeats.long_silent(services, 3600.0)
+
+
+def test_a_host_that_has_never_reported_is_left_alone(begin):  # noqa: F811
+    scene = begin()
+    mark = scene.world.services['c1']
+    scene.world.services['c1'] = dataclasses.replace(mark, is_up=False, heartbeat_at=None)
+    scene.clock.dead.add('c1')
+    scene.tick(60)
+    assert scene.phase('c1') is None and scene.world.tried == []

@@ -20,7 +20,7 @@ from heat_ha.fencing import model as fencing
 from heat_ha.rescue import record
 from heat_ha.rescue.model import Progress, Server, ServerStatus
 from heat_ha.rescue.model import State as RescueState
-from tests.unit.agent.worlds import World, make, phase, rounds, store  # noqa: F401
+from tests.unit.agent.worlds import World, begin, make, phase, rounds, store  # noqa: F401
 
 PROOF = fencing.Proof('fake', 'switched off', 1000.0)
 
@@ -276,6 +276,18 @@ def test_a_list_without_the_hosts_cell_ends_no_rescue(policies, store):  # noqa:
     policies.is_on = set()
     agent._worker.step('c1')
     assert phase(store, 'c1') == 'done'
+
+
+def test_where_the_agent_lets_no_host_in_it_says_what_does(begin):  # noqa: F811
+    scene = begin()
+    scene.agent._observer._audits = False
+    scene.tick(30)
+    scene.clock.dead.add('c1')
+    scene.tick(60)
+    scene.clock.dead.clear()
+    scene.tick(60)
+    assert scene.phase('c1') == 'quarantined'
+    assert 'unset forced_down' in scene.agent._log.last('c1')
 
 
 def signalled_for(policies, monkeypatch, seconds):
