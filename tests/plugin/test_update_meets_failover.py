@@ -471,3 +471,31 @@ def test_a_signal_that_was_kept_when_the_stack_was_suspended_is_decided_after_it
     engine.run()
 
     assert is_well(engine, cloud, stack) != active
+
+
+# --- a member that was made for a failover and gets nothing ---------------------------------------
+
+
+@pytest.mark.usefixtures('impatient')
+def test_a_group_of_one_has_one_member_again_where_the_new_one_is_refused_the_volume(
+    engine, cloud, monkeypatch
+):
+    for name in ('REFUSED_FOR', 'CONFLICT_FOR'):
+        monkeypatch.setattr(retry, name, 0.2)
+    stack = engine.create(volumes.with_failover(CHAINED, size=1, most=1))
+    active = volumes.active(engine, stack)
+    attach = cloud.attach
+
+    def refuse_others(server, volume, device):
+        if server != active.server:
+            cloud.refused.add(server)
+        return attach(server, volume, device)
+
+    monkeypatch.setattr(cloud, 'attach', refuse_others)
+
+    engine.signal(stack, 'policy')
+
+    assert is_well(engine, cloud, stack) == active
+    assert names(engine, stack) == [active.member]
+    assert engine.servers_there() == {active.server}
+    assert any('cannot take over' in text for text in volumes.texts(engine, stack))

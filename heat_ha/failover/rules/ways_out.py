@@ -40,6 +40,9 @@ def with_successor(
     Invariant: whatever an earlier successor may have got is taken from it before the new one gets
     anything (S1), and nothing is done again to the old active that was done.
     """
+    if plan.replaces == (new.member,) and plan_builder.added(plan):
+        # The one that was to go takes over after all, so the one in its place goes.
+        plan = _exchanged(plan, new.member)
     seen = dataclasses.replace(seen, chained=plan.chained)
     earlier = (*plan.tried, *((plan.new,) if plan.new and plan.new != new else ()))
     replaces = _replaces(plan, new, is_sick=is_sick)
@@ -61,6 +64,17 @@ def with_successor(
         steps=(*added, *steps),
         created=plan.created,
         requested_by=plan.requested_by,
+    )
+
+
+def _exchanged(plan: model.Plan, stays: str) -> model.Plan:
+    """The plan with the member that it has made, and the one that goes for it, exchanged."""
+    targets = {StepKind.ADD_MEMBER: stays, StepKind.REPLACE: plan_builder.added(plan)}
+    return dataclasses.replace(
+        plan,
+        steps=tuple(
+            dataclasses.replace(s, target=targets.get(s.kind, s.target)) for s in plan.steps
+        ),
     )
 
 
@@ -181,13 +195,27 @@ def why_not_back(plan: model.Plan, seen: model.Observation) -> str | None:
 
 
 def back(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
-    """The plan that gives the old active back what it had. Nothing is replaced by it."""
+    """The plan that gives the old active back what it had.
+
+    Invariant: the group has its size afterwards. A member that was made for the failover goes, with
+    the old active in its place; nothing else is replaced.
+    """
     assert plan.old is not None
     quiet = dataclasses.replace(seen, quiesce=model.Quiesce.NONE, quiesce_hook=None)
-    built = plan_builder.build(quiet, model.Cause.SWITCHOVER, reason, plan.new, plan.old, ())
+    made = tuple(
+        dataclasses.replace(s, target=plan.old.member, state=StepState.DONE, after=())
+        for s in plan.steps
+        if s.kind is StepKind.ADD_MEMBER and s.state is not StepState.PENDING
+    )
+    going = (plan_builder.added(plan),) if made else ()
+    built = plan_builder.build(
+        quiet, model.Cause.SWITCHOVER, reason, plan.new, plan.old, going, has_added=bool(made)
+    )
     tried = (*plan.tried, *((plan.new,) if plan.new else ()), *built.tried)
     return dataclasses.replace(
-        built, tried=tuple(dict.fromkeys(one for one in tried if one != plan.old))
+        built,
+        steps=(*made, *built.steps),
+        tried=tuple(dict.fromkeys(one for one in tried if one != plan.old)),
     )
 
 
@@ -218,7 +246,11 @@ def dropped(seen: model.Observation) -> Dropped:
     places = {**seen.held_by, **seen.others_at}
     elsewhere = _elsewhere(seen, active, ends)
     is_all_there = bool(places) and not elsewhere
+    made = plan_builder.added(plan)
     left = [*elsewhere, *(f'member {name} is not replaced' for name in plan.replaces)]
+    is_there = any(c.member.name == made for c in seen.candidates)
+    if is_there and (active is None or active.member != made):
+        left.append(f'member {made}, made for this failover, is not removed')
     suspects = set(record.suspects) | set(plan.replaces)
     if active is not None:
         suspects.discard(active.member)

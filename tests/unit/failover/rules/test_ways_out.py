@@ -434,3 +434,38 @@ def test_a_plan_whose_successor_left_the_group_goes_on_to_one_of_the_group(name)
     if not isinstance(again, decide.Refuse):
         assert isinstance(again, decide.Change) and again.record.plan == seen.record.plan
         assert again.record.retry_due > worlds.NOW.isoformat(), 'not again and again at once'
+
+
+@pytest.mark.parametrize('chained', [None, CHAINED])
+def test_whoever_keeps_the_volumes_the_group_has_its_size_after_a_member_was_made_for_it(chained):
+    cold = worlds.seen((GROUP[0],), chained=chained)
+    plan = decide.answer(signals.Signal(), cold).plan
+    made = dataclasses.replace(plan.steps[0], state=StepState.DONE, target='b')
+    plan = dataclasses.replace(plan, steps=(made, *plan.steps[1:]), new=worlds.holder('b'))
+    record = model.Record(epoch=1, active=plan.old, plan=plan, state=model.State.STOPPED)
+    seen = worlds.seen(GROUP[:2], record=record, chained=chained)
+    drop = decide.answer(signals.Signal(model.Action.DROP), seen)
+    assert 'member b, made for this failover, is not removed' in drop.text
+
+    def in_its_place(one):
+        """Who goes by a plan, and who is there in that one's place."""
+        (added,) = [s for s in one.steps if s.kind is StepKind.ADD_MEMBER]
+        assert added.state is StepState.DONE and one.steps[-1].kind is StepKind.REPLACE
+        return one.replaces, added.target
+
+    assert in_its_place(plan) == (('a',), 'b')
+    # Back and forth, by a person or because one of them is refused what it is to have.
+    for _ in range(2):
+        back = refused(seen)
+        assert back.new == worlds.holder('a') and in_its_place(back) == (('b',), 'a')
+        seen = dataclasses.replace(seen, record=dataclasses.replace(record, plan=back))
+        again = ways_out.with_successor(back, seen, worlds.holder('b'))
+        assert again.new == worlds.holder('b') and in_its_place(again) == (('a',), 'b')
+        seen = dataclasses.replace(seen, record=dataclasses.replace(record, plan=again))
+
+
+def test_nothing_goes_where_the_volumes_go_back_before_a_member_was_made():
+    plan = decide.answer(signals.Signal(), worlds.seen((GROUP[0],), chained=CHAINED)).plan
+    record = model.Record(epoch=1, active=plan.old, plan=plan, state=model.State.STOPPED)
+    seen = worlds.seen((GROUP[0],), record=record, chained=CHAINED)
+    assert ways_out.back(plan, seen, '').replaces == ()
