@@ -12,7 +12,6 @@ from heat.objects import resource as resource_object
 from heat_ha import exceptions, serialization, signals
 from heat_ha.cloud import clock, lease, nested_stack, resource_data
 from heat_ha.cloud import model as cloud_model
-from heat_ha.cloud.model import HostState
 from heat_ha.failover import remembered, work_loop
 from heat_ha.failover.rules import retry
 from heat_ha.groups import model, replacing
@@ -330,7 +329,7 @@ def dying(cloud, monkeypatch):
 
         def deleted(gone):
             was(gone)
-            if cloud._is_dead(gone) and cloud.host.state is HostState.DOWN:
+            if cloud._is_dead(gone) and cloud.host.state is cloud_model.HostState.DOWN:
                 held = [name for name, v in cloud._volumes.items() if v.server == gone]
                 cloud._written.update(dict.fromkeys(held, gone))
 

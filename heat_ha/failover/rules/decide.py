@@ -178,9 +178,8 @@ def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Ans
         return Refuse('the policy is paused: send the signal unpause first')
     if ways_out.is_open(record) and record.plan is not None:
         return _with_open_plan(signal, seen, record.plan)
-    match signal.action:
-        case model.Action.RESUME | model.Action.RETRY:
-            return _resume(record, at_once=signal.action is model.Action.RESUME)
+    if signal.action in (model.Action.RESUME, model.Action.RETRY):
+        return _resume(record, at_once=signal.action is model.Action.RESUME)
     if seen.is_overtaken and signal.member is None:
         # It was about the active of then.
         return Refuse('a failover began after this signal came, so this signal joins it')
