@@ -229,10 +229,6 @@ def _with_open_plan(
             return _back(signal, seen, plan)
         case model.Action.SWITCHOVER if signal.member is not None and not is_to_new:
             return _to_another(signal, seen, plan)
-        case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
-            plan, seen.chained
-        ):
-            return Start(ways_out.as_failover(plan, seen, signal.reason))
         case None | model.Action.FAILOVER if is_to_new:
             # The successor itself is sick.
             found, _reasons = ways_out.others(plan, seen)
@@ -243,6 +239,10 @@ def _with_open_plan(
                 why = 'the successor was reported sick, and nobody else can take over'
                 return later.Remember(why, until=later.FOR_HEAT)
             return Start(ways_out.with_successor(plan, seen, found[0], is_sick=True))
+        case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
+            plan, seen.chained
+        ):
+            return Start(ways_out.as_failover(plan, seen, signal.reason))
         case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
             return later.Remember(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',

@@ -36,13 +36,21 @@ def of(plan: model.Plan) -> 'networkx.DiGraph[str]':
 
 
 def with_fence_open(plan: model.Plan) -> model.Plan:
-    """The plan as it is carried on with: a host may have died since it was looked at."""
+    """The plan as it is carried on with: what was seen of a host or of a server has aged (S1).
+
+    A host may have died since, and a server that was shut off may have been started again: both
+    are looked at once more, as long as something is to be taken from there.
+    """
     if any(s.kind is StepKind.HAND_OVER and s.state is StepState.DONE for s in plan.steps):
         return plan
+    is_taken = all(s.state is StepState.DONE for s in plan.steps if s.kind is StepKind.DETACH)
+    aged = {StepKind.FENCE} if is_taken else {StepKind.FENCE, StepKind.STOP_SERVER}
     return dataclasses.replace(
         plan,
         steps=tuple(
-            dataclasses.replace(s, state=StepState.PENDING) if s.kind is StepKind.FENCE else s
+            dataclasses.replace(s, state=StepState.PENDING)
+            if s.kind in aged and not s.is_follow_up
+            else s
             for s in plan.steps
         ),
     )

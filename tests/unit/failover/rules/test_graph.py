@@ -8,6 +8,7 @@ import pytest
 from heat_ha import serialization, signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import decide, graph
+from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
 QUOTED = r'"(?:[^"\\\n]|\\.)*"'
@@ -86,3 +87,26 @@ def test_the_slowest_path_is_the_one_that_the_duration_is_made_of():
     )
     assert graph.slowest_path(plan) == ('detach:v2', 'attach:v2', 'hand_over')
     assert graph.to_dot(plan).count('-> "attach:v2" [penwidth=3]') == 1
+
+
+# S1
+def test_a_server_that_was_shut_off_is_looked_at_again_while_a_volume_is_to_be_taken_from_it():
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    world = worlds.seen(
+        group,
+        volumes=('v1', 'v2'),
+        quiesce=model.Quiesce.STOP,
+        quiesce_hook=model.Hook('c1', {}, 60.0, 0.0, model.OnFailure.STOP),
+        keep_seconds=60.0,
+        chained=groups.Chained('replace', 1, groups.Order.CREATE_FIRST),
+    )
+    plan = decide.answer(signals.Signal(), world).plan
+    done = model.StepState.DONE
+    for number in range(1, len(plan.steps) + 1):
+        steps = [dataclasses.replace(s, state=done) for s in plan.steps[:number]]
+        reached = dataclasses.replace(plan, steps=(*steps, *plan.steps[number:]))
+        again = graph.with_fence_open(reached)
+        is_left = any(s.state is not done for s in reached.steps if s.kind is model.StepKind.DETACH)
+        for before, after in zip(reached.steps, again.steps, strict=True):
+            is_aged = before.name == 'stop_server' and is_left
+            assert after.state is (model.StepState.PENDING if is_aged else before.state), number

@@ -469,3 +469,15 @@ def test_nothing_goes_where_the_volumes_go_back_before_a_member_was_made():
     record = model.Record(epoch=1, active=plan.old, plan=plan, state=model.State.STOPPED)
     seen = worlds.seen((GROUP[0],), record=record, chained=CHAINED)
     assert ways_out.back(plan, seen, '').replaces == ()
+
+
+def test_an_alarm_about_the_new_server_of_a_member_is_not_about_the_one_that_it_had():
+    """An update has given the old active's member another server, which is to take over."""
+    seen = stopped_without_replacement('attach:v1', model.Cause.SWITCHOVER)
+    old = dataclasses.replace(seen.record.plan.new, server='server-before')
+    plan = dataclasses.replace(seen.record.plan, old=old)
+    again = dataclasses.replace(seen, record=dataclasses.replace(seen.record, plan=plan))
+    found = decide.answer(signals.Signal(member='server-b'), again).plan
+    assert found.new not in (plan.new, old), 'the successor itself is sick'
+    turned = decide.answer(signals.Signal(member='server-before'), again).plan
+    assert (turned.new, turned.cause) == (plan.new, model.Cause.FAILOVER)
