@@ -238,13 +238,14 @@ class Observer:
             problems[sources.ServicesApi.name] = 'Nova does not answer'
         # What was reported of a failure that is over says nothing about the host as it is now.
         since = incident.changed if incident is not None and not incident.is_open else 0.0
-        service = self._table.services.get(host)
-        claims = self._reports.claims(
-            host, service, problems, now, since, self._table.last_heartbeat(host)
-        )
+        seen = host, self._table.services.get(host), problems, now
+        heard_at = self._table.last_heartbeat(host)
+        claims = self._reports.claims(*seen, since, heard_at)
         if incident is None or not (incident.is_believed or incident.phase is Phase.SUSPECT):
             return confirmation.judge(self._rule, claims)
-        is_denied = any(claims.get(s) in _TAKEN_BACK for s in incident.agreed)
+        # What is older takes nothing back that another agent has received since.
+        later = self._reports.claims(*seen, incident.changed, heard_at)
+        is_denied = any(later.get(s) in _TAKEN_BACK for s in incident.agreed)
         if incident.is_believed or self._is_remembered(incident, now):
             # Who has fallen silent since has not taken it back. Who has resolved it has, unless the
             # host is fenced already: then its sender may have forgotten.
@@ -258,10 +259,9 @@ class Observer:
         Another agent may have their reports, or one that was restarted since. But what is as old as
         a report that counts no longer is nothing against heartbeats.
         """
-        if self._reports.is_valid(suspect.changed, now):
-            return True
         sent = self._table.heartbeats_since(suspect.host, suspect.changed)
-        return sent < decide.HEARTBEATS_TO_RETURN
+        is_alive = sent >= decide.HEARTBEATS_TO_RETURN
+        return self._reports.is_valid(suspect.changed, now) or not is_alive
 
     def _others(self, incident: Incident, moment: Moment) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""

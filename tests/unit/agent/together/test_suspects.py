@@ -105,6 +105,26 @@ def test_an_agent_that_is_restarted_goes_on_from_the_report_on_record(begin, con
     assert scene.phase('c1') == 'done'
 
 
+def test_what_one_agent_heard_before_takes_back_nothing_that_another_hears_later(
+    begin,  # noqa: F811
+):
+    scene = begin(confirm=('webhook',), settle=20.0)
+    other = make(
+        scene.world, scene.store, settle=20.0, confirm=('webhook',),
+        locks=scene.agent._worker._locks,
+    )  # fmt: skip
+    scene.tick(30)
+    rounds(other, scene.world, 1)
+    other.take('webhook', said(Claimed.RESOLVED))
+    scene.tick(2)
+    scene.clock.dead.add('c1')
+    for _ in range(60):
+        scene.agent.take('webhook', said(Claimed.DOWN))
+        scene.tick(1)
+        rounds(other, scene.world, 1)
+    assert scene.phase('c1') == 'done'
+
+
 def test_a_report_counts_for_an_agent_that_has_not_received_it(begin):  # noqa: F811
     scene = begin(confirm=EITHER)
     other = make(
