@@ -39,7 +39,8 @@ def test_only_what_another_may_overtake_and_is_still_ours_is_passed_over(
         types.SimpleNamespace(look=lambda _group: seen, rolling=lambda _group: model.Rolling()),
     )
     emitted = []
-    series = run_series.RunSeries(None, None, emitted.append)
+    group = types.SimpleNamespace(MAX_SIZE='max_size', properties={'max_size': 9})
+    series = run_series.RunSeries(group, None, emitted.append)
     if on_record == 'more' or kind is intent.TakenOver:
         with pytest.raises(kind):
             series.settle(left, lambda: ())
