@@ -57,7 +57,9 @@ class SuccessorWatch:
         for one in left:
             self._look_at = time.monotonic() + LOOK_EVERY
             signal = signals.Signal[model.Action](member=arrival.name_in(one), reason=one.reason)
-            if isinstance(decide.answer(signal, seen), decide.Start):
+            answer = decide.answer(signal, seen)
+            # A plan with the same successor is not an answer to what is reported of it.
+            if isinstance(answer, decide.Start) and answer.plan.new != plan.new:
                 raise exceptions.Stopped(
                     f'{one.member}, the successor, was reported sick meanwhile',
                     'Another successor is chosen next, without another signal',

@@ -51,7 +51,10 @@ def is_only_removing(group: Any, left: model.Replacement, keep: Keep) -> bool:
 
 def within_max_size(group: Any, left: model.Replacement) -> model.Replacement:
     """What is on record, as far as the group may still have so many members."""
-    return pairs.within(left, group.properties[group.MAX_SIZE])
+    max_size = group.properties[group.MAX_SIZE]
+    if left.size <= max_size:
+        return left
+    return pairs.within(left, max_size, pairs.kept_beside(group_members.look(group), left))
 
 
 class RunSeries:

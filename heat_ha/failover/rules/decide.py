@@ -7,7 +7,6 @@ volume leads to in ``volume_rules``.
 """
 
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 
 from heat_ha import signals
@@ -15,6 +14,7 @@ from heat_ha.failover import model
 from heat_ha.failover.rules import (
     arrival,
     later,
+    limited,
     plan_builder,
     repeats,
     replaced,
@@ -128,26 +128,6 @@ def _find(candidates: Sequence[model.Candidate], named: str) -> groups.Member | 
     return members.find([c.member for c in candidates], named)
 
 
-def limits_refusal(
-    limits: model.Limits, past: Sequence[datetime.datetime], now: datetime.datetime
-) -> str | None:
-    """Why cooldown or the flapping guard forbid a failover now, or None."""
-    left = later.cooldown_left(limits.cooldown, past, now)
-    if left:
-        return (
-            f'the last failover was {limits.cooldown - left:.0f} s ago and the cooldown is '
-            f'{limits.cooldown:.0f} s'
-        )
-    if limits.max_failovers and limits.period:
-        recent = [p for p in past if abs((now - p).total_seconds()) < limits.period]
-        if len(recent) >= limits.max_failovers:
-            return (
-                f'{len(recent)} failovers within {limits.period:.0f} s reach max_failovers '
-                f'({limits.max_failovers}): the group is flapping and a person should look'
-            )
-    return None
-
-
 def answer(signal: signals.Signal[model.Action], seen: model.Observation) -> Answer:
     """What the signal leads to.
 
@@ -222,6 +202,9 @@ def _with_open_plan(
         is_to_new = later.active_is_unwell(seen)
     if signal.action is model.Action.RETRY and work.has_failed_hook(plan):
         return Refuse('a config in a server is run again only by the signal resume')
+    if signal.action is model.Action.RETRY and ways_out.is_started_again(plan, seen):
+        why = 'somebody has started the old active again: resume shuts it off, fail_back keeps it'
+        return Change(work.put_off(seen.record, seen.now), why)
     match signal.action:
         case model.Action.FAIL_BACK:
             return _back(signal, seen, plan)
@@ -240,7 +223,7 @@ def _with_open_plan(
                 return later.Remember(why, until=later.FOR_HEAT)
             return Start(ways_out.with_successor(plan, seen, found[0], is_sick=True))
         case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
-            plan, seen.chained
+            signal, seen, plan
         ):
             return Start(ways_out.as_failover(plan, seen, signal.reason))
         case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
@@ -406,9 +389,9 @@ def _failover(
     if not seen.candidates:
         # Nobody has lost a member: the group was given this size.
         return Refuse('the group has no member, and none is made for it: raise its size first')
-    limited = _limited(seen)
-    if limited is not None:
-        return limited
+    held = limited.of_active(seen)
+    if held is not None:
+        return held if isinstance(held, later.Remember) else Refuse(held)
     held_back = repeats.refusal(signal, seen)
     if held_back is not None:
         return Refuse(held_back)
@@ -426,19 +409,6 @@ def _failover(
     replaces = replaced.after_failover(seen, active, new)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
-
-
-def _limited(seen: model.Observation) -> Refuse | later.Remember | None:
-    """What the limits make of an alarm about the active; None when they allow a failover."""
-    without_cooldown = dataclasses.replace(seen.limits, cooldown=0.0)
-    flapping = limits_refusal(without_cooldown, seen.past_failovers, seen.now)
-    if flapping is not None:
-        return Refuse(flapping)
-    limited = limits_refusal(seen.limits, seen.past_failovers, seen.now)
-    if limited is None:
-        return None
-    left = later.cooldown_left(seen.limits.cooldown, seen.past_failovers, seen.now)
-    return later.after_cooldown(limited, left, seen) or Refuse(limited)
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:

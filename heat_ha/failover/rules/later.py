@@ -103,11 +103,14 @@ def cooldown_left(
 def after_cooldown(reason: str, seconds: float, seen: model.Observation) -> Remember | None:
     """What becomes of an alarm in the cooldown: it waits for its end if the active is down.
 
-    It is decided again in between, so that no clock that is set back has it wait for longer.
+    It is decided again in between, so that no clock that is set back has it wait for longer. What
+    is left of the cooldown shrinks meanwhile and the signal ages, so its age is bounded by the
+    whole of the cooldown: no signal that came within it is older at its end.
     """
     if not active_is_unwell(seen):
         return None
-    return Remember(reason, until=seconds + FOR_HEAT, due_in=min(seconds + 0.1, LONGEST_WAIT))
+    until = seen.limits.cooldown + FOR_HEAT
+    return Remember(reason, until=until, due_in=min(seconds + 0.1, LONGEST_WAIT))
 
 
 def without_successor(reason: str, seen: model.Observation) -> Remember | None:

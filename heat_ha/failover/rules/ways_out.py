@@ -8,9 +8,20 @@ like ``decide``, which asks it.
 import dataclasses
 from collections.abc import Collection
 
+from heat_ha import signals
+from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind, StepState
-from heat_ha.failover.rules import plan_builder, plan_changes, replaced, standbys, suspicion
+from heat_ha.failover.rules import (
+    later,
+    limited,
+    plan_builder,
+    plan_changes,
+    repeats,
+    replaced,
+    standbys,
+    suspicion,
+)
 from heat_ha.groups import model as groups
 
 # Characters of a name that are shown in a way out.
@@ -97,8 +108,8 @@ def _replaces(plan: model.Plan, new: model.MemberServer, *, is_sick: bool) -> tu
     return tuple(name for name in names if name != new.member)
 
 
-def becomes_failover(plan: model.Plan, chained: groups.Chained | None) -> bool:
-    """Whether an alarm about who the plan takes from asks for more than the plan does.
+def asks_for_more(plan: model.Plan, chained: groups.Chained | None) -> bool:
+    """Whether an alarm about who a plan takes from asks for more than the plan does.
 
     :param chained: what the alarm wants replaced afterwards.
     """
@@ -106,6 +117,39 @@ def becomes_failover(plan: model.Plan, chained: groups.Chained | None) -> bool:
         return False
     is_wish = plan.cause is model.Cause.SWITCHOVER
     return is_wish or (chained is not None and plan.chained is None)
+
+
+def becomes_failover(
+    signal: signals.Signal[model.Action], seen: model.Observation, plan: model.Plan
+) -> bool:
+    """Whether an alarm about who an open plan takes from makes it a failover that replaces it.
+
+    Invariant: it asks for more than the plan does; and without evidence that the active is unwell,
+    it would be carried out if no plan were open: neither a limit nor an earlier answer holds it
+    back.
+    """
+    if not asks_for_more(plan, seen.chained):
+        return False
+    if signal.member is None and (seen.is_overtaken or later.is_late_copy(seen)):
+        return False
+    if later.active_is_unwell(seen):
+        return True
+    return limited.of_active(seen) is None and repeats.refusal(signal, seen) is None
+
+
+def is_started_again(plan: model.Plan, seen: model.Observation) -> bool:
+    """Whether the server that was shut off runs, and still has what is to be taken from it.
+
+    Whoever has started it may be about to give it everything back, so nothing but a person, or an
+    alarm, has it shut off once more.
+    """
+    kinds = {kind: [s for s in plan.steps if s.kind is kind] for kind in StepKind}
+    was_shut_off = any(s.state is StepState.DONE for s in kinds[StepKind.STOP_SERVER])
+    has_it = any(s.state is not StepState.DONE for s in kinds[StepKind.DETACH])
+    if plan.old is None or not (was_shut_off and has_it):
+        return False
+    old = [c for c in seen.candidates if standbys.is_active(c.member, plan.old)]
+    return any(c.server is not None and c.server.status is ServerStatus.ACTIVE for c in old)
 
 
 def as_failover(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
@@ -207,7 +251,8 @@ def back(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
         for s in plan.steps
         if s.kind is StepKind.ADD_MEMBER and s.state is not StepState.PENDING
     )
-    going = (plan_builder.added(plan),) if made else ()
+    here = {c.member.name for c in seen.candidates}
+    going = tuple({plan_builder.added(plan)} & here) if made else ()
     built = plan_builder.build(
         quiet, model.Cause.SWITCHOVER, reason, plan.new, plan.old, going, has_added=bool(made)
     )
@@ -248,14 +293,17 @@ def dropped(seen: model.Observation) -> Dropped:
     is_all_there = bool(places) and not elsewhere
     made = plan_builder.added(plan)
     left = [*elsewhere, *(f'member {name} is not replaced' for name in plan.replaces)]
-    is_there = any(c.member.name == made for c in seen.candidates)
+    # On the way back nobody was reported sick, and who was made before goes.
+    is_failover = plan.cause is model.Cause.FAILOVER
+    is_there = is_failover and any(c.member.name == made for c in seen.candidates)
     if is_there and (active is None or active.member != made):
         left.append(f'member {made}, made for this failover, is not removed')
-    suspects = set(record.suspects) | set(plan.replaces)
+    sick = plan.replaces if is_failover else ()
+    suspects = set(record.suspects) | set(sick)
     if active is not None:
         suspects.discard(active.member)
     without = dataclasses.replace(
-        suspicion.with_suspects(record, suspects, plan.replaces, plan.created),
+        suspicion.with_suspects(record, suspects, sick, plan.created),
         plan=None,
         state=model.State.READY,
         reason='',

@@ -165,7 +165,7 @@ def _is_about_old(
     """Whether a kept signal says of who the plan takes from what the plan does not know."""
     is_meant = plan.old is not None and plan.old.server == one.server
     is_meant = is_meant and (one.is_named or active == plan.old)
-    return is_meant and ways_out.becomes_failover(plan, one.chained)
+    return is_meant and ways_out.asks_for_more(plan, one.chained)
 
 
 def is_about_successor(one: model.Remembered, plan: model.Plan) -> bool:

@@ -76,13 +76,21 @@ def resumed(
     return dataclasses.replace(left, pairs=pairs)
 
 
-def within(left: model.Replacement, max_size: int) -> model.Replacement:
+def within(left: model.Replacement, max_size: int, kept: int = 0) -> model.Replacement:
     """What an earlier run left, for a group that may have been given a lower limit since.
 
     Invariant: nobody is made beyond what the template allows now; a group with a limit of 0 is
     parked and stays empty.
+
+    :param kept: members beyond the limit that are only kept for a look.
     """
-    return dataclasses.replace(left, size=min(left.size, max_size))
+    return dataclasses.replace(left, size=min(left.size, max_size + kept if max_size else 0))
+
+
+def kept_beside(seen: model.Group, left: model.Replacement) -> int:
+    """How many members are only kept for a look: failed ones that are not part of the intent."""
+    own = {*left.given_up, *(name for pair in left.pairs for name in (pair.victim, pair.new))}
+    return sum(one.is_failed and one.name not in own for one in seen.members)
 
 
 def still_open(

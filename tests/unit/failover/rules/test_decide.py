@@ -10,7 +10,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.model import StepKind
-from heat_ha.failover.rules import decide, later, plan_builder, ways_out
+from heat_ha.failover.rules import decide, later, limited, plan_builder, ways_out
 from heat_ha.groups import model as groups
 from tests.unit.failover import worlds
 
@@ -278,7 +278,7 @@ def test_a_failover_on_record_from_the_future_holds_back_no_longer_than_one_of_t
 ):
     limits = model.Limits(cooldown=60, max_failovers=1, period=60)
     past = (worlds.NOW + datetime.timedelta(seconds=ahead),)
-    assert (decide.limits_refusal(limits, past, worlds.NOW) is not None) is is_refused
+    assert (limited.refusal(limits, past, worlds.NOW) is not None) is is_refused
 
 
 @pytest.mark.parametrize('action', [None, model.Action.FAILOVER, model.Action.SWITCHOVER])

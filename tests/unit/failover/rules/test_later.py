@@ -144,8 +144,22 @@ def test_the_alarm_of_an_active_that_is_down_waits_for_the_end_of_the_cooldown()
 
 def test_a_signal_in_a_long_cooldown_is_decided_now_and_then():
     world = worlds.seen((worlds.candidate('a', ServerStatus.SHUTOFF), worlds.candidate('b')))
+    world = dataclasses.replace(world, limits=model.Limits(cooldown=86_400.0))
     found = later.after_cooldown('cooldown', 86_400.0, world)
     assert found.due_in == later.LONGEST_WAIT and found.until > 86_400
+
+
+@pytest.mark.parametrize('cooldown', [60.0, 3600.0, 5000.0, 86_400.0, 30 * 86_400.0])
+def test_no_signal_is_given_up_while_a_cooldown_lasts(cooldown):
+    world = worlds.seen((worlds.candidate('a', ServerStatus.SHUTOFF), worlds.candidate('b')))
+    world = dataclasses.replace(world, limits=model.Limits(cooldown=cooldown))
+    # It came right after the failover, and is decided again and again.
+    age, left = 0.0, cooldown
+    while left > 0:
+        found = later.after_cooldown('cooldown', left, world)
+        assert age <= found.until, (age, left)
+        age, left = age + found.due_in, left - found.due_in
+    assert age < cooldown + 1
 
 
 @pytest.mark.parametrize('figure', [10.0**12, float('inf'), float('nan'), 1e300])

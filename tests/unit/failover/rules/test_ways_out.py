@@ -18,6 +18,9 @@ CHAINED = groups.Chained('replace', 1, groups.Order.CREATE_FIRST)
 HOOK = model.Hook('c1', {}, 60.0, 0.0, model.OnFailure.STOP)
 GROUP = tuple(worlds.candidate(name) for name in 'abc')
 
+# The same once the old active was shut off.
+SHUT_OFF = (worlds.candidate('a', ServerStatus.SHUTOFF), *GROUP[1:])
+
 
 def world(**changes):
     return worlds.seen(
@@ -321,7 +324,7 @@ def test_an_alarm_that_names_nobody_means_the_new_active_once_it_has_everything_
 
 def test_only_a_person_has_a_config_in_a_server_run_again():
     for name in MOVES:
-        seen = stopped_world(name)
+        seen = stopped_world(name, candidates=SHUT_OFF)
         found = decide.answer(signals.Signal(model.Action.RETRY), seen)
         is_hook = seen.record.plan.step(name).kind in (StepKind.QUIESCE, StepKind.ACTIVATE)
         assert isinstance(found, decide.Refuse if is_hook else decide.GoOn), name
@@ -413,7 +416,7 @@ def test_of_a_plan_that_made_a_member_just_the_old_active_is_replaced():
 def test_a_plan_whose_successor_left_the_group_goes_on_to_one_of_the_group(name):
     """An update of the stack may name another group, or have changed the successor's server."""
     other_group = tuple(worlds.candidate(name) for name in 'de')
-    new_server = (GROUP[0], worlds.candidate('b', servers=('other',)), GROUP[2])
+    new_server = (SHUT_OFF[0], worlds.candidate('b', servers=('other',)), GROUP[2])
     for candidates, wanted in ((other_group, 'd'), (new_server, 'c')):
         seen = stopped_world(name, candidates=candidates)
         for action in (model.Action.RESUME, model.Action.RETRY):

@@ -176,3 +176,14 @@ def test_what_is_left_is_carried_out_within_a_limit_that_was_lowered_since():
         run = worlds.Run(heat, pairs.within(wanted, most), model.Rolling())
         run.to_the_end()
         assert len(heat.members) == min(most, 3), (most, run.steps)
+
+
+def test_a_limit_that_was_not_lowered_leaves_room_for_who_is_only_kept_for_a_look():
+    left = worlds.replacement(('b', 'x'), size=3, given_up=('y',))
+    for failed, beside in ((('a',), 1), (('b', 'x', 'y'), 0), ((), 0)):
+        seen = worlds.group('c', *(worlds.member(name, is_failed=True) for name in failed))
+        found = pairs.kept_beside(seen, left)
+        assert found == beside, failed
+        assert pairs.within(left, 2, found).size == 2 + beside
+    # A parked group stays empty, whoever is kept.
+    assert pairs.within(left, 0, 1).size == 0
