@@ -163,12 +163,12 @@ def test_a_failover_leaves_the_failed_update_of_the_active_alone(engine, cloud):
     group, loaded = loaded_group(engine, stack)
 
     replacing.add_member(group, requested_by='failover', name='added', keep=(active.member,))
-
     assert servers(engine, stack)['added'] and cloud.holder('v1') == active.server
     assert servers(engine, stack)[active.member] == before[active.member]
     del loaded
 
 
+@pytest.mark.usefixtures('impatient')
 def test_a_signal_that_names_a_member_to_which_an_update_has_given_another_server_is_not_lost(
     engine, cloud
 ):
