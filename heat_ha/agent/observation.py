@@ -257,11 +257,12 @@ class Observer:
         """Whether what sources claimed of a suspect stands while they are silent.
 
         Another agent may have their reports, or one that was restarted since. But what is as old as
-        a report that counts no longer is nothing against heartbeats.
+        a report that counts no longer is nothing against signs of life, also of unseen times.
         """
-        sent = self._table.heartbeats_since(suspect.host, suspect.changed)
-        is_alive = sent >= decide.HEARTBEATS_TO_RETURN
-        return self._reports.is_valid(suspect.changed, now) or not is_alive
+        host, since = suspect.host, suspect.changed
+        is_alive = self._table.heartbeats_since(host, since) >= decide.HEARTBEATS_TO_RETURN
+        is_alive |= heartbeats.is_written_since(self._table.services.get(host), since)
+        return self._reports.is_valid(since, now) or not is_alive
 
     def _others(self, incident: Incident, moment: Moment) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""

@@ -246,9 +246,9 @@ def _break(observation: Observation, incident: Incident) -> Step:
     reason = observation.judgement.reason
     if _is_back(observation, incident):
         return Enter(f'it lives: {reason}', Phase.CLOSED)
-    is_known = observation.service is not None
-    if is_known and incident.agreed and observation.judgement.is_denied:
-        # On record, so that the time in which it must be down begins again, whoever looks next.
+    if incident.agreed and observation.judgement.is_denied:
+        # On record, so that the time in which it must be down begins again, whoever looks next. A
+        # word is taken back also while Nova does not answer, or does not show the host.
         return Enter(reason, Phase.SUSPECT)
     return Wait(reason)
 
