@@ -235,6 +235,7 @@ class Agent:
         now = time.time()
         if services:
             self._reports.expire(services, now)
+            self._reports.check(services, now)
         self._monitor.update(
             services, heartbeats.long_silent(services, self._settings.host.old_silence)
         )

@@ -293,7 +293,9 @@ def _confirmed(observation: Observation, incident: Incident, settings: Settings)
             )
         return Enter('an operator has disabled its nova-compute meanwhile', Phase.CLOSED)
     if observation.judgement.verdict is Verdict.UNKNOWN:
-        return Wait(observation.judgement.reason)
+        reason = observation.judgement.reason
+        is_back = _is_back(observation, incident)
+        return Enter(f'it lives: {reason}', Phase.CLOSED) if is_back else Wait(reason)
     if hold := _hold(observation, incident, settings):
         return hold
     if observation.turn:

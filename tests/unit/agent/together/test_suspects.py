@@ -301,3 +301,68 @@ def test_a_host_that_nova_does_not_show_is_not_switched_off(begin, by):  # noqa:
     scene.world.services = {'c1': removed, **scene.world.services}
     scene.tick(30)
     assert scene.phase('c1') == 'done'
+
+
+NOVAS = [('nova_notifications',), ('services_api', 'nova_notifications')]
+
+
+def mark(scene, phase):
+    """Let somebody mark c1, which is dead, and bring its incident into a phase."""
+    scene.tick(30)
+    scene.world.fails = True
+    scene.clock.dead.add('c1')
+    scene.agent.report('nova_notifications', said(Claimed.DOWN))
+    scene.tick(20)
+    known = scene.store.all('incident')['c1']
+    value = {**known.value, 'phase': phase.value, 'changed': scene.clock.now}
+    scene.store.put('incident', 'c1', value, known.version)
+
+
+def live(scene, **more):
+    """Let c1 live, in use by Nova."""
+    scene.clock.dead.discard('c1')
+    scene.world.fails = False
+    scene.world.power['c1'] = 'on'
+    scene.world.tried.clear()
+    scene.world.services['c1'] = dataclasses.replace(
+        scene.world.services['c1'], is_up=True, is_forced_down=False, is_disabled=False,
+        heartbeat_at=scene.clock.now, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize('confirm', NOVAS)
+@pytest.mark.parametrize('is_restarted', [False, True])
+@pytest.mark.parametrize('phase', [Phase.SUSPECT, Phase.CONFIRMED, Phase.DEFERRED, Phase.DROPPED])
+def test_a_mark_that_nova_does_not_show_any_more_fences_no_host_that_was_added_again(
+    begin,  # noqa: F811
+    confirm,
+    phase,
+    is_restarted,
+):
+    scene = begin(confirm=confirm)
+    mark(scene, phase)
+    gone = scene.world.services.pop('c1')
+    scene.tick(310)
+    scene.world.services = {'c1': gone, **scene.world.services}
+    live(scene, service_id='new')
+    if is_restarted:
+        scene.agent = make(scene.world, scene.store, confirm=confirm, settle=5.0)
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+    # Its next failure is not the one that the old mark was about.
+    scene.agent._observer._rule = service.confirmation.parse(
+        ['nova_notifications'], [], ['nova_notifications']
+    )
+    scene.clock.dead.add('c1')
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+def test_a_mark_counts_for_as_long_as_nova_shows_no_life_after_it(begin):  # noqa: F811
+    scene = begin(confirm=('nova_notifications',))
+    mark(scene, Phase.CONFIRMED)
+    scene.tick(3600)
+    assert scene.phase('c1') == 'confirmed'
+    scene.world.fails = False
+    scene.tick(30)
+    assert scene.phase('c1') == 'done'
