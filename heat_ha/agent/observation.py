@@ -144,8 +144,7 @@ class Observer:
         """What is left on a host that is back; None while it is not certain that nothing is."""
         found, incident = self._nova.leftovers(observation.host), observation.incident
         since = incident.changed if incident is not None else 0.0
-        now = time.monotonic()
-        is_certain = self._empty.is_believed(observation.host, since, not found, now)
+        is_certain = self._empty.is_believed(observation.host, since, not found, time.monotonic())
         return found if is_certain else None
 
     def _look_at_power(self, incident: Incident | None) -> None:
@@ -250,18 +249,20 @@ class Observer:
             # Who has fallen silent since has not taken it back. Who has resolved it has, unless the
             # host is fenced already: then its sender may have forgotten.
             gone = {None, model.Claimed.RESOLVED} if incident.phase in _RELY_ON_PROOF else {None}
-            claims |= {s: model.Claimed.DOWN for s in incident.agreed if claims.get(s) in gone}
+            stands = set(incident.agreed) - self._reports.refuted(seen[1], incident.changed)
+            claims |= {s: model.Claimed.DOWN for s in stands if claims.get(s) in gone}
         return dataclasses.replace(confirmation.judge(self._rule, claims), is_denied=is_denied)
 
     def _is_remembered(self, suspect: Incident, now: float) -> bool:
         """Whether what sources claimed of a suspect stands while they are silent.
 
-        Another agent may have their reports, or one that was restarted since. But what is as old as
-        a report that counts no longer is nothing against heartbeats.
+        Another agent, or one of before, may have their reports. But what is as old as one that
+        counts no longer is nothing against signs of life, also of times in which nobody looked.
         """
-        sent = self._table.heartbeats_since(suspect.host, suspect.changed)
-        is_alive = sent >= decide.HEARTBEATS_TO_RETURN
-        return self._reports.is_valid(suspect.changed, now) or not is_alive
+        host, since = suspect.host, suspect.changed
+        has_sent = self._table.heartbeats_since(host, since) >= decide.HEARTBEATS_TO_RETURN
+        has_lived = heartbeats.is_written_since(self._table.services.get(host), since)
+        return self._reports.is_valid(since, now) or not (has_sent or has_lived)
 
     def _others(self, incident: Incident, moment: Moment) -> _Others:
         """What speaks against acting on a host: a storm, and a doubt about other hosts."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 
 from heat_ha.agent import model, sources
 from heat_ha.agent.model import Claimed
-from heat_ha.agent.rules import claims, reports
+from heat_ha.agent.rules import claims, heartbeats, reports
 from heat_ha.cloud import model as cloud
 
 # Alerts of one sender about one host; beyond that the oldest one is dropped.
@@ -101,6 +101,25 @@ class ReportTable:
         with self._guard:
             found = self._reports.get(host, {}).values()
             return sorted({r.source for r in found if r.claimed is Claimed.UP and r.at > since})
+
+    def refuted(self, service: cloud.ComputeService | None, at: float) -> frozenset[str]:
+        """The sources whose claim of a time, that the host is down, Nova itself shows to be over.
+
+        What Nova has notified of, its record shows as well. So a notification does not outlast the
+        mark that it was about, also when that was lost which says so, or the service was deleted.
+        """
+        is_in_use = heartbeats.is_written_since(service, at)
+        return self._lasting if is_in_use else frozenset()
+
+    def check(self, services: Mapping[str, cloud.ComputeService], now: float) -> None:
+        """Take back what lasts of reports, where Nova itself shows that it is over."""
+        with self._guard:
+            for host, of_host in self._reports.items():
+                service = services.get(host)
+                for key, one in of_host.items():
+                    is_down = one.claimed is Claimed.DOWN
+                    if is_down and one.source in self.refuted(service, one.at):
+                        of_host[key] = dataclasses.replace(one, claimed=Claimed.SILENT, at=now)
 
     def expire(self, hosts: Collection[str], now: float) -> None:
         """Drop reports that are old, or about hosts that Nova does not have: senders may lie.

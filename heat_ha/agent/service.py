@@ -25,6 +25,7 @@ from heat_ha.agent import (
     model,
     observation,
     power_watch,
+    recorded,
     report_table,
     resumer,
     service_table,
@@ -92,6 +93,8 @@ class Agent:
         self._are_domains_checked = False
         # All on record, as the last round has read them.
         self._incidents: Mapping[str, Incident] = {}
+        # The hosts of those that are open, or were a day ago; None before the first round.
+        self._on_record: frozenset[str] | None = None
         self._finished_at = time.monotonic()
         self._log = decision_log.DecisionLog(settings.name)
         self._table = service_table.ServiceTable(nova, monitor)
@@ -118,7 +121,7 @@ class Agent:
 
         A host that Nova does not have is only counted: nobody waits for an answer.
         """
-        if not self._table.services:
+        if not self._table.services or self._on_record is None:
             # Nova names its own hosts. The next round drops those that it does not have.
             self._add(source, parsed, parsed.host)
             return
@@ -135,7 +138,7 @@ class Agent:
             now.
         """
         services = self._table.services
-        if not services:
+        if not services or self._on_record is None:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
         host = self._host_of(source, parsed)
         if host not in services:
@@ -144,8 +147,9 @@ class Agent:
 
     def _host_of(self, source: str, parsed: reports.ParsedReport) -> str:
         """Nova's name of the host that is meant. :raises exceptions.Refused: see ``match``."""
-        # What was the name of one host a moment ago does not mean another one now (S2).
-        known = self._table.remembered()
+        # What was the name of one host a moment ago does not mean another one now (S2), also for an
+        # agent that began since.
+        known = self._table.remembered() | (self._on_record or frozenset())
         if source == sources.NovaNotifications.name:
             # Nova writes its own names.
             known &= {parsed.host}
@@ -229,12 +233,14 @@ class Agent:
         pools = worker.Pools(pool, slow or pool)
         self._table.refresh()
         services = self._table.services
-        recorded = self._observer.recorded()
-        incidents = self._incidents = recorded.incidents
+        known = self._observer.recorded()
+        incidents = self._incidents = known.incidents
         self._renewal.look(incidents)
         now = time.time()
+        self._on_record = _names(known, now)
         if services:
             self._reports.expire(services, now)
+            self._reports.check(services, now)
         self._monitor.update(
             services, heartbeats.long_silent(services, self._settings.host.old_silence)
         )
@@ -245,9 +251,9 @@ class Agent:
         if services and not self._are_domains_checked:
             self._are_domains_checked = True
             _warn_of_empty(moment.domains)
-        for host, why in recorded.unreadable.items():
+        for host, why in known.unreadable.items():
             self._log.line(host, f'host={host} is left alone: {why}', logging.WARNING)
-        for host in sorted((set(services) | set(incidents)) - set(recorded.unreadable)):
+        for host in sorted((set(services) | set(incidents)) - set(known.unreadable)):
             observed = self._observer.observe(host, moment)
             step = decide.next_step(observed, self._settings.host)
             phase, age = None, float('inf')
@@ -262,6 +268,13 @@ class Agent:
             self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
         return pause
+
+
+def _names(known: recorded.Recorded, now: float) -> frozenset[str]:
+    """The hosts that are Nova's by what is on record, also while Nova does not show them."""
+    since = now - service_table.REMEMBERED
+    named = {h for h, one in known.incidents.items() if one.is_open or one.changed >= since}
+    return frozenset(named | set(known.unreadable))
 
 
 def _warn_of_empty(domains: Mapping[str, Collection[str]]) -> None:

@@ -13,6 +13,7 @@ from heat_ha.agent.adapters import store as agent_store
 from heat_ha.agent.rules import by_hand, decide
 from heat_ha.agent.rules.dispatch_rules import DispatchState
 from heat_ha.cloud.model import ComputeService
+from heat_ha.rescue.rules import held_back
 
 LOG = logging.getLogger(__name__)
 
@@ -25,7 +26,11 @@ Services = Callable[[], Mapping[str, ComputeService]]
 # In these nobody signals policies any more, before the host fails again.
 _OVER = (model.Phase.QUARANTINED, model.Phase.CLOSED, model.Phase.DROPPED)
 
-# The turns of policies that are not at their end.
+# In these a policy that was dropped can still be released.
+_BEING_RESCUED = (model.Phase.RESCUING, model.Phase.DONE)
+
+# The turns of policies that are held back, and of those that are not at their end.
+_HELD = ('deferred',)
 _OPEN_TURNS = ('waiting', 'signalled', 'deferred')
 
 
@@ -100,8 +105,8 @@ def _decide(store: Any, host: str, entry: Any, rescues: Any, is_release: bool, b
     now = time.time()
     new = decide.released(old, by, now) if is_release else decide.dropped(old, by, now)
     state = DispatchState.WAITING if is_release else DispatchState.DROPPED
-    held = (DispatchState.DEFERRED.value,)
-    changed = _with_turns(rescues.value, held, state) if rescues else None
+    is_dropped_too = is_release and old.phase in _BEING_RESCUED
+    changed = _with_turns(rescues.value, _HELD, state, is_dropped_too) if rescues else None
     if is_release and old.phase in _OVER and rescues and changed != rescues.value:
         raise exceptions.Refused(
             f'host {host} is {old.phase.value}, so nobody rescues its servers any more',
@@ -136,12 +141,25 @@ def _has_turns(value: dict[str, Any], states: tuple[str, ...]) -> bool:
     return any(row['turn'] in states for row in value['rows'])
 
 
-def _with_turns(value: dict[str, Any], old: tuple[str, ...], new: Any) -> dict[str, Any]:
-    """The record of rescues with the policies of some states in another one."""
+def _with_turns(
+    value: dict[str, Any], old: tuple[str, ...], new: Any, is_dropped_too: bool = False
+) -> dict[str, Any]:
+    """The record of rescues with the policies of some states in another one.
+
+    :param is_dropped_too: also those that the storm guard has held back, and that a person has
+        dropped since: the guard still refuses their signals, and nobody else can take that back.
+    """
     # Why one was held back is no reason any more once it is released.
     changes = {'turn': new.value} | ({'reason': ''} if new is DispatchState.WAITING else {})
     rows = [
-        {key: row[key] for key in row if key != 'in_vain'} | changes if row['turn'] in old else row
+        {key: row[key] for key in row if key != 'in_vain'} | changes
+        if row['turn'] in old or (is_dropped_too and _is_dropped_by_hand(row))
+        else row
         for row in value['rows']
     ]
     return value | {'rows': rows}
+
+
+def _is_dropped_by_hand(row: dict[str, Any]) -> bool:
+    is_dropped = row['turn'] == DispatchState.DROPPED.value
+    return is_dropped and held_back.level_of(row.get('reason', '')) is not None

@@ -246,9 +246,9 @@ def _break(observation: Observation, incident: Incident) -> Step:
     reason = observation.judgement.reason
     if _is_back(observation, incident):
         return Enter(f'it lives: {reason}', Phase.CLOSED)
-    is_known = observation.service is not None
-    if is_known and incident.agreed and observation.judgement.is_denied:
-        # On record, so that the time in which it must be down begins again, whoever looks next.
+    if incident.agreed and observation.judgement.is_denied:
+        # On record, so that the time in which it must be down begins again, whoever looks next. A
+        # word is taken back also while Nova does not answer, or does not show the host.
         return Enter(reason, Phase.SUSPECT)
     return Wait(reason)
 
@@ -293,7 +293,9 @@ def _confirmed(observation: Observation, incident: Incident, settings: Settings)
             )
         return Enter('an operator has disabled its nova-compute meanwhile', Phase.CLOSED)
     if observation.judgement.verdict is Verdict.UNKNOWN:
-        return Wait(observation.judgement.reason)
+        reason = observation.judgement.reason
+        is_back = _is_back(observation, incident)
+        return Enter(f'it lives: {reason}', Phase.CLOSED) if is_back else Wait(reason)
     if hold := _hold(observation, incident, settings):
         return hold
     if observation.turn:

@@ -141,6 +141,16 @@ def doubted_at(
     return written.seen if service.heartbeat_at > proof_at - CLOCKS_APART else None
 
 
+def is_written_since(service: ComputeService | None, since: float) -> bool:
+    """Whether Nova shows a host as up, by a record that was surely written after a time.
+
+    A host that has died is shown as up for a while, but what it wrote last is older than that.
+    """
+    if service is None or service.heartbeat_at is None:
+        return False
+    return service.is_up and service.heartbeat_at > since + CLOCKS_APART
+
+
 def is_silence(
     since: float,
     seconds: float,

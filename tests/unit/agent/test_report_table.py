@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from heat_ha.agent import report_table
@@ -126,3 +128,22 @@ def test_what_was_said_last_is_forgotten_in_the_end(known):
     known.now += report_table.KEPT + 1
     known.table.expire(['c1'], known.now)
     assert len(known.table) == 0
+
+
+@pytest.mark.parametrize('source', ['webhook', 'nova_notifications'])
+def test_what_nova_notified_of_does_not_outlast_what_nova_shows(known, source):
+    known.tell(DOWN, source=source)
+    known.now += 200
+    shown = cloud.ComputeService('c1', 'id', True, False, False)
+    dead = dataclasses.replace(shown, is_up=False, heartbeat_at=known.now)
+    early = dataclasses.replace(shown, heartbeat_at=1000.0 + cloud.CLOCKS_APART)
+    for services in ({}, {'c1': shown}, {'c1': dead}, {'c1': early}):
+        known.table.check(services, known.now)
+        assert known.claims(source) is DOWN
+    known.table.check({'c1': dataclasses.replace(dead, is_up=True)}, known.now)
+    is_novas = source == 'nova_notifications'
+    assert known.claims(source) is (SILENT if is_novas else DOWN)
+    # A mark of later counts again.
+    known.now += 1
+    known.tell(DOWN, source=source)
+    assert known.claims(source) is DOWN

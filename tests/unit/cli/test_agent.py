@@ -21,6 +21,7 @@ from heat_ha.cloud import heat_rpc
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import agent as options
 from heat_ha.fencing import model as fencing
+from heat_ha.rescue.rules import held_back
 
 
 @pytest.fixture
@@ -104,6 +105,25 @@ def test_what_is_released_is_what_somebody_will_signal(store, phase):
     put_turns(store, 'deferred')
     assert agent._by_hand('drop', 'c1') == 0
     assert now(store)[1] == ['dropped']
+
+
+# S6
+@pytest.mark.parametrize('level', [*held_back.Level, None])
+@pytest.mark.parametrize('phase', Phase)
+def test_a_drop_of_what_a_limit_holds_back_can_be_taken_back_while_it_has_a_use(
+    store, phase, level
+):
+    reason = held_back.said_by_guard(level.value, 'too many') if level else 'given up'
+    put(store, phase, ('done', 'deferred'), reason)
+    assert agent._by_hand('drop', 'c1') == 0
+    before = now(store)
+    with contextlib.suppress(exceptions.Refused):
+        agent._by_hand('release', 'c1')
+    if level and phase in (Phase.RESCUING, Phase.DONE):
+        again = 'confirmed' if phase is Phase.DONE else phase.value
+        assert now(store) == (again, ['done', 'waiting'])
+    else:
+        assert now(store) == before
 
 
 @pytest.mark.parametrize(('verb', 'reason'), [('release', ''), ('drop', 'too many')])

@@ -64,14 +64,12 @@ MATTERS = {
         'turn': ('', 'others'), 'trusted_since': (NOW - 60, NOW - 1), 'by': ('', 'ann'),
     },
     Phase.FENCED: {
-        'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
-        'unclear': ('', 'written'),
-        'can_fence': (True, False), 'is_word': (True, False), 'fences': (0, 1, 3),
+        'proof': PROOFS, 'life': ('', 'it beats'), 'unclear': ('', 'written'), 'fences': (0, 1, 3),
+        'isolation': ('', 'cut off'), 'can_fence': (True, False), 'is_word': (True, False),
     },
     Phase.RESCUING: {
-        'proof': PROOFS, 'isolation': ('', 'cut off'), 'life': ('', 'it beats'),
-        'unclear': ('', 'written'),
-        'can_fence': (True, False), 'is_word': (True, False), 'fences': (0, 1, 3),
+        'proof': PROOFS, 'life': ('', 'it beats'), 'unclear': ('', 'written'), 'fences': (0, 1, 3),
+        'isolation': ('', 'cut off'), 'can_fence': (True, False), 'is_word': (True, False),
         'rescues_left': (None, 0, 2), 'looked_at': (NOW - 61, NOW),
     },
     Phase.DONE: {'heartbeats': BEATS, 'looked_at': (NOW - 61, NOW)},
@@ -371,7 +369,9 @@ def test_what_could_not_be_asked_changes_nothing():
         if seen.incident is not None and NOW - seen.incident.changed > SETTINGS.deferred_valid:
             # A person was asked, and has not answered.
             continue
-        assert isinstance(decide.next_step(seen, SETTINGS), decide.Wait), seen
+        step = decide.next_step(seen, SETTINGS)
+        is_taken_back = seen.judgement.is_denied and step == decide.Enter('said', Phase.SUSPECT)
+        assert isinstance(step, decide.Wait) or is_taken_back, seen
 
 
 def test_a_host_in_maintenance_is_the_operators():

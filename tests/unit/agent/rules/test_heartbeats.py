@@ -33,6 +33,14 @@ def test_a_record_that_was_made_anew_is_no_sign_of_life_yet():
     )
 
 
+def test_a_record_is_written_since_only_where_it_shows_life_by_any_of_the_clocks():
+    for service in [None, *MARKS]:
+        for since in (1.0 - cloud.CLOCKS_APART, 2.0 - cloud.CLOCKS_APART - 0.1, 2.0, -1000.0):
+            found = heartbeats.is_written_since(service, since)
+            at = service.heartbeat_at if service is not None and service.is_up else None
+            assert found is (at is not None and at - since > cloud.CLOCKS_APART), (service, since)
+
+
 # A cloud in tenths of a second, so that nothing is rounded.
 INTERVAL, DOWN_TIME = 30, 120
 

@@ -6,11 +6,11 @@ import dataclasses
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.agent import service_table
+from heat_ha.agent import model, service_table
 from heat_ha.agent.model import Claimed
 from heat_ha.agent.rules import reports
 from tests.unit.agent import worlds
-from tests.unit.agent.worlds import store  # noqa: F401
+from tests.unit.agent.worlds import begin, store  # noqa: F401
 
 HOSTS, REPORTS_EVERY, DOWN_AFTER = 40, 10, 60
 
@@ -143,3 +143,41 @@ def test_the_name_of_a_host_that_nova_does_not_show_now_means_no_other_host(
     agent.take('webhook', reports.ParsedReport('c1', Claimed.UP))
     assert agent._reports.has('c1') or not is_shown_again
     assert agent._reports.has(other) is not is_shown_again
+
+
+@pytest.mark.parametrize(
+    ('phase', 'ago', 'is_known'),
+    [
+        ('done', 10 * 86400.0, True),
+        ('confirmed', 10.0, True),
+        ('closed', 3600.0, True),
+        ('closed', 2 * 86400.0, False),
+        ('a phase of a newer version', 10.0, True),
+    ],
+)
+def test_an_agent_that_begins_knows_the_hosts_on_record_before_nova_shows_them(
+    begin,  # noqa: F811
+    phase,
+    ago,
+    is_known,
+):
+    scene = begin(confirm=('webhook',))
+    other = 'c1.cell2.example'
+    gone = scene.world.services.pop('c1')
+    scene.world.services[other] = dataclasses.replace(gone, host=other)
+    scene.world.power[other] = 'on'
+    scene.on_record('c1', model.Phase.DONE, ago)
+    entry = scene.store.get('incident', 'c1')
+    scene.store.put('incident', 'c1', {**entry.value, 'phase': phase}, entry.version)
+    told = reports.ParsedReport('c1', Claimed.DOWN)
+    scene.agent._table.refresh()
+    with pytest.raises(exceptions.CouldNotAsk, match='not been read'):
+        # Nova has answered, but what is on record is not read yet.
+        scene.agent.take('webhook', told)
+    scene.tick(1)
+    if is_known:
+        with pytest.raises(exceptions.CouldNotAsk, match='host c1'):
+            scene.agent.take('webhook', told)
+    else:
+        scene.agent.take('webhook', told)
+    assert scene.agent._reports.has(other) is not is_known

@@ -105,6 +105,95 @@ def test_an_agent_that_is_restarted_goes_on_from_the_report_on_record(begin, con
     assert scene.phase('c1') == 'done'
 
 
+def away(scene, seconds, **how):
+    """Let nobody look for a while, and then an agent begin."""
+    scene.clock.now += seconds
+    for host, mark in scene.world.services.items():
+        if host not in scene.clock.dead:
+            at = scene.clock.now - 2
+            scene.world.services[host] = dataclasses.replace(mark, heartbeat_at=at)
+    scene.agent = make(scene.world, scene.store, **how)
+
+
+@pytest.mark.parametrize('seconds', [400, 7200, 3 * 86400])
+@pytest.mark.parametrize('confirm', [('webhook',), BOTH])
+def test_a_host_that_lived_while_no_agent_ran_is_not_fenced_for_an_old_report(
+    begin,  # noqa: F811
+    seconds,
+    confirm,
+):
+    scene = begin(confirm=confirm)
+    scene.tick(30)
+    if confirm == BOTH:
+        show(scene, up=False)
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(1)
+    assert scene.phase('c1') == 'suspect'
+    show(scene, up=True)
+    away(scene, seconds, confirm=confirm, settle=5.0)
+    scene.tick(40)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+@pytest.mark.parametrize('seconds', [400, 7200, 3 * 86400])
+def test_a_host_that_died_before_no_agent_ran_is_rescued_by_the_next_one(
+    begin,  # noqa: F811
+    seconds,
+):
+    scene = begin(confirm=('webhook',), settle=20.0)
+    scene.tick(30)
+    scene.clock.dead.add('c1')
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(1)
+    assert scene.phase('c1') == 'suspect'
+    away(scene, seconds, confirm=('webhook',), settle=5.0)
+    scene.tick(60)
+    assert scene.phase('c1') == 'done'
+
+
+# S2
+def test_a_host_that_lived_while_nova_was_silent_is_not_fenced_for_an_old_report(
+    begin,  # noqa: F811
+):
+    scene = begin(confirm=('webhook',))
+    scene.tick(30)
+    scene.agent.take('webhook', said(Claimed.DOWN, is_event=True))
+    scene.tick(1)
+    scene.world.can_ask = False
+    scene.tick(400)
+    assert scene.phase('c1') == 'suspect'
+    scene.world.can_ask = True
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+@pytest.mark.parametrize('is_hidden', [True, False])
+@pytest.mark.parametrize('seconds', [10, 400])
+def test_what_is_taken_back_while_nova_does_not_show_the_host_counts(
+    begin,  # noqa: F811
+    is_hidden,
+    seconds,
+):
+    scene = begin(confirm=('webhook',))
+    scene.tick(30)
+    # A person looks after the host: it reports no more, and must not be fenced for that.
+    scene.clock.dead.add('c1')
+    scene.agent.take('webhook', said(Claimed.DOWN))
+    scene.tick(1)
+    assert scene.phase('c1') == 'suspect'
+    shown = scene.world.services['c1']
+    scene.world.can_ask = is_hidden
+    if is_hidden:
+        del scene.world.services['c1']
+    scene.tick(5)
+    scene.agent.report('webhook', said(Claimed.RESOLVED))
+    scene.tick(seconds)
+    scene.world.services = {'c1': shown, **scene.world.services}
+    scene.world.can_ask = True
+    scene.tick(60)
+    assert scene.phase('c1') == 'suspect' and scene.world.tried == []
+
+
 def test_what_one_agent_heard_before_takes_back_nothing_that_another_hears_later(
     begin,  # noqa: F811
 ):
@@ -210,5 +299,70 @@ def test_a_host_that_nova_does_not_show_is_not_switched_off(begin, by):  # noqa:
     scene.tick(30)
     assert scene.phase('c1') == 'confirmed' and scene.world.tried == []
     scene.world.services = {'c1': removed, **scene.world.services}
+    scene.tick(30)
+    assert scene.phase('c1') == 'done'
+
+
+NOVAS = [('nova_notifications',), ('services_api', 'nova_notifications')]
+
+
+def mark(scene, phase):
+    """Let somebody mark c1, which is dead, and bring its incident into a phase."""
+    scene.tick(30)
+    scene.world.fails = True
+    scene.clock.dead.add('c1')
+    scene.agent.report('nova_notifications', said(Claimed.DOWN))
+    scene.tick(20)
+    known = scene.store.all('incident')['c1']
+    value = {**known.value, 'phase': phase.value, 'changed': scene.clock.now}
+    scene.store.put('incident', 'c1', value, known.version)
+
+
+def live(scene, **more):
+    """Let c1 live, in use by Nova."""
+    scene.clock.dead.discard('c1')
+    scene.world.fails = False
+    scene.world.power['c1'] = 'on'
+    scene.world.tried.clear()
+    scene.world.services['c1'] = dataclasses.replace(
+        scene.world.services['c1'], is_up=True, is_forced_down=False, is_disabled=False,
+        heartbeat_at=scene.clock.now, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize('confirm', NOVAS)
+@pytest.mark.parametrize('is_restarted', [False, True])
+@pytest.mark.parametrize('phase', [Phase.SUSPECT, Phase.CONFIRMED, Phase.DEFERRED, Phase.DROPPED])
+def test_a_mark_that_nova_does_not_show_any_more_fences_no_host_that_was_added_again(
+    begin,  # noqa: F811
+    confirm,
+    phase,
+    is_restarted,
+):
+    scene = begin(confirm=confirm)
+    mark(scene, phase)
+    gone = scene.world.services.pop('c1')
+    scene.tick(310)
+    scene.world.services = {'c1': gone, **scene.world.services}
+    live(scene, service_id='new')
+    if is_restarted:
+        scene.agent = make(scene.world, scene.store, confirm=confirm, settle=5.0)
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+    # Its next failure is not the one that the old mark was about.
+    scene.agent._observer._rule = service.confirmation.parse(
+        ['nova_notifications'], [], ['nova_notifications']
+    )
+    scene.clock.dead.add('c1')
+    scene.tick(60)
+    assert scene.phase('c1') == 'closed' and scene.world.tried == []
+
+
+def test_a_mark_counts_for_as_long_as_nova_shows_no_life_after_it(begin):  # noqa: F811
+    scene = begin(confirm=('nova_notifications',))
+    mark(scene, Phase.CONFIRMED)
+    scene.tick(3600)
+    assert scene.phase('c1') == 'confirmed'
+    scene.world.fails = False
     scene.tick(30)
     assert scene.phase('c1') == 'done'
