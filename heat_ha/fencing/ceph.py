@@ -69,6 +69,11 @@ class Ceph(driver.Driver):
         """The addresses."""
         return (self.name, *self._addresses)
 
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]:
+        """Each address: with one that two hosts have, the fence of one shuts out the other."""
+        return tuple((self.name, address) for address in self._addresses)
+
     def power(self) -> tuple[Power, str]:
         """Off while Ceph refuses all of the host's addresses."""
         try:

@@ -98,6 +98,11 @@ class Driver(abc.ABC):
         chosen = sorted(f'{k}={v}' for k, v in self.settings.items() if k not in hidden)
         return (self.name, *chosen)
 
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]:
+        """All that is switched off, each by itself: no other host may have one of them."""
+        return (self.target,) if self.target else ()
+
     @abc.abstractmethod
     def power(self) -> tuple[Power, str]:
         """Ask for the host's power.

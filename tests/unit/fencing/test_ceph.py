@@ -168,6 +168,20 @@ def test_two_hosts_do_not_have_one_address(monitors):
         fences.check()
 
 
+def test_two_hosts_do_not_share_one_of_their_addresses(monitors):
+    text = (
+        'hosts:\n'
+        "  c1: {driver: ceph, addresses: [10.0.0.1, 'fd00::5']}\n"
+        '  c2:\n'
+        '    levels:\n'
+        "      - {driver: ceph, addresses: [10.0.0.2, 'fd00:0::5']}\n"
+        '      - {driver: ceph, addresses: 10.0.0.2}\n'
+    )
+    with pytest.raises(exceptions.Refused, match=r'hosts c1 and c2.*fd00::5'):
+        inventory.parse(text).check()
+    inventory.parse(text.replace('fd00:0::5', 'fd00::6')).check()
+
+
 FENCES = """
 hosts:
   c1:
