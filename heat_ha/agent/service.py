@@ -105,8 +105,9 @@ class Agent:
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
         self._renewal = fence_renewal.FenceRenewal(fences)
         steps = executor.StepExecutor(
-            settings.name, nova, store, fences, self._table, rescues, self._watch.wrong
-        )
+            settings.name, nova, store, fences, self._table, rescues, self._watch.wrong,
+            self._watch.ask_soon,
+        )  # fmt: skip
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
 
     def use(self, found: Mapping[str, sources.Source]) -> None:

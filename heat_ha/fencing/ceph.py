@@ -77,7 +77,10 @@ class Ceph(driver.Driver):
     def power(self) -> tuple[Power, str]:
         """Off while Ceph refuses all of the host's addresses."""
         try:
-            return blocklist.power(self._addresses, self._entries())
+            entries = self._entries()
+            found = len(blocklist.refused(self._addresses, entries))
+            self.is_partial = 0 < found < len(self._addresses)
+            return blocklist.power(self._addresses, entries)
         except Exception as exc:
             # Whatever the library raises. The next look connects again.
             self.close()

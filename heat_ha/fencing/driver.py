@@ -44,6 +44,7 @@ class Driver(abc.ABC):
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
     is somebody's word, for which one look is enough. ``cuts_power`` is False for a driver that
     fences in the storage, OFF being "it cannot write": its host may run on, and report.
+    ``is_partial``: whether the last look saw a part of what it fences shut out, and not all.
     ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
     seconds must be between the two looks that see the power off.
 
@@ -59,6 +60,7 @@ class Driver(abc.ABC):
     is_power_control = True
     cuts_power = True
     is_one_machine = False
+    is_partial = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
 

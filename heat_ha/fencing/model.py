@@ -81,6 +81,7 @@ class Answer:
     """What one fence of a host answered when it was asked for the power; ``at`` in Unix time.
 
     ``level``: its place in the host's levels, from 1. ``address``: where it was asked.
+    ``is_partial``: see ``driver.Driver``.
     """
 
     host: str
@@ -94,3 +95,9 @@ class Answer:
     host_name: str = ''
     uuid: str = ''
     address: str = ''
+    is_partial: bool = False
+
+    @property
+    def shuts_out(self) -> bool:
+        """Whether it keeps the host from working, wholly or in part."""
+        return self.power is Power.OFF or self.is_partial

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.fencing import ceph, driver, inventory, let_in, model
+from heat_ha.fencing import ceph, driver, inventory, let_in, model, survey
 from heat_ha.fencing.driver import Power
 
 SETTINGS = {'driver': 'ceph', 'addresses': ['10.78.0.11', 'fd00::1'], 'timeout': 0.3}
@@ -94,6 +94,16 @@ def test_monitors_that_refuse_fence_nothing(monitors, code):
     with pytest.raises(driver.NotFenced, match='access denied'):
         driver.fence(one, timeout=1.0)
     assert not monitors.listed
+
+
+def test_a_part_of_the_addresses_is_no_fence_and_is_told(monitors):
+    fences = inventory.Inventory({'c1': SETTINGS}, {})
+    for addresses in ([], ['10.78.0.11:0/0'], ['10.78.0.11:0/0', '[fd00::1]:0/0']):
+        monitors.listed = dict.fromkeys(addresses, '2099-01-01T00:00:00.000000+0000')
+        (found,) = survey.ask('c1', fences)
+        assert found.power is (Power.OFF if len(addresses) == 2 else Power.ON)
+        assert found.is_partial is (len(addresses) == 1)
+        assert found.shuts_out is bool(addresses)
 
 
 def test_monitors_that_hang_fence_nothing_and_hold_up_nobody(monitors):
