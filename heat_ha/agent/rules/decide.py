@@ -8,7 +8,7 @@ next one starts from what is on record and what it observes.
 import dataclasses
 
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
-from heat_ha.agent.rules import heartbeats, names
+from heat_ha.agent.rules import heartbeats, names, storage
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -455,14 +455,15 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
         return Wait('Nova does not show the host now')
     if not observation.service.is_forced_down:
         return _let_in_again(observation, incident, 'Nova uses it again')
+    if why := storage.why_not_let_in(incident):
+        return Wait(why)
     if not observation.is_audited:
         return Wait('reopen_when_clean is off: unset forced_down to let it in')
     if observation.leftovers is None:
         return Wait('it is not certain yet that nothing is left on it')
     if observation.leftovers:
-        shown = ', '.join(observation.leftovers[:3]) + (
-            ', …' if len(observation.leftovers) > 3 else ''
-        )
+        more = ', …' if len(observation.leftovers) > 3 else ''
+        shown = ', '.join(observation.leftovers[:3]) + more
         return Wait(f'{len(observation.leftovers)} leftovers: {shown}')
     return Reopen('nothing is left on it', is_clean=True)
 

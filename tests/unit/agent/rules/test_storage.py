@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from heat_ha.agent.model import Incident, Judgement, Observation, Phase, Settings, Verdict
+from heat_ha.agent.rules import decide, storage
+from heat_ha.cloud import model as cloud
+from heat_ha.fencing import model as fencing
+
+NOW = 10_000.0
+
+
+def incident(phase, who):
+    proof = who and fencing.Proof(who, 'x', NOW - 60)
+    return Incident('c1', phase, NOW - 90, 'down', NOW - 30, proof, '', (NOW - 60,))
+
+
+def step_for(known, forced=True, verdict=Verdict.DOWN, **more):
+    service = cloud.ComputeService('c1', 'id', False, forced, False, heartbeat_at=NOW - 10)
+    seen = Observation('c1', known, Judgement(verdict, 'said'), service, NOW, **more)
+    return decide.next_step(seen, Settings())
+
+
+@pytest.mark.parametrize(
+    ('who', 'is_kept'),
+    [
+        ('ceph by a1', True),
+        ('ceph', True),
+        ('redfish and ceph by a1', False),
+        ('ceph and nova_forced_down by a1', False),
+        ('redfish by a1', False),
+        ('Ada by hand', False),
+        (None, False),
+    ],
+)
+def test_only_a_person_gives_a_host_its_storage_back_that_was_never_switched_off(who, is_kept):
+    why = storage.why_not_let_in(incident(Phase.QUARANTINED, who))
+    assert bool(why) is is_kept
+    # The way out, in the order in which it works.
+    order = [why.find(word) for word in ('end c1', 'unfence c1 --by NAME', 'unset forced_down')]
+    assert not is_kept or -1 < order[0] < order[1] < order[2]
+
+
+@pytest.mark.parametrize('is_audited', [True, False])
+@pytest.mark.parametrize('leftovers', [(), None, ('guest',)], ids=repr)
+def test_a_host_that_is_back_waits_for_a_person_where_its_guests_may_run_on(leftovers, is_audited):
+    seen = {'leftovers': leftovers, 'is_audited': is_audited}
+    step = step_for(incident(Phase.QUARANTINED, 'ceph by a1'), **seen)
+    assert isinstance(step, decide.Wait) and 'unfence c1' in step.reason
+    step = step_for(incident(Phase.QUARANTINED, 'redfish and ceph by a1'), **seen)
+    assert isinstance(step, decide.Reopen) is (leftovers == () and is_audited)
+    step = step_for(incident(Phase.QUARANTINED, 'ceph by a1'), forced=False, **seen)
+    assert isinstance(step, decide.Enter) and step.phase is Phase.CLOSED
