@@ -458,7 +458,7 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
     if why := storage.why_not_let_in(incident):
         return Wait(why)
     if not observation.is_audited:
-        return Wait('reopen_when_clean is off: unset forced_down to let it in')
+        return Wait(f'reopen_when_clean is off: {storage.way_in(incident)} to let it in')
     if observation.leftovers is None:
         return Wait('it is not certain yet that nothing is left on it')
     if observation.leftovers:
@@ -478,8 +478,8 @@ def _held_for_operator(observation: Observation, incident: Incident, settings: S
         return Enter(f'nobody has decided within {hours:.0f} h: {incident.reason}', Phase.DROPPED)
     if _is_marked(observation) and observation.heartbeats >= HEARTBEATS_TO_RETURN:
         return Wait(
-            f'{incident.reason}; its nova-compute sends heartbeats again: unset forced_down to let '
-            'it in'
+            f'{incident.reason}; its nova-compute sends heartbeats again: '
+            f'{storage.way_in(incident)} to let it in'
         )
     return Wait(incident.reason)
 

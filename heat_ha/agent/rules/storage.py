@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is different about a host that was fenced in its storage alone: its guests may run on. Pure.
+"""How a host gets its storage back that was fenced there: its old guests may run on. Pure.
 
 Nobody sees from outside which of them do. Nova's evacuations tell only of servers that were moved
 by one, and not of a server that was deleted and made anew.
 """
 
-from heat_ha.agent.model import Incident
+from heat_ha.agent.model import Incident, Phase
+from heat_ha.fencing import model as fencing
 
 
 def why_not_let_in(incident: Incident) -> str:
@@ -14,6 +15,18 @@ def why_not_let_in(incident: Incident) -> str:
         return ''
     return (
         'it was fenced in its storage alone, so old guests may run on it: reboot it, or restart '
-        f'nova-compute and see that none does. Then: heat-ha-agent end {incident.host}; '
-        f'heat-ha-agent unfence {incident.host} --by NAME; unset forced_down'
+        f'nova-compute and see that none does. Then: {_commands(incident)}'
     )
+
+
+def way_in(incident: Incident) -> str:
+    """What a person does to let a host in that the agent does not let in."""
+    if incident.proof is None or fencing.IN_STORAGE.isdisjoint(incident.proof.drivers):
+        return 'unset forced_down'
+    return f'once no old guest runs on it, {_commands(incident)}'
+
+
+def _commands(incident: Incident) -> str:
+    # The end first, because what may be rescued keeps its fence; then what servers need.
+    first = '' if incident.phase is Phase.DROPPED else f'heat-ha-agent end {incident.host}; '
+    return f'{first}heat-ha-agent unfence {incident.host} --by NAME; unset forced_down'

@@ -2,7 +2,7 @@
 import pytest
 
 from heat_ha.agent.model import Incident, Judgement, Observation, Phase, Settings, Verdict
-from heat_ha.agent.rules import decide, storage
+from heat_ha.agent.rules import by_hand, decide, storage
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -50,3 +50,23 @@ def test_a_host_that_is_back_waits_for_a_person_where_its_guests_may_run_on(left
     assert isinstance(step, decide.Reopen) is (leftovers == () and is_audited)
     step = step_for(incident(Phase.QUARANTINED, 'ceph by a1'), forced=False, **seen)
     assert isinstance(step, decide.Enter) and step.phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize(
+    ('phase', 'more'),
+    [
+        (Phase.QUARANTINED, {'is_audited': False}),
+        (Phase.DEFERRED, {'heartbeats': decide.HEARTBEATS_TO_RETURN}),
+        (Phase.DROPPED, {'heartbeats': decide.HEARTBEATS_TO_RETURN}),
+    ],
+)
+@pytest.mark.parametrize('who', ['redfish and ceph by a1', 'redfish by a1'])
+def test_the_way_in_that_is_named_is_one_that_is_not_refused(phase, more, who):
+    known = incident(phase, who)
+    reason = step_for(known, **more).reason
+    assert 'unset forced_down' in reason
+    assert ('unfence c1' in reason) is ('ceph' in who)
+    if 'end c1' in reason:
+        known = decide.ended(known, 'Ada', NOW)
+    if 'ceph' in who:
+        by_hand.check_unfence(known, 'c1', 'Ada')
