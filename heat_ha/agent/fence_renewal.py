@@ -5,8 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from oslo_log import log as logging
+
 from heat_ha.agent.model import Incident
 from heat_ha.fencing import inventory, let_in, model
+
+LOG = logging.getLogger(__name__)
 
 # Seconds between two rounds: several within half of the shortest time that a fence may hold.
 EVERY = 600.0
@@ -43,11 +47,23 @@ class FenceRenewal:
             return
         self._began = now
         held = {i.host: i.proof for i in incidents.values() if i.is_open and i.proof is not None}
-        self._run(lambda: self._renew(held))
+        try:
+            self._run(lambda: self._renew(held))
+        except RuntimeError as exc:
+            # No thread could be started. A fence holds for some rounds yet.
+            self._is_running.release()
+            LOG.warning('the fences are renewed later: %s', exc)
 
     def _renew(self, held: Mapping[str, model.Proof]) -> None:
         try:
             for host, proof in held.items():
-                let_in.keep_off(host, proof, self._fences)
+                self._renew_one(host, proof)
         finally:
             self._is_running.release()
+
+    def _renew_one(self, host: str, proof: model.Proof) -> None:
+        try:
+            let_in.keep_off(host, proof, self._fences)
+        except Exception:
+            # Whatever is wrong with one host keeps no other one from being renewed.
+            LOG.exception('host=%s its fence is not renewed', host)

@@ -54,3 +54,31 @@ def test_a_round_is_begun_after_some_minutes_and_never_beside_another(renewed):
     calls[1]()
     made.look(found)
     assert len(calls) == 2 and renewed == ['done', 'done']
+
+
+def test_a_thread_that_cannot_be_started_stops_no_later_round(renewed, caplog):
+    def full(_call):
+        raise RuntimeError("can't start new thread")
+
+    clock = Clock()
+    made = fence_renewal.FenceRenewal(inventory.parse(''), monotonic=clock, run=full)
+    made.look({'done': incident(Phase.DONE)})
+    assert 'are renewed later' in caplog.text
+    made._run = lambda call: call()
+    clock.now += fence_renewal.EVERY
+    made.look({'done': incident(Phase.DONE)})
+    assert renewed == ['done']
+
+
+def test_a_host_whose_renewal_fails_keeps_no_other_one_waiting(monkeypatch, caplog):
+    found = []
+
+    def keep_off(host, _proof, _fences):
+        found.append(host)
+        raise ValueError('a driver is broken')
+
+    monkeypatch.setattr(let_in, 'keep_off', keep_off)
+    made = fence_renewal.FenceRenewal(inventory.parse(''), run=lambda call: call())
+    made.look({phase.value: incident(phase) for phase in (Phase.DONE, Phase.DROPPED)})
+    assert len(found) == 2 and 'a driver is broken' in caplog.text
+    assert made._is_running.acquire(blocking=False)
