@@ -400,8 +400,7 @@ def _contradicted(
         return Enter(f'{why}; fence it, then release it and confirm that it is off', Phase.DEFERRED)
     if incident.fenced_here >= settings.fences:
         return Enter(
-            f'{why}; it was fenced {incident.fenced_here} times: see whether its power control is '
-            'that of another host',
+            f'{why}; it was fenced {incident.fenced_here} times: {storage.why_it_lives(incident)}',
             Phase.DEFERRED,
         )
     return _fence_again(observation, why)

@@ -30,3 +30,17 @@ def _commands(incident: Incident) -> str:
     # The end first, because what may be rescued keeps its fence; then what servers need.
     first = '' if incident.phase is Phase.DROPPED else f'heat-ha-agent end {incident.host}; '
     return f'{first}heat-ha-agent unfence {incident.host} --by NAME; unset forced_down'
+
+
+def why_it_lives(incident: Incident) -> str:
+    """What a person looks at where a host shows signs of life after each of its fences.
+
+    With the wrong addresses in its entry it would look the same, and write on: so the agent does
+    not go on by itself, although nova-compute may well run on while the storage is fenced.
+    """
+    if incident.proof is None or not incident.proof.leaves_on:
+        return 'see whether its power control is that of another host'
+    return (
+        'see whether the addresses in its entry are all that it has for its storage, and stop its '
+        f'nova-compute or switch it off. Then: heat-ha-agent release {incident.host}'
+    )

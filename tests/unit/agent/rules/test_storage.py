@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from heat_ha.agent.model import Incident, Judgement, Observation, Phase, Settings, Verdict
@@ -70,3 +72,19 @@ def test_the_way_in_that_is_named_is_one_that_is_not_refused(phase, more, who):
         known = decide.ended(known, 'Ada', NOW)
     if 'ceph' in who:
         by_hand.check_unfence(known, 'c1', 'Ada')
+
+
+@pytest.mark.parametrize(
+    ('who', 'words'),
+    [('ceph by a1', 'stop its nova-compute'), ('ceph and ipmi by a1', 'that of another host')],
+)
+def test_a_host_that_lives_after_each_fence_waits_for_a_person_who_is_told_what_to_see(who, words):
+    fences = (NOW - 80, NOW - 70, NOW - 60)
+    known = dataclasses.replace(incident(Phase.RESCUING, who), fences=fences)
+    step = step_for(known, life='it beats')
+    assert isinstance(step, decide.Enter) and step.phase is Phase.DEFERRED
+    assert words in step.reason
+    # The way leads on: once it sends nothing more, the host is fenced again.
+    deferred = dataclasses.replace(known, phase=Phase.DEFERRED)
+    step = step_for(decide.released(deferred, 'Ada', NOW))
+    assert isinstance(step, decide.Fence) and step.is_renewal
