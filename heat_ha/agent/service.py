@@ -103,12 +103,16 @@ class Agent:
             power=power_watch.PowerWatch(fences),
         )  # fmt: skip
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
-        self._renewal = fence_renewal.FenceRenewal(fences)
         steps = executor.StepExecutor(
             settings.name, nova, store, fences, self._table, rescues, self._watch.wrong,
             self._watch.ask_soon,
         )  # fmt: skip
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
+        self._renewal = fence_renewal.FenceRenewal(
+            fences,
+            locked=self._worker.locked,
+            recorded=lambda host: self._observer.recorded().incidents.get(host),
+        )
 
     def use(self, found: Mapping[str, sources.Source]) -> None:
         """Count on these sources to report."""
