@@ -152,11 +152,11 @@ class StepExecutor:
         return False
 
     def _reopen(self, found: Situation, step: decide.Reopen) -> bool:
-        service = found.observation.service
-        assert service is not None
+        service, incident = found.observation.service, found.observation.incident
+        assert service is not None and incident is not None
         if step.is_clean:
             # Before Nova gives it servers, which need their storage.
-            let_in.let_in(found.host, self._fences)
+            let_in.let_in(found.host, self._fences, incident.proof)
         self._nova.reopen(service)
         self._table.refresh()
         return True

@@ -211,6 +211,23 @@ def test_a_host_that_is_let_in_gets_its_storage_back_and_others_are_left_alone(m
 
 
 @pytest.mark.parametrize(
+    ('host', 'who', 'is_named'),
+    [
+        ('c2', 'redfish and ceph by a1', True),
+        ('c2', 'redfish by a1', False),
+        ('c1', 'redfish and ceph by a1', False),
+    ],
+)
+def test_a_fence_that_its_entry_has_no_more_is_named_when_the_host_is_let_in(
+    monitors, caplog, host, who, is_named
+):
+    proof = model.Proof(who, "on Ceph's blocklist: 10.0.0.7", 1.0)
+    let_in.let_in(host, inventory.parse(FENCES), proof)
+    assert ('was not taken back' in caplog.text) is is_named
+    assert ('10.0.0.7' in caplog.text) is is_named
+
+
+@pytest.mark.parametrize(
     ('who', 'is_renewed'),
     [('ceph by a1', True), ('nova_forced_down by a1', False), ('Ada by hand', False)],
 )
