@@ -144,7 +144,8 @@ class Agent:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
         host = self._host_of(source, parsed)
         if host not in services:
-            raise exceptions.CouldNotAsk('nova', f'host {host}', 'it does not show it now')
+            cause = f'it does not show it now{host_names.hint(parsed.host, services)}'
+            raise exceptions.CouldNotAsk('nova', f'host {host}', cause)
         return self._add(source, parsed, host)
 
     def _host_of(self, source: str, parsed: reports.ParsedReport) -> str:
