@@ -25,12 +25,16 @@ LOG = logging.getLogger(__name__)
 # Whoever claims that the host is down when one of these begins goes on record with it.
 _WITH_SOURCES = frozenset({Phase.CONFIRMED, Phase.DEFERRED})
 
+# Nothing is done about a host then before it fails again, or a person decides.
+_LET_BE = frozenset({Phase.CLOSED, Phase.DEFERRED})
+
 
 class StepExecutor:
     """Does what was decided about a host whose lock the caller has.
 
     :param name: of this agent, for the proof of a fence.
     :param wrong: says why a host may not be fenced by its entry; '' when it may.
+    :param let_be: told of a host about which no more is done, and which may have been fenced.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class StepExecutor:
         table: service_table.ServiceTable,
         rescues: dispatcher.Dispatcher,
         wrong: Callable[[str], str] = lambda _host: '',
+        let_be: Callable[[str], None] = lambda _host: None,
     ) -> None:
         self._name = name
         self._nova = nova
@@ -50,6 +55,7 @@ class StepExecutor:
         self._table = table
         self._rescues = rescues
         self._wrong = wrong
+        self._let_be = let_be
         # A test sees that no kind of step is missing.
         self._methods: Mapping[type[decide.Step], Callable[[Situation, Any], bool]] = {
             decide.Wait: self._wait,
@@ -90,6 +96,10 @@ class StepExecutor:
         if step.phase is Phase.SUSPECT or (agreed and step.phase in _WITH_SOURCES):
             new = dataclasses.replace(new, agreed=agreed)
         self._put(found, new)
+        was = old.phase if old is not None else None
+        if step.phase in _LET_BE and was is not Phase.SUSPECT:
+            # A fence of which only a part was done, or that a person has to take back.
+            self._let_be(found.host)
         if step.phase is Phase.DEFERRED:
             metrics.HELD_BACK.inc()
             LOG.warning(
@@ -142,11 +152,11 @@ class StepExecutor:
         return False
 
     def _reopen(self, found: Situation, step: decide.Reopen) -> bool:
-        service = found.observation.service
-        assert service is not None
+        service, incident = found.observation.service, found.observation.incident
+        assert service is not None and incident is not None
         if step.is_clean:
             # Before Nova gives it servers, which need their storage.
-            let_in.let_in(found.host, self._fences)
+            let_in.let_in(found.host, self._fences, incident.proof)
         self._nova.reopen(service)
         self._table.refresh()
         return True

@@ -77,6 +77,8 @@ class FenceWatch:
         self._shown: dict[str, float] = {}
         # Those that have clearly answered once.
         self._reached: set[tuple[str, int]] = set()
+        # Hosts that are asked at the next look.
+        self._wanted: set[str] = set()
         # The thread of each host that is asked because it is about to be fenced.
         self._urgent: dict[str, threading.Thread] = {}
         # Answers are noted by the threads that ask.
@@ -111,6 +113,10 @@ class FenceWatch:
         if limit := self._limit_of_a_first_look(host):
             self._urgent_look(host).join(limit)
         return next((str(one) for one in _wrong(self.found()) if one.host == host), '')
+
+    def ask_soon(self, host: str) -> None:
+        """Ask the fences of a host that is let be: it may still be shut out from its storage."""
+        self._wanted.add(host)
 
     def _limit_of_a_first_look(self, host: str) -> float:
         """How many seconds a host's power controls may take to give a name; 0: not to be asked."""
@@ -187,6 +193,8 @@ class FenceWatch:
         return findings.of_names(*survey.fenced(self._fences, answers), self._table.services)
 
     def _ask(self, host: str) -> None:
+        # Before: what is wanted while they answer is another question.
+        self._wanted.discard(host)
         own = survey.ask(host, self._fences, self._now)
         with self._guard:
             self._note(host, own)
@@ -219,7 +227,7 @@ class FenceWatch:
 
     def _is_due(self, host: str) -> bool:
         own = self._answers.get(host)
-        if own is None:
+        if own is None or host in self._wanted:
             return True
         asked = [one for one in own if one.is_power_control]
         if not asked:
@@ -233,7 +241,7 @@ class FenceWatch:
         if host in wrong:
             return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
-        is_off = any(one.power is model.Power.OFF for one in asked)
+        is_off = any(one.shuts_out for one in asked)
         if is_off and service is not None and service.is_up:
             return age >= SOON
         return 0 < self._interval <= age

@@ -76,7 +76,12 @@ class IsolationMonitor:
         if time.monotonic() - self._pinged_at >= PING_EVERY and self._pinging.acquire(False):
             self._pinged_at = time.monotonic()
             # Without a broker its client waits for long.
-            threading.Thread(target=self._ask_engines, name='ping', daemon=True).start()
+            try:
+                threading.Thread(target=self._ask_engines, name='ping', daemon=True).start()
+            except RuntimeError:
+                # No thread could be started.
+                self._pinging.release()
+                raise
         if self.problem():
             self._trusted_since = None
         elif self._trusted_since is None:

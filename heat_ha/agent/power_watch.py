@@ -113,7 +113,13 @@ class PowerWatch:
                 return
             self._asking.add(host)
             self._asked[host] = now
-        self._run(lambda: self._ask(host, proof))
+        try:
+            self._run(lambda: self._ask(host, proof))
+        except RuntimeError:
+            # No thread could be started.
+            with self._guard:
+                self._asking.discard(host)
+            raise
 
     def _begin(self, proof: model.Proof) -> _Watched:
         # One that seems to be of later, because a clock was set back, may be of any age.

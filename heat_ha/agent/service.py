@@ -106,11 +106,16 @@ class Agent:
             power=power_watch.PowerWatch(fences),
         )  # fmt: skip
         self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
-        self._renewal = fence_renewal.FenceRenewal(fences)
         steps = executor.StepExecutor(
-            settings.name, nova, store, fences, self._table, rescues, self._watch.wrong
-        )
+            settings.name, nova, store, fences, self._table, rescues, self._watch.wrong,
+            self._watch.ask_soon,
+        )  # fmt: skip
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
+        self._renewal = fence_renewal.FenceRenewal(
+            fences,
+            locked=self._worker.locked,
+            recorded=lambda host: self._observer.recorded().incidents.get(host),
+        )
 
     def use(self, found: Mapping[str, sources.Source]) -> None:
         """Count on these sources to report."""
@@ -142,7 +147,8 @@ class Agent:
             raise exceptions.CouldNotAsk('nova', 'its hosts', 'they have not been read yet')
         host = self._host_of(source, parsed)
         if host not in services:
-            raise exceptions.CouldNotAsk('nova', f'host {host}', 'it does not show it now')
+            cause = f'it does not show it now{host_names.hint(parsed.host, services)}'
+            raise exceptions.CouldNotAsk('nova', f'host {host}', cause)
         return self._add(source, parsed, host)
 
     def _host_of(self, source: str, parsed: reports.ParsedReport) -> str:

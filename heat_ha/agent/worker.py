@@ -103,7 +103,7 @@ class HostWorker:
     def _work(self, pools: Pools, host: str, may_be_slow: bool) -> None:
         slow = None
         try:
-            with self._locked(host) as is_mine:
+            with self.locked(host) as is_mine:
                 while is_mine and not self._is_over:
                     found, step = self._next_step(host)
                     if pools.of(step) is pools.slow and not may_be_slow:
@@ -138,7 +138,8 @@ class HostWorker:
         return found, step
 
     @contextlib.contextmanager
-    def _locked(self, host: str) -> Iterator[bool]:
+    def locked(self, host: str) -> Iterator[bool]:
+        """Take the lock of a host, without waiting. :returns: whether the caller has it."""
         lock = self._locks.get_lock(lock_of(host))
         if not lock.acquire(blocking=False):
             yield False

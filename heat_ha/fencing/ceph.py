@@ -69,10 +69,18 @@ class Ceph(driver.Driver):
         """The addresses."""
         return (self.name, *self._addresses)
 
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]:
+        """Each address: with one that two hosts have, the fence of one shuts out the other."""
+        return tuple((self.name, address) for address in self._addresses)
+
     def power(self) -> tuple[Power, str]:
         """Off while Ceph refuses all of the host's addresses."""
         try:
-            return blocklist.power(self._addresses, self._entries())
+            entries = self._entries()
+            found = len(blocklist.refused(self._addresses, entries))
+            self.is_partial = 0 < found < len(self._addresses)
+            return blocklist.power(self._addresses, entries)
         except Exception as exc:
             # Whatever the library raises. The next look connects again.
             self.close()

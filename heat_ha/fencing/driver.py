@@ -44,6 +44,7 @@ class Driver(abc.ABC):
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
     is somebody's word, for which one look is enough. ``cuts_power`` is False for a driver that
     fences in the storage, OFF being "it cannot write": its host may run on, and report.
+    ``is_partial``: whether the last look saw a part of what it fences shut out, and not all.
     ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
     seconds must be between the two looks that see the power off.
 
@@ -59,6 +60,7 @@ class Driver(abc.ABC):
     is_power_control = True
     cuts_power = True
     is_one_machine = False
+    is_partial = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -97,6 +99,11 @@ class Driver(abc.ABC):
         hidden = {'driver', 'timeout', 'apart', 'username', 'password', 'password_file'}
         chosen = sorted(f'{k}={v}' for k, v in self.settings.items() if k not in hidden)
         return (self.name, *chosen)
+
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]:
+        """All that is switched off, each by itself: no other host may have one of them."""
+        return (self.target,) if self.target else ()
 
     @abc.abstractmethod
     def power(self) -> tuple[Power, str]:

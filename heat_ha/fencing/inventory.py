@@ -89,7 +89,7 @@ class Inventory:
         for made in (one for level in self.levels('default') for one in level):
             entries.check_default(made.name, made.is_power_control)
         targets = {
-            host: [one.target for level in levels for one in level if one.target]
+            host: [target for level in levels for one in level for target in one.targets]
             for host, levels in found.items()
         }
         entries.check_shared(targets)

@@ -18,9 +18,10 @@ def in_storage(host: str, fences: inventory.Inventory) -> inventory.Drivers:
     return tuple(one for one in found if one.is_power_control and not one.cuts_power)
 
 
-def let_in(host: str, fences: inventory.Inventory) -> int:
+def let_in(host: str, fences: inventory.Inventory, proof: model.Proof | None = None) -> int:
     """Let a host use its storage again. Nothing of before may be left on it.
 
+    :param proof: of its fence. What gave it and is not in its entry any more is named.
     :returns: how many fences were taken back; done again, it is harmless.
     :raises exceptions.HaError: one of them was not.
     """
@@ -31,6 +32,13 @@ def let_in(host: str, fences: inventory.Inventory) -> int:
         finally:
             one.close()
         LOG.info('host=%s driver=%s lets it use its storage again', host, one.name)
+    gave = set(proof.drivers if proof is not None else ()) & model.IN_STORAGE
+    if gone := sorted(gave - {one.name for one in found}):
+        LOG.warning(
+            'host=%s its fence in the storage was not taken back: its entry has not got the driver '
+            '%s any more. Take it back there (ceph osd blocklist rm). It was: %s',
+            host, ', '.join(gone), proof.how if proof is not None else '',
+        )  # fmt: skip
     return len(found)
 
 

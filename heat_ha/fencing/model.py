@@ -12,6 +12,9 @@ from heat_ha import serialization
 # The driver that takes Nova's mark ``forced_down`` for the word of whoever set it.
 BY_MARK = 'nova_forced_down'
 
+# The drivers that fence in the storage and leave the host on: what ran on it may run on.
+IN_STORAGE = frozenset({'ceph'})
+
 
 class Power(enum.Enum):
     """What a power control reports of its host. UNKNOWN: it could not be asked, or is unclear."""
@@ -35,6 +38,16 @@ class Proof:
     how: str
     at: float
     level: int = 0
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """The names of the drivers that gave it, whatever the fencing file says by now."""
+        return tuple((self.who.rpartition(' by ')[0] or self.who).split(' and '))
+
+    @property
+    def leaves_on(self) -> bool:
+        """Whether the host was cut off from its storage alone, so that its guests may run on."""
+        return IN_STORAGE.issuperset(self.drivers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +94,7 @@ class Answer:
     """What one fence of a host answered when it was asked for the power; ``at`` in Unix time.
 
     ``level``: its place in the host's levels, from 1. ``address``: where it was asked.
+    ``is_partial``: see ``driver.Driver``.
     """
 
     host: str
@@ -94,3 +108,9 @@ class Answer:
     host_name: str = ''
     uuid: str = ''
     address: str = ''
+    is_partial: bool = False
+
+    @property
+    def shuts_out(self) -> bool:
+        """Whether it keeps the host from working, wholly or in part."""
+        return self.power is Power.OFF or self.is_partial

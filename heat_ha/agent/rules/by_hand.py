@@ -39,13 +39,19 @@ def check_unfence(incident: Incident | None, host: str, by: str) -> None:
         while it is still gone: the old ones may run on it and would write again.
     """
     names.of_person(by)
-    if incident is not None and incident.phase in _KEPT_FENCED:
+    if incident is not None and (incident.phase in _KEPT_FENCED or _is_stopped(incident)):
         raise exceptions.Refused(
             f'host {host} is {incident.phase.value}: servers of its run elsewhere by now, or may '
             'soon, and the old ones on it would write to the same volumes',
             'It is given its storage back once it is back and nothing is left on it. Where the '
             f'agent shall do no more about it, first: heat-ha-agent end {host}',
         )
+
+
+def _is_stopped(incident: Incident) -> bool:
+    """Whether a rescue was held back half-way: some of the servers may have been made anew."""
+    was_fenced = incident.proof is not None or incident.fenced_here > 0
+    return incident.phase is Phase.DEFERRED and was_fenced
 
 
 def confirmed(

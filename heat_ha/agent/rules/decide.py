@@ -8,7 +8,7 @@ next one starts from what is on record and what it observes.
 import dataclasses
 
 from heat_ha.agent.model import Incident, Observation, Phase, Settings, Verdict
-from heat_ha.agent.rules import heartbeats, names
+from heat_ha.agent.rules import heartbeats, names, storage
 from heat_ha.cloud import model as cloud
 from heat_ha.fencing import model as fencing
 
@@ -402,8 +402,7 @@ def _contradicted(
         return Enter(f'{why}; fence it, then release it and confirm that it is off', Phase.DEFERRED)
     if incident.fenced_here >= settings.fences:
         return Enter(
-            f'{why}; it was fenced {incident.fenced_here} times: see whether its power control is '
-            'that of another host',
+            f'{why}; it was fenced {incident.fenced_here} times: {storage.why_it_lives(incident)}',
             Phase.DEFERRED,
         )
     return _fence_again(observation, why)
@@ -457,14 +456,15 @@ def _quarantined(observation: Observation, incident: Incident) -> Step:
         return Wait('Nova does not show the host now')
     if not observation.service.is_forced_down:
         return _let_in_again(observation, incident, 'Nova uses it again')
+    if why := storage.why_not_let_in(incident):
+        return Wait(why)
     if not observation.is_audited:
-        return Wait('reopen_when_clean is off: unset forced_down to let it in')
+        return Wait(f'reopen_when_clean is off: {storage.way_in(incident)} to let it in')
     if observation.leftovers is None:
         return Wait('it is not certain yet that nothing is left on it')
     if observation.leftovers:
-        shown = ', '.join(observation.leftovers[:3]) + (
-            ', …' if len(observation.leftovers) > 3 else ''
-        )
+        more = ', …' if len(observation.leftovers) > 3 else ''
+        shown = ', '.join(observation.leftovers[:3]) + more
         return Wait(f'{len(observation.leftovers)} leftovers: {shown}')
     return Reopen('nothing is left on it', is_clean=True)
 
@@ -479,8 +479,8 @@ def _held_for_operator(observation: Observation, incident: Incident, settings: S
         return Enter(f'nobody has decided within {hours:.0f} h: {incident.reason}', Phase.DROPPED)
     if _is_marked(observation) and observation.heartbeats >= HEARTBEATS_TO_RETURN:
         return Wait(
-            f'{incident.reason}; its nova-compute sends heartbeats again: unset forced_down to let '
-            'it in'
+            f'{incident.reason}; its nova-compute sends heartbeats again: '
+            f'{storage.way_in(incident)} to let it in'
         )
     return Wait(incident.reason)
 

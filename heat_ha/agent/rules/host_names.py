@@ -56,6 +56,18 @@ def match(given: str, known: Collection[str]) -> str:
     )
 
 
+def hint(given: str, shown: Collection[str]) -> str:
+    """What to do where a name means a host that is not shown now, in words; '' for nothing more.
+
+    Only words: whether a host was given another name, or two hosts are meant, a person knows.
+    """
+    try:
+        other = match(given, shown)
+    except exceptions.Refused:
+        return ''
+    return f'. If it was renamed to {other}, send that name'
+
+
 @_remembered
 def bare(given: str) -> str:
     """Leave out the port and brackets, and the dot that ends a full name."""

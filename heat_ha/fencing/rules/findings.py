@@ -52,8 +52,8 @@ class Kind(enum.Enum):
     OFF_WHILE_UP = Weight.PROBLEM, 'its power is off, and Nova shows it as up'
     FENCED_WHILE_UP = (
         Weight.PROBLEM,
-        'its storage is fenced, and Nova shows it as up. When no old guest runs on it: '
-        'heat-ha-agent unfence HOST --by NAME',
+        'its storage is fenced, wholly or in part, and Nova shows it as up. When no old guest runs '
+        'on it: heat-ha-agent unfence HOST --by NAME',
     )
     SAME_SYSTEM = (
         Weight.PROBLEM,
@@ -215,7 +215,7 @@ def _of_answer(
         return
     if answer.power is Power.UNKNOWN:
         yield Finding(answer.host, Kind.NO_ANSWER, f'{answer.driver}: {answer.detail}')
-    if answer.power is Power.OFF and service is not None and service.is_up:
+    if answer.shuts_out and service is not None and service.is_up:
         kind = Kind.OFF_WHILE_UP if answer.cuts_power else Kind.FENCED_WHILE_UP
         yield Finding(answer.host, kind, f'{answer.driver}: {answer.detail}')
     if misnamed := name_of_another(answer, known):

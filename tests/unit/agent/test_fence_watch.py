@@ -10,6 +10,7 @@ from heat_ha.agent import fence_watch, metrics
 from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing import inventory, model
 from heat_ha.fencing.driver import Power
+from heat_ha.fencing.rules import findings
 
 
 class World:
@@ -22,6 +23,7 @@ class World:
         self.up = dict.fromkeys(self.powers, True)
         self.reports = {}
         self.asked = []
+        self.partial = set()
         entries = ', '.join(
             f'{host}: {{driver: redfish, address: "https://{host}", system: /1, timeout: 1}}'
             for host in self.powers
@@ -47,7 +49,8 @@ class World:
         if host == 'c3':
             return [model.Answer(host, 1, 'x', Power.UNKNOWN, '', now(), is_power_control=False)]
         power, name = self.powers[host], self.names[host]
-        return [model.Answer(host, 1, 'redfish', power, 'seen', now(), host_name=name)]
+        more = {'host_name': name, 'is_partial': host in self.partial}
+        return [model.Answer(host, 1, 'redfish', power, 'seen', now(), **more)]
 
     def look(self, after=0.0, report=()):
         self.at += after
@@ -64,6 +67,18 @@ def test_each_fence_is_asked_at_the_start_and_after_each_interval(monkeypatch):
     assert world.look(599) == [] and world.look(1) == ['c1', 'c2']
     world = World(monkeypatch, interval=0)
     assert world.look() == ['c1', 'c2', 'c3'] and world.look(10_000) == []
+
+
+def test_a_host_that_is_let_be_is_asked_at_the_next_look_and_while_it_is_shut_out(monkeypatch):
+    world = World(monkeypatch, interval=0)
+    world.look()
+    world.partial.add('c1')
+    world.watch.ask_soon('c1')
+    assert world.look(1) == ['c1'] and world.look(1) == []
+    assert [one.kind for one in world.watch.found()] == [findings.Kind.OFF_WHILE_UP]
+    world.partial.clear()
+    assert world.look(fence_watch.SOON) == ['c1'] and world.look(10_000) == []
+    assert world.watch.found() == []
 
 
 def test_power_off_while_the_host_reports_keeps_its_entry_from_being_used(monkeypatch):

@@ -68,3 +68,19 @@ def test_an_agent_that_is_not_answered_knows_after_two_more_looks(clock, poll_in
     assert 'nobody answered' in found
     monitor.nova_failed('timeout')
     assert not monitor.has_nova() and 'cut off from Nova: timeout' in monitor.problem()
+
+
+def test_a_thread_that_cannot_be_started_cuts_the_agent_off_only_for_a_while(clock, monkeypatch):
+    monitor = isolation.IsolationMonitor(lambda _limit: None)
+    works = isolation.threading.Thread
+
+    def full(**_how):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(isolation.threading, 'Thread', full)
+    with pytest.raises(RuntimeError):
+        look(monitor, clock)
+    monkeypatch.setattr(isolation.threading, 'Thread', works)
+    clock.now += 100.0
+    look(monitor, clock)
+    assert not look(monitor, clock)

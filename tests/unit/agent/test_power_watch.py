@@ -244,3 +244,18 @@ def test_nobody_waits_for_ever_for_a_first_look_nor_for_one_that_nobody_can_make
     assert not watched.is_behind('c1', proof('ada, by hand')), 'no power control said so'
     clock.now += power_watch.LONGEST_LOOK + 1
     assert not watched.is_behind('c1', proof('one by a'))
+
+
+def test_a_thread_that_cannot_be_started_stops_no_later_look():
+    fences, clock = Fences((Bmc('redfish', model.Power.ON),)), Clock()
+
+    def full(_call):
+        raise RuntimeError("can't start new thread")
+
+    made = watch(fences, clock, run=full)
+    with pytest.raises(RuntimeError):
+        made.look('c1', proof('redfish by a'))
+    made._run = lambda call: call()
+    clock.now += power_watch.EVERY
+    made.look('c1', proof('redfish by a'))
+    assert made.seen_on('c1', proof('redfish by a'))

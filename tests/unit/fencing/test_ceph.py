@@ -8,7 +8,7 @@ import time
 import pytest
 
 from heat_ha import exceptions
-from heat_ha.fencing import ceph, driver, inventory, let_in, model
+from heat_ha.fencing import ceph, driver, inventory, let_in, model, survey
 from heat_ha.fencing.driver import Power
 
 SETTINGS = {'driver': 'ceph', 'addresses': ['10.78.0.11', 'fd00::1'], 'timeout': 0.3}
@@ -96,6 +96,16 @@ def test_monitors_that_refuse_fence_nothing(monitors, code):
     assert not monitors.listed
 
 
+def test_a_part_of_the_addresses_is_no_fence_and_is_told(monitors):
+    fences = inventory.Inventory({'c1': SETTINGS}, {})
+    for addresses in ([], ['10.78.0.11:0/0'], ['10.78.0.11:0/0', '[fd00::1]:0/0']):
+        monitors.listed = dict.fromkeys(addresses, '2099-01-01T00:00:00.000000+0000')
+        (found,) = survey.ask('c1', fences)
+        assert found.power is (Power.OFF if len(addresses) == 2 else Power.ON)
+        assert found.is_partial is (len(addresses) == 1)
+        assert found.shuts_out is bool(addresses)
+
+
 def test_monitors_that_hang_fence_nothing_and_hold_up_nobody(monitors):
     monitors.hangs.clear()
     one = driver.load('c1', SETTINGS)
@@ -168,6 +178,20 @@ def test_two_hosts_do_not_have_one_address(monitors):
         fences.check()
 
 
+def test_two_hosts_do_not_share_one_of_their_addresses(monitors):
+    text = (
+        'hosts:\n'
+        "  c1: {driver: ceph, addresses: [10.0.0.1, 'fd00::5']}\n"
+        '  c2:\n'
+        '    levels:\n'
+        "      - {driver: ceph, addresses: [10.0.0.2, 'fd00:0::5']}\n"
+        '      - {driver: ceph, addresses: 10.0.0.2}\n'
+    )
+    with pytest.raises(exceptions.Refused, match=r'hosts c1 and c2.*fd00::5'):
+        inventory.parse(text).check()
+    inventory.parse(text.replace('fd00:0::5', 'fd00::6')).check()
+
+
 FENCES = """
 hosts:
   c1:
@@ -184,6 +208,23 @@ def test_a_host_that_is_let_in_gets_its_storage_back_and_others_are_left_alone(m
     assert let_in.let_in('c2', fences) == 0 and monitors.listed
     assert let_in.let_in('c1', fences) == 1 and not monitors.listed
     assert let_in.let_in('c1', fences) == 1
+
+
+@pytest.mark.parametrize(
+    ('host', 'who', 'is_named'),
+    [
+        ('c2', 'redfish and ceph by a1', True),
+        ('c2', 'redfish by a1', False),
+        ('c1', 'redfish and ceph by a1', False),
+    ],
+)
+def test_a_fence_that_its_entry_has_no_more_is_named_when_the_host_is_let_in(
+    monitors, caplog, host, who, is_named
+):
+    proof = model.Proof(who, "on Ceph's blocklist: 10.0.0.7", 1.0)
+    let_in.let_in(host, inventory.parse(FENCES), proof)
+    assert ('was not taken back' in caplog.text) is is_named
+    assert ('10.0.0.7' in caplog.text) is is_named
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import stevedore
 
 from heat_ha import exceptions
-from heat_ha.fencing import driver, inventory
+from heat_ha.fencing import driver, inventory, model
 from heat_ha.fencing.driver import Power
 
 
@@ -179,6 +179,11 @@ def test_without_a_file_somebody_else_fences():
     assert found.driver('c1').name == 'nova_forced_down'
     with pytest.raises(driver.NotFenced):
         driver.fence(found.driver('c1'), timeout=1)
+
+
+def test_what_leaves_a_host_on_is_told_by_its_name_as_it_is_on_record():
+    manager = stevedore.ExtensionManager(driver.NAMESPACE)
+    assert {one.name for one in manager if not one.plugin.cuts_power} == model.IN_STORAGE
 
 
 def test_nothing_is_unfenced_unless_spelled_out():

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from heat_ha import exceptions
@@ -47,10 +49,13 @@ def test_a_confirmation_without_a_name_is_refused(name):
         by_hand.confirmed(incident(Phase.CONFIRMED), DOWN, name, 2000.0)
 
 
+@pytest.mark.parametrize('fences', [(), (1000.0,), (999.0,)], ids=['none', 'here', 'earlier'])
+@pytest.mark.parametrize('proof', [None, fencing.Proof('ceph', 'x', 1.0)], ids=['none', 'fenced'])
 @pytest.mark.parametrize('phase', [*Phase, None])
-def test_a_host_whose_servers_may_run_elsewhere_is_not_given_its_storage_back(phase):
-    found = None if phase is None else incident(phase)
-    is_kept = phase in {
+def test_a_host_whose_servers_may_run_elsewhere_is_not_given_its_storage_back(phase, proof, fences):
+    found = phase and dataclasses.replace(incident(phase, proof), fences=fences)
+    is_stopped = phase is Phase.DEFERRED and (proof is not None or fences == (1000.0,))
+    is_kept = is_stopped or phase in {
         Phase.CONFIRMED, Phase.FENCED, Phase.RESCUING, Phase.DONE, Phase.QUARANTINED,
     }  # fmt: skip
     if not is_kept:

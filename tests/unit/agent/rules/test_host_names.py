@@ -88,3 +88,21 @@ def test_whatever_is_given_is_one_of_novas_hosts_or_refused(name, known):
     assert found in known
     if name in known:
         assert found == name
+
+
+@pytest.mark.parametrize(
+    ('given', 'shown', 'other'),
+    [
+        ('c1', ['c1.example', 'c2'], 'c1.example'),
+        ('c1:9100', ['c1.example', 'c2'], 'c1.example'),
+        ('c1', ['c2', 'c3'], ''),
+        ('c1', ['c1.example', 'c1.example2'], ''),
+        ('c1', [], ''),
+    ],
+)
+def test_a_host_that_is_not_shown_may_have_another_name_by_now(given, shown, other):
+    assert host_names.hint(given, shown) == (
+        f'. If it was renamed to {other}, send that name' if other else ''
+    )
+    # Sent so, it means that host, whatever else is remembered.
+    assert not other or host_names.match(other, [*shown, 'c1']) == other

@@ -116,6 +116,21 @@ def test_a_host_with_a_wrong_entry_is_not_switched_off(store):  # noqa: F811
         executor_of(agent).execute(found, decide.Fence('x'))
 
 
+@pytest.mark.parametrize('after', [Phase.CLOSED, Phase.DEFERRED])
+@pytest.mark.parametrize('before', [Phase.SUSPECT, Phase.CONFIRMED])
+def test_the_fences_of_a_host_that_is_let_be_are_asked_where_one_may_have_shut_it_out(
+    store,  # noqa: F811
+    before,
+    after,
+):
+    agent = make(World(), store)
+    rounds(agent, World(), 1)
+    old = Incident('c1', before, 1000.0, 'down', 1000.0)
+    store.put(agent_store.INCIDENT, 'c1', serialization.encode(old), 0)
+    executor_of(agent).execute(agent._observer.situation('c1'), decide.Enter('x', after))
+    assert agent._watch._wanted == (set() if before is Phase.SUSPECT else {'c1'})
+
+
 def test_each_kind_of_step_is_executed(store):  # noqa: F811
     assert set(executor_of(make(World(), store))._methods) == set(all_steps())
 

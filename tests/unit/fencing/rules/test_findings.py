@@ -43,6 +43,20 @@ def test_what_a_fence_answers_beside_what_nova_shows(power, is_up):
     assert kinds([answer(power=power)], None) == wanted - {('c1', Kind.OFF_WHILE_UP)}
 
 
+@pytest.mark.parametrize('is_up', [True, False], ids=['up', 'down'])
+@pytest.mark.parametrize(
+    ('power', 'is_partial', 'is_shut_out'),
+    [(Power.OFF, False, True), (Power.ON, True, True), (Power.ON, False, False)],
+    ids=['whole', 'part', 'none'],
+)
+def test_a_living_host_is_named_that_has_not_all_of_its_storage(
+    power, is_partial, is_shut_out, is_up
+):
+    found = answer(power=power, is_partial=is_partial, cuts_power=False)
+    wanted = {('c1', Kind.FENCED_WHILE_UP)} if is_shut_out and is_up else set()
+    assert kinds([found], {'c1': service('c1', is_up)}) == wanted
+
+
 @pytest.mark.parametrize(
     ('given', 'host', 'others', 'is_wrong'),
     [
