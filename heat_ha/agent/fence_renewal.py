@@ -10,6 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha.agent.model import Incident
 from heat_ha.fencing import inventory, let_in
+from heat_ha.fencing.model import IN_STORAGE
 
 LOG = logging.getLogger(__name__)
 
@@ -81,4 +82,6 @@ class FenceRenewal:
 
 
 def _is_held(incident: Incident) -> bool:
-    return incident.is_open and incident.proof is not None
+    # Power that is off stays off: there is nothing to renew, and no lock to take for it.
+    proof = incident.proof
+    return incident.is_open and proof is not None and not IN_STORAGE.isdisjoint(proof.drivers)

@@ -50,6 +50,26 @@ def test_a_host_without_a_proof_has_nothing_to_renew(renewed):
     assert renewed == []
 
 
+def test_no_lock_is_taken_of_a_host_whose_fence_does_not_end_by_itself(renewed):
+    locked = []
+
+    def lock(host):
+        locked.append(host)
+        return contextlib.nullcontext(True)
+
+    drivers = {'off': 'redfish', 'both': 'redfish and ceph'}
+    found = {
+        host: dataclasses.replace(
+            incident(Phase.RESCUING), host=host, proof=model.Proof(f'{who} by a1', 'x', 1.0)
+        )
+        for host, who in drivers.items()
+    }
+    made = renewal(found)
+    made._locked = lock
+    made.look(found)
+    assert locked == renewed == ['both']
+
+
 def test_a_round_is_begun_after_some_minutes_and_never_beside_another(renewed):
     clock, calls = Clock(), []
     found = {'done': incident(Phase.DONE)}
