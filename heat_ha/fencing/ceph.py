@@ -141,10 +141,13 @@ class Ceph(driver.Driver):
         if self._cluster is None:
             settings = self.settings
             more = {'keyring': settings['keyring']} if 'keyring' in settings else {}
+            # What was given up must not be carried out later, as a removal after a new fence.
+            seconds = str(max(1, int(self.timeout)))
+            more |= {'client_mount_timeout': seconds, 'rados_mon_op_timeout': seconds}
             cluster = rados.Rados(
                 conffile=str(settings.get('conf', DEFAULT_CONF)),
                 rados_id=str(settings.get('user', DEFAULT_USER)),
-                conf={**more, 'client_mount_timeout': str(max(1, round(self.timeout)))},
+                conf=more,
             )
             cluster.connect()
             self._cluster = cluster

@@ -72,6 +72,8 @@ def monitors(monkeypatch):
 def test_a_host_is_fenced_once_all_of_its_addresses_are_refused_everywhere(monitors):
     one = driver.load('c1', SETTINGS)
     assert one.power()[0] is Power.ON
+    # No command outlives its caller.
+    assert monitors.settings['conf']['rados_mon_op_timeout'] == '1'
     proof = driver.fence(one, timeout=5.0)
     assert proof.who == 'ceph' and 'until' in proof.how
     assert set(monitors.listed) == {'10.78.0.11:0/0', '[fd00::1]:0/0'} and monitors.waited == 1
