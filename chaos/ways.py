@@ -81,7 +81,7 @@ def to_settle(
     if seen.active is None:
         return None
     own = {seen.active.server}
-    if any(set(servers) != own for servers in holders.values()):
+    if seen.left_over or any(set(servers) != own for servers in holders.values()):
         return Wish(POLICY, {'action': 'switchover', 'member': seen.active.server})
     there = {one.member: one.server for one in seen.seen}
     sick = next((name for name in seen.suspects if name in there), None)

@@ -36,10 +36,7 @@ class Action(signals.Action):
 
     @property
     def takes_up_plan(self) -> bool:
-        """Whether it brings a plan to its end that another engine has left.
-
-        Before any other action that changes something, such a plan is ended first.
-        """
+        """Whether it brings a plan to its end that was left; before any other, that is done."""
         return self in (Action.RESUME, Action.RETRY)
 
     @property
@@ -472,8 +469,9 @@ class Observation:
     ``is_overtaken`` whether a failover began between the signal and its turn. ``asks_old_host`` is
     whether Heat's update takes something from the old active that its host has to give up, such as
     a port. ``held_by`` has for each thing that is handed over the servers that have it, None where
-    that is not known. ``others_at`` has the same for what Heat hands over, such as ports and
-    addresses, while a plan is open and after one was dropped; None where Heat did not end it.
+    that is not known; those ``under_way`` are being taken or given just now. ``others_at`` has the
+    same for what Heat hands over, such as ports and addresses, while a plan is open and after one
+    was dropped; None where Heat did not end it.
     """
 
     record: Record
@@ -497,4 +495,5 @@ class Observation:
     keep_seconds: float = 0.0
     is_overtaken: bool = False
     held_by: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
+    under_way: frozenset[str] = frozenset()
     others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)

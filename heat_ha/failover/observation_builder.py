@@ -53,6 +53,7 @@ class Findings:
     revision: str
     moves_more_than_volumes: bool
     held_by: Mapping[str, frozenset[str] | None]
+    under_way: frozenset[str] = frozenset()
     others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
     asks_old_host: bool = False
     looked_at: float = dataclasses.field(default_factory=time.monotonic)
@@ -119,6 +120,7 @@ class Findings:
             activate_hook=wanted.activate_hook,
             moves_more_than_volumes=self.moves_more_than_volumes,
             held_by=self.held_by,
+            under_way=self.under_way,
             others_at=self.others_at,
             asks_old_host=self.asks_old_host,
         )
@@ -191,6 +193,9 @@ def _look(
         moves_more_than_volumes=active is not None
         and handoff_template.has_more(nested, of_active | {active.server}, frozenset(looks)),
         held_by=held_by,
+        under_way=frozenset(
+            a.target for a in attachments if handlers[a.thing].is_under_way(looks[a.target][1])
+        ),
         others_at=_others_at(group, nested, definition, known, observed, frozenset(looks)),
         asks_old_host=handoff_template.asks_host(nested, servers, frozenset(looks)),
     )

@@ -97,6 +97,11 @@ class Driver(abc.ABC, Generic[Seen]):
 
     @staticmethod
     @abc.abstractmethod
+    def is_under_way(seen: Seen) -> bool:
+        """Whether a request for the thing was accepted and is not carried out yet. Does no I/O."""
+
+    @staticmethod
+    @abc.abstractmethod
     def why_never_moved(seen: Seen) -> moves.Stop | None:
         """Why no policy may hand this one over, or None. Does no I/O.
 

@@ -57,6 +57,11 @@ class VolumeDriver(driver.Driver[cloud.Volume]):
         return None if seen.status is cloud.VolumeStatus.COULD_NOT_ASK else frozenset(seen.servers)
 
     @staticmethod
+    def is_under_way(seen: cloud.Volume) -> bool:
+        """Whether a request for the volume is being carried out; Nova may take minutes for it."""
+        return seen.status in volume_rules.UNDER_WAY
+
+    @staticmethod
     def why_never_moved(seen: cloud.Volume) -> moves.Stop | None:
         """Why no policy may hand this volume over, or None."""
         return volume_rules.why_never_moved(seen)

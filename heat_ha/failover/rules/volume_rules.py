@@ -10,6 +10,9 @@ from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import VolumeStatus
 from heat_ha.failover.rules import moves
 
+# States in which Nova has accepted a request and its host has not carried it out.
+UNDER_WAY = frozenset({VolumeStatus.RESERVED, VolumeStatus.ATTACHING, VolumeStatus.DETACHING})
+
 
 def why_never_moved(seen: cloud.Volume) -> moves.Stop | None:
     """Why a volume is of a kind that no policy may hand over, or None.

@@ -264,6 +264,9 @@ def back(plan: model.Plan, seen: model.Observation, reason: str) -> model.Plan:
     )
 
 
+_ON_ITS_WAY = ', and a request for it is under way'
+
+
 @dataclasses.dataclass(frozen=True)
 class Dropped:
     """The record without its plan, and what is left over in words, empty for nothing."""
@@ -325,9 +328,9 @@ def _elsewhere(
     """What is handed over and is not known to be at the active, and where it is, in words."""
     at_active = frozenset({active.server} if active is not None else ())
     return tuple(
-        _where(target, servers, ends)
+        _where(target, servers, ends) + _ON_ITS_WAY * (target in seen.under_way)
         for target, servers in (*sorted(seen.held_by.items()), *sorted(seen.others_at.items()))
-        if not at_active or servers != at_active
+        if not at_active or servers != at_active or target in seen.under_way
     )
 
 

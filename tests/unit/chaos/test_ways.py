@@ -33,6 +33,14 @@ REPLACING = dataclasses.replace(
 )
 
 
+def test_a_person_brings_to_the_active_what_is_left_over():
+    left = dataclasses.replace(REPLACING, plan=None, left_over=('v1 is at member b, …',))
+    wish = ways.to_settle(left, {'v1': ('server-b',)}, has_replacer=False)
+    assert wish.body == {'action': 'switchover', 'member': 'server-b'}
+    there = dataclasses.replace(left, left_over=())
+    assert ways.to_settle(there, {'v1': ('server-b',)}, has_replacer=False) is None
+
+
 def take_up(drawn, seen=STOPPED, used=(), may_alarm=True, may_drop=True):
     return ways.take_up(drawn, seen, used, may_alarm=may_alarm, may_drop=may_drop)
 

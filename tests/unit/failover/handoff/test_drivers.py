@@ -6,9 +6,10 @@ from unittest import mock
 import pytest
 
 from heat_ha import exceptions, serialization
+from heat_ha.cloud import model as cloud
 from heat_ha.cloud.model import Reply, Server, ServerStatus
 from heat_ha.failover import handoff_steps, model
-from heat_ha.failover.handoff import driver, drivers
+from heat_ha.failover.handoff import driver, drivers, volume
 from heat_ha.failover.model import StepKind
 from heat_ha.failover.rules import moves
 from tests.unit.failover import worlds
@@ -78,6 +79,10 @@ class ShareDriver(driver.Driver[Share]):
         return seen.granted
 
     @staticmethod
+    def is_under_way(seen):
+        return False
+
+    @staticmethod
     def why_never_moved(seen):
         return None
 
@@ -119,3 +124,10 @@ def test_a_step_about_a_thing_that_this_version_does_not_know_is_refused():
     plain = serialization.encode(model.Step('detach:x', StepKind.DETACH, 'x'))
     with pytest.raises(exceptions.Unreadable, match='of_next_year'):
         serialization.decode(model.Step, plain | {'thing': 'of_next_year'}, 'it')
+
+
+@pytest.mark.parametrize('status', cloud.VolumeStatus)
+def test_a_volume_that_nova_is_at_is_under_way(status):
+    at_work = {'reserved', 'attaching', 'detaching'}
+    seen = cloud.Volume('v1', status, frozenset({'server-a'}))
+    assert volume.VolumeDriver.is_under_way(seen) is (status.value in at_work)

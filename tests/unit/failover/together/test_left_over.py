@@ -57,6 +57,21 @@ def test_it_stays_on_record_until_all_of_it_is_seen_at_the_active(name):
     assert ways_out.as_left_now(blind) is after.record, 'no answer is none'
 
 
+@pytest.mark.parametrize('name', MOVES)
+def test_what_a_request_is_under_way_for_is_not_yet_where_it_is_seen(name):
+    """Nova may carry it out minutes later: then nobody would have the volume, and nobody know."""
+    for v1, v2 in itertools.product(PLACES, PLACES):
+        held_by = {'v1': v1, 'v2': v2}
+        found, after = dropped(name, held_by=held_by, under_way=frozenset({'v1'}))
+        assert decide.state(found.record) is model.State.INCOMPLETE
+        assert any('v1' in text and 'under way' in text for text in found.record.left_over)
+        own = frozenset({found.record.active.server})
+        there = dataclasses.replace(after, held_by={'v1': own, 'v2': own})
+        assert ways_out.as_left_now(there).left_over
+        done = dataclasses.replace(there, under_way=frozenset())
+        assert not ways_out.as_left_now(done).left_over
+
+
 def test_the_way_out_that_is_named_leads_out():
     _found, after = dropped('attach:v2', held_by={'v1': B, 'v2': A}, others_at={})
     name = after.record.active.member
