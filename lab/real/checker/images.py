@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
+from lab.real.checker import bindings
+
 # The file of records in a volume with a file system; see lab/real/guest/configs/activate.sh.
 RECORDS_FILE = '/records'
 
@@ -38,16 +40,19 @@ def read_rbd(
     :param timeout: seconds for the monitors to answer, and for each operation.
     :raises Unreadable: when Ceph does not answer in time, or there is no such image.
     """
+    bindings.add()
     try:
-        # Debian's bindings; not everybody who uses this module has Ceph.
+        # Not everybody who uses this module has Ceph.
         import rados
         import rbd
     except ImportError as exc:
         raise Unreadable(f'there are no bindings for Ceph: {exc}') from exc
+    # Ceph takes whole seconds only.
+    seconds = str(max(1, round(timeout)))
     options = {
-        'client_mount_timeout': str(timeout),
-        'rados_osd_op_timeout': str(timeout),
-        'rados_mon_op_timeout': str(timeout),
+        'client_mount_timeout': seconds,
+        'rados_osd_op_timeout': seconds,
+        'rados_mon_op_timeout': seconds,
     }
     content = bytearray()
     try:
