@@ -20,6 +20,7 @@ from lab.real import kind
 _PLAIN = {
     'mechanism_driver': 'fake_agent',
     'volume_backends': 'fake',
+    'default_volume_type': 'fake',
     'rbd_backend': '',
     'checked_networks': '10.20.0.0/16',
 }

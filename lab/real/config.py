@@ -35,6 +35,7 @@ def for_shared(block: ports.Ports) -> dict[str, str]:
     return {
         'mechanism_driver': neutron.MECHANISM_DRIVER,
         'volume_backends': 'fake,rbd',
+        'default_volume_type': 'rbd',
         'checked_networks': Plan(block.base).network(Link.GUESTS),
         'rbd_backend': filling.fill('_rbd_backend.conf', values(Plan(block.base))),
     }

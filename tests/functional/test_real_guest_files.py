@@ -42,7 +42,8 @@ class HeatStandIn(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(('127.0.0.1', 0), _Handler)
         self.deployments, self.answers, self.asked = {}, {}, []
-        self.base = f'http://{machine.HOST_ADDRESS}:{self.server_address[1]}'
+        # As a lab on one machine names it; the guest finds it at its gateway.
+        self.base = f'http://127.0.0.1:{self.server_address[1]}'
 
     def user_data(self, server):
         """What Heat gives a server with ``user_data_format: SOFTWARE_CONFIG``, made by Heat."""
