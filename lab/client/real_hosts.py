@@ -7,7 +7,7 @@ import os
 import pathlib
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from lab.client import access, hosts, waiting
@@ -41,6 +41,23 @@ def start_server(cloud: Any, host: str, network: str = '', image: str = '') -> s
     return str(made.id)
 
 
+def parameters() -> dict[str, str]:
+    """What makes the examples' servers guests that write to what is attached."""
+    return {name: str(facts()[name]) for name in ('image', 'flavor', 'network')}
+
+
+def fence_settings(host: str) -> dict[str, Any]:
+    """The entry of a host in a fencing file whose only fence is in the storage."""
+    return {
+        'driver': 'ceph',
+        'addresses': [storage_address(host)],
+        'conf': facts()['ceph']['conf'],
+        'user': 'heat-ha',
+        'timeout': 30,
+        'duration': 3600,
+    }
+
+
 def until_active(cloud: Any, server: str) -> None:
     """Wait until a server is ACTIVE. :raises AssertionError: it failed, or takes too long."""
 
@@ -52,9 +69,14 @@ def until_active(cloud: Any, server: str) -> None:
     assert found.status == 'ACTIVE', found.fault
 
 
+def instances(host: str) -> pathlib.Path:
+    """The folder in which a host has a folder for each of its servers."""
+    return pathlib.Path(facts()['hosts'][host]['instances'])
+
+
 def console(host: str, server: str) -> str:
     """What a guest has printed on this host until now."""
-    file = pathlib.Path(facts()['hosts'][host]['instances'], server, 'console.log')
+    file = instances(host) / server / 'console.log'
     return file.read_text(errors='replace') if file.exists() else ''
 
 
@@ -76,6 +98,19 @@ def guests(host: str) -> list[int]:
     except OSError:
         return []
     return [pid for pid in _emulators() if _namespace(pid) == wanted]
+
+
+def guest_of(server: str) -> int:
+    """The process of a server's guest. :raises AssertionError: it has none, or several."""
+    (found,) = [pid for pid in _emulators() if server in _words(pid)]
+    return found
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().decode().split('\0')
+    except OSError:
+        return []
 
 
 def _emulators() -> list[int]:
@@ -116,15 +151,101 @@ def powerless(host: str) -> Iterator[None]:
 
 def watchers(pool: str, image: str) -> set[str]:
     """The addresses that have an image of Ceph open, or had until half a minute ago."""
+    return {client.rpartition(':')[0] for client in clients(pool, image)}
+
+
+def clients(pool: str, image: str) -> set[str]:
+    """The clients that have an image of Ceph open, or had, by the names that Ceph gives them."""
     place = facts()['ceph']
     command = ['rbd', '-c', place['conf'], '--id', place['user'], '--format', 'json']
     done = subprocess.run(
         [*command, 'status', f'{pool}/{image}'], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    return {one['address'].rpartition(':')[0] for one in json.loads(done.stdout)['watchers']}
+    return {one['address'] for one in json.loads(done.stdout)['watchers']}
 
 
 def storage_address(host: str) -> str:
     """The address with which a host's guests reach the storage."""
     return str(facts()['hosts'][host]['storage'])
+
+
+def blocklisted() -> list[str]:
+    """The clients that Ceph refuses, but for those that it refuses by itself, for a while."""
+    command = ['ceph', '-c', facts()['ceph']['conf'], '--id', 'heat-ha', '-f', 'json']
+    done = subprocess.run(
+        [*command, 'osd', 'blocklist', 'ls'], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    entries, _end = json.JSONDecoder().raw_decode(done.stdout.lstrip())
+    return [one['addr'] for one in entries if one['addr'].endswith(':0/0')]
+
+
+def domains(host: str) -> list[str]:
+    """The servers that libvirt knows of on a host, running or not."""
+    return _virsh(host, 'list', '--all', '--uuid').split()
+
+
+def start_again(host: str, server: str) -> None:
+    """Start a guest again by libvirt, as somebody may who is on a host that Nova does not reach."""
+    _virsh(host, 'destroy', server)
+    _virsh(host, 'start', server)
+
+
+def _virsh(host: str, *words: str) -> str:
+    keeper = pathlib.Path(facts()['hosts'][host]['keeper']).read_text().strip()
+    inside = ['nsenter', '-t', keeper, '-n', '-m', '-u', '--']
+    command = [*inside, 'virsh', '-q', '-c', 'qemu:///system', *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def disks() -> set[str]:
+    """The images of Ceph that hold the servers' root disks."""
+    place = facts()['ceph']
+    command = ['rbd', '-c', place['conf'], '--id', place['user'], 'ls', 'vms']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def leftovers(servers: Collection[str]) -> list[str]:
+    """What is there beyond these servers: guests, disks, entries that shut hosts out."""
+    wanted = {f'{server}_disk' for server in servers} | {
+        f'{server}_disk.config' for server in servers
+    }
+    return [
+        *(f'{one} on {host}' for host in names() for one in domains(host) if one not in servers),
+        *sorted(disks() - wanted),
+        *blocklisted(),
+    ]
+
+
+def until_nothing_is_left(servers: Collection[str]) -> None:
+    """Wait until Nova and Ceph have nothing but these servers on the lab's hosts.
+
+    :raises AssertionError: something stays, which the message names.
+    """
+    try:
+        waiting.until(lambda: not leftovers(servers), 'nothing is left', seconds=150, every=2)
+    except AssertionError as exc:
+        raise AssertionError(f'left over: {leftovers(servers)}') from exc
+
+
+def make_whole(admin: Any) -> None:
+    """Bring every host back into service, whatever was done to it."""
+    for verb in ('start', 'thaw', 'heal'):
+        hosts.run_lab(verb, *names())
+    for entry in blocklisted():
+        command = ['ceph', '-c', facts()['ceph']['conf'], '--id', 'heat-ha']
+        subprocess.run([*command, 'osd', 'blocklist', 'rm', entry], check=True, timeout=60)
+    for host in names():
+        service = hosts.service_of(admin, host)
+        if service['forced_down']:
+            hosts.let_in(admin, host)
+        if service['status'] == 'disabled':
+            admin.compute.put(
+                f'/os-services/{service["id"]}', json={'status': 'enabled'}, microversion='2.53'
+            )
+        hosts.until_up(admin, host)

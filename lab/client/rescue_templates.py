@@ -6,6 +6,10 @@ from lab.client import stacks
 # One member on the host that is to die, the other elsewhere.
 PAIR = """
 heat_template_version: 2016-10-14
+parameters:
+  image: {type: string, default: tiny}
+  flavor: {type: string, default: m1.tiny}
+  network: {type: string, default: private}
 resources:
   apart:
     type: OS::Nova::ServerGroup
@@ -20,7 +24,11 @@ resources:
       max_size: 2
       resource:
         type: ha_server.yaml
-        properties: {server_group: {get_resource: apart}}
+        properties:
+          image: {get_param: image}
+          flavor: {get_param: flavor}
+          network: {get_param: network}
+          server_group: {get_resource: apart}
   failover:
     type: OS::Heat::FailoverPolicy
     properties:

@@ -34,8 +34,11 @@ _USERS: dict[str, dict[str, str]] = {
     'client.admin': {'mon': 'allow *', 'osd': 'allow *', 'mgr': 'allow *'},
     # With this profile librbd may put the dead holder of a lock on the blocklist.
     f'client.{CLIENT}': {'mon': 'profile rbd', 'osd': _PROFILE},
-    # The agent of heat-ha fences hosts, and reads no data.
-    'client.heat-ha': {'mon': 'allow r, allow command \\"osd blocklist\\"'},
+    # The agent of heat-ha fences hosts and guests, and sees who has an image open.
+    'client.heat-ha': {
+        'mon': 'allow r, allow command \\"osd blocklist\\"',
+        'osd': 'profile rbd-read-only pool=volumes',
+    },
 }
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import importlib
 import itertools
 import os
 import pathlib
 
 import pytest
 
+from heat_ha.fencing import ceph
 from lab.client import access, agents, hosts, regions, stacks, storage, waiting
 from lab.client.cut import Mode
+from lab.real.checker import bindings as checker_bindings
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -29,6 +32,13 @@ def tenant():
 @pytest.fixture(scope='session')
 def admin():
     return access.connect('admin')
+
+
+@pytest.fixture(scope='session')
+def bindings():
+    """What a fence in Ceph needs in this process."""
+    checker_bindings.add()
+    importlib.reload(ceph)
 
 
 @pytest.fixture

@@ -5,114 +5,42 @@ It needs ``make lab-real``. The truth is what lies on the volume, and not what N
 """
 
 import contextlib
-import importlib
-import pathlib
-import sys
 import time
 
 import pytest
 
-from heat_ha.fencing import ceph, driver
+from heat_ha.fencing import driver
 from heat_ha.fencing.driver import Power
-from lab.client import hosts, real_hosts, waiting
+from lab.client import hosts, real_hosts, real_writers, waiting
 from lab.real.checker import __main__ as checker
-from lab.real.checker import consoles, images
+from lab.real.checker import consoles
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures('bindings')]
 
-# Records of a guest before anything is done to it, and seconds in which a guest that can write
-# writes ten more, on a busy machine too.
-ENOUGH, WHILE = 20, 10.0
-
-BINDINGS = pathlib.Path('/usr/lib/python3/dist-packages')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def bindings(tmp_path_factory):
-    """Debian's bindings for Ceph, and nothing else of Debian's."""
-    folder = tmp_path_factory.mktemp('bindings')
-    for name in ('rados', 'rbd'):
-        for file in BINDINGS.glob(f'{name}.cpython-*.so'):
-            (folder / file.name).symlink_to(file)
-    sys.path.append(str(folder))
-    importlib.reload(ceph)
-    yield
-    sys.path.remove(str(folder))
-
-
-class Writer:
-    """A guest on a host, with a volume that it writes to."""
-
-    def __init__(self, admin, host):
-        self.admin, self.host = admin, host
-        self.server = real_hosts.start_server(admin, host)
-        volume = admin.block_storage.create_volume(
-            size=1, volume_type=real_hosts.facts()['volume_type']
-        )
-        admin.block_storage.wait_for_status(volume, 'available', wait=60)
-        self.volume = volume.id
-
-    def begin(self):
-        real_hosts.until_active(self.admin, self.server)
-        real_hosts.until_printed(self.host, self.server, self.server)
-        self.admin.compute.create_volume_attachment(self.server, volume_id=self.volume)
-        waiting.until(
-            lambda: self.written().count >= ENOUGH, f'{self.server} writes', seconds=120, every=1
-        )
-
-    def content(self):
-        place = real_hosts.facts()['ceph']
-        return images.read_rbd(place['conf'], 'volumes', f'volume-{self.volume}', place['user'])
-
-    def written(self):
-        """What the checker says of the volume and the guest's console."""
-        text = real_hosts.console(self.host, self.server)
-        return checker.check(self.volume, self.content(), [text])
-
-    def is_open(self):
-        found = real_hosts.watchers('volumes', f'volume-{self.volume}')
-        return real_hosts.storage_address(self.host) in found
-
-    def delete_server(self):
-        self.admin.compute.delete_server(self.server, ignore_missing=True)
-        waiting.until(
-            lambda: self.admin.compute.find_server(self.server) is None, 'it is gone', every=1
-        )
+# Seconds in which a guest that can write writes ten more records, on a busy machine too.
+WHILE = 10.0
 
 
 @pytest.fixture
 def writers(admin):
     """A guest that writes on each of two hosts."""
-    made = [Writer(admin, host) for host in ('r1', 'r2')]
+    made = [real_writers.Writer(admin, host) for host in ('r1', 'r2')]
     try:
         for one in made:
             one.begin()
         yield made
     finally:
+        # By then one of them may have the volumes of both.
         for one in made:
             one.delete_server()
         for one in made:
-            _until_volume_is(admin, one.volume, 'available')
-            admin.block_storage.delete_volume(one.volume)
-
-
-def _until_volume_is(admin, volume, status):
-    waiting.until(
-        lambda: admin.block_storage.get_volume(volume).status == status,
-        f'volume {volume} is {status}',
-        every=1,
-    )
+            one.remove()
 
 
 @pytest.fixture
 def fence():
     """The fence of r1, as the agent has it; taken back afterwards."""
-    conf = pathlib.Path(real_hosts.facts()['ceph']['conf'])
-    settings = {
-        'driver': 'ceph', 'addresses': [real_hosts.storage_address('r1')],
-        'conf': str(conf), 'user': 'heat-ha', 'timeout': 30, 'duration': 3600,
-    }  # fmt: skip
-    one = driver.load('r1', settings)
+    one = driver.load('r1', real_hosts.fence_settings('r1'))
     yield one
     with contextlib.suppress(Exception):
         one.let_in()
@@ -157,7 +85,7 @@ def cut_off(admin):
 def test_without_a_fence_two_guests_write_and_no_service_shows_it(admin, writers, cut_off):
     old, new = writers
     old.delete_server()
-    _until_volume_is(admin, old.volume, 'available')
+    real_writers.until_volume_is(admin, old.volume, 'available')
     admin.compute.create_volume_attachment(new.server, volume_id=old.volume)
     text = f'vol={old.volume[: consoles.SERIAL_LENGTH]} event=ack'
     real_hosts.until_printed('r2', new.server, text)
