@@ -118,9 +118,10 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
 	$(BIN)/python -m demo.run
 
-# That of the regions needs both, and so do all of them together.
+# That of the regions needs both, and so do all of them together; downtime has real guests.
 # All but one of them need the lab, and one of these both of its regions.
-BENCH_LAB = $(if $(filter regions,$(or $(NAME),regions)),lab,lab-one)
+BENCH_LAB = $(if $(filter downtime,$(NAME)),lab-real,\
+	$(if $(filter regions,$(or $(NAME),regions)),lab,lab-one))
 bench: dev $(if $(filter-out scale,$(or $(NAME),all)),$(BENCH_LAB)) ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 

@@ -130,11 +130,22 @@ class Masakari:
 
     def report(self, host: str) -> str:
         """Say that a host has stopped, as its host monitor does. :returns: the report's id."""
+        payload = {'event': 'STOPPED', 'host_status': 'NORMAL', 'cluster_status': 'OFFLINE'}
+        return self._notify('COMPUTE_HOST', host, payload)
+
+    def report_guest(self, host: str, server: str) -> str:
+        """Say that a guest has crashed, as its instance monitor does. :returns: the report's id."""
+        payload = {
+            'event': 'LIFECYCLE', 'instance_uuid': server, 'vir_domain_event': 'STOPPED_FAILED',
+        }  # fmt: skip
+        return self._notify('VM', host, payload)
+
+    def _notify(self, kind: str, host: str, payload: Mapping[str, str]) -> str:
         body = {
-            'type': 'COMPUTE_HOST',
+            'type': kind,
             'hostname': host,
             'generated_time': datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%S'),
-            'payload': {'event': 'STOPPED', 'host_status': 'NORMAL', 'cluster_status': 'OFFLINE'},
+            'payload': payload,
         }
         made = self._ask('POST', '/notifications', {'notification': body})
         return str(made['notification']['notification_uuid'])
