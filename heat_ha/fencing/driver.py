@@ -43,7 +43,8 @@ class Driver(abc.ABC):
     ``numbers`` those of them that are numbers.
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
     is somebody's word, for which one look is enough. ``cuts_power`` is False for a driver that
-    fences in the storage, OFF being "it cannot write": its host may run on, and report.
+    fences in the storage, OFF being "it cannot write": its host may run on, and report. Its proof
+    says so, also to versions of the agent that do not have the driver; ``let_in`` takes it back.
     ``is_partial``: whether the last look saw a part of what it fences shut out, and not all.
     ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
     seconds must be between the two looks that see the power off.
@@ -241,8 +242,9 @@ def fence(
         looks.append(model.Look(monotonic(), power, detail))
         following = power_off.next_look(looks, deadline, driver.apart)
         if isinstance(following, power_off.SeenOff):
-            how = f'switched off: {detail}, seen again after {driver.apart:.0f} s'
-            return model.Proof(driver.name, how, now())
+            done = 'switched off' if driver.cuts_power else 'shut out of its storage'
+            how = f'{done}: {detail}, seen again after {driver.apart:.0f} s'
+            return model.Proof(driver.name, how, now(), in_storage=_in_storage(driver))
         if isinstance(following, power_off.GiveUp):
             raise NotFenced(
                 f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '
@@ -251,6 +253,12 @@ def fence(
         if following.is_off_due:
             _switch_off(driver)
         pause(following.seconds)
+
+
+def _in_storage(driver: Driver) -> tuple[str, ...]:
+    """What a proof says of a driver that leaves the host on, where its name does not."""
+    is_said = driver.cuts_power or driver.name in model.TOLD_BY_NAME
+    return () if is_said else (driver.name,)
 
 
 def _by_word(driver: Driver, now: Callable[[], float]) -> model.Proof:

@@ -69,4 +69,5 @@ def _all_of(
         ' and '.join(proof.who for proof in proofs),
         ' and '.join(proof.how for proof in proofs),
         proofs[-1].at,
+        in_storage=tuple(name for proof in proofs for name in proof.in_storage),
     )
