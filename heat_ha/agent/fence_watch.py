@@ -15,7 +15,7 @@ from oslo_log import log as logging
 from heat_ha import exceptions
 from heat_ha.agent import metrics, service_table
 from heat_ha.fencing import inventory, model, survey
-from heat_ha.fencing.rules import findings
+from heat_ha.fencing.rules import absences, findings
 
 LOG = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class FenceWatch:
         self._agreements: dict[tuple[str, int], findings.Agreement] = {}
         # Likewise whose name it gave, until it gives that of its own host, or nobody has the name.
         self._misnamed: dict[tuple[str, int], findings.Finding] = {}
+        self._absences = absences.Absences()
         # When Nova last showed each host.
         self._shown: dict[str, float] = {}
         # Those that have clearly answered once.
@@ -151,7 +152,10 @@ class FenceWatch:
         """All that was found about the answers of the fences."""
         with self._guard:
             answers = [one for own in self._answers.values() for one in own]
-            kept = [*self._contradicted.values(), *self._misnamed.values()]
+            kept = [
+                *self._contradicted.values(), *self._misnamed.values(),
+                *self._absences.found.values(),
+            ]  # fmt: skip
             misnamed = {host for host, _number in self._misnamed}
         return kept + [
             one
@@ -237,7 +241,8 @@ class FenceWatch:
             # The clock was set back.
             return True
         with self._guard:
-            wrong = {known for known, _number in (*self._contradicted, *self._misnamed)}
+            fences = (*self._contradicted, *self._misnamed, *self._absences.found)
+            wrong = {known for known, _number in fences}
         if host in wrong:
             return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
@@ -259,6 +264,9 @@ class FenceWatch:
             if answer.cuts_power:
                 # A host whose storage is fenced may report.
                 self._compare((host, number), answer)
+            elif answer.off_is_absence:
+                heartbeats = self._table.heartbeats_of(host)
+                self._absences.note((host, number), answer, heartbeats)
 
     def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:
         """Compare what a fence answered with what its host reports."""

@@ -41,6 +41,7 @@ class Command(driver.Driver):
         if not isinstance(self._options, Mapping):
             raise exceptions.Refused(f'host {host}: options must be a map')
         self.cuts_power = storage_programs.cuts_power(host, settings)
+        self.off_is_absence = not self.cuts_power
         unfence = settings.get(storage_programs.UNFENCE)
         self._is_unfenced_by_program = unfence == storage_programs.BY_PROGRAM
         self._plain = pathlib.Path(str(settings['program'])).name

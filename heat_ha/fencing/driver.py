@@ -46,6 +46,8 @@ class Driver(abc.ABC):
     fences in the storage, OFF being "it cannot write": its host may run on, and report. Its proof
     says so, also to versions of the agent that do not have the driver; ``let_in`` takes it back.
     ``is_partial``: whether the last look saw a part of what it fences shut out, and not all.
+    ``off_is_absence``: OFF is that the storage does not know the host, as one that was never let
+    in, or that has another name there.
     ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
     seconds must be between the two looks that see the power off.
 
@@ -62,6 +64,7 @@ class Driver(abc.ABC):
     cuts_power = True
     is_one_machine = False
     is_partial = False
+    off_is_absence = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
 

@@ -24,6 +24,7 @@ class World:
         self.reports = {}
         self.asked = []
         self.partial = set()
+        self.more = {}
         entries = ', '.join(
             f'{host}: {{driver: redfish, address: "https://{host}", system: /1, timeout: 1}}'
             for host in self.powers
@@ -49,7 +50,7 @@ class World:
         if host == 'c3':
             return [model.Answer(host, 1, 'x', Power.UNKNOWN, '', now(), is_power_control=False)]
         power, name = self.powers[host], self.names[host]
-        more = {'host_name': name, 'is_partial': host in self.partial}
+        more = {'host_name': name, 'is_partial': host in self.partial, **self.more}
         return [model.Answer(host, 1, 'redfish', power, 'seen', now(), **more)]
 
     def look(self, after=0.0, report=()):
@@ -100,6 +101,51 @@ def test_power_off_while_the_host_reports_keeps_its_entry_from_being_used(monkey
     for _ in range(100):
         world.look(600, report=['c1'])
     assert world.watch.wrong('c1'), 'most machines are on'
+
+
+def of_storage(world):
+    """Let the fences show the key of each host in a storage, and not its power."""
+    world.more = {'cuts_power': False, 'off_is_absence': True}
+    return world
+
+
+def test_a_host_that_its_storage_never_knew_is_not_fenced_by_that(monkeypatch):
+    world = of_storage(World(monkeypatch))
+    world.powers['c1'] = Power.OFF
+    world.look()
+    for _look in range(2):
+        assert not world.watch.wrong('c1'), 'one report may be from before'
+        world.look(fence_watch.SOON, report=['c1'])
+    assert 'was never seen otherwise' in world.watch.wrong('c1') and not world.watch.wrong('c2')
+    # Also when it is silent later, and nobody answers.
+    world.up['c1'], world.powers['c1'] = False, Power.UNKNOWN
+    world.look(600)
+    assert world.watch.wrong('c1')
+    world.powers['c1'] = Power.ON
+    world.look(600)
+    assert not world.watch.wrong('c1')
+
+
+def test_a_host_that_its_storage_knew_may_report_after_its_fence(monkeypatch):
+    world = of_storage(World(monkeypatch))
+    world.look()
+    world.powers['c1'] = Power.OFF
+    world.look(600, report=['c1'])
+    for _look in range(5):
+        world.look(fence_watch.SOON, report=['c1'])
+    assert not world.watch.wrong('c1')
+    assert [one.kind for one in world.watch.found()] == [findings.Kind.FENCED_WHILE_UP]
+
+
+def test_a_host_that_died_before_it_was_seen_in_its_storage_has_a_good_entry(monkeypatch):
+    world = of_storage(World(monkeypatch))
+    world.powers['c1'] = Power.OFF
+    world.look(report=['c1'])
+    for _look in range(5):
+        world.look(fence_watch.SOON)
+    world.up['c1'] = False
+    world.look(600)
+    assert not world.watch.wrong('c1')
 
 
 def test_the_last_report_of_a_host_that_died_does_not_make_its_entry_wrong(monkeypatch):
