@@ -59,7 +59,8 @@ def check(host: str, program: str, options: Iterable[str], cuts_power: bool = Tr
 
     :param program: its name, without the folder.
     :param options: the names of its options.
-    :param cuts_power: whether it is said to cut the power; else, to cut the host off its storage.
+    :param cuts_power: whether it is said to cut the power; else, to cut the host off from its
+        storage.
     :raises exceptions.Refused: what, and what to write instead.
     """
     is_reserving = storage_programs.is_reserving(program)
