@@ -37,9 +37,13 @@ _RESERVING: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # As sg_persist and mpathpersist show a key: the programs compare it as a text.
 _KEY = re.compile(r'[1-9a-f][0-9a-f]{0,15}')
 
-# Names under which a device is the same after a restart. A disk that has come under the name of
-# another one has no key of any host, which would be taken for a fence.
-_STABLE = re.compile(r'(/dev/disk/by-|/dev/mapper/)\S+')
+# Names that are made of the identity that the storage itself gives a device, so that they mean the
+# same one on each machine and after each restart. A disk that has come under the name of another
+# one has no key of any host, which would be taken for a fence. Not so /dev/mapper/mpatha, which
+# each machine gives by a file of its own, nor by-path, which is the way from one machine.
+_STABLE = re.compile(
+    r'/dev/disk/by-id/(wwn|scsi|nvme|dm-uuid)-[^\s/]+|/dev/mapper/([0-9a-f]{17}|[0-9a-f]{33})'
+)
 
 _UNFENCE_REMEDY = (
     f'It is {BY_HAND} (a person does it on the host, and the status must say ON) or {BY_PROGRAM} '
@@ -141,8 +145,8 @@ def _check_devices(host: str, program: str, devices: str) -> None:
         if not _STABLE.fullmatch(device):
             raise exceptions.Refused(
                 f'host {host}: devices of {program} has {device!r}. Such a name may be that of '
-                'another disk after a restart, which has no key, so that the host would count as '
-                'fenced',
-                'Write each as /dev/disk/by-id/… or /dev/mapper/…, with a comma and no space '
-                'between two',
+                'another disk on another machine or after a restart, which has no key, so that the '
+                'host would count as fenced',
+                'Write each as /dev/disk/by-id/wwn-…, scsi-…, nvme-… or dm-uuid-… (ls -l '
+                '/dev/disk/by-id shows which is meant), with a comma and no space between two',
             )

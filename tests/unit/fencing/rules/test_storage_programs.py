@@ -5,7 +5,9 @@ from heat_ha import exceptions
 from heat_ha.fencing import driver, inventory
 from heat_ha.fencing.rules import storage_programs
 
-DEVICES = '/dev/disk/by-id/wwn-0x5000c500a0b1c2d3,/dev/mapper/mpatha'
+DEVICES = '/dev/disk/by-id/wwn-0x5000c500a0b1c2d3,/dev/disk/by-id/dm-uuid-mpath-3600508b400105e21'
+A = '/dev/mapper/3600508b400105df70000e00000ac000f'
+B = '/dev/disk/by-id/scsi-3600508b400105df70000e00000ac0010'
 OPTIONS = {'key': '4a5b0001', 'devices': DEVICES}
 BY_HAND = {'cuts': 'storage', 'unfence': 'by_hand'}
 
@@ -38,7 +40,7 @@ def load(programs, name, **settings):
         ('fence_mpath', BY_HAND, False),
         ('fence_scsi', {**BY_HAND, 'options': {'nodename': 'c1', 'devices': DEVICES}}, False),
         ('fence_mpath', {**BY_HAND, 'options': {'plug': '1', 'devices': DEVICES}}, False),
-        ('fence_scsi', {**BY_HAND, 'options': {'key': 10, 'devices': '/dev/mapper/a'}}, False),
+        ('fence_scsi', {**BY_HAND, 'options': {'key': 10, 'devices': A}}, False),
         ('by_ssh', {**BY_HAND, 'options': {'key': '0x0', 'devices': '/dev/sdb'}}, False),
     ],
 )
@@ -75,9 +77,14 @@ WRONG = [
                 for key in ('0x1', '01', '0', 'AB', 'node-1', '1,2', '1' * 17)
             ),
             *(
-                ({'key': '1', 'devices': devices}, 'another disk', '/dev/disk/by-id/')
-                for devices in ('/dev/sdb', f'{DEVICES},/dev/dm-3', '/dev/mapper/a /dev/mapper/b',
-                                '/dev/mapper/a, /dev/mapper/b', '/dev/mapper/a,')
+                ({'key': '1', 'devices': devices}, 'another disk', '/dev/disk/by-id/wwn-')
+                for devices in ('/dev/sdb', f'{DEVICES},/dev/dm-3', f'{A} {B}', f'{A}, {B}',
+                                f'{A},',
+                                '/dev/mapper/mpatha', f'{A},/dev/mapper/mpathb',
+                                '/dev/mapper/shared-vg', '/dev/disk/by-id/dm-name-mpatha',
+                                '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x:y-lun-1',
+                                '/dev/disk/by-label/x', '/dev/disk/by-id/../by-path/x',
+                                '/dev/disk/by-id/wwn-0x5/../../by-path/x')
             ),
         )
     ),
@@ -101,18 +108,18 @@ def test_a_wrong_setting_is_refused_with_its_name_and_the_remedy(
 @pytest.mark.parametrize(
     ('one', 'other', 'is_same'),
     [
-        ({'key': '1', 'devices': '/dev/mapper/a'}, {'key': '2', 'devices': '/dev/mapper/a'}, False),
-        ({'key': '1', 'devices': '/dev/mapper/a'}, {'key': 1, 'devices': '/dev/mapper/a'}, True),
+        ({'key': '1', 'devices': A}, {'key': '2', 'devices': A}, False),
+        ({'key': '1', 'devices': A}, {'key': 1, 'devices': A}, True),
         # The same devices may have other names, and a key is that of one host on all of them.
-        ({'key': '1', 'devices': '/dev/mapper/a'}, {'key': '1', 'devices': '/dev/mapper/b'}, True),
+        ({'key': '1', 'devices': A}, {'key': '1', 'devices': B}, True),
         (
-            {'key': '1', 'devices': '/dev/mapper/a', 'nodename': 'c1'},
-            {'key': '1', 'devices': '/dev/mapper/a', 'nodename': 'c2'},
+            {'key': '1', 'devices': A, 'nodename': 'c1'},
+            {'key': '1', 'devices': A, 'nodename': 'c2'},
             True,
         ),
         (
-            {'nodename': 'c1', 'devices': '/dev/mapper/a'},
-            {'nodename': 'c2', 'devices': '/dev/mapper/a'},
+            {'nodename': 'c1', 'devices': A},
+            {'nodename': 'c2', 'devices': A},
             False,
         ),
     ],
