@@ -23,7 +23,8 @@ class Command(driver.Driver):
 
     With ``cuts: storage`` OFF means that the host cannot write, and the host may run on. It gets
     its storage back as ``unfence`` says: by a person who does that on the host, or by the program
-    with the action ``on``. Either way the status must say ON before the host is let in.
+    with the action ``on``. Either way the status must say ON before the host is let in, of each of
+    the ``devices`` in its options.
     """
 
     name = 'command'
@@ -68,16 +69,37 @@ class Command(driver.Driver):
         """Where a BMC is asked; of a power control with plugs many machines have one address."""
         return targets.address_of_machine(self._options)
 
-    def _call(self, action: str) -> model.Said:
-        options = {**self._options, 'action': action}
+    def _call(self, action: str, options: Mapping[Any, Any] | None = None) -> model.Said:
+        options = {**(self._options if options is None else options), 'action': action}
         stdin = ''.join(f'{key}={value}\n' for key, value in options.items())
         return program.run([str(self.settings['program'])], limit=self.timeout, stdin=stdin)
 
     def power(self) -> tuple[Power, str]:
-        """Ask the program for the status."""
+        """Ask the program for the status.
+
+        Of several devices OFF is that none has the key. Where one has it, each is asked by itself:
+        of some, it is ON and partial; where one gives no clear answer, UNKNOWN.
+        """
+        self.is_partial = False
+        found, detail = self._status(self._options)
+        if self.cuts_power or found is not Power.ON:
+            return found, detail
+        lacking = []
+        for options in storage_programs.one_by_one(self._options):
+            power, said = self._status(options)
+            if power is Power.UNKNOWN:
+                return power, said
+            if power is Power.OFF:
+                lacking.append(storage_programs.devices_of(options))
+        if lacking:
+            self.is_partial = True
+            detail = f'{detail}; not of {", ".join(lacking)}'
+        return found, detail
+
+    def _status(self, options: Mapping[Any, Any]) -> tuple[Power, str]:
         own = (str(self.settings.get(key) or '') for key in ('says_on', 'says_off'))
         try:
-            return answers.of_status(self._call('status'), *own)
+            return answers.of_status(self._call('status', options), *own)
         except (driver.NotFenced, OSError) as exc:
             return Power.UNKNOWN, str(exc)
 
@@ -102,7 +124,7 @@ class Command(driver.Driver):
                 cause = f'action=on ended with {said.code}: {said.text[-200:]}'
                 raise exceptions.CouldNotAsk(self._plain, LET_IN, cause)
         power, detail = self.power()
-        if power is Power.ON:
+        if power is Power.ON and not self.is_partial:
             return
         if self._is_unfenced_by_program:
             cause = f'after action=on its status is {power.value}: {detail}'

@@ -121,6 +121,24 @@ def targets(program: str, options: Mapping[Any, Any]) -> tuple[tuple[str, ...], 
     return (('persistent reservation', found),)
 
 
+def one_by_one(options: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], ...]:
+    """The options for each of several devices alone; () where they name one or none.
+
+    The status is ON when one of the devices has the key: only so are those seen that do not.
+    """
+    devices = devices_of(options).split(',')
+    return tuple(_of_device(options, one) for one in devices) if len(devices) > 1 else ()
+
+
+def devices_of(options: Mapping[Any, Any]) -> str:
+    """What the options name as devices; '' for none."""
+    return next((str(v).strip() for k, v in options.items() if _plain_name(k) == 'devices'), '')
+
+
+def _of_device(options: Mapping[Any, Any], device: str) -> Mapping[Any, Any]:
+    return {k: device if _plain_name(k) == 'devices' else v for k, v in options.items()}
+
+
 def _plain_name(option: Any) -> str:
     return str(option).strip().casefold().replace('-', '_')
 

@@ -138,3 +138,12 @@ def test_no_two_hosts_have_one_key(programs, one, other, is_same):
 def test_only_what_removes_keys_is_held_to_the_rules_about_keys():
     storage_programs.check('c1', 'fence_of_ours', 'program', {'key': '0x0'})
     assert not storage_programs.is_reserving('fence_of_ours')
+
+
+def test_each_of_several_devices_is_asked_by_itself():
+    options = {'Devices': f'{A},{B}', 'key': '1'}
+    assert storage_programs.one_by_one(options) == (
+        {'Devices': A, 'key': '1'},
+        {'Devices': B, 'key': '1'},
+    )
+    assert storage_programs.one_by_one({'devices': A}) == storage_programs.one_by_one({}) == ()

@@ -104,6 +104,33 @@ def test_a_machine_that_is_not_registered_itself_fences_nothing(san):
         topology.fence('c1', san.fences('by_hand').levels('c1'))
 
 
+@pytest.mark.parametrize('unfence', ['by_hand', 'program'])
+def test_a_host_is_let_in_only_once_each_device_has_its_key(san, unfence):
+    fences = san.fences(unfence)
+    made = fences.driver('c1')
+    san.keys = san.keys | {'/dev/mapper/b': ['own']}
+    power, detail = made.power()
+    assert power is Power.ON and made.is_partial and 'not of /dev/mapper/b' in detail
+    [answer] = survey.ask('c1', fences)
+    assert answer.shuts_out
+    if unfence == 'by_hand':
+        with pytest.raises(exceptions.Refused, match='not of /dev/mapper/b'):
+            made.let_in()
+        san.keys = {device: ['own', '1'] for device in san.keys}
+    made.let_in()
+    assert registered(san) == [True, True] and not made.is_partial
+
+
+def test_a_device_that_gives_no_clear_answer_lets_nobody_in(san):
+    san.program.write_text(
+        '#!/bin/sh\ngrep -q =/dev/mapper/b$ && exit 1\necho Status: ON; exit 0\n'
+    )
+    made = san.fences('by_hand').driver('c1')
+    assert made.power()[0] is Power.UNKNOWN
+    with pytest.raises(exceptions.Refused, match='did not answer'):
+        made.let_in()
+
+
 def test_a_device_that_is_not_there_is_no_answer(san):
     fences = san.fences('by_hand', devices='/dev/mapper/a,/dev/mapper/c')
     [made] = fences.levels('c1')[0]
