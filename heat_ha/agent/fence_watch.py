@@ -8,7 +8,7 @@ import collections
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from oslo_log import log as logging
 
@@ -50,6 +50,8 @@ class FenceWatch:
     """Asks each fence of the fencing file again and again.
 
     :param interval: seconds between two questions to a fence; 0: only at the start.
+    :param removed: by host, what the fences of its open incident have removed from storages; None
+        while the records have not been read.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class FenceWatch:
         table: service_table.ServiceTable,
         interval: float = 0.0,
         now: Callable[[], float] = time.time,
+        removed: Callable[[str], Collection[str] | None] = lambda _host: (),
     ) -> None:
         self._fences = fences
+        self._removed = removed
         self._table = table
         self._interval = interval
         self._now = now
@@ -266,7 +270,7 @@ class FenceWatch:
                 self._compare((host, number), answer)
             elif answer.off_is_absence:
                 heartbeats = self._table.heartbeats_of(host)
-                self._absences.note((host, number), answer, heartbeats)
+                self._absences.note((host, number), answer, heartbeats, self._removed(host))
 
     def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:
         """Compare what a fence answered with what its host reports."""

@@ -113,7 +113,7 @@ class Answer:
     """What one fence of a host answered when it was asked for the power; ``at`` in Unix time.
 
     ``level``: its place in the host's levels, from 1. ``address``: where it was asked.
-    ``is_partial``, ``off_is_absence``: see ``driver.Driver``.
+    ``is_partial``, ``off_is_absence``, ``registration``: see ``driver.Driver``.
     """
 
     host: str
@@ -129,6 +129,7 @@ class Answer:
     address: str = ''
     is_partial: bool = False
     off_is_absence: bool = False
+    registration: str = ''
 
     @property
     def shuts_out(self) -> bool:

@@ -49,6 +49,7 @@ def _answer(host: str, level: int, made: driver.Driver, now: Callable[[], float]
         host, level, made.name, power, detail, now(),
         cuts_power=made.cuts_power, host_name=facts.host_name, uuid=facts.uuid,
         address=made.address, is_partial=made.is_partial, off_is_absence=made.off_is_absence,
+        registration=made.registration,
     )  # fmt: skip
 
 

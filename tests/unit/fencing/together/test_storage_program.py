@@ -15,6 +15,7 @@ import pytest
 from heat_ha import exceptions
 from heat_ha.fencing import driver, inventory, let_in, model, survey, topology
 from heat_ha.fencing.driver import Power
+from heat_ha.fencing.rules import absences
 
 # The machine on which it runs has the key ``own``; "on" registers that machine, as the real one
 # does, with the key that it is given.
@@ -88,12 +89,13 @@ def registered(san, key='1'):
 
 @pytest.mark.parametrize('unfence', ['by_hand', 'program'])
 def test_the_key_of_the_host_and_no_other_is_gone_after_the_fence(san, unfence):
-    fences = san.fences(unfence)
-    proof = topology.fence('c1', fences.levels('c1'))
+    fences, removals = san.fences(unfence), absences.Removals()
+    proof = topology.fence('c1', fences.levels('c1'), removals=removals)
     assert registered(san) == [False, False] and registered(san, '2') == [True, True]
     assert proof.who == 'command' and proof.in_storage == ('command',) and proof.leaves_on
     assert 'shut out of its storage: Status: OFF' in proof.how
-    assert topology.fence('c1', fences.levels('c1')).leaves_on, 'OFF does no harm twice'
+    again = topology.fence('c1', fences.levels('c1'), removals=removals)
+    assert again.leaves_on, 'OFF does no harm twice'
     [answer] = survey.ask('c1', fences)
     assert answer.power is Power.OFF and not answer.cuts_power
 
@@ -102,6 +104,51 @@ def test_a_machine_that_is_not_registered_itself_fences_nothing(san):
     san.keys = {device: ['1', '2'] for device in san.keys}
     with pytest.raises(driver.NotFenced, match='ended with 1: Failed'):
         topology.fence('c1', san.fences('by_hand').levels('c1'))
+
+
+@pytest.mark.parametrize('lost', [('a', 'b'), ('a',)], ids=['all', 'a_part'])
+def test_a_host_that_the_storage_did_not_know_before_is_not_fenced_by_that(san, lost):
+    for device in lost:
+        san.keys = san.keys | {f'/dev/mapper/{device}': ['own', '2']}
+    before = san.keys
+    fences = san.fences('by_hand')
+    with pytest.raises(driver.NotFenced, match=r'not know the host.*confirm c1 --by'):
+        topology.fence('c1', fences.levels('c1'))
+    assert san.keys == before
+    # Another failure of before, or another entry, says nothing about this one.
+    with pytest.raises(driver.NotFenced, match='no fence of this failure'):
+        topology.fence('c1', fences.levels('c1'), removals=absences.Removals(('of another',)))
+
+
+def test_keys_that_are_lost_after_a_fence_that_failed_are_no_proof(san):
+    # The machine of the agent is not registered, and the storage loses its power after that.
+    san.keys = {device: ['1', '2'] for device in san.keys}
+    fences, removals = san.fences('by_hand'), absences.Removals()
+    with pytest.raises(driver.NotFenced, match='ended with 1'):
+        topology.fence('c1', fences.levels('c1'), removals=removals)
+    san.keys = {device: [] for device in san.keys}
+    with pytest.raises(driver.NotFenced, match='may have lost its registrations'):
+        topology.fence('c1', fences.levels('c1'), removals=removals)
+
+
+def test_a_host_that_has_registered_itself_after_its_fence_has_to_be_removed_again(san):
+    fences, removals = san.fences('by_hand'), absences.Removals()
+    topology.fence('c1', fences.levels('c1'), removals=removals)
+    san.keys = {device: ['1'] for device in san.keys}
+    for _time in range(2):
+        with pytest.raises(driver.NotFenced):
+            topology.fence('c1', fences.levels('c1'), removals=removals)
+        san.keys = {device: ['own'] for device in san.keys}
+
+
+def test_whether_a_storage_knows_the_host_must_be_clear_before_its_fence(san):
+    text = san.program.read_text()
+    san.program.write_text('#!/bin/sh\nexit 1\n')
+    fences = san.fences('by_hand')
+    with pytest.raises(driver.NotFenced, match='is not clear'):
+        topology.fence('c1', fences.levels('c1'))
+    san.program.write_text(text)
+    assert topology.fence('c1', fences.levels('c1')).leaves_on
 
 
 @pytest.mark.parametrize('unfence', ['by_hand', 'program'])
