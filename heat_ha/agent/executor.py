@@ -19,6 +19,7 @@ from heat_ha.cloud import model as cloud
 from heat_ha.fencing import driver as fencing
 from heat_ha.fencing import inventory, let_in, topology
 from heat_ha.fencing.nova_forced_down import NovaForcedDown
+from heat_ha.fencing.rules import absences
 
 LOG = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ class StepExecutor:
         assert incident is not None
         if wrong := self._wrong(found.host):
             raise fencing.NotFenced(
-                f'{wrong}. Correct its entry and restart the agents, or fence it by hand, then: '
-                f'heat-ha-agent confirm {found.host} --by NAME'
+                f'{wrong}. Correct that (entries are read when an agent starts), or fence it by '
+                f'hand, then: heat-ha-agent confirm {found.host} --by NAME'
             )
         levels = self._fences.levels(found.host)
         is_marked = service is not None and service.is_forced_down
@@ -123,8 +124,10 @@ class StepExecutor:
         for one in waiting:
             one.is_marked, one.is_own = is_marked, _is_own_mark(incident, service)
             one.is_settled = found.observation.is_settled
+        record = _Record(found, self._put)
+        removals = absences.Removals(incident.removed, record.put_removed)
         try:
-            proof = topology.fence(found.host, levels, note=_count)
+            proof = topology.fence(found.host, levels, note=_count, removals=removals)
         except fencing.NotFenced as exc:
             if is_marked and not waiting:
                 raise fencing.NotFenced(
@@ -132,7 +135,7 @@ class StepExecutor:
                 ) from exc
             raise
         proof = dataclasses.replace(proof, who=f'{proof.who} by {self._name}')
-        self._put(found, incident.fenced(proof, time.time(), is_renewal=step.is_renewal))
+        record.put(record.incident.fenced(proof, time.time(), is_renewal=step.is_renewal))
         return True
 
     def _mark_down(self, found: Situation, step: decide.MarkDown) -> bool:
@@ -161,9 +164,31 @@ class StepExecutor:
         self._table.refresh()
         return True
 
-    def _put(self, found: Situation, new: Incident) -> None:
+    def _put(self, found: Situation, new: Incident) -> agent_store.Entry:
         value = serialization.encode(new)
-        self._store.put(agent_store.INCIDENT, found.host, value, found.entry.version)
+        return self._store.put(agent_store.INCIDENT, found.host, value, found.entry.version)
+
+
+class _Record:
+    """The incident of a host while it is fenced, which may be written several times."""
+
+    def __init__(
+        self, found: Situation, put: Callable[[Situation, Incident], agent_store.Entry]
+    ) -> None:
+        assert found.observation.incident is not None
+        self.incident = found.observation.incident
+        self._found = found
+        self._put = put
+
+    def put(self, new: Incident) -> None:
+        """Put the incident on record as it is now."""
+        entry = self._put(self._found, new)
+        self._found = dataclasses.replace(self._found, entry=entry)
+        self.incident = new
+
+    def put_removed(self, removed: tuple[str, ...]) -> None:
+        """Put on record what fences have removed, also where no proof follows."""
+        self.put(dataclasses.replace(self.incident, removed=removed))
 
 
 def _count(driver: str, outcome: str) -> None:

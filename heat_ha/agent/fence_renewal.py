@@ -10,7 +10,6 @@ from oslo_log import log as logging
 
 from heat_ha.agent.model import Incident
 from heat_ha.fencing import inventory, let_in
-from heat_ha.fencing.model import IN_STORAGE
 
 LOG = logging.getLogger(__name__)
 
@@ -84,4 +83,4 @@ class FenceRenewal:
 def _is_held(incident: Incident) -> bool:
     # Power that is off stays off: there is nothing to renew, and no lock to take for it.
     proof = incident.proof
-    return incident.is_open and proof is not None and not IN_STORAGE.isdisjoint(proof.drivers)
+    return incident.is_open and proof is not None and bool(proof.storage_drivers)

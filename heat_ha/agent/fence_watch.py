@@ -8,14 +8,14 @@ import collections
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from oslo_log import log as logging
 
 from heat_ha import exceptions
 from heat_ha.agent import metrics, service_table
 from heat_ha.fencing import inventory, model, survey
-from heat_ha.fencing.rules import findings
+from heat_ha.fencing.rules import absences, findings
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class FenceWatch:
     """Asks each fence of the fencing file again and again.
 
     :param interval: seconds between two questions to a fence; 0: only at the start.
+    :param removed: by host, what the fences of its open incident have removed from storages; None
+        while the records have not been read.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class FenceWatch:
         table: service_table.ServiceTable,
         interval: float = 0.0,
         now: Callable[[], float] = time.time,
+        removed: Callable[[str], Collection[str] | None] = lambda _host: (),
     ) -> None:
         self._fences = fences
+        self._removed = removed
         self._table = table
         self._interval = interval
         self._now = now
@@ -73,6 +77,7 @@ class FenceWatch:
         self._agreements: dict[tuple[str, int], findings.Agreement] = {}
         # Likewise whose name it gave, until it gives that of its own host, or nobody has the name.
         self._misnamed: dict[tuple[str, int], findings.Finding] = {}
+        self._absences = absences.Absences()
         # When Nova last showed each host.
         self._shown: dict[str, float] = {}
         # Those that have clearly answered once.
@@ -151,7 +156,10 @@ class FenceWatch:
         """All that was found about the answers of the fences."""
         with self._guard:
             answers = [one for own in self._answers.values() for one in own]
-            kept = [*self._contradicted.values(), *self._misnamed.values()]
+            kept = [
+                *self._contradicted.values(), *self._misnamed.values(),
+                *self._absences.found.values(),
+            ]  # fmt: skip
             misnamed = {host for host, _number in self._misnamed}
         return kept + [
             one
@@ -237,7 +245,8 @@ class FenceWatch:
             # The clock was set back.
             return True
         with self._guard:
-            wrong = {known for known, _number in (*self._contradicted, *self._misnamed)}
+            fences = (*self._contradicted, *self._misnamed, *self._absences.found)
+            wrong = {known for known, _number in fences}
         if host in wrong:
             return age >= (self._interval or AGAIN)
         service = self._table.services.get(host)
@@ -259,6 +268,9 @@ class FenceWatch:
             if answer.cuts_power:
                 # A host whose storage is fenced may report.
                 self._compare((host, number), answer)
+            elif answer.off_is_absence:
+                heartbeats = self._table.heartbeats_of(host)
+                self._absences.note((host, number), answer, heartbeats, self._removed(host))
 
     def _compare(self, fence: tuple[str, int], answer: model.Answer) -> None:
         """Compare what a fence answered with what its host reports."""

@@ -95,9 +95,11 @@ class Incident:
     oldest first. A fence that only renews the proof of a failure is not among them.
     ``agreed``: the sources that themselves claimed it to be down when that was suspected or
     believed; a suspect without any was not down any more when that was last looked at.
+    ``removed``: what its fences have removed from storages that knew the host before; see
+    ``fencing.rules.absences``. A version that does not know it leaves the host alone.
     """
 
-    FORM = serialization.Form(always=('proof',), omits=('fences', 'agreed'))
+    FORM = serialization.Form(always=('proof',), omits=('fences', 'agreed', 'removed'))
 
     host: str
     phase: Phase
@@ -108,6 +110,7 @@ class Incident:
     released_by: str = ''
     fences: tuple[float, ...] = ()
     agreed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:

@@ -21,6 +21,13 @@ class Recorded:
     incidents: Mapping[str, Incident]
     unreadable: Mapping[str, str]
 
+    def removed_of(self, host: str) -> tuple[str, ...] | None:
+        """What the fences of an open incident have removed from storages; None: not understood."""
+        incident = self.incidents.get(host)
+        if host in self.unreadable:
+            return None
+        return incident.removed if incident is not None and incident.is_open else ()
+
 
 def read(entries: Mapping[str, agent_store.Entry], now: float) -> Recorded:
     """Read the incidents, each by itself: one that is not understood holds no other host."""

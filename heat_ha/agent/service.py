@@ -91,8 +91,8 @@ class Agent:
         self._wake = threading.Event()
         self._is_over = False
         self._are_domains_checked = False
-        # All on record, as the last round has read them.
-        self._incidents: Mapping[str, Incident] = {}
+        # All on record, as the last round has read it; None before the first one.
+        self._known: recorded.Recorded | None = None
         # The hosts of those that are open, or were a day ago; None before the first round.
         self._on_record: frozenset[str] | None = None
         self._finished_at = time.monotonic()
@@ -105,7 +105,12 @@ class Agent:
             mark_settle=settings.host.mark_settle, fences=fences,
             power=power_watch.PowerWatch(fences),
         )  # fmt: skip
-        self._watch = fence_watch.FenceWatch(fences, self._table, settings.fence_check_interval)
+        self._watch = fence_watch.FenceWatch(
+            fences,
+            self._table,
+            settings.fence_check_interval,
+            removed=lambda host: None if self._known is None else self._known.removed_of(host),
+        )
         steps = executor.StepExecutor(
             settings.name, nova, store, fences, self._table, rescues, self._watch.wrong,
             self._watch.ask_soon,
@@ -190,7 +195,8 @@ class Agent:
     def hosts(self) -> dict[str, str]:
         """What was last decided about each host, or what Nova shows of it; for a person."""
         services = self._table.services
-        hidden = {h for h, one in self._incidents.items() if one.is_open} - set(services)
+        incidents = self._known.incidents if self._known is not None else {}
+        hidden = {h for h, one in incidents.items() if one.is_open} - set(services)
         shown = {host: 'up' if one.is_up else 'down' for host, one in services.items()}
         shown |= dict.fromkeys(hidden, 'it has an incident, and Nova does not show it')
         return {host: self._log.last(host) or shown[host] for host in sorted(shown)} | {
@@ -239,8 +245,8 @@ class Agent:
         pools = worker.Pools(pool, slow or pool)
         self._table.refresh()
         services = self._table.services
-        known = self._observer.recorded()
-        incidents = self._incidents = known.incidents
+        known = self._known = self._observer.recorded()
+        incidents = known.incidents
         self._renewal.look(incidents)
         now = time.time()
         self._on_record = _names(known, now)

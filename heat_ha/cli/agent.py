@@ -22,7 +22,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from heat_ha import exceptions, serialization
+from heat_ha import exceptions
 from heat_ha.conf import agent as options
 from heat_ha.conf import checks, nova_hosts
 
@@ -367,18 +367,16 @@ def _check(conf: Any) -> int:
 
 def _unfence(own: Any, host: str, by: str) -> int:
     """Give a host its storage back, by a person's word that no old guest runs on it."""
-    from heat_ha.agent import model
-    from heat_ha.agent.adapters import store as agent_store
-    from heat_ha.agent.rules import by_hand
-    from heat_ha.fencing import inventory, let_in
+    from heat_ha.cli import unfence
+    from heat_ha.fencing import inventory
 
-    entry = _store().all(agent_store.INCIDENT).get(host)
-    found = entry and serialization.decode(model.Incident, entry.value, f'the incident of {host}')
-    by_hand.check_unfence(found, host, by)
-    count = let_in.let_in(host, inventory.read(own.fencing_file))
-    if not count:
-        raise exceptions.Refused(f'host {host} has no fence in its storage (driver ceph)')
-    LOG.warning('host=%s was given its storage back by=%s', host, by)
+    fences = inventory.read(own.fencing_file)
+    unfence.check_user(own.coordination_url)
+    locks = _started_locks(own.coordination_url, f'unfence-{socket.gethostname()}-{os.getpid()}')
+    try:
+        unfence.unfence(_store(), locks, fences, host, by)
+    finally:
+        locks.stop()
     print(f'{host}: may use its storage')
     return 0
 

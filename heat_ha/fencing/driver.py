@@ -6,6 +6,7 @@ of one host and how to switch it off. That the power *is* off is always seen by 
 """
 
 import abc
+import hashlib
 import math
 import time
 import types
@@ -18,7 +19,7 @@ import stevedore.exception
 from heat_ha import exceptions
 from heat_ha.conf import words
 from heat_ha.fencing import model
-from heat_ha.fencing.rules import power_off, targets
+from heat_ha.fencing.rules import absences, power_off, targets
 
 NAMESPACE = 'heat_ha.fencing'
 
@@ -43,8 +44,12 @@ class Driver(abc.ABC):
     ``numbers`` those of them that are numbers.
     ``is_power_control`` is False for a driver that cannot switch anything off itself: what it says
     is somebody's word, for which one look is enough. ``cuts_power`` is False for a driver that
-    fences in the storage, OFF being "it cannot write": its host may run on, and report.
+    fences in the storage, OFF being "it cannot write": its host may run on, and report. Its proof
+    says so, also to versions of the agent that do not have the driver; ``let_in`` takes it back.
     ``is_partial``: whether the last look saw a part of what it fences shut out, and not all.
+    ``off_is_absence``: OFF is that the storage does not know the host, as one that was never let
+    in, or that has another name there. So OFF counts only after a look of before the fence has seen
+    ON; ``registration`` is how that is on record.
     ``is_one_machine``: at its address there is one machine and no other. ``apart`` is how many
     seconds must be between the two looks that see the power off.
 
@@ -61,6 +66,7 @@ class Driver(abc.ABC):
     cuts_power = True
     is_one_machine = False
     is_partial = False
+    off_is_absence = False
     apart = power_off.APART_SECONDS
     settings: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -104,6 +110,11 @@ class Driver(abc.ABC):
     def targets(self) -> tuple[tuple[str, ...], ...]:
         """All that is switched off, each by itself: no other host may have one of them."""
         return (self.target,) if self.target else ()
+
+    @property
+    def registration(self) -> str:
+        """What stands on record for the target where OFF is absence; of another entry another."""
+        return hashlib.sha256(repr(self.target).encode()).hexdigest()[:16]
 
     @abc.abstractmethod
     def power(self) -> tuple[Power, str]:
@@ -217,14 +228,17 @@ def fence(
     driver: Driver,
     *,
     timeout: float,
+    removals: absences.Removals | None = None,
     now: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> model.Proof:
     """Switch the host off and return once it is *seen* to be off, twice and some seconds apart.
 
-    OFF is sent always: a host that is off at one look may be in the middle of a restart.
+    OFF is sent always: a host that is off at one look may be in the middle of a restart. Where OFF
+    may also be that the storage never knew the host, it must have known it before.
 
+    :param removals: what fences of the same failure have removed before, where OFF is absence.
     :param timeout: seconds, from the answer to OFF until the power must first be seen off.
     :param now: the time that is written into the proof. It may be set to another one meanwhile.
     :param monotonic: a clock that nobody sets, for all that is measured.
@@ -233,7 +247,10 @@ def fence(
     """
     if not driver.is_power_control:
         return _by_word(driver, now)
-    _switch_off(driver)
+    if driver.off_is_absence:
+        _remove(driver, removals or absences.Removals())
+    else:
+        _switch_off(driver)
     deadline = monotonic() + timeout
     looks: list[model.Look] = []
     while True:
@@ -241,8 +258,9 @@ def fence(
         looks.append(model.Look(monotonic(), power, detail))
         following = power_off.next_look(looks, deadline, driver.apart)
         if isinstance(following, power_off.SeenOff):
-            how = f'switched off: {detail}, seen again after {driver.apart:.0f} s'
-            return model.Proof(driver.name, how, now())
+            done = 'switched off' if driver.cuts_power else 'shut out of its storage'
+            how = f'{done}: {detail}, seen again after {driver.apart:.0f} s'
+            return model.Proof(driver.name, how, now(), in_storage=_in_storage(driver))
         if isinstance(following, power_off.GiveUp):
             raise NotFenced(
                 f'{driver.name} did not see host {driver.host} off within {timeout:.0f} s: '
@@ -251,6 +269,31 @@ def fence(
         if following.is_off_due:
             _switch_off(driver)
         pause(following.seconds)
+
+
+def _remove(driver: Driver, removals: absences.Removals) -> None:
+    """Have the storage forget the host, which it must have known.
+
+    :raises NotFenced: it was not seen to know it, or what removes it failed.
+    """
+    power, detail = ask(driver)
+    registration = driver.registration
+    is_removed = removals.has(registration)
+    if why := absences.why_off_is_no_proof(power, driver.is_partial, is_removed):
+        raise NotFenced(
+            f'{driver.name} does not rely on OFF of host {driver.host}: {why}: {detail}'
+        )
+    if power is Power.ON and not driver.is_partial:
+        # Should OFF fail now, a storage that loses its registrations later looks the same.
+        removals.forget(registration)
+    _switch_off(driver)
+    removals.add(registration)
+
+
+def _in_storage(driver: Driver) -> tuple[str, ...]:
+    """What a proof says of a driver that leaves the host on, where its name does not."""
+    is_said = driver.cuts_power or driver.name in model.TOLD_BY_NAME
+    return () if is_said else (driver.name,)
 
 
 def _by_word(driver: Driver, now: Callable[[], float]) -> model.Proof:

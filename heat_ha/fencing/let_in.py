@@ -32,14 +32,20 @@ def let_in(host: str, fences: inventory.Inventory, proof: model.Proof | None = N
         finally:
             one.close()
         LOG.info('host=%s driver=%s lets it use its storage again', host, one.name)
-    gave = set(proof.drivers if proof is not None else ()) & model.IN_STORAGE
-    if gone := sorted(gave - {one.name for one in found}):
-        LOG.warning(
-            'host=%s its fence in the storage was not taken back: its entry has not got the driver '
-            '%s any more. Take it back there (ceph osd blocklist rm). It was: %s',
-            host, ', '.join(gone), proof.how if proof is not None else '',
-        )  # fmt: skip
+    if proof is not None:
+        _warn_of_gone(host, proof, found)
     return len(found)
+
+
+def _warn_of_gone(host: str, proof: model.Proof, found: inventory.Drivers) -> None:
+    gone = model.beside(proof.storage_drivers, (one.name for one in found))
+    if gone:
+        LOG.warning(
+            'host=%s its fence in the storage was not taken back: its entry does not have the '
+            'driver %s any more, as a fence in the storage. Take it back where it was made (of '
+            'ceph: ceph osd blocklist rm). It was: %s',
+            host, ', '.join(gone), proof.how,
+        )  # fmt: skip
 
 
 def keep_off(host: str, proof: model.Proof, fences: inventory.Inventory) -> None:

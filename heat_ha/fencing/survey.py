@@ -48,7 +48,8 @@ def _answer(host: str, level: int, made: driver.Driver, now: Callable[[], float]
     return model.Answer(
         host, level, made.name, power, detail, now(),
         cuts_power=made.cuts_power, host_name=facts.host_name, uuid=facts.uuid,
-        address=made.address, is_partial=made.is_partial,
+        address=made.address, is_partial=made.is_partial, off_is_absence=made.off_is_absence,
+        registration=made.registration,
     )  # fmt: skip
 
 

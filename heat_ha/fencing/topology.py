@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from heat_ha.fencing import driver, model
+from heat_ha.fencing.rules import absences
 
 Note = Callable[[str, str], None]
 
@@ -16,6 +17,7 @@ def fence(
     levels: Sequence[Sequence[driver.Driver]],
     *,
     note: Note = lambda _driver, _outcome: None,
+    removals: absences.Removals | None = None,
     now: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
@@ -25,9 +27,16 @@ def fence(
     Invariant: the proof is that of one level, and each driver of that level gave its own.
 
     :param note: told the name of each driver that was used, and ``done`` or ``failed``.
+    :param removals: what fences of the same failure have removed from storages before.
     :raises driver.NotFenced: no level succeeded; the host may still write.
     """
-    switch_off = functools.partial(driver.fence, now=now, monotonic=monotonic, pause=pause)
+    switch_off = functools.partial(
+        driver.fence,
+        removals=removals or absences.Removals(),
+        now=now,
+        monotonic=monotonic,
+        pause=pause,
+    )
     failures = []
     for number, level in enumerate(levels, start=1):
         try:
@@ -69,4 +78,5 @@ def _all_of(
         ' and '.join(proof.who for proof in proofs),
         ' and '.join(proof.how for proof in proofs),
         proofs[-1].at,
+        in_storage=tuple(name for proof in proofs for name in proof.in_storage),
     )

@@ -50,7 +50,7 @@ def check_unfence(incident: Incident | None, host: str, by: str) -> None:
 
 def _is_stopped(incident: Incident) -> bool:
     """Whether a rescue was held back half-way: some of the servers may have been made anew."""
-    was_fenced = incident.proof is not None or incident.fenced_here > 0
+    was_fenced = incident.proof is not None or incident.fenced_here > 0 or bool(incident.removed)
     return incident.phase is Phase.DEFERRED and was_fenced
 
 

@@ -6,7 +6,6 @@ by one, and not of a server that was deleted and made anew.
 """
 
 from heat_ha.agent.model import Incident, Phase
-from heat_ha.fencing import model as fencing
 
 
 def why_not_let_in(incident: Incident) -> str:
@@ -21,7 +20,7 @@ def why_not_let_in(incident: Incident) -> str:
 
 def way_in(incident: Incident) -> str:
     """What a person does to let a host in that the agent does not let in."""
-    if incident.proof is None or fencing.IN_STORAGE.isdisjoint(incident.proof.drivers):
+    if incident.proof is None or not incident.proof.storage_drivers:
         return 'unset forced_down'
     return f'once no old guest runs on it, {_commands(incident)}'
 
@@ -35,12 +34,14 @@ def _commands(incident: Incident) -> str:
 def why_it_lives(incident: Incident) -> str:
     """What a person looks at where a host shows signs of life after each of its fences.
 
-    With the wrong addresses in its entry it would look the same, and write on: so the agent does
-    not go on by itself, although nova-compute may well run on while the storage is fenced.
+    With the wrong addresses, key or devices in its entry it would look the same, and write on: so
+    the agent does not go on by itself, although nova-compute may well run on while the storage is
+    fenced.
     """
     if incident.proof is None or not incident.proof.leaves_on:
         return 'see whether its power control is that of another host'
     return (
-        'see whether the addresses in its entry are all that it has for its storage, and stop its '
-        f'nova-compute or switch it off. Then: heat-ha-agent release {incident.host}'
+        'see whether its entry names all of its ways to its storage (addresses; key and devices), '
+        'and stop its nova-compute or switch it off. Then: heat-ha-agent release '
+        f'{incident.host}'
     )

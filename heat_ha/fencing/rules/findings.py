@@ -48,6 +48,12 @@ class Kind(enum.Enum):
 
     OFF_WHILE_REPORTING = Weight.WRONG, 'its power is off, and it goes on reporting to Nova'
     NAME_OF_ANOTHER = Weight.WRONG, 'the BMC gave the name of another host'
+    NOT_REGISTERED = (
+        Weight.WRONG,
+        'the storage does not know it, it goes on reporting to Nova, and no fence on record has '
+        'removed it there: it was never registered, its key or devices are wrong, or the storage '
+        'has lost its registrations. Register it on the host itself, once no old guest runs on it',
+    )
     NO_ANSWER = Weight.PROBLEM, 'the fence cannot be asked, or its answer is not clear'
     OFF_WHILE_UP = Weight.PROBLEM, 'its power is off, and Nova shows it as up'
     FENCED_WHILE_UP = (

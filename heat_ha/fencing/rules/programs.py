@@ -7,6 +7,7 @@
 from collections.abc import Iterable, Mapping
 
 from heat_ha import exceptions
+from heat_ha.fencing.rules import storage_programs
 
 _NOVA = 'it marks the host in Nova, and reports that mark as the power'
 _STORAGE = 'it shuts the host out of a storage; its guests and their addresses live on'
@@ -53,17 +54,22 @@ _COUNTS_AS_OFF = {
 }
 
 
-def check(host: str, program: str, options: Iterable[str]) -> None:
+def check(host: str, program: str, options: Iterable[str], cuts_power: bool = True) -> None:
     """Refuse what would be taken for a fence of the host and is none.
 
     :param program: its name, without the folder.
     :param options: the names of its options.
+    :param cuts_power: whether it is said to cut the power; else, to cut the host off from its
+        storage.
     :raises exceptions.Refused: what, and what to write instead.
     """
-    if why := NOT_THE_POWER.get(program):
+    is_reserving = storage_programs.is_reserving(program)
+    if (why := NOT_THE_POWER.get(program)) and (cuts_power or not is_reserving):
+        says_so = f'Write {storage_programs.CUTS}: {storage_programs.STORAGE}, name'
         raise exceptions.Refused(
             f'host {host}: {program} does not switch it off: {why}',
-            'Name a program that cuts its power, or use the driver nova_forced_down',
+            f'{says_so if is_reserving else "Name"} a program that cuts its power, or use the '
+            'driver nova_forced_down',
         )
     for option in options:
         plain = option.strip().lower().replace('-', '_')

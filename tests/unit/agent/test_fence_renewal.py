@@ -57,17 +57,20 @@ def test_no_lock_is_taken_of_a_host_whose_fence_does_not_end_by_itself(renewed):
         locked.append(host)
         return contextlib.nullcontext(True)
 
-    drivers = {'off': 'redfish', 'both': 'redfish and ceph'}
+    proofs = {
+        'off': model.Proof('redfish by a1', 'x', 1.0),
+        'both': model.Proof('redfish and ceph by a1', 'x', 1.0),
+        'program': model.Proof('command by a1', 'x', 1.0),
+        'theirs': model.Proof('theirs by a1', 'x', 1.0, in_storage=('theirs',)),
+    }
     found = {
-        host: dataclasses.replace(
-            incident(Phase.RESCUING), host=host, proof=model.Proof(f'{who} by a1', 'x', 1.0)
-        )
-        for host, who in drivers.items()
+        host: dataclasses.replace(incident(Phase.RESCUING), host=host, proof=proof)
+        for host, proof in proofs.items()
     }
     made = renewal(found)
     made._locked = lock
     made.look(found)
-    assert locked == renewed == ['both']
+    assert locked == renewed == ['both', 'theirs']
 
 
 def test_a_round_is_begun_after_some_minutes_and_never_beside_another(renewed):

@@ -24,13 +24,22 @@ class World:
         self.reports = {}
         self.asked = []
         self.partial = set()
+        self.more = {}
         entries = ', '.join(
             f'{host}: {{driver: redfish, address: "https://{host}", system: /1, timeout: 1}}'
             for host in self.powers
         )
         fences = inventory.parse(f'hosts: {{{entries}, c3: {{driver: nova_forced_down}}}}')
         monkeypatch.setattr(fence_watch.survey, 'ask', self.ask)
-        self.watch = fence_watch.FenceWatch(fences, self, interval, lambda: self.at)
+        self.fences = fences
+        self.removed = ()
+        self.begin(interval)
+
+    def begin(self, interval=600.0):
+        """Begin to ask, as an agent that was started."""
+        self.watch = fence_watch.FenceWatch(
+            self.fences, self, interval, lambda: self.at, lambda _host: self.removed
+        )
 
     @property
     def services(self):
@@ -49,7 +58,7 @@ class World:
         if host == 'c3':
             return [model.Answer(host, 1, 'x', Power.UNKNOWN, '', now(), is_power_control=False)]
         power, name = self.powers[host], self.names[host]
-        more = {'host_name': name, 'is_partial': host in self.partial}
+        more = {'host_name': name, 'is_partial': host in self.partial, **self.more}
         return [model.Answer(host, 1, 'redfish', power, 'seen', now(), **more)]
 
     def look(self, after=0.0, report=()):
@@ -100,6 +109,64 @@ def test_power_off_while_the_host_reports_keeps_its_entry_from_being_used(monkey
     for _ in range(100):
         world.look(600, report=['c1'])
     assert world.watch.wrong('c1'), 'most machines are on'
+
+
+def of_storage(world):
+    """Let the fences show the key of each host in a storage, and not its power."""
+    world.more = {'cuts_power': False, 'off_is_absence': True, 'registration': 'r1'}
+    return world
+
+
+def test_a_host_that_its_storage_never_knew_is_not_fenced_by_that(monkeypatch):
+    world = of_storage(World(monkeypatch))
+    world.powers['c1'] = Power.OFF
+    world.look()
+    for _look in range(2):
+        assert not world.watch.wrong('c1'), 'one report may be from before'
+        world.look(fence_watch.SOON, report=['c1'])
+    assert 'no fence on record has removed it' in world.watch.wrong('c1')
+    assert not world.watch.wrong('c2')
+    # Also when it is silent later, and nobody answers.
+    world.up['c1'], world.powers['c1'] = False, Power.UNKNOWN
+    world.look(600)
+    assert world.watch.wrong('c1')
+    world.powers['c1'] = Power.ON
+    world.look(600)
+    assert not world.watch.wrong('c1')
+
+
+@pytest.mark.parametrize('is_restarted', [False, True], ids=['goes_on', 'restarted'])
+@pytest.mark.parametrize(
+    ('removed', 'is_right'),
+    [(('r1',), True), ((), False), (('r2',), False), (None, True)],
+    ids=['fenced', 'lost', 'of_another_entry', 'not_read'],
+)
+def test_a_host_may_report_while_its_storage_does_not_know_it_only_after_a_fence_on_record(
+    monkeypatch, is_restarted, removed, is_right
+):
+    world = of_storage(World(monkeypatch))
+    world.look()
+    world.powers['c1'], world.removed = Power.OFF, removed
+    world.look(600, report=['c1'])
+    if is_restarted:
+        world.begin()
+    for _look in range(5):
+        world.look(fence_watch.SOON, report=['c1'])
+    assert (not world.watch.wrong('c1')) is is_right
+    kinds = {one.kind for one in world.watch.found()}
+    assert findings.Kind.FENCED_WHILE_UP in kinds
+    assert (findings.Kind.NOT_REGISTERED in kinds) is not is_right
+
+
+def test_a_host_that_died_before_it_was_seen_in_its_storage_has_a_good_entry(monkeypatch):
+    world = of_storage(World(monkeypatch))
+    world.powers['c1'] = Power.OFF
+    world.look(report=['c1'])
+    for _look in range(5):
+        world.look(fence_watch.SOON)
+    world.up['c1'] = False
+    world.look(600)
+    assert not world.watch.wrong('c1')
 
 
 def test_the_last_report_of_a_host_that_died_does_not_make_its_entry_wrong(monkeypatch):

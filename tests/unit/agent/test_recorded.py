@@ -16,7 +16,13 @@ def value(of=Phase.CLOSED, **more):
     return serialization.encode(Incident('c9', of, 1000.0, 'down', 1000.0)) | more
 
 
-NOT_UNDERSTOOD = [value(newer=1), value(phase='paused'), {'phase': 'closed'}, 'x', None]
+# As an agent sees it that is older than a word about the fence: it must not let the host in.
+PROOF = {'who': 'theirs by a2', 'how': 'shut out', 'at': 1000.0, 'newer': ['theirs']}
+
+NOT_UNDERSTOOD = [
+    value(newer=1), value(phase='paused'), value(Phase.QUARANTINED, proof=PROOF),
+    {'phase': 'closed'}, 'x', None,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize('poison', NOT_UNDERSTOOD)

@@ -181,9 +181,30 @@ def test_without_a_file_somebody_else_fences():
         driver.fence(found.driver('c1'), timeout=1)
 
 
-def test_what_leaves_a_host_on_is_told_by_its_name_as_it_is_on_record():
+def test_the_drivers_whose_name_says_that_they_leave_a_host_on_are_those_of_earlier_versions():
     manager = stevedore.ExtensionManager(driver.NAMESPACE)
-    assert {one.name for one in manager if not one.plugin.cuts_power} == model.IN_STORAGE
+    assert {'ceph'} == model.TOLD_BY_NAME
+    assert all(not one.plugin.cuts_power for one in manager if one.name in model.TOLD_BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ('name', 'cuts_power', 'in_storage', 'leaves_on'),
+    [
+        ('theirs', True, (), False),
+        ('theirs', False, ('theirs',), True),
+        # Its name is enough, and older versions read the record.
+        ('ceph', False, (), True),
+    ],
+)
+def test_the_proof_says_whether_its_driver_leaves_the_host_on(
+    name, cuts_power, in_storage, leaves_on
+):
+    bmc = Bmc(Power.OFF)
+    bmc.name, bmc.cuts_power = name, cuts_power
+    proof = fence(bmc)
+    assert (proof.in_storage, proof.leaves_on) == (in_storage, leaves_on)
+    assert ('shut out of its storage' in proof.how) is leaves_on
+    assert ('switched off' in proof.how) is not leaves_on
 
 
 def test_nothing_is_unfenced_unless_spelled_out():

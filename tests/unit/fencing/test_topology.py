@@ -78,3 +78,24 @@ def test_the_proof_counts_from_when_the_last_of_several_was_seen_off():
     one, _ = fence([[Bmc('a', True)]])
     both, _ = fence([[Bmc('a', True), Bmc('b', True)]])
     assert both.at > one.at
+
+
+@pytest.mark.parametrize(
+    ('cuts', 'left', 'leaves_on'),
+    [
+        ((True, True), (), False),
+        ((True, False), ('command',), False),
+        ((False, True), ('command',), False),
+        ((False, False), ('command', 'command'), True),
+    ],
+)
+def test_of_drivers_of_one_name_the_proof_tells_how_many_leave_the_host_on(cuts, left, leaves_on):
+    level = [Bmc('command', works=True) for _ in cuts]
+    for one, cuts_power in zip(level, cuts, strict=True):
+        one.cuts_power = cuts_power
+    proof, _notes = fence([level])
+    assert (proof.in_storage, proof.leaves_on) == (left, leaves_on)
+    assert bool(proof.storage_drivers) is bool(left)
+    kept = serialization.decode(model.Proof, serialization.encode(proof), 'it')
+    assert kept == proof
+    assert ('in_storage' in serialization.encode(proof)) is bool(left), 'older versions read it'

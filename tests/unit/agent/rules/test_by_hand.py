@@ -51,10 +51,14 @@ def test_a_confirmation_without_a_name_is_refused(name):
 
 @pytest.mark.parametrize('fences', [(), (1000.0,), (999.0,)], ids=['none', 'here', 'earlier'])
 @pytest.mark.parametrize('proof', [None, fencing.Proof('ceph', 'x', 1.0)], ids=['none', 'fenced'])
+@pytest.mark.parametrize('removed', [(), ('r1',)], ids=['known', 'removed'])
 @pytest.mark.parametrize('phase', [*Phase, None])
-def test_a_host_whose_servers_may_run_elsewhere_is_not_given_its_storage_back(phase, proof, fences):
-    found = phase and dataclasses.replace(incident(phase, proof), fences=fences)
-    is_stopped = phase is Phase.DEFERRED and (proof is not None or fences == (1000.0,))
+def test_a_host_whose_servers_may_run_elsewhere_is_not_given_its_storage_back(
+    phase, removed, proof, fences
+):
+    found = phase and dataclasses.replace(incident(phase, proof), fences=fences, removed=removed)
+    was_fenced = proof is not None or fences == (1000.0,) or removed
+    is_stopped = phase is Phase.DEFERRED and was_fenced
     is_kept = is_stopped or phase in {
         Phase.CONFIRMED, Phase.FENCED, Phase.RESCUING, Phase.DONE, Phase.QUARANTINED,
     }  # fmt: skip

@@ -11,8 +11,8 @@ from heat_ha.fencing import model as fencing
 NOW = 10_000.0
 
 
-def incident(phase, who):
-    proof = who and fencing.Proof(who, 'x', NOW - 60)
+def incident(phase, who, in_storage=()):
+    proof = who and fencing.Proof(who, 'x', NOW - 60, in_storage=in_storage)
     return Incident('c1', phase, NOW - 90, 'down', NOW - 30, proof, '', (NOW - 60,))
 
 
@@ -23,19 +23,28 @@ def step_for(known, forced=True, verdict=Verdict.DOWN, **more):
 
 
 @pytest.mark.parametrize(
-    ('who', 'is_kept'),
+    ('who', 'in_storage', 'is_kept'),
     [
-        ('ceph by a1', True),
-        ('ceph', True),
-        ('redfish and ceph by a1', False),
-        ('ceph and nova_forced_down by a1', False),
-        ('redfish by a1', False),
-        ('Ada by hand', False),
-        (None, False),
+        ('ceph by a1', (), True),
+        ('ceph', (), True),
+        ('redfish and ceph by a1', (), False),
+        ('ceph and nova_forced_down by a1', (), False),
+        ('redfish by a1', (), False),
+        ('command by a1', (), False),
+        ('command by a1', ('command',), True),
+        ('theirs by a1', ('theirs',), True),
+        ('ceph and command by a1', ('command',), True),
+        ('ceph and command by a1', (), False),
+        ('command and command by a1', ('command',), False),
+        ('redfish and command by a1', ('command',), False),
+        ('Ada by hand', (), False),
+        (None, (), False),
     ],
 )
-def test_only_a_person_gives_a_host_its_storage_back_that_was_never_switched_off(who, is_kept):
-    why = storage.why_not_let_in(incident(Phase.QUARANTINED, who))
+def test_only_a_person_gives_a_host_its_storage_back_that_was_never_switched_off(
+    who, in_storage, is_kept
+):
+    why = storage.why_not_let_in(incident(Phase.QUARANTINED, who, in_storage))
     assert bool(why) is is_kept
     # The way out, in the order in which it works.
     order = [why.find(word) for word in ('end c1', 'unfence c1 --by NAME', 'unset forced_down')]
@@ -62,15 +71,25 @@ def test_a_host_that_is_back_waits_for_a_person_where_its_guests_may_run_on(left
         (Phase.DROPPED, {'heartbeats': decide.HEARTBEATS_TO_RETURN}),
     ],
 )
-@pytest.mark.parametrize('who', ['redfish and ceph by a1', 'redfish by a1'])
-def test_the_way_in_that_is_named_is_one_that_is_not_refused(phase, more, who):
-    known = incident(phase, who)
+@pytest.mark.parametrize(
+    ('who', 'in_storage', 'is_fenced'),
+    [
+        ('redfish and ceph by a1', (), True),
+        ('ipmi and command by a1', ('command',), True),
+        ('redfish by a1', (), False),
+        ('command by a1', (), False),
+    ],
+)
+def test_the_way_in_that_is_named_is_one_that_is_not_refused(
+    phase, more, who, in_storage, is_fenced
+):
+    known = incident(phase, who, in_storage)
     reason = step_for(known, **more).reason
     assert 'unset forced_down' in reason
-    assert ('unfence c1' in reason) is ('ceph' in who)
+    assert ('unfence c1' in reason) is is_fenced
     if 'end c1' in reason:
         known = decide.ended(known, 'Ada', NOW)
-    if 'ceph' in who:
+    if is_fenced:
         by_hand.check_unfence(known, 'c1', 'Ada')
 
 

@@ -212,5 +212,5 @@ UP = {'is_up': True, 'is_forced_down': False, 'is_disabled': False}
 
 def test_only_what_contradicts_an_entry_keeps_it_from_being_used():
     wrong = {kind for kind in Kind if kind.weight is Weight.WRONG}
-    assert wrong == {Kind.OFF_WHILE_REPORTING, Kind.NAME_OF_ANOTHER}
+    assert wrong == {Kind.OFF_WHILE_REPORTING, Kind.NAME_OF_ANOTHER, Kind.NOT_REGISTERED}
     assert len({kind.meaning for kind in Kind}) == len(Kind)
