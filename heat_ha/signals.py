@@ -94,6 +94,15 @@ class Signal(Generic[ActionT]):
         return self.action is None and self.alarm_state is not AlarmState.ALARM
 
     @property
+    def cause(self) -> str:
+        """What the history shows as its reason: an alarm's begins with "alarm" and its name."""
+        if not self.alarm:
+            return self.reason
+        return shorten(
+            f'alarm {self.alarm}: {self.reason}' if self.reason else f'alarm {self.alarm}'
+        )
+
+    @property
     def lacks_data(self) -> bool:
         """Whether it is an alarm that says only that nobody could look."""
         return self.action is None and self.alarm_state is AlarmState.INSUFFICIENT_DATA

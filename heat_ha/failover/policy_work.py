@@ -181,7 +181,7 @@ class PolicyWork:
             is_named=signal.member is not None,
             came=clock.now_text('milliseconds'),
             requested_by=requested_by,
-            reason=signal.reason,
+            reason=signal.cause,
             chained=chained,
             named=called if called != about.server else '',
         )

@@ -225,7 +225,7 @@ def _with_open_plan(
         case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
             signal, seen, plan
         ):
-            return Start(ways_out.as_failover(plan, seen, signal.reason))
+            return Start(ways_out.as_failover(plan, seen, signal.cause))
         case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
             return later.Remember(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',
@@ -408,7 +408,7 @@ def _failover(
     new = successors[0] if successors else None
     replaces = replaced.after_failover(seen, active, new)
     cause = model.Cause.FAILOVER
-    return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
+    return Start(plan_builder.build(seen, cause, signal.cause, active, new, replaces))
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:
@@ -432,7 +432,7 @@ def _replace_standby(
         plan_builder.build(
             seen,
             model.Cause.REPLACE_STANDBY,
-            signal.reason,
+            signal.cause,
             seen.record.active,
             seen.record.active,
             (named.name,),
