@@ -13,6 +13,7 @@ from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import (
     arrival,
+    instance_failure,
     later,
     limited,
     plan_builder,
@@ -392,7 +393,7 @@ def _failover(
     held = limited.of_active(seen)
     if held is not None:
         return held if isinstance(held, later.Remember) else Refuse(held)
-    held_back = repeats.refusal(signal, seen)
+    held_back = repeats.refusal(signal, seen) or instance_failure.refusal(signal, seen)
     if held_back is not None:
         return Refuse(held_back)
     immovable = _immovable(seen)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's signal beside the alarm of the same failure: one failover, and who was first."""
+
+import pytest
+
+from tests.plugin import failover, scaling
+
+# A whole engine of Heat runs in these tests: minutes, not seconds.
+pytestmark = pytest.mark.engine
+
+ASKS = 'on_instance_failure: failover'
+
+
+def alarm(server=None):
+    """An alarm of Aodh, of an event about the server, or one that names none."""
+    traits = {'event': {'traits': [['instance_id', 1, server]]}} if server else {}
+    return {
+        'alarm_id': 'b2c3d4e5-0000-4000-8000-000000000002', 'alarm_name': 'crashed',
+        'previous': 'ok', 'current': 'alarm', 'reason': 'Event hits the query',
+        'reason_data': {'type': 'event', **traits},
+    }  # fmt: skip
+
+
+def of_agent(server):
+    from heat_ha.failover.rules import instance_failure
+
+    return {'member': server, 'reason': instance_failure.reason('compute-1')}
+
+
+def found(engine, stack):
+    """The targets of the servers of the group, by the id of the server."""
+    from heat_ha.agent.adapters import failover_index
+
+    servers = [one for (one,) in scaling.servers(engine, stack).values()]
+    return failover_index.targets_of(servers)
+
+
+def active(engine, stack):
+    return failover.attribute(engine, stack, 'active_server')
+
+
+def history(engine, stack):
+    return failover.attribute(engine, stack, 'history')
+
+
+def test_the_agent_finds_the_policy_in_front_of_each_member_of_a_policy_that_asks(engine):
+    stack = engine.create(failover.template(ASKS))
+    targets = found(engine, stack)
+    assert len(targets) == 2
+    for (one,) in targets.values():
+        assert (one.name, one.policy, one.project) == ('policy', 'failover', 'project')
+        assert (one.stack_id, one.stack_name) == (stack['stack_id'], 'stack')
+
+
+def test_a_policy_that_does_not_ask_is_not_found_and_an_update_changes_that(engine):
+    stack = engine.create(failover.template())
+    assert found(engine, stack) == {}
+    engine.update(stack, failover.template(ASKS))
+    assert len(found(engine, stack)) == 2
+    engine.update(stack, failover.template('on_instance_failure: none'))
+    assert found(engine, stack) == {}
+
+
+def test_without_a_policy_in_front_the_failover_policy_itself_is_signalled(engine):
+    text = failover.template(ASKS, policy="""
+        adjustment_type: replace_oldest
+        auto_scaling_group_id: {get_resource: group}
+        scaling_adjustment: 1
+    """)  # fmt: skip
+    stack = engine.create(text)
+    assert {one.name for (one,) in found(engine, stack).values()} == {'failover'}
+
+
+def test_a_server_that_a_stack_only_refers_to_is_not_its_member(engine):
+    stack = engine.create(
+        failover.template(ASKS, more='other: {type: OS::Nova::Server}', version='2021-04-16')
+    )
+    from heat_ha.agent.adapters import failover_index
+
+    other = engine.stack(stack)['other'].resource_id
+    assert failover_index.targets_of([other, 'unknown']) == {}
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_of_the_two_paths_the_second_one_joins_and_the_history_shows_the_first(engine, named):
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    (engine.servers / f'off-{old}').touch()
+    engine.signal(stack, 'policy', of_agent(old))
+    new = active(engine, stack)
+    assert new != old
+    engine.signal(stack, 'policy', alarm(old if named else None))
+    engine.signal(stack, 'policy', of_agent(old))
+    (line,) = history(engine, stack)
+    assert line['cause'] == 'failover' and line['reason'].startswith('heat-ha-agent: ')
+    assert line['requested_by'] == 'policy' and active(engine, stack) == new
+
+
+def test_the_agents_signal_after_the_alarm_moves_nothing_more(engine):
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    (engine.servers / f'off-{old}').touch()
+    engine.signal(stack, 'policy', alarm(old))
+    new = active(engine, stack)
+    engine.signal(stack, 'policy', of_agent(old))
+    (line,) = history(engine, stack)
+    assert line['reason'] == 'alarm crashed: Event hits the query'
+    assert active(engine, stack) == new != old
+
+
+def test_a_crash_of_the_next_active_is_no_repeat(engine):
+    stack = engine.create(failover.template(ASKS))
+    for _crash in range(2):
+        old = active(engine, stack)
+        (engine.servers / f'off-{old}').touch()
+        engine.signal(stack, 'policy', of_agent(old))
+        assert active(engine, stack) != old
+    assert len(history(engine, stack)) == 2
+
+
+def test_an_alarm_that_names_nobody_counts_where_the_next_active_is_down_too(engine):
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    engine.signal(stack, 'policy', of_agent(old))
+    new = active(engine, stack)
+    (engine.servers / f'off-{new}').touch()
+    engine.signal(stack, 'policy', alarm())
+    assert active(engine, stack) not in (old, new)
+
+
+def test_the_crash_of_a_standby_replaces_it_and_moves_nothing(engine):
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    servers = {one for (one,) in scaling.servers(engine, stack).values()}
+    (standby,) = servers - {old}
+    engine.signal(stack, 'policy', of_agent(standby))
+    after = {one for (one,) in scaling.servers(engine, stack).values()}
+    assert active(engine, stack) == old and standby not in after and len(after) == 2
