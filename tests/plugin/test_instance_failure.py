@@ -8,6 +8,14 @@ from tests.plugin import failover, scaling
 # A whole engine of Heat runs in these tests: minutes, not seconds.
 pytestmark = pytest.mark.engine
 
+MEMBER = """
+heat_template_version: 2016-10-14
+resources:
+  server: {type: OS::Nova::Server}
+outputs:
+  OS::stack_id: {value: {get_resource: server}}
+"""
+
 ASKS = 'on_instance_failure: failover'
 
 
@@ -71,14 +79,66 @@ def test_without_a_policy_in_front_the_failover_policy_itself_is_signalled(engin
     assert {one.name for (one,) in found(engine, stack).values()} == {'failover'}
 
 
-def test_a_server_that_a_stack_only_refers_to_is_not_its_member(engine):
-    stack = engine.create(
-        failover.template(ASKS, more='other: {type: OS::Nova::Server}', version='2021-04-16')
-    )
+def test_a_server_beside_the_group_has_no_policy(engine):
     from heat_ha.agent.adapters import failover_index
 
+    stack = engine.create(failover.template(ASKS, more='other: {type: OS::Nova::Server}'))
     other = engine.stack(stack)['other'].resource_id
     assert failover_index.targets_of([other, 'unknown']) == {}
+
+
+def test_a_server_that_is_nested_in_a_member_leads_to_the_policy(engine):
+    from heat_ha.agent.adapters import failover_index
+
+    group = """
+        min_size: 1
+        max_size: 2
+        desired_capacity: 2
+        resource: {type: member.yaml}
+    """
+    stack = engine.create(failover.template(ASKS, group=group), files={'member.yaml': MEMBER})
+    old = active(engine, stack)
+    ((one,),) = failover_index.targets_of([old]).values()
+    engine.signal(stack, one.name, of_agent(old))
+    assert active(engine, stack) != old
+
+
+class Pool:
+    """A pool that works at once."""
+
+    def submit(self, call, *args):
+        call(*args)
+
+
+# S6
+@pytest.mark.parametrize('agents', [1, 3])
+def test_from_the_notification_to_the_failover_however_many_agents_read_it(engine, agents):
+    from heat_ha.agent import instance_failures
+    from heat_ha.agent.adapters import failover_index
+    from heat_ha.agent.rules import instance_failures as rules
+    from heat_ha.agent.rules import instance_reports
+
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    (engine.servers / f'off-{old}').touch()
+
+    def look(server):
+        if server not in engine.servers_there():
+            return None
+        return rules.Shown('project', 'stopped', 4, '', rules.Wanted.RUNNING)
+
+    for _agent in range(agents):
+        made = instance_failures.InstanceFailures(
+            failover_index.targets_of,
+            look,
+            lambda _project, _name, _id, resource, body: engine.signal(stack, resource, body),
+        )
+        failed = instance_reports.Meaning.FAILED
+        made.report(instance_reports.InstanceReport(old, 'compute-1', failed))
+        made.work(Pool())
+    (line,) = history(engine, stack)
+    assert line['old_server'] == old != active(engine, stack)
+    assert line['outcome'] == 'done' and 'compute-1' in line['reason']
 
 
 @pytest.mark.parametrize('named', [True, False])

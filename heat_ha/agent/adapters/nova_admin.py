@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
+from heat_ha.agent.rules import instance_failures
 from heat_ha.cloud import clock, compute_hosts
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
@@ -18,6 +19,9 @@ MICROVERSION = '2.59'
 
 # Nova shows at most so many servers at once (max_limit).
 PAGE = 1000
+
+# As many of a server's actions are read, the newest first: Nova's own stops are among them.
+ACTIONS = 100
 
 Answer = TypeVar('Answer')
 
@@ -82,6 +86,13 @@ class NovaAdmin:
             return False
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) == host
 
+    def shown(self, server: str) -> instance_failures.Shown | None:
+        """A server and what was last asked about it, None where Nova has it no more.
+
+        :raises CouldNotAsk: no answer.
+        """
+        return self._ask(f'server {server}', lambda c: _shown(c, server))
+
     def arriving(self) -> dict[str, str]:
         """Servers that are being rebuilt on another host just now, each with that host.
 
@@ -145,6 +156,26 @@ class NovaAdmin:
             sorted(m.instance_uuid for m in found if m.source_compute == host
                    and m.status in ('accepted', 'pre-migrating', 'done'))
         )  # fmt: skip
+
+
+def _shown(client: Any, server: str) -> instance_failures.Shown | None:
+    found = _living(client, server)
+    if found is None:
+        return None
+    try:
+        listed = client.instance_action.list(server, limit=ACTIONS)
+    except nova_exceptions.NotFound:
+        return None
+    power = getattr(found, 'OS-EXT-STS:power_state', None)
+    return instance_failures.Shown(
+        project=found.tenant_id,
+        state=getattr(found, 'OS-EXT-STS:vm_state', None) or '',
+        power=power if isinstance(power, int) else None,
+        task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
+        wanted=instance_failures.wanted(
+            [instance_failures.Action(one.action, one.user_id or '') for one in listed]
+        ),
+    )
 
 
 def _living(client: Any, server: str) -> Any:

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a guest that ended by itself to the signal of its FailoverPolicy, without an alarm.
+
+``sources`` hands over what Nova's notifications say. A thread of its own looks for the policies and
+at the servers, and signals; so neither the notifications nor the rounds wait for Heat or Nova.
+Nothing is on record: what this agent has not signalled when it dies is left to the alarm.
+"""
+
+import concurrent.futures
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions
+from heat_ha.agent import metrics
+from heat_ha.agent.adapters import failover_index
+from heat_ha.agent.rules import instance_failures as rules
+from heat_ha.agent.rules import instance_reports
+from heat_ha.agent.rules.instance_failures import Outcome
+from heat_ha.failover.rules import instance_failure
+
+LOG = logging.getLogger(__name__)
+
+# Failures that are kept at once. Each is over after some minutes, so there are more only where the
+# guests of many hosts end in one moment.
+MAX_OPEN = 1000
+
+# Servers that are asked about and signalled for at once; a signal that no engine takes up is waited
+# for half a minute.
+WORKERS = 4
+
+# Seconds without a failure after which the thread looks around.
+IDLE = 60.0
+
+Target = failover_index.Target
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """A server whose guest has ended. ``due`` is on the monotonic clock; ``sent``: to these."""
+
+    server: str
+    host: str
+    due: float
+    tries: int = 0
+    sent: frozenset[Target] = frozenset()
+
+
+class InstanceFailures:
+    """Signals the policies of servers whose guests have ended.
+
+    :param find: the targets of servers, by server; those that no policy asks for are left out.
+    :param look: a server as Nova shows it, None where it is gone.
+    :param signal: ``heat_rpc.signal``.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[Collection[str]], Mapping[str, tuple[Target, ...]]],
+        look: Callable[[str], rules.Shown | None],
+        signal: Callable[[str, str, str, str, Any], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._find = find
+        self._look = look
+        self._signal = signal
+        self._clock = clock
+        self._lock = threading.Lock()
+        # Those that wait for their turn, and the servers of those that are worked on.
+        self._waiting: dict[str, _Failure] = {}
+        self._at_work: set[str] = set()
+        self._wake = threading.Event()
+        self._is_over = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin in a thread."""
+        self._thread = threading.Thread(target=self._run, name='instance-failures', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after what is being signalled; the rest is left to the alarms."""
+        self._is_over = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def report(self, one: instance_reports.InstanceReport) -> None:
+        """Take what a notification says. It does not wait, and a doubled one changes nothing."""
+        if one.meaning is not instance_reports.Meaning.FAILED:
+            is_asked = one.meaning is instance_reports.Meaning.ASKED_FOR
+            _count(Outcome.ASKED_FOR if is_asked else Outcome.UNKNOWN)
+            return
+        with self._lock:
+            if one.server in self._waiting or one.server in self._at_work:
+                return
+            has_room = len(self._waiting) + len(self._at_work) < MAX_OPEN
+            if has_room:
+                self._waiting[one.server] = _Failure(one.server, one.host, self._clock())
+        if has_room:
+            self._wake.set()
+            return
+        _count(Outcome.TOO_MANY)
+        LOG.warning(
+            'server=%s host=%s its guest ended, as those of %d others: left to its alarm',
+            one.server, one.host, MAX_OPEN,
+        )  # fmt: skip
+
+    # --- in its thread -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with concurrent.futures.ThreadPoolExecutor(WORKERS, 'instance-failure') as pool:
+            while not self._is_over:
+                self._wake.clear()
+                self._wake.wait(self.work(pool))
+
+    def work(self, pool: concurrent.futures.Executor) -> float:
+        """Begin with all whose turn it is. :returns: seconds until the next turn."""
+        now = self._clock()
+        with self._lock:
+            due = [one for one in self._waiting.values() if one.due <= now]
+            for one in due:
+                del self._waiting[one.server]
+                self._at_work.add(one.server)
+        if due:
+            self._begin(pool, due)
+        with self._lock:
+            turns = [one.due for one in self._waiting.values()]
+        return max(min(turns, default=now + IDLE) - now, 0.0)
+
+    def _begin(self, pool: concurrent.futures.Executor, due: Sequence[_Failure]) -> None:
+        try:
+            found = self._find([one.server for one in due])
+        except Exception as exc:
+            for one in due:
+                self._later(one, (), f"Heat's database: {exc}")
+            return
+        for one in due:
+            targets = found.get(one.server, ())
+            if targets:
+                pool.submit(self._treat, one, targets)
+            else:
+                self._end(one, Outcome.NO_POLICY)
+
+    def _treat(self, one: _Failure, targets: Sequence[Target]) -> None:
+        """Look at the server, and do what follows. It raises nothing."""
+        try:
+            shown = self._look(one.server)
+            step = rules.next_step(shown, {target.project for target in targets})
+            match step:
+                case rules.Drop(outcome=outcome, reason=reason):
+                    LOG.info('server=%s host=%s not signalled: %s', one.server, one.host, reason)
+                    self._end(one, outcome)
+                case rules.LookAgain(reason=reason):
+                    self._later(one, targets, reason)
+                case rules.Signal():
+                    own = [t for t in targets if shown is not None and t.project == shown.project]
+                    self._signal_all(one, own)
+        except Exception as exc:
+            self._later(one, targets, str(exc) or type(exc).__name__)
+
+    def _signal_all(self, one: _Failure, targets: Sequence[Target]) -> None:
+        body = {'member': one.server, 'reason': instance_failure.reason(one.host or 'its host')}
+        wrong = ''
+        for to in targets:
+            if to in one.sent:
+                continue
+            try:
+                self._signal(to.project, to.stack_name, to.stack_id, to.name, body)
+            except exceptions.HaError as exc:
+                metrics.SIGNALS.labels('failover', 'failed').inc()
+                wrong = str(exc)
+                continue
+            metrics.SIGNALS.labels('failover', 'sent').inc()
+            LOG.info(
+                'server=%s host=%s signal=failover policy=%s stack=%s: the guest ended by itself',
+                one.server, one.host, to.name, to.stack_name,
+            )  # fmt: skip
+            one = dataclasses.replace(one, sent=one.sent | {to})
+        if wrong:
+            self._later(one, targets, wrong)
+        else:
+            self._end(one, Outcome.SIGNALLED)
+
+    def _later(self, one: _Failure, targets: Sequence[Target], reason: str) -> None:
+        """Have its turn once more, or give it up, after so many tries in vain."""
+        tries = one.tries + 1
+        pause = rules.pause(tries)
+        if pause is None:
+            _say_given_up(one, targets, reason)
+            self._end(one, Outcome.GIVEN_UP)
+            return
+        LOG.info(
+            'server=%s host=%s its guest ended, again in %.0f s: %s',
+            one.server, one.host, pause, reason,
+        )  # fmt: skip
+        with self._lock:
+            self._at_work.discard(one.server)
+            self._waiting[one.server] = dataclasses.replace(
+                one, tries=tries, due=self._clock() + pause
+            )
+        self._wake.set()
+
+    def _end(self, one: _Failure, outcome: Outcome) -> None:
+        _count(outcome)
+        with self._lock:
+            self._at_work.discard(one.server)
+
+
+def _count(outcome: Outcome) -> None:
+    metrics.INSTANCE_FAILURES.labels(outcome.value).inc()
+
+
+def _say_given_up(one: _Failure, targets: Sequence[Target], reason: str) -> None:
+    """Report what is left to an alarm or a person, and what the person can do."""
+    left = [to for to in targets if to not in one.sent]
+    if not left:
+        LOG.warning(
+            'server=%s host=%s its guest ended, and whether a policy asks for a signal is not '
+            'known: %s. Left to its alarm',
+            one.server, one.host, reason,
+        )  # fmt: skip
+    for to in left:
+        LOG.warning(
+            'server=%s host=%s its guest ended, and policy=%s stack=%s was not signalled: %s. '
+            'Left to its alarm. By hand, as the owner: openstack stack resource signal %s %s '
+            '--data \'{"member": "%s"}\'',
+            one.server, one.host, to.name, to.stack_name, reason, to.stack_id, to.name, one.server,
+        )  # fmt: skip
