@@ -19,7 +19,7 @@ from heat_ha import exceptions
 from heat_ha.agent import metrics
 from heat_ha.agent.adapters import failover_index
 from heat_ha.agent.rules import instance_failures as rules
-from heat_ha.agent.rules import instance_reports
+from heat_ha.agent.rules import instance_reports, storm
 from heat_ha.agent.rules.instance_failures import Outcome
 from heat_ha.failover.rules import instance_failure
 
@@ -50,12 +50,38 @@ class _Failure:
     sent: frozenset[Target] = frozenset()
 
 
+class _Guard:
+    """The storm guard's limits of one project and one stack, for what this agent signals (S6)."""
+
+    def __init__(self, limits: storm.Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._past: dict[tuple[str, Target], storm.PastRescue] = {}
+
+    def refusal(self, server: str, to: Target) -> str:
+        """Why the signal is held back; '' to send it, which then counts, once for each server."""
+        now = self._clock()
+        scope = storm.Scope(to.project, to.root, f'{to.policy} of {to.stack_name}')
+        with self._lock:
+            self._past = {
+                key: one for key, one in self._past.items() if one.at > now - self._limits.period
+            }
+            if (server, to) in self._past:
+                return ''
+            refused = storm.of_rescues([(scope, 1)], self._past.values(), self._limits, now)
+            if not refused and (self._limits.per_project or self._limits.per_stack):
+                self._past[server, to] = storm.PastRescue(scope, 1, now)
+        return refused.get(scope.policy, '')
+
+
 class InstanceFailures:
     """Signals the policies of servers whose guests have ended.
 
     :param find: the targets of servers, by server; those that no policy asks for are left out.
     :param look: a server as Nova shows it, None where it is gone.
     :param signal: ``heat_rpc.signal``.
+    :param limits: of the storm guard, for the servers of one project or stack.
     """
 
     def __init__(
@@ -63,11 +89,13 @@ class InstanceFailures:
         find: Callable[[Collection[str]], Mapping[str, tuple[Target, ...]]],
         look: Callable[[str], rules.Shown | None],
         signal: Callable[[str, str, str, str, Any], None],
+        limits: storm.Limits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._find = find
         self._look = look
         self._signal = signal
+        self._guard = _Guard(limits, clock)
         self._clock = clock
         self._lock = threading.Lock()
         # Those that wait for their turn, and the servers of those that are worked on.
@@ -165,9 +193,13 @@ class InstanceFailures:
 
     def _signal_all(self, one: _Failure, targets: Sequence[Target]) -> None:
         body = {'member': one.server, 'reason': instance_failure.reason(one.host or 'its host')}
-        wrong = ''
+        wrong, outcome = '', Outcome.SIGNALLED
         for to in targets:
             if to in one.sent:
+                continue
+            if held_back := self._guard.refusal(one.server, to):
+                outcome = Outcome.HELD_BACK
+                _say_left(one, [to], held_back)
                 continue
             try:
                 self._signal(to.project, to.stack_name, to.stack_id, to.name, body)
@@ -184,14 +216,14 @@ class InstanceFailures:
         if wrong:
             self._later(one, targets, wrong)
         else:
-            self._end(one, Outcome.SIGNALLED)
+            self._end(one, outcome)
 
     def _later(self, one: _Failure, targets: Sequence[Target], reason: str) -> None:
         """Have its turn once more, or give it up, after so many tries in vain."""
         tries = one.tries + 1
         pause = rules.pause(tries)
         if pause is None:
-            _say_given_up(one, targets, reason)
+            _say_left(one, [to for to in targets if to not in one.sent], reason)
             self._end(one, Outcome.GIVEN_UP)
             return
         LOG.info(
@@ -215,9 +247,11 @@ def _count(outcome: Outcome) -> None:
     metrics.INSTANCE_FAILURES.labels(outcome.value).inc()
 
 
-def _say_given_up(one: _Failure, targets: Sequence[Target], reason: str) -> None:
-    """Report what is left to an alarm or a person, and what the person can do."""
-    left = [to for to in targets if to not in one.sent]
+def _say_left(one: _Failure, left: Sequence[Target], reason: str) -> None:
+    """Report which policies are left to an alarm or a person, and what the person can do.
+
+    :param left: none where they are not known.
+    """
     if not left:
         LOG.warning(
             'server=%s host=%s its guest ended, and whether a policy asks for a signal is not '

@@ -59,8 +59,8 @@ SIGNALS = prometheus_client.Counter(
 )
 INSTANCE_FAILURES = prometheus_client.Counter(
     'heat_ha_agent_instance_failures',
-    "Guests that ended, by Nova's notifications, and what followed: signalled, given_up, "
-    'too_many, or why no policy was signalled',
+    "Guests that ended, by Nova's notifications, and what followed: signalled, held_back, "
+    'given_up, too_many, or why no policy was signalled',
     ['outcome'], registry=REGISTRY,
 )  # fmt: skip
 LOOKS_FAILED = prometheus_client.Counter(

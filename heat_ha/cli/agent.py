@@ -198,7 +198,7 @@ def _run(conf: Any) -> int:
     _report_on_demand(conf, agent)
     found = sources.load(own.sources, agent.report)
     agent.use(found)
-    failures = _instance_failures(found)
+    failures = _instance_failures(found, settings.limits)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     received = reception.Reception(lambda one: agent.take('webhook', one), senders)
@@ -313,15 +313,16 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
     )
 
 
-def _instance_failures(found: Any) -> Any:
+def _instance_failures(found: Any, limits: Any) -> Any:
     """What signals policies when a guest ends by itself, as these sources hear it."""
     from heat_ha.agent import instance_failures
     from heat_ha.agent.adapters import failover_index, nova_admin
     from heat_ha.cloud import heat_rpc
 
     made = instance_failures.InstanceFailures(
-        failover_index.targets_of, nova_admin.NovaAdmin(heat_rpc.region()).shown, heat_rpc.signal
-    )
+        failover_index.targets_of, nova_admin.NovaAdmin(heat_rpc.region()).shown, heat_rpc.signal,
+        limits,
+    )  # fmt: skip
     for source in found.values():
         source.emit_instance = made.report
     return made

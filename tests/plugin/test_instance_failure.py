@@ -116,7 +116,7 @@ def test_from_the_notification_to_the_failover_however_many_agents_read_it(engin
     from heat_ha.agent import instance_failures
     from heat_ha.agent.adapters import failover_index
     from heat_ha.agent.rules import instance_failures as rules
-    from heat_ha.agent.rules import instance_reports
+    from heat_ha.agent.rules import instance_reports, storm
 
     stack = engine.create(failover.template(ASKS))
     old = active(engine, stack)
@@ -132,6 +132,7 @@ def test_from_the_notification_to_the_failover_however_many_agents_read_it(engin
             failover_index.targets_of,
             look,
             lambda _project, _name, _id, resource, body: engine.signal(stack, resource, body),
+            storm.Limits(),
         )
         failed = instance_reports.Meaning.FAILED
         made.report(instance_reports.InstanceReport(old, 'compute-1', failed))

@@ -27,7 +27,7 @@ class Target:
     """Where the signal goes for a FailoverPolicy, by names in its stack.
 
     ``name`` is the policy that is signalled: the ScalingPolicy in front of ``policy``, where there
-    is one. ``project`` is that of the stack.
+    is one. ``project`` is that of the stack, ``root`` the id of its root stack.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Target:
     stack_id: str
     stack_name: str
     project: str
+    root: str
 
 
 def targets_of(servers: Collection[str]) -> dict[str, tuple[Target, ...]]:
@@ -72,7 +73,9 @@ def _targets(
 ) -> dict[tuple[str, str], list[Target]]:
     """The targets below these roots, by stack and name of the group that they are about."""
     rows = connection.execute(
-        sqlalchemy.select(_RESOURCE.c.name, _RESOURCE.c.stack_id, _DATA.c.value)
+        sqlalchemy.select(
+            _RESOURCE.c.name, _RESOURCE.c.stack_id, _RESOURCE.c.root_stack_id, _DATA.c.value
+        )
         .select_from(_RESOURCE.join(_DATA, _DATA.c.resource_id == _RESOURCE.c.id))
         .where(
             _RESOURCE.c.root_stack_id.in_(list(roots)),
@@ -93,7 +96,8 @@ def _targets(
             LOG.warning('policy=%s stack=%s %s', row.name, stack.name, exc)
             continue
         target = Target(
-            watched.through or row.name, row.name, row.stack_id, stack.name, stack.project
-        )
+            watched.through or row.name, row.name, row.stack_id, stack.name, stack.project,
+            row.root_stack_id,
+        )  # fmt: skip
         found.setdefault((row.stack_id, watched.group), []).append(target)
     return found

@@ -22,6 +22,7 @@ class Outcome(enum.Enum):
     GONE = 'gone'
     RUNNING = 'running'
     OTHER_STATE = 'other_state'
+    HELD_BACK = 'held_back'
     GIVEN_UP = 'given_up'
     TOO_MANY = 'too_many'
 

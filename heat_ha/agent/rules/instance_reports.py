@@ -57,7 +57,7 @@ def of_notification(event_type: object, payload: object) -> InstanceReport | Non
 def _meaning(data: collections.abc.Mapping[str, object]) -> Meaning:
     if any(data.get(key) for key in _INITIATORS):
         return Meaning.ASKED_FOR
-    # Releases before Rocky do not have the fields.
+    # Releases before Stein do not have the fields.
     if not all(key in data and data[key] is None for key in _INITIATORS):
         return Meaning.UNKNOWN
     return Meaning.FAILED

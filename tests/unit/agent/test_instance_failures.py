@@ -11,16 +11,17 @@ from heat_ha import exceptions
 from heat_ha.agent import instance_failures, metrics, sources
 from heat_ha.agent.adapters import failover_index
 from heat_ha.agent.rules import instance_failures as rules
-from heat_ha.agent.rules import instance_reports
+from heat_ha.agent.rules import instance_reports, storm
 from heat_ha.agent.rules.instance_failures import Outcome, Wanted
 from heat_ha.cloud import heat_rpc
 
 SERVER = '178b0921-8f85-4257-88b6-2e743b5a975c'
+NO_LIMITS = storm.Limits()
 ENDED = rules.Shown('project', 'stopped', 4, '', Wanted.RUNNING)
 
 
 def target(name='policy', project='project'):
-    return failover_index.Target(name, 'failover', 'id', 'pair', project)
+    return failover_index.Target(name, 'failover', 'id', 'pair', project, 'root')
 
 
 def crash(server=SERVER, meaning=instance_reports.Meaning.FAILED):
@@ -37,7 +38,7 @@ class Pool:
 class World:
     """Heat's database, Nova and Heat as the tests say, and a clock that they turn."""
 
-    def __init__(self):
+    def __init__(self, limits=NO_LIMITS):
         self.targets = {SERVER: (target(),)}
         self.shown = ENDED
         self.refuses = {}
@@ -45,7 +46,7 @@ class World:
         self.asked = []
         self.now = 1000.0
         self.made = instance_failures.InstanceFailures(
-            self.find, self.look, self.signal, lambda: self.now
+            self.find, self.look, self.signal, limits, lambda: self.now
         )
 
     def find(self, servers):
@@ -212,6 +213,37 @@ def test_no_more_failures_are_kept_than_there_is_room_for(world, counted, caplog
     assert not world.made._waiting and not world.made._at_work
 
 
+# S6
+@pytest.mark.parametrize('limits', [storm.Limits(per_project=2), storm.Limits(per_stack=2)])
+def test_more_than_the_storm_guard_allows_is_left_to_a_person(counted, caplog, limits):
+    world = World(limits)
+    servers = [f'{n:08x}-8f85-4257-88b6-2e743b5a975c' for n in range(3)]
+    world.targets = dict.fromkeys(servers, (target(),))
+    for server in servers:
+        world.made.report(crash(server))
+        # The same server crashes again: it counts once.
+        world.work()
+        world.made.report(crash(server))
+        world.work()
+    assert [body['member'] for *_to, body in world.sent] == [servers[0]] * 2 + [servers[1]] * 2
+    assert counted() == {Outcome.SIGNALLED: 4, Outcome.HELD_BACK: 2}
+    assert 'storm guard' in caplog.text and f'{{"member": "{servers[2]}"}}' in caplog.text
+    world.now += limits.period
+    world.made.report(crash(servers[2]))
+    world.work()
+    assert len(world.sent) == 5
+
+
+def test_a_signal_that_is_sent_again_counts_once_for_the_storm_guard():
+    world = World(storm.Limits(per_project=1))
+    world.refuses = {'policy': ERRORS[0]}
+    world.made.report(crash())
+    world.work(3)
+    world.refuses = {}
+    world.work(3)
+    assert world.names() == ['policy']
+
+
 def test_a_report_does_not_wait_for_a_heat_that_hangs(world):
     hangs, began = threading.Event(), threading.Event()
 
@@ -219,7 +251,7 @@ def test_a_report_does_not_wait_for_a_heat_that_hangs(world):
         began.set()
         assert hangs.wait(20)
 
-    made = instance_failures.InstanceFailures(world.find, world.look, signal)
+    made = instance_failures.InstanceFailures(world.find, world.look, signal, storm.Limits())
     made.start()
     try:
         made.report(crash())
