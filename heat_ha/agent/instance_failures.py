@@ -8,6 +8,7 @@ Nothing is on record: what this agent has not signalled when it dies is left to 
 
 import concurrent.futures
 import dataclasses
+import shlex
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -141,10 +142,13 @@ class InstanceFailures:
     # --- in its thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        with concurrent.futures.ThreadPoolExecutor(WORKERS, 'instance-failure') as pool:
+        pool = concurrent.futures.ThreadPoolExecutor(WORKERS, 'instance-failure')
+        try:
             while not self._is_over:
                 self._wake.clear()
                 self._wake.wait(self.work(pool))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def work(self, pool: concurrent.futures.Executor) -> float:
         """Begin with all whose turn it is. :returns: seconds until the next turn."""
@@ -263,5 +267,6 @@ def _say_left(one: _Failure, left: Sequence[Target], reason: str) -> None:
             'server=%s host=%s its guest ended, and policy=%s stack=%s was not signalled: %s. '
             'Left to its alarm. By hand, as the owner: openstack stack resource signal %s %s '
             '--data \'{"member": "%s"}\'',
-            one.server, one.host, to.name, to.stack_name, reason, to.stack_id, to.name, one.server,
+            one.server, one.host, to.name, to.stack_name, reason, to.stack_id,
+            shlex.quote(to.name), one.server,
         )  # fmt: skip

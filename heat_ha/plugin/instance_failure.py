@@ -9,9 +9,9 @@ from heat_ha.failover import instance_failure
 
 def put_on_record(policy):
     """Write, or take away, what ``failover.instance_failure`` describes."""
-    wanted = instance_failure.OnInstanceFailure(policy.properties[policy.ON_INSTANCE_FAILURE])
+    wanted = policy.properties[policy.ON_INSTANCE_FAILURE]
     group = policy.group_if_known()
-    if wanted is instance_failure.OnInstanceFailure.FAILOVER and group is not None:
+    if wanted == instance_failure.OnInstanceFailure.FAILOVER.value and group is not None:
         watched = instance_failure.Watched(group.name, in_front_of(policy))
         policy.data_set(instance_failure.INSTANCE_FAILURE, instance_failure.text_of(watched))
     elif instance_failure.INSTANCE_FAILURE in resource_data.fresh(policy):

@@ -69,13 +69,30 @@ def test_a_policy_that_does_not_ask_is_not_found_and_an_update_changes_that(engi
     assert found(engine, stack) == {}
 
 
+BESIDE = """
+adjustment_type: replace_oldest
+auto_scaling_group_id: {get_resource: group}
+scaling_adjustment: 1
+"""
+SECOND = """
+another:
+  type: OS::Heat::ScalingPolicy
+  properties:
+    adjustment_type: replace_oldest
+    auto_scaling_policy_id: {get_resource: failover}
+    scaling_adjustment: 1
+"""
+
+
 def test_without_a_policy_in_front_the_failover_policy_itself_is_signalled(engine):
-    text = failover.template(ASKS, policy="""
-        adjustment_type: replace_oldest
-        auto_scaling_group_id: {get_resource: group}
-        scaling_adjustment: 1
-    """)  # fmt: skip
-    stack = engine.create(text)
+    stack = engine.create(failover.template(ASKS, policy=BESIDE))
+    assert {one.name for (one,) in found(engine, stack).values()} == {'failover'}
+    engine.update(stack, failover.template(ASKS))
+    assert {one.name for (one,) in found(engine, stack).values()} == {'policy'}
+    # Of several, the first by name.
+    engine.update(stack, failover.template(ASKS, more=SECOND))
+    assert {one.name for (one,) in found(engine, stack).values()} == {'another'}
+    engine.update(stack, failover.template(ASKS, policy=BESIDE))
     assert {one.name for (one,) in found(engine, stack).values()} == {'failover'}
 
 
