@@ -2,7 +2,7 @@
 """Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from novaclient import exceptions as nova_exceptions
@@ -20,8 +20,9 @@ MICROVERSION = '2.59'
 # Nova shows at most so many servers at once (max_limit).
 PAGE = 1000
 
-# As many of a server's actions are read, the newest first: Nova's own stops are among them.
-ACTIONS = 100
+# As many of a server's actions are asked for at once, the newest first, and as often: backups may
+# have come each hour for half a year since somebody last started the server.
+ACTIONS, ACTION_PAGES = 100, 50
 
 Answer = TypeVar('Answer')
 
@@ -163,7 +164,7 @@ def _shown(client: Any, server: str) -> instance_failures.Shown | None:
     if found is None:
         return None
     try:
-        listed = client.instance_action.list(server, limit=ACTIONS)
+        wanted = instance_failures.wanted(_actions(client, server))
     except nova_exceptions.NotFound:
         return None
     power = getattr(found, 'OS-EXT-STS:power_state', None)
@@ -172,10 +173,24 @@ def _shown(client: Any, server: str) -> instance_failures.Shown | None:
         state=getattr(found, 'OS-EXT-STS:vm_state', None) or '',
         power=power if isinstance(power, int) else None,
         task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
-        wanted=instance_failures.wanted(
-            [instance_failures.Action(one.action, one.user_id or '') for one in listed]
-        ),
+        wanted=wanted,
     )
+
+
+def _actions(client: Any, server: str) -> Iterator[instance_failures.Action]:
+    """The actions of a server, the newest first; a page is asked for when the one before is read.
+
+    A page may be shorter than was asked for (max_limit), so only an empty one is the last.
+    """
+    marker = None
+    for _page in range(ACTION_PAGES):
+        listed = client.instance_action.list(server, limit=ACTIONS, marker=marker)
+        for one in listed:
+            has_failed = bool(getattr(one, 'message', None))
+            yield instance_failures.Action(one.action, one.user_id or '', has_failed)
+        if not listed or not listed[-1].request_id:
+            return
+        marker = listed[-1].request_id
 
 
 def _living(client: Any, server: str) -> Any:

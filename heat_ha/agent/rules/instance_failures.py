@@ -8,7 +8,7 @@ and what was last asked of Nova.
 
 import dataclasses
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 
 
 class Outcome(enum.Enum):
@@ -37,10 +37,14 @@ class Wanted(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """An entry of a server's list of actions in Nova; ``user`` is '' for Nova itself."""
+    """An entry of a server's list of actions in Nova; ``user`` is '' for Nova itself.
+
+    ``has_failed``: it ended with an error, so it left the server as it was.
+    """
 
     name: str
     user: str
+    has_failed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,8 @@ Step = Signal | Drop | LookAgain
 
 # Actions after which a server is meant to run, and those after which it is not. All others leave it
 # as it was: a server that is stopped may be resized, migrated or rebuilt, and stays stopped.
-_TO_RUN = frozenset({'create', 'start', 'reboot', 'resume', 'unpause', 'unshelve', 'unrescue',
+_CREATE = 'create'
+_TO_RUN = frozenset({_CREATE, 'start', 'reboot', 'resume', 'unpause', 'unshelve', 'unrescue',
                      'restore'})  # fmt: skip
 _TO_STOP = frozenset({'stop', 'pause', 'suspend', 'shelve', 'shelveOffload', 'rescue', 'delete',
                       'softDelete', 'forceDelete'})  # fmt: skip
@@ -97,16 +102,20 @@ def pause(tries: int) -> float | None:
     return PAUSES[tries - 1] if 0 < tries <= len(PAUSES) else None
 
 
-def wanted(actions: Sequence[Action]) -> Wanted:
+def wanted(actions: Iterable[Action]) -> Wanted:
     """What somebody last asked for, from a server's actions, the newest first.
 
     What Nova has done by itself is passed over: it stops a guest that crashed, and also one that
-    was stopped and that somebody has started beside Nova.
+    was stopped and that somebody has started beside Nova. So is what has failed, but for the
+    creation: a server that has one was meant to run from the beginning. No more of the actions is
+    read than it takes.
     """
     for action in actions:
-        if action.user and action.name in _TO_RUN:
+        if not action.user or (action.has_failed and action.name != _CREATE):
+            continue
+        if action.name in _TO_RUN:
             return Wanted.RUNNING
-        if action.user and action.name in _TO_STOP:
+        if action.name in _TO_STOP:
             return Wanted.STOPPED
     return Wanted.UNKNOWN
 

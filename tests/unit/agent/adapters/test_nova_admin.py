@@ -197,6 +197,8 @@ class Servers:
     def __init__(self, missing='', **fields):
         self.missing = missing
         self.fields = fields
+        self.actions = [('stop', None), ('attach_volume', 'owner'), ('create', 'owner')]
+        self.pages = 0
         self.servers = types.SimpleNamespace(get=self.get)
         self.instance_action = types.SimpleNamespace(list=self.list)
 
@@ -209,12 +211,21 @@ class Servers:
                  'OS-EXT-STS:task_state': None, 'tenant_id': 'p', 'id': server}  # fmt: skip
         return types.SimpleNamespace(**shown | self.fields)
 
-    def list(self, server, limit):
+    def list(self, server, limit, marker):
+        """As Nova does: at most so many as its max_limit, from behind the marker on."""
         if self.missing == 'actions':
             raise nova_exceptions.NotFound(404)
         assert server == 's' and limit == nova_admin.ACTIONS
-        found = [('stop', None), ('attach_volume', 'owner'), ('create', 'owner')]
-        return [types.SimpleNamespace(action=action, user_id=user) for action, user in found]
+        self.pages += 1
+        begin = 0 if marker is None else int(marker.removeprefix('req-')) + 1
+        found = list(enumerate(self.actions))[begin : begin + 40]
+        return [
+            types.SimpleNamespace(
+                action=name, user_id=user, request_id=f'req-{number}',
+                message=error[0] if error else None,
+            )
+            for number, (name, user, *error) in found
+        ]  # fmt: skip
 
 
 def shown_by(monkeypatch, client):
@@ -240,3 +251,32 @@ def test_a_server_that_nova_has_no_more_is_none(monkeypatch, missing):
 def test_a_nova_that_does_not_answer_says_nothing_of_a_server(monkeypatch):
     with pytest.raises(exceptions.CouldNotAsk):
         shown_by(monkeypatch, Servers('answer'))
+
+
+SNAPSHOT = ('createImage', 'owner')
+
+
+@pytest.mark.parametrize('count', [0, 39, 99, 1000])
+def test_a_server_with_many_backups_is_still_known_to_be_wanted(monkeypatch, count):
+    client = Servers()
+    client.actions = [('stop', None), *[SNAPSHOT] * count, ('start', 'owner'), ('create', 'owner')]
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.RUNNING
+    assert client.pages == (count + 1) // 40 + 1
+    client.actions[count + 1] = ('stop', 'owner')
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.STOPPED
+
+
+def test_the_actions_of_a_server_are_read_up_to_a_bound(monkeypatch):
+    client = Servers()
+    client.actions = [SNAPSHOT] * 100_000
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.UNKNOWN
+    assert client.pages == nova_admin.ACTION_PAGES
+    client.actions, client.pages = [SNAPSHOT], 0
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.UNKNOWN
+    assert client.pages == 2
+
+
+def test_an_action_that_failed_has_not_stopped_a_server(monkeypatch):
+    client = Servers()
+    client.actions.insert(1, ('suspend', 'owner', 'Error'))
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.RUNNING

@@ -65,6 +65,17 @@ NOVA = Action('stop', '')
         # What a failover does with it says nothing of its power.
         ([Action('detach_volume', 'owner'), NOVA, CREATED], Wanted.RUNNING),
         ([Action('resize', 'owner'), Action('stop', 'owner'), CREATED], Wanted.STOPPED),
+        # What has failed left it as it was; it was to run since it was made, if that failed or not.
+        ([NOVA, Action('suspend', 'owner', has_failed=True), CREATED], Wanted.RUNNING),
+        (
+            [NOVA, Action('start', 'owner', has_failed=True), Action('stop', 'owner')],
+            Wanted.STOPPED,
+        ),
+        (
+            [NOVA, Action('rebuild', 'owner'), Action('create', 'owner', has_failed=True)],
+            Wanted.RUNNING,
+        ),
+        ([NOVA, Action('delete', 'owner', has_failed=True)], Wanted.UNKNOWN),
         ([NOVA], Wanted.UNKNOWN),
         ([], Wanted.UNKNOWN),
     ],
@@ -83,3 +94,8 @@ def test_a_failure_is_given_up_after_a_minute_and_a_half():
     pauses = [rules.pause(tries) for tries in range(1, 10)]
     assert pauses[0] == 1.0 and pauses[len(rules.PAUSES) :] == [None, None]
     assert 60 < sum(rules.PAUSES) < 120
+
+
+def test_no_more_of_the_actions_is_read_than_it_takes():
+    rest = iter([NOVA, Action('createImage', 'owner'), Action('start', 'owner'), CREATED])
+    assert rules.wanted(rest) is Wanted.RUNNING and list(rest) == [CREATED]
