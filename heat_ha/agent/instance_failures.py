@@ -22,6 +22,7 @@ from heat_ha.agent.adapters import failover_index
 from heat_ha.agent.rules import instance_failures as rules
 from heat_ha.agent.rules import instance_reports, storm
 from heat_ha.agent.rules.instance_failures import Outcome
+from heat_ha.cloud import heat_rpc
 from heat_ha.failover.rules import instance_failure
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +37,12 @@ WORKERS = 4
 
 # Seconds without a failure after which the thread looks around.
 IDLE = 60.0
+
+# Seconds after an error that nobody expects until the thread goes on.
+AFTER_ERROR = 5.0
+
+# Why a server for which a policy asks is not signalled, so that somebody should look.
+_TO_BE_SEEN = (Outcome.ASKED_FOR, Outcome.UNKNOWN)
 
 Target = failover_index.Target
 
@@ -146,9 +153,17 @@ class InstanceFailures:
         try:
             while not self._is_over:
                 self._wake.clear()
-                self._wake.wait(self.work(pool))
+                self._wake.wait(self._work(pool))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _work(self, pool: concurrent.futures.Executor) -> float:
+        try:
+            return self.work(pool)
+        except Exception:
+            # The thread is the only one: what ends it would end this path for good.
+            LOG.exception('What ended guests lead to was not looked at')
+            return AFTER_ERROR
 
     def work(self, pool: concurrent.futures.Executor) -> float:
         """Begin with all whose turn it is. :returns: seconds until the next turn."""
@@ -169,14 +184,17 @@ class InstanceFailures:
             found = self._find([one.server for one in due])
         except Exception as exc:
             for one in due:
-                self._later(one, (), f"Heat's database: {exc}")
+                self._has_failed(one, (), f"Heat's database: {exc}")
             return
         for one in due:
             targets = found.get(one.server, ())
-            if targets:
-                pool.submit(self._treat, one, targets)
-            else:
+            if not targets:
                 self._end(one, Outcome.NO_POLICY)
+                continue
+            try:
+                pool.submit(self._treat, one, targets)
+            except Exception as exc:
+                self._has_failed(one, targets, f'no thread: {exc}')
 
     def _treat(self, one: _Failure, targets: Sequence[Target]) -> None:
         """Look at the server, and do what follows. It raises nothing."""
@@ -185,7 +203,11 @@ class InstanceFailures:
             step = rules.next_step(shown, {target.project for target in targets})
             match step:
                 case rules.Drop(outcome=outcome, reason=reason):
-                    LOG.info('server=%s host=%s not signalled: %s', one.server, one.host, reason)
+                    # A policy has asked for the signal, so a wrong answer of Nova is an outage.
+                    level = logging.WARNING if outcome in _TO_BE_SEEN else logging.INFO
+                    LOG.log(
+                        level, 'server=%s host=%s not signalled: %s', one.server, one.host, reason
+                    )
                     self._end(one, outcome)
                 case rules.LookAgain(reason=reason):
                     self._later(one, targets, reason)
@@ -193,10 +215,18 @@ class InstanceFailures:
                     own = [t for t in targets if shown is not None and t.project == shown.project]
                     self._signal_all(one, own)
         except Exception as exc:
-            self._later(one, targets, str(exc) or type(exc).__name__)
+            self._has_failed(one, targets, str(exc) or type(exc).__name__)
+
+    def _has_failed(self, one: _Failure, targets: Sequence[Target], reason: str) -> None:
+        """Have its turn once more, whatever has happened: its next failure must count as well."""
+        try:
+            self._later(one, targets, reason)
+        except Exception:
+            LOG.exception('server=%s its guest ended: left to its alarm', one.server)
+            with self._lock:
+                self._at_work.discard(one.server)
 
     def _signal_all(self, one: _Failure, targets: Sequence[Target]) -> None:
-        body = {'member': one.server, 'reason': instance_failure.reason(one.host or 'its host')}
         wrong, outcome = '', Outcome.SIGNALLED
         for to in targets:
             if to in one.sent:
@@ -206,7 +236,7 @@ class InstanceFailures:
                 _say_left(one, [to], held_back)
                 continue
             try:
-                self._signal(to.project, to.stack_name, to.stack_id, to.name, body)
+                name = self._send(one, to)
             except exceptions.HaError as exc:
                 metrics.SIGNALS.labels('failover', 'failed').inc()
                 wrong = str(exc)
@@ -214,13 +244,35 @@ class InstanceFailures:
             metrics.SIGNALS.labels('failover', 'sent').inc()
             LOG.info(
                 'server=%s host=%s signal=failover policy=%s stack=%s: the guest ended by itself',
-                one.server, one.host, to.name, to.stack_name,
+                one.server, one.host, name, to.stack_name,
             )  # fmt: skip
             one = dataclasses.replace(one, sent=one.sent | {to})
         if wrong:
             self._later(one, targets, wrong)
         else:
             self._end(one, outcome)
+
+    def _send(self, one: _Failure, to: Target) -> str:
+        """Signal the policy in front, or the FailoverPolicy itself where that one cannot be.
+
+        It may not be made yet, or not any more. The handover does not need it.
+
+        :returns: the name of the policy that was signalled. :raises HaError: none was.
+        """
+        body = {'member': one.server, 'reason': instance_failure.reason(one.host or 'its host')}
+        try:
+            self._signal(to.project, to.stack_name, to.stack_id, to.name, body)
+            return to.name
+        except heat_rpc.SignalRefused as exc:
+            is_last = rules.pause(one.tries + 1) is None
+            if to.name == to.policy or not (is_last or isinstance(exc, heat_rpc.NotThere)):
+                raise
+            LOG.warning(
+                'server=%s policy=%s stack=%s: %s. Its FailoverPolicy %s is signalled instead, '
+                'and replaces no member', one.server, to.name, to.stack_name, exc, to.policy,
+            )  # fmt: skip
+        self._signal(to.project, to.stack_name, to.stack_id, to.policy, body)
+        return to.policy
 
     def _later(self, one: _Failure, targets: Sequence[Target], reason: str) -> None:
         """Have its turn once more, or give it up, after so many tries in vain."""
@@ -242,9 +294,9 @@ class InstanceFailures:
         self._wake.set()
 
     def _end(self, one: _Failure, outcome: Outcome) -> None:
-        _count(outcome)
         with self._lock:
             self._at_work.discard(one.server)
+        _count(outcome)
 
 
 def _count(outcome: Outcome) -> None:

@@ -244,6 +244,97 @@ def test_a_signal_that_is_sent_again_counts_once_for_the_storm_guard():
     assert world.names() == ['policy']
 
 
+# --- what goes wrong ------------------------------------------------------------------------------
+
+NOT_THERE = heat_rpc.NotThere('heat', 'a signal', 'ResourceNotAvailable')
+
+
+def test_where_the_policy_in_front_is_not_there_the_failover_policy_is_signalled(world, counted):
+    world.refuses = {'policy': NOT_THERE}
+    world.made.report(crash())
+    world.work()
+    assert world.names() == ['failover'] and counted() == {Outcome.SIGNALLED: 1}
+    assert world.sent[0][-1]['member'] == SERVER
+
+
+def test_a_policy_in_front_that_refuses_to_the_end_holds_up_no_failover(world, counted):
+    world.refuses = {'policy': ERRORS[0]}
+    world.made.report(crash())
+    world.work(len(rules.PAUSES))
+    assert not world.sent
+    world.work()
+    assert world.names() == ['failover'] and counted() == {Outcome.SIGNALLED: 1}
+
+
+@pytest.mark.parametrize('error', [NOT_THERE, *ERRORS])
+def test_where_both_policies_refuse_it_is_tried_again_and_given_up(world, counted, error):
+    world.refuses = {'policy': NOT_THERE, 'failover': error}
+    world.made.report(crash())
+    world.work(3)
+    assert not counted()
+    world.work(len(rules.PAUSES))
+    assert not world.sent and counted() == {Outcome.GIVEN_UP: 1}
+
+
+class NoThread:
+    def submit(self, *_args):
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_server_for_which_there_is_no_thread_has_its_turn_later(world, counted):
+    world.made.report(crash())
+    for _turn in range(2):
+        world.now += world.made.work(NoThread())
+    world.work()
+    assert world.names() == ['policy'] and counted() == {Outcome.SIGNALLED: 1}
+    assert not world.made._at_work and not world.made._waiting
+
+
+def test_whatever_goes_wrong_the_next_failure_of_the_server_counts(world, monkeypatch):
+    def fails(_tries):
+        raise ZeroDivisionError
+
+    for broken in ('look', 'find'):
+        with monkeypatch.context() as patch:
+            patch.setattr(rules, 'pause', fails)
+            patch.setattr(world, 'shown' if broken == 'look' else 'targets', RuntimeError('away'))
+            world.made.report(crash())
+            world.work()
+        assert not world.made._at_work and not world.made._waiting
+    world.made.report(crash())
+    world.work()
+    assert len(world.sent) == 1
+
+
+def test_the_thread_goes_on_after_an_error_that_nobody_expects(world, monkeypatch, caplog):
+    monkeypatch.setattr(instance_failures, 'AFTER_ERROR', 0.01)
+    real, tries, sent = world.made.work, [], threading.Event()
+
+    def work(pool):
+        tries.append(pool)
+        if len(tries) < 3:
+            raise MemoryError
+        return real(pool)
+
+    monkeypatch.setattr(world.made, 'work', work)
+    world.made._signal = lambda *_args: sent.set()
+    world.made.start()
+    try:
+        world.made.report(crash())
+        assert sent.wait(20)
+    finally:
+        world.made.stop()
+    assert 'MemoryError' in caplog.text
+
+
+@pytest.mark.parametrize('wanted', [Wanted.STOPPED, Wanted.UNKNOWN])
+def test_that_a_watched_server_is_not_signalled_is_a_warning(world, caplog, wanted):
+    world.shown = rules.Shown('project', 'stopped', 4, '', wanted)
+    world.made.report(crash())
+    world.work()
+    assert [r.levelname for r in caplog.records if 'not signalled' in r.getMessage()] == ['WARNING']
+
+
 def test_a_report_does_not_wait_for_a_heat_that_hangs(world):
     hangs, began = threading.Event(), threading.Event()
 
