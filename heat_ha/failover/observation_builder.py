@@ -90,6 +90,8 @@ class Findings:
         requested_by: str,
         chained: groups.Chained | None,
         is_overtaken: bool,
+        kept: tuple[model.Remembered, ...] = (),
+        decided: model.Remembered | None = None,
     ) -> model.Observation:
         """What the decision sees.
 
@@ -97,6 +99,7 @@ class Findings:
         :param plan_id: the id of a plan that the decision may make.
         :param requested_by: the name of the policy that was signalled.
         :param is_overtaken: whether a failover began between the signal and its turn.
+        :param kept: the signals that are kept, of which ``decided`` is decided now, or none.
         """
         return model.Observation(
             record=known,
@@ -121,6 +124,8 @@ class Findings:
             held_by=self.held_by,
             others_at=self.others_at,
             asks_old_host=self.asks_old_host,
+            kept=kept,
+            decided=decided,
         )
 
 

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's signal beside the alarm of the same failure: one failover, and who was first."""
 
+import datetime
+import itertools
+import time
+from unittest import mock
+
 import pytest
 
+from heat_ha.cloud import clock
 from tests.plugin import failover, scaling
 
 # A whole engine of Heat runs in these tests: minutes, not seconds.
@@ -19,14 +25,35 @@ outputs:
 ASKS = 'on_instance_failure: failover'
 
 
-def alarm(server=None):
+def alarm(server=None, **changes):
     """An alarm of Aodh, of an event about the server, or one that names none."""
     traits = {'event': {'traits': [['instance_id', 1, server]]}} if server else {}
     return {
         'alarm_id': 'b2c3d4e5-0000-4000-8000-000000000002', 'alarm_name': 'crashed',
         'previous': 'ok', 'current': 'alarm', 'reason': 'Event hits the query',
-        'reason_data': {'type': 'event', **traits},
+        'reason_data': {'type': 'event', **traits}, **changes,
     }  # fmt: skip
+
+
+OK = {'previous': 'alarm', 'current': 'ok'}
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Let time pass while a thread waits for what is due; ``waits.at`` is called at each sleep."""
+    from heat_ha.failover import work_loop
+
+    made, real, passed = mock.Mock(at=lambda _seconds: None), clock.now, [0.0]
+    monkeypatch.setattr(clock, 'now', lambda: real() + datetime.timedelta(seconds=passed[0]))
+
+    def sleep(seconds):
+        passed[0] += seconds
+        made.at(passed[0])
+
+    own = mock.Mock(wraps=time, sleep=sleep, monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(work_loop, 'time', own)
+    made.passed = passed
+    return made
 
 
 def of_agent(server):
@@ -159,19 +186,113 @@ def test_from_the_notification_to_the_failover_however_many_agents_read_it(engin
     assert line['outcome'] == 'done' and 'compute-1' in line['reason']
 
 
-@pytest.mark.parametrize('named', [True, False])
-def test_of_the_two_paths_the_second_one_joins_and_the_history_shows_the_first(engine, named):
+def test_of_the_two_paths_the_second_one_joins_and_the_history_shows_the_first(engine):
     stack = engine.create(failover.template(ASKS))
     old = active(engine, stack)
     (engine.servers / f'off-{old}').touch()
     engine.signal(stack, 'policy', of_agent(old))
     new = active(engine, stack)
     assert new != old
-    engine.signal(stack, 'policy', alarm(old if named else None))
+    engine.signal(stack, 'policy', alarm(old))
     engine.signal(stack, 'policy', of_agent(old))
     (line,) = history(engine, stack)
     assert line['cause'] == 'failover' and line['reason'].startswith('heat-ha-agent: ')
     assert line['requested_by'] == 'policy' and active(engine, stack) == new
+
+
+# S3
+@pytest.mark.parametrize('through', ['policy', 'failover'])
+def test_an_alarm_that_names_nobody_and_says_ok_soon_after_joins(engine, waits, through):
+    stack = engine.create(failover.template(ASKS))
+    engine.signal(stack, 'policy', of_agent(active(engine, stack)))
+    new, said = active(engine, stack), []
+
+    def at(seconds):
+        if seconds > 100 and not said:
+            said.append(seconds)
+            engine.call('resource_signal', stack, through, alarm(**OK))
+            engine.step()
+
+    waits.at = at
+    engine.signal(stack, 'policy', alarm())
+    assert said and waits.passed[0] > 290
+    assert len(history(engine, stack)) == 1 and active(engine, stack) == new
+    texts = [text for _status, text in engine.events(stack, 'failover')]
+    assert any('is kept and decided again' in text or 'said ok' in text for text in texts)
+
+
+def test_an_alarm_that_names_nobody_and_goes_on_counts_when_the_time_is_over(engine, waits):
+    stack = engine.create(failover.template(ASKS))
+    engine.signal(stack, 'policy', of_agent(active(engine, stack)))
+    new = active(engine, stack)
+    engine.signal(stack, 'policy', alarm())
+    assert 280 < waits.passed[0] < 330
+    assert [line['old_server'] for line in history(engine, stack)][1:] == [new]
+
+
+def test_an_alarm_that_waits_counts_as_soon_as_the_active_is_down(engine, waits):
+    stack = engine.create(failover.template(ASKS))
+    engine.signal(stack, 'policy', of_agent(active(engine, stack)))
+    new = active(engine, stack)
+
+    def at(seconds):
+        if seconds > 60:
+            (engine.servers / f'off-{new}').touch()
+
+    waits.at = at
+    engine.signal(stack, 'policy', alarm())
+    assert 60 < waits.passed[0] < 100
+    assert [line['old_server'] for line in history(engine, stack)][1:] == [new]
+
+
+def test_an_alarm_that_fires_anew_counts_at_once(engine, waits):
+    stack = engine.create(failover.template(ASKS))
+    engine.signal(stack, 'policy', of_agent(active(engine, stack)))
+    new, moved = active(engine, stack), []
+    bodies = {100: alarm(**OK), 150: alarm()}
+
+    def at(seconds):
+        for due in [due for due in bodies if due < seconds]:
+            engine.call('resource_signal', stack, 'policy', bodies.pop(due))
+            engine.step()
+        if not moved and active(engine, stack) != new:
+            moved.append(seconds)
+
+    waits.at = at
+    engine.signal(stack, 'policy', alarm())
+    assert moved and moved[0] < 200 and len(history(engine, stack)) == 2
+
+
+BOTH = ['agent', 'named', 'unnamed']
+
+
+@pytest.mark.parametrize('order', [*itertools.permutations(BOTH, 2), tuple(BOTH)])
+def test_an_agent_and_an_alarm_at_the_same_moment_lead_to_one_failover(engine, order):
+    """The second one comes while the failover of the first one runs, and finds the lock taken."""
+    from heat_ha.failover import failover_run
+
+    stack = engine.create(failover.template(ASKS))
+    old = active(engine, stack)
+    (engine.servers / f'off-{old}').touch()
+    bodies = {'agent': of_agent(old), 'named': alarm(old), 'unnamed': alarm()}
+    first, *others = [bodies[one] for one in order]
+    real = failover_run.FailoverRun.run
+
+    def run(self, *args, **kwargs):
+        # The plan is on record once a step of it begins.
+        while others:
+            engine.call('resource_signal', stack, 'policy', others.pop())
+        return real(self, *args, **kwargs)
+
+    with mock.patch.object(failover_run.FailoverRun, 'run', run):
+        engine.signal(stack, 'policy', first)
+    texts = [text for _status, text in engine.events(stack, 'failover')]
+    joined = [text for text in texts if 'is running already' in text and 'joins it' in text]
+    assert not others and len(joined) == len(order) - 1
+    (line,) = history(engine, stack)
+    assert line['old_server'] == old != active(engine, stack)
+    servers = {one for (one,) in scaling.servers(engine, stack).values()}
+    assert len(servers) == 2 and old not in servers
 
 
 def test_the_agents_signal_after_the_alarm_moves_nothing_more(engine):

@@ -325,7 +325,7 @@ def _show(signal: signals.Signal[model.Action], seen: model.Observation) -> Answ
         return Show(GoOn(seen.record.plan), reasons)
     if seen.record.is_paused:
         return Show(Refuse('the policy is paused: send the signal unpause first'), reasons)
-    would = _failover(dataclasses.replace(signal, action=None), seen)
+    would = _failover(dataclasses.replace(signal, action=model.Action.FAILOVER), seen)
     return Show(would, would.plan.considered if isinstance(would, Start) else reasons)
 
 
@@ -382,7 +382,7 @@ def _failover(
             return Refuse(_foreign_name(signal.member, seen))
         if named is not None and not standbys.is_active(named, active):
             return _replace_standby(signal, seen, named)
-    elif signal.action is None and later.is_late_copy(seen):
+    elif signal.action is None and _is_late_copy(signal, seen):
         return Refuse(
             'what an earlier failover has left is still being replaced, and the active looks well: '
             'this signal joins it. Name the member that is meant to have it replaced all the same'
@@ -393,9 +393,9 @@ def _failover(
     held = limited.of_active(seen)
     if held is not None:
         return held if isinstance(held, later.Remember) else Refuse(held)
-    held_back = repeats.refusal(signal, seen) or instance_failure.refusal(signal, seen)
-    if held_back is not None:
-        return Refuse(held_back)
+    held = repeats.refusal(signal, seen) or instance_failure.held(signal, seen)
+    if held is not None:
+        return held if isinstance(held, later.Remember) else Refuse(held)
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable
@@ -410,6 +410,10 @@ def _failover(
     replaces = replaced.after_failover(seen, active, new)
     cause = model.Cause.FAILOVER
     return Start(plan_builder.build(seen, cause, signal.cause, active, new, replaces))
+
+
+def _is_late_copy(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
+    return later.is_late_copy(seen) and not instance_failure.is_about_either(signal, seen)
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:
