@@ -320,9 +320,11 @@ def _instance_failures(found: Any, limits: Any) -> Any:
     from heat_ha.cloud import heat_rpc
 
     made = instance_failures.InstanceFailures(
-        failover_index.targets_of, nova_admin.NovaAdmin(heat_rpc.region()).shown, heat_rpc.signal,
+        failover_index.FailoverIndex().targets_of,
+        nova_admin.NovaAdmin(heat_rpc.region()).shown,
+        heat_rpc.signal,
         limits,
-    )  # fmt: skip
+    )
     for source in found.values():
         source.emit_instance = made.report
     return made

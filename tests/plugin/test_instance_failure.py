@@ -67,7 +67,7 @@ def found(engine, stack):
     from heat_ha.agent.adapters import failover_index
 
     servers = [one for (one,) in scaling.servers(engine, stack).values()]
-    return failover_index.targets_of(servers)
+    return failover_index.FailoverIndex().targets_of(servers)
 
 
 def active(engine, stack):
@@ -128,7 +128,7 @@ def test_a_server_beside_the_group_has_no_policy(engine):
 
     stack = engine.create(failover.template(ASKS, more='other: {type: OS::Nova::Server}'))
     other = engine.stack(stack)['other'].resource_id
-    assert failover_index.targets_of([other, 'unknown']) == {}
+    assert failover_index.FailoverIndex().targets_of([other, 'unknown']) == {}
 
 
 def test_a_server_that_is_nested_in_a_member_leads_to_the_policy(engine):
@@ -142,7 +142,7 @@ def test_a_server_that_is_nested_in_a_member_leads_to_the_policy(engine):
     """
     stack = engine.create(failover.template(ASKS, group=group), files={'member.yaml': MEMBER})
     old = active(engine, stack)
-    ((one,),) = failover_index.targets_of([old]).values()
+    ((one,),) = failover_index.FailoverIndex().targets_of([old]).values()
     engine.signal(stack, one.name, of_agent(old))
     assert active(engine, stack) != old
 
@@ -173,7 +173,7 @@ def test_from_the_notification_to_the_failover_however_many_agents_read_it(engin
 
     for _agent in range(agents):
         made = instance_failures.InstanceFailures(
-            failover_index.targets_of,
+            failover_index.FailoverIndex().targets_of,
             look,
             lambda _project, _name, _id, resource, body: engine.signal(stack, resource, body),
             storm.Limits(),
@@ -293,6 +293,41 @@ def test_an_agent_and_an_alarm_at_the_same_moment_lead_to_one_failover(engine, o
     assert line['old_server'] == old != active(engine, stack)
     servers = {one for (one,) in scaling.servers(engine, stack).values()}
     assert len(servers) == 2 and old not in servers
+
+
+# --- what it costs ------------------------------------------------------------------------------
+
+
+def test_a_server_of_no_policy_that_asks_is_not_looked_for(engine):
+    import sqlalchemy
+
+    from heat_ha.agent.adapters import failover_index, policy_index
+
+    texts, now = [], [1000.0]
+    index = failover_index.FailoverIndex(lambda: now[0])
+    stack = engine.create(failover.template())
+    servers = [one for (one,) in scaling.servers(engine, stack).values()]
+
+    def note(_connection, _cursor, statement, *_rest):
+        # Not the question whether the connection lives, which older releases ask.
+        if 'FROM' in statement:
+            texts.append(statement)
+
+    listened = policy_index.engine(), 'before_cursor_execute', note
+    sqlalchemy.event.listen(*listened)
+    try:
+        assert index.targets_of(servers) == {} and index.targets_of(['other']) == {}
+        # One question for the policies that ask, in so many seconds.
+        assert len([text for text in texts if 'resource_data' in text]) == 1
+        assert not [text for text in texts if 'nova_instance IN' in text]
+        engine.update(stack, failover.template(ASKS))
+        now[0] += failover_index.CACHED
+        del texts[:]
+        assert set(index.targets_of(servers)) == set(servers)
+        (scan,) = [text for text in texts if 'nova_instance IN' in text]
+        assert 'root_stack_id IN' in scan and len(texts) == 4
+    finally:
+        sqlalchemy.event.remove(*listened)
 
 
 def test_the_agents_signal_after_the_alarm_moves_nothing_more(engine):

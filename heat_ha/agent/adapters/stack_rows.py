@@ -27,8 +27,15 @@ class StackRow:
     template: int | None = None
 
 
-def of_servers(connection: Any, servers: Collection[str]) -> list[Any]:
-    """The rows of resources that have these ids and are not being deleted."""
+def of_servers(
+    connection: Any, servers: Collection[str], roots: Collection[str] | None = None
+) -> list[Any]:
+    """The rows of resources that have these ids and are not being deleted.
+
+    Heat has no index of the ids.
+
+    :param roots: look below these root stacks only, by an index.
+    """
     query = sqlalchemy.select(
         _RESOURCE.c.name,
         _RESOURCE.c.nova_instance,
@@ -36,6 +43,8 @@ def of_servers(connection: Any, servers: Collection[str]) -> list[Any]:
         _RESOURCE.c.root_stack_id,
         _RESOURCE.c.current_template_id,
     ).where(_RESOURCE.c.nova_instance.in_(list(servers)), _RESOURCE.c.action != 'DELETE')
+    if roots is not None:
+        query = query.where(_RESOURCE.c.root_stack_id.in_(list(roots)))
     return list(connection.execute(query).all())
 
 
