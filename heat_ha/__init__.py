@@ -39,6 +39,8 @@ fence, proof
 source, report, incident
     what reports on hosts; what it reported about one; one failure of a host with all that is done
     about it.
+instance failure
+    the end of a guest that nobody had asked Nova for, on a host that lives on.
 storm guard
     the limit on failures within a period, above which a person has to decide.
 deferred, quarantined

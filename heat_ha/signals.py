@@ -74,7 +74,8 @@ class Signal(Generic[ActionT]):
     what the sender called the member: a member's name, a reference or a server's id. ``host`` is
     what an alarm without that says of a host, which may be no member at all: it counts only where
     it is the name or the address of a member's server. ``alarm`` is the name of the alarm, empty
-    for any other signal, and ``is_repeat`` whether the sender says that it sent the same before.
+    for any other signal, ``is_repeat`` whether the sender says that it sent the same before, and
+    ``was_ok`` whether it says that all was well until now.
     ``values`` has the keys that the policy's ``Form`` declares beyond ``member`` and ``reason``,
     those that were sent only.
     """
@@ -85,6 +86,7 @@ class Signal(Generic[ActionT]):
     reason: str = ''
     alarm: str = ''
     is_repeat: bool = False
+    was_ok: bool = False
     host: str | None = None
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -92,6 +94,20 @@ class Signal(Generic[ActionT]):
     def is_all_clear(self) -> bool:
         """Whether it asks for nothing: an alarm that is over, or that has no data."""
         return self.action is None and self.alarm_state is not AlarmState.ALARM
+
+    @property
+    def source(self) -> str:
+        """Which alarm it is, as far as its sender tells: by its name, and by the host it is of."""
+        return shorten(f'{self.alarm} of {self.host}') if self.host else shorten(self.alarm)
+
+    @property
+    def cause(self) -> str:
+        """What the history shows as its reason: an alarm's begins with "alarm" and its name."""
+        if not self.alarm:
+            return self.reason
+        return shorten(
+            f'alarm {self.alarm}: {self.reason}' if self.reason else f'alarm {self.alarm}'
+        )
 
     @property
     def lacks_data(self) -> bool:
@@ -238,6 +254,7 @@ def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
         reason=alert.reason,
         alarm=alert.name,
         is_repeat=alert.is_repeat,
+        was_ok=alert.was_ok,
         host=alert.host,
     )
 

@@ -57,6 +57,12 @@ FENCE_WRONG = prometheus_client.Gauge(
 SIGNALS = prometheus_client.Counter(
     'heat_ha_agent_signals', 'Signals sent to policies', ['kind', 'outcome'], registry=REGISTRY
 )
+INSTANCE_FAILURES = prometheus_client.Counter(
+    'heat_ha_agent_instance_failures',
+    "Guests that ended, by Nova's notifications, and what followed: signalled, held_back, "
+    'given_up, too_many, or why no policy was signalled',
+    ['outcome'], registry=REGISTRY,
+)  # fmt: skip
 LOOKS_FAILED = prometheus_client.Counter(
     'heat_ha_agent_looks_failed', 'Looks for unfinished work that failed, by its kind', ['kind'],
     registry=REGISTRY,

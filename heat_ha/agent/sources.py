@@ -17,7 +17,7 @@ from oslo_messaging.notify import listener as notify_listener
 
 from heat_ha import exceptions
 from heat_ha.agent import metrics
-from heat_ha.agent.rules import reports
+from heat_ha.agent.rules import instance_reports, reports
 from heat_ha.conf import agent as options
 
 LOG = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ QUEUE = 'heat-ha-agent'
 
 Emit = Callable[[str, reports.ParsedReport], None]
 
+EmitInstance = Callable[[instance_reports.InstanceReport], None]
+
 
 class Source(abc.ABC):
     """Reports about hosts, from ``start`` to ``stop``.
@@ -43,6 +45,8 @@ class Source(abc.ABC):
     name: str
     # Whether its last report stays true until the next one. Otherwise it expires.
     is_lasting = False
+    # Called with each guest that has ended, by a source that hears of guests. It must not wait.
+    emit_instance: EmitInstance | None = None
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -108,7 +112,7 @@ class _Reader:
 
 
 class NovaNotifications(Source):
-    """Nova's versioned notifications of its services.
+    """Nova's versioned notifications of its services, and of guests that ended.
 
     Everything that Nova does is on the same topic, thousands of messages a second in a big cloud.
     So messages are fetched by the batch, and most are dropped by their type.
@@ -156,19 +160,27 @@ class NovaNotifications(Source):
             listener.wait()
 
     def read(self, message: Mapping[str, Any]) -> None:
-        """Read one notification, and report what it claims about a host; most are about none."""
-        parsed = reports.of_notification(message.get('event_type'), message.get('payload'))
-        if parsed is None:
+        """Read one notification, and report what it claims; most are about nothing of interest."""
+        kind, payload = message.get('event_type'), message.get('payload')
+        parsed = reports.of_notification(kind, payload)
+        ended = instance_reports.of_notification(kind, payload)
+        if parsed is None and (ended is None or self.emit_instance is None):
             return
-        now = time.time()
         sent = reports.moment(message.get('timestamp'))
-        if sent is not None:
-            metrics.NOTIFICATION_AGE.observe(max(now - sent, 0.0))
-            if now - sent > self._valid:
-                # The broker kept it while no agent ran: the host may be in another state now.
-                LOG.info('source=%s host=%r is too old: ignored', self.name, parsed.host[:64])
-                return
-        self._emit(self.name, dataclasses.replace(parsed, said_at=sent))
+        if sent is not None and self._is_too_old(sent):
+            # The broker kept it while no agent ran: what it is about may be in another state now.
+            what = parsed.host[:64] if parsed is not None else ended and ended.server
+            LOG.info('source=%s about %r is too old: ignored', self.name, what)
+            return
+        if parsed is not None:
+            self._emit(self.name, dataclasses.replace(parsed, said_at=sent))
+        elif ended is not None and self.emit_instance is not None:
+            self.emit_instance(ended)
+
+    def _is_too_old(self, sent: float) -> bool:
+        age = time.time() - sent
+        metrics.NOTIFICATION_AGE.observe(max(age, 0.0))
+        return age > self._valid
 
 
 def load(names: Collection[str], emit: Emit) -> dict[str, Source]:

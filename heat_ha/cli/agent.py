@@ -198,6 +198,7 @@ def _run(conf: Any) -> int:
     _report_on_demand(conf, agent)
     found = sources.load(own.sources, agent.report)
     agent.use(found)
+    failures = _instance_failures(found, settings.limits)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     received = reception.Reception(lambda one: agent.take('webhook', one), senders)
@@ -207,6 +208,7 @@ def _run(conf: Any) -> int:
     )  # fmt: skip
     server = web_server.Server(application, places)
     server.start()
+    failures.start()
     for source in found.values():
         source.start()
     LOG.info('agent=%s works and listens on %s', settings.name, ', '.join(places))
@@ -216,6 +218,7 @@ def _run(conf: Any) -> int:
         server.shutdown()
         for source in found.values():
             source.stop()
+        failures.stop()
         locks.stop()
     return 0
 
@@ -308,6 +311,23 @@ def _agent(settings: Any, own: Any, fences: Any, locks: Any) -> Any:
         resumer.Resumer(nova, locks, liveness),
         locks,
     )
+
+
+def _instance_failures(found: Any, limits: Any) -> Any:
+    """What signals policies when a guest ends by itself, as these sources hear it."""
+    from heat_ha.agent import instance_failures
+    from heat_ha.agent.adapters import failover_index, nova_admin
+    from heat_ha.cloud import heat_rpc
+
+    made = instance_failures.InstanceFailures(
+        failover_index.FailoverIndex().targets_of,
+        nova_admin.NovaAdmin(heat_rpc.region()).shown,
+        heat_rpc.signal,
+        limits,
+    )
+    for source in found.values():
+        source.emit_instance = made.report
+    return made
 
 
 def _notified(conf: Any, received: Any) -> Any:

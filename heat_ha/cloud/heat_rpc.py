@@ -17,9 +17,16 @@ from heat_ha import exceptions
 # Seconds until an engine must have accepted a signal.
 CALL_LIMIT = 30
 
+# What an engine raises for a resource that the stack does not have, or has not made.
+_NOT_THERE = frozenset({'ResourceNotFound', 'ResourceNotAvailable'})
+
 
 class SignalRefused(exceptions.CouldNotAsk):
     """An engine answered with an error: the same signal comes to the same end for now."""
+
+
+class NotThere(SignalRefused):
+    """An engine answered that the stack has no such resource, or has not made it yet."""
 
 
 def setup() -> None:
@@ -37,6 +44,7 @@ def signal(project: str, stack_name: str, stack_id: str, resource: str, body: An
     """Signal a resource; its engine goes on by itself.
 
     :raises SignalRefused: an engine has not accepted it, as when its stack is suspended.
+    :raises NotThere: the stack has no such resource now.
     :raises exceptions.CouldNotAsk: it is not known that an engine has accepted it.
     """
     identity = {'tenant': project, 'stack_name': stack_name, 'stack_id': stack_id, 'path': ''}
@@ -51,7 +59,8 @@ def signal(project: str, stack_name: str, stack_id: str, resource: str, body: An
         )
         call.call(_context(project), message, version='1.3', timeout=CALL_LIMIT)
     except Exception as exc:
-        error = SignalRefused if _is_answer(exc) else exceptions.CouldNotAsk
+        answer = NotThere if _kind(exc) in _NOT_THERE else SignalRefused
+        error = answer if _is_answer(exc) else exceptions.CouldNotAsk
         raise error(
             'heat', f'a signal to {resource} of {stack_name}', f'{type(exc).__name__}: {exc}'[:200]
         ) from exc
@@ -61,6 +70,12 @@ def _is_answer(exc: Exception) -> bool:
     """Whether an engine raised it; what the bus itself raises says nothing of the signal."""
     is_of_bus = isinstance(exc, (oslo_messaging.MessagingException, OSError))
     return isinstance(exc, oslo_messaging.RemoteError) or not is_of_bus
+
+
+def _kind(exc: Exception) -> str:
+    """The name of an engine's exception; the bus adds to that of one that it makes again."""
+    name = exc.exc_type if isinstance(exc, oslo_messaging.RemoteError) else type(exc).__name__
+    return str(name).removesuffix('_Remote')
 
 
 def prepare(project: str, stack_name: str, stack_id: str, resource: str) -> None:

@@ -181,13 +181,14 @@ OPTIONS = [
         'storm_per_project',
         default=0,
         min=0,
-        help='Servers of one project that may be rescued within storm_period; 0: no limit.',
+        help='Servers of one project that may be rescued within storm_period; 0: no limit. So many '
+        'may also fail over because their guests ended by themselves, by what one agent signals.',
     ),
     cfg.IntOpt(
         'storm_per_stack',
         default=0,
         min=0,
-        help='Servers of one stack that may be rescued within storm_period; 0: no limit.',
+        help='The same for the servers of one stack.',
     ),
     cfg.IntOpt(
         'servers_at_once',

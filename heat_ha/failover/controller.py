@@ -24,6 +24,7 @@ from heat_ha.failover import (
     observation_builder,
     options,
     record,
+    remembered,
     repaired,
 )
 from heat_ha.failover.rules import decide, later, ways_out, work
@@ -87,7 +88,8 @@ class FailoverController:
         overtaken = is_overtaken(self._held.value)
         stack_clients = clients.StackClients(self._policy)
         # What an alarm is worth that comes now shows itself by the active.
-        at_active = bool(self._held.value.follow_ups)
+        has_waited = kept is not None and bool(kept.alarms or kept.over)
+        at_active = has_waited or bool(self._held.value.follow_ups)
         findings = self._look(stack_clients, at_active=at_active)
         self._see_what_was_left(findings)
         left = decide.left_at_its_end(self._held.value)
@@ -101,7 +103,8 @@ class FailoverController:
             return decide.answer(signal, seen)
 
         answer = decided(findings)
-        has_to_look = isinstance(answer, decide.Refuse) and not signal.only_looks
+        is_held = isinstance(answer, decide.Refuse | later.Remember)
+        has_to_look = is_held and not signal.only_looks
         if has_to_look and not findings.has_looked_at(self._held.value.active):
             # Whether an alarm is refused or kept depends on how the active is.
             findings = self._look_again(stack_clients)
@@ -170,6 +173,8 @@ class FailoverController:
             requested_by=requested_by,
             chained=chained,
             is_overtaken=is_overtaken,
+            kept=remembered.readable(self._held.entries),
+            decided=self._kept,
         )
 
     def _execute(

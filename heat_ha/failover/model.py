@@ -12,7 +12,12 @@ from typing import Any
 
 from heat_ha import serialization, signals
 from heat_ha.cloud import model as cloud
+from heat_ha.failover import health
 from heat_ha.groups import model as groups
+
+HealthCheck = health.HealthCheck
+HealthState = health.HealthState
+Health = health.Health
 
 
 class Action(signals.Action):
@@ -292,31 +297,6 @@ class Attachment:
 
 
 @dataclasses.dataclass(frozen=True)
-class HealthCheck:
-    """How a standby is asked whether it is well; ``path`` is None for a check by TCP alone."""
-
-    port: int
-    path: str | None
-    timeout: float
-
-
-class HealthState(enum.Enum):
-    """What came of a health check. COULD_NOT_ASK counts neither for nor against a server."""
-
-    WELL = 'well'
-    SICK = 'sick'
-    COULD_NOT_ASK = 'could_not_ask'
-
-
-@dataclasses.dataclass(frozen=True)
-class Health:
-    """One answer to a health check, with what was seen in words."""
-
-    state: HealthState
-    detail: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Candidate:
     """A member with what Nova says of its server and host, or why it has no server.
 
@@ -390,6 +370,8 @@ class Remembered:
     else it is about the active of the time when it came, ``came`` (UTC). ``tries`` is how often it
     was decided that it has to wait, ``due`` when it is decided again (UTC, empty for at once) and
     ``why`` what it waits for. ``named`` is what it has called the member, empty for its server.
+    ``alarms`` are the alarms that ask for it, and ``over`` those of them that have said ok since;
+    both are empty unless ``rules.instance_failure`` has them wait.
     """
 
     FORM = serialization.Form(omits_defaults=True)
@@ -405,6 +387,8 @@ class Remembered:
     due: str = ''
     why: str = ''
     named: str = ''
+    alarms: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -471,7 +455,8 @@ class Observation:
     a port. ``held_by`` has for each thing that is handed over the servers that have it, None where
     that is not known; those ``under_way`` are being taken or given just now. ``others_at`` has the
     same for what Heat hands over, such as ports and addresses, while a plan is open and after one
-    was dropped; None where Heat did not end it.
+    was dropped; None where Heat did not end it. ``kept`` are the kept signals, and ``decided`` is
+    the one of them that is decided, if it is one.
     """
 
     record: Record
@@ -497,3 +482,5 @@ class Observation:
     held_by: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
     under_way: frozenset[str] = frozenset()
     others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
+    kept: tuple[Remembered, ...] = ()
+    decided: Remembered | None = None

@@ -91,6 +91,8 @@ class Findings:
         requested_by: str,
         chained: groups.Chained | None,
         is_overtaken: bool,
+        kept: tuple[model.Remembered, ...] = (),
+        decided: model.Remembered | None = None,
     ) -> model.Observation:
         """What the decision sees.
 
@@ -98,6 +100,7 @@ class Findings:
         :param plan_id: the id of a plan that the decision may make.
         :param requested_by: the name of the policy that was signalled.
         :param is_overtaken: whether a failover began between the signal and its turn.
+        :param kept: the signals that are kept, of which ``decided`` is decided now, or none.
         """
         return model.Observation(
             record=known,
@@ -123,6 +126,8 @@ class Findings:
             under_way=self.under_way,
             others_at=self.others_at,
             asks_old_host=self.asks_old_host,
+            kept=kept,
+            decided=decided,
         )
 
 

@@ -93,6 +93,8 @@ class PolicyWork:
         accepted_at = time.monotonic()
         self._follows = _Follows.NOTHING
         if signal.is_all_clear:
+            if signal.alarm_state is signals.AlarmState.OK:
+                self._signals.note_ok(signal.source)
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
@@ -181,7 +183,7 @@ class PolicyWork:
             is_named=signal.member is not None,
             came=clock.now_text('milliseconds'),
             requested_by=requested_by,
-            reason=signal.reason,
+            reason=signal.cause,
             chained=chained,
             named=called if called != about.server else '',
         )
@@ -193,7 +195,9 @@ class PolicyWork:
             raise exceptions.Refused(why, 'Send the signal again')
         pause = answer.due_in if answer is not None else None
         due = '' if pause is None else work.at(clock.now(), pause)
-        self._signals.keep(dataclasses.replace(kept, why=why, due=due))
+        by = answer.alarm if answer is not None else None
+        alarms = () if by is None else (by,)
+        self._signals.keep(dataclasses.replace(kept, why=why, due=due, alarms=alarms))
         self._follows = _Follows.ALL
         return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'
 

@@ -11,10 +11,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from oslo_log import log as logging
+
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import compare_and_set, resource_data
 from heat_ha.failover import model
 from heat_ha.failover.rules import room
+
+LOG = logging.getLogger(__name__)
 
 KEY = 'ha_signal:'
 
@@ -29,6 +33,17 @@ def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
     """The signals among a policy's data, in the order in which they came."""
     found = (_of(text) for key, text in data.items() if key.startswith(KEY))
     return tuple(sorted(found, key=lambda one: (one.came, one.member)))
+
+
+def readable(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
+    """Those among a policy's data that this version understands, for who only looks at them."""
+    found: list[model.Remembered] = []
+    for key, text in data.items():
+        try:
+            found += among({key: text})
+        except exceptions.Unreadable as exc:
+            LOG.warning('%s', exc)
+    return tuple(found)
 
 
 class RememberedSignals:
@@ -67,6 +82,14 @@ class RememberedSignals:
             # Two engines that kept a signal about it at the same moment made two entries.
             pass
 
+    def note_ok(self, alarm: str) -> None:
+        """Note with the signals that this alarm has asked for that it says ok now."""
+        for one in readable(resource_data.fresh(self._policy)):
+            if alarm in one.alarms:
+                left = tuple(other for other in one.alarms if other != alarm)
+                over = (*one.over, alarm)
+                self.put_off(one, dataclasses.replace(one, alarms=left, over=over))
+
     def _put(self, one: model.Remembered, after: model.Remembered | None) -> bool:
         """Replace what is on record about the member, if ``one`` has all that it asks for.
 
@@ -98,21 +121,36 @@ def together(before: model.Remembered, one: model.Remembered) -> model.Remembere
     if early.server != late.server and early.named != late.member:
         return late
     wishes = [each.chained for each in (late, early) if each.chained is not None]
+    alarms = _alarms(early, late)
     return dataclasses.replace(
         late,
         chained=max(wishes, key=lambda wish: wish.count, default=None),
         is_named=late.is_named or early.is_named,
         named=late.named or early.named,
+        alarms=alarms,
+        over=tuple(sorted({*early.over, *late.over} - {*alarms})),
     )
+
+
+def _alarms(early: model.Remembered, late: model.Remembered) -> tuple[str, ...]:
+    """The alarms that ask for either of two signals and have not said ok, or none if that is open.
+
+    A signal that does not say by whom it was sent does not end with what another alarm says.
+    """
+    if not any((early.alarms, early.over, late.alarms, late.over)):
+        return ()
+    asking = [each.alarms if each.alarms or each.over else ('',) for each in (early, late)]
+    return tuple(sorted({*asking[0], *asking[1]}))
 
 
 def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
     both = together(known, one)
-    return (both.came, *_wishes(both)) != (one.came, *_wishes(one))
+    is_news = bool({*known.over} - {*one.over})
+    return is_news or (both.came, *_wishes(both)) != (one.came, *_wishes(one))
 
 
 def _wishes(one: model.Remembered) -> tuple[object, ...]:
-    return (one.chained, one.is_named, one.named)
+    return (one.chained, one.is_named, one.named, frozenset(one.alarms))
 
 
 def _text(one: model.Remembered) -> str:

@@ -69,7 +69,8 @@ class FailoverAttributes(resource.Resource):
         HISTORY: attributes.Schema(
             _(
                 'The failovers so far, oldest first: time, cause, from, to, outcome and seconds '
-                'of each step.'
+                'of each step. The reason begins with the sender of the first signal: alarm and '
+                'its name, or heat-ha-agent.'
             ),
             type=attributes.Schema.LIST,
             cache_mode=attributes.Schema.CACHE_NONE,

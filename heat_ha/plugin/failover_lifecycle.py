@@ -16,7 +16,7 @@ from heat_ha.failover import failover_run, held_record, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
-from heat_ha.plugin import first_active, plan_update, policy_deletion
+from heat_ha.plugin import first_active, instance_failure, plan_update, policy_deletion
 
 
 class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackResource):
@@ -38,6 +38,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
             )  # fmt: skip
         self._create_user()
         record.write_definition(self, self._wanted_definition())
+        instance_failure.put_on_record(self)
         active, observed = first_active.choose(self)
         candidates = observed.candidates
         if not candidates:
@@ -88,6 +89,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         if failover_run.DELETING in resource_data.fresh(self):
             # A deletion that failed left it, and the template has the policy again.
             self.data_delete(failover_run.DELETING)
+        instance_failure.put_on_record(self)
         return {
             'lock': lease.Lock(self.context, self.resource_id),
             'is_updating': False,

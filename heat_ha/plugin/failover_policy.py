@@ -10,7 +10,7 @@ from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
 from heat_ha.cloud import clients, heat_threads, nested_stack
-from heat_ha.failover import events, model, policy_work, record, work_loop
+from heat_ha.failover import events, model, policy_work, record, remembered, work_loop
 from heat_ha.failover.adapters import handoff_template
 from heat_ha.failover.rules import arrival
 from heat_ha.groups import naming
@@ -176,6 +176,11 @@ class FailoverPolicy(
             elif work is not None and not signal.only_looks:
                 with self.frozen_properties():
                     work.go_on()
+
+    def note_ok(self, signal):
+        """Note with what is kept that an alarm says ok; a ScalingPolicy in front calls it."""
+        if self.resource_id is not None:
+            remembered.RememberedSignals(self).note_ok(signal.source)
 
     def _with_member(self, signal):
         """The signal with the member that it means, where Nova alone knows what it names."""

@@ -5,7 +5,7 @@ from heat.common.i18n import _
 from heat.engine import constraints, properties
 
 from heat_ha import signals
-from heat_ha.failover import model
+from heat_ha.failover import instance_failure, model
 from heat_ha.failover.rules import hook
 from heat_ha.plugin import limits
 
@@ -106,10 +106,11 @@ class FailoverSchema:
     PROPERTIES = (
         GROUP, RESOURCE, COOLDOWN, MAX_FAILOVERS, PERIOD, QUIESCE, FENCING, FENCING_TIMEOUT,
         ON_DEAD_HOST, ACTIVATE, HEALTH, FAIL_BACK, KEEP_FAILED, INSUFFICIENT_DATA,
+        ON_INSTANCE_FAILURE,
     ) = (
         'auto_scaling_group_id', 'resource', 'cooldown', 'max_failovers', 'period', 'quiesce',
         'fencing', 'fencing_timeout', 'on_dead_host', 'activate', 'health', 'fail_back',
-        'keep_failed', 'insufficient_data',
+        'keep_failed', 'insufficient_data', 'on_instance_failure',
     )  # fmt: skip
 
     _HOOK_KEYS = (CONFIG, INPUT_VALUES, TIMEOUT, HEARTBEAT, ON_FAILURE, SIGNAL_TRANSPORT) = (
@@ -263,6 +264,21 @@ class FailoverSchema:
             ),
             default=signals.NoData.IGNORE.value,
             constraints=[constraints.AllowedValues([n.value for n in signals.NoData])],
+            update_allowed=True,
+        ),
+        ON_INSTANCE_FAILURE: properties.Schema(
+            properties.Schema.STRING,
+            _(
+                'What follows when Nova reports that the guest of a member has ended and nobody '
+                'had asked for that. none: an alarm has to signal the policy. failover: '
+                'heat-ha-agent signals the policy itself, or the ScalingPolicy in front of it, '
+                'beside any alarm. It needs the agent of the operator, with its source '
+                'nova_notifications.'
+            ),
+            default=instance_failure.OnInstanceFailure.NONE.value,
+            constraints=[
+                constraints.AllowedValues([o.value for o in instance_failure.OnInstanceFailure])
+            ],
             update_allowed=True,
         ),
         FENCING: properties.Schema(

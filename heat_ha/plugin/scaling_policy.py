@@ -69,6 +69,8 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
                     return signals.ignored(signal)
             elif signal.is_all_clear:
                 # No event: Aodh sends each change of an alarm, and there is nothing to see.
+                if has_policy:
+                    self._pass_on(signal)
                 LOG.info(
                     'Policy %s replaces nothing: alarm %s is in state %s',
                     self.name,
@@ -83,6 +85,12 @@ class ScalingPolicy(scaling_validation.ScalingValidation):
             return self._replace_in_group(signal)
         except exceptions.HaError as exc:
             self._refuse(str(exc))
+
+    def _pass_on(self, all_clear):
+        """Have the FailoverPolicy know, which may keep a signal of the alarm."""
+        policy = self._named(self.properties[self.AUTO_SCALING_POLICY])
+        if callable(getattr(policy, 'note_ok', None)):
+            policy.note_ok(all_clear)
 
     def _fail_over(self, signal):
         policy = self._named(self.properties[self.AUTO_SCALING_POLICY])

@@ -25,6 +25,8 @@ Words = Mapping[str, AlarmState]
 class Alert:
     """A state, of which server (None where it names no one), and whether it was sent before.
 
+    ``was_ok``: the sender says that the state before this one was ok.
+
     ``host`` is what an alert that names no server has to say of one: a name that a guest may
     have, or that of something else, such as a hypervisor or who looked.
     """
@@ -35,6 +37,7 @@ class Alert:
     name: str = ''
     reason: str = ''
     is_repeat: bool = False
+    was_ok: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ def event_alert(
         parts.text(body, 'alarm_name'),
         parts.text(body, 'reason'),
         _is_repeat(body),
+        str(body.get('previous')).lower() == 'ok',
     )
 
 

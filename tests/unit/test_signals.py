@@ -328,3 +328,24 @@ def test_a_signal_that_only_looks_is_one_whose_action_says_so():
 def test_a_reason_of_any_length_fits_the_record():
     found = signals.parse({'action': 'switchover', 'reason': 'x' * 58_925}, failover.Action)
     assert found.reason.startswith('xxx') and len(found.reason) <= 250
+
+
+def test_the_cause_of_an_alarm_begins_with_its_name_and_no_other_does():
+    why = 'Event <id=1,event_type=compute.instance.update> hits the query'
+    assert parse(aodh()).cause == f'alarm sick: {why}'
+    assert parse(aodh(reason='')).cause == 'alarm sick'
+    assert signals.as_alarm(parse(aodh(reason=''))).cause.startswith('alarm sick: the alarm has')
+    assert parse({'member': 'a', 'reason': 'r'}).cause == 'r' and parse(None).cause == ''
+    assert len(parse(aodh(reason='x' * 9_000, alarm_name='y' * 9_000)).cause) <= 250
+
+
+def test_an_alarm_is_known_again_by_its_name_and_by_the_host_it_is_of():
+    assert parse(aodh()).source == 'sick' and parse(None).source == ''
+    assert signals.Signal(alarm='Down', host='10.0.0.6').source == 'Down of 10.0.0.6'
+
+
+@pytest.mark.parametrize(
+    ('previous', 'expected'), [('ok', True), ('OK', True), ('alarm', False), (None, False)]
+)
+def test_aodh_says_whether_all_was_well_until_now(previous, expected):
+    assert parse(aodh(previous=previous)).was_ok is expected

@@ -2,12 +2,13 @@
 """Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from novaclient import exceptions as nova_exceptions
 
 from heat_ha import exceptions
+from heat_ha.agent.rules import instance_failures
 from heat_ha.cloud import clock, compute_hosts
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
@@ -18,6 +19,10 @@ MICROVERSION = '2.59'
 
 # Nova shows at most so many servers at once (max_limit).
 PAGE = 1000
+
+# As many of a server's actions are asked for at once, the newest first, and as often: backups may
+# have come each hour for half a year since somebody last started the server.
+ACTIONS, ACTION_PAGES = 100, 50
 
 Answer = TypeVar('Answer')
 
@@ -82,6 +87,13 @@ class NovaAdmin:
             return False
         return getattr(found, 'OS-EXT-SRV-ATTR:host', None) == host
 
+    def shown(self, server: str) -> instance_failures.Shown | None:
+        """A server and what was last asked about it, None where Nova has it no more.
+
+        :raises CouldNotAsk: no answer.
+        """
+        return self._ask(f'server {server}', lambda c: _shown(c, server))
+
     def arriving(self) -> dict[str, str]:
         """Servers that are being rebuilt on another host just now, each with that host.
 
@@ -145,6 +157,40 @@ class NovaAdmin:
             sorted(m.instance_uuid for m in found if m.source_compute == host
                    and m.status in ('accepted', 'pre-migrating', 'done'))
         )  # fmt: skip
+
+
+def _shown(client: Any, server: str) -> instance_failures.Shown | None:
+    found = _living(client, server)
+    if found is None:
+        return None
+    try:
+        wanted = instance_failures.wanted(_actions(client, server))
+    except nova_exceptions.NotFound:
+        return None
+    power = getattr(found, 'OS-EXT-STS:power_state', None)
+    return instance_failures.Shown(
+        project=found.tenant_id,
+        state=getattr(found, 'OS-EXT-STS:vm_state', None) or '',
+        power=power if isinstance(power, int) else None,
+        task=getattr(found, 'OS-EXT-STS:task_state', None) or '',
+        wanted=wanted,
+    )
+
+
+def _actions(client: Any, server: str) -> Iterator[instance_failures.Action]:
+    """The actions of a server, the newest first; a page is asked for when the one before is read.
+
+    A page may be shorter than was asked for (max_limit), so only an empty one is the last.
+    """
+    marker = None
+    for _page in range(ACTION_PAGES):
+        listed = client.instance_action.list(server, limit=ACTIONS, marker=marker)
+        for one in listed:
+            has_failed = bool(getattr(one, 'message', None))
+            yield instance_failures.Action(one.action, one.user_id or '', has_failed)
+        if not listed or not listed[-1].request_id:
+            return
+        marker = listed[-1].request_id
 
 
 def _living(client: Any, server: str) -> Any:

@@ -15,13 +15,13 @@ from heat.db import api as db_api
 from heat.db import models
 from oslo_log import log as logging
 
+from heat_ha.agent.adapters import stack_rows
 from heat_ha.rescue import model, record
 
 LOG = logging.getLogger(__name__)
 
 _RESOURCE, _STACK = models.Resource.__table__, models.Stack.__table__
 _DATA = models.ResourceData.__table__
-_TEMPLATE = models.RawTemplate.__table__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +35,6 @@ class Policy:
     project: str
     root: str
     protection: record.Protection
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stack:
-    name: str
-    project: str
-    owner: str | None
-    parent_resource: str | None
-    template: int | None = None
 
 
 def engine() -> Any:
@@ -68,26 +59,18 @@ def policies_of(
     if not servers:
         return {}
     with engine().connect() as connection:
-        rows = connection.execute(
-            sqlalchemy.select(
-                _RESOURCE.c.name,
-                _RESOURCE.c.nova_instance,
-                _RESOURCE.c.stack_id,
-                _RESOURCE.c.root_stack_id,
-                _RESOURCE.c.current_template_id,
-            ).where(_RESOURCE.c.nova_instance.in_(list(servers)), _RESOURCE.c.action != 'DELETE')
-        ).all()
+        rows = stack_rows.of_servers(connection, servers)
         roots = {row.root_stack_id for row in rows}
         if not roots:
             return {}
-        stacks = _stacks(connection, roots)
+        stacks = stack_rows.stacks_of(connection, roots)
         policies = _policies(connection, roots, stacks)
-        foreign = _external(connection, rows, stacks)
+        foreign = stack_rows.external_of(connection, rows, stacks)
     claims: dict[str, list[_Claim]] = {}
     for row in rows:
         if row.stack_id not in stacks or (row.stack_id, row.name) in foreign:
             continue
-        chosen = _choose(_path(row.name, row.stack_id, stacks), policies)
+        chosen = _choose(stack_rows.path_of(row.name, row.stack_id, stacks), policies)
         if chosen is not None:
             claims.setdefault(row.nova_instance, []).append(chosen)
     projects = {claim[-1].project for of_server in claims.values() for claim in of_server}
@@ -100,36 +83,6 @@ def policies_of(
         if len(own[server]) < len(claims[server]):
             LOG.warning('a stack of another project claims to protect server %s: ignored', server)
     return {server: min(of_server)[-1] for server, of_server in own.items() if of_server}
-
-
-def _external(
-    connection: Any, rows: Iterable[Any], stacks: Mapping[str, _Stack]
-) -> set[tuple[str, str]]:
-    """Which of the rows have an ``external_id`` in their template, by stack and name."""
-    templates: dict[int, set[tuple[str, str]]] = {}
-    for row in rows:
-        # Without convergence only the stack has a template.
-        stack = stacks.get(row.stack_id)
-        number = row.current_template_id or (stack.template if stack is not None else None)
-        if number is not None:
-            templates.setdefault(number, set()).add((row.stack_id, row.name))
-    found = connection.execute(
-        sqlalchemy.select(_TEMPLATE.c.id, _TEMPLATE.c.template).where(
-            _TEMPLATE.c.id.in_(list(templates))
-        )
-    ).all()
-    return {
-        (stack_id, name)
-        for number, text in found
-        for stack_id, name in templates[number]
-        if _has_external_id(text, name)
-    }
-
-
-def _has_external_id(template: Any, name: str) -> bool:
-    resources = template.get('resources') if isinstance(template, dict) else None
-    definition = resources.get(name) if isinstance(resources, dict) else None
-    return isinstance(definition, dict) and definition.get('external_id') is not None
 
 
 def any_policy() -> tuple[str, str, str, str] | None:
@@ -199,24 +152,8 @@ def states_of(numbers: Collection[int]) -> dict[int, State]:
     }
 
 
-def _stacks(connection: Any, roots: Collection[str]) -> dict[str, _Stack]:
-    inner = sqlalchemy.select(_RESOURCE.c.stack_id).where(
-        _RESOURCE.c.root_stack_id.in_(list(roots))
-    )
-    rows = connection.execute(
-        sqlalchemy.select(
-            _STACK.c.id, _STACK.c.name, _STACK.c.tenant, _STACK.c.owner_id,
-            _STACK.c.parent_resource_name, _STACK.c.raw_template_id,
-        ).where(_STACK.c.id.in_(inner.distinct()), _STACK.c.deleted_at.is_(None))
-    ).all()  # fmt: skip
-    return {
-        r.id: _Stack(r.name, r.tenant, r.owner_id, r.parent_resource_name, r.raw_template_id)
-        for r in rows
-    }
-
-
 def _policies(
-    connection: Any, roots: Collection[str], stacks: Mapping[str, _Stack]
+    connection: Any, roots: Collection[str], stacks: Mapping[str, stack_rows.StackRow]
 ) -> dict[str, list[Policy]]:
     rows = connection.execute(
         sqlalchemy.select(
@@ -241,17 +178,6 @@ def _policies(
         )  # fmt: skip
         found.setdefault(row.stack_id, []).append(policy)
     return found
-
-
-def _path(name: str, stack: str, stacks: Mapping[str, _Stack]) -> list[tuple[str, str]]:
-    """The resource and what it is nested in, each with its stack, from the inside out."""
-    path = [(name, stack)]
-    while (inner := stacks.get(stack)) is not None and inner.owner and inner.parent_resource:
-        stack = inner.owner
-        path.append((inner.parent_resource, stack))
-        if len(path) > 100:
-            break
-    return path
 
 
 # A policy that protects a server, after what it is compared with others by.

@@ -13,6 +13,7 @@ from heat_ha import signals
 from heat_ha.failover import model
 from heat_ha.failover.rules import (
     arrival,
+    instance_failure,
     later,
     limited,
     plan_builder,
@@ -225,7 +226,7 @@ def _with_open_plan(
         case None | model.Action.FAILOVER if means_old and ways_out.becomes_failover(
             signal, seen, plan
         ):
-            return Start(ways_out.as_failover(plan, seen, signal.reason))
+            return Start(ways_out.as_failover(plan, seen, signal.cause))
         case None | model.Action.FAILOVER if signal.member is not None and not is_to_old:
             return later.Remember(
                 f'the failover from {plan.old.member if plan.old else "none"} is not over',
@@ -324,7 +325,7 @@ def _show(signal: signals.Signal[model.Action], seen: model.Observation) -> Answ
         return Show(GoOn(seen.record.plan), reasons)
     if seen.record.is_paused:
         return Show(Refuse('the policy is paused: send the signal unpause first'), reasons)
-    would = _failover(dataclasses.replace(signal, action=None), seen)
+    would = _failover(dataclasses.replace(signal, action=model.Action.FAILOVER), seen)
     return Show(would, would.plan.considered if isinstance(would, Start) else reasons)
 
 
@@ -381,7 +382,7 @@ def _failover(
             return Refuse(_foreign_name(signal.member, seen))
         if named is not None and not standbys.is_active(named, active):
             return _replace_standby(signal, seen, named)
-    elif signal.action is None and later.is_late_copy(seen):
+    elif signal.action is None and _is_late_copy(signal, seen):
         return Refuse(
             'what an earlier failover has left is still being replaced, and the active looks well: '
             'this signal joins it. Name the member that is meant to have it replaced all the same'
@@ -392,9 +393,9 @@ def _failover(
     held = limited.of_active(seen)
     if held is not None:
         return held if isinstance(held, later.Remember) else Refuse(held)
-    held_back = repeats.refusal(signal, seen)
-    if held_back is not None:
-        return Refuse(held_back)
+    held = repeats.refusal(signal, seen) or instance_failure.held(signal, seen)
+    if held is not None:
+        return held if isinstance(held, later.Remember) else Refuse(held)
     immovable = _immovable(seen)
     if immovable is not None:
         return immovable
@@ -408,7 +409,11 @@ def _failover(
     new = successors[0] if successors else None
     replaces = replaced.after_failover(seen, active, new)
     cause = model.Cause.FAILOVER
-    return Start(plan_builder.build(seen, cause, signal.reason, active, new, replaces))
+    return Start(plan_builder.build(seen, cause, signal.cause, active, new, replaces))
+
+
+def _is_late_copy(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
+    return later.is_late_copy(seen) and not instance_failure.is_about_either(signal, seen)
 
 
 def _immovable(seen: model.Observation) -> Refuse | None:
@@ -432,7 +437,7 @@ def _replace_standby(
         plan_builder.build(
             seen,
             model.Cause.REPLACE_STANDBY,
-            signal.reason,
+            signal.cause,
             seen.record.active,
             seen.record.active,
             (named.name,),

@@ -37,12 +37,14 @@ class Remember:
     """It cannot be decided now: keep the signal, and decide it again.
 
     ``why`` is what it waits for; ``until`` is how many seconds old the signal may become: it is
-    over then. ``due_in`` is how many seconds later it is decided again, None for soon.
+    over then. ``due_in`` is how many seconds later it is decided again, None for soon. ``alarm`` is
+    what has sent it, where it matters whether that says ok meanwhile.
     """
 
     why: str
     until: float
     due_in: float | None = None
+    alarm: str | None = None
 
 
 def pause(tries: int) -> float:

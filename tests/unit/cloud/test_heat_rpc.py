@@ -68,14 +68,17 @@ def test_a_bus_that_is_not_there_is_told_by_an_error():
 
 
 @pytest.mark.parametrize(
-    ('error', 'is_refused'),
+    ('error', 'kind'),
     [
-        (heat_exception.ActionInProgress(stack_name='s', action='UPDATE'), True),
-        (ValueError('the engine has an error'), True),
-        (None, False),
+        (heat_exception.ActionInProgress(stack_name='s', action='UPDATE'), heat_rpc.SignalRefused),
+        (ValueError('the engine has an error'), heat_rpc.SignalRefused),
+        (heat_exception.ResourceNotFound(resource_name='r', stack_name='s'), heat_rpc.NotThere),
+        (heat_exception.ResourceNotAvailable(resource_name='r'), heat_rpc.NotThere),
+        (heat_exception.EntityNotFound(entity='Stack', name='s'), heat_rpc.SignalRefused),
+        (None, exceptions.CouldNotAsk),
     ],
 )
-def test_a_refusal_of_an_engine_is_told_from_no_answer(monkeypatch, error, is_refused):
+def test_a_refusal_of_an_engine_is_told_from_no_answer(monkeypatch, error, kind):
     def call(_client, _context, _message, version, timeout):
         if error is None:
             raise oslo_messaging.MessagingTimeout
@@ -86,4 +89,4 @@ def test_a_refusal_of_an_engine_is_told_from_no_answer(monkeypatch, error, is_re
     monkeypatch.setattr(client.EngineClient, 'call', call)
     with pytest.raises(exceptions.CouldNotAsk) as found:
         heat_rpc.signal('p', 'web', 'id-1', 'policy', {'action': 'resume'})
-    assert isinstance(found.value, heat_rpc.SignalRefused) == is_refused
+    assert type(found.value) is kind

@@ -117,3 +117,22 @@ def test_looking_changes_nothing(left):
         chained=None, is_overtaken=False,
     )  # fmt: skip
     assert left._policy.moments == before
+
+
+def test_what_an_alarm_is_worth_that_has_waited_shows_itself_by_the_active(left, monkeypatch):
+    looked = []
+
+    def look(_self, _clients, *, at_active):
+        looked.append(at_active)
+        raise exceptions.Refused('enough')
+
+    monkeypatch.setattr(controller.FailoverController, '_look', look)
+    one = model.Remembered('b', 'server-b', False, '2026-01-01T00:00:00+00:00', 'policy')
+    waited = [dataclasses.replace(one, alarms=('cpu',)), dataclasses.replace(one, over=('cpu',))]
+    for kept in (None, one, *waited):
+        with pytest.raises(exceptions.Refused):
+            left.handle(
+                signals.Signal(), None, 'alarm', is_overtaken=lambda _known: False,
+                accepted_at=time.monotonic(), kept=kept,
+            )  # fmt: skip
+    assert looked == [False, False, True, True]

@@ -380,3 +380,17 @@ def test_a_thread_that_only_meets_errors_ends_after_its_patience(made, monkeypat
     monkeypatch.setattr(work_loop.follow_up_run.FollowUpRun, 'carry_out', lambda _self: 1 / 0)
     made._loop.go_on(waits=True)
     assert work.PATIENCE < made.clock[0] < work.PATIENCE + 2 * work_loop.AFTER_ERROR
+
+
+def test_an_alarm_that_waits_is_kept_by_its_name_and_hears_when_that_says_ok(made):
+    waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarm='cpu')
+    made.answers = [waits, 'done']
+    made.handle(signals.Signal(alarm='cpu'), CHAINED, 'alarm')
+    ok = signals.Signal(alarm='cpu', alarm_state=signals.AlarmState.OK)
+    unclear = dataclasses.replace(ok, alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
+    made.handle(unclear, CHAINED, 'alarm')
+    assert kept(made)[0].alarms == ('cpu',)
+    made.handle(ok, CHAINED, 'alarm')
+    assert (kept(made)[0].alarms, kept(made)[0].over) == ((), ('cpu',))
+    made._loop.go_on(waits=True)
+    assert kept(made) == () and 300 <= made.clock[0] < 310

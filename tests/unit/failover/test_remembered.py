@@ -165,3 +165,46 @@ def test_what_is_late_takes_nothing_from_a_newer_signal_about_the_member(late, i
         signals.keep(newer)
     LATE[late](signals, one)
     assert remembered.RememberedSignals(policy).read() == (newer,)
+
+
+# S3
+def test_what_an_alarm_says_ends_only_what_that_alarm_asked_for():
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    early, late = '2026-01-01T00:00:01+00:00', '2026-01-01T00:00:09+00:00'
+    signals.keep(kept('a', early, alarms=('cpu',)))
+    signals.keep(kept('a', late, alarms=('ping',)))
+    signals.keep(kept('b', late))
+    signals.note_ok('cpu')
+    signals.note_ok('nobody')
+    (one, _other) = signals.read()
+    assert (one.alarms, one.over) == (('ping',), ('cpu',))
+    signals.note_ok('ping')
+    assert signals.read()[0].alarms == ()
+    # It fires again, and then a signal of nobody in particular comes, which no alarm ends.
+    signals.keep(kept('a', late, alarms=('cpu',)))
+    assert signals.read()[0].alarms == ('cpu',) and signals.read()[0].over == ('ping',)
+    signals.keep(kept('a', late))
+    signals.note_ok('cpu')
+    assert signals.read()[0].alarms == ('',)
+
+
+def test_an_all_clear_is_not_lost_while_the_signal_is_decided():
+    signals = remembered.RememberedSignals(Policy())
+    one = kept('a', alarms=('cpu',))
+    signals.keep(one)
+    signals.note_ok('cpu')
+    signals.put_off(one, dataclasses.replace(one, tries=1))
+    signals.forget(one)
+    (left,) = signals.read()
+    assert left.over == ('cpu',) and left.tries == 0
+
+
+def test_a_signal_that_another_version_has_kept_hinders_no_other():
+    policy = Policy()
+    signals = remembered.RememberedSignals(policy)
+    policy.rows.append((remembered.KEY + 'b', '{"member":"b","from":"later"}'))
+    policy.rows.append((remembered.KEY + 'a', remembered._text(kept('a', alarms=('cpu',)))))
+    signals.note_ok('cpu')
+    (one,) = remembered.readable(policy.data())
+    assert (one.member, one.over) == ('a', ('cpu',))

@@ -6,7 +6,9 @@ import types
 import pytest
 from novaclient import exceptions as nova_exceptions
 
+from heat_ha import exceptions
 from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.rules import instance_failures
 from heat_ha.cloud import clock
 from heat_ha.cloud import model as cloud
 
@@ -187,3 +189,94 @@ def test_a_server_that_was_deleted_and_may_be_restored_is_nowhere(monkeypatch, v
     monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
     is_there = vm_state in ('active', 'error')
     assert nova_admin.NovaAdmin('one').is_on('s', 'c1') is is_there
+
+
+class Servers:
+    """Nova's servers and their actions; ``missing`` is what it does not find."""
+
+    def __init__(self, missing='', **fields):
+        self.missing = missing
+        self.fields = fields
+        self.actions = [('stop', None), ('attach_volume', 'owner'), ('create', 'owner')]
+        self.pages = 0
+        self.servers = types.SimpleNamespace(get=self.get)
+        self.instance_action = types.SimpleNamespace(list=self.list)
+
+    def get(self, server):
+        if self.missing == 'server':
+            raise nova_exceptions.NotFound(404)
+        if self.missing == 'answer':
+            raise nova_exceptions.ClientException(503)
+        shown = {'OS-EXT-STS:vm_state': 'stopped', 'OS-EXT-STS:power_state': 4,
+                 'OS-EXT-STS:task_state': None, 'tenant_id': 'p', 'id': server}  # fmt: skip
+        return types.SimpleNamespace(**shown | self.fields)
+
+    def list(self, server, limit, marker):
+        """As Nova does: at most so many as its max_limit, from behind the marker on."""
+        if self.missing == 'actions':
+            raise nova_exceptions.NotFound(404)
+        assert server == 's' and limit == nova_admin.ACTIONS
+        self.pages += 1
+        begin = 0 if marker is None else int(marker.removeprefix('req-')) + 1
+        found = list(enumerate(self.actions))[begin : begin + 40]
+        return [
+            types.SimpleNamespace(
+                action=name, user_id=user, request_id=f'req-{number}',
+                message=error[0] if error else None,
+            )
+            for number, (name, user, *error) in found
+        ]  # fmt: skip
+
+
+def shown_by(monkeypatch, client):
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    return nova_admin.NovaAdmin(None).shown('s')
+
+
+def test_a_server_is_shown_with_what_was_last_asked_of_it(monkeypatch):
+    wanted = instance_failures.Wanted.RUNNING
+    found = shown_by(monkeypatch, Servers())
+    assert found == instance_failures.Shown('p', 'stopped', 4, '', wanted)
+    odd = Servers(**{'OS-EXT-STS:power_state': None, 'OS-EXT-STS:task_state': 'powering-on'})
+    assert shown_by(monkeypatch, odd) == instance_failures.Shown(
+        'p', 'stopped', None, 'powering-on', wanted
+    )
+
+
+@pytest.mark.parametrize('missing', ['server', 'actions'])
+def test_a_server_that_nova_has_no_more_is_none(monkeypatch, missing):
+    assert shown_by(monkeypatch, Servers(missing)) is None
+
+
+def test_a_nova_that_does_not_answer_says_nothing_of_a_server(monkeypatch):
+    with pytest.raises(exceptions.CouldNotAsk):
+        shown_by(monkeypatch, Servers('answer'))
+
+
+SNAPSHOT = ('createImage', 'owner')
+
+
+@pytest.mark.parametrize('count', [0, 39, 99, 1000])
+def test_a_server_with_many_backups_is_still_known_to_be_wanted(monkeypatch, count):
+    client = Servers()
+    client.actions = [('stop', None), *[SNAPSHOT] * count, ('start', 'owner'), ('create', 'owner')]
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.RUNNING
+    assert client.pages == (count + 1) // 40 + 1
+    client.actions[count + 1] = ('stop', 'owner')
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.STOPPED
+
+
+def test_the_actions_of_a_server_are_read_up_to_a_bound(monkeypatch):
+    client = Servers()
+    client.actions = [SNAPSHOT] * 100_000
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.UNKNOWN
+    assert client.pages == nova_admin.ACTION_PAGES
+    client.actions, client.pages = [SNAPSHOT], 0
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.UNKNOWN
+    assert client.pages == 2
+
+
+def test_an_action_that_failed_has_not_stopped_a_server(monkeypatch):
+    client = Servers()
+    client.actions.insert(1, ('suspend', 'owner', 'Error'))
+    assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.RUNNING

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import datetime
+import itertools
+
+import pytest
+
+from heat_ha import signals
+from heat_ha.cloud.model import HostState, ServerStatus
+from heat_ha.failover import model
+from heat_ha.failover.rules import decide, instance_failure, later
+from tests.unit.failover import worlds
+
+HOLDS = model.Limits(holds_repeats=True)
+OF_AGENT = instance_failure.reason('compute-1')
+ALARM = signals.Signal(alarm='crashed')
+WELL = worlds.candidate('a', host_state=HostState.UP)
+ANSWERS = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.WELL)
+SILENT = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.COULD_NOT_ASK)
+SICK = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.SICK)
+DOWN = worlds.candidate('a', status=ServerStatus.SHUTOFF, host_state=HostState.UP)
+STANDBY = worlds.candidate('b', host_state=HostState.UP)
+
+
+def seen(age=10.0, *, reason=OF_AGENT, cause=None, active=WELL, limits=HOLDS, **changes):
+    """The active is well, and took over from ``b`` by a failover of so many seconds ago."""
+    world = worlds.seen((active, STANDBY), limits=limits)
+    started = decide.answer(signals.Signal(reason=reason), world)
+    created = worlds.NOW - datetime.timedelta(seconds=age)
+    plan = dataclasses.replace(
+        started.plan,
+        created=created.isoformat(timespec='milliseconds'),
+        cause=cause or started.plan.cause,
+        steps=tuple(
+            dataclasses.replace(step, state=model.StepState.DONE) for step in started.plan.steps
+        ),
+    )
+    done = dataclasses.replace(world.record, state=model.State.READY, plan=plan)
+    return dataclasses.replace(world, record=done, **changes)
+
+
+def kept(seconds_ago, alarms=('crashed',), over=()):
+    """A signal about the active that came so long ago, as it is on record."""
+    came = worlds.NOW - datetime.timedelta(seconds=seconds_ago)
+    return model.Remembered(
+        'a', 'server-a', False, came.isoformat(), 'policy', 'alarm crashed',
+        alarms=alarms, over=over,
+    )  # fmt: skip
+
+
+def again(age, one, **changes):
+    """The world in which a kept signal is decided, so many seconds after the failover began."""
+    return seen(age, kept=(one,), decided=one, **changes)
+
+
+def is_held(signal, world):
+    held = instance_failure.held(signal, world) is not None
+    answer = decide.answer(signal, world)
+    assert held is (isinstance(answer, later.Remember) and answer.alarm == signal.source), answer
+    return held
+
+
+def test_only_an_alarm_that_names_nobody_waits_and_only_soon_after_the_agents_failover():
+    reasons = (OF_AGENT, 'alarm crashed: Event hits the query', '')
+    limits = (HOLDS, model.Limits(), model.Limits(cooldown=0.0))
+    actives = (WELL, ANSWERS, SILENT, SICK, DOWN)
+    ages = (-20, 0, 10, 299.9, 300, 10_000)
+    for age, reason, active, limit in itertools.product(ages, reasons, actives, limits):
+        world = seen(age, reason=reason, active=active, limits=limit)
+        is_well = active not in (SICK, DOWN)
+        expected = reason == OF_AGENT and is_well and limit == HOLDS and abs(age) < 300
+        assert is_held(ALARM, world) is expected, (age, reason, active, limit)
+
+
+def test_no_alarm_of_a_sender_that_repeats_itself_not_is_refused_because_of_the_time():
+    """What would start a failover later is kept until then, whatever is known of the active."""
+    for age, active in itertools.product((0, 60, 299), (WELL, ANSWERS, SILENT, SICK, DOWN)):
+        answer = decide.answer(ALARM, seen(age, active=active))
+        assert isinstance(answer, later.Remember | decide.Start), (age, active)
+
+
+@pytest.mark.parametrize('age', [0.0, 100.0, 299.0])
+def test_it_is_decided_again_soon_and_when_the_time_is_over_at_the_latest(age):
+    answer = decide.answer(ALARM, seen(age))
+    assert 0 < answer.due_in <= 20.1 and age + answer.due_in < 300.2
+    # It does not become too old before that.
+    assert answer.until > 2 * instance_failure.SAME_FAILURE
+
+
+# S3
+@pytest.mark.parametrize('active', [WELL, SILENT])
+def test_what_nothing_has_shown_to_be_about_the_same_failure_counts_in_the_end(active):
+    one = kept(250)
+    assert isinstance(decide.answer(ALARM, again(299, one, active=active)), later.Remember)
+    assert isinstance(decide.answer(ALARM, again(301, one, active=active)), decide.Start)
+    # It may have been paused for long.
+    assert isinstance(decide.answer(ALARM, again(400, kept(200), active=active)), decide.Start)
+
+
+def test_it_counts_as_soon_as_the_active_is_seen_to_be_down():
+    for active in (SICK, DOWN):
+        assert isinstance(decide.answer(ALARM, again(50, kept(20), active=active)), decide.Start)
+
+
+def test_it_joins_where_the_active_answers_its_health_check_when_the_time_is_over():
+    one = kept(290)
+    assert isinstance(decide.answer(ALARM, again(299, one, active=ANSWERS)), later.Remember)
+    refused = decide.answer(ALARM, again(301, one, active=ANSWERS))
+    assert isinstance(refused, decide.Refuse) and 'health check' in refused.reason
+    # One that comes then is about something new.
+    assert isinstance(decide.answer(ALARM, seen(301, active=ANSWERS)), decide.Start)
+
+
+def test_an_alarm_that_has_said_ok_joins_when_the_time_is_over():
+    for active in (WELL, DOWN):
+        over = kept(250, alarms=(), over=('crashed',))
+        assert isinstance(decide.answer(ALARM, again(299, over, active=active)), later.Remember)
+        refused = decide.answer(ALARM, again(301, over, active=active))
+        assert isinstance(refused, decide.Refuse) and 'said ok' in refused.reason
+    half = kept(250, alarms=('other',), over=('crashed',))
+    assert isinstance(decide.answer(ALARM, again(301, half)), decide.Start)
+
+
+def test_an_alarm_that_fires_anew_counts_at_once():
+    changed = signals.Signal(alarm='crashed', was_ok=True)
+    assert is_held(changed, seen(20))
+    # The sender says so in the body, or has said ok.
+    assert not is_held(changed, seen(200, kept=(kept(180),)))
+    assert not is_held(ALARM, seen(30, kept=(kept(10, alarms=(), over=('crashed',)),)))
+    # A copy of the same body, an alarm that does not say what it was before, and another alarm.
+    assert is_held(changed, seen(40, kept=(kept(20),)))
+    assert is_held(ALARM, seen(200, kept=(kept(180),)))
+    assert is_held(dataclasses.replace(changed, alarm='other'), seen(200, kept=(kept(180),)))
+    assert is_held(dataclasses.replace(changed, host='10.0.0.9'), seen(200, kept=(kept(180),)))
+    # What is kept about the active before says nothing of this one.
+    before = dataclasses.replace(kept(180), member='c', server='server-c')
+    assert is_held(changed, seen(200, kept=(before,)))
+
+
+def test_an_alarm_that_fires_anew_counts_while_the_old_active_is_still_being_replaced():
+    world = seen(200, kept=(kept(180),))
+    plan = dataclasses.replace(world.record.plan, new=worlds.holder('a'))
+    left = dataclasses.replace(world.record, plan=plan, follow_ups=(model.FollowUp(plan),))
+    world = dataclasses.replace(world, record=left)
+    assert later.is_late_copy(world)
+    assert isinstance(decide.answer(ALARM, world), later.Remember)
+    changed = signals.Signal(alarm='crashed', was_ok=True)
+    assert isinstance(decide.answer(changed, world), decide.Start)
+
+
+def test_what_names_a_member_or_asks_for_something_is_never_held_back():
+    names = [signals.Signal(member=name) for name in ('a', 'server-a', 'b')]
+    actions = [signals.Signal(action=action) for action in model.Action]
+    for signal in (*names, *actions):
+        assert instance_failure.held(signal, seen()) is None, signal
+
+
+@pytest.mark.parametrize('host', ['web-1', '10.0.0.6', 'fd00::6'])
+def test_an_alarm_with_a_name_or_an_address_of_the_new_active_counts_at_once(host):
+    named = signals.Signal(member='server-a', host=host, alarm='InstanceDown')
+    assert isinstance(decide.answer(named, seen(150)), decide.Start)
+    # An address comes along with a port that is handed over.
+    world = seen(150, asks_old_host=True)
+    assert is_held(named, world) is (host != 'web-1')
+    # One that is of no member says nothing of it.
+    assert is_held(dataclasses.replace(named, member=None), seen(150))
+
+
+def test_a_replaced_standby_and_a_policy_without_a_plan_hold_nothing_back():
+    assert not is_held(ALARM, seen(cause=model.Cause.REPLACE_STANDBY))
+    world = seen()
+    bare = dataclasses.replace(world, record=dataclasses.replace(world.record, plan=None))
+    assert not is_held(ALARM, bare)
+
+
+@pytest.mark.parametrize('age', [60, 301])
+def test_a_dry_run_tells_the_same_as_a_failover_that_is_asked_for(age):
+    for active in (WELL, ANSWERS, SICK, DOWN):
+        world = seen(age, active=active)
+        shown = decide.answer(signals.Signal(action=model.Action.PLAN), world)
+        real = decide.answer(signals.Signal(action=model.Action.FAILOVER), world)
+        assert type(shown.answer) is type(real) is decide.Start, active
+
+
+def test_the_reasons_of_the_two_paths_are_told_apart_by_their_first_word():
+    assert OF_AGENT.startswith('heat-ha-agent: ') and 'compute-1' in OF_AGENT
+    assert not signals.Signal(alarm='heat-ha-agent: ').cause.startswith(instance_failure.SENDER)
