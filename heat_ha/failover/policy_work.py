@@ -196,8 +196,10 @@ class PolicyWork:
         pause = answer.due_in if answer is not None else None
         due = '' if pause is None else work.at(clock.now(), pause)
         by = answer.alarm if answer is not None else None
-        alarms = () if by is None else (by,)
-        self._signals.keep(dataclasses.replace(kept, why=why, due=due, alarms=alarms))
+        if by is not None:
+            # What leaves open whom it means does so at the next decision as well.
+            kept = dataclasses.replace(kept, is_named=False, named='', alarms=(by,))
+        self._signals.keep(dataclasses.replace(kept, why=why, due=due))
         self._follows = _Follows.ALL
         return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'
 

@@ -83,7 +83,12 @@ class RememberedSignals:
             pass
 
     def note_ok(self, alarm: str) -> None:
-        """Note with the signals that this alarm has asked for that it says ok now."""
+        """Note with the signals that this alarm has asked for that it says ok now.
+
+        :param alarm: '' for one without a name, which may be any: it ends nobody's.
+        """
+        if not alarm:
+            return
         for one in readable(resource_data.fresh(self._policy)):
             if alarm in one.alarms:
                 left = tuple(other for other in one.alarms if other != alarm)

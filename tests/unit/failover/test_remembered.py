@@ -187,6 +187,9 @@ def test_what_an_alarm_says_ends_only_what_that_alarm_asked_for():
     signals.keep(kept('a', late))
     signals.note_ok('cpu')
     assert signals.read()[0].alarms == ('',)
+    # Nor does the ok of somebody without a name, who may be anybody.
+    signals.note_ok('')
+    assert signals.read()[0].alarms == ('',) and '' not in signals.read()[0].over
 
 
 def test_an_all_clear_is_not_lost_while_the_signal_is_decided():
