@@ -100,16 +100,21 @@ def meet(failure: Failure, way: Way) -> Measured:
 
 def _measured(found: Measured, way: Way, offsets: dict[str, int]) -> Measured:
     limit = time.monotonic() + (LIMIT + way.waits) * waiting.PATIENCE
+    faults: tuple[str, ...] = ()
     while time.monotonic() < limit:
         time.sleep(1.0)
         with contextlib.suppress(images.Unreadable):
             seen = way.written.report()
+            faults = seen.faults
             if len(seen.runs) < 2 or seen.runs[-1].last - seen.runs[-1].first < real_data.ENOUGH:
                 continue
             seen = way.written.report(offsets | way.offsets())
             seconds = interruption(seen, way.active)
             return dataclasses.replace(found, seconds=seconds, faults=seen.faults)
-    return dataclasses.replace(found, why=f'nobody wrote within {LIMIT + way.waits:.0f} s')
+    # Two who write at once leave no long run of either: that is not the same as nobody.
+    what = 'nobody took over alone' if faults else 'nobody took over'
+    why = f'{what} within {LIMIT + way.waits:.0f} s'
+    return dataclasses.replace(found, faults=faults, why=why)
 
 
 def summary(found: Sequence[Measured]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import types
+
 import pytest
 
 # The benchmarks read the lab's database; the environments of older Heats have no driver for it.
@@ -58,6 +61,19 @@ def test_the_worst_ratio_counts_and_a_peer_that_destroys_the_data_is_none():
     assert 'ours_over_peer' not in figures['cases']['cut']
     assert any('two writers' in text for text in downtime.verdicts(figures))
     assert downtime.table(figures).row_count == 2
+
+
+@pytest.mark.parametrize('is_whole', [True, False])
+def test_two_who_write_at_once_are_not_taken_for_nobody(monkeypatch, is_whole):
+    monkeypatch.setattr(downtime, 'LIMIT', 0.1)
+    monkeypatch.setattr(downtime.time, 'sleep', lambda _s: None)
+    seen = reported()
+    if not is_whole:
+        seen = dataclasses.replace(seen, bad=((3, 4),))
+    way = types.SimpleNamespace(waits=0.0, written=types.SimpleNamespace(report=lambda: seen))
+    found = downtime._measured(Measured('cut', 'peer', None), way, {})
+    assert found.seconds is None and 'took over' in found.why
+    assert found.faults == seen.faults and bool(found.faults) is not is_whole
 
 
 def test_what_was_not_measured_gives_no_ratio():
