@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a dropped plan has left is named, and a switchover to the active brings it there."""
 
+import dataclasses
+
 import pytest
 
 from heat_ha import exceptions
+from heat_ha.cloud.model import VolumeStatus
 from heat_ha.failover import heat_steps, work_loop
 from heat_ha.failover.adapters import handoff_template
 from tests.plugin import volumes
@@ -144,3 +147,24 @@ def test_what_a_drop_has_left_is_shown_until_an_update_has_brought_it(
     policy = engine.stack(stack)['failover']
     assert policy._resolve_attribute('state') == 'ready'
     assert policy._resolve_attribute('pending')['left_over'] == []
+
+
+def test_what_a_drop_has_a_request_under_way_for_is_named_until_that_is_over(
+    engine, cloud, monkeypatch
+):
+    stack, (_old, new) = stopped(engine, monkeypatch, HANDED_OVER['volume and address'])
+    seen = cloud.volume
+
+    def detaching(volume):
+        return dataclasses.replace(seen(volume), status=VolumeStatus.DETACHING)
+
+    with monkeypatch.context() as patch:
+        # Nova has accepted a request, and its host has not carried it out.
+        patch.setattr(cloud, 'volume', detaching)
+        engine.signal(stack, 'failover', {'action': 'drop'})
+    assert volumes.active(engine, stack).member == new.name
+    shown = engine.stack(stack)['failover']._resolve_attribute('pending')['left_over']
+    assert any('v1 is at' in text and 'a request for it is under way' in text for text in shown)
+    engine.signal(stack, 'failover', {'action': 'switchover', 'member': new.name})
+    assert engine.stack(stack)['failover']._resolve_attribute('pending')['left_over'] == []
+    assert cloud.holder('v1') == new.servers[0]
