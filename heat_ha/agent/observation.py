@@ -316,5 +316,14 @@ class Observer:
         return found
 
 
+def against(observer: Observer, host: str, moment: Moment) -> str:
+    """What speaks against acting on a host that is silent, with an incident or without."""
+    known, now = moment.incidents.get(host), moment.now
+    if known is not None and known.phase is Phase.DEFERRED:
+        return known.reason
+    found = observer._others(Incident(host, Phase.CONFIRMED, now, '', now), moment)
+    return found.storm or found.doubt
+
+
 def _is_suspect_since(incident: Incident | None, at: float) -> bool:
     return incident is not None and incident.phase is Phase.SUSPECT and incident.opened <= at

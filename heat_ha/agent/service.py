@@ -20,6 +20,7 @@ from heat_ha.agent import (
     executor,
     fence_renewal,
     fence_watch,
+    guest_fences,
     isolation,
     metrics,
     model,
@@ -116,6 +117,7 @@ class Agent:
             self._watch.ask_soon,
         )  # fmt: skip
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
+        self._guests = guest_fences.GuestFences(settings.name, nova, store, fences, locks)
         self._renewal = fence_renewal.FenceRenewal(
             fences,
             locked=self._worker.locked,
@@ -230,6 +232,7 @@ class Agent:
         self._is_over = True
         self._worker.stop()
         self._watch.stop()
+        self._guests.stop()
         self._wake.set()
 
     def round(
@@ -279,7 +282,17 @@ class Agent:
                 continue
             self._worker.start(pools, host, step)
         self._resumes.start(pool, services)
+        self._guests.start(
+            guest_fences.region(moment, self._monitor.problem, self._observer, self._unsettled)
+        )
         return pause
+
+    def _unsettled(self) -> str:
+        """Why no single guest is shut out now: what cut the agent off may have cut hosts off."""
+        settle = self._settings.host.settle
+        if time.time() - self._monitor.trusted_since < settle:
+            return f'this agent was cut off less than {settle:.0f} s ago'
+        return ''
 
 
 def _names(known: recorded.Recorded, now: float) -> frozenset[str]:

@@ -86,7 +86,9 @@ class StackClients:
         self._resource, self._session = resource, session_of(resource)
         self.nova = self.connect(nova.Nova, 'nova')
         self.cinder = self.connect(cinder.Cinder, 'cinder')
-        self.hosts = compute_hosts.Hosts(endpoint(resource, 'nova')[0], resource.context.project_id)
+        self.hosts: compute_hosts.Looks = compute_hosts.Hosts(
+            endpoint(resource, 'nova')[0], resource.context.project_id
+        )
 
     def connect(self, make: Callable[[Any, str | None, str], Client], client: str) -> Client:
         """A client for one more service, with the same session.

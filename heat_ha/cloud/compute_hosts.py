@@ -11,7 +11,7 @@ import datetime
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from keystoneauth1 import exceptions as keystone_exceptions
@@ -102,6 +102,16 @@ class HostTable:
             return self.failure
         is_silent = any(h.state is cloud.HostState.DOWN for h in self.by_id.values())
         return cloud.Sight.SOME_SILENT if is_silent else cloud.Sight.NONE_SILENT
+
+
+class Looks(Protocol):
+    """What looks at the hosts of servers."""
+
+    def state(self, server: cloud.Server) -> cloud.Host:
+        """Look at the host of a server."""
+
+    def all(self) -> HostTable:
+        """Look at all hosts in one call."""
 
 
 class Hosts:
@@ -210,6 +220,7 @@ def _host(service: Any, now: float, mark_settle: float, heard: float) -> cloud.H
     return cloud.Host(
         cloud.HostState.DOWN,
         'its host does not answer, and nobody has confirmed that it is down',
+        seconds(getattr(service, 'updated_at', None)),
     )
 
 

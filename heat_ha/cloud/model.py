@@ -99,10 +99,14 @@ class HostState(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """One look at the host of a server, with what was seen in words."""
+    """One look at the host of a server, with what was seen in words.
+
+    :ivar written: of one that is DOWN, when its record was written last (Unix time, Nova's clock).
+    """
 
     state: HostState
     detail: str
+    written: float | None = dataclasses.field(default=None, compare=False)
 
 
 class Sight(enum.Enum):

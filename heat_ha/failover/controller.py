@@ -19,6 +19,7 @@ from heat_ha.cloud import clients, clock, lease
 from heat_ha.failover import (
     events,
     failover_run,
+    guest_fence,
     held_record,
     model,
     observation_builder,
@@ -87,6 +88,8 @@ class FailoverController:
         self._held.read()
         overtaken = is_overtaken(self._held.value)
         stack_clients = clients.StackClients(self._policy)
+        if not self._options.shuts_out:
+            guest_fence.forget(self._policy)
         # What an alarm is worth that comes now shows itself by the active.
         has_waited = kept is not None and bool(kept.alarms or kept.over)
         at_active = has_waited or bool(self._held.value.follow_ups)
@@ -190,6 +193,8 @@ class FailoverController:
                 raise exceptions.Refused(reason)
             case decide.Change(record=changed, text=text):
                 self._held.put(changed)
+                if not ways_out.is_open(changed):
+                    guest_fence.forget(self._policy)
                 return text
             case decide.Show():
                 return self._events.dry_run(answer)
@@ -236,6 +241,8 @@ class FailoverController:
         if plan is not None and ways_out.is_open(self._held.value):
             self._new_run().add_to_history(plan, 'dropped')
         self._held.put(changed)
+        if shut_out := guest_fence.forget(self._policy):
+            text = f'{text}; {shut_out}'
         try:
             replacing.forget(self._group, requested_by=self._policy.name)
         except exceptions.TryAgain as exc:

@@ -15,6 +15,7 @@ from heat_ha.failover import (
     events,
     executor,
     fence_wait,
+    guest_fence,
     heat_steps,
     held_record,
     hook_runner,
@@ -112,6 +113,7 @@ class FailoverRun:
         self._is_taken_up = is_taken_up
         self._watch = successor_watch.SuccessorWatch(look_again, self._decided, self._events)
         deadline = time.monotonic() + self._options.fencing_timeout
+        guest = guest_fence.of(self._policy, self._options, stack_clients, self._events, deadline)
         decided: fence_wait.Look | None = None
         refused: set[str] = set()
         old = findings.server_and_host(plan.old)
@@ -121,15 +123,16 @@ class FailoverRun:
             self.begun(plan)
         while not plan.is_moved:
             self._plan = plan
+            guest.use_for(plan)
             self._only_record_is_left = findings.has_all_moved and plan.activate_hook is None
-            running = executor.PlanExecutor(plan, self, stack_clients, findings.looks, old)
+            running = executor.PlanExecutor(plan, self, guest.clients, findings.looks, old)
             try:
                 plan = running.run()
             except exceptions.FencingUnconfirmed as exc:
                 plan = running.plan
                 self._stop(plan, model.State.WAITING_FOR_FENCE, exc)
                 server = exc.server or (plan.old.server if plan.old else '')
-                wait = fence_wait.FenceWait(self._events, stack_clients, self.still_wanted)
+                wait = fence_wait.FenceWait(self._events, guest, self.still_wanted)
                 decided = wait.for_plan(plan, exc, server, deadline, decided)
                 if decided is None:
                     raise
@@ -193,6 +196,7 @@ class FailoverRun:
             if plan.cause is not model.Cause.REPLACE_STANDBY:
                 self.add_to_history(plan, 'done')
             self._held.put(ended)
+        guest_fence.forget(self._policy)
         for run in hook_runner.names(self._policy, plan):
             # An engine may have died between the end of a run and its removal.
             hook_stack.end(self._policy, run)
@@ -264,10 +268,8 @@ class FailoverRun:
             self._events.emit(events.FAILED, f'{step.name} stopped: {step.reason}', plan)
             return
         where = f' ({plan.new.member})' if step.kind is StepKind.ATTACH and plan.new else ''
-        self._events.progress(
-            f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s',
-            plan,
-        )
+        text = f'{step.name}{where}: {step.reason}, after {step.seconds:.2f} s'
+        self._events.progress(text, plan)
 
     def moved(self, plan: model.Plan) -> None:
         """Put on record that the new active holds every volume."""

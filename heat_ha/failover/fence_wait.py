@@ -7,7 +7,7 @@ from collections.abc import Callable
 from heat_ha import exceptions
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import events, former_holders, model
+from heat_ha.failover import events, former_holders, guest_fence, model
 from heat_ha.failover.rules import moves, server_rules
 
 # Seconds between two looks at a host that is to be fenced.
@@ -45,17 +45,18 @@ class FenceWait:
     """The wait of one failover, with its events.
 
     :param still_wanted: asked before each look; what it raises ends the wait.
+    :param guest: has the guest shut out that the wait is for, where the policy wants that.
     """
 
     def __init__(
         self,
         emitter: events.EventEmitter,
-        stack_clients: clients.StackClients,
+        guest: guest_fence.GuestFence,
         still_wanted: Callable[[], None],
     ) -> None:
         self._events = emitter
-        self._clients = stack_clients
         self._still_wanted = still_wanted
+        self._guest = guest
 
     def for_plan(
         self,
@@ -75,7 +76,14 @@ class FenceWait:
         self._events.progress(text, plan)
         if not server:
             return None
-        decided = wait(server, self._clients, deadline, self._still_wanted, before)
+        guest = self._guest
+
+        def still_wanted() -> None:
+            self._still_wanted()
+            guest.report(plan)
+
+        guest.ask(server, plan, self._still_wanted)
+        decided = wait(server, guest.clients, deadline, still_wanted, before)
         if decided is not None:
             self._events.progress(f'going on: {decided[1].detail}', plan)
         return decided

@@ -133,6 +133,7 @@ class Fencing(enum.Enum):
 
     REQUIRED = 'required'
     CONFIRMED_BY_NOVA = 'confirmed_by_nova'
+    STORAGE = 'storage'
     NONE = 'none'
 
 

@@ -13,7 +13,8 @@ class Options:
     """What the template wants of a failover; times in seconds.
 
     ``fencing_timeout`` is how long a failover waits for a fence, 0 for not at all;
-    ``keep_seconds`` how long a member that was left as sick is retained for a look.
+    ``keep_seconds`` how long a member that was left as sick is retained for a look;
+    ``shuts_out``: the guest on a silent host is shut out from what is handed over.
     """
 
     limits: model.Limits
@@ -25,6 +26,7 @@ class Options:
     health: model.HealthCheck | None = None
     fail_back: model.FailBack = model.FailBack.MANUAL
     keep_seconds: float = 0.0
+    shuts_out: bool = False
 
     def limits_with(self, chained: groups.Chained | None) -> model.Limits:
         """The limits of a signal, with the longer cooldown of the policies that it goes through."""

@@ -7,6 +7,7 @@ waits for 30 seconds until the watch of the dead client has timed out.
 """
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -28,10 +29,57 @@ REMOVAL = 'the removal of its entries'
 
 DEFAULT_CONF, DEFAULT_USER = '/etc/ceph/ceph.conf', 'heat-ha'
 
+# Where the images of volumes are.
+DEFAULT_POOL = 'volumes'
+
 try:
     import rados
 except ImportError:  # A package of the distribution (python3-rados); PyPI does not have it.
     rados = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster, who asks it, and the pool with the images of volumes."""
+
+    conf: str = DEFAULT_CONF
+    user: str = DEFAULT_USER
+    keyring: str = ''
+    pool: str = DEFAULT_POOL
+
+
+_OF_CLUSTER = tuple(field.name for field in dataclasses.fields(Cluster))
+
+
+def connect(cluster: Cluster, timeout: float, **more: str) -> Any:
+    """A connection; without a quorum this does not end.
+
+    :param timeout: seconds after which what was asked is given up by the monitors' client as well.
+    :param more: further settings of Ceph.
+    :raises driver.NotFenced: python3-rados is missing.
+    """
+    if rados is None:
+        # Not at the start: the hosts that others fence do not depend on it.
+        raise driver.NotFenced(
+            "the Python module rados is missing. Install your distribution's package "
+            'python3-rados for the Python of the agent'
+        )
+    if cluster.keyring:
+        more['keyring'] = cluster.keyring
+    # What was given up must not be carried out later, as a removal after a new fence.
+    seconds = str(max(1, int(timeout)))
+    more |= {'client_mount_timeout': seconds, 'rados_mon_op_timeout': seconds}
+    made = rados.Rados(conffile=cluster.conf, rados_id=cluster.user, conf=more)
+    made.connect()
+    return made
+
+
+def command(connection: Any, prefix: str, **more: Any) -> str:
+    """Have the monitors do something. :raises exceptions.CouldNotAsk: they refused it."""
+    code, out, detail = connection.mon_command(json.dumps({'prefix': prefix, **more}), b'')
+    if code:
+        raise exceptions.CouldNotAsk('ceph', prefix, f'{detail} ({code})')
+    return out.decode() if isinstance(out, bytes) else str(out)
 
 
 class Ceph(driver.Driver):
@@ -44,7 +92,7 @@ class Ceph(driver.Driver):
 
     name = 'ceph'
     required = ('addresses',)
-    optional = ('conf', 'user', 'keyring', 'duration')
+    optional = ('conf', 'user', 'keyring', 'duration', 'pool')
     numbers = ('duration',)
     cuts_power = False
     # The monitors agree on an entry: it does not go and come as power does.
@@ -116,6 +164,22 @@ class Ceph(driver.Driver):
         if left:
             raise exceptions.CouldNotAsk('ceph', REMOVAL, f'it still refuses {", ".join(left)}')
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that the host has on the network of the storage."""
+        return tuple(self._addresses)
+
+    @property
+    def duration(self) -> float:
+        """Seconds for which an entry is made."""
+        return float(self._duration)
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where the images of the host's guests are."""
+        found = {key: str(self.settings[key]) for key in _OF_CLUSTER if key in self.settings}
+        return Cluster(**found)
+
     def close(self) -> None:
         """Leave the cluster."""
         cluster, self._cluster = self._cluster, None
@@ -132,42 +196,17 @@ class Ceph(driver.Driver):
         return deadline.call(work, self.timeout, self._whom)
 
     def _connected(self) -> Any:
-        if rados is None:
-            # Not at the start: the hosts that others fence do not depend on it.
-            raise driver.NotFenced(
-                "the Python module rados is missing. Install your distribution's package "
-                'python3-rados for the Python of the agent'
-            )
         if self._cluster is None:
-            settings = self.settings
-            more = {'keyring': settings['keyring']} if 'keyring' in settings else {}
-            # What was given up must not be carried out later, as a removal after a new fence.
-            seconds = str(max(1, int(self.timeout)))
-            more |= {'client_mount_timeout': seconds, 'rados_mon_op_timeout': seconds}
-            cluster = rados.Rados(
-                conffile=str(settings.get('conf', DEFAULT_CONF)),
-                rados_id=str(settings.get('user', DEFAULT_USER)),
-                conf=more,
-            )
-            cluster.connect()
-            self._cluster = cluster
+            self._cluster = connect(self.cluster, self.timeout)
         return self._cluster
 
     def _add(self, address: str) -> None:
-        self._command(
-            'osd blocklist',
-            blocklistop='add',
-            addr=blocklist.client_at(address),
-            expire=float(self._duration),
-        )
+        client = blocklist.client_at(address)
+        self._command('osd blocklist', blocklistop='add', addr=client, expire=float(self._duration))
 
     def _entries(self) -> list[blocklist.Entry]:
         return blocklist.parse(self._command('osd blocklist ls', format='json'))
 
     def _command(self, prefix: str, **more: Any) -> str:
         """:raises exceptions.CouldNotAsk: the monitors refused it."""
-        text = json.dumps({'prefix': prefix, **more})
-        code, out, detail = self._limited(lambda: self._connected().mon_command(text, b''))
-        if code:
-            raise exceptions.CouldNotAsk('ceph', prefix, f'{detail} ({code})')
-        return out.decode() if isinstance(out, bytes) else str(out)
+        return self._limited(lambda: command(self._connected(), prefix, **more))

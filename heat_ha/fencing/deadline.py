@@ -40,17 +40,17 @@ class _Call(threading.Thread, Generic[T]):
         return self._returned
 
 
-def call(work: Callable[[], T], seconds: float, whom: str) -> T:
+def call(work: Callable[[], T], seconds: float, whom: str, most: int = MOST_LEFT) -> T:
     """Do something and wait for it at most so many seconds.
 
-    :param whom: who is called; for each of them there are only ``MOST_LEFT`` calls at once.
+    :param whom: who is called; for each of them there are only ``most`` calls at once.
     :raises Over: it has not ended, or was not begun because others have not.
     """
     made = _Call(work)
     with _guard:
         running = [thread for thread in _left.get(whom, ()) if thread.is_alive()]
         _left[whom] = running
-        if len(running) >= MOST_LEFT:
+        if len(running) >= most:
             raise Over(f'{len(running)} calls of before have not ended')
         # Counted from its start: callers that come at once must not all find room.
         made.start()

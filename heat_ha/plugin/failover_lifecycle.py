@@ -12,7 +12,7 @@ from heat.engine.resources import signal_responder, stack_resource
 
 from heat_ha import exceptions
 from heat_ha.cloud import clock, lease, nested_stack, resource_data
-from heat_ha.failover import failover_run, held_record, model, record, work_loop
+from heat_ha.failover import failover_run, guest_fence, held_record, model, record, work_loop
 from heat_ha.failover.adapters import hook_stack
 from heat_ha.failover.rules import standbys, ways_out
 from heat_ha.groups.adapters import members as group_members
@@ -90,6 +90,8 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
             # A deletion that failed left it, and the template has the policy again.
             self.data_delete(failover_run.DELETING)
         instance_failure.put_on_record(self)
+        if self.properties[self.FENCING] != model.Fencing.STORAGE.value:
+            guest_fence.forget(self)
         return {
             'lock': lease.Lock(self.context, self.resource_id),
             'is_updating': False,
@@ -228,6 +230,7 @@ class FailoverLifecycle(signal_responder.SignalResponder, stack_resource.StackRe
         if self.resource_id is not None:
             # A running failover sees this before its next step and leaves off.
             self.data_set(failover_run.DELETING, 'true')
+            guest_fence.forget(self)
         return {'is_started': False}
 
     def check_delete_complete(self, token):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The properties of an OS::Heat::FailoverPolicy as values of ``heat_ha.failover``."""
 
+from heat.common import exception
+from heat.common.i18n import _
+
 from heat_ha.failover import model, options
+from heat_ha.failover.adapters import handoff_template
 
 
 def read(policy):
@@ -26,7 +30,30 @@ def read(policy):
         health=health(policy),
         fail_back=model.FailBack(policy.properties[policy.FAIL_BACK]),
         keep_seconds=float(policy.properties[policy.KEEP_FAILED]) * 60,
+        shuts_out=fencing is model.Fencing.STORAGE,
     )
+
+
+def check_fencing(policy, definition):
+    """Refuse ``fencing: storage`` where it can do nothing.
+
+    :param definition: of what is handed over.
+    :raises StackValidationFailed: naming the property and the remedy.
+    """
+    if policy.properties[policy.FENCING] != model.Fencing.STORAGE.value:
+        return
+    if handoff_template.is_taken_by_host(definition.get('type')):
+        raise exception.StackValidationFailed(
+            message=_('%(prop)s of %(name)s is storage, which shuts a server out from volumes, and '
+                      '%(type)s hands over something else. Use confirmed_by_nova')
+            % {'prop': policy.FENCING, 'name': policy.name, 'type': definition.get('type')}
+        )  # fmt: skip
+    if not policy.properties[policy.FENCING_TIMEOUT]:
+        raise exception.StackValidationFailed(
+            message=_('%(prop)s of %(name)s is 0, so nobody waits for the fence that %(fencing)s: '
+                      'storage asks for. Give it some seconds, 60 for instance')
+            % {'prop': policy.FENCING_TIMEOUT, 'name': policy.name, 'fencing': policy.FENCING}
+        )  # fmt: skip
 
 
 def health(policy):

@@ -74,6 +74,7 @@ class FailoverPolicy(
                           'properties')
                 % {'prop': self.RESOURCE, 'name': self.name, 'group': group.name}
             )  # fmt: skip
+        failover_options.check_fencing(self, definition)
         if self.properties[self.HEALTH] is not None and failover_options.health(self) is None:
             raise exception.StackValidationFailed(
                 message=_('%(prop)s of %(name)s needs either "http" or "tcp"')

@@ -289,7 +289,10 @@ class FailoverSchema:
                 'confirmed down, before any volume is taken. confirmed_by_nova: a volume that is '
                 'seen as detached is enough; where its host does not answer, Nova must show the '
                 'host as forced down, also for a volume that is free or a server that was '
-                'deleted. none: as confirmed_by_nova, but a failover stops at once instead of '
+                'deleted. storage: as confirmed_by_nova, and while the host does not answer '
+                'heat-ha-agent has the storage shut the old active out from all of its volumes, '
+                'which counts as well; the other servers of the host go on. none: as '
+                'confirmed_by_nova, but a failover stops at once instead of '
                 'waiting for a host to be fenced.'
             ),
             default=model.Fencing.CONFIRMED_BY_NOVA.value,

@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 from lab.client import agents, hosts, real_data, real_hosts, rescue_templates, storage, waiting
+from lab.client import real_writers as writers
 from lab.real.guest import build
 
 pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures('bindings')]
 
 # Seconds until a member that is to be replaced has become another one.
 REPLACED_WITHIN = 300
+# Milliseconds between two records of a guest that nothing happens to, on a busy machine.
+LONGEST_PAUSE = 5000
 
 
 @pytest.fixture
@@ -129,6 +132,51 @@ def test_a_host_that_is_cut_off_is_fenced_in_the_storage_before_its_volume_moves
     hosts.let_in(admin, dead)
     pair.assert_handed_over_once(new)
     real_hosts.until_nothing_is_left(stack.servers())
+
+
+@pytest.fixture
+def neighbour(admin):
+    """Makes a guest that writes to a volume of its own, on a certain host."""
+    made = []
+
+    def make(host):
+        made.append(writers.Writer(admin, host))
+        made[-1].begin()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+def test_one_guest_is_shut_out_alone_also_when_it_is_started_again(
+    make_stack, consoles, admin, make_agent, neighbour
+):
+    # Nobody confirms what happens to the host: that takes two sources.
+    make_agent(sources='services_api,webhook', confirm='services_api+webhook')
+    stack = make_stack('failover_storage_fence.yaml', real_hosts.parameters())
+    pair = until_writing(stack, consoles)
+    host = hosts.host_of(admin, pair.active)
+    other = neighbour(host)
+    with real_hosts.cut(host, 'management'):
+        waiting.until(
+            lambda: hosts.service_of(admin, host)['state'] == 'down', f'{host} is down', every=0.5
+        )
+        stack.signal('replace', {'member': pair.active})
+        new = pair.until_handed_over('group')
+        pair.assert_handed_over_once(new)
+        real_hosts.start_again(host, pair.active)
+        # It boots, finds its volume, and would write.
+        real_hosts.until_printed(host, pair.active, pair.active)
+        before = other.written().count
+        pair.written.until_by(new, count=pair.written.report().runs[-1].last)
+        pair.assert_handed_over_once(new)
+        report = other.written()
+        assert report.count > before and not report.faults
+        assert report.longest_pause.milliseconds < LONGEST_PAUSE
+        assert not hosts.service_of(admin, host)['forced_down'] and not real_hosts.blocklisted()
+    real_hosts.until_nothing_is_left([*stack.servers(), other.server])
+    pair.assert_handed_over_once(new)
 
 
 def test_a_host_that_lost_its_power_holds_up_nobodys_first_write(

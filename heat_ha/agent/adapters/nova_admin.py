@@ -2,7 +2,7 @@
 """Nova as the agent uses it: all hosts, the servers on one, and marking a host as down."""
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from novaclient import exceptions as nova_exceptions
@@ -12,6 +12,7 @@ from heat_ha.agent.rules import instance_failures
 from heat_ha.cloud import clock, compute_hosts
 from heat_ha.cloud import model as cloud
 from heat_ha.conf import nova_hosts
+from heat_ha.fencing.rules import guests
 
 # 2.53 is the first that changes a service by its unique id; 2.59 the first that pages migrations.
 # Later ones show no more of how a migration ended.
@@ -93,6 +94,28 @@ class NovaAdmin:
         :raises CouldNotAsk: no answer.
         """
         return self._ask(f'server {server}', lambda c: _shown(c, server))
+
+    def placed(self, server: str) -> guests.Placed | None:
+        """Where a server is, whose it is and which volumes it has; None where Nova has not got it.
+
+        :raises CouldNotAsk: no answer.
+        """
+        found = self._ask(f'server {server}', lambda c: _living(c, server))
+        if found is None:
+            return None
+        running = self._ask(
+            f'the migrations of server {server}', lambda c: c.migrations.list(instance_uuid=server)
+        )
+        attached = getattr(found, 'os-extended-volumes:volumes_attached', None) or ()
+        host = getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
+        project = getattr(found, 'tenant_id', '') or ''
+        return guests.Placed(
+            host,
+            compute_hosts.host_id(project, host),
+            project,
+            frozenset(one['id'] for one in attached),
+            _moves(found, running),
+        )
 
     def arriving(self) -> dict[str, str]:
         """Servers that are being rebuilt on another host just now, each with that host.
@@ -191,6 +214,29 @@ def _actions(client: Any, server: str) -> Iterator[instance_failures.Action]:
         if not listed or not listed[-1].request_id:
             return
         marker = listed[-1].request_id
+
+
+# The states in which the guest of a server is at its host, if it is anywhere, and the tasks that do
+# not change that.
+_AT_HOST = ('active', 'paused', 'stopped', 'suspended')
+_STAYS = (None, '', 'powering-off', 'powering-on', 'deleting', 'rebooting', 'rebooting_hard')
+
+# How Nova calls a migration that has ended.
+_ENDED = ('completed', 'confirmed', 'done', 'error', 'failed', 'cancelled', 'reverted')
+
+
+def _moves(server: Any, migrations: Iterable[Any]) -> str:
+    """Why the guest of a server may be at another host than Nova shows, '' for no reason."""
+    state = getattr(server, 'OS-EXT-STS:vm_state', None)
+    if state not in _AT_HOST:
+        return f'the server is in state {state}'
+    task = getattr(server, 'OS-EXT-STS:task_state', None)
+    if task not in _STAYS:
+        return f'the server is in task {task}'
+    for one in migrations:
+        if getattr(one, 'instance_uuid', '') == server.id and one.status not in _ENDED:
+            return f'a migration of the server is {one.status}'
+    return ''
 
 
 def _living(client: Any, server: str) -> Any:

@@ -72,6 +72,12 @@ class Store:
             row = connection.execute(query).first()
         return ABSENT if row is None else Entry(json.loads(row[0]), row[1])
 
+    def remove(self, kind: str, name: str, version: int) -> None:
+        """Take the value of this version from the table; harmless where it has another one."""
+        where = (_TABLE.c.kind == kind, _TABLE.c.name == name, _TABLE.c.version == version)
+        with self._engine.connect() as connection, connection.begin():
+            connection.execute(_TABLE.delete().where(*where))
+
     def put(self, kind: str, name: str, value: Any, version: int) -> Entry:
         """Write a value over the one that had this version.
 

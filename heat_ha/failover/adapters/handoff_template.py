@@ -230,6 +230,11 @@ def things(nested: Any) -> tuple[tuple[model.ThingKind, str], ...]:
     return tuple(found)
 
 
+def is_taken_by_host(kind: str | None) -> bool:
+    """Whether things of a type are given up by the old active's host, and are no volumes."""
+    return kind in _BY_HOST
+
+
 def has_more(nested: Any, texts: frozenset[str], moved: frozenset[str]) -> bool:
     """Whether something but the things in ``moved`` hangs on the active in the nested stack.
 

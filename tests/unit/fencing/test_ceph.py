@@ -154,7 +154,7 @@ def test_only_what_ends_soon_is_renewed(monitors):
         ({'duration': 60}, 'duration is 60'),
         ({'duration': 'long'}, "duration is 'long'"),
         ({'duration': True}, 'duration is True'),
-        ({'pool': 'vms'}, "no setting 'pool'"),
+        ({'pools': 'vms'}, "no setting 'pools'"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_named(monitors, more, text):

@@ -280,3 +280,48 @@ def test_an_action_that_failed_has_not_stopped_a_server(monkeypatch):
     client = Servers()
     client.actions.insert(1, ('suspend', 'owner', 'Error'))
     assert shown_by(monkeypatch, client).wanted is instance_failures.Wanted.RUNNING
+
+
+def server_at_c1(**more):
+    found = {'OS-EXT-SRV-ATTR:host': 'c1', 'OS-EXT-STS:vm_state': 'active'}
+    volumes = [{'id': 'v1'}, {'id': 'root'}]
+    found |= {'os-extended-volumes:volumes_attached': volumes, 'tenant_id': 'p1', 'id': 's1'}
+    return types.SimpleNamespace(**(found | more))
+
+
+def placed(monkeypatch, server, *migrations):
+    client = types.SimpleNamespace(
+        servers=types.SimpleNamespace(get=lambda _id: server),
+        migrations=types.SimpleNamespace(
+            list=lambda instance_uuid: [
+                types.SimpleNamespace(instance_uuid=instance_uuid, status=one) for one in migrations
+            ]
+        ),
+    )
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    return nova_admin.NovaAdmin(None).placed('s1')
+
+
+def test_where_a_server_is_with_all_volumes_that_it_has(monkeypatch):
+    found = placed(monkeypatch, server_at_c1(), 'completed', 'error', 'done')
+    assert found.volumes == {'v1', 'root'} and not found.moves
+    assert (found.host, found.project) == ('c1', 'p1')
+    assert found.host_id == nova_admin.compute_hosts.host_id('p1', 'c1')
+
+
+@pytest.mark.parametrize(
+    ('more', 'migrations', 'word'),
+    [
+        ({'OS-EXT-STS:vm_state': 'error'}, (), 'state error'),
+        ({'OS-EXT-STS:vm_state': 'resized'}, (), 'state resized'),
+        ({'OS-EXT-STS:vm_state': 'soft-delete'}, (), 'state soft-delete'),
+        ({'OS-EXT-STS:task_state': 'migrating'}, (), 'task migrating'),
+        ({'OS-EXT-STS:task_state': 'rebuild_spawning'}, (), 'task rebuild_spawning'),
+        ({}, ('completed', 'running'), 'migration of the server is running'),
+        ({}, ('accepted',), 'migration of the server is accepted'),
+        ({}, ('pre-migrating',), 'migration of the server is pre-migrating'),
+        ({}, ('post-migrating',), 'migration of the server is post-migrating'),
+    ],
+)
+def test_a_server_that_may_run_elsewhere_says_why(monkeypatch, more, migrations, word):
+    assert word in placed(monkeypatch, server_at_c1(**more), *migrations).moves
