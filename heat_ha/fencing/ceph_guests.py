@@ -21,20 +21,37 @@ T = TypeVar('T')
 # while a record counts (``guests.FRESH``).
 LIMIT = 10.0
 
+# Seconds until it is tried again to connect to a cluster that cannot be connected to.
+AGAIN_AFTER = 10.0
+
 # Seconds for which the blocklist is not read once more for a guest that nobody was added for.
 KNOWN_FOR = 2.0
+
+
+class _Client:
+    """One connection as librados has it, and how many calls are at work with it."""
+
+    def __init__(self, made: Any) -> None:
+        self.made, self.calls, self.is_dropped = made, 0, False
 
 
 class Connection:
     """One cluster. Threads use it; ``whom`` names the guest that a call is for.
 
-    Of each guest one call may be left that does not end: it holds up no other guest.
+    Of each guest one call may be left that does not end: it holds up no other guest. A connection
+    that is of no use is dropped, and whoever is the last to use it shuts it down: librados keeps
+    the threads and descriptors of one that is only forgotten, and must not be shut down under a
+    call.
     """
 
     def __init__(self, cluster: ceph.Cluster, limit: float = LIMIT) -> None:
         self._settings, self._limit = cluster, limit
-        self._guard = threading.Lock()
-        self._made: Any = None
+        # Ceph itself gives up before that, so that what was given up here comes to its end as well.
+        self._own_limit = max(1.0, limit - 2.0)
+        self._guard, self._connecting = threading.Lock(), threading.Lock()
+        self._client: _Client | None = None
+        self._dropped: set[_Client] = set()
+        self._failure, self._failed_at = '', float('-inf')
         self._listed: dict[str, float] = {}
         self._listed_at = float('-inf')
 
@@ -43,6 +60,7 @@ class Connection:
 
         :raises exceptions.CouldNotAsk: Ceph did not answer.
         """
+        ceph_images.need_bindings()
         wanted, pool = list(volumes), self._settings.pool
         return self._ask(
             'who has volumes open', whom, lambda made: ceph_images.opened(made, pool, wanted)
@@ -88,33 +106,92 @@ class Connection:
     def close(self) -> None:
         """Leave the cluster."""
         with self._guard:
-            made, self._made = self._made, None
-        if made is not None:
-            with contextlib.suppress(Exception):
-                deadline.call(made.shutdown, self._limit, f'{self._settings} is left', 1)
+            client = self._client
+        if client is not None:
+            self._drop(client)
 
     def _ask(self, what: str, whom: str, work: Callable[[Any], T]) -> T:
         key = f'guest {whom} {self._settings.conf}'
+        used: list[_Client] = []
         try:
-            return deadline.call(lambda: work(self._connected()), self._limit, key, 1)
+            return deadline.call(lambda: self._work(work, used), self._limit, key, 1)
         except exceptions.CouldNotAsk:
+            # The cluster has answered.
             raise
         except Exception as exc:
-            # The next call connects again. The library may still be at work in a thread, which
-            # does not survive that its connection is shut down, so that is left to its end.
-            self._made = None
+            for client in used:
+                self._drop(client)
             cause = f'{type(exc).__name__}: {exc}'[:200]
             raise exceptions.CouldNotAsk('ceph', what, cause) from exc
 
-    def _connected(self) -> Any:
-        made = self._made
-        if made is None:
-            # The servers of the storage may not answer while its monitors do.
-            seconds = str(max(1, int(self._limit)))
-            made = ceph.connect(self._settings, self._limit, rados_osd_op_timeout=seconds)
+    def _work(self, work: Callable[[Any], T], used: list[_Client]) -> T:
+        client = self._enter()
+        used.append(client)
+        try:
+            return work(client.made)
+        finally:
             with self._guard:
-                self._made = made
-        return made
+                client.calls -= 1
+            self._shut_down_unused(client)
+
+    def _enter(self) -> _Client:
+        """The connection of all guests, with one more call at work.
+
+        :raises exceptions.CouldNotAsk: there is none, and none is made now.
+        """
+        # One makes it, and the others have it then.
+        with self._connecting:
+            with self._guard:
+                if self._client is not None:
+                    self._client.calls += 1
+                    return self._client
+            client = self._connect()
+            with self._guard:
+                self._client, client.calls = client, 1
+            return client
+
+    def _connect(self) -> _Client:
+        if time.monotonic() - self._failed_at < AGAIN_AFTER:
+            raise exceptions.CouldNotAsk('ceph', 'a connection', self._failure)
+        with self._guard:
+            left = len(self._dropped)
+        if left >= deadline.MOST_LEFT:
+            raise exceptions.CouldNotAsk(
+                'ceph', 'a connection',
+                f'{left} of before have not ended; where that stays so, restart heat-ha-agent',
+            )  # fmt: skip
+        # The servers of the storage may not answer while its monitors do.
+        seconds = str(int(self._own_limit))
+        try:
+            return _Client(
+                ceph.connect(self._settings, self._own_limit, rados_osd_op_timeout=seconds)
+            )
+        except Exception as exc:
+            self._failure = f'{type(exc).__name__}: {exc}'[:200]
+            self._failed_at = time.monotonic()
+            raise exceptions.CouldNotAsk('ceph', 'a connection', self._failure) from exc
+
+    def _drop(self, client: _Client) -> None:
+        """Use it for nothing new; it is shut down when no call is at work with it any more."""
+        with self._guard:
+            if self._client is client:
+                self._client = None
+            if not client.is_dropped:
+                client.is_dropped = True
+                self._dropped.add(client)
+        self._shut_down_unused(client)
+
+    def _shut_down_unused(self, client: _Client) -> None:
+        with self._guard:
+            if not client.is_dropped or client.calls or client not in self._dropped:
+                return
+            # One that is being shut down is nobody else's to shut down.
+            client.calls = 1
+        # What it raises is of no interest: it is over.
+        with contextlib.suppress(Exception):
+            deadline.call(client.made.shutdown, self._limit, f'{self._settings} is left')
+            with self._guard:
+                self._dropped.discard(client)
 
 
 class Connections:

@@ -6,9 +6,11 @@ dead one stays for 30 seconds. The lock names the client that wrote last, dead o
 is opened read-only is not watched by who opens it.
 """
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
+from heat_ha import exceptions
 from heat_ha.fencing.rules.guests import Opened
 
 try:
@@ -17,20 +19,38 @@ except ImportError:  # A package of the distribution (python3-rbd); PyPI does no
     rbd = None
 
 
-class NoBindings(Exception):
-    """The Python module rbd is missing."""
+# What a call answers on a connection that is of no use any more: a client that Ceph refuses.
+_USELESS = (errno.ESHUTDOWN, errno.ENOTCONN)
+
+
+def need_bindings() -> None:
+    """Nothing can be looked at without them. :raises exceptions.CouldNotAsk: they are missing."""
+    if rbd is None:
+        raise exceptions.CouldNotAsk(
+            'ceph',
+            'who has volumes open',
+            "the Python module rbd is missing. Install your distribution's python3-rbd",
+        )
 
 
 def opened(cluster: Any, pool: str, volumes: Iterable[str]) -> dict[str, Opened]:
     """Look at the images of volumes; one that is not there is left out.
 
     :param cluster: connected; the user needs ``osd 'profile rbd-read-only pool=POOL'``.
-    :raises NoBindings: python3-rbd is missing.
+    :raises exceptions.CouldNotAsk: something is wrong with an image or the pool, and the connection
+        is as good as before: the user may not look at it, or its servers do not answer. What else
+        is raised is about the connection.
     """
-    if rbd is None:
-        raise NoBindings(
-            "the Python module rbd is missing. Install your distribution's python3-rbd"
-        )
+    try:
+        return _opened(cluster, pool, volumes)
+    except Exception as exc:
+        if getattr(exc, 'errno', None) in _USELESS:
+            raise
+        cause = f'{type(exc).__name__}: {exc}'[:200]
+        raise exceptions.CouldNotAsk('ceph', f'who has volumes of pool {pool} open', cause) from exc
+
+
+def _opened(cluster: Any, pool: str, volumes: Iterable[str]) -> dict[str, Opened]:
     found = {}
     with cluster.open_ioctx(pool) as context:
         for volume in volumes:

@@ -116,7 +116,8 @@ def service(host='h1', **more):
 def storage(monkeypatch):
     made = Storage()
     monkeypatch.setattr(ceph, 'rados', made)
-    monkeypatch.setattr(ceph_images, 'opened', made.opened)
+    monkeypatch.setattr(ceph_images, 'rbd', made)
+    monkeypatch.setattr(ceph_images, '_opened', made.opened)
     monkeypatch.setattr(ceph_guests, 'KNOWN_FOR', 0.0)
     yield made
     made.hangs.set()
@@ -341,7 +342,7 @@ def test_one_storage_that_hangs_holds_up_no_other_guest(world, storage, monkeypa
             ends.wait()
         return real(cluster, pool, volumes)
 
-    monkeypatch.setattr(ceph_images, 'opened', hangs)
+    monkeypatch.setattr(ceph_images, '_opened', hangs)
     world.ask()
     world.look()
     world.others['s9'] = placed('h1', 'v9')

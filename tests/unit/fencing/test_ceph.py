@@ -24,16 +24,19 @@ class Monitors:
         self.hangs.set()
         self.sent = []
         self.open = self.made = self.waited = 0
-        self.forgets = ()
+        self.forgets, self.refuses = (), False
 
     def Rados(self, **settings):
+        # It has threads and descriptors from then on, connected or not.
         self.settings = settings
         self.made += 1
+        self.open += 1
         return self
 
     def connect(self):
         self.hangs.wait()
-        self.open += 1
+        if self.refuses:
+            raise PermissionError('error connecting to the cluster')
 
     def shutdown(self):
         self.open -= 1
