@@ -121,7 +121,11 @@ class GuestFence:
         if self._hosts is None:
             return
         made = _request_of(self._policy)
-        if made is not None and made.plan != plan.plan_id:
+        if made is not None and not _volumes_of(plan) <= set(made.volumes):
+            # Of what it takes beside these nobody was asked whether the guest has it.
+            forget(self._policy)
+            made = None
+        elif made is not None and made.plan != plan.plan_id:
             # The same failover goes on with another successor; or what was asked for is over.
             if plan.old is None or plan.old.server != made.server or _has_fence(plan):
                 forget(self._policy)
@@ -139,6 +143,8 @@ class GuestFence:
         if self._hosts is None:
             return
         server, host, _sight = former_holders.look(self.clients, server_id)
+        if host.state is cloud.HostState.UP:
+            return
         left = max(0.0, self._wait_until - time.monotonic())
         until = clock.epoch() + left + STANDS_FOR
         volumes, made = _volumes_of(plan), self._hosts.request

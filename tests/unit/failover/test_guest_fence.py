@@ -140,6 +140,24 @@ def test_the_same_failover_with_another_successor_goes_on_with_its_record(world,
     assert world.seen() is HostState.CONFIRMED_DOWN and world.policy.request['plan'] == 'p2'
 
 
+@pytest.mark.parametrize('changes', [{}, {'plan_id': 'p2', 'new': worlds.holder('c')}])
+def test_a_plan_that_takes_more_than_was_asked_for_asks_anew(world, plan, changes):
+    ask(world, done(plan, StepKind.DETACH, 'v1'))
+    world.answer()
+    more = dataclasses.replace(plan, **changes)
+    world.fence.use_for(more)
+    assert world.seen() is HostState.DOWN and world.policy.request is None
+    world.fence.ask(OLD, more, lambda: None)
+    assert world.policy.request['volumes'] == ['v1', 'v2'] and world.seen() is HostState.DOWN
+
+
+def test_a_host_that_is_up_by_now_is_not_asked_about(world, plan):
+    ask(world, plan)
+    world.state, said = HostState.UP, list(world.said)
+    world.fence.ask(OLD, plan, lambda: None)
+    assert world.said == said
+
+
 def test_what_another_failover_has_asked_for_is_taken_back(world, plan):
     ask(world, plan)
     world.answer()
