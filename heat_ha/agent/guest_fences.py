@@ -6,6 +6,7 @@ one whose storage does not answer holds up no other one.
 """
 
 import concurrent.futures
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,8 +22,9 @@ from heat_ha.fencing.rules import guest_steps, guests
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two looks: each searches Heat's database for requests.
-EVERY = 2.0
+# Seconds between two looks while a host is silent that nobody has marked, and while none is. Each
+# searches Heat's database for requests, and none of them is met before a host is silent.
+EVERY, EVERY_QUIET = 2.0, 10.0
 
 # Guests that are dealt with at once. All calls have a limit, so that none has a thread for ever.
 AT_ONCE = 32
@@ -77,13 +79,23 @@ class GuestFences:
     def start(self, found: guest_work.Region) -> None:
         """Look in a thread, unless one does or the last look is of just now."""
         is_running = self._look is not None and not self._look.done()
-        if self._is_over or is_running or time.monotonic() - self._looked_at < EVERY:
+        is_silent = any(not (s.is_up or s.is_forced_down) for s in found.services.values())
+        pause = EVERY if is_silent else EVERY_QUIET
+        if self._is_over or is_running or time.monotonic() - self._looked_at < pause:
             return
         self._looked_at = time.monotonic()
-        self._look = self._pool.submit(self._begin, found)
+        try:
+            self._look = self._pool.submit(self._begin, found)
+        except RuntimeError as exc:
+            # No thread can be started. The round has more to do.
+            LOG.warning('the requests to shut guests out were not looked at: %s', exc)
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more. A signal's handler may call it: it waits for no lock."""
+        self._is_over = True
+
+    def close(self) -> None:
+        """Leave the threads, once nobody calls ``start`` any more."""
         self._is_over = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -100,13 +112,17 @@ class GuestFences:
         """
         asked: dict[str, list[guest_requests.Asked]] = {}
         for one in self._pending():
+            if one.request.until < self._now():
+                # Its policy waits no longer; what was done for it is watched all the same.
+                continue
             name = guests.record_name(one.request.server, one.request.host)
             asked.setdefault(name, []).append(one)
         known = self._store.all(guests.KIND)
         fences = {name: guest_work.fence_of(entry) for name, entry in known.items()}
         # What no policy waits for any more comes last.
         names = [*asked, *(n for n, f in fences.items() if n not in asked and self._is_due(f))]
-        self._said = {name: text for name, text in self._said.items() if name in names}
+        with self._guard:
+            self._said = {name: text for name, text in self._said.items() if name in names}
         if not names and all(one.done() for one in self._running.values()):
             self._clusters.close()
         begun = []
@@ -129,9 +145,10 @@ class GuestFences:
 
     def _deal_with(self, task: guest_work.Task) -> None:
         try:
-            # Some of tooz's drivers take no longer names.
-            server = task.name.partition(' ')[0]
-            lock = self._locks.get_lock(f'heat-ha-guest-{server}'.encode())
+            # Some of tooz's drivers take no longer names. That of the server alone would let its
+            # record on one host hold up the one on another.
+            name = hashlib.sha1(task.name.encode(), usedforsecurity=False).hexdigest()
+            lock = self._locks.get_lock(f'heat-ha-guest-{name}'.encode())
             if not lock.acquire(blocking=False):
                 return
             try:

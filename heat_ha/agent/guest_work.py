@@ -15,8 +15,9 @@ from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing import ceph_guests
 from heat_ha.fencing.rules import guest_steps, guests
 
-# Looks and acts for one guest in a row, at most: look, shut out, look again, put down.
-STEPS = 5
+# Looks and acts for one guest in a row, at most: look, ask Nova, shut out, look again, ask Nova,
+# put down.
+STEPS = 6
 
 # Seconds after which it is put down again that the images were looked at: while a policy waits for
 # it, and while nobody reads it.
@@ -81,6 +82,7 @@ class GuestWork:
         self._storage: guests.Storage = guests.Storage()
         self._connection: ceph_guests.Connection | None = None
         self._opened: Mapping[str, guests.Opened] | None = None
+        self._at_host: frozenset[str] | None = None
         self._listed: Mapping[str, float] = {}
         self._shut_out: tuple[str, ...] = ()
         self._looked_at = 0.0
@@ -90,18 +92,20 @@ class GuestWork:
         """Look, decide and act until nothing is left to do now."""
         if self._entry.value is not None and self._fence is None:
             return
-        asked = self._place()
-        self._storage, self._connection = self._shell.clusters.of(self._host)
-        self._held = self._task.region.held(self._host) if self._host else ''
+        asked = None
         try:
+            asked = self._place()
+            self._storage, self._connection = self._shell.clusters.of(self._host)
+            self._held = self._task.region.held(self._host) if self._host else ''
             is_kept = self._run(asked)
         except exceptions.CouldNotAsk:
+            asked = asked or self._wanted(self._task.asked)
             self._wait_for(asked, 'the storage or Nova did not answer heat-ha-agent, or does not '
                                   'let it look; its log says why')  # fmt: skip
             raise
         if asked is not None and not is_kept and self._fence and self._fence.is_watched:
             # What was shut out before stays so, whatever becomes of the request.
-            self._opened, self._shut_out = None, ()
+            self._opened, self._at_host, self._shut_out = None, None, ()
             self._run(None)
 
     def _place(self) -> guests.Wanted | None:
@@ -140,6 +144,7 @@ class GuestWork:
             held=self._held,
             storage=self._storage,
             opened=self._opened,
+            at_host=self._at_host,
             shut_out=self._shut_out,
             listed=self._listed,
         )
@@ -151,6 +156,8 @@ class GuestWork:
             match step:
                 case guest_steps.Look():
                     self._look(asked)
+                case guest_steps.AskNova():
+                    self._ask_nova()
                 case guest_steps.ShutOut(clients):
                     if not self._act(clients, asked):
                         return False
@@ -175,6 +182,10 @@ class GuestWork:
             case guest_steps.Wait(reason, detail):
                 say(self._task.name, f'waiting: {reason} ({detail})')
                 self._wait_for(asked, reason)
+            case guest_steps.Doubt(reason, detail):
+                say(self._task.name, f'it is doubtful, and waiting: {reason} ({detail})')
+                self._doubt()
+                self._wait_for(asked, reason)
             case guest_steps.Void(up_since):
                 assert fence is not None
                 say(self._task.name, 'its host has given a sign of life')
@@ -190,9 +201,15 @@ class GuestWork:
 
     def _look(self, asked: guests.Wanted | None) -> None:
         assert self._connection is not None
-        self._looked_at = self._shell.now()
+        self._looked_at, self._at_host = self._shell.now(), None
         self._opened = self._connection.opened(sorted(self._volumes(asked)), self._server)
         self._listed = self._connection.listed(self._server)
+
+    def _ask_nova(self) -> None:
+        assert self._fence is not None
+        self._placed = self._shell.nova.placed(self._server)
+        is_needed = self._fence.is_void
+        self._at_host = self._shell.nova.volumes_at(self._host) if is_needed else frozenset()
 
     def _volumes(self, asked: guests.Wanted | None) -> frozenset[str]:
         """Those whose images are looked at: all that the server has, and those it had before."""
@@ -212,6 +229,7 @@ class GuestWork:
         now = self._shell.nova.compute_services().get(self._host)
         if now is None or now != seen or not self._is_still_wanted(asked):
             self._shell.say(self._task.name, 'nothing is done: its host or the request has changed')
+            self._doubt()
             return False
         # Before the first side effect (S4): who dies in between leaves the names of the clients.
         self._put(self._intent(clients, asked, now))
@@ -220,6 +238,11 @@ class GuestWork:
         self._shut_out = clients
         self._look(asked)
         return True
+
+    def _doubt(self) -> None:
+        """Let nobody rely on what was proved, before anything else is done."""
+        if self._fence is not None and self._fence.is_watched and not self._fence.is_doubtful:
+            self._put(dataclasses.replace(self._fence, is_doubtful=True))
 
     def _intent(
         self, clients: tuple[str, ...], asked: guests.Wanted | None, service: ComputeService
@@ -270,15 +293,20 @@ class GuestWork:
                 until=min(self._listed[one] for one in clients),
                 seen_at=self._looked_at,
                 who=self._shell.agent,
+                is_doubtful=False,
             )
         )
 
     def _keep(self, asked: guests.Wanted | None) -> None:
         assert self._fence is not None
         pause = PUT_SELDOM if asked is None else PUT_EVERY
-        if self._looked_at - self._fence.seen_at > pause:
+        if self._fence.is_doubtful or self._looked_at - self._fence.seen_at > pause:
             until = min(self._listed[one] for one in self._fence.clients)
-            self._put(dataclasses.replace(self._fence, seen_at=self._looked_at, until=until))
+            self._put(
+                dataclasses.replace(
+                    self._fence, seen_at=self._looked_at, until=until, is_doubtful=False
+                )
+            )
 
     def _refuse(self, asked: guests.Wanted | None, reason: str) -> None:
         self._answer(asked, refused=reason, waits='', proved_for=())

@@ -226,6 +226,7 @@ class Agent:
                 metrics.ROUND_SECONDS.observe(time.monotonic() - started)
                 self._wake.wait(pause)
                 time.sleep(max(0.0, started + SHORTEST_PAUSE - time.monotonic()))
+        self._guests.close()
 
     def stop(self) -> None:
         """End after the round that runs; what is under way is on record."""

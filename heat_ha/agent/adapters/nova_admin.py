@@ -75,6 +75,24 @@ class NovaAdmin:
                 return found
             marker = page[-1].id
 
+    def volumes_at(self, host: str) -> frozenset[str]:
+        """All volumes of the servers on a host, and of those that a migration takes to or from it.
+
+        A volume counts from before it is attached: Nova puts it on record first.
+
+        :raises CouldNotAsk: no answer.
+        """
+        moving = self._ask(
+            f'the migrations of {host}',
+            lambda c: [m.instance_uuid for m in c.migrations.list(host=host)
+                       if m.status not in _ENDED],
+        )  # fmt: skip
+        found: set[str] = set()
+        for server in sorted(self.servers_on(host) | set(moving)):
+            shown = self._ask(f'server {server}', lambda c, s=server: _living(c, s))  # type: ignore[misc]
+            found |= {one['id'] for one in _attached(shown)}
+        return frozenset(found)
+
     def is_on(self, server: str, host: str) -> bool:
         """Whether a server is on a host, by the record of the server itself.
 
@@ -106,14 +124,13 @@ class NovaAdmin:
         running = self._ask(
             f'the migrations of server {server}', lambda c: c.migrations.list(instance_uuid=server)
         )
-        attached = getattr(found, 'os-extended-volumes:volumes_attached', None) or ()
         host = getattr(found, 'OS-EXT-SRV-ATTR:host', None) or ''
         project = getattr(found, 'tenant_id', '') or ''
         return guests.Placed(
             host,
             compute_hosts.host_id(project, host),
             project,
-            frozenset(one['id'] for one in attached),
+            frozenset(one['id'] for one in _attached(found)),
             _moves(found, running),
         )
 
@@ -214,6 +231,11 @@ def _actions(client: Any, server: str) -> Iterator[instance_failures.Action]:
         if not listed or not listed[-1].request_id:
             return
         marker = listed[-1].request_id
+
+
+def _attached(server: Any) -> Iterable[Any]:
+    """The volumes that Nova shows at a server; of none it has none."""
+    return getattr(server, 'os-extended-volumes:volumes_attached', None) or ()
 
 
 # The states in which the guest of a server is at its host, if it is anywhere, and the tasks that do

@@ -35,6 +35,14 @@ class Wait:
 
 
 @dataclasses.dataclass(frozen=True)
+class Doubt:
+    """As Wait; and what is proved does not count until a look finds all as it should be."""
+
+    reason: str
+    detail: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
 class Refuse:
     """It cannot be done like this; a person reads why in the policy's events."""
 
@@ -45,6 +53,11 @@ class Refuse:
 @dataclasses.dataclass(frozen=True)
 class Look:
     """Look who has the images open."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AskNova:
+    """Ask Nova, after that look, where the server is and what its host has of its volumes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +98,9 @@ class Forget:
     """Take it from the record."""
 
 
-Step: TypeAlias = Wait | Refuse | Look | ShutOut | Proved | Keep | Void | End | Forget
+Step: TypeAlias = (
+    Wait | Doubt | Refuse | Look | AskNova | ShutOut | Proved | Keep | Void | End | Forget
+)
 
 
 def next_step(seen: Seen) -> Step:
@@ -94,8 +109,10 @@ def next_step(seen: Seen) -> Step:
     Invariant (S1): ShutOut names only clients at the addresses of the host that the server is on,
     and only while Nova shows that host as silent and nothing speaks against acting on it. For the
     first time only where a policy of the server's own project asks for it, the server is at that
-    host and moves nowhere, and of each volume that it has a client is known. Proved and the first
-    Keep after it: only while Ceph refuses all of these, and nobody at all has an image open.
+    host and moves nowhere, and of each volume that it has a client is known. After a sign of life
+    only where Nova shows none of its volumes at that host. Proved and the first Keep after it: only
+    while Ceph refuses all of these, and nobody at all has an image open. A look that finds it
+    otherwise ends in ShutOut, Doubt, Refuse, Void or End, none of which leaves a proof.
     """
     asked, fence = seen.wanted, seen.fence
     if asked is None or asked.until < seen.now:
@@ -289,7 +306,10 @@ def _kept(seen: Seen, fence: GuestFence) -> Step:
     if seen.opened is None:
         return Look()
     if placed is not None and any(_elsewhere(seen, one) for one in seen.opened.values()):
-        # Nobody has given the volumes to anybody else yet.
+        # Nobody has given the volumes to anybody else, if it is there after that look as well: the
+        # plan may have deleted it meanwhile.
+        if seen.at_host is None:
+            return AskNova()
         return Refuse(f'a volume of the server was opened elsewhere meanwhile. {WHOLE_HOST}')
     return _held_shut(seen, fence, seen.opened)
 
@@ -298,10 +318,20 @@ def _held_shut(seen: Seen, fence: GuestFence, opened: Mapping[str, Opened]) -> S
     """Shut out whoever is new at the host, and renew what ends soon."""
     known = frozenset(fence.clients)
     left = min((seen.listed.get(one, 0.0) - seen.now for one in known), default=0.0)
-    is_enough = left > RENEWED_AT * seen.storage.duration
-    if _found(seen, opened) <= known and is_enough and not _watching(seen, opened):
+    strangers = _found(seen, opened) - known
+    is_shut = not strangers and left > guests.LEAST_LEFT and not _watching(seen, opened)
+    wait = _why_wait(seen)
+    if is_shut and (wait or left > RENEWED_AT * seen.storage.duration):
         return Proved(tuple(sorted(known))) if seen.shut_out else Keep()
-    return _why_wait(seen) or _shut_out(seen, opened, known | frozenset(seen.shut_out))
+    if wait:
+        return Doubt(wait.reason, wait.detail)
+    if strangers and fence.is_void:
+        # While the host was up, they may have been given to another server there.
+        if seen.at_host is None:
+            return AskNova()
+        if given := sorted(seen.at_host & set(fence.volumes)):
+            return End(f'Nova shows volume {given[0]} at a server of that host')
+    return _shut_out(seen, opened, known | frozenset(seen.shut_out))
 
 
 def _unasked(seen: Seen) -> Step:

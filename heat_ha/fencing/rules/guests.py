@@ -19,7 +19,7 @@ REQUEST, KIND = 'ha_guest_fence', 'guest_fence'
 
 # Seconds since the agent's last look at the images for which its record counts. An agent that is
 # gone sees no new client; the clocks of one cloud's machines may differ by half of it.
-FRESH = 60.0
+FRESH = 30.0
 
 # Seconds that an entry must hold yet for the record to count.
 LEAST_LEFT = 600.0
@@ -68,6 +68,7 @@ class GuestFence:
         clock. Another time is a sign of life, and nothing is proved any more.
     :ivar at: when it was proved first, 0 before; ``until`` when the entries end, ``seen_at`` when
         the last look at the images began (all Unix time).
+    :ivar is_doubtful: whether the last look has not found all as it was when it was proved.
     :ivar is_void: whether the host has given a sign of life since.
     :ivar up_since: since when it is up after that (Unix time), 0 while it is silent.
     :ivar is_over: whether the images are watched no longer.
@@ -90,6 +91,7 @@ class GuestFence:
     until: float = 0.0
     seen_at: float = 0.0
     who: str = ''
+    is_doubtful: bool = False
     is_void: bool = False
     up_since: float = 0.0
     is_over: bool = False
@@ -109,7 +111,9 @@ def proof(found: GuestFence | None, request: Request, written: float | None, now
 
     :param written: when the host's record in Nova was written last, as it is shown now.
     """
-    if found is None or not found.is_watched or found.refused or found.is_void:
+    if found is None or not found.is_watched or found.refused:
+        return ''
+    if found.is_void or found.is_doubtful:
         return ''
     if (found.server, found.host_id) != (request.server, request.host) or not request.host:
         return ''
@@ -197,6 +201,8 @@ class Seen:
     :ivar service: of its host, None when Nova does not show it.
     :ivar problem: why nothing can be concluded from what Nova shows (S2), or '' .
     :ivar held: why the agent may not act on its host now, or ''.
+    :ivar at_host: the volumes of the servers on its host, and of those on their way to it or from
+        it, where it has given a sign of life; None before Nova was asked, after the look.
     :ivar opened: by volume, who has its image open; None before it was looked at. A volume whose
         image is not there is left out.
     :ivar shut_out: clients that Ceph was asked to refuse since, in this look.
@@ -213,6 +219,7 @@ class Seen:
     held: str = ''
     storage: Storage = Storage()
     opened: Mapping[str, Opened] | None = None
+    at_host: frozenset[str] | None = None
     shut_out: tuple[str, ...] = ()
     listed: Mapping[str, float] = dataclasses.field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import threading
+import time
 import types
 
 import pytest
@@ -60,6 +61,7 @@ class World:
         self.store, self.now, self.asked = store, 1e9, []
         self.placed, self.others = placed('h1'), {}
         self.held, self.problem, self.is_free = '', '', True
+        self.at_host, self.questions, self.locked = frozenset(), 0, []
         self.hosts = {h: service(h) for h in ('h1', 'h2')}
         # What Nova shows when it is asked right before something is done.
         self.fresh = None
@@ -67,7 +69,8 @@ class World:
 
     def use(self, fences):
         nova = types.SimpleNamespace(
-            placed=lambda server: self.others.get(server, self.placed),
+            placed=self._placed,
+            volumes_at=lambda _host: self.at_host,
             compute_services=lambda: self.fresh or self.hosts,
         )
         self.agent = guest_fences.GuestFences(
@@ -77,7 +80,15 @@ class World:
         )  # fmt: skip
         self.agent._clusters._limit = 0.5
 
-    def _lock(self, _name):
+    def _placed(self, server):
+        self.questions += 1
+        found = self.others.get(server, self.placed)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _lock(self, name):
+        self.locked.append(name)
         return types.SimpleNamespace(acquire=lambda blocking: self.is_free, release=lambda: None)
 
     def ask(self, server='s1', volumes=('v1',), project='p1', number='r1', host=H1):
@@ -127,7 +138,7 @@ def storage(monkeypatch):
 def world(store, storage):
     made = World(store)
     yield made
-    made.agent.stop()
+    made.agent.close()
 
 
 def test_a_guest_is_shut_out_and_that_is_on_record(world, storage):
@@ -353,9 +364,9 @@ def test_one_storage_that_hangs_holds_up_no_other_guest(world, storage, monkeypa
     # The whole host can still be fenced, by the same cluster.
     inventory.parse(FENCES).levels('h1')[0][0].switch_off()
     assert f'{AT}:0/0' in storage.listed
-    ends.set()
     assert world.record().seen_at == world.now
     left = [t for t in threading.enumerate() if t.name == 'deadline']
+    ends.set()
     assert len(left) <= 1
 
 
@@ -461,3 +472,135 @@ def test_looks_come_no_more_often_than_wanted(world):
     world.agent.stop()
     world.agent._looked_at = 0.0
     world.agent.start(guest_work.Region({}, lambda: '', lambda _h: ''))
+
+
+@pytest.mark.parametrize('is_gone', [False, True])
+def test_a_held_agent_that_sees_a_new_writer_leaves_no_proof(world, storage, is_gone):
+    world.ask()
+    world.look()
+    assert world.proof()
+    if is_gone:
+        # The plan has deleted the server by then, and another volume is left to take.
+        world.placed = None
+    storage.watchers['v1'] = {AGAIN}
+    world.held = 'storm guard'
+    world.look()
+    assert not world.proof() and world.record().waits
+    world.held = ''
+    world.look()
+    assert world.proof() and world.record().clients == (OLD, AGAIN)
+
+
+def test_a_held_agent_that_sees_no_entry_leaves_no_proof(world, storage):
+    world.ask()
+    world.look()
+    storage.listed.clear()
+    storage.watchers['v1'] = {OLD}
+    world.held = 'storm guard'
+    world.look()
+    assert not world.proof()
+
+
+def test_a_host_that_changes_right_before_a_new_client_is_shut_out_leaves_no_proof(world, storage):
+    world.ask()
+    world.look()
+    storage.watchers['v1'] = {AGAIN}
+    world.fresh = {'h1': service(heartbeat_at=6.0)}
+    world.look()
+    assert not world.proof() and AGAIN not in storage.listed
+
+
+@pytest.mark.parametrize('is_seen_up', [True, False])
+def test_who_got_the_volume_at_that_host_by_right_is_not_shut_out(world, storage, is_seen_up):
+    world.ask()
+    world.look()
+    world.asked, world.placed = [], None
+    storage.watchers['v1'] = {ELSEWHERE}
+    world.look()
+    if is_seen_up:
+        world.hosts['h1'] = service(is_up=True, heartbeat_at=100.0)
+        world.look()
+        world.now += 200
+    # The replacement is on h1, and is the active by a switchover, when h1 falls silent once more.
+    new = f'{AT}:0/333'
+    storage.watchers['v1'] = storage.lockers['v1'] = {new}
+    world.hosts['h1'], world.at_host = service(heartbeat_at=300.0), frozenset({'v1', 'v7'})
+    for _ in range(3):
+        world.look()
+    assert new not in storage.listed and world.record().is_over
+
+
+def test_a_guest_that_starts_again_after_its_host_was_up_is_shut_out(world, storage):
+    world.ask()
+    world.look()
+    world.asked, world.placed, world.at_host = [], None, frozenset({'v7'})
+    world.hosts['h1'] = service(heartbeat_at=300.0)
+    storage.watchers['v1'] = {AGAIN, ELSEWHERE}
+    for _ in range(2):
+        world.look()
+    assert AGAIN in storage.listed and ELSEWHERE not in storage.listed
+
+
+def test_a_server_that_is_deleted_during_the_look_keeps_its_proof(world, storage):
+    world.ask()
+    world.look()
+    # The plan has deleted it and the new active has the volume: Nova's answer is of before.
+    storage.watchers['v1'] = {ELSEWHERE}
+    answers = [placed('h1'), None]
+    world._placed = lambda _server: answers.pop(0)
+    world.use(FENCES)
+    world.look()
+    assert not answers and world.proof()
+
+
+def test_a_request_that_is_over_costs_nova_no_question(world):
+    world.ask()
+    world.now += 10_000
+    world.look()
+    assert world.questions == 0 and world.record() is None
+
+
+def test_nova_that_does_not_answer_is_an_answer(world):
+    world.ask()
+    world.placed = exceptions.CouldNotAsk('nova', 'server s1', '503')
+    world.look()
+    assert 'did not answer' in world.record().waits and world.record().answers == ('r1',)
+
+
+def test_each_record_of_a_server_has_a_lock_of_its_own(world, storage):
+    world.ask()
+    world.look()
+    world.ask(number='r2', host=H2)
+    world.look()
+    assert len(set(world.locked)) == 2 and all(len(name) <= 64 for name in world.locked)
+
+
+def test_a_stop_waits_for_nothing_and_begins_nothing(world):
+    with world.agent._pool._shutdown_lock:
+        world.agent.stop()
+    world.ask()
+    world.agent.start(guest_work.Region(world.hosts, lambda: '', lambda _h: ''))
+    assert world.record() is None and world.agent._look is None
+    world.agent.close()
+
+
+def test_where_no_thread_can_be_started_the_round_goes_on(world, monkeypatch):
+    def full(*_args):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(world.agent._pool, 'submit', full)
+    world.agent.start(guest_work.Region(world.hosts, lambda: '', lambda _h: ''))
+
+
+@pytest.mark.parametrize(
+    ('change', 'looks'),
+    [({}, True), ({'is_up': True}, False), ({'is_forced_down': True}, False)],
+)
+def test_requests_are_searched_for_often_only_while_a_host_is_silent(world, change, looks):
+    region = guest_work.Region({'h1': service(**change)}, lambda: '', lambda _h: '')
+    world.agent._looked_at = time.monotonic() - guest_fences.EVERY - 0.1
+    world.agent.start(region)
+    assert (world.agent._look is not None) == looks
+    world.agent._looked_at = time.monotonic() - guest_fences.EVERY_QUIET - 0.1
+    world.agent.start(region)
+    assert world.agent._look is not None

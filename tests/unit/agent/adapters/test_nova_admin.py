@@ -325,3 +325,29 @@ def test_where_a_server_is_with_all_volumes_that_it_has(monkeypatch):
 )
 def test_a_server_that_may_run_elsewhere_says_why(monkeypatch, more, migrations, word):
     assert word in placed(monkeypatch, server_at_c1(**more), *migrations).moves
+
+
+def test_all_volumes_at_a_host_and_on_their_way_to_it(monkeypatch):
+    volumes = {'s1': ['v1', 'v2'], 's2': [], 's3': ['v3'], 's4': ['v4']}
+    migrations = [('s3', 'running'), ('s4', 'completed'), ('gone', 'pre-migrating')]
+
+    def get(server):
+        if server not in volumes:
+            raise nova_exceptions.NotFound(404)
+        listed = [{'id': one} for one in volumes[server]]
+        return server_at_c1(**{'os-extended-volumes:volumes_attached': listed})
+
+    client = types.SimpleNamespace(
+        servers=types.SimpleNamespace(
+            get=get, list=lambda **_more: [types.SimpleNamespace(id=one) for one in ('s1', 's2')]
+        ),
+        migrations=types.SimpleNamespace(
+            list=lambda host: [
+                types.SimpleNamespace(instance_uuid=one, status=status)
+                for one, status in migrations
+                if host == 'c1'
+            ]
+        ),
+    )
+    monkeypatch.setattr(nova_admin.compute_hosts, 'client_for', lambda *_args: client)
+    assert nova_admin.NovaAdmin(None).volumes_at('c1') == {'v1', 'v2', 'v3'}

@@ -7,6 +7,8 @@ import pytest
 from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing.rules import guest_steps, guests
 from heat_ha.fencing.rules.guest_steps import (
+    AskNova,
+    Doubt,
     End,
     Forget,
     Keep,
@@ -166,7 +168,6 @@ def test_what_is_proved_is_kept_while_a_policy_waits():
     assert step(**KEPT) == Look()
     assert step(**KEPT, opened=opened(())) == Keep()
     assert step(**KEPT, opened=opened((AGAIN,))) == ShutOut((OLD, AGAIN))
-    assert isinstance(step(**KEPT, opened=opened((AGAIN,)), held='storm'), Wait)
     assert isinstance(step(**KEPT, opened=opened(()), problem='cut off'), Wait)
     # It is deleted, which frees its volumes for the new active.
     assert step(**KEPT, placed=None, opened=opened((ELSEWHERE,), (ELSEWHERE,))) == Keep()
@@ -185,7 +186,37 @@ def test_a_server_that_is_moved_or_gets_more_volumes_ends_the_proof(placed):
 
 
 def test_a_volume_that_is_opened_elsewhere_while_the_server_has_it_ends_the_proof():
-    assert isinstance(step(**KEPT, opened=opened((ELSEWHERE,), ())), Refuse)
+    there = KEPT | {'opened': opened((ELSEWHERE,), ())}
+    # The plan may have deleted the server between the question to Nova and the look.
+    assert step(**there) == AskNova()
+    assert isinstance(step(**there, at_host=frozenset()), Refuse)
+    assert step(**there, at_host=frozenset(), placed=None) == Keep()
+
+
+@pytest.mark.parametrize('wanted', [ASKED, None])
+@pytest.mark.parametrize(
+    ('watchers', 'listed'),
+    [
+        ((AGAIN,), NOW + WEEK),
+        ((OLD,), NOW + WEEK),
+        # Somebody has removed the entry, or it ends before anybody could rely on it.
+        ((), None),
+        ((), NOW + guests.LEAST_LEFT),
+    ],
+)
+def test_what_is_not_as_it_was_proved_counts_no_more_where_nothing_may_be_done(
+    wanted, watchers, listed
+):
+    entries = {} if listed is None else {OLD: listed}
+    found = {'fence': DONE, 'wanted': wanted, 'listed': entries, 'opened': opened(watchers)}
+    assert isinstance(step(**found, held='storm'), Doubt)
+    assert isinstance(step(**found), ShutOut | Wait)
+
+
+def test_entries_that_are_only_to_be_renewed_are_no_doubt_where_nothing_may_be_done():
+    late = KEPT | {'listed': {OLD: NOW + WEEK / 3}, 'opened': opened(())}
+    assert step(**late, held='storm') == Keep()
+    assert step(**late) == ShutOut((OLD,))
 
 
 @pytest.mark.parametrize('wanted', [ASKED, None])
@@ -201,7 +232,12 @@ def test_any_sign_of_life_ends_the_proof_and_nobody_is_shut_out_of_a_host_that_i
 def test_a_guest_that_nova_has_deleted_is_watched_while_its_host_comes_and_goes():
     void = dataclasses.replace(DONE, is_void=True, proved_for=())
     base = WATCHED | {'fence': void, 'opened': opened((AGAIN,))}
-    assert step(**base, service=service(heartbeat_at=9.0)) == ShutOut((OLD, AGAIN))
+    silent = base | {'service': service(heartbeat_at=9.0)}
+    # While it was up, another server there may have been given the volume.
+    assert step(**silent) == AskNova()
+    assert step(**silent, at_host=frozenset({'v2'})) == ShutOut((OLD, AGAIN))
+    assert isinstance(step(**silent, at_host=frozenset({'v1', 'v2'})), End)
+    assert step(**silent | {'opened': opened(())}) == Keep()
     assert step(**base, service=service(is_up=True)) == Void(NOW)
     up = dataclasses.replace(void, up_since=NOW - 1)
     assert isinstance(step(**base | {'fence': up}, service=service(is_up=True)), Wait)
@@ -216,7 +252,6 @@ def test_what_was_done_is_watched_while_nobody_asks():
     assert step(**WATCHED) == Look()
     assert step(**WATCHED, opened=opened(())) == Keep()
     assert step(**WATCHED, opened=opened((AGAIN,))) == ShutOut((OLD, AGAIN))
-    assert isinstance(step(**WATCHED, opened=opened((AGAIN,)), held='storm'), Wait)
     assert isinstance(step(**WATCHED, service=None), Wait)
     assert isinstance(step(**WATCHED, problem='Nova does not answer'), Wait)
     late = WATCHED | {'listed': {OLD: NOW + WEEK / 3}, 'opened': opened(())}
@@ -246,34 +281,49 @@ def test_what_is_over_is_forgotten_after_a_day(fence):
 def test_nothing_at_all_is_shut_out_but_what_is_at_the_silent_host():
     """All combinations: the invariant of ``next_step``."""
     count = 0
-    for wanted, fence, placed, up, forced, problem, held, has_lock, watchers, shut_out, looked in (
+    void = dataclasses.replace(DONE, is_void=True, proved_for=())
+    for wanted, fence, placed, up, forced, problem, held, has_lock, watchers, shut_out, at_host in (
         itertools.product(
             (ASKED, None, dataclasses.replace(ASKED, ids=('r2',))),
             (None, DONE, dataclasses.replace(DONE, is_over=True), INTENT,
-             dataclasses.replace(DONE, written=4.0)),
+             dataclasses.replace(DONE, written=4.0), void),
             (PLACED, None, dataclasses.replace(PLACED, moves='x')),
             (True, False), (True, False), ('', 'blind'), ('', 'storm'), (True, False),
             ((), (OLD,), (AGAIN, ELSEWHERE), (ELSEWHERE,)),
-            ((), (OLD,)), (True, False),
+            ((), (OLD,)), (frozenset(), frozenset({'v1'}), None, 'not looked'),
         )
     ):  # fmt: skip
         count += 1
+        looked = at_host != 'not looked'
         found = step(
             wanted=wanted, fence=fence, placed=placed, problem=problem, held=held,
             service=service(is_up=up, is_forced_down=forced), shut_out=shut_out,
             opened=opened(watchers, (), has_lock) if looked else None,
+            at_host=at_host if looked else None,
             listed=dict.fromkeys(shut_out, NOW + WEEK),
         )  # fmt: skip
         is_proved = fence is DONE and (wanted is ASKED or wanted is None)
         if isinstance(found, ShutOut):
             assert all(c.startswith(f'{AT}:') for c in found.clients) and looked
             assert not (up or forced or problem or held)
-            assert is_proved or (wanted is not None and placed is PLACED and has_lock)
+            is_watched = fence is void and wanted is None and placed is None
+            assert is_proved or is_watched or (wanted and placed is PLACED and has_lock)
+            if is_watched and set(found.clients) - {OLD}:
+                assert at_host == frozenset()
+        is_as_proved = OLD in shut_out and not guests.at_host(frozenset(watchers), (AT,))
+        if fence is not None and fence.proved_for and looked and not is_as_proved:
+            # Of these, Wait alone leaves a proof: where nothing can be concluded. What was shut
+            # out in this look is on record as not looked at since.
+            is_blind = bool(problem) or forced or fence.is_over or wanted not in (ASKED, None)
+            assert not isinstance(found, Keep | Proved)
+            assert is_blind or shut_out or not isinstance(found, Wait)
         if isinstance(found, Proved):
             assert set(found.clients) <= set(shut_out)
             assert not guests.at_host(frozenset(watchers), (AT,))
-            assert is_proved or not watchers
+            is_watched = fence is void and wanted is None
+            assert is_proved or is_watched or not watchers
         if isinstance(found, Keep):
-            assert is_proved and not (up or forced or problem)
+            assert is_proved or (fence is void and wanted is None)
+            assert not (up or forced or problem)
             assert wanted is None or placed is None or not watchers
-    assert count == 3 * 5 * 3 * 2**5 * 4 * 2 * 2
+    assert count == 3 * 6 * 3 * 2**5 * 4 * 2 * 4
