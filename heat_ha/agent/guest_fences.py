@@ -53,6 +53,7 @@ class GuestFences:
 
     :param name: of this agent.
     :param locks: gives a lock by name, as tooz's coordinator does.
+    :ivar clusters: for what else asks the storage about guests.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class GuestFences:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._locks, self._pending, self._now = store, locks, pending, now
-        self._clusters = ceph_guests.Connections(fences)
+        self.clusters = self._clusters = ceph_guests.Connections(fences)
         self._shell = guest_work.Shell(name, nova, store, self._clusters, pending, now, self.say)
         self._looked_at, self._is_over = float('-inf'), False
         self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE, 'guests')

@@ -22,6 +22,7 @@ from heat_ha.agent import (
     fence_watch,
     guest_fences,
     isolation,
+    leftovers,
     metrics,
     model,
     observation,
@@ -118,6 +119,7 @@ class Agent:
         )  # fmt: skip
         self._worker = worker.HostWorker(settings.host, self._observer, steps, self._log, locks)
         self._guests = guest_fences.GuestFences(settings.name, nova, store, fences, locks)
+        self._leftovers = leftovers.Leftovers(nova, store, self._guests.clusters, locks)
         self._renewal = fence_renewal.FenceRenewal(
             fences,
             locked=self._worker.locked,
@@ -227,6 +229,7 @@ class Agent:
                 self._wake.wait(pause)
                 time.sleep(max(0.0, started + SHORTEST_PAUSE - time.monotonic()))
         self._guests.close()
+        self._leftovers.close()
 
     def stop(self) -> None:
         """End after the round that runs; what is under way is on record."""
@@ -286,6 +289,7 @@ class Agent:
         self._guests.start(
             guest_fences.region(moment, self._monitor.problem, self._observer, self._unsettled)
         )
+        self._leftovers.start(services, self._monitor.problem)
         return pause
 
     def _unsettled(self) -> str:

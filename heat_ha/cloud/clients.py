@@ -90,6 +90,13 @@ class StackClients:
             endpoint(resource, 'nova')[0], resource.context.project_id
         )
 
+    def given_up(self, server: str, volume: str) -> str:
+        """Called once a volume was taken from a server, before another one gets it.
+
+        :returns: what was done then in words, '' for nothing, as here.
+        """
+        return ''
+
     def connect(self, make: Callable[[Any, str | None, str], Client], client: str) -> Client:
         """A client for one more service, with the same session.
 

@@ -17,7 +17,7 @@ from typing import Any
 from heat_ha import exceptions, serialization
 from heat_ha.cloud import clients, clock, compute_hosts, resource_data
 from heat_ha.cloud import model as cloud
-from heat_ha.failover import events, former_holders, model, options
+from heat_ha.failover import events, former_holders, leftovers, model, options
 from heat_ha.failover.adapters import guest_proofs
 from heat_ha.failover.model import StepKind, StepState
 from heat_ha.fencing.rules import guests
@@ -77,10 +77,14 @@ class FencedHosts:
 
 
 class _Clients:
-    """The clients of a stack with another look at the hosts."""
+    """The clients of a stack, with another look at the hosts and a storage that is asked."""
 
-    def __init__(self, of: clients.StackClients, hosts: compute_hosts.Looks) -> None:
-        self._of, self.hosts = of, hosts
+    def __init__(self, policy: Any, of: clients.StackClients, hosts: compute_hosts.Looks) -> None:
+        self._policy, self._of, self.hosts = policy, of, hosts
+
+    def given_up(self, server: str, volume: str) -> str:
+        """As ``clients.StackClients``."""
+        return leftovers.end(self._policy, self._of, server, volume)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of, name)
@@ -111,7 +115,9 @@ class GuestFence:
         self._hosts = FencedHosts(stack_clients.hosts, read) if shuts_out else None
         self.clients = stack_clients
         if self._hosts is not None:
-            self.clients = typing.cast(clients.StackClients, _Clients(stack_clients, self._hosts))
+            self.clients = typing.cast(
+                clients.StackClients, _Clients(policy, stack_clients, self._hosts)
+            )
 
     def use_for(self, plan: model.Plan) -> None:
         """Count as proved only what this plan has asked for.

@@ -187,15 +187,18 @@ class HandoffSteps:
         return reason
 
     def _acquire(self, step: model.Step, old: str | None, new: str) -> str:
-        handler = self._drivers[step.thing]
+        handler, before = self._drivers[step.thing], ''
+        if step.thing is model.ThingKind.VOLUME and old not in (None, new):
+            before = self._services.given_up(old or '', step.target)
         for _ in range(retry.MAX_REQUESTS):
             try:
-                return self._until_done(
+                done = self._until_done(
                     step,
                     lambda: self._next_acquire(step, old, new),
                     lambda: handler.acquire(step.target, new, step.detail or None),
                     service=handler.asked_of,
                 )
+                return f'{before}; {done}' if before else done
             except _AtEarlierSuccessor:
                 # A request to attach it there has come through after it was seen as free. It is
                 # taken from there as before: what hinders that says nothing of the new active.

@@ -169,6 +169,10 @@ class FakeCloud:
             self.requests.append(('detach', volume_id, server_id))
             return self._reply()
 
+    def given_up(self, server: str, volume: str) -> str:
+        """Say which server had it, and which one has it by now."""
+        return f'{server} had {volume}, and {self.holder(volume)} has it now'
+
     def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be given to a server."""
         with self._guard:

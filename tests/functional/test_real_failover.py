@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures('bind
 
 # Seconds until a member that is to be replaced has become another one.
 REPLACED_WITHIN = 300
+# Milliseconds for which Ceph counts with a client that has died.
+WATCH = 30_000
 # Milliseconds between two records of a guest that nothing happens to, on a busy machine.
 LONGEST_PAUSE = 5000
 
@@ -175,8 +177,27 @@ def test_one_guest_is_shut_out_alone_also_when_it_is_started_again(
         assert report.count > before and not report.faults
         assert report.longest_pause.milliseconds < LONGEST_PAUSE
         assert not hosts.service_of(admin, host)['forced_down'] and not real_hosts.blocklisted()
-    real_hosts.until_nothing_is_left([*stack.servers(), other.server])
     pair.assert_handed_over_once(new)
+
+
+def test_the_dead_client_of_a_crashed_guest_holds_up_nobodys_first_write(
+    make_stack, consoles, admin, agent
+):
+    stack = make_stack('failover_storage_fence.yaml', real_hosts.parameters())
+    pair = until_writing(stack, consoles)
+    os.kill(real_hosts.guest_of(pair.active), signal.SIGKILL)
+    waiting.until(
+        lambda: admin.compute.get_server(pair.active).status == 'SHUTOFF',
+        'Nova knows that the guest has died',
+        every=0.2,
+    )
+    stack.signal('replace', {'member': pair.active})
+    new = pair.until_handed_over('group')
+    pair.assert_handed_over_once(new)
+    (one,) = pair.written.report().interruptions
+    assert one.milliseconds < WATCH, 'it has waited for the watch of the dead client'
+    assert any('refuses what was left' in text for text in stack.events('failover'))
+    real_hosts.until_nothing_is_left(stack.servers())
 
 
 def test_a_host_that_lost_its_power_holds_up_nobodys_first_write(

@@ -58,22 +58,25 @@ class NovaAdmin:
 
         :raises CouldNotAsk: no answer.
         """
-        found: set[str] = set()
-        marker = None
+        return {one.id for one in self._on(host, project)}
+
+    def _on(self, host: str, project: str = '', *, detailed: bool = False) -> list[Any]:
+        """All servers on a host, page by page."""
+        found: list[Any] = []
+        search = {'host': host, 'all_tenants': True}
+        if project:
+            search['project_id'] = project
         while True:
-            search = {'host': host, 'all_tenants': True}
-            if project:
-                search['project_id'] = project
+            marker = found[-1].id if found else None
             page = self._ask(
                 f'the servers on {host}',
-                lambda c, s=search, m=marker: c.servers.list(  # type: ignore[misc]
-                    detailed=False, search_opts=s, marker=m, limit=PAGE
+                lambda c, m=marker: c.servers.list(  # type: ignore[misc]
+                    detailed=detailed, search_opts=search, marker=m, limit=PAGE
                 ),
             )
-            found |= {s.id for s in page}
+            found += page
             if len(page) < PAGE:
                 return found
-            marker = page[-1].id
 
     def volumes_at(self, host: str) -> frozenset[str]:
         """All volumes of the servers on a host, and of those that a migration takes to or from it.
@@ -87,8 +90,9 @@ class NovaAdmin:
             lambda c: [m.instance_uuid for m in c.migrations.list(host=host)
                        if m.status not in _ENDED],
         )  # fmt: skip
-        found: set[str] = set()
-        for server in sorted(self.servers_on(host) | set(moving)):
+        there = self._on(host, detailed=True)
+        found = {one['id'] for server in there for one in _attached(server)}
+        for server in sorted(set(moving) - {one.id for one in there}):
             shown = self._ask(f'server {server}', lambda c, s=server: _living(c, s))  # type: ignore[misc]
             found |= {one['id'] for one in _attached(shown)}
         return frozenset(found)

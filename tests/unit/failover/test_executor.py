@@ -135,6 +135,12 @@ def test_a_failover_brings_every_volume_to_the_successor(count, quiesce):
     assert {name for name, state in shell.events} == {s.name for s in plan.steps}
 
 
+def test_the_storage_is_asked_between_the_old_active_and_the_new_one():
+    cloud, plan = make(('v1',))
+    moved = executor.PlanExecutor(plan, FakeShell(), cloud).run()
+    assert 'server-a had v1, and None has it now; ' in moved.step('attach:v1').reason
+
+
 @pytest.mark.parametrize('kill_at', range(1, 9))
 def test_the_old_active_is_quiesced_and_the_new_one_activated_whatever_save_it_was_killed_at(
     kill_at,

@@ -330,17 +330,20 @@ def test_a_server_that_may_run_elsewhere_says_why(monkeypatch, more, migrations,
 def test_all_volumes_at_a_host_and_on_their_way_to_it(monkeypatch):
     volumes = {'s1': ['v1', 'v2'], 's2': [], 's3': ['v3'], 's4': ['v4']}
     migrations = [('s3', 'running'), ('s4', 'completed'), ('gone', 'pre-migrating')]
+    monkeypatch.setattr(nova_admin, 'PAGE', 1)
 
     def get(server):
         if server not in volumes:
             raise nova_exceptions.NotFound(404)
         listed = [{'id': one} for one in volumes[server]]
-        return server_at_c1(**{'os-extended-volumes:volumes_attached': listed})
+        return server_at_c1(**{'id': server, 'os-extended-volumes:volumes_attached': listed})
+
+    def on_c1(detailed, search_opts, marker, limit):
+        assert detailed and limit == 1 and search_opts == {'host': 'c1', 'all_tenants': True}
+        return {None: [get('s1')], 's1': [get('s2')], 's2': []}[marker]
 
     client = types.SimpleNamespace(
-        servers=types.SimpleNamespace(
-            get=get, list=lambda **_more: [types.SimpleNamespace(id=one) for one in ('s1', 's2')]
-        ),
+        servers=types.SimpleNamespace(get=get, list=on_c1),
         migrations=types.SimpleNamespace(
             list=lambda host: [
                 types.SimpleNamespace(instance_uuid=one, status=status)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of dead guests at volumes that Nova has taken from them, as policies ask about it.
+
+``heat_ha.fencing.rules.leftovers`` decides. Nobody relies on the answer, and a policy waits for it
+for a moment only, so what cannot be done now is left.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_log import log as logging
+
+from heat_ha import exceptions, serialization
+from heat_ha.agent.adapters import nova_admin
+from heat_ha.agent.adapters import store as agent_store
+from heat_ha.cloud.model import ComputeService
+from heat_ha.fencing import ceph_guests
+from heat_ha.fencing.rules import guests, leftovers
+
+LOG = logging.getLogger(__name__)
+
+# Questions that are dealt with at once, and steps in a row for one: look, shut out, look again,
+# put down, and what came in between once more.
+AT_ONCE, STEPS = 8, 6
+
+
+class Leftovers:
+    """Answers what policies ask.
+
+    :param clusters: shared with what shuts guests out.
+    :param locks: gives a lock by name, as tooz's coordinator does.
+    """
+
+    def __init__(
+        self,
+        nova: nova_admin.NovaAdmin,
+        store: agent_store.Store,
+        clusters: ceph_guests.Connections,
+        locks: Any,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._nova, self._store, self._clusters = nova, store, clusters
+        self._locks, self._now = locks, now
+        self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE + 1, 'leftovers')
+        self._running: dict[str, concurrent.futures.Future[None]] = {}
+        self._look: concurrent.futures.Future[Any] | None = None
+
+    def start(self, services: Mapping[str, ComputeService], problem: Callable[[], str]) -> None:
+        """Look in a thread whether something is asked, unless one does."""
+        if self._look is not None and not self._look.done():
+            return
+        try:
+            self._look = self._pool.submit(self._begin, services, problem)
+        except RuntimeError as exc:
+            # No thread can be started, or the agent ends.
+            LOG.warning('what is left of dead guests was not looked at: %s', exc)
+
+    def close(self) -> None:
+        """Leave the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(
+        self, services: Mapping[str, ComputeService], problem: Callable[[], str]
+    ) -> list[concurrent.futures.Future[None]]:
+        try:
+            return self.look(services, problem)
+        except Exception as exc:
+            LOG.warning('what is left of dead guests was not looked at: %s', exc)
+            return []
+
+    def look(
+        self, services: Mapping[str, ComputeService], problem: Callable[[], str]
+    ) -> list[concurrent.futures.Future[None]]:
+        """Begin to deal with every question that nobody is at; what was begun."""
+        self._running = {name: one for name, one in self._running.items() if not one.done()}
+        begun = []
+        for name in self._store.all(leftovers.KIND):
+            if name not in self._running:
+                one = self._pool.submit(self._deal_with, name, services, problem)
+                self._running[name] = one
+                begun.append(one)
+        return begun
+
+    def _deal_with(
+        self, name: str, services: Mapping[str, ComputeService], problem: Callable[[], str]
+    ) -> None:
+        try:
+            key = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+            lock = self._locks.get_lock(f'heat-ha-left-{key}'.encode())
+            if not lock.acquire(blocking=False):
+                return
+            try:
+                self._deal(name, services, problem)
+            finally:
+                lock.release()
+        except (agent_store.Changed, exceptions.Unreadable):
+            # Somebody has taken it away; or a later version asks, and its agents answer.
+            return
+        except Exception as exc:
+            LOG.info('question %s is not answered now: %s', name, exc)
+
+    def _deal(
+        self, name: str, services: Mapping[str, ComputeService], problem: Callable[[], str]
+    ) -> None:
+        entry = self._store.get(leftovers.KIND, name)
+        if entry.value is None:
+            return
+        question = serialization.decode(leftovers.Question, entry.value, f'question {name}')
+        seen = leftovers.Seen(self._now(), question, problem=problem())
+        is_placed = False
+        for _ in range(STEPS):
+            step = leftovers.next_step(seen)
+            match step:
+                case leftovers.Answer() | leftovers.Look() if not is_placed:
+                    # Nova is asked only about what is to be answered now.
+                    seen, is_placed = self._placed(seen, services), True
+                case leftovers.Look():
+                    seen = self._looked(seen)
+                case leftovers.ShutOut(clients):
+                    LOG.info('server=%s volume=%s is refused what is left of it: %s',
+                             question.server, question.volume, ', '.join(clients))  # fmt: skip
+                    self._connection(seen).shut_out(clients, seen.storage.duration, _whom(question))
+                    seen = self._looked(dataclasses.replace(seen, shut_out=clients))
+                case leftovers.Answer(text, detail):
+                    LOG.info('server=%s volume=%s %s (%s)',
+                             question.server, question.volume, text, detail)  # fmt: skip
+                    answered = serialization.encode(dataclasses.replace(question, answer=text))
+                    self._store.put(leftovers.KIND, name, answered, entry.version)
+                    return
+                case leftovers.Forget():
+                    self._store.remove(leftovers.KIND, name, entry.version)
+                    return
+                case leftovers.Wait():
+                    return
+
+    def _placed(
+        self, seen: leftovers.Seen, services: Mapping[str, ComputeService]
+    ) -> leftovers.Seen:
+        placed = self._nova.placed(seen.question.server)
+        host = placed.host if placed is not None else ''
+        return dataclasses.replace(
+            seen,
+            placed=placed,
+            service=services.get(host),
+            storage=self._clusters.of(host)[0] if host else guests.Storage(),
+        )
+
+    def _looked(self, seen: leftovers.Seen) -> leftovers.Seen:
+        """Look at the images of all that is at the host, and then what Nova shows there."""
+        assert seen.placed is not None
+        question, host, connection = seen.question, seen.placed.host, self._connection(seen)
+        there = self._nova.volumes_at(host) | {question.volume}
+        opened = connection.opened(sorted(there), _whom(question))
+        return dataclasses.replace(
+            seen,
+            now=self._now(),
+            opened=opened,
+            at_host=self._nova.volumes_at(host),
+            listed=connection.listed(_whom(question)),
+        )
+
+    def _connection(self, seen: leftovers.Seen) -> ceph_guests.Connection:
+        assert seen.placed is not None
+        _storage, connection = self._clusters.of(seen.placed.host)
+        assert connection is not None
+        return connection
+
+
+def _whom(question: leftovers.Question) -> str:
+    # Several volumes of one guest are asked about at once.
+    return f'{question.server} {question.volume}'

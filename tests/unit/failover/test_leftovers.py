@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a policy asks what is left of a dead guest, and that it waits for no answer for long."""
+
+import time
+import types
+
+import pytest
+
+from heat_ha.cloud.model import Host, HostState, Server, ServerStatus
+from heat_ha.failover import leftovers
+from heat_ha.failover.adapters import leftover_questions
+
+POLICY = types.SimpleNamespace(context=types.SimpleNamespace(project_id='p1'))
+
+
+class Table:
+    """The agents' table; ``answers`` are read from it one after the other."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked, self.taken_away = list(answers), [], []
+
+    def ask(self, question):
+        self.asked.append(question)
+
+    def answer(self, name):
+        found = self.answers.pop(0) if self.answers else ''
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def take_away(self, name):
+        self.taken_away.append(name)
+
+
+@pytest.fixture
+def table(monkeypatch):
+    made = Table()
+    for name in ('ask', 'answer', 'take_away'):
+        monkeypatch.setattr(leftover_questions, name, getattr(made, name))
+    monkeypatch.setattr(leftovers, 'EVERY', 0.0)
+    return made
+
+
+def end(status=ServerStatus.SHUTOFF, host='hash-1', state=HostState.UP):
+    services = types.SimpleNamespace(
+        nova=types.SimpleNamespace(server=lambda one: Server(one, status, host)),
+        hosts=types.SimpleNamespace(state=lambda _server: Host(state, '')),
+    )
+    return leftovers.end(POLICY, services, 's1', 'v1')
+
+
+@pytest.mark.parametrize('status', [ServerStatus.SHUTOFF, ServerStatus.ERROR])
+def test_the_answer_is_the_reason_and_the_question_is_taken_away(table, status):
+    table.answers = ['', '', 'nobody has it open']
+    assert end(status) == 'nobody has it open'
+    (asked,) = table.asked
+    assert (asked.project, asked.server, asked.host, asked.volume) == ('p1', 's1', 'hash-1', 'v1')
+    assert table.taken_away == [asked.name]
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'status': ServerStatus.ACTIVE},
+        {'status': ServerStatus.GONE},
+        {'status': ServerStatus.COULD_NOT_ASK},
+        {'host': ''},
+        {'state': HostState.DOWN},
+        {'state': HostState.CONFIRMED_DOWN},
+        {'state': HostState.UNKNOWN},
+    ],
+)
+def test_a_guest_that_runs_or_a_host_that_does_not_answer_is_not_asked_about(table, change):
+    assert end(**change) == '' and not table.asked
+
+
+def test_without_an_agent_it_goes_on_after_a_moment(table, monkeypatch):
+    monkeypatch.setattr(leftovers, 'LIMIT', 0.05)
+    began = time.monotonic()
+    assert 'no heat-ha-agent' in end() and time.monotonic() - began < 5
+    assert len(table.taken_away) == 1
+
+
+def test_a_database_that_fails_holds_nothing_up(table, monkeypatch):
+    table.answers = [OSError('gone away')]
+    assert end() == '' and len(table.taken_away) == 1
+
+    def no_table(_question):
+        raise OSError('no such table')
+
+    monkeypatch.setattr(leftover_questions, 'ask', no_table)
+    assert end() == ''
