@@ -14,9 +14,10 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha.agent import guest_work, moment, observation
+from heat_ha.agent import empty_answers, guest_work, moment, observation
 from heat_ha.agent.adapters import guest_requests, nova_admin
 from heat_ha.agent.adapters import store as agent_store
+from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing import ceph_guests, inventory
 from heat_ha.fencing.rules import guest_steps, guests
 
@@ -48,6 +49,11 @@ def region(
     return guest_work.Region(known.services, problem, held)
 
 
+def _is_silent(service: ComputeService) -> bool:
+    """Whether a guest on the host might be shut out."""
+    return not (service.is_up or service.is_forced_down or service.is_in_maintenance)
+
+
 class GuestFences:
     """Does what policies ask for, and watches what was done.
 
@@ -69,7 +75,9 @@ class GuestFences:
     ) -> None:
         self._store, self._locks, self._pending, self._now = store, locks, pending, now
         self.clusters = self._clusters = ceph_guests.Connections(fences)
-        self._shell = guest_work.Shell(name, nova, store, self._clusters, pending, now, self.say)
+        self._shell = guest_work.Shell(
+            name, nova, store, self._clusters, pending, now, self.say, empty_answers.EmptyAnswers()
+        )
         self._looked_at, self._is_over = float('-inf'), False
         self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE, 'guests')
         self._look: concurrent.futures.Future[Any] | None = None
@@ -80,7 +88,7 @@ class GuestFences:
     def start(self, found: guest_work.Region) -> None:
         """Look in a thread, unless one does or the last look is of just now."""
         is_running = self._look is not None and not self._look.done()
-        is_silent = any(not (s.is_up or s.is_forced_down) for s in found.services.values())
+        is_silent = any(_is_silent(one) for one in found.services.values())
         pause = EVERY if is_silent else EVERY_QUIET
         if self._is_over or is_running or time.monotonic() - self._looked_at < pause:
             return
@@ -99,6 +107,7 @@ class GuestFences:
         """Leave the threads, once nobody calls ``start`` any more."""
         self._is_over = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._clusters.close()
 
     def _begin(self, found: guest_work.Region) -> None:
         try:
@@ -135,7 +144,9 @@ class GuestFences:
             )
             self._running[name] = self._pool.submit(self._deal_with, task)
             begun.append(self._running[name])
-        self._running = {name: one for name, one in self._running.items() if name in names}
+        self._running = {
+            name: one for name, one in self._running.items() if name in names or not one.done()
+        }
         return begun
 
     def _is_due(self, fence: guests.GuestFence | None) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from heat_ha import exceptions, serialization
+from heat_ha.agent import empty_answers
 from heat_ha.agent.adapters import guest_requests, nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.cloud.model import ComputeService
@@ -47,6 +48,7 @@ class Shell(NamedTuple):
     pending: Callable[[], Iterable[guest_requests.Asked]]
     now: Callable[[], float]
     say: Callable[[str, str], None]
+    empty: empty_answers.EmptyAnswers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +89,7 @@ class GuestWork:
         self._shut_out: tuple[str, ...] = ()
         self._looked_at = 0.0
         self._held = ''
+        self._has_doubt = False
 
     def deal(self) -> None:
         """Look, decide and act until nothing is left to do now."""
@@ -98,15 +101,18 @@ class GuestWork:
             self._storage, self._connection = self._shell.clusters.of(self._host)
             self._held = self._task.region.held(self._host) if self._host else ''
             is_kept = self._run(asked)
+            if asked is not None and not is_kept and self._fence and self._fence.is_watched:
+                # What was shut out before stays so, whatever becomes of the request.
+                self._opened, self._at_host, self._shut_out = None, None, ()
+                self._run(None)
         except exceptions.CouldNotAsk:
+            if self._opened is not None:
+                # It may have been seen that all is not as it was.
+                self._doubt()
             asked = asked or self._wanted(self._task.asked)
             self._wait_for(asked, 'the storage or Nova did not answer heat-ha-agent, or does not '
                                   'let it look; its log says why')  # fmt: skip
             raise
-        if asked is not None and not is_kept and self._fence and self._fence.is_watched:
-            # What was shut out before stays so, whatever becomes of the request.
-            self._opened, self._at_host, self._shut_out = None, None, ()
-            self._run(None)
 
     def _place(self) -> guests.Wanted | None:
         """Ask Nova where the server is, where that matters; what is asked for about it."""
@@ -202,14 +208,22 @@ class GuestWork:
     def _look(self, asked: guests.Wanted | None) -> None:
         assert self._connection is not None
         self._looked_at, self._at_host = self._shell.now(), None
-        self._opened = self._connection.opened(sorted(self._volumes(asked)), self._server)
-        self._listed = self._connection.listed(self._server)
+        self._opened = self._connection.opened(sorted(self._volumes(asked)), self._task.name)
+        self._listed = self._connection.listed(self._task.name)
 
     def _ask_nova(self) -> None:
         assert self._fence is not None
         self._placed = self._shell.nova.placed(self._server)
-        is_needed = self._fence.is_void
-        self._at_host = self._shell.nova.volumes_at(self._host) if is_needed else frozenset()
+        if not self._fence.is_void:
+            self._at_host = frozenset()
+            return
+        found = self._shell.nova.volumes_at(self._host)
+        since, now = self._fence.written or 0.0, self._shell.now()
+        if not self._shell.empty.is_believed(self._host, since, found is None, now):
+            raise exceptions.CouldNotAsk(
+                'nova', f'the servers on {self._host}', 'an empty list, not believed yet'
+            )
+        self._at_host = found or frozenset()
 
     def _volumes(self, asked: guests.Wanted | None) -> frozenset[str]:
         """Those whose images are looked at: all that the server has, and those it had before."""
@@ -234,13 +248,14 @@ class GuestWork:
         # Before the first side effect (S4): who dies in between leaves the names of the clients.
         self._put(self._intent(clients, asked, now))
         self._shell.say(self._task.name, f'is shut out from its volumes: {", ".join(clients)}')
-        self._connection.shut_out(clients, self._storage.duration, self._server)
+        self._connection.shut_out(clients, self._storage.duration, self._task.name)
         self._shut_out = clients
         self._look(asked)
         return True
 
     def _doubt(self) -> None:
-        """Let nobody rely on what was proved, before anything else is done."""
+        """Let nobody rely on what was proved, before anything else is done in this look."""
+        self._has_doubt = True
         if self._fence is not None and self._fence.is_watched and not self._fence.is_doubtful:
             self._put(dataclasses.replace(self._fence, is_doubtful=True))
 
@@ -293,20 +308,21 @@ class GuestWork:
                 until=min(self._listed[one] for one in clients),
                 seen_at=self._looked_at,
                 who=self._shell.agent,
-                is_doubtful=False,
+                is_doubtful=self._has_doubt,
             )
         )
 
     def _keep(self, asked: guests.Wanted | None) -> None:
         assert self._fence is not None
         pause = PUT_SELDOM if asked is None else PUT_EVERY
-        if self._fence.is_doubtful or self._looked_at - self._fence.seen_at > pause:
-            until = min(self._listed[one] for one in self._fence.clients)
-            self._put(
-                dataclasses.replace(
-                    self._fence, seen_at=self._looked_at, until=until, is_doubtful=False
-                )
-            )
+        fence, is_news = self._fence, False
+        if not self._has_doubt:
+            waits = fence.waits if asked is None else ''
+            is_news = fence.is_doubtful or fence.waits != waits
+            fence = dataclasses.replace(fence, waits=waits, is_doubtful=False)
+        if is_news or self._looked_at - fence.seen_at > pause:
+            until = min(self._listed[one] for one in fence.clients)
+            self._put(dataclasses.replace(fence, seen_at=self._looked_at, until=until))
 
     def _refuse(self, asked: guests.Wanted | None, reason: str) -> None:
         self._answer(asked, refused=reason, waits='', proved_for=())

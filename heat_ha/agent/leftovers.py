@@ -153,15 +153,22 @@ class Leftovers:
         """Look at the images of all that is at the host, and then what Nova shows there."""
         assert seen.placed is not None
         question, host, connection = seen.question, seen.placed.host, self._connection(seen)
-        there = self._nova.volumes_at(host) | {question.volume}
+        there = self._at(host) | {question.volume}
         opened = connection.opened(sorted(there), _whom(question))
         return dataclasses.replace(
             seen,
             now=self._now(),
             opened=opened,
-            at_host=self._nova.volumes_at(host),
+            at_host=self._at(host),
             listed=connection.listed(_whom(question)),
         )
+
+    def _at(self, host: str) -> frozenset[str]:
+        found = self._nova.volumes_at(host)
+        if found is None:
+            # The server itself is there, so the cell of the host has not answered.
+            raise exceptions.CouldNotAsk('nova', f'the servers on {host}', 'it leaves servers out')
+        return found
 
     def _connection(self, seen: leftovers.Seen) -> ceph_guests.Connection:
         assert seen.placed is not None

@@ -33,6 +33,7 @@ class _Client:
 
     def __init__(self, made: Any) -> None:
         self.made, self.calls, self.is_dropped = made, 0, False
+        self.made_at = time.monotonic()
 
 
 class Connection:
@@ -46,11 +47,13 @@ class Connection:
 
     def __init__(self, cluster: ceph.Cluster, limit: float = LIMIT) -> None:
         self._settings, self._limit = cluster, limit
-        # Ceph itself gives up before that, so that what was given up here comes to its end as well.
-        self._own_limit = max(1.0, limit - 2.0)
+        # Ceph itself gives up before that, so that what was given up here comes to its end as well,
+        # and what is begun in the first half of the limit is done within it or not at all.
+        self._own_limit = limit / 2
         self._guard, self._connecting = threading.Lock(), threading.Lock()
         self._client: _Client | None = None
         self._dropped: set[_Client] = set()
+        self._is_left = False
         self._failure, self._failed_at = '', float('-inf')
         self._listed: dict[str, float] = {}
         self._listed_at = float('-inf')
@@ -72,8 +75,13 @@ class Connection:
         :raises exceptions.CouldNotAsk: Ceph did not take it.
         """
 
+        latest = time.monotonic() + self._limit - self._own_limit
+
         def add(made: Any) -> None:
             for client in clients:
+                if time.monotonic() > latest:
+                    # Whoever asked may have given it up, and the host be up by the time it is done.
+                    raise exceptions.CouldNotAsk('ceph', 'its blocklist', 'it took too long')
                 ceph.command(
                     made, 'osd blocklist', blocklistop='add', addr=client, expire=float(seconds)
                 )
@@ -106,7 +114,7 @@ class Connection:
     def close(self) -> None:
         """Leave the cluster."""
         with self._guard:
-            client = self._client
+            client, self._is_left = self._client, True
         if client is not None:
             self._drop(client)
 
@@ -119,8 +127,12 @@ class Connection:
             # The cluster has answered.
             raise
         except Exception as exc:
+            is_denied = getattr(exc, 'errno', None) in ceph_images.DENIED
             for client in used:
-                self._drop(client)
+                # What the user may do is known to a connection from its beginning. One that is new
+                # knows what the operator has changed.
+                if not is_denied or time.monotonic() - client.made_at > AGAIN_AFTER:
+                    self._drop(client)
             cause = f'{type(exc).__name__}: {exc}'[:200]
             raise exceptions.CouldNotAsk('ceph', what, cause) from exc
 
@@ -147,21 +159,27 @@ class Connection:
                     return self._client
             client = self._connect()
             with self._guard:
-                self._client, client.calls = client, 1
-            return client
+                if not self._is_left:
+                    self._client, client.calls = client, 1
+                    return client
+        # It was made too late: nobody would shut it down.
+        self._drop(client)
+        raise exceptions.CouldNotAsk('ceph', 'a connection', 'the cluster was left meanwhile')
 
     def _connect(self) -> _Client:
         if time.monotonic() - self._failed_at < AGAIN_AFTER:
             raise exceptions.CouldNotAsk('ceph', 'a connection', self._failure)
         with self._guard:
             left = len(self._dropped)
+            if self._is_left:
+                raise exceptions.CouldNotAsk('ceph', 'a connection', 'the cluster was left')
         if left >= deadline.MOST_LEFT:
             raise exceptions.CouldNotAsk(
                 'ceph', 'a connection',
                 f'{left} of before have not ended; where that stays so, restart heat-ha-agent',
             )  # fmt: skip
         # The servers of the storage may not answer while its monitors do.
-        seconds = str(int(self._own_limit))
+        seconds = str(max(1, int(self._own_limit)))
         try:
             return _Client(
                 ceph.connect(self._settings, self._own_limit, rados_osd_op_timeout=seconds)
@@ -187,11 +205,22 @@ class Connection:
                 return
             # One that is being shut down is nobody else's to shut down.
             client.calls = 1
-        # What it raises is of no interest: it is over.
+
+        def end() -> None:
+            try:
+                client.made.shutdown()
+            finally:
+                with self._guard:
+                    self._dropped.discard(client)
+
+        # What it raises is of no interest: it is over, now or when the call comes to its end.
         with contextlib.suppress(Exception):
-            deadline.call(client.made.shutdown, self._limit, f'{self._settings} is left')
-            with self._guard:
-                self._dropped.discard(client)
+            try:
+                deadline.call(end, self._limit, f'{self._settings} is left')
+            except deadline.NotBegun:
+                with self._guard:
+                    client.calls = 0
+                raise
 
 
 class Connections:

@@ -19,8 +19,9 @@ except ImportError:  # A package of the distribution (python3-rbd); PyPI does no
     rbd = None
 
 
-# What a call answers on a connection that is of no use any more: a client that Ceph refuses.
-_USELESS = (errno.ESHUTDOWN, errno.ENOTCONN)
+# What a call answers on a connection that is of no use any more, as a client that Ceph refuses, and
+# on one whose user may not do it.
+_USELESS, DENIED = (errno.ESHUTDOWN, errno.ENOTCONN), (errno.EPERM, errno.EACCES)
 
 
 def need_bindings() -> None:
@@ -38,13 +39,13 @@ def opened(cluster: Any, pool: str, volumes: Iterable[str]) -> dict[str, Opened]
 
     :param cluster: connected; the user needs ``osd 'profile rbd-read-only pool=POOL'``.
     :raises exceptions.CouldNotAsk: something is wrong with an image or the pool, and the connection
-        is as good as before: the user may not look at it, or its servers do not answer. What else
-        is raised is about the connection.
+        is as good as before: its servers do not answer. What else is raised is about the
+        connection, as that its user may not look at it.
     """
     try:
         return _opened(cluster, pool, volumes)
     except Exception as exc:
-        if getattr(exc, 'errno', None) in _USELESS:
+        if getattr(exc, 'errno', None) in (*_USELESS, *DENIED):
             raise
         cause = f'{type(exc).__name__}: {exc}'[:200]
         raise exceptions.CouldNotAsk('ceph', f'who has volumes of pool {pool} open', cause) from exc

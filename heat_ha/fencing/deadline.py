@@ -21,6 +21,10 @@ class Over(exceptions.HaError):
     """A call was given up. What it does until it ends has no effect on whoever made it."""
 
 
+class NotBegun(Over):
+    """A call was not begun: too many of before have not ended."""
+
+
 class _Call(threading.Thread, Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         super().__init__(name='deadline', daemon=True)
@@ -44,14 +48,14 @@ def call(work: Callable[[], T], seconds: float, whom: str, most: int = MOST_LEFT
     """Do something and wait for it at most so many seconds.
 
     :param whom: who is called; for each of them there are only ``most`` calls at once.
-    :raises Over: it has not ended, or was not begun because others have not.
+    :raises Over: it has not ended, or was not begun because others have not (``NotBegun``).
     """
     made = _Call(work)
     with _guard:
         running = [thread for thread in _left.get(whom, ()) if thread.is_alive()]
         _left[whom] = running
         if len(running) >= most:
-            raise Over(f'{len(running)} calls of before have not ended')
+            raise NotBegun(f'{len(running)} calls of before have not ended')
         # Counted from its start: callers that come at once must not all find room.
         made.start()
         running.append(made)

@@ -78,11 +78,13 @@ class NovaAdmin:
             if len(page) < PAGE:
                 return found
 
-    def volumes_at(self, host: str) -> frozenset[str]:
+    def volumes_at(self, host: str) -> frozenset[str] | None:
         """All volumes of the servers on a host, and of those that a migration takes to or from it.
 
         A volume counts from before it is attached: Nova puts it on record first.
 
+        :returns: None where Nova shows no server there: it leaves out a cell that does not answer,
+            and a host is in one cell.
         :raises CouldNotAsk: no answer.
         """
         moving = self._ask(
@@ -95,7 +97,7 @@ class NovaAdmin:
         for server in sorted(set(moving) - {one.id for one in there}):
             shown = self._ask(f'server {server}', lambda c, s=server: _living(c, s))  # type: ignore[misc]
             found |= {one['id'] for one in _attached(shown)}
-        return frozenset(found)
+        return frozenset(found) if there else None
 
     def is_on(self, server: str, host: str) -> bool:
         """Whether a server is on a host, by the record of the server itself.

@@ -294,11 +294,13 @@ def _kept(seen: Seen, fence: GuestFence) -> Step:
     if seen.problem:
         return Wait('heat-ha-agent may be cut off itself', seen.problem)
     placed = seen.placed
-    if placed is not None and (
-        placed.moves or placed.host_id != fence.host_id or not placed.volumes <= set(fence.volumes)
-    ):
+    if placed is not None and placed.host_id != fence.host_id:
+        return Refuse(f'Nova shows the server at another host than before. {WHOLE_HOST}')
+    if placed is not None and placed.moves:
+        return Doubt(f'its guest may be on another host than Nova shows: {placed.moves}')
+    if placed is not None and not placed.volumes <= set(fence.volumes):
         # The plan deletes the server, which frees its volumes. Until then it has these and no more.
-        return Refuse(f'the server was moved, or has other volumes by now. {WHOLE_HOST}')
+        return Doubt('the server has other volumes by now')
     if has_life(seen):
         return Void(seen.now if seen.service is not None and seen.service.is_up else 0.0)
     if seen.service is None or seen.service.is_forced_down or seen.storage.trouble:
@@ -310,7 +312,8 @@ def _kept(seen: Seen, fence: GuestFence) -> Step:
         # plan may have deleted it meanwhile.
         if seen.at_host is None:
             return AskNova()
-        return Refuse(f'a volume of the server was opened elsewhere meanwhile. {WHOLE_HOST}')
+        # Or it is at that, volume after volume: when it is gone, the next look proves it again.
+        return Doubt('a volume of the server is open elsewhere, and Nova still has the server')
     return _held_shut(seen, fence, seen.opened)
 
 

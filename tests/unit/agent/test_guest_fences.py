@@ -9,7 +9,7 @@ import types
 import pytest
 
 from heat_ha import exceptions, serialization
-from heat_ha.agent import guest_fences, guest_work
+from heat_ha.agent import empty_answers, guest_fences, guest_work
 from heat_ha.agent.adapters import guest_requests
 from heat_ha.cloud import compute_hosts
 from heat_ha.cloud.model import ComputeService
@@ -510,6 +510,124 @@ def test_a_host_that_changes_right_before_a_new_client_is_shut_out_leaves_no_pro
     assert not world.proof() and AGAIN not in storage.listed
 
 
+def cannot_ask(*_args):
+    raise exceptions.CouldNotAsk('nova', 'its hosts', '503')
+
+
+def hide_services(world, _storage):
+    world.agent._shell.nova.compute_services = cannot_ask
+
+
+def hide_blocklist(_world, storage):
+    storage.code = 110
+
+
+@pytest.mark.parametrize('hide', [hide_services, hide_blocklist])
+def test_a_new_writer_that_was_seen_ends_the_proof_whatever_cannot_be_asked_then(
+    world, storage, hide
+):
+    world.ask()
+    world.look()
+    storage.watchers['v1'] = {AGAIN}
+    hide(world, storage)
+    world.look()
+    assert AGAIN not in storage.listed and not world.proof()
+
+
+def test_a_volume_that_is_open_elsewhere_ends_the_proof_also_where_nova_does_not_answer(
+    world, storage
+):
+    world.ask()
+    world.look()
+    storage.watchers['v1'] = {ELSEWHERE}
+    answers = [placed('h1'), exceptions.CouldNotAsk('nova', 'server s1', '503')]
+    real = world._placed
+
+    def ask(server):
+        world.placed = answers.pop(0)
+        return real(server)
+
+    world.agent._shell.nova.placed = ask
+    world.look()
+    assert not answers and not world.proof()
+
+
+def test_a_server_that_nova_deletes_volume_by_volume_is_proved_again(world, storage):
+    world.placed = placed('h1', 'v1', 'v2')
+    storage.watchers['v2'] = storage.lockers['v2'] = {f'{AT}:0/8'}
+    both = ('v1', 'v2')
+    world.ask(volumes=both)
+    world.look()
+    assert world.proof(volumes=both)
+    # The new active has v1 by now, and the server is still in task deleting.
+    storage.watchers['v1'], world.placed = {ELSEWHERE}, placed('h1', 'v2')
+    world.look()
+    assert not world.proof(volumes=both)
+    world.placed = None
+    world.look()
+    assert world.proof(volumes=both) and not world.record().waits
+
+
+def test_two_records_of_a_server_do_not_wait_for_each_other(world, storage, monkeypatch):
+    world.ask()
+    world.look()
+    world.asked, world.placed = [], placed('h2')
+    storage.watchers['v1'] = storage.lockers['v1'] = {ELSEWHERE}
+    world.ask(number='r2', host=H2)
+    real, said = storage.opened, []
+
+    def slow(*args):
+        time.sleep(0.1)
+        return real(*args)
+
+    monkeypatch.setattr(ceph_images, '_opened', slow)
+    shell = world.agent._shell
+    world.agent._shell = shell._replace(say=lambda name, text: said.append(text))
+    world.look()
+    assert not [text for text in said if 'have not ended' in text]
+
+
+def test_a_look_that_outlives_its_request_leaves_no_connection(world, storage, monkeypatch):
+    has_begun, ends, real = threading.Event(), threading.Event(), storage.opened
+
+    def slow(*args):
+        has_begun.set()
+        ends.wait(10)
+        return real(*args)
+
+    monkeypatch.setattr(ceph_images, '_opened', slow)
+    world.agent._clusters._limit, storage.features = 20, False
+    world.ask()
+    begun = world.begin()
+    assert has_begun.wait(10)
+    world.asked = []
+    world.begin()
+    world.begin()
+    ends.set()
+    concurrent.futures.wait(begun, 20)
+    world.now += 2 * guest_steps.DAY
+    for _ in range(3):
+        world.look()
+    assert storage.open == 0
+
+
+@pytest.mark.parametrize('is_believed', [False, True])
+def test_an_empty_list_of_a_host_is_believed_only_after_a_while(world, storage, is_believed):
+    world.ask()
+    world.look()
+    world.asked, world.placed, world.at_host = [], None, None
+    new = f'{AT}:0/333'
+    storage.watchers['v1'] = {new}
+    world.hosts['h1'] = service(heartbeat_at=300.0)
+    for _ in range(2):
+        world.look()
+    assert new not in storage.listed
+    world.now += empty_answers.BELIEVED_AFTER + 1 if is_believed else 1
+    world.at_host = None if is_believed else frozenset({'v1'})
+    world.look()
+    assert (new in storage.listed) is is_believed
+
+
 @pytest.mark.parametrize('is_seen_up', [True, False])
 def test_who_got_the_volume_at_that_host_by_right_is_not_shut_out(world, storage, is_seen_up):
     world.ask()
@@ -594,7 +712,12 @@ def test_where_no_thread_can_be_started_the_round_goes_on(world, monkeypatch):
 
 @pytest.mark.parametrize(
     ('change', 'looks'),
-    [({}, True), ({'is_up': True}, False), ({'is_forced_down': True}, False)],
+    [
+        ({}, True),
+        ({'is_up': True}, False),
+        ({'is_forced_down': True}, False),
+        ({'is_disabled': True, 'disabled_reason': 'disks'}, False),
+    ],
 )
 def test_requests_are_searched_for_often_only_while_a_host_is_silent(world, change, looks):
     region = guest_work.Region({'h1': service(**change)}, lambda: '', lambda _h: '')

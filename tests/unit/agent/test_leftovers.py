@@ -99,6 +99,8 @@ def test_a_client_that_others_have_as_well_is_left(world, storage):
         {'placed': placed('h1')},
         {'placed': exceptions.CouldNotAsk('nova', 'server s1', '503')},
         {'is_free': False},
+        # The cell of the host is left out.
+        {'at_host': [None]},
     ],
 )
 def test_what_may_pass_is_tried_again(world, storage, change):

@@ -194,8 +194,11 @@ def make(
         monitor, Dispatcher(world), Resumer(), locks or Locks(),
     )  # fmt: skip
     made.monitor = monitor
-    # Its threads are apart from the rounds, and would log into other tests.
-    made._guests = types.SimpleNamespace(start=lambda _found: None, stop=lambda: None)
+    # Their threads are apart from the rounds, and would log into other tests.
+    made._guests = types.SimpleNamespace(
+        start=lambda _found: None, stop=lambda: None, close=lambda: None
+    )
+    made._leftovers = types.SimpleNamespace(start=lambda *_found: None, close=lambda: None)
     made._observer._power = power_watch.PowerWatch(
         Fences(world), now=lambda: service.time.time(), monotonic=lambda: service.time.time(),
         run=lambda call: call(),

@@ -81,7 +81,6 @@ class ImageError(OSError):
 @pytest.mark.parametrize(
     'answer',
     [
-        ImageError(errno.EPERM, 'RBD permission error'),
         ImageError(errno.ENOENT, 'the pool is not there'),
         ImageError(errno.ETIMEDOUT, 'RBD timed out'),
         ValueError('anything else'),
@@ -178,3 +177,65 @@ def test_without_its_bindings_nothing_is_connected_to(cluster, connection, monke
     monkeypatch.setattr(ceph_images, 'rbd', None)
     assert 'python3-rbd' in fails(connection)
     assert cluster.made == 0
+
+
+def test_what_the_user_may_do_by_now_is_seen_by_a_new_connection(cluster, connection, monkeypatch):
+    cluster.answers = [ImageError(errno.EPERM, 'RBD permission error')] * 3
+    fails(connection)
+    fails(connection)
+    assert cluster.made == 1, 'not with each look'
+    monkeypatch.setattr(ceph_guests, 'AGAIN_AFTER', 0.0)
+    fails(connection)
+    assert look(connection) == {} and (cluster.made, cluster.open) == (2, 1)
+
+
+def test_an_entry_that_was_given_up_is_not_made_later(cluster, connection):
+    look(connection)
+    cluster.answers = [ImageError(errno.ESHUTDOWN, 'the client is refused')]
+    fails(connection, 's2')
+    # Another connection has to be made, and the monitors do not answer.
+    cluster.hangs.clear()
+    with pytest.raises(exceptions.CouldNotAsk):
+        connection.shut_out(['192.0.2.11:0/1'], 3600.0, 's1')
+    cluster.hangs.set()
+    until(lambda: not [t for t in threading.enumerate() if t.name == 'deadline'])
+    assert not cluster.added()
+
+
+def test_of_many_clients_none_is_refused_after_the_time_is_over(cluster, monkeypatch):
+    slow, real = ceph_guests.Connection(ceph.Cluster(), 0.6), cluster.mon_command
+
+    def command(*args):
+        time.sleep(0.2)
+        return real(*args)
+
+    monkeypatch.setattr(cluster, 'mon_command', command)
+    with pytest.raises(exceptions.CouldNotAsk):
+        slow.shut_out([f'192.0.2.11:0/{number}' for number in range(9)], 3600.0, 's1')
+    until(lambda: not [t for t in threading.enumerate() if t.name == 'deadline'])
+    assert 1 <= len(cluster.added()) <= 3
+
+
+def test_a_connection_that_is_made_after_its_cluster_was_left_is_shut_down(cluster, connection):
+    cluster.hangs.clear()
+    assert 'no answer within' in fails(connection)
+    connection.close()
+    cluster.hangs.set()
+    until(lambda: cluster.at_shutdown and cluster.open == 0)
+    assert 'was left' in fails(connection)
+
+
+def test_shutdowns_that_take_long_and_end_are_over(cluster, connection, monkeypatch):
+    real = cluster.shutdown
+
+    def slow():
+        time.sleep(0.4)
+        real()
+
+    monkeypatch.setattr(cluster, 'shutdown', slow)
+    for _ in range(deadline.MOST_LEFT):
+        cluster.answers = [ImageError(errno.ESHUTDOWN, 'the client is refused')]
+        fails(connection)
+    until(lambda: cluster.open == 0)
+    until(lambda: not connection._dropped)
+    assert look(connection) == {}
