@@ -94,7 +94,7 @@ class PolicyWork:
         self._follows = _Follows.NOTHING
         if signal.is_all_clear:
             if signal.alarm_state is signals.AlarmState.OK:
-                self._signals.note_ok(signal.source)
+                self._signals.note_ok(signal.sources)
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
@@ -195,10 +195,9 @@ class PolicyWork:
             raise exceptions.Refused(why, 'Send the signal again')
         pause = answer.due_in if answer is not None else None
         due = '' if pause is None else work.at(clock.now(), pause)
-        by = answer.alarm if answer is not None else None
-        if by is not None:
+        if answer is not None and answer.alarms:
             # What leaves open whom it means does so at the next decision as well.
-            kept = dataclasses.replace(kept, is_named=False, named='', alarms=(by,))
+            kept = dataclasses.replace(kept, is_named=False, named='', alarms=answer.alarms)
         self._signals.keep(dataclasses.replace(kept, why=why, due=due))
         self._follows = _Follows.ALL
         return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'

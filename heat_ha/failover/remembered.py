@@ -8,7 +8,7 @@ signals about one member, the later one stays, with what the earlier one asks fo
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -82,17 +82,19 @@ class RememberedSignals:
             # Two engines that kept a signal about it at the same moment made two entries.
             pass
 
-    def note_ok(self, alarm: str) -> None:
-        """Note with the signals that this alarm has asked for that it says ok now.
+    def note_ok(self, sources: Collection[str]) -> None:
+        """Note with the signals that these alarms have asked for that they say ok now.
 
-        :param alarm: '' for one without a name, which may be any: it ends nobody's.
+        :param sources: '' for one without a name, which may be any: it ends nobody's.
         """
-        if not alarm:
+        ended = {one for one in sources if one}
+        if not ended:
             return
         for one in readable(resource_data.fresh(self._policy)):
-            if alarm in one.alarms:
-                left = tuple(other for other in one.alarms if other != alarm)
-                over = (*one.over, alarm)
+            said = tuple(alarm for alarm in one.alarms if alarm in ended)
+            if said:
+                left = tuple(alarm for alarm in one.alarms if alarm not in ended)
+                over = (*one.over, *said)
                 self.put_off(one, dataclasses.replace(one, alarms=left, over=over))
 
     def _put(self, one: model.Remembered, after: model.Remembered | None) -> bool:

@@ -95,8 +95,15 @@ def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
                 + (' ...' if len(names) > 2 else ''),
                 sender.one_server,
             )
-        hosts = {alert.host for alert in asking}
-        return asking[0] if len(hosts) == 1 else dataclasses.replace(asking[0], host=None)
-    members = {alert.member for alert in alerts}
-    one = alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
-    return dataclasses.replace(one, host=None)
+        return _in_common(asking)
+    return _in_common(alerts)
+
+
+def _in_common(alerts: Sequence[Alert]) -> Alert:
+    """The first of some alerts, without the server and the host where they are of several."""
+    one = alerts[0]
+    return dataclasses.replace(
+        one,
+        member=one.member if len({each.member for each in alerts}) == 1 else None,
+        host=one.host if len({each.host for each in alerts}) == 1 else None,
+    )

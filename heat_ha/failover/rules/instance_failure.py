@@ -121,11 +121,12 @@ def _fires_anew(signal: signals.Signal[model.Action], seen: model.Observation) -
     if seen.decided is not None or not signal.alarm or active is None:
         return False
     for one in (one for one in seen.kept if one.server == active.server):
-        if signal.source in one.over:
+        if any(source in one.over for source in signal.sources):
             return True
         came = datetime.datetime.fromisoformat(one.came)
         is_late_copy = _apart(seen.now, came) < LATE_COPY
-        if signal.was_ok and signal.source in one.alarms and not is_late_copy:
+        is_known = any(source in one.alarms for source in signal.sources)
+        if signal.was_ok and is_known and not is_late_copy:
             return True
     return False
 
@@ -143,7 +144,8 @@ def _is_proved_well(seen: model.Observation) -> bool:
 def _waits(signal: signals.Signal[model.Action], left: float, why: str) -> later.Remember:
     due_in = min(left + 0.1, LOOK_EVERY)
     until = SAME_FAILURE + later.FOR_HEAT
-    return later.Remember(why, until=until, due_in=due_in, alarm=signal.source)
+    # One that does not say which it is may be any.
+    return later.Remember(why, until=until, due_in=due_in, alarms=signal.sources or ('',))
 
 
 def _apart(one: datetime.datetime, other: datetime.datetime) -> float:

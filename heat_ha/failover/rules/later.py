@@ -37,14 +37,14 @@ class Remember:
     """It cannot be decided now: keep the signal, and decide it again.
 
     ``why`` is what it waits for; ``until`` is how many seconds old the signal may become: it is
-    over then. ``due_in`` is how many seconds later it is decided again, None for soon. ``alarm`` is
-    what has sent it, where it matters whether that says ok meanwhile.
+    over then. ``due_in`` is how many seconds later it is decided again, None for soon. ``alarms``
+    are those that have sent it, where it matters whether they say ok meanwhile.
     """
 
     why: str
     until: float
     due_in: float | None = None
-    alarm: str | None = None
+    alarms: tuple[str, ...] = ()
 
 
 def pause(tries: int) -> float:

@@ -384,17 +384,17 @@ def test_a_thread_that_only_meets_errors_ends_after_its_patience(made, monkeypat
 
 def test_an_alarm_that_leaves_open_whom_it_means_does_so_when_it_is_decided_again(made):
     by = 'ping of 10.0.0.6'
-    made.answers = [later.Remember('it may be', until=1000.0, due_in=300.0, alarm=by)]
+    made.answers = [later.Remember('it may be', until=1000.0, due_in=300.0, alarms=(by,))]
     made.handle(signals.Signal(member='a', host='10.0.0.6', alarm='ping'), CHAINED, 'alarm')
     (one,) = kept(made)
     assert (one.is_named, one.named, one.alarms) == (False, '', (by,))
 
 
 def test_an_alarm_that_waits_is_kept_by_its_name_and_hears_when_that_says_ok(made):
-    waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarm='cpu')
+    waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarms=('cpu',))
     made.answers = [waits, 'done']
     made.handle(signals.Signal(alarm='cpu'), CHAINED, 'alarm')
-    ok = signals.Signal(alarm='cpu', alarm_state=signals.AlarmState.OK)
+    ok = signals.Signal(sources=('cpu',), alarm_state=signals.AlarmState.OK)
     unclear = dataclasses.replace(ok, alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
     made.handle(unclear, CHAINED, 'alarm')
     assert kept(made)[0].alarms == ('cpu',)

@@ -365,6 +365,32 @@ def test_what_people_read_comes_with_the_alarm():
         assert (signal.alarm, signal.reason) == (name, reason)
 
 
+POOL = {'unhealthy_members': [{'id': 'm1', 'address': '10.0.0.7'}]}
+HOST = {'hostname': 'web-1'}
+
+
+@pytest.mark.parametrize(
+    ('firing', 'resolved', 'source'),
+    [
+        (alertmanager(alert('firing', **HOST)), alertmanager(alert('resolved', **HOST)),
+         'InstanceDown of web-1'),
+        (grafana(alert('firing', **HOST)), grafana(alert('resolved', **HOST)),
+         'InstanceDown of web-1'),
+        (alertmanager(alert('firing')), alertmanager(alert('resolved')), 'InstanceDown'),
+        (service_bodies.influxdb('crit', **HOST), service_bodies.influxdb('ok', **HOST),
+         'alive of web-1'),
+        # They name the host only as long as it is sick.
+        (aodh('alarm', 'pool', **POOL), aodh('ok', 'pool', unhealthy_members=[]), 'sick'),
+        (grafana_legacy('alerting', HOST), grafana_legacy('ok'), 'sick'),
+    ],
+)  # fmt: skip
+def test_an_alarm_is_known_again_when_it_says_ok(firing, resolved, source):
+    assert parse(firing).alarm_state is ALARM and parse(resolved).alarm_state is OK
+    assert parse(firing).sources == parse(resolved).sources == (source,)
+    other = alertmanager(alert('resolved', hostname='web-2'))
+    assert source not in parse(other).sources
+
+
 def test_a_list_of_checks_is_read_and_no_other_list():
     assert parse([check('critical')]).member == 'web-1'
     assert parse([check('passing')]).is_all_clear

@@ -13,7 +13,8 @@ from tests.unit.failover import worlds
 
 HOLDS = model.Limits(holds_repeats=True)
 OF_AGENT = instance_failure.reason('compute-1')
-ALARM = signals.Signal(alarm='crashed')
+ALARM = signals.Signal(alarm='crashed', sources=('crashed',))
+FROM_OK = dataclasses.replace(ALARM, was_ok=True)
 WELL = worlds.candidate('a', host_state=HostState.UP)
 ANSWERS = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.WELL)
 SILENT = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.COULD_NOT_ASK)
@@ -56,7 +57,7 @@ def again(age, one, **changes):
 def is_held(signal, world):
     held = instance_failure.held(signal, world) is not None
     answer = decide.answer(signal, world)
-    assert held is (isinstance(answer, later.Remember) and answer.alarm == signal.source), answer
+    assert held is (isinstance(answer, later.Remember) and answer.alarms == signal.sources), answer
     return held
 
 
@@ -122,7 +123,7 @@ def test_an_alarm_that_has_said_ok_joins_when_the_time_is_over():
 
 
 def test_an_alarm_that_fires_anew_counts_at_once():
-    changed = signals.Signal(alarm='crashed', was_ok=True)
+    changed = FROM_OK
     assert is_held(changed, seen(20))
     # The sender says so in the body, or has said ok.
     assert not is_held(changed, seen(200, kept=(kept(180),)))
@@ -130,8 +131,7 @@ def test_an_alarm_that_fires_anew_counts_at_once():
     # A copy of the same body, an alarm that does not say what it was before, and another alarm.
     assert is_held(changed, seen(40, kept=(kept(20),)))
     assert is_held(ALARM, seen(200, kept=(kept(180),)))
-    assert is_held(dataclasses.replace(changed, alarm='other'), seen(200, kept=(kept(180),)))
-    assert is_held(dataclasses.replace(changed, host='10.0.0.9'), seen(200, kept=(kept(180),)))
+    assert is_held(dataclasses.replace(changed, sources=('other',)), seen(200, kept=(kept(180),)))
     # What is kept about the active before says nothing of this one.
     before = dataclasses.replace(kept(180), member='c', server='server-c')
     assert is_held(changed, seen(200, kept=(before,)))
@@ -144,7 +144,7 @@ def test_an_alarm_that_fires_anew_counts_while_the_old_active_is_still_being_rep
     world = dataclasses.replace(world, record=left)
     assert later.is_late_copy(world)
     assert isinstance(decide.answer(ALARM, world), later.Remember)
-    changed = signals.Signal(alarm='crashed', was_ok=True)
+    changed = FROM_OK
     assert isinstance(decide.answer(changed, world), decide.Start)
 
 
@@ -157,7 +157,7 @@ def test_what_names_a_member_or_asks_for_something_is_never_held_back():
 
 @pytest.mark.parametrize('host', ['web-1', '10.0.0.6', 'fd00::6'])
 def test_an_alarm_with_a_name_or_an_address_of_the_new_active_counts_at_once(host):
-    named = signals.Signal(member='server-a', host=host, alarm='InstanceDown')
+    named = signals.Signal(member='server-a', host=host, sources=('Down',))
     assert isinstance(decide.answer(named, seen(150)), decide.Start)
     # An address comes along with a port that is handed over.
     world = seen(150, asks_old_host=True)
