@@ -75,8 +75,8 @@ class Signal(Generic[ActionT]):
     what an alarm without that says of a host, which may be no member at all: it counts only where
     it is the name or the address of a member's server. ``alarm`` is the name of the alarm, empty
     for any other signal, ``is_repeat`` whether the sender says that it sent the same before, and
-    ``was_ok`` whether it says that all was well until now. ``sources`` says which alarms it is of,
-    as far as that is known: each is the same when the alarm says ok.
+    ``was_ok`` whether it says that all was well until now. ``sources`` says which alarms ask for
+    it, empty where that is not known, and ``over`` which ones say ok in the same body.
     ``values`` has the keys that the policy's ``Form`` declares beyond ``member`` and ``reason``,
     those that were sent only.
     """
@@ -90,6 +90,7 @@ class Signal(Generic[ActionT]):
     was_ok: bool = False
     host: str | None = None
     sources: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -239,12 +240,13 @@ def _member(name: str | None) -> str | None:
 
 def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
     try:
-        alert = senders.read(body)
+        found = senders.read(body)
     except RecursionError as exc:
         # What Heat could just read and write may be too deep for what is done with it here.
         raise exceptions.Refused(
             'the body of the signal is nested too deeply', 'Send a flat JSON object'
         ) from exc
+    alert = found.alert
     return Signal(
         member=alert.member,
         alarm_state=alert.state,
@@ -253,7 +255,8 @@ def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
         is_repeat=alert.is_repeat,
         was_ok=alert.was_ok,
         host=alert.host,
-        sources=(alert.source,) if alert.source else (),
+        sources=found.asking,
+        over=found.over,
     )
 
 

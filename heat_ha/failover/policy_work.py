@@ -92,9 +92,9 @@ class PolicyWork:
         """
         accepted_at = time.monotonic()
         self._follows = _Follows.NOTHING
+        # Also what has ended beside an alarm that goes on: nobody says that again.
+        self._signals.note_ok(signal.over)
         if signal.is_all_clear:
-            if signal.alarm_state is signals.AlarmState.OK:
-                self._signals.note_ok(signal.sources)
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:

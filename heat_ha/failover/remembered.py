@@ -28,6 +28,10 @@ MOST = 50
 
 MAX_NAME = 200
 
+# How many alarms that ask for one signal are told apart by their names, and how many that have
+# asked for it are.
+MOST_ALARMS = 20
+
 
 def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
     """The signals among a policy's data, in the order in which they came."""
@@ -135,7 +139,7 @@ def together(before: model.Remembered, one: model.Remembered) -> model.Remembere
         is_named=late.is_named or early.is_named,
         named=late.named or early.named,
         alarms=alarms,
-        over=tuple(sorted({*early.over, *late.over} - {*alarms})),
+        over=tuple(sorted({*early.over, *late.over} - {*alarms}))[:MOST_ALARMS],
     )
 
 
@@ -147,7 +151,8 @@ def _alarms(early: model.Remembered, late: model.Remembered) -> tuple[str, ...]:
     if not any((early.alarms, early.over, late.alarms, late.over)):
         return ()
     asking = [each.alarms if each.alarms or each.over else ('',) for each in (early, late)]
-    return tuple(sorted({*asking[0], *asking[1]}))
+    found = tuple(sorted({*asking[0], *asking[1]}))
+    return found if len(found) <= MOST_ALARMS else ('',)
 
 
 def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:

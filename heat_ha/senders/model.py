@@ -3,7 +3,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from heat_ha import exceptions, quoting
 
@@ -49,6 +49,29 @@ class Alert:
         """
         is_of_host = bool(self.name) and self.host is not None and not self.is_one
         return quoting.shorten(f'{self.name} of {self.host}' if is_of_host else self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a body says: what its alerts ask for together, and which alerts there are.
+
+    ``asking`` are the sources of the alerts that ask for ``alert``; empty where one of them is not
+    known, or they are too many. ``over`` are the sources of those that are ok, whatever the others
+    ask for.
+    """
+
+    alert: Alert
+    asking: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+
+
+# More alerts than a policy keeps by name are not told apart; see ``failover.remembered``.
+MOST_SOURCES = 20
+
+
+def sources(alerts: Iterable[Alert]) -> tuple[str, ...]:
+    """The sources of these alerts, those without a name left out."""
+    return tuple(dict.fromkeys(one.source for one in alerts if one.source))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, parts, services
-from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders import (
+    alertmanager,
+    envelopes,
+    model,
+    monitors,
+    openstack,
+    others,
+    parts,
+    services,
+)
+from heat_ha.senders.model import AlarmState, Alert, Body, Reading, Sender
 
 # The first row that recognises a body reads it.
 SENDERS = (
@@ -36,7 +45,7 @@ SENDERS = (
 )
 
 
-def read(body: Body) -> Alert:
+def read(body: Body) -> Reading:
     """Read what a body says, of one server at most.
 
     :raises exceptions.Refused: a known sender's body is not understood, has an unknown word for a
@@ -56,11 +65,26 @@ def read(body: Body) -> Alert:
             'what is in the envelope is of no known sender and has no state',
             'Send {"state": "alarm", "server_id": ID} in it, "ok" when it is over',
         )
-    found = _as_one(sender.read(sender, inside), sender)
+    alerts = sender.read(sender, inside)
+    one = _as_one(alerts, sender)
     if sender is not others.OTHER and (member := parts.server(inside, ('member',))):
         # Added by whoever wrote the body for one server.
-        return dataclasses.replace(found, member=member, host=None)
-    return found
+        one = dataclasses.replace(one, member=member, host=None)
+    return _reading(one, alerts)
+
+
+def _reading(one: Alert, alerts: Sequence[Alert]) -> Reading:
+    """What all alerts ask for, with each of them by itself: one may end before the others."""
+    asking = [each for each in alerts if each.state is one.state]
+    ended = [each for each in alerts if each.state is AlarmState.OK]
+    still = model.sources(each for each in alerts if each.state is not AlarmState.OK)
+    known = model.sources(asking)
+    is_known = all(each.source for each in asking) and len(known) <= model.MOST_SOURCES
+    return Reading(
+        one,
+        asking=known if is_known else (),
+        over=tuple(each for each in model.sources(ended) if each not in still),
+    )
 
 
 def is_of_a_known_sender(body: Body) -> bool:

@@ -390,12 +390,23 @@ def test_an_alarm_that_leaves_open_whom_it_means_does_so_when_it_is_decided_agai
     assert (one.is_named, one.named, one.alarms) == (False, '', (by,))
 
 
+def test_what_has_ended_beside_an_alarm_that_goes_on_is_heard(made):
+    first = later.Remember('it may be', until=1000.0, due_in=300.0, alarms=('cpu', 'ping'))
+    made.answers = [first, dataclasses.replace(first, alarms=('ping',))]
+    made.handle(signals.Signal(sources=('cpu', 'ping')), CHAINED, 'alarm')
+    made.handle(signals.Signal(sources=('ping',), over=('cpu',)), CHAINED, 'alarm')
+    assert (kept(made)[0].alarms, kept(made)[0].over) == (('ping',), ('cpu',))
+    ok = signals.AlarmState.OK
+    made.handle(signals.Signal(alarm_state=ok, over=('ping',)), CHAINED, 'alarm')
+    assert (kept(made)[0].alarms, set(kept(made)[0].over)) == ((), {'cpu', 'ping'})
+
+
 def test_an_alarm_that_waits_is_kept_by_its_name_and_hears_when_that_says_ok(made):
     waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarms=('cpu',))
     made.answers = [waits, 'done']
     made.handle(signals.Signal(alarm='cpu'), CHAINED, 'alarm')
-    ok = signals.Signal(sources=('cpu',), alarm_state=signals.AlarmState.OK)
-    unclear = dataclasses.replace(ok, alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
+    ok = signals.Signal(over=('cpu',), alarm_state=signals.AlarmState.OK)
+    unclear = signals.Signal(sources=('cpu',), alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
     made.handle(unclear, CHAINED, 'alarm')
     assert kept(made)[0].alarms == ('cpu',)
     made.handle(ok, CHAINED, 'alarm')

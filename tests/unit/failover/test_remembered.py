@@ -192,6 +192,16 @@ def test_what_an_alarm_says_ends_only_what_that_alarm_asked_for():
     assert signals.read()[0].alarms == ('',) and '' not in signals.read()[0].over
 
 
+def test_more_alarms_than_are_told_apart_end_with_no_name():
+    signals = remembered.RememberedSignals(Policy())
+    for number in range(3 * remembered.MOST_ALARMS):
+        signals.keep(kept('a', alarms=(f'n{number}',)))
+        signals.note_ok([f'n{number}'] if number < remembered.MOST_ALARMS + 5 else [])
+        (one,) = signals.read()
+        assert len(one.over) <= remembered.MOST_ALARMS + 1
+    assert '' in one.alarms and len(one.alarms) <= remembered.MOST_ALARMS
+
+
 def test_an_all_clear_is_not_lost_while_the_signal_is_decided():
     signals = remembered.RememberedSignals(Policy())
     one = kept('a', alarms=('cpu',))
