@@ -370,8 +370,9 @@ class Remembered:
     else it is about the active of the time when it came, ``came`` (UTC). ``tries`` is how often it
     was decided that it has to wait, ``due`` when it is decided again (UTC, empty for at once) and
     ``why`` what it waits for. ``named`` is what it has called the member, empty for its server.
-    ``alarms`` are the alarms that ask for it, and ``over`` those of them that have said ok since;
-    both are empty unless ``rules.instance_failure`` has them wait.
+    ``alarms`` are the alarms that ask for it, and ``over`` those of them that have said ok since.
+    ``host`` is the address by which they have named the member, empty where they call it otherwise.
+    All three are empty unless ``rules.instance_failure`` needs them.
     """
 
     FORM = serialization.Form(omits_defaults=True)
@@ -389,6 +390,7 @@ class Remembered:
     named: str = ''
     alarms: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
+    host: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -138,9 +138,15 @@ def together(before: model.Remembered, one: model.Remembered) -> model.Remembere
         chained=max(wishes, key=lambda wish: wish.count, default=None),
         is_named=late.is_named or early.is_named,
         named=late.named or early.named,
+        # What one of them calls by more than its address is named.
+        host='' if _is_sure(late) or _is_sure(early) else late.host or early.host,
         alarms=alarms,
         over=tuple(sorted({*early.over, *late.over} - {*alarms}))[:MOST_ALARMS],
     )
+
+
+def _is_sure(one: model.Remembered) -> bool:
+    return one.is_named and not one.host
 
 
 def _alarms(early: model.Remembered, late: model.Remembered) -> tuple[str, ...]:
@@ -162,7 +168,7 @@ def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
 
 
 def _wishes(one: model.Remembered) -> tuple[object, ...]:
-    return (one.chained, one.is_named, one.named, frozenset(one.alarms))
+    return (one.chained, one.is_named, one.named, one.host, frozenset(one.alarms))
 
 
 def _text(one: model.Remembered) -> str:

@@ -6,6 +6,7 @@ same failure. An alarm that names the member joins by its name. One that names n
 active of the moment, which is another one by then: so it waits until it shows what it is about.
 """
 
+import dataclasses
 import datetime
 import ipaddress
 
@@ -44,8 +45,29 @@ def is_about_either(signal: signals.Signal[model.Action], seen: model.Observatio
     if began is None or signal.action is not None or not _names_nobody(signal, seen):
         return False
     one = seen.decided
+    if one is not None and not (one.alarms or one.over):
+        # A person has asked for it, or a program: see ``as_kept``.
+        return False
     came = seen.now if one is None else datetime.datetime.fromisoformat(one.came)
     return seen.limits.holds_repeats and _apart(came, began) < SAME_FAILURE
+
+
+def as_kept(one: model.Remembered, signal: signals.Signal[model.Action]) -> model.Remembered:
+    """The signal as it is kept, for whatever reason, by a policy that asks for the agent's signals.
+
+    Invariant: what is kept is worth what it was worth when it came. So an alarm that may leave open
+    which member it means is kept with what tells it from others.
+    """
+    is_by_address = signal.host is not None and _is_address(signal.host)
+    if signal.action is not None or not (signal.member is None or is_by_address):
+        return one
+    host = signal.host if signal.member is not None and is_by_address else None
+    return dataclasses.replace(one, alarms=_known(signal), host=host or '')
+
+
+def unnamed(one: model.Remembered, alarms: tuple[str, ...]) -> model.Remembered:
+    """A kept signal that leaves open which member it means, and does so at the next decision."""
+    return dataclasses.replace(one, is_named=False, named='', host='', alarms=alarms)
 
 
 def held(
@@ -144,8 +166,12 @@ def _is_proved_well(seen: model.Observation) -> bool:
 def _waits(signal: signals.Signal[model.Action], left: float, why: str) -> later.Remember:
     due_in = min(left + 0.1, LOOK_EVERY)
     until = SAME_FAILURE + later.FOR_HEAT
-    # One that does not say which it is may be any.
-    return later.Remember(why, until=until, due_in=due_in, alarms=signal.sources or ('',))
+    return later.Remember(why, until=until, due_in=due_in, alarms=_known(signal))
+
+
+def _known(signal: signals.Signal[model.Action]) -> tuple[str, ...]:
+    # One that does not say which alarm it is may be any.
+    return signal.sources or ('',)
 
 
 def _apart(one: datetime.datetime, other: datetime.datetime) -> float:

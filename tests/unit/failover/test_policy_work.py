@@ -15,6 +15,7 @@ from heat_ha.failover import (
     controller,
     events,
     failover_run,
+    instance_failure,
     model,
     policy_work,
     record,
@@ -388,6 +389,31 @@ def test_an_alarm_that_leaves_open_whom_it_means_does_so_when_it_is_decided_agai
     made.handle(signals.Signal(member='a', host='10.0.0.6', alarm='ping'), CHAINED, 'alarm')
     (one,) = kept(made)
     assert (one.is_named, one.named, one.alarms) == (False, '', (by,))
+
+
+@pytest.mark.parametrize('asks', [True, False])
+def test_an_alarm_that_is_kept_for_another_reason_hears_as_well_when_it_says_ok(made, asks):
+    if asks:
+        made.policy.data_set(instance_failure.INSTANCE_FAILURE, '{"group":"group"}')
+    made.answers = [exceptions.CouldNotAsk('nova', 'servers', 'no answer')]
+    made.handle(signals.Signal(sources=('cpu',)), CHAINED, 'alarm')
+    made.handle(signals.Signal(alarm_state=signals.AlarmState.OK, over=('cpu',)), None, 'alarm')
+    assert kept(made)[0].over == (('cpu',) if asks else ()), 'others need not know it'
+
+
+def test_an_alarm_by_address_that_has_to_wait_leaves_open_whom_it_means_from_then_on(made):
+    made.policy.data_set(instance_failure.INSTANCE_FAILURE, '{"group":"group"}')
+    by = ('ping of 10.0.0.6',)
+    made.answers = [
+        exceptions.TryAgain('busy'),
+        later.Remember('it may be', until=1000.0, due_in=300.0, alarms=by),
+        'done',
+    ]
+    made.handle(signals.Signal(member='a', host='10.0.0.6', sources=by), CHAINED, 'alarm')
+    (one,) = kept(made)
+    assert (one.is_named, one.host, one.alarms) == (True, '10.0.0.6', by)
+    made._loop.go_on(waits=True)
+    assert [named for named, *_rest in made.decided] == ['a', 'a', None] and kept(made) == ()
 
 
 def test_what_has_ended_beside_an_alarm_that_goes_on_is_heard(made):

@@ -83,6 +83,10 @@ WISHES = [
     ({'chained': TWO}, {'chained': ONE}, {'chained': TWO}),
     ({'chained': ONE}, {'chained': TWO}, {'chained': TWO}),
     ({'server': 'gone'}, PLAIN, PLAIN),
+    ({'host': '10.0.0.6'}, {'is_named': False}, {'host': '10.0.0.6'}),
+    ({'is_named': False}, {'host': '10.0.0.6'}, {'host': '10.0.0.6'}),
+    ({'host': '10.0.0.6'}, {}, {}),
+    ({}, {'host': '10.0.0.6'}, {}),
     ({'server': 'gone', 'named': 'a'}, PLAIN, {'named': 'a'}),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from heat_ha import signals
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import model
-from heat_ha.failover.rules import decide, instance_failure, later
+from heat_ha.failover.rules import arrival, decide, instance_failure, later
 from tests.unit.failover import worlds
 
 HOLDS = model.Limits(holds_repeats=True)
@@ -164,6 +164,45 @@ def test_an_alarm_with_a_name_or_an_address_of_the_new_active_counts_at_once(hos
     assert is_held(named, world) is (host != 'web-1')
     # One that is of no member says nothing of it.
     assert is_held(dataclasses.replace(named, member=None), seen(150))
+
+
+SENT = [
+    ALARM,
+    dataclasses.replace(ALARM, sources=()),
+    *(dataclasses.replace(ALARM, member='server-a', host=host) for host in ('web-1', '10.0.0.6')),
+    *(signals.Signal(member=name) for name in ('a', 'server-a', 'b')),
+    signals.Signal(action=model.Action.FAILOVER),
+    signals.Signal(action=model.Action.FAILOVER, member='a'),
+]
+
+
+def kept_as(signal):
+    """A signal that came just now, as a policy that asks for the agent's signals keeps it."""
+    named = signal.member or 'a'
+    plain = model.Remembered(
+        'b' if named == 'b' else 'a', named if named == 'b' else 'server-a',
+        signal.member is not None, worlds.NOW.isoformat(), 'policy', named=signal.member or '',
+    )  # fmt: skip
+    return instance_failure.as_kept(plain, signal)
+
+
+@pytest.mark.parametrize('signal', SENT)
+def test_what_is_kept_for_whatever_reason_is_worth_what_it_was_when_it_came(signal):
+    for age, active, asks in itertools.product(
+        (10, 299, 301), (WELL, ANSWERS, DOWN), (False, True)
+    ):
+        fresh = decide.answer(signal, seen(age, active=active, asks_old_host=asks))
+        one = kept_as(signal)
+        world = again(age, one, active=active, asks_old_host=asks)
+        answer = decide.answer(arrival.signal_in(one), world)
+        assert type(answer) is type(fresh), (age, active, asks)
+        if not isinstance(answer, later.Remember):
+            continue
+        # However often it is decided again.
+        one = instance_failure.unnamed(one, one.alarms)
+        assert one.alarms == (signal.sources or ('',))
+        world = again(age, one, active=active, asks_old_host=asks)
+        assert isinstance(decide.answer(arrival.signal_in(one), world), later.Remember)
 
 
 def test_a_replaced_standby_and_a_policy_without_a_plan_hold_nothing_back():
