@@ -458,7 +458,8 @@ class Observation:
     that is not known; those ``under_way`` are being taken or given just now. ``others_at`` has the
     same for what Heat hands over, such as ports and addresses, while a plan is open and after one
     was dropped; None where Heat did not end it. ``kept`` are the kept signals, and ``decided`` is
-    the one of them that is decided, if it is one.
+    the one of them that is decided, if it is one. ``agents_failover`` is when the last failover
+    began, if the agent has asked for it and it is done.
     """
 
     record: Record
@@ -486,3 +487,4 @@ class Observation:
     others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
     kept: tuple[Remembered, ...] = ()
     decided: Remembered | None = None
+    agents_failover: datetime.datetime | None = None

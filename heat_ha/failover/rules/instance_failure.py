@@ -9,6 +9,8 @@ active of the moment, which is another one by then: so it waits until it shows w
 import dataclasses
 import datetime
 import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from heat_ha import signals
 from heat_ha.failover import model
@@ -36,12 +38,27 @@ def reason(host: str) -> str:
     return f'{SENDER}the guest ended on {host}, and nobody had asked Nova for that'
 
 
+def agents_failover(history: Sequence[Mapping[str, Any]]) -> datetime.datetime | None:
+    """When the last failover began, if the agent has asked for it and it is done.
+
+    Whatever has changed members since, such as the replacement of a standby or a switchover, leaves
+    open as before which failure an alarm is about. A failover that was dropped has ended none.
+
+    :param history: its lines, oldest first.
+    """
+    failovers = [one for one in history if one['cause'] == model.Cause.FAILOVER.value]
+    if not failovers or failovers[-1]['outcome'] != 'done':
+        return None
+    is_agents = failovers[-1]['reason'].startswith(SENDER)
+    return datetime.datetime.fromisoformat(failovers[-1]['time']) if is_agents else None
+
+
 def is_about_either(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
     """Whether an alarm names nobody and came so soon after the agent's failover that ``held`` says.
 
     It may be about that failure, or about the active that has taken over.
     """
-    began = _agents_failover(seen)
+    began = seen.agents_failover
     if began is None or signal.action is not None or not _names_nobody(signal, seen):
         return False
     one = seen.decided
@@ -83,7 +100,7 @@ def held(
 
     :returns: that it waits, or why it joins; None where it counts as any other alarm.
     """
-    began = _agents_failover(seen)
+    began = seen.agents_failover
     if began is None or not is_about_either(signal, seen):
         return None
     one = seen.decided
@@ -107,15 +124,6 @@ def held(
             'asked for. Name the member that is sick to have it replaced all the same'
         )
     return None
-
-
-def _agents_failover(seen: model.Observation) -> datetime.datetime | None:
-    """When the last failover began, if the agent has asked for it."""
-    plan = seen.record.plan
-    if plan is None or plan.cause is not model.Cause.FAILOVER:
-        return None
-    is_agents = plan.reason.startswith(SENDER)
-    return datetime.datetime.fromisoformat(plan.created) if is_agents else None
 
 
 def _names_nobody(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:

@@ -5,10 +5,11 @@ import itertools
 
 import pytest
 
-from heat_ha import signals
+from heat_ha import serialization, signals
 from heat_ha.cloud.model import HostState, ServerStatus
 from heat_ha.failover import model
 from heat_ha.failover.rules import arrival, decide, instance_failure, later
+from heat_ha.failover.rules import outcome as outcomes
 from tests.unit.failover import worlds
 
 HOLDS = model.Limits(holds_repeats=True)
@@ -21,6 +22,11 @@ SILENT = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState
 SICK = worlds.candidate('a', host_state=HostState.UP, health=model.HealthState.SICK)
 DOWN = worlds.candidate('a', status=ServerStatus.SHUTOFF, host_state=HostState.UP)
 STANDBY = worlds.candidate('b', host_state=HostState.UP)
+
+
+def line(plan, *, outcome='done'):
+    """The line of a plan in the history."""
+    return serialization.encode(outcomes.past(plan, outcome, handoff_seconds=1.0, seconds=1.0))
 
 
 def seen(age=10.0, *, reason=OF_AGENT, cause=None, active=WELL, limits=HOLDS, **changes):
@@ -37,7 +43,8 @@ def seen(age=10.0, *, reason=OF_AGENT, cause=None, active=WELL, limits=HOLDS, **
         ),
     )
     done = dataclasses.replace(world.record, state=model.State.READY, plan=plan)
-    return dataclasses.replace(world, record=done, **changes)
+    began = instance_failure.agents_failover([line(plan)])
+    return dataclasses.replace(world, record=done, **{'agents_failover': began, **changes})
 
 
 def kept(seconds_ago, alarms=('crashed',), over=()):
@@ -205,11 +212,36 @@ def test_what_is_kept_for_whatever_reason_is_worth_what_it_was_when_it_came(sign
         assert isinstance(decide.answer(arrival.signal_in(one), world), later.Remember)
 
 
-def test_a_replaced_standby_and_a_policy_without_a_plan_hold_nothing_back():
-    assert not is_held(ALARM, seen(cause=model.Cause.REPLACE_STANDBY))
+def test_a_policy_without_a_failover_by_the_agent_holds_nothing_back():
+    assert not is_held(ALARM, seen(cause=model.Cause.SWITCHOVER))
+    assert not is_held(ALARM, seen(agents_failover=None))
+    assert instance_failure.agents_failover([]) is None
+
+
+@pytest.mark.parametrize('cause', model.Cause)
+@pytest.mark.parametrize('reason', [OF_AGENT, 'alarm crashed'])
+@pytest.mark.parametrize('outcome', ['done', 'dropped', 'stopped'])
+def test_only_another_failover_is_later_than_the_agents(cause, reason, outcome):
+    first = seen(60).record.plan
+    began = datetime.datetime.fromisoformat(first.created)
+    later_on = (began + datetime.timedelta(seconds=9)).isoformat()
+    then = dataclasses.replace(first, plan_id='p2', cause=cause, reason=reason, created=later_on)
+    found = instance_failure.agents_failover([line(first), line(then, outcome=outcome)])
+    if cause is not model.Cause.FAILOVER:
+        assert found == began
+    elif reason == OF_AGENT and outcome == 'done':
+        assert found == datetime.datetime.fromisoformat(later_on)
+    else:
+        assert found is None
+
+
+def test_a_standby_that_is_replaced_meanwhile_ends_no_hold():
     world = seen()
-    bare = dataclasses.replace(world, record=dataclasses.replace(world.record, plan=None))
-    assert not is_held(ALARM, bare)
+    plan = dataclasses.replace(world.record.plan, cause=model.Cause.REPLACE_STANDBY, reason='')
+    for now in (plan, None):
+        assert is_held(ALARM, dataclasses.replace(
+            world, record=dataclasses.replace(world.record, plan=now)
+        ))  # fmt: skip
 
 
 @pytest.mark.parametrize('age', [60, 301])
