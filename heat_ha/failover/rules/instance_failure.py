@@ -25,6 +25,10 @@ SENDER = 'heat-ha-agent: '
 # minutes.
 SAME_FAILURE = 300.0
 
+# Seconds after which it is not decided any more unless the active is down: it was kept while the
+# policy was paused.
+LONGEST = SAME_FAILURE + later.FOR_HEAT
+
 # Seconds between two decisions about it, each of which looks at the active.
 LOOK_EVERY = 20.0
 
@@ -96,9 +100,9 @@ def held(
     it is about the same failure: it has said ok since, or the active answers its health check when
     SAME_FAILURE seconds are over. Until then it is kept, and looked at again and again. It counts
     at once if it names a member, while the active is seen to be down, and if it fires anew; a
-    ``cooldown`` in the template holds instead.
+    ``cooldown`` in the template holds instead. One that nobody could decide for LONGEST is over.
 
-    :returns: that it waits, or why it joins; None where it counts as any other alarm.
+    :returns: that it waits, or why it joins or is over; None where it counts as any other alarm.
     """
     began = seen.agents_failover
     if began is None or not is_about_either(signal, seen):
@@ -123,7 +127,7 @@ def held(
             'the active answers its health check, so it joins the failover that the agent has '
             'asked for. Name the member that is sick to have it replaced all the same'
         )
-    return None
+    return later.outdated(seen, LONGEST)
 
 
 def _names_nobody(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
@@ -173,8 +177,7 @@ def _is_proved_well(seen: model.Observation) -> bool:
 
 def _waits(signal: signals.Signal[model.Action], left: float, why: str) -> later.Remember:
     due_in = min(left + 0.1, LOOK_EVERY)
-    until = SAME_FAILURE + later.FOR_HEAT
-    return later.Remember(why, until=until, due_in=due_in, alarms=_known(signal))
+    return later.Remember(why, until=LONGEST, due_in=due_in, alarms=_known(signal))
 
 
 def _known(signal: signals.Signal[model.Action]) -> tuple[str, ...]:

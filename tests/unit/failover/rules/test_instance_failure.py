@@ -101,8 +101,18 @@ def test_what_nothing_has_shown_to_be_about_the_same_failure_counts_in_the_end(a
     one = kept(250)
     assert isinstance(decide.answer(ALARM, again(299, one, active=active)), later.Remember)
     assert isinstance(decide.answer(ALARM, again(301, one, active=active)), decide.Start)
-    # It may have been paused for long.
+    # It may have been paused for a while.
     assert isinstance(decide.answer(ALARM, again(400, kept(200), active=active)), decide.Start)
+
+
+@pytest.mark.parametrize('active', [WELL, SILENT, SICK, DOWN])
+@pytest.mark.parametrize('days', [0.04, 0.05, 0.9, 3])
+def test_what_was_paused_for_hours_counts_only_while_the_active_is_seen_to_be_down(days, active):
+    age = days * 86_400
+    answer = decide.answer(ALARM, again(age + 9, kept(age), active=active))
+    counts = active in (SICK, DOWN) or age < instance_failure.LONGEST
+    assert isinstance(answer, decide.Start if counts else decide.Refuse)
+    assert counts or 'send it again' in answer.reason
 
 
 def test_it_counts_as_soon_as_the_active_is_seen_to_be_down():
