@@ -75,7 +75,8 @@ class Signal(Generic[ActionT]):
     what an alarm without that says of a host, which may be no member at all: it counts only where
     it is the name or the address of a member's server. ``alarm`` is the name of the alarm, empty
     for any other signal, ``is_repeat`` whether the sender says that it sent the same before, and
-    ``was_ok`` whether it says that all was well until now.
+    ``was_ok`` whether it says that all was well until now. ``sources`` says which alarms ask for
+    it, empty where that is not known, and ``over`` which ones say ok in the same body.
     ``values`` has the keys that the policy's ``Form`` declares beyond ``member`` and ``reason``,
     those that were sent only.
     """
@@ -88,17 +89,14 @@ class Signal(Generic[ActionT]):
     is_repeat: bool = False
     was_ok: bool = False
     host: str | None = None
+    sources: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
     values: collections.abc.Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_all_clear(self) -> bool:
         """Whether it asks for nothing: an alarm that is over, or that has no data."""
         return self.action is None and self.alarm_state is not AlarmState.ALARM
-
-    @property
-    def source(self) -> str:
-        """Which alarm it is, as far as its sender tells: by its name, and by the host it is of."""
-        return shorten(f'{self.alarm} of {self.host}') if self.host else shorten(self.alarm)
 
     @property
     def cause(self) -> str:
@@ -242,12 +240,13 @@ def _member(name: str | None) -> str | None:
 
 def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
     try:
-        alert = senders.read(body)
+        found = senders.read(body)
     except RecursionError as exc:
         # What Heat could just read and write may be too deep for what is done with it here.
         raise exceptions.Refused(
             'the body of the signal is nested too deeply', 'Send a flat JSON object'
         ) from exc
+    alert = found.alert
     return Signal(
         member=alert.member,
         alarm_state=alert.state,
@@ -256,6 +255,8 @@ def _alarm(body: collections.abc.Mapping[str, object]) -> Signal[Any]:
         is_repeat=alert.is_repeat,
         was_ok=alert.was_ok,
         host=alert.host,
+        sources=found.asking,
+        over=found.over,
     )
 
 

@@ -28,7 +28,7 @@ from heat_ha.failover import (
     remembered,
     repaired,
 )
-from heat_ha.failover.rules import decide, later, ways_out, work
+from heat_ha.failover.rules import decide, instance_failure, later, ways_out, work
 from heat_ha.groups import model as groups
 from heat_ha.groups import replacing
 
@@ -178,6 +178,7 @@ class FailoverController:
             is_overtaken=is_overtaken,
             kept=remembered.readable(self._held.entries),
             decided=self._kept,
+            agents_failover=instance_failure.agents_failover(record.history_of(self._held.entries)),
         )
 
     def _execute(

@@ -371,8 +371,9 @@ class Remembered:
     else it is about the active of the time when it came, ``came`` (UTC). ``tries`` is how often it
     was decided that it has to wait, ``due`` when it is decided again (UTC, empty for at once) and
     ``why`` what it waits for. ``named`` is what it has called the member, empty for its server.
-    ``alarms`` are the alarms that ask for it, and ``over`` those of them that have said ok since;
-    both are empty unless ``rules.instance_failure`` has them wait.
+    ``alarms`` are the alarms that ask for it, and ``over`` those of them that have said ok since.
+    ``host`` is the address by which they have named the member, empty where they call it otherwise.
+    All three are empty unless ``rules.instance_failure`` needs them.
     """
 
     FORM = serialization.Form(omits_defaults=True)
@@ -390,6 +391,7 @@ class Remembered:
     named: str = ''
     alarms: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
+    host: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -457,7 +459,8 @@ class Observation:
     that is not known; those ``under_way`` are being taken or given just now. ``others_at`` has the
     same for what Heat hands over, such as ports and addresses, while a plan is open and after one
     was dropped; None where Heat did not end it. ``kept`` are the kept signals, and ``decided`` is
-    the one of them that is decided, if it is one.
+    the one of them that is decided, if it is one. ``agents_failover`` is when the last failover
+    began, if the agent has asked for it and it is done.
     """
 
     record: Record
@@ -485,3 +488,4 @@ class Observation:
     others_at: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
     kept: tuple[Remembered, ...] = ()
     decided: Remembered | None = None
+    agents_failover: datetime.datetime | None = None

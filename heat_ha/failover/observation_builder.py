@@ -93,6 +93,7 @@ class Findings:
         is_overtaken: bool,
         kept: tuple[model.Remembered, ...] = (),
         decided: model.Remembered | None = None,
+        agents_failover: datetime.datetime | None = None,
     ) -> model.Observation:
         """What the decision sees.
 
@@ -101,6 +102,7 @@ class Findings:
         :param requested_by: the name of the policy that was signalled.
         :param is_overtaken: whether a failover began between the signal and its turn.
         :param kept: the signals that are kept, of which ``decided`` is decided now, or none.
+        :param agents_failover: as :class:`model.Observation` has it.
         """
         return model.Observation(
             record=known,
@@ -128,6 +130,7 @@ class Findings:
             asks_old_host=self.asks_old_host,
             kept=kept,
             decided=decided,
+            agents_failover=agents_failover,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from heat_ha import exceptions, signals
-from heat_ha.cloud import clock, lease
+from heat_ha.cloud import clock, lease, resource_data
 from heat_ha.failover import (
     admission as admissions,
 )
@@ -22,6 +22,7 @@ from heat_ha.failover import (
     controller,
     events,
     failover_run,
+    instance_failure,
     model,
     moves_under_way,
     options,
@@ -30,6 +31,7 @@ from heat_ha.failover import (
     work_loop,
 )
 from heat_ha.failover.rules import arrival, later, room, work
+from heat_ha.failover.rules import instance_failure as rules
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
@@ -92,9 +94,9 @@ class PolicyWork:
         """
         accepted_at = time.monotonic()
         self._follows = _Follows.NOTHING
+        # Also what has ended beside an alarm that goes on: nobody says that again.
+        self._signals.note_ok(signal.over)
         if signal.is_all_clear:
-            if signal.alarm_state is signals.AlarmState.OK:
-                self._signals.note_ok(signal.source)
             return f'nothing to do: the alarm says {signal.alarm_state.value}'
         admission = admissions.Admission(self._policy, self._group, self._lock)
         if signal.member is not None and signal.action in _ABOUT_A_MEMBER:
@@ -105,7 +107,7 @@ class PolicyWork:
         if isinstance(hindrance, arrival.Join) and signal.action in _KEPT:
             raise exceptions.Refused(f'{hindrance.reason}, so this signal joins it')
         if hindrance is not None:
-            return self._keep(kept, hindrance.reason)
+            return self._keep(signal, kept, hindrance.reason)
         try:
             answer = self._decide(
                 signal, chained, requested_by, admission.is_overtaken, accepted_at
@@ -114,7 +116,7 @@ class PolicyWork:
             if kept is None:
                 raise
             # Nobody posts an event alarm twice.
-            return self._keep(kept, str(exc))
+            return self._keep(signal, kept, str(exc))
         except exceptions.Stopped:
             self._follows = _Follows.ALL
             raise
@@ -123,7 +125,7 @@ class PolicyWork:
         if isinstance(answer, str):
             self._follows = _Follows.ALL
             return answer
-        return self._keep(kept, answer.why, answer)
+        return self._keep(signal, kept, answer.why, answer)
 
     def _decide(
         self,
@@ -189,16 +191,20 @@ class PolicyWork:
         )
 
     def _keep(
-        self, kept: model.Remembered | None, why: str, answer: later.Remember | None = None
+        self,
+        signal: signals.Signal[model.Action],
+        kept: model.Remembered | None,
+        why: str,
+        answer: later.Remember | None = None,
     ) -> str:
         if kept is None:
             raise exceptions.Refused(why, 'Send the signal again')
         pause = answer.due_in if answer is not None else None
         due = '' if pause is None else work.at(clock.now(), pause)
-        by = answer.alarm if answer is not None else None
-        if by is not None:
-            # What leaves open whom it means does so at the next decision as well.
-            kept = dataclasses.replace(kept, is_named=False, named='', alarms=(by,))
+        if answer is not None and answer.alarms:
+            kept = rules.unnamed(kept, answer.alarms)
+        elif instance_failure.INSTANCE_FAILURE in resource_data.fresh(self._policy):
+            kept = rules.as_kept(kept, signal)
         self._signals.keep(dataclasses.replace(kept, why=why, due=due))
         self._follows = _Follows.ALL
         return f'the signal about {arrival.subject(kept)} is kept and decided again: {why}'

@@ -8,7 +8,7 @@ signals about one member, the later one stays, with what the earlier one asks fo
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from oslo_log import log as logging
@@ -27,6 +27,10 @@ KEY = 'ha_signal:'
 MOST = 50
 
 MAX_NAME = 200
+
+# How many alarms that ask for one signal are told apart by their names, and how many that have
+# asked for it are.
+MOST_ALARMS = 20
 
 
 def among(data: Mapping[str, str]) -> tuple[model.Remembered, ...]:
@@ -82,17 +86,19 @@ class RememberedSignals:
             # Two engines that kept a signal about it at the same moment made two entries.
             pass
 
-    def note_ok(self, alarm: str) -> None:
-        """Note with the signals that this alarm has asked for that it says ok now.
+    def note_ok(self, sources: Collection[str]) -> None:
+        """Note with the signals that these alarms have asked for that they say ok now.
 
-        :param alarm: '' for one without a name, which may be any: it ends nobody's.
+        :param sources: '' for one without a name, which may be any: it ends nobody's.
         """
-        if not alarm:
+        ended = {one for one in sources if one}
+        if not ended:
             return
         for one in readable(resource_data.fresh(self._policy)):
-            if alarm in one.alarms:
-                left = tuple(other for other in one.alarms if other != alarm)
-                over = (*one.over, alarm)
+            said = tuple(alarm for alarm in one.alarms if alarm in ended)
+            if said:
+                left = tuple(alarm for alarm in one.alarms if alarm not in ended)
+                over = (*one.over, *said)
                 self.put_off(one, dataclasses.replace(one, alarms=left, over=over))
 
     def _put(self, one: model.Remembered, after: model.Remembered | None) -> bool:
@@ -132,9 +138,15 @@ def together(before: model.Remembered, one: model.Remembered) -> model.Remembere
         chained=max(wishes, key=lambda wish: wish.count, default=None),
         is_named=late.is_named or early.is_named,
         named=late.named or early.named,
+        # What one of them calls by more than its address is named.
+        host='' if _is_sure(late) or _is_sure(early) else late.host or early.host,
         alarms=alarms,
-        over=tuple(sorted({*early.over, *late.over} - {*alarms})),
+        over=tuple(sorted({*early.over, *late.over} - {*alarms}))[:MOST_ALARMS],
     )
+
+
+def _is_sure(one: model.Remembered) -> bool:
+    return one.is_named and not one.host
 
 
 def _alarms(early: model.Remembered, late: model.Remembered) -> tuple[str, ...]:
@@ -145,7 +157,8 @@ def _alarms(early: model.Remembered, late: model.Remembered) -> tuple[str, ...]:
     if not any((early.alarms, early.over, late.alarms, late.over)):
         return ()
     asking = [each.alarms if each.alarms or each.over else ('',) for each in (early, late)]
-    return tuple(sorted({*asking[0], *asking[1]}))
+    found = tuple(sorted({*asking[0], *asking[1]}))
+    return found if len(found) <= MOST_ALARMS else ('',)
 
 
 def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
@@ -155,7 +168,7 @@ def _asks_for_more(known: model.Remembered, one: model.Remembered) -> bool:
 
 
 def _wishes(one: model.Remembered) -> tuple[object, ...]:
-    return (one.chained, one.is_named, one.named, frozenset(one.alarms))
+    return (one.chained, one.is_named, one.named, one.host, frozenset(one.alarms))
 
 
 def _text(one: model.Remembered) -> str:

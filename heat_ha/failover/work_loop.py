@@ -28,7 +28,7 @@ from heat_ha.failover import (
     reminding,
     retention,
 )
-from heat_ha.failover.rules import arrival, later, room, work
+from heat_ha.failover.rules import arrival, instance_failure, later, room, work
 from heat_ha.groups import model as groups
 
 LOG = logging.getLogger(__name__)
@@ -211,9 +211,8 @@ class WorkLoop:
             if one not in self._signals.read():
                 # Another thread was faster.
                 return True
-            signal = signals.Signal[model.Action](member=arrival.name_in(one), reason=one.reason)
             answer = self._decide(
-                signal,
+                arrival.signal_in(one),
                 one.chained,
                 one.requested_by,
                 lambda known: arrival.is_of_another(one, known),
@@ -270,7 +269,10 @@ class WorkLoop:
             return True
         pause = answer.due_in if answer.due_in is not None else later.pause(one.tries)
         changed = dataclasses.replace(
-            one, tries=one.tries + 1, due=work.at(now, pause), why=answer.why
+            instance_failure.unnamed(one, one.alarms) if answer.alarms else one,
+            tries=one.tries + 1,
+            due=work.at(now, pause),
+            why=answer.why,
         )
         self._signals.put_off(one, changed)
         if room.bounded(answer.why) != one.why:

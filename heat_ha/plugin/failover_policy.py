@@ -181,7 +181,7 @@ class FailoverPolicy(
     def note_ok(self, signal):
         """Note with what is kept that an alarm says ok; a ScalingPolicy in front calls it."""
         if self.resource_id is not None:
-            remembered.RememberedSignals(self).note_ok(signal.source)
+            remembered.RememberedSignals(self).note_ok(signal.over)
 
     def _with_member(self, signal):
         """The signal with the member that it means, where Nova alone knows what it names."""

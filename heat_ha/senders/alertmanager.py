@@ -106,7 +106,8 @@ def _grafana_legacy(sender: Sender, body: Body) -> list[Alert]:
     if not any(one.member for one in named):
         # A server is surer than a host, and a match than the rule.
         named = [of_rule] if of_rule.member or not any(one.host for one in named) else named
-    return [Alert(state, *one, name, reason) for one in named]
+    # What a rule has matched is there while it is alerting only.
+    return [Alert(state, *one, name, reason, is_one=True) for one in named]
 
 
 GRAFANA_LEGACY = Sender(

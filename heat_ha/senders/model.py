@@ -3,7 +3,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from heat_ha import exceptions, quoting
 
@@ -28,7 +28,8 @@ class Alert:
     ``was_ok``: the sender says that the state before this one was ok.
 
     ``host`` is what an alert that names no server has to say of one: a name that a guest may
-    have, or that of something else, such as a hypervisor or who looked.
+    have, or that of something else, such as a hypervisor or who looked. ``is_one``: its sender has
+    one state for all that has this name, and may name a host only while that is sick.
     """
 
     state: AlarmState
@@ -38,6 +39,39 @@ class Alert:
     reason: str = ''
     is_repeat: bool = False
     was_ok: bool = False
+    is_one: bool = False
+
+    @property
+    def source(self) -> str:
+        """Which alert it is, in each of its states: by its name, and by the host that it is of.
+
+        It is empty without a name: many a sender may say something of one host.
+        """
+        is_of_host = bool(self.name) and self.host is not None and not self.is_one
+        return quoting.shorten(f'{self.name} of {self.host}' if is_of_host else self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a body says: what its alerts ask for together, and which alerts there are.
+
+    ``asking`` are the sources of the alerts that ask for ``alert``; empty where one of them is not
+    known, or they are too many. ``over`` are the sources of those that are ok, whatever the others
+    ask for.
+    """
+
+    alert: Alert
+    asking: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+
+
+# More alerts than a policy keeps by name are not told apart; see ``failover.remembered``.
+MOST_SOURCES = 20
+
+
+def sources(alerts: Iterable[Alert]) -> tuple[str, ...]:
+    """The sources of these alerts, those without a name left out."""
+    return tuple(dict.fromkeys(one.source for one in alerts if one.source))
 
 
 @dataclasses.dataclass(frozen=True)

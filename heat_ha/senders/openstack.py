@@ -2,6 +2,7 @@
 """What OpenStack itself posts: Aodh, Monasca, Vitrage, and the helper scripts inside servers."""
 
 import collections.abc
+import dataclasses
 
 from heat_ha import exceptions, quoting
 from heat_ha.senders import parts
@@ -40,7 +41,8 @@ def _aodh(sender: Sender, body: Body) -> list[Alert]:
         )
     one = parts.mapping(sick[0]) if isinstance(sick, list) and len(sick) == 1 else {}
     host = parts.host_name(one.get('address')) or parts.host_name(one.get('name'))
-    return [event_alert(state, body, host=host)]
+    # An alarm has one state, and names the members of its pool while they are unhealthy.
+    return [dataclasses.replace(event_alert(state, body, host=host), is_one=True)]
 
 
 def _is_repeat(body: Body) -> bool:

@@ -5,8 +5,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from heat_ha import exceptions, quoting
-from heat_ha.senders import alertmanager, envelopes, monitors, openstack, others, parts, services
-from heat_ha.senders.model import AlarmState, Alert, Body, Sender
+from heat_ha.senders import (
+    alertmanager,
+    envelopes,
+    model,
+    monitors,
+    openstack,
+    others,
+    parts,
+    services,
+)
+from heat_ha.senders.model import AlarmState, Alert, Body, Reading, Sender
 
 # The first row that recognises a body reads it.
 SENDERS = (
@@ -36,7 +45,7 @@ SENDERS = (
 )
 
 
-def read(body: Body) -> Alert:
+def read(body: Body) -> Reading:
     """Read what a body says, of one server at most.
 
     :raises exceptions.Refused: a known sender's body is not understood, has an unknown word for a
@@ -56,11 +65,26 @@ def read(body: Body) -> Alert:
             'what is in the envelope is of no known sender and has no state',
             'Send {"state": "alarm", "server_id": ID} in it, "ok" when it is over',
         )
-    found = _as_one(sender.read(sender, inside), sender)
+    alerts = sender.read(sender, inside)
+    one = _as_one(alerts, sender)
     if sender is not others.OTHER and (member := parts.server(inside, ('member',))):
         # Added by whoever wrote the body for one server.
-        return dataclasses.replace(found, member=member, host=None)
-    return found
+        one = dataclasses.replace(one, member=member, host=None)
+    return _reading(one, alerts)
+
+
+def _reading(one: Alert, alerts: Sequence[Alert]) -> Reading:
+    """What all alerts ask for, with each of them by itself: one may end before the others."""
+    asking = [each for each in alerts if each.state is one.state]
+    ended = [each for each in alerts if each.state is AlarmState.OK]
+    still = model.sources(each for each in alerts if each.state is not AlarmState.OK)
+    known = model.sources(asking)
+    is_known = all(each.source for each in asking) and len(known) <= model.MOST_SOURCES
+    return Reading(
+        one,
+        asking=known if is_known else (),
+        over=tuple(each for each in model.sources(ended) if each not in still),
+    )
 
 
 def is_of_a_known_sender(body: Body) -> bool:
@@ -95,8 +119,15 @@ def _as_one(alerts: Sequence[Alert], sender: Sender) -> Alert:
                 + (' ...' if len(names) > 2 else ''),
                 sender.one_server,
             )
-        hosts = {alert.host for alert in asking}
-        return asking[0] if len(hosts) == 1 else dataclasses.replace(asking[0], host=None)
-    members = {alert.member for alert in alerts}
-    one = alerts[0] if len(members) == 1 else dataclasses.replace(alerts[0], member=None)
-    return dataclasses.replace(one, host=None)
+        return _in_common(asking)
+    return _in_common(alerts)
+
+
+def _in_common(alerts: Sequence[Alert]) -> Alert:
+    """The first of some alerts, without the server and the host where they are of several."""
+    one = alerts[0]
+    return dataclasses.replace(
+        one,
+        member=one.member if len({each.member for each in alerts}) == 1 else None,
+        host=one.host if len({each.host for each in alerts}) == 1 else None,
+    )

@@ -230,6 +230,16 @@ def test_an_alarm_that_names_nobody_and_goes_on_counts_when_the_time_is_over(eng
     assert [line['old_server'] for line in history(engine, stack)][1:] == [new]
 
 
+def test_a_standby_that_crashes_as_well_ends_no_wait_of_an_alarm(engine, waits):
+    stack = engine.create(failover.template(ASKS))
+    engine.signal(stack, 'policy', of_agent(active(engine, stack)))
+    new = active(engine, stack)
+    (standby,) = {one for (one,) in scaling.servers(engine, stack).values()} - {new}
+    engine.signal(stack, 'policy', of_agent(standby))
+    engine.signal(stack, 'policy', alarm())
+    assert waits.passed[0] > 280, 'it did not count at once'
+
+
 def test_an_alarm_that_waits_counts_as_soon_as_the_active_is_down(engine, waits):
     stack = engine.create(failover.template(ASKS))
     engine.signal(stack, 'policy', of_agent(active(engine, stack)))

@@ -340,8 +340,11 @@ def test_the_cause_of_an_alarm_begins_with_its_name_and_no_other_does():
 
 
 def test_an_alarm_is_known_again_by_its_name_and_by_the_host_it_is_of():
-    assert parse(aodh()).source == 'sick' and parse(None).source == ''
-    assert signals.Signal(alarm='Down', host='10.0.0.6').source == 'Down of 10.0.0.6'
+    assert parse(aodh()).sources == ('sick',) and parse(None).sources == ()
+    labels = {'alertname': 'Down', 'host': '10.0.0.6'}
+    assert parse({'status': 'firing', 'labels': labels}).sources == ('Down of 10.0.0.6',)
+    nameless = {**labels, 'alertname': ''}
+    assert parse({'status': 'firing', 'labels': nameless}).sources == (), 'anybody may say that'
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ these may cost an alarm its failover, so an alarm waits for them. It joins only 
 import dataclasses
 from collections.abc import Sequence
 
+from heat_ha import signals
 from heat_ha.failover import model
 
 # Seconds that a signal waits for one that looks at the group. A look takes about a second, and some
@@ -91,6 +92,11 @@ def name_in(one: model.Remembered) -> str | None:
     while the signal waits, and the record may have been late with that when the signal came.
     """
     return (one.named or one.server) if one.is_named else None
+
+
+def signal_in(one: model.Remembered) -> signals.Signal[model.Action]:
+    """A kept signal as it is decided again."""
+    return signals.Signal(member=name_in(one), host=one.host or None, reason=one.reason)
 
 
 def subject(one: model.Remembered) -> str:

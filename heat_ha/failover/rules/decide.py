@@ -390,6 +390,9 @@ def _failover(
     if not seen.candidates:
         # Nobody has lost a member: the group was given this size.
         return Refuse('the group has no member, and none is made for it: raise its size first')
+    outdated = later.outdated(seen, later.longest_wait(seen.limits))
+    if outdated is not None:
+        return Refuse(outdated)
     held = limited.of_active(seen)
     if held is not None:
         return held if isinstance(held, later.Remember) else Refuse(held)

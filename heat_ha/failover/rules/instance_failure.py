@@ -6,8 +6,11 @@ same failure. An alarm that names the member joins by its name. One that names n
 active of the moment, which is another one by then: so it waits until it shows what it is about.
 """
 
+import dataclasses
 import datetime
 import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from heat_ha import signals
 from heat_ha.failover import model
@@ -22,6 +25,10 @@ SENDER = 'heat-ha-agent: '
 # minutes.
 SAME_FAILURE = 300.0
 
+# Seconds after which it is not decided any more unless the active is down: it was kept while the
+# policy was paused.
+LONGEST = SAME_FAILURE + later.FOR_HEAT
+
 # Seconds between two decisions about it, each of which looks at the active.
 LOOK_EVERY = 20.0
 
@@ -35,17 +42,53 @@ def reason(host: str) -> str:
     return f'{SENDER}the guest ended on {host}, and nobody had asked Nova for that'
 
 
+def agents_failover(history: Sequence[Mapping[str, Any]]) -> datetime.datetime | None:
+    """When the last failover began, if the agent has asked for it and it is done.
+
+    Whatever has changed members since, such as the replacement of a standby or a switchover, leaves
+    open as before which failure an alarm is about. A failover that was dropped has ended none.
+
+    :param history: its lines, oldest first.
+    """
+    failovers = [one for one in history if one['cause'] == model.Cause.FAILOVER.value]
+    if not failovers or failovers[-1]['outcome'] != 'done':
+        return None
+    is_agents = failovers[-1]['reason'].startswith(SENDER)
+    return datetime.datetime.fromisoformat(failovers[-1]['time']) if is_agents else None
+
+
 def is_about_either(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
     """Whether an alarm names nobody and came so soon after the agent's failover that ``held`` says.
 
     It may be about that failure, or about the active that has taken over.
     """
-    began = _agents_failover(seen)
+    began = seen.agents_failover
     if began is None or signal.action is not None or not _names_nobody(signal, seen):
         return False
     one = seen.decided
+    if one is not None and not (one.alarms or one.over):
+        # A person has asked for it, or a program: see ``as_kept``.
+        return False
     came = seen.now if one is None else datetime.datetime.fromisoformat(one.came)
     return seen.limits.holds_repeats and _apart(came, began) < SAME_FAILURE
+
+
+def as_kept(one: model.Remembered, signal: signals.Signal[model.Action]) -> model.Remembered:
+    """The signal as it is kept, for whatever reason, by a policy that asks for the agent's signals.
+
+    Invariant: what is kept is worth what it was worth when it came. So an alarm that may leave open
+    which member it means is kept with what tells it from others.
+    """
+    is_by_address = signal.host is not None and _is_address(signal.host)
+    if signal.action is not None or not (signal.member is None or is_by_address):
+        return one
+    host = signal.host if signal.member is not None and is_by_address else None
+    return dataclasses.replace(one, alarms=_known(signal), host=host or '')
+
+
+def unnamed(one: model.Remembered, alarms: tuple[str, ...]) -> model.Remembered:
+    """A kept signal that leaves open which member it means, and does so at the next decision."""
+    return dataclasses.replace(one, is_named=False, named='', host='', alarms=alarms)
 
 
 def held(
@@ -57,11 +100,11 @@ def held(
     it is about the same failure: it has said ok since, or the active answers its health check when
     SAME_FAILURE seconds are over. Until then it is kept, and looked at again and again. It counts
     at once if it names a member, while the active is seen to be down, and if it fires anew; a
-    ``cooldown`` in the template holds instead.
+    ``cooldown`` in the template holds instead. One that nobody could decide for LONGEST is over.
 
-    :returns: that it waits, or why it joins; None where it counts as any other alarm.
+    :returns: that it waits, or why it joins or is over; None where it counts as any other alarm.
     """
-    began = _agents_failover(seen)
+    began = seen.agents_failover
     if began is None or not is_about_either(signal, seen):
         return None
     one = seen.decided
@@ -84,16 +127,7 @@ def held(
             'the active answers its health check, so it joins the failover that the agent has '
             'asked for. Name the member that is sick to have it replaced all the same'
         )
-    return None
-
-
-def _agents_failover(seen: model.Observation) -> datetime.datetime | None:
-    """When the last failover began, if the agent has asked for it."""
-    plan = seen.record.plan
-    if plan is None or plan.cause is not model.Cause.FAILOVER:
-        return None
-    is_agents = plan.reason.startswith(SENDER)
-    return datetime.datetime.fromisoformat(plan.created) if is_agents else None
+    return later.outdated(seen, LONGEST)
 
 
 def _names_nobody(signal: signals.Signal[model.Action], seen: model.Observation) -> bool:
@@ -121,11 +155,12 @@ def _fires_anew(signal: signals.Signal[model.Action], seen: model.Observation) -
     if seen.decided is not None or not signal.alarm or active is None:
         return False
     for one in (one for one in seen.kept if one.server == active.server):
-        if signal.source in one.over:
+        if any(source in one.over for source in signal.sources):
             return True
         came = datetime.datetime.fromisoformat(one.came)
         is_late_copy = _apart(seen.now, came) < LATE_COPY
-        if signal.was_ok and signal.source in one.alarms and not is_late_copy:
+        is_known = any(source in one.alarms for source in signal.sources)
+        if signal.was_ok and is_known and not is_late_copy:
             return True
     return False
 
@@ -142,8 +177,12 @@ def _is_proved_well(seen: model.Observation) -> bool:
 
 def _waits(signal: signals.Signal[model.Action], left: float, why: str) -> later.Remember:
     due_in = min(left + 0.1, LOOK_EVERY)
-    until = SAME_FAILURE + later.FOR_HEAT
-    return later.Remember(why, until=until, due_in=due_in, alarm=signal.source)
+    return later.Remember(why, until=LONGEST, due_in=due_in, alarms=_known(signal))
+
+
+def _known(signal: signals.Signal[model.Action]) -> tuple[str, ...]:
+    # One that does not say which alarm it is may be any.
+    return signal.sources or ('',)
 
 
 def _apart(one: datetime.datetime, other: datetime.datetime) -> float:

@@ -37,14 +37,14 @@ class Remember:
     """It cannot be decided now: keep the signal, and decide it again.
 
     ``why`` is what it waits for; ``until`` is how many seconds old the signal may become: it is
-    over then. ``due_in`` is how many seconds later it is decided again, None for soon. ``alarm`` is
-    what has sent it, where it matters whether that says ok meanwhile.
+    over then. ``due_in`` is how many seconds later it is decided again, None for soon. ``alarms``
+    are those that have sent it, where it matters whether they say ok meanwhile.
     """
 
     why: str
     until: float
     due_in: float | None = None
-    alarm: str | None = None
+    alarms: tuple[str, ...] = ()
 
 
 def pause(tries: int) -> float:
@@ -125,6 +125,30 @@ def without_successor(reason: str, seen: model.Observation) -> Remember | None:
         return Remember(reason, until=FOR_A_STANDBY)
     is_passing = _is_passing(seen.candidates, standbys.going(seen.record))
     return Remember(reason, until=FOR_HEAT) if is_passing else None
+
+
+def outdated(seen: model.Observation, longest: float) -> str | None:
+    """Why a kept signal about the active is over because it is older than so many seconds, or None.
+
+    ``Remember.until`` ends what is decided and has to wait again. While the policy is paused, or a
+    failover is open, nothing is decided, so what it says may be long past. An active that is seen
+    to be down is left, however late that is.
+    """
+    one = seen.decided
+    if one is None or active_is_unwell(seen):
+        return None
+    age = (seen.now - datetime.datetime.fromisoformat(one.came)).total_seconds()
+    if age <= longest:
+        return None
+    return (
+        f'it has waited for more than {longest:.0f} s, and the active is not seen to be down: send '
+        'it again if it still holds'
+    )
+
+
+def longest_wait(limits: model.Limits) -> float:
+    """Seconds for which any signal about the active waits, whatever it waits for."""
+    return max(FOR_A_STANDBY, limits.cooldown + FOR_HEAT)
 
 
 def needs_new_member(seen: model.Observation) -> bool:

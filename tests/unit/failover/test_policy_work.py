@@ -15,6 +15,7 @@ from heat_ha.failover import (
     controller,
     events,
     failover_run,
+    instance_failure,
     model,
     policy_work,
     record,
@@ -384,18 +385,54 @@ def test_a_thread_that_only_meets_errors_ends_after_its_patience(made, monkeypat
 
 def test_an_alarm_that_leaves_open_whom_it_means_does_so_when_it_is_decided_again(made):
     by = 'ping of 10.0.0.6'
-    made.answers = [later.Remember('it may be', until=1000.0, due_in=300.0, alarm=by)]
+    made.answers = [later.Remember('it may be', until=1000.0, due_in=300.0, alarms=(by,))]
     made.handle(signals.Signal(member='a', host='10.0.0.6', alarm='ping'), CHAINED, 'alarm')
     (one,) = kept(made)
     assert (one.is_named, one.named, one.alarms) == (False, '', (by,))
 
 
+@pytest.mark.parametrize('asks', [True, False])
+def test_an_alarm_that_is_kept_for_another_reason_hears_as_well_when_it_says_ok(made, asks):
+    if asks:
+        made.policy.data_set(instance_failure.INSTANCE_FAILURE, '{"group":"group"}')
+    made.answers = [exceptions.CouldNotAsk('nova', 'servers', 'no answer')]
+    made.handle(signals.Signal(sources=('cpu',)), CHAINED, 'alarm')
+    made.handle(signals.Signal(alarm_state=signals.AlarmState.OK, over=('cpu',)), None, 'alarm')
+    assert kept(made)[0].over == (('cpu',) if asks else ()), 'others need not know it'
+
+
+def test_an_alarm_by_address_that_has_to_wait_leaves_open_whom_it_means_from_then_on(made):
+    made.policy.data_set(instance_failure.INSTANCE_FAILURE, '{"group":"group"}')
+    by = ('ping of 10.0.0.6',)
+    made.answers = [
+        exceptions.TryAgain('busy'),
+        later.Remember('it may be', until=1000.0, due_in=300.0, alarms=by),
+        'done',
+    ]
+    made.handle(signals.Signal(member='a', host='10.0.0.6', sources=by), CHAINED, 'alarm')
+    (one,) = kept(made)
+    assert (one.is_named, one.host, one.alarms) == (True, '10.0.0.6', by)
+    made._loop.go_on(waits=True)
+    assert [named for named, *_rest in made.decided] == ['a', 'a', None] and kept(made) == ()
+
+
+def test_what_has_ended_beside_an_alarm_that_goes_on_is_heard(made):
+    first = later.Remember('it may be', until=1000.0, due_in=300.0, alarms=('cpu', 'ping'))
+    made.answers = [first, dataclasses.replace(first, alarms=('ping',))]
+    made.handle(signals.Signal(sources=('cpu', 'ping')), CHAINED, 'alarm')
+    made.handle(signals.Signal(sources=('ping',), over=('cpu',)), CHAINED, 'alarm')
+    assert (kept(made)[0].alarms, kept(made)[0].over) == (('ping',), ('cpu',))
+    ok = signals.AlarmState.OK
+    made.handle(signals.Signal(alarm_state=ok, over=('ping',)), CHAINED, 'alarm')
+    assert (kept(made)[0].alarms, set(kept(made)[0].over)) == ((), {'cpu', 'ping'})
+
+
 def test_an_alarm_that_waits_is_kept_by_its_name_and_hears_when_that_says_ok(made):
-    waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarm='cpu')
+    waits = later.Remember('it may be about the same', until=1000.0, due_in=300.0, alarms=('cpu',))
     made.answers = [waits, 'done']
     made.handle(signals.Signal(alarm='cpu'), CHAINED, 'alarm')
-    ok = signals.Signal(alarm='cpu', alarm_state=signals.AlarmState.OK)
-    unclear = dataclasses.replace(ok, alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
+    ok = signals.Signal(over=('cpu',), alarm_state=signals.AlarmState.OK)
+    unclear = signals.Signal(sources=('cpu',), alarm_state=signals.AlarmState.INSUFFICIENT_DATA)
     made.handle(unclear, CHAINED, 'alarm')
     assert kept(made)[0].alarms == ('cpu',)
     made.handle(ok, CHAINED, 'alarm')

@@ -83,6 +83,10 @@ WISHES = [
     ({'chained': TWO}, {'chained': ONE}, {'chained': TWO}),
     ({'chained': ONE}, {'chained': TWO}, {'chained': TWO}),
     ({'server': 'gone'}, PLAIN, PLAIN),
+    ({'host': '10.0.0.6'}, {'is_named': False}, {'host': '10.0.0.6'}),
+    ({'is_named': False}, {'host': '10.0.0.6'}, {'host': '10.0.0.6'}),
+    ({'host': '10.0.0.6'}, {}, {}),
+    ({}, {'host': '10.0.0.6'}, {}),
     ({'server': 'gone', 'named': 'a'}, PLAIN, {'named': 'a'}),
 ]
 
@@ -175,28 +179,38 @@ def test_what_an_alarm_says_ends_only_what_that_alarm_asked_for():
     signals.keep(kept('a', early, alarms=('cpu',)))
     signals.keep(kept('a', late, alarms=('ping',)))
     signals.keep(kept('b', late))
-    signals.note_ok('cpu')
-    signals.note_ok('nobody')
+    signals.note_ok(['cpu'])
+    signals.note_ok(['nobody'])
     (one, _other) = signals.read()
     assert (one.alarms, one.over) == (('ping',), ('cpu',))
-    signals.note_ok('ping')
+    signals.note_ok(['ping'])
     assert signals.read()[0].alarms == ()
     # It fires again, and then a signal of nobody in particular comes, which no alarm ends.
     signals.keep(kept('a', late, alarms=('cpu',)))
     assert signals.read()[0].alarms == ('cpu',) and signals.read()[0].over == ('ping',)
     signals.keep(kept('a', late))
-    signals.note_ok('cpu')
+    signals.note_ok(['cpu'])
     assert signals.read()[0].alarms == ('',)
     # Nor does the ok of somebody without a name, who may be anybody.
-    signals.note_ok('')
+    signals.note_ok([''])
     assert signals.read()[0].alarms == ('',) and '' not in signals.read()[0].over
+
+
+def test_more_alarms_than_are_told_apart_end_with_no_name():
+    signals = remembered.RememberedSignals(Policy())
+    for number in range(3 * remembered.MOST_ALARMS):
+        signals.keep(kept('a', alarms=(f'n{number}',)))
+        signals.note_ok([f'n{number}'] if number < remembered.MOST_ALARMS + 5 else [])
+        (one,) = signals.read()
+        assert len(one.over) <= remembered.MOST_ALARMS + 1
+    assert '' in one.alarms and len(one.alarms) <= remembered.MOST_ALARMS
 
 
 def test_an_all_clear_is_not_lost_while_the_signal_is_decided():
     signals = remembered.RememberedSignals(Policy())
     one = kept('a', alarms=('cpu',))
     signals.keep(one)
-    signals.note_ok('cpu')
+    signals.note_ok(['cpu'])
     signals.put_off(one, dataclasses.replace(one, tries=1))
     signals.forget(one)
     (left,) = signals.read()
@@ -208,6 +222,6 @@ def test_a_signal_that_another_version_has_kept_hinders_no_other():
     signals = remembered.RememberedSignals(policy)
     policy.rows.append((remembered.KEY + 'b', '{"member":"b","from":"later"}'))
     policy.rows.append((remembered.KEY + 'a', remembered._text(kept('a', alarms=('cpu',)))))
-    signals.note_ok('cpu')
+    signals.note_ok(['cpu'])
     (one,) = remembered.readable(policy.data())
     assert (one.member, one.over) == ('a', ('cpu',))

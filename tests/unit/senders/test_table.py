@@ -365,6 +365,54 @@ def test_what_people_read_comes_with_the_alarm():
         assert (signal.alarm, signal.reason) == (name, reason)
 
 
+POOL = {'unhealthy_members': [{'id': 'm1', 'address': '10.0.0.7'}]}
+HOST = {'hostname': 'web-1'}
+
+
+@pytest.mark.parametrize(
+    ('firing', 'resolved', 'source'),
+    [
+        (alertmanager(alert('firing', **HOST)), alertmanager(alert('resolved', **HOST)),
+         'InstanceDown of web-1'),
+        (grafana(alert('firing', **HOST)), grafana(alert('resolved', **HOST)),
+         'InstanceDown of web-1'),
+        (alertmanager(alert('firing')), alertmanager(alert('resolved')), 'InstanceDown'),
+        (service_bodies.influxdb('crit', **HOST), service_bodies.influxdb('ok', **HOST),
+         'alive of web-1'),
+        # They name the host only as long as it is sick.
+        (aodh('alarm', 'pool', **POOL), aodh('ok', 'pool', unhealthy_members=[]), 'sick'),
+        (grafana_legacy('alerting', HOST), grafana_legacy('ok'), 'sick'),
+    ],
+)  # fmt: skip
+def test_an_alarm_is_known_again_when_it_says_ok(firing, resolved, source):
+    assert parse(firing).alarm_state is ALARM and parse(resolved).alarm_state is OK
+    assert parse(firing).sources == parse(resolved).over == (source,)
+    assert parse(firing).over == ()
+    other = alertmanager(alert('resolved', hostname='web-2'))
+    assert source not in parse(other).over
+
+
+@pytest.mark.parametrize('hosts', [*itertools.product((None, 'web-1', 'web-2'), repeat=2)])
+@pytest.mark.parametrize('names', [('A', 'A'), ('A', 'B')])
+def test_each_alert_of_a_body_asks_and_ends_by_itself(names, hosts):
+    for states in itertools.product(('firing', 'resolved'), repeat=2):
+        said, alerts = {'firing': set(), 'resolved': set()}, []
+        for name, host, state in zip(names, hosts, states, strict=True):
+            said[state].add(f'{name} of {host}' if host else name)
+            labels = {'hostname': host} if host else {}
+            alerts.append(alert(state, alertname=name, **labels))
+        found = parse(alertmanager(*alerts))
+        assert set(found.over) == said['resolved'] - said['firing'], states
+        assert set(found.sources) == (said['firing'] or said['resolved']), states
+
+
+def test_alerts_that_are_too_many_or_have_no_name_are_not_told_apart():
+    many = [alert('firing', alertname=f'n{number}') for number in range(21)]
+    assert parse(alertmanager(*many)).sources == ()
+    assert len(parse(alertmanager(*many[1:])).sources) == 20
+    assert parse(alertmanager(many[0], alert('firing', alertname=''))).sources == ()
+
+
 def test_a_list_of_checks_is_read_and_no_other_list():
     assert parse([check('critical')]).member == 'web-1'
     assert parse([check('passing')]).is_all_clear

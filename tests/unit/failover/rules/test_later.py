@@ -180,6 +180,31 @@ def test_no_figure_of_a_policy_in_front_loses_the_alarm_of_an_active_that_is_dow
         assert isinstance(found, decide.Start) and figure != figure
 
 
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize('active', ACTIVES)
+@pytest.mark.parametrize('named', [None, 'a', 'server-a'])
+def test_what_was_kept_for_longer_than_a_day_counts_only_while_the_active_is_seen_to_be_down(
+    active, named
+):
+    of_active, is_down = ACTIVES[active]
+    for age, cooldown in itertools.product((0.0, DAY - 1, DAY + 1, 3 * DAY), (0.0, 2 * DAY)):
+        came = worlds.NOW - datetime.timedelta(seconds=age)
+        one = model.Remembered(
+            'a', 'server-a', named is not None, came.isoformat(), 'policy', named=named or ''
+        )
+        world = worlds.seen(
+            (worlds.candidate('a', **of_active), worlds.candidate('b')),
+            limits=model.Limits(cooldown=cooldown), kept=(one,), decided=one,
+        )  # fmt: skip
+        found = decide.answer(signals.Signal(member=named), world)
+        is_over = not is_down and age > max(DAY, cooldown and cooldown + later.FOR_HEAT)
+        assert isinstance(found, decide.Refuse if is_over else decide.Start), (age, cooldown)
+        fresh = dataclasses.replace(world, decided=None)
+        assert isinstance(decide.answer(signals.Signal(member=named), fresh), decide.Start)
+
+
 def test_pauses_grow_and_stay_well_below_a_minute():
     pauses = [later.pause(tries) for tries in range(1000)]
     assert pauses == sorted(pauses) and pauses[0] <= 2.0 and pauses[-1] <= 20.0
