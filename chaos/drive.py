@@ -205,6 +205,8 @@ class Driver:
                 may_alarm=time.monotonic() - self._begin < LAST_ALARM,
                 may_drop=self._member.shape.size > 1,
             )
+        elif self._member.shape.order is not None:
+            wish = ways.to_mend(seen, self._failed())
         what = dict(wish.body) if wish is not None else 'an alarm'
         self._say(f'run {run.number}: taken up by {what}, {seen.state.value}: {seen.reason}')
         outcome.take_ups += 1
@@ -213,6 +215,12 @@ class Driver:
             self._quiet_since = time.monotonic()
         else:
             self._send(wish)
+
+    def _failed(self) -> list[str]:
+        try:
+            return self._member.failed()
+        except (KeyError, ValueError, AssertionError, *access.NO_ANSWER):
+            return []
 
     def _send(self, wish: ways.Wish) -> None:
         with contextlib.suppress(AssertionError, *access.NO_ANSWER):

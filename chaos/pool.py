@@ -308,6 +308,14 @@ class Member:
             nested_template=template,
         )
 
+    def failed(self) -> list[str]:
+        """The members of the group that Heat counts as failed."""
+        return [
+            r['resource_name']
+            for r in self.stack.resources(depth=1)
+            if r.get('parent_resource') == GROUP and r['resource_status'].endswith('FAILED')
+        ]
+
     def _data(self) -> dict[str, Any]:
         rows = self._database.query(
             'SELECT d.`key`, d.value FROM heat_one.resource_data d'

@@ -64,6 +64,17 @@ def take_up(
     return Wish(POLICY, {'action': drawn.value}, drawn.value)
 
 
+def to_mend(seen: model.Record, failed: Collection[str]) -> Wish | None:
+    """What is sent where no failover begins as no standby can take over; None for the alarm.
+
+    An engine that died may have left all members failed for Heat. The event says what helps: a
+    signal with the name of one of them.
+    """
+    active = seen.active.member if seen.active is not None else ''
+    lost = sorted(name for name in failed if name != active)
+    return Wish(POLICY, {'member': lost[0]}) if lost else None
+
+
 def _another(seen: model.Record, plan: model.Plan) -> model.MemberServer | None:
     """Another successor where one is on record, else the same: None where there is none yet."""
     ends = {one.member for one in (plan.old, plan.new) if one is not None}

@@ -350,7 +350,7 @@ def _switchover(signal: signals.Signal[model.Action], seen: model.Observation) -
             why = reasons.get(wanted.name, 'it is not eligible')
             return Refuse(f'member {wanted.name} cannot become the active: {why}')
     if not successors:
-        return Refuse(_no_successor(reasons))
+        return Refuse(_no_successor(reasons, seen))
     plan = plan_builder.build(
         seen, model.Cause.SWITCHOVER, signal.reason, active, successors[0], replaces=()
     )
@@ -406,7 +406,7 @@ def _failover(
     successors, reasons = standbys.eligible(seen.candidates, active, seen.record.suspects, going)
     has_others = len(seen.candidates) > 1 or later.heat_is_at_work(seen.candidates)
     if not successors and has_others and not later.needs_new_member(seen):
-        reason = _no_successor(reasons)
+        reason = _no_successor(reasons, seen)
         return later.without_successor(reason, seen) or Refuse(reason)
     # In a cold failover nobody stands by, so the successor has to be made first.
     new = successors[0] if successors else None
@@ -473,6 +473,13 @@ def _foreign_name(named: str, seen: model.Observation) -> str:
     return arrival.foreign(named, [c.member.name for c in seen.candidates])
 
 
-def _no_successor(reasons: Mapping[str, str]) -> str:
-    text = '; '.join(f'{name}: {why}' for name, why in reasons.items())
-    return f'no standby can take over, so the active stays ({text or "the group is empty"})'
+def _no_successor(reasons: Mapping[str, str], seen: model.Observation) -> str:
+    """Why nobody takes over, with what brings a standby back where waiting does not."""
+    text = '; '.join(f'{name}: {why}' for name, why in reasons.items()) or 'the group is empty'
+    text = f'no standby can take over, so the active stays ({text})'
+    lost = later.lost_standbys(seen)
+    if not lost:
+        return text
+    if seen.chained is None:
+        return f'{text}. Mark {lost[0]} as unhealthy if its server is gone, and update the stack'
+    return f'{text}. A signal with the member {lost[0]} has that one replaced'

@@ -159,14 +159,24 @@ def needs_new_member(seen: model.Observation) -> bool:
     the way; and what Heat is at work on is about to change. A host that is only silent leaves its
     guests going, and so do states of Nova such as MIGRATING: neither is enough here (S5).
     """
-    going, active = standbys.going(seen.record), seen.record.active
+    active = seen.record.active
     others = [c for c in seen.candidates if not standbys.is_active(c.member, active)]
     if not others or heat_is_at_work(seen.candidates):
         return False
-    if not all(is_lost(c) and c.member.name not in going for c in others):
+    if len(lost_standbys(seen)) < len(others):
         return False
     there = [c for c in seen.candidates if standbys.is_active(c.member, active)]
     return all(_is_down(c) for c in there)
+
+
+def lost_standbys(seen: model.Observation) -> list[str]:
+    """The members beside the active that are lost, and that nobody replaces yet."""
+    going, active = standbys.going(seen.record), seen.record.active
+    return [
+        c.member.name
+        for c in seen.candidates
+        if is_lost(c) and c.member.name not in going and not standbys.is_active(c.member, active)
+    ]
 
 
 def is_lost(candidate: model.Candidate) -> bool:

@@ -41,6 +41,13 @@ def test_a_person_brings_to_the_active_what_is_left_over():
     assert ways.to_settle(there, {'v1': ('server-b',)}, has_replacer=False) is None
 
 
+def test_a_person_has_a_standby_replaced_that_an_engine_left_failed():
+    # All of them are, the active too: that one is never named, for it would be replaced.
+    wish = ways.to_mend(STOPPED, ['a', 'c', 'b'])
+    assert (wish.resource, wish.body) == (ways.POLICY, {'member': 'b'})
+    assert ways.to_mend(STOPPED, ['a']) is None and ways.to_mend(STOPPED, []) is None
+
+
 def take_up(drawn, seen=STOPPED, used=(), may_alarm=True, may_drop=True):
     return ways.take_up(drawn, seen, used, may_alarm=may_alarm, may_drop=may_drop)
 

@@ -85,6 +85,29 @@ def test_nobody_waits_for_standbys_that_are_lost(of_standby, active):
         assert isinstance(found, decide.Refuse), 'a healthy active stays (S5)'
 
 
+@pytest.mark.parametrize(
+    ('has_chained', 'advice'),
+    [(True, 'A signal with the member b has'), (False, 'Mark b as unhealthy if its server is')],
+)
+@pytest.mark.parametrize('of_standby', LOST)
+@pytest.mark.parametrize('action', [None, model.Action.SWITCHOVER])
+def test_who_hears_that_the_standbys_are_lost_hears_what_brings_one_back(
+    has_chained, advice, of_standby, action
+):
+    # An engine that died in an update of the group leaves its active failed as well.
+    active = worlds.candidate('a', is_failed=True)
+    world = worlds.seen((active, worlds.candidate('b', **LOST[of_standby])))
+    world = dataclasses.replace(world, chained=CHAINED if has_chained else None)
+    found = decide.answer(dataclasses.replace(ALARM, action=action), world)
+    assert isinstance(found, decide.Refuse) and advice in found.reason
+    if has_chained:
+        named = decide.answer(dataclasses.replace(ALARM, member='b'), world)
+        assert isinstance(named, decide.Start) and named.plan.replaces == ('b',)
+    waiting = worlds.seen((active, worlds.candidate('b', status=ServerStatus.SHUTOFF)))
+    found = decide.answer(dataclasses.replace(ALARM, action=action), waiting)
+    assert advice not in found.reason
+
+
 @pytest.mark.parametrize('hindrance', HINDRANCES)
 def test_one_that_may_come_back_is_waited_for_beside_one_that_is_lost(hindrance):
     down = worlds.candidate('a', status=ServerStatus.SHUTOFF)
