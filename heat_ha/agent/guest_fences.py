@@ -14,7 +14,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from heat_ha.agent import empty_answers, guest_work, moment, observation
+from heat_ha.agent import empty_answers, guest_record, guest_work, moment, observation
 from heat_ha.agent.adapters import guest_requests, nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.cloud.model import ComputeService
@@ -128,13 +128,13 @@ class GuestFences:
             name = guests.record_name(one.request.server, one.request.host)
             asked.setdefault(name, []).append(one)
         known = self._store.all(guests.KIND)
-        fences = {name: guest_work.fence_of(entry) for name, entry in known.items()}
+        fences = {name: guest_record.fence_of(entry) for name, entry in known.items()}
         # What no policy waits for any more comes last.
         names = [*asked, *(n for n, f in fences.items() if n not in asked and self._is_due(f))]
         with self._guard:
             self._said = {name: text for name, text in self._said.items() if name in names}
         if not names and all(one.done() for one in self._running.values()):
-            self._clusters.close()
+            self._clusters.close_unused()
         begun = []
         for name in names:
             if (running := self._running.get(name)) is not None and not running.done():

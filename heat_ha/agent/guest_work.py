@@ -6,10 +6,10 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from heat_ha import exceptions, serialization
-from heat_ha.agent import empty_answers
+from heat_ha import exceptions
+from heat_ha.agent import empty_answers, guest_record
 from heat_ha.agent.adapters import guest_requests, nova_admin
 from heat_ha.agent.adapters import store as agent_store
 from heat_ha.cloud.model import ComputeService
@@ -19,10 +19,6 @@ from heat_ha.fencing.rules import guest_steps, guests
 # Looks and acts for one guest in a row, at most: look, ask Nova, shut out, look again, ask Nova,
 # put down.
 STEPS = 6
-
-# Seconds after which it is put down again that the images were looked at: while a policy waits for
-# it, and while nobody reads it.
-PUT_EVERY, PUT_SELDOM = guests.FRESH / 6, 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,23 +57,14 @@ class Task:
     region: Region
 
 
-def fence_of(entry: agent_store.Entry) -> guests.GuestFence | None:
-    """What is on record; None without anything, and where a later version wrote it."""
-    if entry.value is None:
-        return None
-    try:
-        return serialization.decode(guests.GuestFence, entry.value, 'a fence of a guest')
-    except exceptions.Unreadable:
-        # The agents of that version watch it.
-        return None
-
-
 class GuestWork:
     """One guest in one look."""
 
     def __init__(self, shell: Shell, task: Task) -> None:
         self._shell, self._task = shell, task
-        self._entry, self._fence = task.entry, fence_of(task.entry)
+        self._record = guest_record.GuestRecord(
+            shell.store, task.name, task.entry, shell.agent, shell.now
+        )
         self._server, _, self._host_id = task.name.partition(' ')
         self._placed: guests.Placed | None = None
         self._host = self._fence.host if self._fence is not None else ''
@@ -89,11 +76,14 @@ class GuestWork:
         self._shut_out: tuple[str, ...] = ()
         self._looked_at = 0.0
         self._held = ''
-        self._has_doubt = False
+
+    @property
+    def _fence(self) -> guests.GuestFence | None:
+        return self._record.fence
 
     def deal(self) -> None:
         """Look, decide and act until nothing is left to do now."""
-        if self._entry.value is not None and self._fence is None:
+        if self._record.is_unreadable:
             return
         asked = None
         try:
@@ -108,10 +98,13 @@ class GuestWork:
         except exceptions.CouldNotAsk:
             if self._opened is not None:
                 # It may have been seen that all is not as it was.
-                self._doubt()
+                self._record.doubt()
             asked = asked or self._wanted(self._task.asked)
-            self._wait_for(asked, 'the storage or Nova did not answer heat-ha-agent, or does not '
-                                  'let it look; its log says why')  # fmt: skip
+            self._record.wait_for(
+                asked, self._host,
+                'the storage or Nova did not answer heat-ha-agent, or does not let it look; its '
+                'log says why',
+            )  # fmt: skip
             raise
 
     def _place(self) -> guests.Wanted | None:
@@ -168,10 +161,14 @@ class GuestWork:
                     if not self._act(clients, asked):
                         return False
                 case guest_steps.Proved(clients):
-                    self._put_done(clients, asked)
+                    self._record.done(clients, asked, self._looked_at, self._listed)
                     return True
                 case guest_steps.Keep():
-                    self._keep(asked)
+                    # Nobody new is there, so that the next one is a question of its own.
+                    self._shell.empty.is_believed(
+                        self._task.name, 0.0, is_empty=False, now=self._shell.now()
+                    )
+                    self._record.keep(asked, self._looked_at, self._listed)
                     return True
                 case _:
                     self._end(step, asked)
@@ -184,26 +181,26 @@ class GuestWork:
         match step:
             case guest_steps.Refuse(reason, detail):
                 say(self._task.name, f'it is not shut out: {reason} ({detail})')
-                self._refuse(asked, reason)
+                self._record.refuse(asked, self._host, reason)
             case guest_steps.Wait(reason, detail):
                 say(self._task.name, f'waiting: {reason} ({detail})')
-                self._wait_for(asked, reason)
+                self._record.wait_for(asked, self._host, reason)
             case guest_steps.Doubt(reason, detail):
                 say(self._task.name, f'it is doubtful, and waiting: {reason} ({detail})')
-                self._doubt()
-                self._wait_for(asked, reason)
+                self._record.doubt()
+                self._record.wait_for(asked, self._host, reason)
             case guest_steps.Void(up_since):
                 assert fence is not None
                 say(self._task.name, 'its host has given a sign of life')
-                self._put(
+                self._record.put(
                     dataclasses.replace(fence, proved_for=(), is_void=True, up_since=up_since)
                 )
             case guest_steps.End(reason):
                 assert fence is not None
-                self._put(dataclasses.replace(fence, proved_for=(), is_over=True))
+                self._record.put(dataclasses.replace(fence, proved_for=(), is_over=True))
                 say(self._task.name, f'it is watched no longer: {reason}')
             case guest_steps.Forget():
-                self._shell.store.remove(guests.KIND, self._task.name, self._entry.version)
+                self._record.remove()
 
     def _look(self, asked: guests.Wanted | None) -> None:
         assert self._connection is not None
@@ -219,7 +216,7 @@ class GuestWork:
             return
         found = self._shell.nova.volumes_at(self._host)
         since, now = self._fence.written or 0.0, self._shell.now()
-        if not self._shell.empty.is_believed(self._host, since, found is None, now):
+        if not self._shell.empty.is_believed(self._task.name, since, found is None, now):
             raise exceptions.CouldNotAsk(
                 'nova', f'the servers on {self._host}', 'an empty list, not believed yet'
             )
@@ -243,21 +240,15 @@ class GuestWork:
         now = self._shell.nova.compute_services().get(self._host)
         if now is None or now != seen or not self._is_still_wanted(asked):
             self._shell.say(self._task.name, 'nothing is done: its host or the request has changed')
-            self._doubt()
+            self._record.doubt()
             return False
         # Before the first side effect (S4): who dies in between leaves the names of the clients.
-        self._put(self._intent(clients, asked, now))
+        self._record.put(self._intent(clients, asked, now))
         self._shell.say(self._task.name, f'is shut out from its volumes: {", ".join(clients)}')
         self._connection.shut_out(clients, self._storage.duration, self._task.name)
         self._shut_out = clients
         self._look(asked)
         return True
-
-    def _doubt(self) -> None:
-        """Let nobody rely on what was proved, before anything else is done in this look."""
-        self._has_doubt = True
-        if self._fence is not None and self._fence.is_watched and not self._fence.is_doubtful:
-            self._put(dataclasses.replace(self._fence, is_doubtful=True))
 
     def _intent(
         self, clients: tuple[str, ...], asked: guests.Wanted | None, service: ComputeService
@@ -292,65 +283,3 @@ class GuestWork:
             return True
         left = {one.request.request_id for one in self._shell.pending()}
         return set(asked.ids) <= left and not self._task.region.problem()
-
-    def _put_done(self, clients: tuple[str, ...], asked: guests.Wanted | None) -> None:
-        fence = self._fence
-        assert fence is not None
-        ids = (*fence.proved_for, *(asked.ids if asked is not None else ()))
-        self._put(
-            dataclasses.replace(
-                fence,
-                clients=clients,
-                proved_for=tuple(sorted(set(ids))),
-                refused='' if asked is not None else fence.refused,
-                waits='' if asked is not None else fence.waits,
-                at=fence.at or self._shell.now(),
-                until=min(self._listed[one] for one in clients),
-                seen_at=self._looked_at,
-                who=self._shell.agent,
-                is_doubtful=self._has_doubt,
-            )
-        )
-
-    def _keep(self, asked: guests.Wanted | None) -> None:
-        assert self._fence is not None
-        pause = PUT_SELDOM if asked is None else PUT_EVERY
-        fence, is_news = self._fence, False
-        if not self._has_doubt:
-            waits = fence.waits if asked is None else ''
-            is_news = fence.is_doubtful or fence.waits != waits
-            fence = dataclasses.replace(fence, waits=waits, is_doubtful=False)
-        if is_news or self._looked_at - fence.seen_at > pause:
-            until = min(self._listed[one] for one in fence.clients)
-            self._put(dataclasses.replace(fence, seen_at=self._looked_at, until=until))
-
-    def _refuse(self, asked: guests.Wanted | None, reason: str) -> None:
-        self._answer(asked, refused=reason, waits='', proved_for=())
-
-    def _wait_for(self, asked: guests.Wanted | None, reason: str) -> None:
-        self._answer(asked, refused='', waits=reason)
-
-    def _answer(self, asked: guests.Wanted | None, **changes: Any) -> None:
-        """Put down, once, what the policies that ask are to show."""
-        fence = self._fence or guests.GuestFence(self._server, self._host_id)
-        if asked is None:
-            return
-        changed = dataclasses.replace(fence, answers=asked.ids, **changes)
-        if changed == fence:
-            return
-        at = fence.seen_at if fence.at else self._shell.now()
-        self._put(
-            dataclasses.replace(
-                changed,
-                host=fence.host or self._host,
-                seen_at=at,
-                who=self._shell.agent,
-            )
-        )
-
-    def _put(self, fence: guests.GuestFence) -> None:
-        version = self._entry.version
-        self._entry = self._shell.store.put(
-            guests.KIND, self._task.name, serialization.encode(fence), version
-        )
-        self._fence = fence

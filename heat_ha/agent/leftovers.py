@@ -94,7 +94,8 @@ class Leftovers:
             if not lock.acquire(blocking=False):
                 return
             try:
-                self._deal(name, services, problem)
+                with self._clusters.in_use():
+                    self._deal(name, services, problem)
             finally:
                 lock.release()
         except (agent_store.Changed, exceptions.Unreadable):
@@ -153,15 +154,15 @@ class Leftovers:
         """Look at the images of all that is at the host, and then what Nova shows there."""
         assert seen.placed is not None
         question, host, connection = seen.question, seen.placed.host, self._connection(seen)
-        there = self._at(host) | {question.volume}
-        opened = connection.opened(sorted(there), _whom(question))
-        return dataclasses.replace(
-            seen,
-            now=self._now(),
-            opened=opened,
-            at_host=self._at(host),
-            listed=connection.listed(_whom(question)),
-        )
+        if seen.opened is None:
+            there = self._at(host) | {question.volume}
+            opened = connection.opened(sorted(there), _whom(question))
+            seen = dataclasses.replace(seen, looked_at=there, opened=opened, at_host=self._at(host))
+        else:
+            # Who has others open is known by now, and whoever comes after that is none of the dead.
+            again = connection.opened([question.volume], _whom(question))
+            seen = dataclasses.replace(seen, opened={**seen.opened, **again})
+        return dataclasses.replace(seen, now=self._now(), listed=connection.listed(_whom(question)))
 
     def _at(self, host: str) -> frozenset[str]:
         found = self._nova.volumes_at(host)

@@ -2,6 +2,7 @@
 """Clients for one stack's owner: the session that Heat would use, but with bounded calls."""
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -90,9 +91,10 @@ class StackClients:
             endpoint(resource, 'nova')[0], resource.context.project_id
         )
 
-    def given_up(self, server: str, volume: str) -> str:
+    def given_up(self, server: str, volume: str, is_over: threading.Event) -> str:
         """Called once a volume was taken from a server, before another one gets it.
 
+        :param is_over: set when the failover is left.
         :returns: what was done then in words, '' for nothing, as here.
         """
         return ''

@@ -8,6 +8,7 @@ the host, and for whoever else looks at the hosts, nothing changes.
 """
 
 import dataclasses
+import threading
 import time
 import typing
 import uuid
@@ -82,9 +83,9 @@ class _Clients:
     def __init__(self, policy: Any, of: clients.StackClients, hosts: compute_hosts.Looks) -> None:
         self._policy, self._of, self.hosts = policy, of, hosts
 
-    def given_up(self, server: str, volume: str) -> str:
+    def given_up(self, server: str, volume: str, is_over: threading.Event) -> str:
         """As ``clients.StackClients``."""
-        return leftovers.end(self._policy, self._of, server, volume)
+        return leftovers.end(self._policy, self._of, server, volume, is_over)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of, name)

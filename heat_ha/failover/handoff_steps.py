@@ -24,6 +24,7 @@ from heat_ha.failover import (
     attachment_poller,
     fence_step,
     former_holders,
+    leftovers,
     model,
     moves_under_way,
 )
@@ -187,18 +188,25 @@ class HandoffSteps:
         return reason
 
     def _acquire(self, step: model.Step, old: str | None, new: str) -> str:
-        handler, before = self._drivers[step.thing], ''
-        if step.thing is model.ThingKind.VOLUME and old not in (None, new):
-            before = self._services.given_up(old or '', step.target)
+        handler = self._drivers[step.thing]
+        former = leftovers.Former(self._services, self._plan(), step, self._is_abandoned)
+
+        def send() -> driver.Sent:
+            if former.settle():
+                # That may have taken some seconds.
+                self._check_ours()
+            return handler.acquire(step.target, new, step.detail or None)
+
         for _ in range(retry.MAX_REQUESTS):
             try:
-                done = self._until_done(
-                    step,
-                    lambda: self._next_acquire(step, old, new),
-                    lambda: handler.acquire(step.target, new, step.detail or None),
-                    service=handler.asked_of,
+                return former.told(
+                    self._until_done(
+                        step,
+                        lambda: self._next_acquire(step, old, new),
+                        send,
+                        service=handler.asked_of,
+                    )
                 )
-                return f'{before}; {done}' if before else done
             except _AtEarlierSuccessor:
                 # A request to attach it there has come through after it was seen as free. It is
                 # taken from there as before: what hinders that says nothing of the new active.
@@ -241,7 +249,9 @@ class HandoffSteps:
                     assert examine is not None
                     event = retry.Examined(examine())
                 case moves.Delete(reason, server):
-                    self._delete(server, reason)
+                    self._check_ours()
+                    LOG.info('plan %s deletes %s: %s', self._plan().plan_id, server, reason)
+                    self._former_holders.delete(server)
                     event = retry.Deleted()
                 case retry.Pause(seconds):
                     if step.kind is StepKind.ATTACH:
@@ -287,15 +297,6 @@ class HandoffSteps:
 
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
         return self._pollers.get(step.thing) if step.kind in MOVES else None
-
-    def _delete(self, server: str, reason: str) -> None:
-        self._check_ours()
-        reply, _ = self._services.nova.delete(server)
-        # By what was just seen of its host it may be deleted.
-        self._former_holders.vouch(server)
-        LOG.info(
-            'plan %s: deletion of %s %s: %s', self._plan().plan_id, server, reply.value, reason
-        )
 
     def _changes(self, step: model.Step) -> int:
         poller = self._poller_of(step)

@@ -6,6 +6,7 @@ elsewhere it has closed its volumes itself, or its host was fenced before. Witho
 failover goes on, and the new active's first write waits until Ceph's own time is over.
 """
 
+import threading
 import time
 import uuid
 from typing import Any
@@ -14,17 +15,58 @@ from oslo_log import log as logging
 
 from heat_ha.cloud import clients, clock
 from heat_ha.cloud import model as cloud
+from heat_ha.failover import model
 from heat_ha.failover.adapters import leftover_questions
 from heat_ha.fencing.rules import leftovers
 
 LOG = logging.getLogger(__name__)
 
-# Seconds for which an answer is waited for, and between two looks for it. An agent looks about
-# every 2 seconds, and asks Nova and Ceph several times.
+# Seconds for which an answer is waited for, and between two looks for it. An agent looks every
+# ``poll_interval``, 3 seconds by default, and asks Nova and Ceph several times.
 LIMIT, EVERY = 8.0, 0.2
 
 
-def end(policy: Any, services: clients.StackClients, server_id: str, volume: str) -> str:
+class Former:
+    """The guest that had a volume which is about to be attached to the next one, by one step."""
+
+    def __init__(
+        self,
+        services: clients.StackClients,
+        plan: model.Plan,
+        step: model.Step,
+        is_over: threading.Event,
+    ) -> None:
+        self._services, self._volume, self._is_over = services, step.target, is_over
+        self._server = plan.old.server if plan.old is not None else ''
+        is_volume = step.thing is model.ThingKind.VOLUME
+        is_moved = plan.new is not None and plan.new.server != self._server
+        # One that a switchover has stopped has closed its volumes in good order.
+        is_stopped = plan.cause is model.Cause.SWITCHOVER and any(
+            one.kind is model.StepKind.STOP_SERVER for one in plan.steps
+        )
+        self._is_asked = not (self._server and is_volume and is_moved) or is_stopped
+        self._answer = ''
+
+    def settle(self) -> bool:
+        """Have the storage forget it, the first time; whether that was asked for now."""
+        if self._is_asked:
+            return False
+        self._is_asked = True
+        self._answer = self._services.given_up(self._server, self._volume, self._is_over)
+        return True
+
+    def told(self, done: str) -> str:
+        """What was done for the step in words, with the answer in front."""
+        return f'{self._answer}; {done}' if self._answer else done
+
+
+def end(
+    policy: Any,
+    services: clients.StackClients,
+    server_id: str,
+    volume: str,
+    is_over: threading.Event,
+) -> str:
     """Ask the agents to shut out what is left of a server at a volume that was taken from it.
 
     It raises nothing: whoever waits for the volume must not wait for this.
@@ -37,14 +79,14 @@ def end(policy: Any, services: clients.StackClients, server_id: str, volume: str
             return ''
         if not server.host or services.hosts.state(server).state is not cloud.HostState.UP:
             return ''
-        return _ask(policy.context.project_id, server, volume)
+        return _ask(policy.context.project_id, server, volume, is_over)
     except Exception as exc:
         # Without agents there is no table, and Nova or the database may not answer just now.
         LOG.info('what is left of server %s is not asked about: %s', server_id, exc)
         return ''
 
 
-def _ask(project: str, server: cloud.Server, volume: str) -> str:
+def _ask(project: str, server: cloud.Server, volume: str, is_over: threading.Event) -> str:
     name = uuid.uuid4().hex
     until = clock.epoch() + LIMIT
     leftover_questions.ask(
@@ -52,8 +94,7 @@ def _ask(project: str, server: cloud.Server, volume: str) -> str:
     )
     try:
         deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            time.sleep(EVERY)
+        while time.monotonic() < deadline and not is_over.wait(EVERY):
             if answer := leftover_questions.answer(name):
                 return answer
         return 'no heat-ha-agent has said whether its former guest still has it open'

@@ -8,6 +8,7 @@ waits for 30 seconds until the watch of the dead client has timed out.
 
 import contextlib
 import dataclasses
+import errno
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -80,9 +81,18 @@ def connect(cluster: Cluster, timeout: float, **more: str) -> Any:
     return made
 
 
+class Denied(exceptions.CouldNotAsk):
+    """The monitors do not let this user do it."""
+
+
 def command(connection: Any, prefix: str, **more: Any) -> str:
-    """Have the monitors do something. :raises exceptions.CouldNotAsk: they refused it."""
+    """Have the monitors do something.
+
+    :raises exceptions.CouldNotAsk: they refused it, ``Denied``: to this user.
+    """
     code, out, detail = connection.mon_command(json.dumps({'prefix': prefix, **more}), b'')
+    if abs(code) in (errno.EACCES, errno.EPERM):
+        raise Denied('ceph', prefix, f'{detail} ({code})')
     if code:
         raise exceptions.CouldNotAsk('ceph', prefix, f'{detail} ({code})')
     return out.decode() if isinstance(out, bytes) else str(out)

@@ -5,10 +5,11 @@ One connection a cluster serves all guests. Calls have a limit of their own, and
 room that the fence of a whole host has.
 """
 
+import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from heat_ha import exceptions
@@ -20,6 +21,9 @@ T = TypeVar('T')
 # Seconds until a call is given up. Several of them and a question to Nova must come to their end
 # while a record counts (``guests.FRESH``).
 LIMIT = 10.0
+
+# Clients of one guest that are refused at once.
+AT_ONCE = 16
 
 # Seconds until it is tried again to connect to a cluster that cannot be connected to.
 AGAIN_AFTER = 10.0
@@ -77,19 +81,23 @@ class Connection:
 
         latest = time.monotonic() + self._limit - self._own_limit
 
-        def add(made: Any) -> None:
-            for client in clients:
-                if time.monotonic() > latest:
-                    # Whoever asked may have given it up, and the host be up by the time it is done.
-                    raise exceptions.CouldNotAsk('ceph', 'its blocklist', 'it took too long')
-                ceph.command(
-                    made, 'osd blocklist', blocklistop='add', addr=client, expire=float(seconds)
-                )
+        def add(made: Any, client: str) -> None:
+            if time.monotonic() > latest:
+                # Whoever asked may have given it up, and the host be up by the time it is done.
+                raise exceptions.CouldNotAsk('ceph', 'its blocklist', 'it took too long')
+            ceph.command(
+                made, 'osd blocklist', blocklistop='add', addr=client, expire=float(seconds)
+            )
+
+        def add_all(made: Any) -> None:
+            # The monitors put what comes at once down together, else one in about a second.
+            with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(lambda client: add(made, client), clients))
             # Each server of the storage has the entry before it serves anybody who knows of it.
             made.wait_for_latest_osdmap()
 
         self._listed_at = float('-inf')
-        self._ask('its blocklist', whom, add)
+        self._ask('its blocklist', whom, add_all)
         self._listed_at = float('-inf')
 
     def listed(self, whom: str) -> dict[str, float]:
@@ -123,18 +131,27 @@ class Connection:
         used: list[_Client] = []
         try:
             return deadline.call(lambda: self._work(work, used), self._limit, key, 1)
+        except ceph.Denied:
+            self._drop_old(used)
+            raise
         except exceptions.CouldNotAsk:
             # The cluster has answered.
             raise
         except Exception as exc:
-            is_denied = getattr(exc, 'errno', None) in ceph_images.DENIED
-            for client in used:
-                # What the user may do is known to a connection from its beginning. One that is new
-                # knows what the operator has changed.
-                if not is_denied or time.monotonic() - client.made_at > AGAIN_AFTER:
+            if getattr(exc, 'errno', None) in ceph_images.DENIED:
+                self._drop_old(used)
+            else:
+                for client in used:
                     self._drop(client)
             cause = f'{type(exc).__name__}: {exc}'[:200]
             raise exceptions.CouldNotAsk('ceph', what, cause) from exc
+
+    def _drop_old(self, used: list[_Client]) -> None:
+        # What the user may do is known to a connection from its beginning. One that is new knows
+        # what the operator has changed.
+        for client in used:
+            if time.monotonic() - client.made_at > AGAIN_AFTER:
+                self._drop(client)
 
     def _work(self, work: Callable[[Any], T], used: list[_Client]) -> T:
         client = self._enter()
@@ -169,6 +186,9 @@ class Connection:
     def _connect(self) -> _Client:
         if time.monotonic() - self._failed_at < AGAIN_AFTER:
             raise exceptions.CouldNotAsk('ceph', 'a connection', self._failure)
+        for one in list(self._dropped):
+            # One for which there was no room before.
+            self._shut_down_unused(one)
         with self._guard:
             left = len(self._dropped)
             if self._is_left:
@@ -217,7 +237,8 @@ class Connection:
         with contextlib.suppress(Exception):
             try:
                 deadline.call(end, self._limit, f'{self._settings} is left')
-            except deadline.NotBegun:
+            except (deadline.NotBegun, RuntimeError):
+                # No room, or no thread. It is tried again before the next one is made.
                 with self._guard:
                     client.calls = 0
                 raise
@@ -230,6 +251,7 @@ class Connections:
         self._fences, self._limit = fences, limit
         self._guard = threading.Lock()
         self._made: dict[ceph.Cluster, Connection] = {}
+        self._users = 0
 
     def of(self, host: str) -> tuple[guests.Storage, Connection | None]:
         """Where the images of a host's guests are: all of its entries with the driver count."""
@@ -254,6 +276,24 @@ class Connections:
         (cluster,) = clusters
         with self._guard:
             return storage, self._made.setdefault(cluster, Connection(cluster, self._limit))
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While this lasts, ``close_unused`` leaves no cluster."""
+        with self._guard:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._users -= 1
+
+    def close_unused(self) -> None:
+        """Leave all clusters, unless somebody says that they are in use."""
+        with self._guard:
+            is_used = self._users > 0
+        if not is_used:
+            self.close()
 
     def close(self) -> None:
         """Leave all clusters."""

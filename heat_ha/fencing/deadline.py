@@ -62,6 +62,8 @@ def call(work: Callable[[], T], seconds: float, whom: str, most: int = MOST_LEFT
     made.join(seconds)
     if not made.is_alive():
         with _guard:
-            _left[whom] = [thread for thread in _left[whom] if thread is not made]
+            _left[whom] = [thread for thread in _left.get(whom, ()) if thread is not made]
+            if not _left[whom]:
+                del _left[whom]
         return made.result()
     raise Over(f'no answer within {seconds:g} s')

@@ -75,7 +75,8 @@ class NovaAdmin:
                 ),
             )
             found += page
-            if len(page) < PAGE:
+            if not page:
+                # A page may be shorter than was asked for (max_limit).
                 return found
 
     def volumes_at(self, host: str) -> frozenset[str] | None:
@@ -138,6 +139,7 @@ class NovaAdmin:
             project,
             frozenset(one['id'] for one in _attached(found)),
             _moves(found, running),
+            getattr(found, 'OS-EXT-STS:vm_state', None) in ('deleted', 'soft-delete'),
         )
 
     def arriving(self) -> dict[str, str]:

@@ -296,8 +296,13 @@ def _kept(seen: Seen, fence: GuestFence) -> Step:
     placed = seen.placed
     if placed is not None and placed.host_id != fence.host_id:
         return Refuse(f'Nova shows the server at another host than before. {WHOLE_HOST}')
-    if placed is not None and placed.moves:
-        return Doubt(f'its guest may be on another host than Nova shows: {placed.moves}')
+    if placed is not None and placed.moves and not placed.is_going:
+        # It may be at the end of its way when it is deleted there, and nobody looks at that host.
+        return Refuse(
+            f'its guest may be on another host than Nova shows: {placed.moves}. {WHOLE_HOST}'
+        )
+    if placed is not None and placed.is_going:
+        return Doubt('Nova is deleting the server')
     if placed is not None and not placed.volumes <= set(fence.volumes):
         # The plan deletes the server, which frees its volumes. Until then it has these and no more.
         return Doubt('the server has other volumes by now')

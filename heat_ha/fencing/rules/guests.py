@@ -146,6 +146,7 @@ class Placed:
     :ivar host_id: the host as Nova shows it to the owner of the server.
     :ivar volumes: all that it has, a root volume too.
     :ivar moves: why its guest may be somewhere else, '' when nothing speaks for that.
+    :ivar is_going: whether Nova is deleting it, which moves its guest nowhere.
     """
 
     host: str
@@ -153,6 +154,7 @@ class Placed:
     project: str
     volumes: frozenset[str]
     moves: str = ''
+    is_going: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Seen:
     :ivar problem: why nothing can be concluded from what Nova shows (S2), or ''.
     :ivar opened: by volume, who has the images open of all that is at the host, and of the one that
         is asked about; None before it was looked at.
+    :ivar looked_at: the volumes of which that look was.
     :ivar at_host: the volumes of the servers on its host, and of those on their way to it or from
         it; asked after that look.
     :ivar shut_out: clients that Ceph was asked to refuse since.
@@ -71,6 +72,7 @@ class Seen:
     problem: str = ''
     storage: Storage = _NOT_LOOKED_UP
     opened: Mapping[str, Opened] | None = None
+    looked_at: frozenset[str] = frozenset()
     at_host: frozenset[str] = frozenset()
     shut_out: tuple[str, ...] = ()
     listed: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -132,16 +134,21 @@ def next_step(seen: Seen) -> Step:
         return Look()
     if asked.volume in seen.at_host:
         return Answer('a server of its host has the volume, or is on its way with it')
+    if seen.at_host - seen.looked_at:
+        return Wait('another volume has come to its host, of which nobody knows who has it open')
     image = seen.opened.get(asked.volume)
     if image is None:
         return Answer('it has no image of that name in the pool')
     left = guests.at_host(image.watchers, seen.storage.addresses)
+    if seen.shut_out:
+        # Who comes after the look at the host may have it by right.
+        left &= frozenset(seen.shut_out)
     if shared := left & _others(seen):
         return Answer('what is left at its host may serve others as well', min(shared))
     if not left and not seen.shut_out:
         return Answer('nobody at its former host has it open')
-    if left - set(seen.shut_out):
-        return ShutOut(tuple(sorted(left | set(seen.shut_out))))
+    if not seen.shut_out:
+        return ShutOut(tuple(sorted(left)))
     if left or any(one not in seen.listed for one in seen.shut_out):
         return Wait('the storage does not refuse it yet')
     return Answer('the storage refuses what was left of its former guest')
@@ -155,8 +162,6 @@ def _why_not(seen: Seen) -> Answer | Wait | None:
         return Answer('the server is of another project')
     if asked.volume in placed.volumes:
         return Wait('Nova still shows the volume at the server')
-    if placed.moves.startswith('a migration'):
-        return Answer(placed.moves)
     if service is None or service.is_forced_down or not service.is_up:
         return Answer('its former host does not answer')
     if seen.storage.trouble:

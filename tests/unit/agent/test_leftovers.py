@@ -12,7 +12,7 @@ from heat_ha.agent import leftovers as agent_leftovers
 from heat_ha.cloud.model import ComputeService
 from heat_ha.fencing import ceph_guests, inventory
 from heat_ha.fencing.rules import leftovers
-from tests.unit.agent.test_guest_fences import AT, ELSEWHERE, FENCES, H1, OLD, placed, storage
+from tests.unit.agent.guest_worlds import AT, ELSEWHERE, FENCES, H1, OLD, placed, storage
 from tests.unit.agent.worlds import store
 
 __all__ = ['storage', 'store']
@@ -83,6 +83,32 @@ def test_who_gets_the_volume_at_that_host_in_the_middle_is_not_refused(world, st
     world.ask()
     world.look()
     assert not storage.listed and 'has the volume' in world.answer()
+
+
+def test_a_client_of_a_volume_that_comes_in_between_is_left(world, storage):
+    # The kernel's: it is mapped at the host between the two questions to Nova.
+    storage.watchers['v8'], storage.lockers['v8'] = {OLD}, set()
+    world.at_host = [frozenset({'v7'}), frozenset({'v7', 'v8'})]
+    world.ask()
+    world.look()
+    assert world.answer() == '' and not storage.listed
+    world.look()
+    assert 'others' in world.answer() and not storage.listed
+
+
+def test_no_cluster_is_left_in_the_middle(world, storage):
+    real = world.nova.volumes_at
+
+    def asked(host):
+        world.clusters.close_unused()
+        return real(host)
+
+    world.nova.volumes_at = asked
+    world.ask()
+    world.look()
+    assert world.answer() and storage.made == 1
+    world.clusters.close_unused()
+    assert storage.open == 0
 
 
 def test_a_client_that_others_have_as_well_is_left(world, storage):

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a policy asks what is left of a dead guest, and that it waits for no answer for long."""
 
+import dataclasses
+import threading
 import time
 import types
 
 import pytest
 
 from heat_ha.cloud.model import Host, HostState, Server, ServerStatus
-from heat_ha.failover import leftovers
+from heat_ha.failover import leftovers, model
 from heat_ha.failover.adapters import leftover_questions
+from tests.unit.failover import worlds
 
+IS_OVER = threading.Event()
 POLICY = types.SimpleNamespace(context=types.SimpleNamespace(project_id='p1'))
 
 
@@ -46,7 +50,7 @@ def end(status=ServerStatus.SHUTOFF, host='hash-1', state=HostState.UP):
         nova=types.SimpleNamespace(server=lambda one: Server(one, status, host)),
         hosts=types.SimpleNamespace(state=lambda _server: Host(state, '')),
     )
-    return leftovers.end(POLICY, services, 's1', 'v1')
+    return leftovers.end(POLICY, services, 's1', 'v1', IS_OVER)
 
 
 @pytest.mark.parametrize('status', [ServerStatus.SHUTOFF, ServerStatus.ERROR])
@@ -90,3 +94,50 @@ def test_a_database_that_fails_holds_nothing_up(table, monkeypatch):
 
     monkeypatch.setattr(leftover_questions, 'ask', no_table)
     assert end() == ''
+
+
+def test_a_failover_that_is_left_waits_no_longer(table, monkeypatch):
+    monkeypatch.setattr(leftovers, 'EVERY', 20.0)
+    IS_OVER.set()
+    began = time.monotonic()
+    try:
+        assert 'no heat-ha-agent' in end() and time.monotonic() - began < 10
+    finally:
+        IS_OVER.clear()
+
+
+def former(quiesce=model.Quiesce.NONE, thing=model.ThingKind.VOLUME, **changes):
+    asked = []
+
+    def given_up(*what):
+        asked.append(what[:2])
+        return 'nobody has it open'
+
+    group = (worlds.candidate('a'), worlds.candidate('b'))
+    plan = worlds.plan(worlds.seen(group, volumes=('v1',), quiesce=quiesce))
+    step = dataclasses.replace(plan.step('attach:v1'), thing=thing)
+    services = types.SimpleNamespace(given_up=given_up)
+    plan = dataclasses.replace(plan, **changes)
+    return leftovers.Former(services, plan, step, IS_OVER), asked
+
+
+@pytest.mark.parametrize('quiesce', list(model.Quiesce))
+def test_the_storage_is_asked_once_before_the_first_request(quiesce):
+    one, asked = former(quiesce)
+    assert one.told('done') == 'done'
+    assert one.settle() and not one.settle() and asked == [('server-a', 'v1')]
+    assert one.told('done') == 'nobody has it open; done'
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'old': None},
+        {'new': worlds.holder('a')},
+        {'thing': 'a later kind'},
+        {'cause': model.Cause.SWITCHOVER, 'quiesce': model.Quiesce.STOP},
+    ],
+)
+def test_where_nothing_can_be_left_the_storage_is_not_asked(changes):
+    one, asked = former(**changes)
+    assert not one.settle() and not asked and one.told('done') == 'done'

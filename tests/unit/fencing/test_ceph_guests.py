@@ -203,6 +203,7 @@ def test_an_entry_that_was_given_up_is_not_made_later(cluster, connection):
 
 
 def test_of_many_clients_none_is_refused_after_the_time_is_over(cluster, monkeypatch):
+    monkeypatch.setattr(ceph_guests, 'AT_ONCE', 1)
     slow, real = ceph_guests.Connection(ceph.Cluster(), 0.6), cluster.mon_command
 
     def command(*args):
@@ -239,3 +240,34 @@ def test_shutdowns_that_take_long_and_end_are_over(cluster, connection, monkeypa
     until(lambda: cluster.open == 0)
     until(lambda: not connection._dropped)
     assert look(connection) == {}
+
+
+def test_shutdowns_for_which_there_was_no_room_are_made_up_for(cluster, connection, monkeypatch):
+    def full(*_args, **_more):
+        raise deadline.NotBegun('4 calls of before have not ended')
+
+    real = deadline.call
+    for _ in range(deadline.MOST_LEFT):
+        cluster.answers = [ImageError(errno.ESHUTDOWN, 'the client is refused')]
+        monkeypatch.setattr(
+            deadline,
+            'call',
+            lambda work, *more: (full if 'is left' in more[1] else real)(work, *more),
+        )
+        fails(connection)
+    assert cluster.open == deadline.MOST_LEFT
+    monkeypatch.setattr(deadline, 'call', real)
+    assert look(connection) == {} and cluster.open == 1
+
+
+def test_what_the_user_may_ask_the_monitors_by_now_is_seen_by_a_new_connection(
+    cluster, connection, monkeypatch
+):
+    cluster.code = -errno.EACCES
+    with pytest.raises(exceptions.CouldNotAsk, match='access denied'):
+        connection.listed('s1')
+    assert cluster.open == 1
+    monkeypatch.setattr(ceph_guests, 'AGAIN_AFTER', 0.0)
+    with pytest.raises(exceptions.CouldNotAsk, match='access denied'):
+        connection.listed('s1')
+    assert cluster.open == 0

@@ -98,7 +98,11 @@ def test_the_executor_moves_what_it_knows_by_the_contract_alone(monkeypatch, tar
     plan = worlds.plan(world)
     nova = types.SimpleNamespace(server=lambda server: Server(server, ServerStatus.ACTIVE))
     steps = handoff_steps.HandoffSteps(
-        types.SimpleNamespace(nova=nova), lambda: plan, lambda: None, {}, None
+        types.SimpleNamespace(nova=nova, given_up=lambda *_of: ''),
+        lambda: plan,
+        lambda: None,
+        {},
+        None,
     )
     with steps.pool(plan.steps):
         for kind in (StepKind.DETACH, StepKind.ATTACH):

@@ -177,8 +177,9 @@ def test_what_is_proved_is_kept_while_a_policy_waits():
     ('placed', 'kind'),
     [
         (dataclasses.replace(PLACED, host_id='hash-2'), Refuse),
+        (dataclasses.replace(PLACED, moves='a migration of the server is running'), Refuse),
         # These may pass, or be the end of the server, which frees its volumes.
-        (dataclasses.replace(PLACED, moves='a migration of the server is running'), Doubt),
+        (dataclasses.replace(PLACED, moves='the server is in state deleted', is_going=True), Doubt),
         (dataclasses.replace(PLACED, volumes=frozenset({'v1', 'v2'})), Doubt),
     ],
 )

@@ -23,7 +23,9 @@ def opened(*watchers, lockers=(), **others):
     return {'v1': Opened(frozenset(watchers), frozenset(lockers)), **found}
 
 
-SEEN = Seen(NOW, ASKED, PLACED, HOST, storage=Storage((AT,), WEEK))
+SEEN = Seen(
+    NOW, ASKED, PLACED, HOST, storage=Storage((AT,), WEEK), looked_at=frozenset({'v1', 'v7'})
+)
 DONE = {'shut_out': (DEAD,), 'listed': {DEAD: NOW + WEEK}}
 
 
@@ -37,8 +39,8 @@ def test_what_a_dead_guest_has_left_is_shut_out_and_that_is_the_answer():
     assert 'refuses what was left' in step(opened=opened(), **DONE).text
     assert isinstance(step(opened=opened(DEAD), **DONE), Wait)
     assert isinstance(step(opened=opened(), shut_out=(DEAD,)), Wait)
-    # One that was not there at the first look.
-    assert step(opened=opened(ALSO), **DONE) == ShutOut((DEAD, ALSO))
+    # Who comes after the look at the whole host may have it by right.
+    assert 'refuses what was left' in step(opened=opened(ALSO), **DONE).text
 
 
 def test_where_nothing_is_left_nothing_is_done():
@@ -54,7 +56,6 @@ def test_where_nothing_is_left_nothing_is_done():
         ({'placed': dataclasses.replace(PLACED, host_id='hash-2')}, 'does not show the server'),
         ({'placed': dataclasses.replace(PLACED, host='')}, 'does not show the server'),
         ({'placed': dataclasses.replace(PLACED, project='p2')}, 'another project'),
-        ({'placed': dataclasses.replace(PLACED, moves='a migration of it is running')}, 'running'),
         ({'service': None}, 'does not answer'),
         ({'service': dataclasses.replace(HOST, is_up=False)}, 'does not answer'),
         ({'service': dataclasses.replace(HOST, is_forced_down=True)}, 'does not answer'),
@@ -75,14 +76,15 @@ def test_what_is_not_done_says_why_and_names_no_host(changes, word):
     'changes',
     [
         {'placed': dataclasses.replace(PLACED, volumes=frozenset({'v1'}))},
+        # Its images were not looked at: its client may be that of the kernel.
+        {'at_host': frozenset({'v8'}), 'opened': opened(DEAD)},
         {'problem': 'cut off'},
         {'question': dataclasses.replace(ASKED, until=NOW - 1)},
         {'question': dataclasses.replace(ASKED, answer='done')},
     ],
 )
 def test_what_may_pass_or_is_over_is_left(changes):
-    assert isinstance(step(**changes), Wait)
-    assert isinstance(step(**changes, opened=opened(DEAD)), Wait)
+    assert isinstance(step(**{'opened': opened(DEAD)} | changes), Wait)
 
 
 def test_a_question_that_nobody_takes_away_is_removed():
@@ -101,7 +103,7 @@ def test_nothing_is_shut_out_but_clients_that_serve_nobody_at_a_host_that_answer
         (True, False), (True, False), ('', 'blind'), (True, False),
         ((), (DEAD,), (DEAD, ELSEWHERE), (ELSEWHERE,), (DEAD, ALSO)),
         ((), (DEAD,), (ALSO,), (ELSEWHERE,)),
-        (frozenset(), frozenset({'v1'}), frozenset({'v7'})),
+        (frozenset(), frozenset({'v1'}), frozenset({'v7'}), frozenset({'v8'})),
         (True, False),
     ):  # fmt: skip
         count += 1
@@ -112,8 +114,8 @@ def test_nothing_is_shut_out_but_clients_that_serve_nobody_at_a_host_that_answer
         )  # fmt: skip
         if isinstance(found, ShutOut):
             shut += 1
-            new = set(found.clients) - ({DEAD} if done else set())
-            assert new and new <= set(guests.at_host(clients, (AT,))) - set(other)
+            assert set(found.clients) <= set(guests.at_host(clients, (AT,))) - set(other)
+            assert not done
             assert placed is PLACED and up and not (forced or problem or over)
-            assert 'v1' not in at_host
-    assert count == 5 * 2**4 * 5 * 4 * 3 * 2 and shut
+            assert not at_host & {'v1', 'v8'}
+    assert count == 5 * 2**4 * 5 * 4 * 4 * 2 and shut
