@@ -37,6 +37,7 @@ AT_ONCE = 3
 NAME ?=
 RUNS ?=
 SEED ?=
+REAL ?=
 
 -include lab/lab.mk
 
@@ -115,8 +116,12 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 	$(BIN)/sphinx-build -q -E -W --keep-going -b html releasenotes/source releasenotes/build/html
 	@echo "doc/build/html/index.html releasenotes/build/html/index.html"
 
-demo: dev lab-one ## Show a failover on the real cloud, with its figures; KEEP=1 keeps the stack.
-	$(BIN)/python -m demo.run
+# Guests without KVM take their time.
+IS_REAL = $(filter-out 0,$(REAL))
+DEMO_LAB = $(if $(IS_REAL),lab-real,lab-one)
+demo: export HEAT_HA_PATIENCE ?= $(if $(IS_REAL),2,1)
+demo: dev $(DEMO_LAB) ## Show a failover on the real cloud; KEEP=1 keeps the stack; REAL=1: guests write.
+	$(BIN)/python -m $(if $(IS_REAL),demo.real,demo.run)
 
 # That of the regions needs both, and so do all of them together; downtime has real guests.
 # All but one of them need the lab, and one of these both of its regions.

@@ -2,15 +2,11 @@
 """Who brings a writer back in the benchmark ``downtime``, and what happens to it before."""
 
 import contextlib
-import os
 import pathlib
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from typing import Any
-
-import yaml
 
 from bench import masakari
 from lab.client import agents, hosts, real_data, real_hosts, rescue_templates, stacks, waiting
@@ -78,7 +74,7 @@ class Crash(Failure):
 
     @contextlib.contextmanager
     def strike(self, pair: 'Way') -> Iterator[None]:
-        os.kill(real_hosts.guest_of(pair.active), signal.SIGKILL)
+        real_hosts.crash(pair.active)
         yield
 
 
@@ -208,18 +204,11 @@ class Ours(Way):
             yield
             return
         agents.clear()
-        entries = {host: real_hosts.fence_settings(host) for host in real_hosts.names()}
         with tempfile.TemporaryDirectory() as name:
-            path = pathlib.Path(name, 'fencing.yaml')
-            path.write_text(yaml.safe_dump({'hosts': entries}))
-            self._agent = agents.Agent(
-                pathlib.Path(name), 'agent-1', {'fencing_file': path, **self.options}
-            )
-            try:
-                self._agent.start()
+            folder = pathlib.Path(name)
+            options = {'fencing_file': real_hosts.fencing_file(folder), **self.options}
+            with agents.running(folder, options) as self._agent:
                 yield
-            finally:
-                self._agent.stop()
 
     def act(self) -> None:
         if self._agent is not None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo, `make demo`: a stopped server, a real alarm, a failover, twice, with figures."""
+"""The demo, `make demo`: failovers by a real alarm, with figures; REAL=1: of guests that write."""

@@ -7,17 +7,14 @@ turned into a signal by the template's own Aodh alarm. The last line on stdout i
 
 import argparse
 import contextlib
-import json
 import os
 import pathlib
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from demo import scene, screen, watching
+from demo import scene, screen, stage, watching
 from lab.client import access, stacks, storage, waiting
 
 GROUP, POLICY = 'server_group', 'server_failover_policy'
@@ -27,10 +24,6 @@ ALARM_LIMIT = 120.0
 
 # Seconds for all that the policies do then; the replacement is most of it.
 FAILOVER_LIMIT = 300.0
-
-CLIENT = 'OS_CLIENT_CONFIG_FILE=.lab/clouds.yaml .lab/venv/bin/openstack --os-cloud demo'
-
-Found = TypeVar('Found')
 
 
 class Demo:
@@ -48,26 +41,8 @@ class Demo:
 
     def create(self) -> None:
         """Create the stack and say what is in it."""
-        found = self.cloud.orchestration.get(f'/stacks/{self.stack.name}')
-        assert found.status_code == 404, (
-            f'there is a stack {self.stack.name} already. Choose another name with --name, or:\n'
-            f'  {CLIENT} stack delete --yes --wait {self.stack.name}'
-        )
         begin = time.monotonic()
-        with self._shown.waiting(f'creating the stack {self.stack.name}') as show:
-            self.stack.create(wait=False)
-
-            def look() -> bool:
-                stack = _answer(self.stack.show)
-                found = _answer(lambda: self.stack.resources(depth=0))
-                if stack is None or found is None:
-                    return False
-                done = [r for r in found if r['resource_status'] == 'CREATE_COMPLETE']
-                show(f'{len(done)} of {len(found)} resources')
-                assert stack['stack_status'] != 'CREATE_FAILED', stack['stack_status_reason']
-                return bool(stack['stack_status'] == 'CREATE_COMPLETE')
-
-            waiting.until(look, f'{self.stack.name} is created', seconds=300, every=1.0)
+        stage.create(self.stack, self._shown)
         self.volume = self.stack.output('volume')
         self._group = watching.Group(self.stack, GROUP)
         active = self._policy()['active_server']
@@ -94,8 +69,8 @@ class Demo:
         self.cloud.compute.stop_server(old)
         with self._shown.scenes() as show:
             while True:
-                policy = _answer(self._policy) or policy
-                members = _answer(self._members) or ()
+                policy = stage.answer(self._policy) or policy
+                members = stage.answer(self._members) or ()
                 plan = policy['plan'] if _is_of(policy['plan'], stopped) else None
                 now = time.time()
                 show(
@@ -112,13 +87,6 @@ class Demo:
                     return self._figures(lines[0], plan, stopped)
                 self._check(policy, plan, now - stopped)
                 time.sleep(0.5)
-
-    def delete(self) -> None:
-        """Delete the stack and wait for it."""
-        if not self.stack.id:
-            return
-        with self._shown.waiting(f'deleting the stack {self.stack.name}'):
-            self.stack.delete()
 
     # --- looks -------------------------------------------------------------------------------
 
@@ -181,14 +149,6 @@ def _is_of(plan: dict[str, Any] | None, stopped: float) -> bool:
     return plan is not None and scene.seconds_since_1970(plan['created']) > stopped
 
 
-def _answer(look: Callable[[], Found]) -> Found | None:
-    try:
-        return look()
-    except (*access.NO_ANSWER, AssertionError):
-        # A service that is being restarted, or is busy. The next look shows it.
-        return None
-
-
 # --- what is said at the end ----------------------------------------------------------------
 
 
@@ -203,18 +163,18 @@ def sentence(number: int, figures: dict[str, Any]) -> str:
 
 def how_to_look(name: str) -> str:
     """The commands with which to look around in a stack that is kept."""
-    show = f'{CLIENT} stack resource show {name} {POLICY}'
+    show = f'{stage.CLIENT} stack resource show {name} {POLICY}'
     dot = 'import json, sys; print(json.load(sys.stdin)["attributes"]["plan"]["graphviz"])'
     return '\n'.join(
         (
             f'The stack {name} is kept. To look around:',
-            f'  {CLIENT} stack list',
-            f'  {CLIENT} stack event list --follow --nested-depth 2 {name}',
+            f'  {stage.CLIENT} stack list',
+            f'  {stage.CLIENT} stack event list --follow --nested-depth 2 {name}',
             f'  {show}',
             'The last plan as Graphviz:',
             f"  {show} -f json | .venv/bin/python -c '{dot}'",
             'To delete it:',
-            f'  {CLIENT} stack delete --yes --wait {name}',
+            f'  {stage.CLIENT} stack delete --yes --wait {name}',
         )
     )
 
@@ -226,6 +186,7 @@ def run(options: argparse.Namespace, shown: screen.Screen) -> dict[str, Any]:
     """Show the failovers and return the figures. :raises AssertionError: see fail_over."""
     demo = Demo(options.name, shown)
     is_kept = options.keep
+    stage.need_free(demo.stack)
     try:
         demo.create()
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -250,7 +211,7 @@ def run(options: argparse.Namespace, shown: screen.Screen) -> dict[str, Any]:
         if is_kept and demo.stack.id:
             shown.say('\n' + how_to_look(options.name))
         else:
-            demo.delete()
+            stage.delete(demo.stack, shown)
     return {
         'demo': 'failover',
         'stack': options.name,
@@ -275,24 +236,8 @@ def main() -> int:
         help='keep the stack and say how to look around (KEEP=1)',
     )
     options = parser.parse_args()
-    if not (access.LAB / 'env.json').exists():
-        print('There is no cloud to show it on. Start it: make lab-one', file=sys.stderr)
-        return 2
-    # Told to end, the demo cleans up as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        figures = run(options, screen.Screen())
-    except KeyboardInterrupt:
-        print('\nInterrupted; the stack is deleted.', file=sys.stderr)
-        return 130
-    except AssertionError as exc:
-        print(f'\nThe demo did not get to its end: {exc}', file=sys.stderr)
-        return 1
-    except access.NO_ANSWER as exc:
-        print(f'\nThe cloud does not answer (make lab-status): {exc}', file=sys.stderr)
-        return 1
-    print(json.dumps(figures), flush=True)
-    return 1 if figures['violations'] else 0
+    figures, code = stage.play(lambda: run(options, screen.Screen()), 'make lab-one')
+    return 1 if figures.get('violations') else code
 
 
 if __name__ == '__main__':

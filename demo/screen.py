@@ -30,11 +30,15 @@ class Screen:
         self._console.print(text, markup=False)
 
     @contextlib.contextmanager
-    def waiting(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Say what is waited for; the function that is given says how far it is."""
+    def waiting(self, text: str, *, only_live: bool = False) -> Iterator[Callable[[str], None]]:
+        """Say what is waited for; the function that is given says how far it is.
+
+        :param only_live: how far it is changes all the time: nothing of it is for a log.
+        """
         if not self._console.is_terminal:
             self.say(text)
-            yield _changes(lambda more: self.say(f'  {more}'))
+            say = _changes(lambda more: self.say(f'  {more}'))
+            yield (lambda _more: None) if only_live else say
             return
         with self._console.status(text) as status:
             yield lambda more: status.update(f'{text}: {more}')
@@ -47,6 +51,11 @@ class Screen:
             return
         with rich.live.Live(console=self._console, auto_refresh=False) as live:
             yield lambda seen: live.update(_drawn(seen), refresh=True)
+
+
+def timed(since: float, text: str) -> str:
+    """A line with the seconds since the fault."""
+    return f'{since:7.1f} s  {text}'
 
 
 def _changes(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -87,7 +96,7 @@ class _Lines:
             self._tell(seen.since, f'group: {group}')
 
     def _tell(self, since: float, text: str) -> None:
-        self._say(f'{since:7.1f} s  {text}')
+        self._say(timed(since, text))
 
 
 def _trouble(status: str) -> str:

@@ -149,6 +149,16 @@ class Agent:
                 self.kill()
 
 
+@contextlib.contextmanager
+def running(folder: pathlib.Path, options: Mapping[str, Any]) -> Iterator[Agent]:
+    """One agent that runs during the body; ``folder`` keeps its log."""
+    one = Agent(folder, 'agent-1', options)
+    try:
+        yield one.start()
+    finally:
+        one.stop()
+
+
 def notify(host: str, is_forced_down: bool, age: float = 0.0, times: int = 1) -> None:
     """Notify the agents, as Nova does, that somebody has set or cleared ``forced_down``.
 

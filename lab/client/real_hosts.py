@@ -5,10 +5,13 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
+
+import yaml
 
 from lab.client import access, hosts, waiting
 
@@ -58,6 +61,13 @@ def fence_settings(host: str) -> dict[str, Any]:
     }
 
 
+def fencing_file(folder: pathlib.Path) -> pathlib.Path:
+    """A fencing file with the storage of each host."""
+    path = folder / 'fencing.yaml'
+    path.write_text(yaml.safe_dump({'hosts': {host: fence_settings(host) for host in names()}}))
+    return path
+
+
 def until_active(cloud: Any, server: str) -> None:
     """Wait until a server is ACTIVE. :raises AssertionError: it failed, or takes too long."""
 
@@ -102,8 +112,14 @@ def guests(host: str) -> list[int]:
 
 def guest_of(server: str) -> int:
     """The process of a server's guest. :raises AssertionError: it has none, or several."""
-    (found,) = [pid for pid in _emulators() if server in _words(pid)]
-    return found
+    found = [pid for pid in _emulators() if server in _words(pid)]
+    assert len(found) == 1, f'the guest of {server} has the processes {found}, and not one'
+    return found[0]
+
+
+def crash(server: str) -> None:
+    """End the guest of a server at once, as when its QEMU crashes."""
+    os.kill(guest_of(server), signal.SIGKILL)
 
 
 def _words(pid: int) -> list[str]:
@@ -132,8 +148,9 @@ def _namespace(pid: int) -> str:
 @contextlib.contextmanager
 def cut(host: str, link: str = '') -> Iterator[None]:
     """A host without a link (management, storage, guests) or without all, during the body."""
-    hosts.run_lab('cut', host, *(['--link', link] if link else []))
     try:
+        # Inside: who is interrupted here may have cut it already.
+        hosts.run_lab('cut', host, *(['--link', link] if link else []))
         yield
     finally:
         hosts.run_lab('heal', host)

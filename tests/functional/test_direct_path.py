@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the crash of a guest to the failover without an alarm; needs ``make lab-real``."""
 
-import os
-import signal
-
 import pytest
 
 from lab.client import agents, real_hosts, storage, waiting
@@ -37,7 +34,7 @@ def test_a_guest_that_crashes_fails_over_without_an_alarm(make_stack, agent):
     real_hosts.until_active(stack.cloud, standby)
     assert stack.attribute(POLICY, 'history') == [] and not heard(agent, 'signalled')
 
-    os.kill(real_hosts.guest_of(old), signal.SIGKILL)
+    real_hosts.crash(old)
 
     def has_moved():
         return storage.holder(stack.cloud, stack.output('volume')) == standby

@@ -4,20 +4,14 @@
 It needs ``make lab-real``. The truth is what lies on the volume and on the guests' consoles.
 """
 
-import os
-import signal
-
 import pytest
-import yaml
 
-from lab.client import agents, hosts, real_data, real_hosts, rescue_templates, storage, waiting
+from lab.client import agents, hosts, real_data, real_hosts, real_pairs, rescue_templates, waiting
 from lab.client import real_writers as writers
 from lab.real.guest import build
 
 pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures('bindings')]
 
-# Seconds until a member that is to be replaced has become another one.
-REPLACED_WITHIN = 300
 # Milliseconds for which Ceph counts with a client that has died.
 WATCH = 30_000
 # Milliseconds between two records of a guest that nothing happens to, on a busy machine.
@@ -34,10 +28,7 @@ def consoles():
 def fencing_file(tmp_path, admin):
     """A fencing file with the storage of each host; afterwards every host is as it was."""
     agents.clear()
-    path = tmp_path / 'fencing.yaml'
-    entries = {host: real_hosts.fence_settings(host) for host in real_hosts.names()}
-    path.write_text(yaml.safe_dump({'hosts': entries}))
-    yield path
+    yield real_hosts.fencing_file(tmp_path)
     real_hosts.make_whole(admin)
 
 
@@ -59,45 +50,8 @@ def agent(make_agent):
     return make_agent()
 
 
-class Pair:
-    """A stack of two guests, and the volume that the active one writes to."""
-
-    def __init__(self, stack, consoles, policy):
-        self.stack, self.policy = stack, policy
-        self.written = real_data.Written(stack.output('volume'), consoles)
-        self.active = stack.attribute(policy, 'active_server')
-
-    def until_handed_over(self, group):
-        """Wait until another server writes and the policy is done. :returns: that server."""
-        old = self.active
-
-        def has_moved():
-            found = storage.holder(self.stack.cloud, self.written.volume)
-            return found not in (None, old) and found
-
-        new = waiting.until(has_moved, f'{old} has not got the volume any more', seconds=180)
-        self.written.until_by(new)
-        waiting.until(
-            lambda: self.stack.attribute(self.policy, 'state') == 'ready',
-            'the policy is ready',
-            seconds=REPLACED_WITHIN,
-            every=1,
-        )
-        assert self.stack.attribute(self.policy, 'active_server') == new
-        assert len(self.stack.members(group)) == 2 and old not in self.stack.servers()
-        return new
-
-    def assert_handed_over_once(self, new):
-        report = self.written.report()
-        assert not report.faults, report.faults
-        assert [run.writer.by for run in report.runs] == [self.active, new]
-        # Its first write waits for nobody's watch to time out, which takes 30 seconds.
-        (one,) = report.interruptions
-        assert one.until_acknowledged - one.milliseconds < 10_000
-
-
 def until_writing(stack, consoles, policy='failover'):
-    pair = Pair(stack, consoles, policy)
+    pair = real_pairs.Pair(stack, consoles, policy)
     pair.written.until_by(pair.active)
     return pair
 
@@ -105,7 +59,7 @@ def until_writing(stack, consoles, policy='failover'):
 def test_a_guest_that_crashes_fails_over_by_its_alarm(make_stack, consoles, admin):
     stack = make_stack('failover_pair.yaml', real_hosts.parameters())
     pair = until_writing(stack, consoles, 'server_failover_policy')
-    os.kill(real_hosts.guest_of(pair.active), signal.SIGKILL)
+    real_hosts.crash(pair.active)
     new = pair.until_handed_over('server_group')
     pair.assert_handed_over_once(new)
     real_hosts.until_nothing_is_left(stack.servers())
@@ -185,7 +139,7 @@ def test_the_dead_client_of_a_crashed_guest_holds_up_nobodys_first_write(
 ):
     stack = make_stack('failover_storage_fence.yaml', real_hosts.parameters())
     pair = until_writing(stack, consoles)
-    os.kill(real_hosts.guest_of(pair.active), signal.SIGKILL)
+    real_hosts.crash(pair.active)
     waiting.until(
         lambda: admin.compute.get_server(pair.active).status == 'SHUTOFF',
         'Nova knows that the guest has died',
@@ -219,7 +173,7 @@ def test_scripts_of_software_configs_hand_a_file_system_over(make_stack, console
     stack = make_stack(
         'failover_quiesce_activate.yaml', real_hosts.parameters() | scripts | {'image': image}
     )
-    pair = Pair(stack, consoles, 'failover')
+    pair = real_pairs.Pair(stack, consoles, 'failover')
     other = next(server for server in stack.servers() if server != pair.active)
     pair.written.until_by(pair.active)
     stack.signal('failover', {'action': 'switchover', 'member': other})
