@@ -12,13 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from oslo_log import log as logging
-
 from heat_ha.cloud import clients
 from heat_ha.cloud import model as cloud
 from heat_ha.failover.rules import moves, server_rules
-
-LOG = logging.getLogger(__name__)
 
 # Seconds for which an answer about a host counts. Nova accepts a request to detach only while it
 # takes the host for up, and then no deletion leaves the guest running. So where a thing is free so
@@ -82,12 +78,6 @@ class FormerHolders:
             return judge(*self._old)
         server, host, _sight = look(self._services, server_id)
         return judge(server, host)
-
-    def delete(self, server: str) -> None:
-        """Delete a server, which by what was just seen of its host may be done."""
-        reply, _ = self._services.nova.delete(server)
-        self.vouch(server)
-        LOG.info('deletion of server %s: %s', server, reply.value)
 
     def vouch(self, server: str) -> None:
         """Put down that the server's host was just seen to be up, or confirmed down."""

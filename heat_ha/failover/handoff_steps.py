@@ -190,23 +190,16 @@ class HandoffSteps:
     def _acquire(self, step: model.Step, old: str | None, new: str) -> str:
         handler = self._drivers[step.thing]
         former = leftovers.Former(self._services, self._plan(), step, self._is_abandoned)
-
-        def send() -> driver.Sent:
-            if former.settle():
-                # That may have taken some seconds.
-                self._check_ours()
-            return handler.acquire(step.target, new, step.detail or None)
-
+        attach = functools.partial(handler.acquire, step.target, new, step.detail or None)
         for _ in range(retry.MAX_REQUESTS):
             try:
-                return former.told(
-                    self._until_done(
-                        step,
-                        lambda: self._next_acquire(step, old, new),
-                        send,
-                        service=handler.asked_of,
-                    )
+                done = self._until_done(
+                    step,
+                    lambda: self._next_acquire(step, old, new),
+                    lambda: former.before(attach, self._check_ours),
+                    service=handler.asked_of,
                 )
+                return former.told(done)
             except _AtEarlierSuccessor:
                 # A request to attach it there has come through after it was seen as free. It is
                 # taken from there as before: what hinders that says nothing of the new active.
@@ -249,9 +242,7 @@ class HandoffSteps:
                     assert examine is not None
                     event = retry.Examined(examine())
                 case moves.Delete(reason, server):
-                    self._check_ours()
-                    LOG.info('plan %s deletes %s: %s', self._plan().plan_id, server, reason)
-                    self._former_holders.delete(server)
+                    self._delete(server, reason)
                     event = retry.Deleted()
                 case retry.Pause(seconds):
                     if step.kind is StepKind.ATTACH:
@@ -298,6 +289,15 @@ class HandoffSteps:
     def _poller_of(self, step: model.Step) -> attachment_poller.AttachmentPoller | None:
         return self._pollers.get(step.thing) if step.kind in MOVES else None
 
+    def _delete(self, server: str, reason: str) -> None:
+        self._check_ours()
+        reply, _ = self._services.nova.delete(server)
+        # By what was just seen of its host it may be deleted.
+        self._former_holders.vouch(server)
+        LOG.info(
+            'plan %s: deletion of %s %s: %s', self._plan().plan_id, server, reply.value, reason
+        )
+
     def _changes(self, step: model.Step) -> int:
         poller = self._poller_of(step)
         return poller.changes(step.target) if poller is not None else 0
@@ -312,11 +312,10 @@ class HandoffSteps:
         poller = self._poller_of(step)
         if poller is None:
             self._is_abandoned.wait(seconds)
-        elif is_moving:
-            # Cinder changes a volume's state a moment after its attachment.
-            poller.wait(step.target, known, seconds)
         else:
-            poller.wait(step.target, known, max(seconds, POLLED_LOOK))
+            # Cinder changes a volume's state a moment after its attachment.
+            least = 0.0 if is_moving else POLLED_LOOK
+            poller.wait(step.target, known, max(seconds, least))
 
 
 def _in_change(plan: model.Plan, thing: model.ThingKind) -> list[str]:

@@ -9,7 +9,8 @@ failover goes on, and the new active's first write waits until Ceph's own time i
 import threading
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from oslo_log import log as logging
 
@@ -18,6 +19,8 @@ from heat_ha.cloud import model as cloud
 from heat_ha.failover import model
 from heat_ha.failover.adapters import leftover_questions
 from heat_ha.fencing.rules import leftovers
+
+T = TypeVar('T')
 
 LOG = logging.getLogger(__name__)
 
@@ -47,13 +50,16 @@ class Former:
         self._is_asked = not (self._server and is_volume and is_moved) or is_stopped
         self._answer = ''
 
-    def settle(self) -> bool:
-        """Have the storage forget it, the first time; whether that was asked for now."""
-        if self._is_asked:
-            return False
-        self._is_asked = True
-        self._answer = self._services.given_up(self._server, self._volume, self._is_over)
-        return True
+    def before(self, request: Callable[[], T], check_ours: Callable[[], None]) -> T:
+        """Have the storage forget it, the first time, and then send the request.
+
+        :param check_ours: asked between the two, for the first may have taken some seconds.
+        """
+        if not self._is_asked:
+            self._is_asked = True
+            self._answer = self._services.given_up(self._server, self._volume, self._is_over)
+            check_ours()
+        return request()
 
     def told(self, done: str) -> str:
         """What was done for the step in words, with the answer in front."""

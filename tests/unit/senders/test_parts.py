@@ -81,7 +81,8 @@ def test_alerts_of_one_body_with_different_hosts_have_none():
     assert of(alertmanager(one, alert('firing'))) == (None, None)
     # What asks for nothing says nothing of what another alert asks for.
     assert of(alertmanager(one, {**another, 'status': 'resolved'})) == (None, 'web-1')
-    assert of(alertmanager({**one, 'status': 'resolved'})) == (None, None)
+    # An all-clear is of the alarm that named the host.
+    assert of(alertmanager({**one, 'status': 'resolved'})) == (None, 'web-1')
 
 
 def unhealthy(*members):
