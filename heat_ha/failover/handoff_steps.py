@@ -314,8 +314,7 @@ class HandoffSteps:
             self._is_abandoned.wait(seconds)
         else:
             # Cinder changes a volume's state a moment after its attachment.
-            least = 0.0 if is_moving else POLLED_LOOK
-            poller.wait(step.target, known, max(seconds, least))
+            poller.wait(step.target, known, seconds if is_moving else max(seconds, POLLED_LOOK))
 
 
 def _in_change(plan: model.Plan, thing: model.ThingKind) -> list[str]:

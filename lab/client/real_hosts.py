@@ -145,11 +145,16 @@ def _namespace(pid: int) -> str:
         return ''
 
 
+# The hosts that were cut off since they were last brought back into service.
+_were_cut: set[str] = set()
+
+
 @contextlib.contextmanager
 def cut(host: str, link: str = '') -> Iterator[None]:
     """A host without a link (management, storage, guests) or without all, during the body."""
     try:
         # Inside: who is interrupted here may have cut it already.
+        _were_cut.add(host)
         hosts.run_lab('cut', host, *(['--link', link] if link else []))
         yield
     finally:
@@ -254,6 +259,12 @@ def make_whole(admin: Any) -> None:
     """Bring every host back into service, whatever was done to it."""
     for verb in ('start', 'thaw', 'heal'):
         hosts.run_lab(verb, *names())
+    for host in sorted(_were_cut):
+        # It may have lost its libvirt, which hears nothing of a process that waits for its broker
+        # (keepalive), and then hangs at the next guest without a word to Nova.
+        for verb in ('kill', 'start'):
+            hosts.run_lab(verb, f'nova-compute-{host}')
+    _were_cut.clear()
     for entry in blocklisted():
         command = ['ceph', '-c', facts()['ceph']['conf'], '--id', 'heat-ha']
         subprocess.run([*command, 'osd', 'blocklist', 'rm', entry], check=True, timeout=60)
