@@ -193,13 +193,9 @@ class HandoffSteps:
         attach = functools.partial(handler.acquire, step.target, new, step.detail or None)
         for _ in range(retry.MAX_REQUESTS):
             try:
-                done = self._until_done(
-                    step,
-                    lambda: self._next_acquire(step, old, new),
-                    lambda: former.before(attach, self._check_ours),
-                    service=handler.asked_of,
-                )
-                return former.told(done)
+                look = functools.partial(self._next_acquire, step, old, new)
+                send = functools.partial(former.before, attach, self._check_ours)
+                return former.told(self._until_done(step, look, send, service=handler.asked_of))
             except _AtEarlierSuccessor:
                 # A request to attach it there has come through after it was seen as free. It is
                 # taken from there as before: what hinders that says nothing of the new active.
