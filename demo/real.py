@@ -45,7 +45,7 @@ DOWN_WITHIN = 60.0
 # Ceph waits for half a minute.
 FORGOTTEN_WITHIN = 60.0
 # Nova looks once a minute for guests whose servers were deleted.
-REMOVED_WITHIN = 180.0
+REMOVED_WITHIN = 120.0
 
 # Seconds between two looks at the volume.
 PERIOD = 1.0
