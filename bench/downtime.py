@@ -40,6 +40,7 @@ GOALS = {'ours_over_bare': 1.3, 'ours_over_peer': 0.5}
 WORDS = {
     'bare': 'script that knows all',
     'ours': 'heat-ha',
+    'ours_one_guest': 'heat-ha, one guest',
     'peer': 'Masakari, no waits',
     'peer_defaults': 'Masakari, defaults',
     'stock': 'stock Heat',

@@ -221,6 +221,39 @@ class Ours(Way):
         )  # fmt: skip
 
 
+class OursOneGuest(Ours):
+    """A FailoverPolicy with ``fencing: storage``, told by what monitors the service in the guest.
+
+    Of a host that does not answer only that guest is shut out. It begins when Nova shows the host
+    as down, as nothing else says that it is silent.
+    """
+
+    name = 'ours_one_guest'
+    options = {'sources': 'services_api,webhook', 'confirm': 'services_api+webhook'}
+
+    def __init__(self, admin: Any, cloud: Any, failure: Failure, consoles: real_data.Consoles):
+        super().__init__(admin, cloud, failure, consoles)
+        self.stack.template = stacks.EXAMPLES / 'failover_storage_fence.yaml'
+        self._policy = 'failover'
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        agents.clear()
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            options = {'fencing_file': real_hosts.fencing_file(folder), **self.options}
+            with agents.running(folder, options):
+                yield
+
+    def act(self) -> None:
+        if self.failure.is_of_host:
+            waiting.until(
+                lambda: hosts.service_of(self.admin, self.host)['state'] == 'down',
+                f'{self.host} is down', every=PERIOD,
+            )  # fmt: skip
+        self.stack.signal('replace', {'member': self.active})
+
+
 class Masakari(Way):
     """Masakari with the smallest waits that it allows, told by what its monitors send."""
 
@@ -279,4 +312,4 @@ class StockHeat(Way):
         self.stack.update(real_hosts.parameters(), wait=False)
 
 
-WAYS: tuple[type[Way], ...] = (Script, Ours, Masakari, MasakariDefaults, StockHeat)
+WAYS: tuple[type[Way], ...] = (Script, Ours, OursOneGuest, Masakari, MasakariDefaults, StockHeat)

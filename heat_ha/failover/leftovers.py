@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Having the storage forget a dead guest before its volume is given to the next one.
 
-Only where the policy has ``fencing: storage``, for a guest that does not run on a host that does:
-elsewhere it has closed its volumes itself, or its host was fenced before. Without an answer the
-failover goes on, and the new active's first write waits until Ceph's own time is over.
+Only where the policy has ``fencing: storage``, in a failover, for a guest on a host that is up: in
+a switchover it has closed its volumes itself, and a host that is down was fenced before. Without an
+answer the failover goes on, and the new active's first write waits until Ceph's own time is over.
+For a server that Nova shows as running the failover waits for no answer.
 """
 
 import threading
@@ -28,6 +29,9 @@ LOG = logging.getLogger(__name__)
 # ``poll_interval``, 3 seconds by default, and asks Nova and Ceph several times.
 LIMIT, EVERY = 8.0, 0.2
 
+# The states of a server whose guest may have died, with Nova knowing of it or not yet.
+_MAY_BE_DEAD = (cloud.ServerStatus.SHUTOFF, cloud.ServerStatus.ERROR, cloud.ServerStatus.ACTIVE)
+
 
 class Former:
     """The guest that had a volume which is about to be attached to the next one, by one step."""
@@ -43,11 +47,9 @@ class Former:
         self._server = plan.old.server if plan.old is not None else ''
         is_volume = step.thing is model.ThingKind.VOLUME
         is_moved = plan.new is not None and plan.new.server != self._server
-        # One that a switchover has stopped has closed its volumes in good order.
-        is_stopped = plan.cause is model.Cause.SWITCHOVER and any(
-            one.kind is model.StepKind.STOP_SERVER for one in plan.steps
-        )
-        self._is_asked = not (self._server and is_volume and is_moved) or is_stopped
+        # In a switchover it has closed its volumes in good order.
+        is_well = plan.cause is model.Cause.SWITCHOVER
+        self._is_asked = not (self._server and is_volume and is_moved) or is_well
         self._answer = ''
 
     def before(self, request: Callable[[], T], check_ours: Callable[[], None]) -> T:
@@ -81,23 +83,33 @@ def end(
     """
     try:
         server = services.nova.server(server_id)
-        if server.status not in (cloud.ServerStatus.SHUTOFF, cloud.ServerStatus.ERROR):
+        if server.status not in _MAY_BE_DEAD or not server.host:
             return ''
-        if not server.host or services.hosts.state(server).state is not cloud.HostState.UP:
+        if services.hosts.state(server).state is not cloud.HostState.UP:
             return ''
-        return _ask(policy.context.project_id, server, volume, is_over)
+        name = _ask(policy.context.project_id, server, volume)
+        if server.status is cloud.ServerStatus.ACTIVE:
+            # It may well have closed the volume itself: nobody waits, and the agents forget it.
+            return ''
+        return _answer(name, is_over)
     except Exception as exc:
         # Without agents there is no table, and Nova or the database may not answer just now.
         LOG.info('what is left of server %s is not asked about: %s', server_id, exc)
         return ''
 
 
-def _ask(project: str, server: cloud.Server, volume: str, is_over: threading.Event) -> str:
+def _ask(project: str, server: cloud.Server, volume: str) -> str:
+    """Put the question; returns its name."""
     name = uuid.uuid4().hex
     until = clock.epoch() + LIMIT
     leftover_questions.ask(
         leftovers.Question(name, project, server.server, server.host, volume, until)
     )
+    return name
+
+
+def _answer(name: str, is_over: threading.Event) -> str:
+    """Wait for the answer, and take the question away."""
     try:
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline and not is_over.wait(EVERY):

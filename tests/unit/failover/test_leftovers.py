@@ -65,7 +65,7 @@ def test_the_answer_is_the_reason_and_the_question_is_taken_away(table, status):
 @pytest.mark.parametrize(
     'change',
     [
-        {'status': ServerStatus.ACTIVE},
+        {'status': ServerStatus.OTHER},
         {'status': ServerStatus.GONE},
         {'status': ServerStatus.COULD_NOT_ASK},
         {'host': ''},
@@ -74,8 +74,12 @@ def test_the_answer_is_the_reason_and_the_question_is_taken_away(table, status):
         {'state': HostState.UNKNOWN},
     ],
 )
-def test_a_guest_that_runs_or_a_host_that_does_not_answer_is_not_asked_about(table, change):
+def test_a_server_that_changes_or_a_host_that_does_not_answer_is_not_asked_about(table, change):
     assert end(**change) == '' and not table.asked
+
+
+def test_nobody_waits_for_the_answer_about_a_server_that_runs_for_nova(table):
+    assert end(ServerStatus.ACTIVE) == '' and len(table.asked) == 1 and not table.taken_away
 
 
 def test_without_an_agent_it_goes_on_after_a_moment(table, monkeypatch):
@@ -138,6 +142,7 @@ def test_the_storage_is_asked_once_before_the_first_request(quiesce):
         {'old': None},
         {'new': worlds.holder('a')},
         {'thing': 'a later kind'},
+        {'cause': model.Cause.SWITCHOVER},
         {'cause': model.Cause.SWITCHOVER, 'quiesce': model.Quiesce.STOP},
     ],
 )
