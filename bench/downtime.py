@@ -34,6 +34,11 @@ NEEDS_REAL = True
 # Seconds until a way is given up, beside what it is known to wait.
 LIMIT = 180.0
 
+# heat-ha, by an alarm of the cloud and a fence of the whole host, and by a monitor of the service
+# and a fence of the one guest; and whom it is compared with.
+OURS = ('ours', 'ours_one_guest')
+PEERS = {'bare': 'the script', 'peer': 'the best peer'}
+
 # At most so many times as long as the script, and as the best of the peers.
 GOALS = {'ours_over_bare': 1.3, 'ours_over_peer': 0.5}
 
@@ -124,7 +129,7 @@ def summary(found: Sequence[Measured]) -> dict[str, Any]:
     cases = {name: case for name, case in cases.items() if case}
     ratios = {
         key: max((case[key] for case in cases.values() if key in case), default=None)
-        for key in GOALS
+        for key in (f'{way}_over_{whom}' for way in OURS for whom in PEERS)
     }
     worst = max(cases.values(), key=lambda c: c.get('ours_over_bare') or 0, default={})
     return {
@@ -152,17 +157,19 @@ def _case(found: Sequence[Measured]) -> dict[str, Any]:
             figures[f'{way}_why'] = why[:300]
         if faults := [fault for m in own for fault in m.faults]:
             figures[f'{way}_faults'] = faults[:3]
-    ours, bare = figures.get('ours_s'), figures.get('bare_s')
+    bare = figures.get('bare_s')
     # A peer that has destroyed the data is none to be compared with.
     peers = [
         figures[f'{way}_s']
         for way in ('peer', 'peer_defaults', 'stock')
         if figures.get(f'{way}_s') is not None and f'{way}_faults' not in figures
     ]
-    if ours is not None and bare:
-        figures['ours_over_bare'] = round(ours / bare, 3)
-    if ours is not None and peers:
-        figures['ours_over_peer'] = round(ours / min(peers), 3)
+    for way in OURS:
+        own = figures.get(f'{way}_s')
+        if own is not None and bare:
+            figures[f'{way}_over_bare'] = round(own / bare, 3)
+        if own is not None and peers:
+            figures[f'{way}_over_peer'] = round(own / min(peers), 3)
     return figures
 
 
@@ -188,17 +195,9 @@ def _cell(case: dict[str, Any], way: str) -> str:
 def verdicts(figures: dict[str, Any]) -> list[str]:
     """What the figures say, in sentences."""
     sentences = []
-    for key, goal in figures['goals'].items():
-        peer = 'the script' if key == 'ours_over_bare' else 'the best peer'
-        value = figures[key]
-        if value is None:
-            sentences.append(f'Nothing to say of heat-ha and {peer}.')
-            continue
-        word = 'holds' if goal['holds'] else 'is missed'
-        sentences.append(
-            f'heat-ha takes {value:.2f} times as long as {peer} at most; the goal, at most '
-            f'{goal["at_most"]}, {word}.'
-        )
+    for way in OURS:
+        for whom, peer in PEERS.items():
+            sentences.append(_verdict(figures, WORDS[way], f'{way}_over_{whom}', peer))
     for name, case in figures['cases'].items():
         for way, word in WORDS.items():
             if f'{way}_why' in case:
@@ -206,6 +205,18 @@ def verdicts(figures: dict[str, Any]) -> list[str]:
             if f'{way}_faults' in case:
                 sentences.append(f'{name}, {word}: {case[f"{way}_faults"][0]}')
     return sentences
+
+
+def _verdict(figures: dict[str, Any], who: str, key: str, peer: str) -> str:
+    value, goal = figures[key], figures['goals'].get(key)
+    if value is None:
+        return f'Nothing to say of {who} and {peer}.'
+    text = f'{who} takes {value:.2f} times as long as {peer} at most'
+    if goal is None:
+        return f'{text}.'
+    return (
+        f'{text}; the goal, at most {goal["at_most"]}, {"holds" if goal["holds"] else "is missed"}.'
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -48,6 +48,7 @@ def test_the_worst_ratio_counts_and_a_peer_that_destroys_the_data_is_none():
     found = [
         Measured('crash', 'bare', 10.0),
         Measured('crash', 'ours', 12.0),
+        Measured('crash', 'ours_one_guest', 11.0),
         Measured('crash', 'peer', 30.0),
         Measured('cut', 'bare', 2.0),
         Measured('cut', 'ours', 3.0),
@@ -56,6 +57,8 @@ def test_the_worst_ratio_counts_and_a_peer_that_destroys_the_data_is_none():
     ]
     figures = downtime.summary(found)
     assert figures['ours_over_bare'] == 1.5 and figures['ours_over_peer'] == 0.4
+    assert figures['ours_one_guest_over_bare'] == 1.1
+    assert any('heat-ha, one guest takes 1.10' in text for text in downtime.verdicts(figures))
     assert figures['goals']['ours_over_bare']['holds'] is False
     assert figures['goals']['ours_over_peer']['holds'] is True
     assert 'ours_over_peer' not in figures['cases']['cut']
