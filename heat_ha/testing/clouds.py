@@ -171,7 +171,7 @@ class FakeCloud:
 
     def given_up(self, server: str, volume: str, _is_over: object) -> str:
         """Say which server had it, and which one has it by now."""
-        return f'{server} had {volume}, and {self.holder(volume)} has it now'
+        return f'{server} had {volume}, and {self._volumes[volume].server} has it now'
 
     def attach(self, server_id: str, volume_id: str, device: str | None) -> tuple[cloud.Reply, str]:
         """Ask for a volume to be given to a server."""
