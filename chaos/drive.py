@@ -93,6 +93,8 @@ class Driver:
         self._begin = time.monotonic()
         self._quiet_since = self._begin
         self._last_stop = ''
+        # Whether a standby was named to have it replaced, and whether that is due once more.
+        self._has_mended = self._is_mend_due = False
 
     def drive(self, world: troubles.World, is_over: threading.Event) -> Outcome:
         """From before the first signal until all that was done to the stack is taken back."""
@@ -175,6 +177,9 @@ class Driver:
         old = self._before.plan
         if now.plan is None or (old and old.plan_id == now.plan.plan_id):
             return None
+        if self._has_mended and now.plan.cause is model.Cause.REPLACE_STANDBY:
+            # The failover comes after it.
+            return None
         return now.plan
 
     def _carrier(self, seen: model.Record) -> str | None:
@@ -205,8 +210,11 @@ class Driver:
                 may_alarm=time.monotonic() - self._begin < LAST_ALARM,
                 may_drop=self._member.shape.size > 1,
             )
-        elif self._member.shape.order is not None:
+        elif self._member.shape.order is not None and self._is_mend_due:
             wish = ways.to_mend(seen, self._failed())
+            self._has_mended = self._has_mended or wish is not None
+        # In turn with the alarm, which may do by then.
+        self._is_mend_due = wish is None
         what = dict(wish.body) if wish is not None else 'an alarm'
         self._say(f'run {run.number}: taken up by {what}, {seen.state.value}: {seen.reason}')
         outcome.take_ups += 1

@@ -68,11 +68,11 @@ def to_mend(seen: model.Record, failed: Collection[str]) -> Wish | None:
     """What is sent where no failover begins as no standby can take over; None for the alarm.
 
     An engine that died may have left all members failed for Heat. The event says what helps: a
-    signal with the name of one of them.
+    signal with the name of one of them, to the policy that replaces.
     """
     active = seen.active.member if seen.active is not None else ''
     lost = sorted(name for name in failed if name != active)
-    return Wish(POLICY, {'member': lost[0]}) if lost else None
+    return Wish(REPLACE, {'member': lost[0]}) if lost else None
 
 
 def _another(seen: model.Record, plan: model.Plan) -> model.MemberServer | None:

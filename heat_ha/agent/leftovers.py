@@ -23,9 +23,9 @@ from heat_ha.fencing.rules import guests, leftovers
 
 LOG = logging.getLogger(__name__)
 
-# Questions that are dealt with at once, and steps in a row for one: look, shut out, look again,
-# put down, and what came in between once more.
-AT_ONCE, STEPS = 8, 6
+# Questions that are dealt with at once, and of these such that nobody waits for; steps in a row for
+# one: look, shut out, look again, put down, and what came in between once more.
+AT_ONCE, ASIDE, STEPS = 8, 2, 6
 
 
 class Leftovers:
@@ -47,6 +47,7 @@ class Leftovers:
         self._locks, self._now = locks, now
         self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE + 1, 'leftovers')
         self._running: dict[str, concurrent.futures.Future[None]] = {}
+        self._aside: set[str] = set()
         self._look: concurrent.futures.Future[Any] | None = None
 
     def start(self, services: Mapping[str, ComputeService], problem: Callable[[], str]) -> None:
@@ -77,12 +78,21 @@ class Leftovers:
     ) -> list[concurrent.futures.Future[None]]:
         """Begin to deal with every question that nobody is at; what was begun."""
         self._running = {name: one for name, one in self._running.items() if not one.done()}
+        self._aside &= set(self._running)
         begun = []
-        for name in self._store.all(leftovers.KIND):
-            if name not in self._running:
-                one = self._pool.submit(self._deal_with, name, services, problem)
-                self._running[name] = one
-                begun.append(one)
+        asked = [one for one in map(_question_of, self._store.all(leftovers.KIND).values()) if one]
+        # A failover waits for the first of these.
+        for question in sorted(asked, key=lambda one: not one.is_awaited):
+            name = question.name
+            if name in self._running or not leftovers.is_due(question, self._now()):
+                continue
+            if not question.is_awaited:
+                if len(self._aside) >= ASIDE:
+                    continue
+                self._aside.add(name)
+            one = self._pool.submit(self._deal_with, name, services, problem)
+            self._running[name] = one
+            begun.append(one)
         return begun
 
     def _deal_with(
@@ -98,8 +108,8 @@ class Leftovers:
                     self._deal(name, services, problem)
             finally:
                 lock.release()
-        except (agent_store.Changed, exceptions.Unreadable):
-            # Somebody has taken it away; or a later version asks, and its agents answer.
+        except agent_store.Changed:
+            # Somebody has taken it away.
             return
         except Exception as exc:
             LOG.info('question %s is not answered now: %s', name, exc)
@@ -129,8 +139,11 @@ class Leftovers:
                 case leftovers.Answer(text, detail):
                     LOG.info('server=%s volume=%s %s (%s)',
                              question.server, question.volume, text, detail)  # fmt: skip
-                    answered = serialization.encode(dataclasses.replace(question, answer=text))
-                    self._store.put(leftovers.KIND, name, answered, entry.version)
+                    if question.is_awaited:
+                        done = serialization.encode(dataclasses.replace(question, answer=text))
+                        self._store.put(leftovers.KIND, name, done, entry.version)
+                    else:
+                        self._store.remove(leftovers.KIND, name, entry.version)
                     return
                 case leftovers.Forget():
                     self._store.remove(leftovers.KIND, name, entry.version)
@@ -176,6 +189,14 @@ class Leftovers:
         _storage, connection = self._clusters.of(seen.placed.host)
         assert connection is not None
         return connection
+
+
+def _question_of(entry: agent_store.Entry) -> leftovers.Question | None:
+    """None where a later version asks: its agents answer."""
+    try:
+        return serialization.decode(leftovers.Question, entry.value, 'a question')
+    except exceptions.Unreadable:
+        return None
 
 
 def _whom(question: leftovers.Question) -> str:

@@ -91,9 +91,10 @@ class StackClients:
             endpoint(resource, 'nova')[0], resource.context.project_id
         )
 
-    def given_up(self, server: str, volume: str, is_over: threading.Event) -> str:
+    def given_up(self, server: str, volume: str, successor: str, is_over: threading.Event) -> str:
         """Called once a volume was taken from a server, before another one gets it.
 
+        :param successor: the server that gets it.
         :param is_over: set when the failover is left.
         :returns: what was done then in words, '' for nothing, as here.
         """

@@ -83,9 +83,9 @@ class _Clients:
     def __init__(self, policy: Any, of: clients.StackClients, hosts: compute_hosts.Looks) -> None:
         self._policy, self._of, self.hosts = policy, of, hosts
 
-    def given_up(self, server: str, volume: str, is_over: threading.Event) -> str:
+    def given_up(self, server: str, volume: str, successor: str, is_over: threading.Event) -> str:
         """As ``clients.StackClients``."""
-        return leftovers.end(self._policy, self._of, server, volume, is_over)
+        return leftovers.end(self._policy, self._of, server, volume, successor, is_over)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._of, name)

@@ -45,8 +45,9 @@ class Former:
     ) -> None:
         self._services, self._volume, self._is_over = services, step.target, is_over
         self._server = plan.old.server if plan.old is not None else ''
+        self._successor = plan.new.server if plan.new is not None else ''
         is_volume = step.thing is model.ThingKind.VOLUME
-        is_moved = plan.new is not None and plan.new.server != self._server
+        is_moved = self._successor not in ('', self._server)
         # In a switchover it has closed its volumes in good order.
         is_well = plan.cause is model.Cause.SWITCHOVER
         self._is_asked = not (self._server and is_volume and is_moved) or is_well
@@ -59,7 +60,9 @@ class Former:
         """
         if not self._is_asked:
             self._is_asked = True
-            self._answer = self._services.given_up(self._server, self._volume, self._is_over)
+            self._answer = self._services.given_up(
+                self._server, self._volume, self._successor, self._is_over
+            )
             check_ours()
         return request()
 
@@ -73,6 +76,7 @@ def end(
     services: clients.StackClients,
     server_id: str,
     volume: str,
+    successor: str,
     is_over: threading.Event,
 ) -> str:
     """Ask the agents to shut out what is left of a server at a volume that was taken from it.
@@ -87,23 +91,27 @@ def end(
             return ''
         if services.hosts.state(server).state is not cloud.HostState.UP:
             return ''
-        name = _ask(policy.context.project_id, server, volume)
-        if server.status is cloud.ServerStatus.ACTIVE:
-            # It may well have closed the volume itself: nobody waits, and the agents forget it.
+        is_awaited = server.status is not cloud.ServerStatus.ACTIVE
+        if not is_awaited and services.nova.server(successor).host in ('', server.host):
+            # The agents would look while the next guest opens the volume at the same host.
             return ''
-        return _answer(name, is_over)
+        name = _ask(policy.context.project_id, server, volume, is_awaited=is_awaited)
+        # A guest that runs for Nova may well have closed the volume itself: nobody waits then.
+        return _answer(name, is_over) if is_awaited else ''
     except Exception as exc:
         # Without agents there is no table, and Nova or the database may not answer just now.
         LOG.info('what is left of server %s is not asked about: %s', server_id, exc)
         return ''
 
 
-def _ask(project: str, server: cloud.Server, volume: str) -> str:
+def _ask(project: str, server: cloud.Server, volume: str, *, is_awaited: bool) -> str:
     """Put the question; returns its name."""
     name = uuid.uuid4().hex
     until = clock.epoch() + LIMIT
     leftover_questions.ask(
-        leftovers.Question(name, project, server.server, server.host, volume, until)
+        leftovers.Question(
+            name, project, server.server, server.host, volume, until, is_awaited=is_awaited
+        )
     )
     return name
 

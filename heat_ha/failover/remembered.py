@@ -108,9 +108,10 @@ class RememberedSignals:
         """
         while True:
             before = resource_data.fresh(self._policy).get(_key(one))
-            if before is None and after is None:
+            if before is None:
+                # Somebody else has decided it.
                 return False
-            if before is not None and _asks_for_more(_of(before), one):
+            if _asks_for_more(_of(before), one):
                 return False
             if self._swap(one, before, after):
                 return True

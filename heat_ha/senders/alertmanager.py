@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Prometheus Alertmanager posts, and Grafana, which has its form and an older one."""
 
+import hashlib
+import json
 import re
 
 from heat_ha import exceptions, quoting
@@ -79,12 +81,27 @@ def _labelled_alert(sender: Sender, alert: Body) -> Alert:
         state = AlarmState.INSUFFICIENT_DATA
     if always_fires(labels):
         state = AlarmState.OK
+    member, host = parts.named(labels)
     return Alert(
         state,
-        *parts.named(labels),
+        member,
+        host,
         parts.text(labels, 'alertname'),
         parts.text(annotations, 'summary', 'description', 'message'),
+        labels=_digest(labels, host),
     )
+
+
+def _digest(labels: Body, host: str | None) -> str:
+    """What tells an alert from others of its rule: it is one for each set of labels.
+
+    Empty where its name and its host are all that it has, so that these alone name it.
+    """
+    more = {key for key, value in labels.items() if key != 'alertname' and value != host}
+    if not more:
+        return ''
+    text = json.dumps(labels, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def always_fires(labels: Body) -> bool:

@@ -29,7 +29,8 @@ class Alert:
 
     ``host`` is what an alert that names no server has to say of one: a name that a guest may
     have, or that of something else, such as a hypervisor or who looked. ``is_one``: its sender has
-    one state for all that has this name, and may name a host only while that is sick.
+    one state for all that has this name, and may name a host only while that is sick. ``labels``
+    stands for what else tells it from others of its name, in each of its states.
     """
 
     state: AlarmState
@@ -40,6 +41,7 @@ class Alert:
     is_repeat: bool = False
     was_ok: bool = False
     is_one: bool = False
+    labels: str = ''
 
     @property
     def source(self) -> str:
@@ -47,8 +49,11 @@ class Alert:
 
         It is empty without a name: many a sender may say something of one host.
         """
-        is_of_host = bool(self.name) and self.host is not None and not self.is_one
-        return quoting.shorten(f'{self.name} of {self.host}' if is_of_host else self.name)
+        if not self.name:
+            return ''
+        is_of_host = self.host is not None and not self.is_one
+        text = quoting.shorten(f'{self.name} of {self.host}' if is_of_host else self.name)
+        return f'{text} ({self.labels})' if self.labels else text
 
 
 @dataclasses.dataclass(frozen=True)

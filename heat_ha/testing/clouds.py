@@ -169,7 +169,7 @@ class FakeCloud:
             self.requests.append(('detach', volume_id, server_id))
             return self._reply()
 
-    def given_up(self, server: str, volume: str, _is_over: object) -> str:
+    def given_up(self, server: str, volume: str, _successor: str, _is_over: object) -> str:
         """Say which server had it, and which one has it by now."""
         return f'{server} had {volume}, and {self._volumes[volume].server} has it now'
 

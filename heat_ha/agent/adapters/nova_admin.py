@@ -249,7 +249,10 @@ def _attached(server: Any) -> Iterable[Any]:
 # The states in which the guest of a server is at its host, if it is anywhere, and the tasks that do
 # not change that.
 _AT_HOST = ('active', 'paused', 'stopped', 'suspended')
-_STAYS = (None, '', 'powering-off', 'powering-on', 'deleting', 'rebooting', 'rebooting_hard')
+_STAYS = (
+    None, '', 'powering-off', 'powering-on', 'deleting', 'soft-deleting', 'rebooting',
+    'rebooting_hard',
+)  # fmt: skip
 
 # How Nova calls a migration that has ended.
 _ENDED = ('completed', 'confirmed', 'done', 'error', 'failed', 'cancelled', 'reverted')

@@ -392,7 +392,7 @@ def _failover(
         return Refuse('the group has no member, and none is made for it: raise its size first')
     outdated = later.outdated(seen, later.longest_wait(seen.limits))
     if outdated is not None:
-        return Refuse(outdated)
+        return outdated if isinstance(outdated, later.Remember) else Refuse(outdated)
     held = limited.of_active(seen)
     if held is not None:
         return held if isinstance(held, later.Remember) else Refuse(held)
@@ -477,7 +477,9 @@ def _no_successor(reasons: Mapping[str, str], seen: model.Observation) -> str:
     """Why nobody takes over, with what brings a standby back where waiting does not."""
     text = '; '.join(f'{name}: {why}' for name, why in reasons.items()) or 'the group is empty'
     text = f'no standby can take over, so the active stays ({text})'
-    lost = later.lost_standbys(seen)
+    # Who is kept for a look only has its successor already.
+    kept = standbys.leaving(seen.record)
+    lost = [name for name in later.lost_standbys(seen) if name not in kept]
     if not lost:
         return text
     if seen.chained is None:

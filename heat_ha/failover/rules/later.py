@@ -127,8 +127,10 @@ def without_successor(reason: str, seen: model.Observation) -> Remember | None:
     return Remember(reason, until=FOR_HEAT) if is_passing else None
 
 
-def outdated(seen: model.Observation, longest: float) -> str | None:
+def outdated(seen: model.Observation, longest: float) -> 'str | Remember | None':
     """Why a kept signal about the active is over because it is older than so many seconds, or None.
+
+    It is kept on where Nova does not say how the active is (S2).
 
     ``Remember.until`` ends what is decided and has to wait again. While the policy is paused, or a
     failover is open, nothing is decided, so what it says may be long past. An active that is seen
@@ -140,9 +142,21 @@ def outdated(seen: model.Observation, longest: float) -> str | None:
     age = (seen.now - datetime.datetime.fromisoformat(one.came)).total_seconds()
     if age <= longest:
         return None
+    if _is_not_answered(seen):
+        return Remember('Nova does not say how the active is', until=age + FOR_HEAT)
     return (
         f'it has waited for more than {longest:.0f} s, and the active is not seen to be down: send '
         'it again if it still holds'
+    )
+
+
+def _is_not_answered(seen: model.Observation) -> bool:
+    """Whether nobody could say just now whether the active runs."""
+    active = seen.record.active
+    return any(
+        c.server is not None and c.server.status is ServerStatus.COULD_NOT_ASK
+        for c in seen.candidates
+        if standbys.is_active(c.member, active)
     )
 
 

@@ -105,13 +105,14 @@ class GuestFence:
 def proof(found: GuestFence | None, request: Request, written: float | None, now: float) -> str:
     """Why a server cannot write to its volumes any more, '' when that is not proved.
 
-    Invariant (S1): not empty only for a fence that answers this very request, of the server on that
-    very host, of all of its volumes, while the entries hold for some time yet, an agent has looked
-    at the images just now, and the host has given no sign of life since.
+    Invariant (S1): not empty only for a fence that answers this very request while it stands, for
+    agents ask Nova where the server is only then; of the server on that very host, of all of its
+    volumes, while the entries hold for some time yet, an agent has looked at the images just now,
+    and the host has given no sign of life since.
 
     :param written: when the host's record in Nova was written last, as it is shown now.
     """
-    if found is None or not found.is_watched or found.refused:
+    if found is None or not found.is_watched or found.refused or request.until < now:
         return ''
     if found.is_void or found.is_doubtful:
         return ''

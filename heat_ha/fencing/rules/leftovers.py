@@ -21,8 +21,8 @@ from heat_ha.fencing.rules.guests import Opened, Placed, Storage
 # The kind of a question in the agents' table.
 KIND = 'leftover'
 
-# Seconds after its end at which a question that nobody has taken away is removed.
-KEPT_FOR = 600.0
+# Seconds after its end at which a question is removed that its failover has not taken away.
+KEPT_FOR = 60.0
 
 _NOT_LOOKED_UP = Storage()
 
@@ -35,6 +35,7 @@ class Question:
     :ivar project: of the stack that asks.
     :ivar host: the host that the guest was on, as Nova shows it to the server's owner.
     :ivar until: Unix time; later nobody waits for it, and nothing is done for it.
+    :ivar is_awaited: whether a failover waits for the answer.
     :ivar answer: what was done or why not, '' until then; it names neither hosts nor addresses.
     """
 
@@ -46,6 +47,7 @@ class Question:
     host: str
     volume: str
     until: float
+    is_awaited: bool = True
     answer: str = ''
 
 
@@ -122,7 +124,7 @@ def next_step(seen: Seen) -> Step:
     that host. So it serves nobody who has anything by Nova's word (S2, S5, S7).
     """
     asked = seen.question
-    if seen.now > asked.until + KEPT_FOR:
+    if is_over(asked, seen.now):
         return Forget()
     if asked.answer or seen.now > asked.until:
         return Wait('')
@@ -134,6 +136,9 @@ def next_step(seen: Seen) -> Step:
         return Look()
     if asked.volume in seen.at_host:
         return Answer('a server of its host has the volume, or is on its way with it')
+    if seen.looked_at - {asked.volume} - seen.at_host:
+        # Nova shows servers without volumes where a cell does not answer in time.
+        return Wait('Nova shows fewer volumes at its host than just before')
     if seen.at_host - seen.looked_at:
         return Wait('another volume has come to its host, of which nobody knows who has it open')
     image = seen.opened.get(asked.volume)
@@ -152,6 +157,16 @@ def next_step(seen: Seen) -> Step:
     if left or any(one not in seen.listed for one in seen.shut_out):
         return Wait('the storage does not refuse it yet')
     return Answer('the storage refuses what was left of its former guest')
+
+
+def is_over(asked: Question, now: float) -> bool:
+    """Whether nobody will take it away any more."""
+    return now > asked.until + (KEPT_FOR if asked.is_awaited else 0.0)
+
+
+def is_due(asked: Question, now: float) -> bool:
+    """Whether an agent has something to do about it."""
+    return is_over(asked, now) or not (asked.answer or now > asked.until)
 
 
 def _why_not(seen: Seen) -> Answer | Wait | None:

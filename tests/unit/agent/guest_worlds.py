@@ -107,7 +107,7 @@ class World:
         return entry.value and serialization.decode(guests.GuestFence, entry.value, 'x')
 
     def proof(self, number='r1', server='s1', volumes=('v1',), host=H1):
-        request = guests.Request(number, 'plan', server, host, volumes, 0.0)
+        request = guests.Request(number, 'plan', server, host, volumes, self.now + 1)
         return guests.proof(self.record(server, host), request, 5.0, self.now)
 
 

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import dataclasses
+import threading
 import types
 
 import pytest
@@ -48,8 +49,8 @@ class World:
         assert len(name) <= 64
         return types.SimpleNamespace(acquire=lambda blocking: self.is_free, release=lambda: None)
 
-    def ask(self, name='q1', until=8.0, project='p1'):
-        question = leftovers.Question(name, project, 's1', H1, 'v1', self.now + until)
+    def ask(self, name='q1', until=8.0, project='p1', **more):
+        question = leftovers.Question(name, project, 's1', H1, 'v1', self.now + until, **more)
         self.store.put(leftovers.KIND, name, serialization.encode(question), 0)
 
     def look(self):
@@ -127,6 +128,7 @@ def test_a_client_that_others_have_as_well_is_left(world, storage):
         {'is_free': False},
         # The cell of the host is left out.
         {'at_host': [None]},
+        {'at_host': [frozenset({'v7'}), frozenset()]},
     ],
 )
 def test_what_may_pass_is_tried_again(world, storage, change):
@@ -182,3 +184,30 @@ def test_a_question_of_a_later_version_is_left_alone(world, storage):
     world.store.put(leftovers.KIND, 'q1', value | {'version': 99}, 1)
     world.look()
     assert not storage.listed
+
+
+def test_a_question_that_nobody_waits_for_is_forgotten_with_its_answer(world, storage):
+    world.ask(is_awaited=False)
+    world.look()
+    assert world.answer() is None and set(storage.listed) == {OLD}
+
+
+def test_those_that_nobody_waits_for_take_no_room_of_the_others(world, storage):
+    ends, real = threading.Event(), world.nova.placed
+
+    def slow(server):
+        ends.wait(20)
+        return real(server)
+
+    world.nova.placed = slow
+    for number in range(9):
+        world.ask(f'aside-{number}', is_awaited=False)
+    world.agent.look(world.services, lambda: '')
+    world.ask('awaited')
+    begun = world.agent.look(world.services, lambda: '')
+    assert len(begun) == 1 and len(world.agent._running) == 1 + agent_leftovers.ASIDE
+    ends.set()
+    concurrent.futures.wait(begun, 20)
+    # All are about one volume here, of which one question at a time is put to the storage.
+    world.look()
+    assert world.answer('awaited')

@@ -44,7 +44,7 @@ def test_a_person_brings_to_the_active_what_is_left_over():
 def test_a_person_has_a_standby_replaced_that_an_engine_left_failed():
     # All of them are, the active too: that one is never named, for it would be replaced.
     wish = ways.to_mend(STOPPED, ['a', 'c', 'b'])
-    assert (wish.resource, wish.body) == (ways.POLICY, {'member': 'b'})
+    assert (wish.resource, wish.body) == (ways.REPLACE, {'member': 'b'})
     assert ways.to_mend(STOPPED, ['a']) is None and ways.to_mend(STOPPED, []) is None
 
 

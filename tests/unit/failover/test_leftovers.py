@@ -45,12 +45,14 @@ def table(monkeypatch):
     return made
 
 
-def end(status=ServerStatus.SHUTOFF, host='hash-1', state=HostState.UP):
+def end(status=ServerStatus.SHUTOFF, host='hash-1', state=HostState.UP, successors='hash-2'):
+    servers = {'s1': Server('s1', status, host)}
+    servers['s2'] = Server('s2', ServerStatus.ACTIVE, successors)
     services = types.SimpleNamespace(
-        nova=types.SimpleNamespace(server=lambda one: Server(one, status, host)),
+        nova=types.SimpleNamespace(server=servers.get),
         hosts=types.SimpleNamespace(state=lambda _server: Host(state, '')),
     )
-    return leftovers.end(POLICY, services, 's1', 'v1', IS_OVER)
+    return leftovers.end(POLICY, services, 's1', 'v1', 's2', IS_OVER)
 
 
 @pytest.mark.parametrize('status', [ServerStatus.SHUTOFF, ServerStatus.ERROR])
@@ -79,7 +81,18 @@ def test_a_server_that_changes_or_a_host_that_does_not_answer_is_not_asked_about
 
 
 def test_nobody_waits_for_the_answer_about_a_server_that_runs_for_nova(table):
-    assert end(ServerStatus.ACTIVE) == '' and len(table.asked) == 1 and not table.taken_away
+    assert end(ServerStatus.ACTIVE) == '' and not table.taken_away
+    (asked,) = table.asked
+    assert not asked.is_awaited
+
+
+@pytest.mark.parametrize('successors', ['hash-1', ''])
+def test_no_agent_looks_while_the_next_guest_opens_the_volume_at_the_same_host(table, successors):
+    table.answers = ['nobody has it open']
+    assert end(ServerStatus.ACTIVE, successors=successors) == '' and not table.asked
+    # Where the answer is waited for, the next guest gets the volume only afterwards.
+    assert end(ServerStatus.SHUTOFF, successors=successors) == 'nobody has it open'
+    assert table.asked[0].is_awaited
 
 
 def test_without_an_agent_it_goes_on_after_a_moment(table, monkeypatch):

@@ -386,10 +386,25 @@ HOST = {'hostname': 'web-1'}
 )  # fmt: skip
 def test_an_alarm_is_known_again_when_it_says_ok(firing, resolved, source):
     assert parse(firing).alarm_state is ALARM and parse(resolved).alarm_state is OK
-    assert parse(firing).sources == parse(resolved).over == (source,)
+    (found,) = parse(firing).sources
+    assert parse(resolved).over == (found,) and found.partition(' (')[0] == source
     assert parse(firing).over == ()
     other = alertmanager(alert('resolved', hostname='web-2'))
-    assert source not in parse(other).over
+    assert found not in parse(other).over
+
+
+@pytest.mark.parametrize('send', [alertmanager, grafana])
+def test_alerts_of_one_rule_with_other_labels_are_others(send):
+    more = ({}, {'device': 'vdb'}, {'device': 'vdc'}, {'server_id': SERVER})
+    found = [parse(send(alert('resolved', **HOST, **labels))).over for labels in more]
+    assert len(set(found)) == len(more) and all(len(one) == 1 for one in found)
+    assert all('InstanceDown' in one for (one,) in found)
+
+
+def test_a_name_and_a_host_alone_need_nothing_else_to_be_told_apart():
+    body = alertmanager(alert('firing'))
+    body['alerts'][0]['labels'] = {'alertname': 'Down', 'hostname': 'web-1'}
+    assert parse(body).sources == ('Down of web-1',)
 
 
 @pytest.mark.parametrize('hosts', [*itertools.product((None, 'web-1', 'web-2'), repeat=2)])
@@ -398,9 +413,11 @@ def test_each_alert_of_a_body_asks_and_ends_by_itself(names, hosts):
     for states in itertools.product(('firing', 'resolved'), repeat=2):
         said, alerts = {'firing': set(), 'resolved': set()}, []
         for name, host, state in zip(names, hosts, states, strict=True):
-            said[state].add(f'{name} of {host}' if host else name)
             labels = {'hostname': host} if host else {}
             alerts.append(alert(state, alertname=name, **labels))
+            # As it is by itself.
+            (own,) = parse(alertmanager(alert('firing', alertname=name, **labels))).sources
+            said[state].add(own)
         found = parse(alertmanager(*alerts))
         assert set(found.over) == said['resolved'] - said['firing'], states
         assert set(found.sources) == (said['firing'] or said['resolved']), states

@@ -327,6 +327,11 @@ def test_a_server_that_may_run_elsewhere_says_why(monkeypatch, more, migrations,
     assert word in placed(monkeypatch, server_at_c1(**more), *migrations).moves
 
 
+@pytest.mark.parametrize('task', ['deleting', 'soft-deleting', 'powering-off', None])
+def test_a_server_that_nova_deletes_moves_nowhere(monkeypatch, task):
+    assert not placed(monkeypatch, server_at_c1(**{'OS-EXT-STS:task_state': task})).moves
+
+
 def test_all_volumes_at_a_host_and_on_their_way_to_it(monkeypatch):
     volumes = {'s1': ['v1', 'v2'], 's2': [], 's3': ['v3'], 's4': ['v4']}
     migrations = [('s3', 'running'), ('s4', 'completed'), ('gone', 'pre-migrating')]

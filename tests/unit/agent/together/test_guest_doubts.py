@@ -10,7 +10,7 @@ import pytest
 from heat_ha import exceptions
 from heat_ha.agent import empty_answers, guest_fences, guest_work
 from heat_ha.fencing import ceph_images
-from heat_ha.fencing.rules import guest_steps
+from heat_ha.fencing.rules import guest_steps, guests
 from tests.unit.agent.guest_worlds import (
     AGAIN,
     AT,
@@ -307,3 +307,13 @@ def test_requests_are_searched_for_often_only_while_a_host_is_silent(world, chan
     world.agent._looked_at = time.monotonic() - guest_fences.EVERY_QUIET - 0.1
     world.agent.start(region)
     assert world.agent._look is not None
+
+
+def test_a_request_that_is_over_proves_nothing(world, storage):
+    request = world.ask()
+    world.look()
+    world.now = request.until + 1
+    # The watch goes on, and Nova is not asked where the server is.
+    world.look()
+    found = guests.proof(world.record(), request, 5.0, world.now)
+    assert world.record().is_watched and not found

@@ -223,7 +223,8 @@ def test_what_was_kept_for_longer_than_a_day_counts_only_while_the_active_is_see
         )  # fmt: skip
         found = decide.answer(signals.Signal(member=named), world)
         is_over = not is_down and age > max(DAY, cooldown and cooldown + later.FOR_HEAT)
-        assert isinstance(found, decide.Refuse if is_over else decide.Start), (age, cooldown)
+        ended = later.Remember if active == 'not known' else decide.Refuse
+        assert isinstance(found, ended if is_over else decide.Start), (age, cooldown)
         fresh = dataclasses.replace(world, decided=None)
         assert isinstance(decide.answer(signals.Signal(member=named), fresh), decide.Start)
 
