@@ -118,9 +118,9 @@ docs: dev ## Build the documents and the release notes; a warning is an error.
 
 # Guests without KVM take their time.
 IS_REAL = $(filter-out 0,$(REAL))
-DEMO_LAB = $(if $(IS_REAL),lab-real,lab-one)
-demo: export HEAT_HA_PATIENCE ?= $(if $(IS_REAL),2,1)
-demo: dev $(DEMO_LAB) ## Show a failover on the real cloud; KEEP=1 keeps the stack; REAL=1: guests write.
+ONE_OR_REAL = $(if $(IS_REAL),lab-real,lab-one)
+demo chaos: export HEAT_HA_PATIENCE ?= $(if $(IS_REAL),2,1)
+demo: dev $(ONE_OR_REAL) ## Show a failover on the real cloud; KEEP=1 keeps the stack; REAL=1: guests write.
 	$(BIN)/python -m $(if $(IS_REAL),demo.real,demo.run)
 
 # That of the regions needs both, and so do all of them together; downtime has real guests.
@@ -130,8 +130,8 @@ BENCH_LAB = $(if $(filter downtime,$(NAME)),lab-real,\
 bench: dev $(if $(filter-out scale,$(or $(NAME),all)),$(BENCH_LAB)) ## Measure on the real cloud; NAME= chooses one benchmark.
 	$(BIN)/python -m bench.run $(NAME)
 
-chaos: dev lab-one ## Random failovers while hosts, engines and services fail; RUNS= SEED= MINUTES=.
-	$(BIN)/python -m chaos.run
+chaos: dev $(ONE_OR_REAL) ## Random failovers in a broken world; RUNS= SEED= MINUTES=; REAL=1: guests write.
+	$(BIN)/python -m $(if $(IS_REAL),chaos.real.run,chaos.run)
 
 # By way of the source distribution: a build in place would take along what an older one left.
 wheel: dev

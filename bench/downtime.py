@@ -25,8 +25,8 @@ import rich.console
 import rich.table
 
 from bench import downtime_ways, masakari
-from bench.downtime_ways import FAILURES, WAYS, Failure, Way
-from lab.client import access, real_data, real_hosts, waiting
+from bench.downtime_ways import FAILURES, WAYS, Way
+from lab.client import access, failures, real_data, real_hosts, waiting
 from lab.real.checker import images, report
 
 NEEDS_REAL = True
@@ -81,7 +81,7 @@ def interruption(found: report.Report, old: str) -> float | None:
     return None
 
 
-def meet(failure: Failure, way: Way) -> Measured:
+def meet(failure: failures.Failure, way: Way) -> Measured:
     """Let a failure happen and meet it in one way; all is mended afterwards."""
     found = Measured(failure.name, way.name, None)
     try:
@@ -89,7 +89,7 @@ def meet(failure: Failure, way: Way) -> Measured:
         with way.ready():
             # A guest that is gone tells no time any more.
             offsets = way.offsets()
-            with failure.strike(way):
+            with failure.strike(way.active, way.host):
                 way.act()
                 found = _measured(found, way, offsets)
                 if found.seconds is not None:

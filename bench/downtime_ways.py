@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import masakari
-from lab.client import agents, hosts, real_data, real_hosts, rescue_templates, stacks, waiting
+from lab.client import (
+    agents,
+    failures,
+    hosts,
+    real_data,
+    real_hosts,
+    rescue_templates,
+    stacks,
+    waiting,
+)
 
 # Seconds between two looks of the script.
 PERIOD = 0.2
@@ -52,51 +61,8 @@ outputs:
 """
 
 
-class Failure:
-    """What happens to the guest that writes.
-
-    ``is_of_host``: its host does not answer any more.
-    """
-
-    name: str
-    is_of_host = True
-
-    def strike(self, pair: 'Way') -> contextlib.AbstractContextManager[None]:
-        """Let it happen; all is mended after the body."""
-        raise NotImplementedError
-
-
-class Crash(Failure):
-    """The guest's QEMU is killed."""
-
-    name = 'crash'
-    is_of_host = False
-
-    @contextlib.contextmanager
-    def strike(self, pair: 'Way') -> Iterator[None]:
-        real_hosts.crash(pair.active)
-        yield
-
-
-class PowerCut(Failure):
-    """All that runs on the host is killed."""
-
-    name = 'power'
-
-    def strike(self, pair: 'Way') -> contextlib.AbstractContextManager[None]:
-        return real_hosts.powerless(pair.host)
-
-
-class ManagementCut(Failure):
-    """Nova does not reach the host any more; the guest runs on and writes on."""
-
-    name = 'cut'
-
-    def strike(self, pair: 'Way') -> contextlib.AbstractContextManager[None]:
-        return real_hosts.cut(pair.host, 'management')
-
-
-FAILURES = {one.name: one for one in (Crash(), PowerCut(), ManagementCut())}
+# Those that each way is measured with.
+FAILURES = {name: failures.ALL[name] for name in ('crash', 'power', 'cut')}
 
 
 class Way:
@@ -110,7 +76,9 @@ class Way:
     # Seconds that it waits by itself, for which nobody gives it up.
     waits = 0.0
 
-    def __init__(self, admin: Any, cloud: Any, failure: Failure, consoles: real_data.Consoles):
+    def __init__(
+        self, admin: Any, cloud: Any, failure: failures.Failure, consoles: real_data.Consoles
+    ):
         self.admin, self.failure = admin, failure
         self.stack = stacks.Stack(cloud, f'bench-{self.name}-{failure.name}', self.template)
         self._consoles = consoles
@@ -184,9 +152,11 @@ class Ours(Way):
     """
 
     name = 'ours'
-    options = {'sources': 'services_api,webhook', 'confirm': 'webhook', 'certain': 'webhook'}
+    options = agents.BY_A_SENDER
 
-    def __init__(self, admin: Any, cloud: Any, failure: Failure, consoles: real_data.Consoles):
+    def __init__(
+        self, admin: Any, cloud: Any, failure: failures.Failure, consoles: real_data.Consoles
+    ):
         super().__init__(admin, cloud, failure, consoles)
         is_host = failure.is_of_host
         self.stack.template = (
@@ -229,9 +199,11 @@ class OursOneGuest(Ours):
     """
 
     name = 'ours_one_guest'
-    options = {'sources': 'services_api,webhook', 'confirm': 'services_api+webhook'}
+    options = agents.FENCES_NO_HOST
 
-    def __init__(self, admin: Any, cloud: Any, failure: Failure, consoles: real_data.Consoles):
+    def __init__(
+        self, admin: Any, cloud: Any, failure: failures.Failure, consoles: real_data.Consoles
+    ):
         super().__init__(admin, cloud, failure, consoles)
         self.stack.template = stacks.EXAMPLES / 'failover_storage_fence.yaml'
         self._policy = 'failover'
@@ -260,7 +232,9 @@ class Masakari(Way):
     name = 'peer'
     own: dict[str, Any] = masakari.NO_WAITS
 
-    def __init__(self, admin: Any, cloud: Any, failure: Failure, consoles: real_data.Consoles):
+    def __init__(
+        self, admin: Any, cloud: Any, failure: failures.Failure, consoles: real_data.Consoles
+    ):
         super().__init__(admin, cloud, failure, consoles)
         self._masakari: masakari.Masakari | None = None
         self._report = ''

@@ -8,7 +8,7 @@ observer wrote down, ``leaks`` at the whole project.
 import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from heat_ha.failover import model
 
@@ -254,7 +254,23 @@ class Inventory:
     attachments: Mapping[str, tuple[str, str]]
 
 
-def leaks(before: Inventory, now: Inventory, pictures: Iterable[Picture]) -> list[str]:
+class Owner(Protocol):
+    """A stack by what belongs to it: ids."""
+
+    @property
+    def servers(self) -> Iterable[str]:
+        """Its servers."""
+
+    @property
+    def volumes(self) -> Iterable[str]:
+        """Its volumes."""
+
+    @property
+    def ports(self) -> Iterable[str]:
+        """Its ports, beside those that name their server."""
+
+
+def leaks(before: Inventory, now: Inventory, pictures: Iterable[Owner]) -> list[str]:
     """What is there now, was not there before, and belongs to no stack."""
     pictures = tuple(pictures)
     servers = {s for p in pictures for s in p.servers}

@@ -32,12 +32,8 @@ from lab.real.checker import images, report
 
 GROUP, POLICY, CHAIN = 'group', 'failover', 'replace'
 
-# Nobody confirms what happens to the host, which takes two sources: so the agent fences no host,
-# and only does what the policy asks for.
-SOURCES = {
-    'sources': 'services_api,nova_notifications,webhook',
-    'confirm': 'services_api+webhook',
-}
+# The agent fences no host, and only does what the policy asks for. It hears of guests that crash.
+SOURCES = agents.FENCES_NO_HOST | {'sources': 'services_api,nova_notifications,webhook'}
 
 # Seconds. Nova waits for 15 of them before it says that a guest has ended.
 TAKEN_OVER_WITHIN = 180.0

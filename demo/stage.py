@@ -2,22 +2,17 @@
 """What each demo does with its stack and with its way out."""
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from demo import screen
-from lab.client import access, stacks, waiting
+from lab.client import access, interrupts, stacks, waiting
 
 CLIENT = 'OS_CLIENT_CONFIG_FILE=.lab/clouds.yaml .lab/venv/bin/openstack --os-cloud demo'
 
 # Seconds until a stack of servers that boot is there.
 CREATED_WITHIN = 300.0
-
-# What ends a demo before its end: Ctrl-C, kill, and a terminal that is closed.
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Found = TypeVar('Found')
 
@@ -60,15 +55,9 @@ def create(
 
 
 def delete(stack: stacks.Stack, shown: screen.Screen) -> None:
-    """Delete a stack whose name was free before, and wait for it.
-
-    Who was interrupted while it was asked for has not got its id.
-    """
-    if not stack.id:
-        found = stack.cloud.orchestration.get(f'/stacks/{stack.name}')
-        if found.status_code != 200:
-            return
-        stack.id = found.json()['stack']['id']
+    """Delete a stack whose name was free before, and wait for it."""
+    if not stack.id and not stack.is_there():
+        return
     with shown.waiting(f'deleting the stack {stack.name}'):
         stack.delete()
 
@@ -82,9 +71,7 @@ def play(run: Callable[[], dict[str, Any]], lab: str) -> tuple[dict[str, Any], i
     if not (access.LAB / 'env.json').exists():
         print(f'There is no cloud to show it on. Start it: {lab}', file=sys.stderr)
         return {}, 2
-    for each in _INTERRUPTS:
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, _interrupt_once)
+    interrupts.count_once()
     try:
         figures = run()
     except KeyboardInterrupt:
@@ -98,17 +85,3 @@ def play(run: Callable[[], dict[str, Any]], lab: str) -> tuple[dict[str, Any], i
         return {}, 1
     print(json.dumps(figures), flush=True)
     return figures, 0
-
-
-def _interrupt_once(number: int, _frame: object) -> None:
-    """End as after Ctrl-C. What is done then is not interrupted once more, nor its programs."""
-    for each in _INTERRUPTS:
-        signal.signal(each, signal.SIG_IGN)
-    if number == signal.SIGHUP:
-        # There is no terminal any more, and an error of a print would end the cleaning.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for output in (1, 2):
-            os.dup2(nowhere, output)
-    # What was interrupted may be a print.
-    os.write(2, b'\nInterrupted. Cleaning up, which is not interrupted.\n')
-    raise KeyboardInterrupt

@@ -13,5 +13,6 @@ To have something to use
     controls), ``older`` (the version before), ``rescue_templates``, ``cinder_backup``.
 To break it
     ``hosts`` and ``engines`` (which one to stop, and how to bring it back), ``cut`` (between
-    regions), ``faults`` (of Nova and Cinder), ``hostile`` (messages).
+    regions), ``faults`` (of Nova and Cinder), ``hostile`` (messages), ``failures`` (of guests that
+    write, and of their hosts).
 """

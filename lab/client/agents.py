@@ -22,6 +22,11 @@ from lab.client import access, bmc, database, waiting
 
 TOKEN = 'a-token-of-the-lab'
 
+# Options of an agent that fences a host as soon as somebody who is certain reports it, and of one
+# that fences none, because nobody confirms by the webhook what Nova shows.
+BY_A_SENDER = {'sources': 'services_api,webhook', 'confirm': 'webhook', 'certain': 'webhook'}
+FENCES_NO_HOST = {'sources': 'services_api,webhook', 'confirm': 'services_api+webhook'}
+
 
 def clear() -> None:
     """Drop what earlier agents have put on record."""
@@ -150,9 +155,11 @@ class Agent:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path, options: Mapping[str, Any]) -> Iterator[Agent]:
+def running(
+    folder: pathlib.Path, options: Mapping[str, Any], name: str = 'agent-1'
+) -> Iterator[Agent]:
     """One agent that runs during the body; ``folder`` keeps its log."""
-    one = Agent(folder, 'agent-1', options)
+    one = Agent(folder, name, options)
     try:
         yield one.start()
     finally:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What guests that write have printed and what is on their volumes, whatever becomes of them."""
 
+import contextlib
 import dataclasses
 import pathlib
 import threading
@@ -85,7 +86,8 @@ class Consoles:
         """Milliseconds by which the clocks of the guests that run are ahead, per server."""
         found: dict[str, int] = {}
         for path in list(self._paths.values()):
-            if path.exists():
+            # Its server may go meanwhile.
+            with contextlib.suppress(FileNotFoundError):
                 found |= console_files.read(path)[1]
         return found
 

@@ -112,9 +112,18 @@ def guests(host: str) -> list[int]:
 
 def guest_of(server: str) -> int:
     """The process of a server's guest. :raises AssertionError: it has none, or several."""
-    found = [pid for pid in _emulators() if server in _words(pid)]
+    found = _processes_of(server)
     assert len(found) == 1, f'the guest of {server} has the processes {found}, and not one'
     return found[0]
+
+
+def is_running(server: str) -> bool:
+    """Whether a server has a guest somewhere, frozen or not."""
+    return bool(_processes_of(server))
+
+
+def _processes_of(server: str) -> list[int]:
+    return [pid for pid in _emulators() if server in _words(pid)]
 
 
 def crash(server: str) -> None:
@@ -145,8 +154,8 @@ def _namespace(pid: int) -> str:
         return ''
 
 
-# The hosts that were cut off since they were last brought back into service.
-_were_cut: set[str] = set()
+# The hosts that were cut off or halted since they were last brought back into service.
+_disturbed: set[str] = set()
 
 
 @contextlib.contextmanager
@@ -154,7 +163,7 @@ def cut(host: str, link: str = '') -> Iterator[None]:
     """A host without a link (management, storage, guests) or without all, during the body."""
     try:
         # Inside: who is interrupted here may have cut it already.
-        _were_cut.add(host)
+        _disturbed.add(host)
         hosts.run_lab('cut', host, *(['--link', link] if link else []))
         yield
     finally:
@@ -162,10 +171,21 @@ def cut(host: str, link: str = '') -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def frozen(host: str) -> Iterator[None]:
+    """A host all of which is halted during the body."""
+    try:
+        _disturbed.add(host)
+        hosts.run_lab('freeze', host)
+        yield
+    finally:
+        hosts.run_lab('thaw', host)
+
+
+@contextlib.contextmanager
 def powerless(host: str) -> Iterator[None]:
     """A host that loses its power and boots after the body."""
-    hosts.run_lab('kill', host)
     try:
+        hosts.run_lab('kill', host)
         yield
     finally:
         hosts.run_lab('start', host)
@@ -255,16 +275,23 @@ def until_nothing_is_left(servers: Collection[str]) -> None:
         raise AssertionError(f'left over: {leftovers(servers)}') from exc
 
 
+def restart_computes() -> None:
+    """Start nova-compute again on the hosts that were cut off or halted.
+
+    It may have lost its libvirt, which hears nothing of a process that waits for its broker
+    (keepalive), and then hangs at the next guest without a word to Nova.
+    """
+    for host in sorted(_disturbed):
+        for verb in ('kill', 'start'):
+            hosts.run_lab(verb, f'nova-compute-{host}')
+
+
 def make_whole(admin: Any) -> None:
     """Bring every host back into service, whatever was done to it."""
     for verb in ('start', 'thaw', 'heal'):
         hosts.run_lab(verb, *names())
-    for host in sorted(_were_cut):
-        # It may have lost its libvirt, which hears nothing of a process that waits for its broker
-        # (keepalive), and then hangs at the next guest without a word to Nova.
-        for verb in ('kill', 'start'):
-            hosts.run_lab(verb, f'nova-compute-{host}')
-    _were_cut.clear()
+    restart_computes()
+    _disturbed.clear()
     for entry in blocklisted():
         command = ['ceph', '-c', facts()['ceph']['conf'], '--id', 'heat-ha']
         subprocess.run([*command, 'osd', 'blocklist', 'rm', entry], check=True, timeout=60)

@@ -55,6 +55,24 @@ outputs:
   volume: {value: {get_resource: volume}}
 """
 
+_RESCUE = """
+  rescue_group:
+    type: OS::Heat::RescuePolicy
+    properties:
+      servers: [{get_resource: group}]
+      methods: [{method: failover, attempts: 2}]
+      failover_policy: {get_resource: replace}
+"""
+
+
+def fenced_in_storage() -> str:
+    """The example of a fence in the storage, whose members are rescued as well."""
+    text = (stacks.EXAMPLES / 'failover_storage_fence.yaml').read_text()
+    end = '\noutputs:\n'
+    assert text.count(end) == 1, 'the example has another form'
+    return text.replace(end, _RESCUE + end)
+
+
 # Eleven servers, all of which are made on the host that is to die, under three policies.
 ELEVEN = f"""
 heat_template_version: 2016-10-14

@@ -116,6 +116,17 @@ class Stack:
         found = waiting.until(look, f'{self.name} {action}_FAILED', seconds=seconds)
         return str(found['stack_status_reason'])
 
+    def is_there(self) -> bool:
+        """Whether there is a stack of its name; then its id is known.
+
+        Who was interrupted while the stack was asked for has not got its id.
+        """
+        found = self.cloud.orchestration.get(f'/stacks/{self.name}')
+        if found.status_code != 200:
+            return False
+        self.id = found.json()['stack']['id']
+        return True
+
     def delete(self, seconds: float = 240) -> None:
         """Delete the stack and wait until it is gone."""
         if not self.id:

@@ -108,8 +108,7 @@ def neighbour(admin):
 def test_one_guest_is_shut_out_alone_also_when_it_is_started_again(
     make_stack, consoles, admin, make_agent, neighbour
 ):
-    # Nobody confirms what happens to the host: that takes two sources.
-    make_agent(sources='services_api,webhook', confirm='services_api+webhook')
+    make_agent(**agents.FENCES_NO_HOST)
     stack = make_stack('failover_storage_fence.yaml', real_hosts.parameters())
     pair = until_writing(stack, consoles)
     host = hosts.host_of(admin, pair.active)
