@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions of policies to the agents about what is left of a dead guest, in the agents' table."""
 
+from typing import Any
+
 import sqlalchemy
 from heat.db import api as db_api
 
@@ -15,7 +17,8 @@ _TABLE = sqlalchemy.table(
 )
 
 
-def _where(name: str) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
+def _where(name: str) -> tuple[Any, ...]:
+    # SQLAlchemy 1.4, which Heat 22 has, has no public name for the type.
     return _TABLE.c.kind == leftovers.KIND, _TABLE.c.name == name
 
 
