@@ -95,7 +95,10 @@ class NovaAdmin:
         )  # fmt: skip
         there = self._on(host, detailed=True)
         found = {one['id'] for server in there for one in _attached(server)}
-        for server in sorted(set(moving) - {one.id for one in there}):
+        # A list shows servers without volumes where their cell does not answer in time. Asked for
+        # one server, Nova says then that it could not.
+        without = {server.id for server in there if not _attached(server)}
+        for server in sorted((set(moving) - {one.id for one in there}) | without):
             shown = self._ask(f'server {server}', lambda c, s=server: _living(c, s))  # type: ignore[misc]
             found |= {one['id'] for one in _attached(shown)}
         return frozenset(found) if there else None
